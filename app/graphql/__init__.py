@@ -1,0 +1,1 @@
+"""Words for clients: the schema, and nothing that knows SQL."""

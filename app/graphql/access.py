@@ -1,0 +1,65 @@
+"""Who may ask a root field: one object enforces it and is printed into the schema as `@access`."""
+
+import enum
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import strawberry
+from strawberry.extensions import FieldExtension
+from strawberry.schema_directive import Location
+from strawberry.types.field import StrawberryField
+
+from app.graphql.context import Info
+
+
+@strawberry.enum(description="Who may ask a field.")
+class AccessLevel(enum.Enum):
+    GUEST = strawberry.enum_value("GUEST", description="Everybody, signed in or not.")
+    MEMBER = strawberry.enum_value("MEMBER", description="Whoever is signed in.")
+    ADMIN = strawberry.enum_value("ADMIN", description="Administrators.")
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="access",
+    description="Who may ask this field; anybody else gets null and UNAUTHENTICATED or FORBIDDEN.",
+)
+class AccessDirective:
+    level: AccessLevel = strawberry.directive_field(name="level")
+
+
+class Access(FieldExtension):
+    """Lets a caller through to a root field, or raises the refusal.
+
+    The caller is asked for at each guarded field anew: the mutations of one request run one after
+    the other, and what the first one ended must not serve the second.
+    """
+
+    def __init__(self, level: AccessLevel) -> None:
+        self.level = level
+
+    def apply(self, field: StrawberryField) -> None:
+        # Called once for each schema that is built of the field.
+        others = [each for each in field.directives if not isinstance(each, AccessDirective)]
+        field.directives = [*others, AccessDirective(level=self.level)]
+
+    async def resolve_async(
+        self, next_: Callable[..., Awaitable[Any]], source: Any, info: Info, **kwargs: Any
+    ) -> Any:
+        if self.level is AccessLevel.ADMIN:
+            await info.context.identify_admin()
+        elif self.level is AccessLevel.MEMBER:
+            await info.context.identify_member()
+        return await next_(source, info, **kwargs)
+
+
+def guest_field(*, description: str) -> Any:
+    return strawberry.field(description=description, extensions=[Access(AccessLevel.GUEST)])
+
+
+def member_field(*, description: str) -> Any:
+    return strawberry.field(description=description, extensions=[Access(AccessLevel.MEMBER)])
+
+
+def admin_field(*, description: str) -> Any:
+    return strawberry.field(description=description, extensions=[Access(AccessLevel.ADMIN)])

@@ -1,0 +1,66 @@
+"""Making an account: `register`."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from app.graphql.access import guest_field
+from app.graphql.context import Info
+from app.graphql.inputs import given
+from app.graphql.problems import InvalidInput, Problem, RateLimited
+from app.graphql.sign_in import SignedIn
+from app.services import accounts as service
+from app.services import outcomes
+
+
+@strawberry.input(description="A new account.")
+class RegisterInput:
+    email: str = strawberry.field(
+        description="Up to 254 bytes; letters of any script; case does not matter."
+    )
+    password: str = strawberry.field(
+        description="8 to 256 characters of any kind, not within easy reach of guessing."
+    )
+    display_name: str | None = strawberry.field(
+        default=UNSET,
+        description="What to be called, up to 100 characters; may be left out or null.",
+    )
+
+
+@strawberry.type(
+    description="Somebody has an account with this address. Sign in, or use another one."
+)
+class EmailTaken(Problem):
+    @classmethod
+    def make(cls) -> "EmailTaken":
+        return cls(message="There is an account with this e-mail address already.")
+
+
+RegisterResult = Annotated[
+    SignedIn | EmailTaken | InvalidInput | RateLimited,
+    strawberry.union("RegisterResult", description="How a registration ended."),
+]
+
+
+@strawberry.type
+class AccountMutations:
+    @guest_field(description="Make an account and sign in to it.")
+    async def register(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            RegisterInput, strawberry.argument(description="The account to make.")
+        ],
+    ) -> RegisterResult:
+        accounts = info.context.services.accounts
+        name = given(input.display_name)
+        match await accounts.register(input.email, input.password, name, info.context.client):
+            case outcomes.SignedIn() as signed_in:
+                return SignedIn.of(signed_in, info)
+            case service.EmailTaken():
+                return EmailTaken.make()
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)
+            case outcomes.RateLimited() as limited:
+                return RateLimited.of(limited)

@@ -1,0 +1,92 @@
+"""What a resolver may reach: the services, the caller, and where the request came from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import strawberry
+
+from app.errors import Forbidden, Unauthenticated
+from app.security.access_tokens import AccessTokens
+from app.security.viewer import Admin, Viewer
+from app.services.accounts import Accounts
+from app.services.outcomes import Client
+from app.services.sessions import Sessions
+from app.services.users import Users
+from app.services.viewers import Viewers
+
+SIGN_IN = "Sign in first: send an access token as `Authorization: Bearer …`."
+SIGN_IN_AGAIN = (
+    "The access token is not valid, has expired, or its session has ended. Sign in again."
+)
+ADMINISTRATORS_ONLY = "Only administrators may do this."
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Built once, in main."""
+
+    accounts: Accounts
+    sessions: Sessions
+    users: Users
+    viewers: Viewers
+    access_tokens: AccessTokens
+    clock: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Context:
+    """One request. `viewer` is whom the root field being answered has let through."""
+
+    services: Services
+    client: Client
+    request_id: str
+    bearer: str | None = None
+    viewer: Viewer | None = None
+
+    async def identify(self) -> Viewer | None:
+        """Ask who calls, now. None for a guest.
+
+        Raises:
+            Unauthenticated: there is a token, but it opens nothing (any more).
+
+        """
+        self.viewer = None
+        if self.bearer is None:
+            return None
+        claims = await self.services.access_tokens.verify(self.bearer)
+        self.viewer = await self.services.viewers.find(claims) if claims else None
+        if self.viewer is None:
+            raise Unauthenticated(SIGN_IN_AGAIN)
+        return self.viewer
+
+    async def identify_member(self) -> Viewer:
+        viewer = await self.identify()
+        if viewer is None:
+            raise Unauthenticated(SIGN_IN)
+        return viewer
+
+    async def identify_admin(self) -> Admin:
+        admin = (await self.identify_member()).as_admin()
+        if admin is None:
+            raise Forbidden(ADMINISTRATORS_ONLY)
+        self.viewer = admin
+        return admin
+
+
+Info = strawberry.Info[Context, None]
+
+
+def member(info: Info) -> Viewer:
+    """Give whom the `@access(level: MEMBER)` of this root field let through."""
+    if info.context.viewer is None:
+        raise Unauthenticated(SIGN_IN)
+    return info.context.viewer
+
+
+def admin(info: Info) -> Admin:
+    """Give whom the `@access(level: ADMIN)` of this root field let through."""
+    viewer = member(info)
+    if not isinstance(viewer, Admin):
+        raise Forbidden(ADMINISTRATORS_ONLY)
+    return viewer

@@ -1,0 +1,122 @@
+"""Documents: parsed, measured and validated once, then kept by their text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import NoSchemaIntrospectionCustomRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+from app.errors import Code
+from app.graphql.cache import SegmentedCache
+from app.graphql.errors import coded, request_errors
+from app.graphql.limits import DocumentLimits, Excess, Measured, measure
+from app.services.pages import DEFAULT_PAGE
+
+# Each run of one of these tries a secret, so an operation gets one: thirty aliases are thirty
+# guesses.
+CREDENTIAL_FIELDS = frozenset({"register", "login"})
+CONNECTION_FIELDS: Mapping[str, int] = {"users": DEFAULT_PAGE}
+KEPT_CHARACTERS = 500_000
+MAX_ERRORS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that may be executed."""
+
+    node: DocumentNode
+    measured: Measured
+    operations: dict[str | None, OperationDefinitionNode]
+
+    def operation(self, name: str | None) -> OperationDefinitionNode | None:
+        """Choose as the specification has it (6.1): by name, or the only one there is."""
+        if name is None:
+            return next(iter(self.operations.values())) if len(self.operations) == 1 else None
+        return self.operations.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedDocument:
+    errors: list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Documents:
+    schema: GraphQLSchema
+    limits: DocumentLimits
+    explore: bool
+    _kept: SegmentedCache[Document] = field(default_factory=lambda: SegmentedCache(KEPT_CHARACTERS))
+
+    def read(self, text: str) -> Document | RefusedDocument:
+        document = self._kept.get(text)
+        if document is not None:
+            return document
+        read = self._read(text)
+        if isinstance(read, Document):
+            self._kept.put(text, read, weight=len(text))
+        return read
+
+    def _read(self, text: str) -> Document | RefusedDocument:
+        try:
+            node = self._parse(text)
+        except GraphQLError as error:
+            return RefusedDocument(request_errors([error], Code.PARSE_FAILED))
+        except RecursionError:
+            return RefusedDocument([coded("The document is nested too deeply.", Code.PARSE_FAILED)])
+        measured = measure(
+            node,
+            self.limits,
+            credential_fields=CREDENTIAL_FIELDS,
+            connection_fields=CONNECTION_FIELDS,
+        )
+        if measured.excess is not None:
+            return RefusedDocument([excess_error(measured.excess)])
+        errors = self._validate(node)
+        if errors:
+            return RefusedDocument(request_errors(errors, Code.VALIDATION_FAILED))
+        return Document(node, measured, _operations(node))
+
+    def _parse(self, text: str) -> DocumentNode:
+        return parse(
+            text,
+            max_tokens=self.limits.tokens,
+            max_comments=self.limits.comments,
+            max_source_length=self.limits.characters,
+        )
+
+    def _validate(self, node: DocumentNode) -> list[GraphQLError]:
+        rules = [*specified_rules, OneOfInputValidationRule]
+        if not self.explore:
+            rules.append(NoSchemaIntrospectionCustomRule)
+        errors = validate(
+            self.schema, node, rules, max_errors=MAX_ERRORS, hide_suggestions=not self.explore
+        )
+        subscriptions = (
+            GraphQLError("There are no subscriptions here.", operation)
+            for operation in _operations(node).values()
+            if operation.operation is OperationType.SUBSCRIPTION
+        )
+        return [*errors, *subscriptions]
+
+
+def excess_error(excess: Excess) -> dict[str, Any]:
+    return coded(excess.message, Code.VALIDATION_FAILED, limit=excess.limit, allowed=excess.allowed)
+
+
+def _operations(node: DocumentNode) -> dict[str | None, OperationDefinitionNode]:
+    return {
+        definition.name.value if definition.name else None: definition
+        for definition in node.definitions
+        if isinstance(definition, OperationDefinitionNode)
+    }

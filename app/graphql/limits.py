@@ -1,0 +1,250 @@
+"""How much one document may ask for, measured before it is validated; no schema, no HTTP here."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
+
+from graphql import get_operation_ast
+from graphql.language import ast
+
+Operation = ast.OperationDefinitionNode
+Fragment = ast.FragmentDefinitionNode
+Size = Counter[str]
+Sizes = list[tuple[Operation | Fragment, Size]]
+
+# Sums stop here: a chain of fragments that each spread the next twice doubles at every link.
+CEILING = 1_000_000_000
+
+_INTROSPECTION = ("__schema", "__type")
+_OF_ANY_DEFINITION = ("fields", "aliases", "spreads")
+_OF_OPERATIONS = ("depth", "introspection_depth", "root_fields", "credentials", "cost")
+_WORDS = {
+    "operations": "The document has {} operations",
+    "fragments": "The document has {} fragments",
+    "directives": "The document has {} directives",
+    "depth": "The document is nested {} levels deep",
+    "introspection_depth": "The introspection is nested {} levels deep",
+    "fields": "The document selects {} fields",
+    "aliases": "The document uses {} aliases",
+    "spreads": "The document spreads fragments {} times",
+    "root_fields": "The operation selects {} root fields",
+    "credentials": "The operation selects {} fields that test a credential",
+    "cost": "The operation costs {}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLimits:
+    """`characters`, `tokens` and `comments` are the parser's; the others are measured here.
+
+    `operations`, `fragments` and `directives` count as written, the others with fragments expanded,
+    in the largest operation: `depth` in levels of fields, `spreads` with inline fragments, `cost`
+    in fields, each times the pages above it. An unused fragment has fields, aliases and spreads.
+    """
+
+    characters: int = 16_000
+    tokens: int = 1_000
+    comments: int = 50
+    depth: int = 12
+    introspection_depth: int = 16
+    fields: int = 400
+    aliases: int = 15
+    root_fields: int = 8
+    fragments: int = 20
+    spreads: int = 60
+    directives: int = 30
+    operations: int = 5
+    cost: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    limit: str
+    allowed: int
+    found: int
+
+    @property
+    def message(self) -> str:
+        """Words for the client, with nothing in them that the client sent."""
+        found = f"{self.found:,}" if self.found < CEILING else f"{CEILING:,} or more"
+        verb = "is" if self.allowed == 1 else "are"
+        return f"{_WORDS[self.limit].format(found)}; {self.allowed:,} {verb} allowed."
+
+
+class Place(NamedTuple):
+    """Where in a definition a selection stands; `weight` is the product of the pages above it."""
+
+    level: int = 0
+    introspects: bool = False
+    weight: int = 1
+
+    def add(self, part: Mapping[str, int], total: Size) -> None:
+        for limit, number in part.items():
+            if limit in ("depth", "introspection_depth"):
+                deep = "introspection_depth" if self.introspects else limit
+                total[deep] = max(total[deep], self.level + number)
+            elif self.level == 0 or limit not in ("root_fields", "credentials"):
+                weight = self.weight if limit == "cost" else 1
+                total[limit] = min(total[limit] + number * weight, CEILING)
+
+
+class Outline(NamedTuple):
+    """A definition as written: its own size, and where it spreads which fragment."""
+
+    size: Size
+    spreads: list[tuple[str, Place]]
+
+    def expanded(self, fragments: Mapping[str, Size]) -> Size:
+        """Fragments that are unknown, or contain this one, add nothing: validation names them."""
+        size = self.size.copy()
+        for name, place in self.spreads:
+            place.add(fragments.get(name, Size()), size)
+        return size
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """What the names of fields and variables stand for."""
+
+    credential_fields: frozenset[str]
+    connection_fields: Mapping[str, int]
+    maximum_page: int
+    variables: Mapping[str, object]
+    any_variable: object
+
+    def outline(self, definition: Operation | Fragment) -> Outline:
+        headed = (definition, *(definition.variable_definitions or ()))
+        outline = Outline(Size(directives=sum(len(each.directives or ()) for each in headed)), [])
+        # Not recursive: 200 levels of selections parse, and frames are scarce within a server.
+        todo = [(definition.selection_set, Place())]
+        while todo:
+            selection_set, place = todo.pop()
+            for selection in selection_set.selections:
+                place.add(self._alone(selection), outline.size)
+                if isinstance(selection, ast.FragmentSpreadNode):
+                    outline.spreads.append((selection.name.value, place))
+                elif isinstance(selection, ast.InlineFragmentNode):
+                    todo.append((selection.selection_set, place))
+                elif isinstance(selection, ast.FieldNode) and selection.selection_set:
+                    todo.append((selection.selection_set, self._below(selection, place)))
+        return outline
+
+    def _alone(self, selection: ast.SelectionNode) -> Mapping[str, int]:
+        numbers = {"directives": len(selection.directives or ())}
+        if not isinstance(selection, ast.FieldNode):
+            return numbers | {"spreads": 1}
+        name = selection.name.value
+        numbers |= {"aliases": bool(selection.alias), "credentials": name in self.credential_fields}
+        depth = "introspection_depth" if name in _INTROSPECTION else "depth"
+        return numbers | {depth: 1, "fields": 1, "root_fields": 1, "cost": 1}
+
+    def _below(self, field: ast.FieldNode, place: Place) -> Place:
+        introspects = place.introspects or field.name.value in _INTROSPECTION
+        weight = min(place.weight * self._entries(field), CEILING)
+        return Place(place.level + 1, introspects, weight)
+
+    def _entries(self, field: ast.FieldNode) -> int:
+        default = self.connection_fields.get(field.name.value)
+        asked = [arg.value for arg in field.arguments or () if arg.name.value in ("first", "last")]
+        pages = [page for page in map(self._page, asked) if page is not None]
+        return 1 if default is None else max(pages, default=default)
+
+    def _page(self, asked: object) -> int | None:
+        match asked:
+            case None | ast.NullValueNode():
+                return None
+            case ast.VariableNode():
+                return self._page(self.variables.get(asked.name.value, self.any_variable))
+            case ast.IntValueNode():
+                # Python refuses to convert thousands of digits, and nine tell enough.
+                return self._page(int(asked.value[:9]))
+            case int() | float() if not isinstance(asked, bool) and asked % 1 == 0:
+                return max(0, min(int(asked), self.maximum_page))
+            case _:
+                return self.maximum_page
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A document's first excess, and its operations with the cost of the largest pages."""
+
+    excess: Excess | None
+    operations: Mapping[str | None, Size]
+    document: ast.DocumentNode
+    limits: DocumentLimits
+    ruler: Ruler
+
+    def check_variables(
+        self, operation_name: str | None, variables: Mapping[str, object] | None
+    ) -> Excess | None:
+        """Read the variables only where the largest pages would cost too much."""
+        operation = get_operation_ast(self.document, operation_name)
+        name = operation and operation.name and operation.name.value
+        if operation is None or self.operations[name]["cost"] <= self.limits.cost:
+            return None
+        declared = operation.variable_definitions or ()
+        given = {each.variable.name.value: each.default_value for each in declared}
+        ruler = replace(self.ruler, variables={**given, **(variables or {})})
+        cost = _operations(_sizes(self.document, ruler))[name]["cost"]
+        return Excess("cost", self.limits.cost, cost) if cost > self.limits.cost else None
+
+
+def measure(
+    document: ast.DocumentNode,
+    limits: DocumentLimits,
+    *,
+    credential_fields: frozenset[str],
+    connection_fields: Mapping[str, int],
+    maximum_page: int = 100,
+) -> Measured:
+    """Measure anything that parses; `connection_fields` maps a field to the page it defaults to."""
+    ruler = Ruler(credential_fields, connection_fields, maximum_page, {}, any_variable=...)
+    sizes = _sizes(document, ruler)
+    allowed = asdict(limits) | {"credentials": 1}
+    numbers = _numbers(sizes, least=_sizes(document, replace(ruler, any_variable=0)))
+    passed = (Excess(limit, allowed[limit], n) for limit, n in numbers if n > allowed[limit])
+    return Measured(next(passed, None), _operations(sizes), document, limits, ruler)
+
+
+def _numbers(sizes: Sizes, least: Sizes) -> Iterator[tuple[str, int]]:
+    kinds = Counter(type(definition) for definition, _ in sizes)
+    yield "operations", kinds[Operation]
+    yield "fragments", kinds[Fragment]
+    yield "directives", sum(size["directives"] for _, size in sizes)
+    for _, size in sizes:
+        yield from ((limit, size[limit]) for limit in _OF_ANY_DEFINITION)
+    # A cost that some variables would allow is for `check_variables` to judge.
+    for size in _operations(least).values():
+        yield from ((limit, size[limit]) for limit in _OF_OPERATIONS)
+
+
+def _operations(sizes: Sizes) -> dict[str | None, Size]:
+    return {each.name and each.name.value: n for each, n in sizes if isinstance(each, Operation)}
+
+
+def _sizes(document: ast.DocumentNode, ruler: Ruler) -> Sizes:
+    """Follow each spread once for its fragment and once for its definition."""
+    executable = (each for each in document.definitions if isinstance(each, Operation | Fragment))
+    outlines = [(each, ruler.outline(each)) for each in executable]
+    fragments = {each.name.value: own for each, own in outlines if isinstance(each, Fragment)}
+    known: dict[str, Size] = {}
+    for name in _innermost_first(fragments):
+        known[name] = fragments[name].expanded(known)
+        # Directives count where they are written, not where their fragment is spread.
+        del known[name]["directives"]
+    return [(each, outline.expanded(known)) for each, outline in outlines]
+
+
+def _innermost_first(fragments: dict[str, Outline]) -> Iterable[str]:
+    """Each name after those that it spreads, but for the spread that closes a cycle."""
+    unseen, finished = set(fragments), dict[str, None]()
+    todo = [*reversed(fragments)]
+    while todo:
+        name = todo[-1]
+        if name in unseen:
+            unseen.remove(name)
+            todo += [each for each, _ in fragments[name].spreads if each in unseen]
+        else:
+            finished.setdefault(todo.pop())
+    return finished

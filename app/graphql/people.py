@@ -1,0 +1,112 @@
+"""The objects that other types refer to: `User` and `Session`."""
+
+from datetime import datetime
+
+import strawberry
+
+from app.graphql.context import Info
+from app.graphql.ids import Node, global_id
+from app.graphql.problems import publish_enum
+from app.models import Role, SessionRow, UserRow
+
+publish_enum(
+    Role,
+    "What somebody may do.",
+    MEMBER="May see and change what is theirs.",
+    ADMIN="May see and change everybody.",
+)
+
+
+@strawberry.type(description="A pause that an administrator has put on an account.")
+class Suspension:
+    reason: str = strawberry.field(description="Why, in the administrator's words.")
+    until: datetime | None = strawberry.field(
+        description="When it lifts itself; null: not by itself."
+    )
+
+
+@strawberry.type(description="A person with an account.")
+class User(Node):
+    row: strawberry.Private[UserRow]
+
+    @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
+    def id(self) -> strawberry.ID:
+        return global_id("User", self.row.id)
+
+    @strawberry.field(description="The address, normalised: composed, and in lower case.")
+    def email(self) -> str:
+        return self.row.email
+
+    @strawberry.field(
+        description="Whether the person has shown that they read mail at this address."
+    )
+    def email_verified(self) -> bool:
+        return self.row.email_verified
+
+    @strawberry.field(
+        description="What the person wants to be called; null where they left it out."
+    )
+    def display_name(self) -> str | None:
+        return self.row.display_name
+
+    @strawberry.field(description="False while suspended.")
+    def is_active(self, info: Info) -> bool:
+        return self.row.is_active(info.context.services.clock())
+
+    @strawberry.field(description="What this person may do.")
+    def role(self) -> Role:
+        return Role(self.row.role)
+
+    @strawberry.field(description="When the account was made.")
+    def created_at(self) -> datetime:
+        return self.row.created_at
+
+    @strawberry.field(
+        description="When anything of the account, other than its sign-ins, last changed."
+    )
+    def updated_at(self) -> datetime:
+        return self.row.updated_at
+
+    @strawberry.field(description="When the person last entered their password; null: never.")
+    def last_login_at(self) -> datetime | None:
+        return self.row.last_login_at
+
+    @strawberry.field(description="The pause on this account, if there is one now.")
+    def suspension(self, info: Info) -> Suspension | None:
+        if self.row.is_active(info.context.services.clock()):
+            return None
+        return Suspension(reason=self.row.suspension_reason or "", until=self.row.suspended_until)
+
+
+@strawberry.type(description="One sign-in, on one device, from login until it ends.")
+class Session(Node):
+    row: strawberry.Private[SessionRow]
+
+    @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
+    def id(self) -> strawberry.ID:
+        return global_id("Session", self.row.id)
+
+    @strawberry.field(description="Whether this is the session that asks.")
+    def is_current(self, info: Info) -> bool:
+        viewer = info.context.viewer
+        return viewer is not None and viewer.session.id == self.row.id
+
+    @strawberry.field(description="When it began.")
+    def created_at(self) -> datetime:
+        return self.row.created_at
+
+    @strawberry.field(description="When it was last used, to the minute.")
+    def last_used_at(self) -> datetime:
+        return self.row.last_used_at
+
+    @strawberry.field(description="When it ends, unless it is refreshed before.")
+    def expires_at(self) -> datetime:
+        return min(self.row.expires_at, self.row.ends_by)
+
+    @strawberry.field(description="The program that signed in, as it calls itself.")
+    def user_agent(self) -> str | None:
+        return self.row.user_agent
+
+    @strawberry.field(description="The address that signed in.")
+    def ip_address(self) -> str | None:
+        return self.row.ip_address

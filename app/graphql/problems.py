@@ -1,0 +1,72 @@
+"""Problems: the failing members of result unions, to show to a person and act on."""
+
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from app.services import outcomes
+
+
+def publish_enum(cls: type[Enum], description: str, **values: str) -> None:
+    """Publish an enum of the services with our words on each of its values."""
+    published: Any = strawberry.enum(cls, description=description)
+    for value in published.__strawberry_definition__.values:
+        value.description = values[value.name]
+
+
+publish_enum(
+    outcomes.InputIssueCode,
+    "What is wrong with one part of an input.",
+    REQUIRED="It is empty and must not be.",
+    TOO_SHORT="It has too few characters.",
+    TOO_LONG="It has too many characters.",
+    INVALID_FORMAT="It is not written as such a thing is, or has characters that cannot be kept.",
+    PASSWORD_BREACHED="The password is known from a breach.",  # noqa: S106 - words
+    PASSWORD_TOO_GUESSABLE="It is among the first that an attacker tries.",  # noqa: S106 - words
+    UNCHANGED="It is what it was before.",
+)
+
+
+@strawberry.interface(
+    description="Something the caller can show to a person and act on. "
+    "Every failing member of a result union implements it."
+)
+class Problem:
+    message: str = strawberry.field(description="One or two sentences for the person, in English.")
+
+
+@strawberry.type(description="Too many tries, or too busy a server: nothing was done.")
+class RateLimited(Problem):
+    retry_after: int = strawberry.field(description="Seconds after which it is worth trying again.")
+
+    @classmethod
+    def of(cls, outcome: outcomes.RateLimited) -> "RateLimited":
+        return cls(
+            message="Too many attempts. Try again in a moment.",
+            retry_after=outcome.retry_after_seconds,
+        )
+
+
+@strawberry.type(description="One fault of an input.")
+class InputIssue:
+    path: list[str] = strawberry.field(description="The field of the input, from the outside in.")
+    code: outcomes.InputIssueCode = strawberry.field(description="What a program switches on.")
+    message: str = strawberry.field(
+        description="One sentence for the person, to show beside the field."
+    )
+
+
+@strawberry.type(description="The input was refused as it stands: nothing was done.")
+class InvalidInput(Problem):
+    issues: list[InputIssue] = strawberry.field(
+        description="Every fault that was found, at least one."
+    )
+
+    @classmethod
+    def of(cls, outcome: outcomes.InvalidInput) -> "InvalidInput":
+        issues = [
+            InputIssue(path=list(issue.path), code=issue.code, message=issue.message)
+            for issue in outcome.issues
+        ]
+        return cls(message="Some of this needs another look.", issues=issues)

@@ -1,0 +1,37 @@
+"""Scalars of our own: `DateTime`, RFC 3339 with an offset in, UTC out."""
+
+import re
+from datetime import UTC, datetime
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+NO_DATE_TIME = "DateTime takes an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z."
+# More digits of a second than six PostgreSQL would round away.
+RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def write_date_time(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def read_date_time(value: object) -> datetime:
+    """Read a time; one without an offset means another moment to everybody, so none here."""
+    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+        raise GraphQLError(NO_DATE_TIME)
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise GraphQLError(NO_DATE_TIME) from None
+
+
+DateTime: ScalarDefinition = strawberry.scalar(
+    name="DateTime",
+    description="A moment (RFC 3339). An offset is required on input; output is in UTC.",
+    specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+    serialize=write_date_time,
+    parse_value=read_date_time,
+)

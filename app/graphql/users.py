@@ -1,0 +1,231 @@
+"""Asking for people: `me`, `user`, `users` and `node`."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from app.errors import BadInput
+from app.graphql.access import admin_field, guest_field, member_field
+from app.graphql.context import Info, admin, member
+from app.graphql.ids import Node, read_id, read_id_of
+from app.graphql.inputs import given
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
+from app.graphql.people import User
+from app.graphql.problems import publish_enum
+from app.models import Role, UserRow
+from app.services import users as service
+from app.services.pages import Page
+
+MAX_SEARCH_CHARACTERS = 254
+
+publish_enum(
+    service.UserOrderField,
+    "What people can be ordered by.",
+    CREATED_AT="When the account was made.",
+    LAST_LOGIN_AT="When they last signed in; those who never did count as the earliest.",
+    EMAIL="Their address, as the database sorts text.",
+)
+
+
+@strawberry.enum(description="Which way an order runs.")
+class OrderDirection(Enum):
+    ASC = strawberry.enum_value("ASC", description="From the least to the greatest.")
+    DESC = strawberry.enum_value("DESC", description="From the greatest to the least.")
+
+
+@strawberry.input(description="A stretch of time. A side that is left out or null is open.")
+class DateTimeRange:
+    from_: datetime | None = strawberry.field(
+        name="from", default=UNSET, description="The first moment that belongs to it."
+    )
+    before: datetime | None = strawberry.field(
+        default=UNSET, description="The first moment that no longer belongs to it."
+    )
+
+
+@strawberry.input(
+    description="Narrows a list of people. A part that is left out or null narrows nothing."
+)
+class UserFilter:
+    search: str | None = strawberry.field(
+        default=UNSET,
+        description="Text that the address or the name contains, in any case. "
+        "`%` and `_` mean themselves.",
+    )
+    role: Role | None = strawberry.field(default=UNSET, description="Only people of this role.")
+    is_active: bool | None = strawberry.field(
+        default=UNSET, description="Only people who are not suspended, or only those who are."
+    )
+    email_verified: bool | None = strawberry.field(
+        default=UNSET, description="Only people who have verified their address, or only others."
+    )
+    created_at: DateTimeRange | None = strawberry.field(
+        default=UNSET, description="Only accounts made in this time."
+    )
+
+
+@strawberry.input(description="How a list of people is ordered. Equal values are ordered by id.")
+class UserOrder:
+    field: service.UserOrderField = strawberry.field(
+        default=service.UserOrderField.CREATED_AT, description="What to compare."
+    )
+    direction: OrderDirection = strawberry.field(
+        default=OrderDirection.ASC, description="Which way it runs."
+    )
+
+
+@strawberry.input(one_of=True, description="Names one person, in one of these ways.")
+class UserBy:
+    id: strawberry.ID | None = strawberry.field(
+        default=UNSET, description="By the id of the account."
+    )
+    email: str | None = strawberry.field(
+        default=UNSET, description="By the address, in any spelling."
+    )
+
+
+@strawberry.type(description="A person in a page.")
+class UserEdge:
+    order: strawberry.Private[service.UserOrder]
+    row: strawberry.Private[UserRow]
+
+    @strawberry.field(description="Where this person stands in this order.")
+    def cursor(self) -> str:
+        return cursors_of(self.order).write(service.position_of(self.row, self.order.field))
+
+    @strawberry.field(description="The person.")
+    def node(self) -> User:
+        return User(row=self.row)
+
+
+@strawberry.type(description="A page of people.")
+class UserConnection:
+    page: strawberry.Private[Page[UserRow]]
+    order: strawberry.Private[service.UserOrder]
+    found: strawberry.Private[service.UserFilter]
+
+    @strawberry.field(description="The people of this page with their cursors.")
+    def edges(self) -> list[UserEdge]:
+        return [UserEdge(order=self.order, row=row) for row in self.page.rows]
+
+    @strawberry.field(description="The people of this page, for those who need no cursors.")
+    def nodes(self) -> list[User]:
+        return [User(row=row) for row in self.page.rows]
+
+    @strawberry.field(description="Where this page lies among the others.")
+    def page_info(self) -> PageInfo:
+        cursors = cursors_of(self.order)
+        return PageInfo.of(
+            self.page, lambda row: cursors.write(service.position_of(row, self.order.field))
+        )
+
+    @strawberry.field(
+        description="How many match the filter, on all pages. Counted only when asked for."
+    )
+    async def total_count(self, info: Info) -> int:
+        return await info.context.services.users.count(admin(info), self.found)
+
+
+def cursors_of(order: service.UserOrder) -> Cursors:
+    direction = OrderDirection.DESC if order.descending else OrderDirection.ASC
+    return Cursors(
+        order=f"User.{order.field.value}.{direction.value}",
+        of_time=order.field is not service.UserOrderField.EMAIL,
+    )
+
+
+def read_filter(part: UserFilter | None) -> service.UserFilter:
+    if part is None:
+        return service.UserFilter()
+    span = given(part.created_at)
+    return service.UserFilter(
+        search=_search(given(part.search)),
+        role=given(part.role),
+        is_active=given(part.is_active),
+        email_verified=given(part.email_verified),
+        created_from=given(span.from_) if span else None,
+        created_before=given(span.before) if span else None,
+    )
+
+
+def read_order(part: UserOrder | None) -> service.UserOrder:
+    if part is None:
+        return service.UserOrder()
+    return service.UserOrder(part.field, descending=part.direction is OrderDirection.DESC)
+
+
+def _search(text: str | None) -> str | None:
+    if text is not None and ("\0" in text or len(text) > MAX_SEARCH_CHARACTERS):
+        msg = f"`filter.search` takes up to {MAX_SEARCH_CHARACTERS} characters, and no NUL."
+        raise BadInput(msg)
+    return text
+
+
+@strawberry.type
+class UserQueries:
+    @guest_field(
+        description="Who is signed in. Null for a guest; with a token that is not valid, null "
+        "and an UNAUTHENTICATED error."
+    )
+    async def me(self, info: Info) -> User | None:
+        viewer = await info.context.identify()
+        return User(row=viewer.user) if viewer else None
+
+    @admin_field(
+        description="Everybody, page by page: 50 where neither `first` nor `last` is given."
+    )
+    async def users(
+        self,
+        info: Info,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+        filter: Annotated[  # noqa: A002 - the name in the contract
+            UserFilter | None,
+            strawberry.argument(description="Whom to list; everybody where left out."),
+        ] = UNSET,
+        order_by: Annotated[
+            UserOrder | None,
+            strawberry.argument(description="In which order; by creation where left out."),
+        ] = UNSET,
+    ) -> UserConnection | None:
+        order, found = read_order(given(order_by)), read_filter(given(filter))
+        request = cursors_of(order).request(given(first), given(after), given(last), given(before))
+        page = await info.context.services.users.page(admin(info), found, order, request)
+        return UserConnection(page=page, order=order, found=found)
+
+    @member_field(
+        description="One person. Members see themselves, administrators everybody; "
+        "anybody else is null, as if they did not exist."
+    )
+    async def user(
+        self, info: Info, by: Annotated[UserBy, strawberry.argument(description="Whom.")]
+    ) -> User | None:
+        users, viewer = info.context.services.users, member(info)
+        user_id = given(by.id)
+        if user_id is not None:
+            row = await users.by_id(viewer, read_id_of("User", user_id, "by.id"))
+        else:
+            row = await users.by_email(viewer, given(by.email) or "")
+        return User(row=row) if row else None
+
+    @member_field(
+        description="Anything by its id, for those who may see it; anything else is null, as if it "
+        "did not exist."
+    )
+    async def node(
+        self,
+        info: Info,
+        id: Annotated[  # noqa: A002 - the name in the contract
+            strawberry.ID, strawberry.argument(description="Its id.")
+        ],
+    ) -> Node | None:
+        kind, row_id = read_id(id, "id")
+        if kind == "User":
+            row = await info.context.services.users.by_id(member(info), row_id)
+            return User(row=row) if row else None
+        return None

@@ -1,0 +1,1 @@
+"""GraphQL over HTTP and what else the server answers: headers, status codes, bodies."""

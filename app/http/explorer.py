@@ -1,0 +1,77 @@
+"""GraphiQL, from our own files: a page at /graphql and its assets below, while DEBUG is on."""
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.http.requests import Headers, Receive, Scope, Send
+
+DIST = Path(__file__).parent / "graphiql" / "dist"
+ASSETS = "/graphql/assets/"
+TYPES = {
+    ".js": b"text/javascript",
+    ".css": b"text/css",
+    ".svg": b"image/svg+xml",
+    ".ttf": b"font/ttf",
+}
+# Workers obey the policy of their own file, so the assets carry it too. The editor writes inline
+# styles.
+POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Explorer:
+    """All of it is read once; names carry a hash of their content, so browsers may keep it."""
+
+    index: bytes
+    assets: dict[str, bytes]
+
+    @classmethod
+    def load(cls) -> "Explorer":
+        assets = {
+            path.name.removesuffix(".gz"): path.read_bytes()
+            for path in (DIST / "assets").glob("*.gz")
+        }
+        return cls((DIST / "index.html").read_bytes(), assets)
+
+    async def page(self, send: Send) -> None:
+        headers = [(b"cache-control", b"no-cache"), (b"vary", b"accept")]
+        await _send(send, self.index, b"text/html; charset=utf-8", headers)
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Serve an asset."""
+        name = scope["path"].removeprefix(ASSETS)
+        packed = self.assets.get(name)
+        if packed is None:
+            await _send(send, b"Not found", b"text/plain; charset=utf-8", [], status=404)
+            return
+        headers = [
+            (b"cache-control", b"public, max-age=31536000, immutable"),
+            (b"vary", b"accept-encoding"),
+        ]
+        if "gzip" in (Headers.of(scope).text(b"accept-encoding") or ""):
+            headers.append((b"content-encoding", b"gzip"))
+        else:
+            packed = gzip.decompress(packed)
+        await _send(send, packed, TYPES[Path(name).suffix], headers)
+
+
+async def _send(
+    send: Send,
+    body: bytes,
+    content_type: bytes,
+    headers: list[tuple[bytes, bytes]],
+    status: int = 200,
+) -> None:
+    start = [
+        (b"content-type", content_type),
+        (b"content-length", str(len(body)).encode()),
+        (b"content-security-policy", POLICY),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})

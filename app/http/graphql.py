@@ -1,0 +1,118 @@
+"""GraphQL over HTTP (the specification of 2025): `GET|POST /graphql`, as plain ASGI."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+from graphql import OperationType
+
+from app.errors import Code
+from app.graphql.context import Context, Services
+from app.graphql.engine import Engine, RequestError
+from app.graphql.errors import coded
+from app.graphql.persisted import DocumentRefused, PersistedDocuments
+from app.http.explorer import Explorer
+from app.http.negotiation import GRAPHQL_JSON, JSON, MediaType, negotiate, prefers_html
+from app.http.requests import (
+    GraphQLRequest,
+    Headers,
+    HttpRefusal,
+    Receive,
+    Scope,
+    Send,
+    bearer_of,
+    read_get,
+    read_post,
+)
+from app.services.outcomes import Client
+
+ALLOW = ((b"allow", b"GET, POST"),)
+ALLOW_POST = ((b"allow", b"POST"),)
+
+
+class Reply(NamedTuple):
+    status: int
+    answer: dict[str, Any]
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLOverHttp:
+    engine: Engine
+    persisted: PersistedDocuments
+    services: Services
+    explorer: Explorer | None
+    max_body_bytes: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers.of(scope)
+        accept = headers.text(b"accept")
+        if self.explorer and _wants_a_page(scope, accept):
+            return await self.explorer.page(send)
+        media = negotiate(accept)
+        try:
+            reply = await self._answer(scope, receive, headers, media)
+        except HttpRefusal as refusal:
+            errors = [coded(refusal.message, refusal.code)]
+            reply = Reply(refusal.status, {"errors": errors}, refusal.headers)
+        return await _send(send, media or MediaType(GRAPHQL_JSON), reply)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, headers: Headers, media: MediaType | None
+    ) -> Reply:
+        if media is None:
+            raise HttpRefusal(406, f"Answers are {GRAPHQL_JSON} or {JSON}.")
+        method = scope["method"]
+        request = await self._read(scope, receive, headers, method)
+        try:
+            text = self.persisted.find(request.query, request.document_id, request.extensions)
+        except DocumentRefused as refused:
+            # Apollo's links read the code out of a 200 in every version.
+            status = 200 if refused.code is Code.PERSISTED_QUERY_NOT_FOUND else 400
+            raise HttpRefusal(status, refused.message, code=refused.code) from None
+        prepared = self.engine.prepare(text, request.operation_name, request.variables)
+        if isinstance(prepared, RequestError):
+            return _refused(prepared, media)
+        if method == "GET" and prepared.node.operation is not OperationType.QUERY:
+            raise HttpRefusal(405, "A GET runs queries only; send a POST.", headers=ALLOW_POST)
+        answer = await self.engine.run(prepared, self._context(scope, headers))
+        return _refused(answer, media) if isinstance(answer, RequestError) else Reply(200, answer)
+
+    async def _read(
+        self, scope: Scope, receive: Receive, headers: Headers, method: str
+    ) -> GraphQLRequest:
+        if method == "POST":
+            return await read_post(receive, headers, self.max_body_bytes)
+        if method == "GET":
+            return read_get(scope)
+        raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
+
+    def _context(self, scope: Scope, headers: Headers) -> Context:
+        peer = scope.get("client")
+        return Context(
+            services=self.services,
+            client=Client(peer[0] if peer else None, headers.text(b"user-agent")),
+            request_id=scope["state"]["request_id"],
+            bearer=bearer_of(headers),
+        )
+
+
+def _wants_a_page(scope: Scope, accept: str | None) -> bool:
+    return scope["method"] == "GET" and not scope["query_string"] and prefers_html(accept or "")
+
+
+def _refused(refused: RequestError, media: MediaType) -> Reply:
+    return Reply(200 if media.legacy else 400, {"errors": refused.errors})
+
+
+async def _send(send: Send, media: MediaType, reply: Reply) -> None:
+    body = orjson.dumps(reply.answer)
+    headers = [
+        (b"content-type", media.header),
+        (b"content-length", str(len(body)).encode()),
+        (b"vary", b"accept"),
+        (b"cache-control", b"no-store"),
+        *reply.headers,
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,80 @@
+"""Which media type an answer takes (RFC 9110, 12.5.1; GraphQL over HTTP)."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+HTML = "text/html"
+MAX_RANGES = 50
+
+
+class MediaType(NamedTuple):
+    name: str
+    # A client that names application/json and gets it expects 200 for whatever GraphQL answers.
+    legacy: bool = False
+
+    @property
+    def header(self) -> bytes:
+        return f"{self.name}; charset=utf-8".encode()
+
+
+class _Range(NamedTuple):
+    name: str
+    quality: float
+
+
+@lru_cache(maxsize=256)
+def negotiate(accept: str | None) -> MediaType | None:
+    """Choose between the two media types of GraphQL; None where the client takes neither."""
+    if accept is None or not accept.strip():
+        return MediaType(JSON)
+    ranges = _ranges(accept)
+    weighed = [
+        (quality_of(name, ranges), _named(name, ranges), name) for name in (JSON, GRAPHQL_JSON)
+    ]
+    # Equal quality: what was named goes before what a wildcard covers; named both, the newer; named
+    # none, JSON.
+    quality, named, name = max(
+        weighed, key=lambda choice: (choice[0], choice[1], choice[1] == (choice[2] == GRAPHQL_JSON))
+    )
+    return MediaType(name, legacy=named and name == JSON) if quality > 0 else None
+
+
+@lru_cache(maxsize=256)
+def prefers_html(accept: str) -> bool:
+    """Whether a browser asks: it wants a page more than data."""
+    ranges = _ranges(accept)
+    if not _named(HTML, ranges):
+        return False
+    return quality_of(HTML, ranges) >= max(
+        quality_of(JSON, ranges), quality_of(GRAPHQL_JSON, ranges)
+    )
+
+
+def quality_of(name: str, ranges: list[_Range]) -> float:
+    kind = name.partition("/")[0]
+    for pattern in (name, f"{kind}/*", "*/*"):
+        for candidate in ranges:
+            if candidate.name == pattern:
+                return candidate.quality
+    return 0.0
+
+
+def _named(name: str, ranges: list[_Range]) -> bool:
+    return any(candidate.name == name and candidate.quality > 0 for candidate in ranges)
+
+
+def _ranges(accept: str) -> list[_Range]:
+    return [_range(part) for part in accept.split(",")[:MAX_RANGES]]
+
+
+def _range(text: str) -> _Range:
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return _Range(name, min(max(float(parameter[2:]), 0.0), 1.0))
+            except ValueError:
+                return _Range(name, 0.0)
+    return _Range(name, 1.0)

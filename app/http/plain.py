@@ -1,0 +1,31 @@
+"""What is not GraphQL: health and the public keys."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from app.db import Database
+from app.services.readiness import unready
+from app.services.signing_keys import SigningKeys
+
+
+def plain_routes(db: Database, keys: SigningKeys) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health/live")
+    async def live() -> JSONResponse:
+        return JSONResponse({"status": "alive"})
+
+    @router.get("/health/ready")
+    async def ready() -> JSONResponse:
+        reason = await unready(db)
+        if reason:
+            return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
+        return JSONResponse({"status": "ready"})
+
+    @router.get("/.well-known/jwks.json")
+    async def jwks() -> JSONResponse:
+        # Shorter than the day by which a new key is published ahead of its first signature.
+        return JSONResponse(keys.jwks(), headers={"cache-control": "public, max-age=3600"})
+
+    del live, ready, jwks
+    return router

@@ -1,0 +1,223 @@
+"""Reads a GraphQL request off the wire: every shape that is not one ends here as a coded answer."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+from urllib.parse import parse_qsl
+
+import orjson
+
+from app.errors import Code
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MAX_JSON_DEPTH = 24
+MAX_QUERY_STRING_BYTES = 16 * 1024
+
+
+class HttpRefusal(Exception):
+    """The request is answered with this and goes no further."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: Code = Code.BAD_REQUEST,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.headers = status, message, code, headers
+
+
+class GraphQLRequest(NamedTuple):
+    """The parameters of GraphQL over HTTP, 5.1; an empty one counts as absent."""
+
+    query: str | None
+    document_id: str | None
+    operation_name: str | None
+    variables: dict[str, Any]
+    extensions: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Headers:
+    """The headers of a request by their first value; `doubled` came more than once."""
+
+    values: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    doubled: set[bytes] = field(default_factory=set[bytes])
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Headers":
+        headers = cls()
+        for name, value in scope["headers"]:
+            if name in headers.values:
+                headers.doubled.add(name)
+                if name == b"accept":
+                    headers.values[name] += b"," + value
+            else:
+                headers.values[name] = value
+        return headers
+
+    def text(self, name: bytes) -> str | None:
+        value = self.values.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+def bearer_of(headers: Headers) -> str | None:
+    """Take the token out of one Authorization header (RFC 6750, 2.1); scheme in any case.
+
+    Whatever else stands there is a token that opens nothing, which is not the same as none.
+    """
+    value = headers.text(b"authorization")
+    if value is None:
+        return None
+    scheme, _, token = value.strip().partition(" ")
+    if scheme.lower() != "bearer" or b"authorization" in headers.doubled:
+        return ""
+    return token.strip()
+
+
+async def read_post(receive: Receive, headers: Headers, max_bytes: int) -> GraphQLRequest:
+    """Read the body of a POST.
+
+    Raises:
+        HttpRefusal: 400, 413 or 415.
+
+    """
+    _check_content_type(headers)
+    body = await _read_body(receive, headers, max_bytes)
+    try:
+        parameters = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise HttpRefusal(400, "The body is not JSON in UTF-8.") from None
+    if isinstance(parameters, list):
+        raise HttpRefusal(400, "The body is a list: requests are not batched here.")
+    if not isinstance(parameters, dict):
+        raise HttpRefusal(400, "The body is not a JSON object.")
+    return read_parameters(cast("dict[str, Any]", parameters))
+
+
+def read_get(scope: Scope) -> GraphQLRequest:
+    """Read the query string of a GET.
+
+    Raises:
+        HttpRefusal: 400 or 414.
+
+    """
+    raw: bytes = scope["query_string"]
+    if len(raw) > MAX_QUERY_STRING_BYTES:
+        raise HttpRefusal(414, "The query string is too long; send a POST.")
+    try:
+        given = dict(
+            parse_qsl(
+                raw.decode("ascii"), keep_blank_values=True, strict_parsing=False, errors="strict"
+            )
+        )
+    except ValueError:
+        raise HttpRefusal(400, "The query string is not UTF-8.") from None
+    parameters: dict[str, Any] = {name: value for name, value in given.items() if value}
+    for name in ("variables", "extensions"):
+        if name in parameters:
+            parameters[name] = _object(name, parameters[name])
+    return read_parameters(parameters)
+
+
+def read_parameters(parameters: Mapping[str, Any]) -> GraphQLRequest:
+    return GraphQLRequest(
+        _string("query", parameters),
+        _string("documentId", parameters),
+        _string("operationName", parameters),
+        _map("variables", parameters),
+        _map("extensions", parameters),
+    )
+
+
+def _string(name: str, parameters: Mapping[str, Any]) -> str | None:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, str):
+        raise HttpRefusal(400, f"`{name}` must be a string.")
+    return value or None
+
+
+def _map(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    given = parameters.get(name)
+    if given is None or given == "":
+        return {}
+    if not isinstance(given, dict):
+        raise HttpRefusal(400, f"`{name}` must be an object.")
+    value = cast("dict[str, Any]", given)
+    if _deeper_than(value, MAX_JSON_DEPTH):
+        raise HttpRefusal(400, f"`{name}` is nested more than {MAX_JSON_DEPTH} levels deep.")
+    return value
+
+
+def _object(name: str, text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise HttpRefusal(400, f"`{name}` is not JSON.") from None
+
+
+def _deeper_than(value: dict[str, Any], depth: int) -> bool:
+    level: list[Any] = [value]
+    for _ in range(depth + 1):
+        level = [inner for outer in level for inner in _within(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _within(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()
+
+
+def _check_content_type(headers: Headers) -> None:
+    kind, *parameters = (headers.text(b"content-type") or "").lower().split(";")
+    if kind.strip() != "application/json":
+        # Browsers send other types to other origins without asking; this keeps forms from running
+        # mutations.
+        raise HttpRefusal(415, "Send the request as application/json.")
+    for parameter in parameters:
+        name, _, value = parameter.strip().partition("=")
+        if name == "charset" and value.strip('"') not in {"utf-8", "utf8"}:
+            raise HttpRefusal(415, "JSON is UTF-8.")
+    if headers.values.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise HttpRefusal(415, "Send the body uncompressed.")
+
+
+async def _read_body(receive: Receive, headers: Headers, max_bytes: int) -> bytes:
+    declared = headers.values.get(b"content-length", b"0")
+    if not declared.isdigit() or len(declared) > 12 or int(declared) > max_bytes:
+        raise _too_large(max_bytes)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return _bounded(body, max_bytes)
+    chunks, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HttpRefusal(400, "The body ended early.")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+    return _bounded(b"".join(chunks), max_bytes)
+
+
+def _bounded(body: bytes, max_bytes: int) -> bytes:
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return body
+
+
+def _too_large(max_bytes: int) -> HttpRefusal:
+    # The rest is not read; whoever goes on sending it does so to a closed connection.
+    return HttpRefusal(
+        413, f"A request has at most {max_bytes:,} bytes.", headers=((b"connection", b"close"),)
+    )

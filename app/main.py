@@ -1,0 +1,187 @@
+"""Wires everything together: the only place that knows all of it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+
+from app.config import Settings
+from app.db import Database, connect
+from app.errors import Misconfigured
+from app.graphql.context import Services
+from app.graphql.documents import Documents
+from app.graphql.engine import Engine, core_schema
+from app.graphql.limits import DocumentLimits
+from app.graphql.persisted import PersistedDocuments
+from app.graphql.schema import build_schema
+from app.http.edge import Edge
+from app.http.explorer import ASSETS, Explorer
+from app.http.graphql import GraphQLOverHttp
+from app.http.plain import plain_routes
+from app.security.access_tokens import AccessTokens
+from app.security.keys import Secrets
+from app.security.passwords import Passwords
+from app.security.refresh_tokens import RefreshTokens
+from app.services.accounts import Accounts
+from app.services.new_passwords import NewPasswords
+from app.services.readiness import unready
+from app.services.sessions import Sessions
+from app.services.signing_keys import SigningKeys
+from app.services.users import Users
+from app.services.viewers import Viewers
+
+CORS_HEADERS = (
+    "authorization",
+    "content-type",
+    "apollographql-client-name",
+    "apollographql-client-version",
+    "apollo-require-preflight",
+    "traceparent",
+    "baggage",
+    "x-request-id",
+)
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime: ...
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Portico:
+    """The parts that live as long as the process."""
+
+    db: Database
+    keys: SigningKeys
+    passwords: Passwords
+    services: Services
+
+    async def start(self) -> None:
+        """Refuse to serve what could not be served.
+
+        Raises:
+            Misconfigured: says in one line what to do.
+
+        """
+        reason = await unready(self.db)
+        if reason:
+            raise Misconfigured(reason)
+        await self.keys.refresh()
+
+    async def stop(self) -> None:
+        self.passwords.close()
+        await self.db.engine.dispose()
+
+
+def build(settings: Settings, clock: Clock = system_clock) -> Portico:
+    """Make the services of these settings. Nothing is opened yet."""
+    if settings.database_url is None or settings.secret_key is None:
+        msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
+        raise Misconfigured(msg)
+    db = Database(
+        connect(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
+    )
+    secrets = Secrets(settings.secret_key.get_secret_value())
+    lifetime = timedelta(minutes=settings.access_token_expire_minutes)
+    keys = SigningKeys(
+        db, secrets, clock, timedelta(days=settings.signing_key_rotate_days), lifetime
+    )
+    passwords = Passwords(rounds=settings.bcrypt_rounds)
+    access_tokens = AccessTokens(
+        keys, settings.public_url, settings.access_token_audience, lifetime, clock
+    )
+    sessions = Sessions(
+        db,
+        passwords,
+        access_tokens,
+        RefreshTokens.of(secrets),
+        clock,
+        idle_lifetime=timedelta(days=settings.refresh_token_expire_days),
+        max_lifetime=timedelta(days=settings.session_max_days),
+    )
+    new_passwords = NewPasswords(
+        passwords, settings.password_min_length, settings.password_min_guesses
+    )
+    services = Services(
+        accounts=Accounts(db, passwords, new_passwords, sessions, clock),
+        sessions=sessions,
+        users=Users(db, clock),
+        viewers=Viewers(db, clock),
+        access_tokens=access_tokens,
+        clock=clock,
+    )
+    return Portico(db, keys, passwords, services)
+
+
+def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+    """Make the ASGI application of these settings."""
+    portico = build(settings, clock)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        await portico.start()
+        rotation = asyncio.create_task(portico.keys.keep_fresh())
+        try:
+            yield
+        finally:
+            rotation.cancel()
+            with suppress(asyncio.CancelledError):
+                await rotation
+            await portico.stop()
+
+    app = FastAPI(
+        title="Portico",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.portico = portico
+    _mount(app, settings, portico)
+    return app
+
+
+def create_app_from_environment() -> FastAPI:
+    """What `uvicorn --factory app.main:create_app_from_environment` and each worker call."""
+    return create_app(Settings())
+
+
+def _mount(app: FastAPI, settings: Settings, portico: Portico) -> None:
+    schema = build_schema()
+    documents = Documents(core_schema(schema), _limits(settings), explore=settings.explore)
+    persisted = PersistedDocuments.load(
+        settings.persisted_documents, only_trusted=settings.persisted_documents_only
+    )
+    explorer = Explorer.load() if settings.explore else None
+    endpoint = GraphQLOverHttp(
+        Engine(schema, documents), persisted, portico.services, explorer, settings.max_body_bytes
+    )
+    app.router.routes.append(Route("/graphql", endpoint, methods=None))
+    if explorer:
+        app.router.routes.append(Route(ASSETS + "{name}", explorer, methods=["GET"]))
+    app.include_router(plain_routes(portico.db, portico.keys))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=CORS_HEADERS,
+            expose_headers=("x-request-id", "retry-after"),
+            max_age=3600,
+        )
+    app.add_middleware(Edge, https=settings.public_url.startswith("https://"))
+
+
+def _limits(settings: Settings) -> DocumentLimits:
+    names = (limit.name for limit in fields(DocumentLimits))
+    return DocumentLimits(**{name: getattr(settings, f"limit_{name}") for name in names})

@@ -1,0 +1,1 @@
+"""Secrets and who may do what: pure, no SQL."""

@@ -1,0 +1,100 @@
+"""Keys: what is derived from SECRET_KEY, and the ES256 pairs that sign access tokens."""
+
+import base64
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import constant_time, hashes, hmac, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from jwt.algorithms import ECAlgorithm
+
+from app.errors import Misconfigured
+
+
+class Secrets:
+    """SECRET_KEY, one or several separated by commas: the first seals, all of them open.
+
+    Each purpose has keys of its own (HKDF, RFC 5869): nothing made for one passes for another.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._keys = [part.strip().encode() for part in text.split(",") if part.strip()]
+        self._fernet = MultiFernet(
+            [Fernet(base64.urlsafe_b64encode(key)) for key in self.derive("signing-key-seal")]
+        )
+
+    def derive(self, purpose: str) -> list[bytes]:
+        """Give 32 bytes for each secret, the first secret's first."""
+        return [
+            HKDF(hashes.SHA256(), 32, salt=None, info=f"portico/{purpose}".encode()).derive(key)
+            for key in self._keys
+        ]
+
+    def seal(self, plain: bytes) -> str:
+        return self._fernet.encrypt(plain).decode("ascii")
+
+    def open(self, sealed: str) -> bytes:
+        try:
+            return self._fernet.decrypt(sealed)
+        except InvalidToken:
+            msg = (
+                "SECRET_KEY does not open the signing keys in this database. "
+                "Put the former key back, after a comma: SECRET_KEY=new,former"
+            )
+            raise Misconfigured(msg) from None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """One ES256 pair. Its id is random; under it the JWKS lists the public half."""
+
+    id: str
+    private: ec.EllipticCurvePrivateKey
+    signs_from: datetime
+
+    @property
+    def public(self) -> ec.EllipticCurvePublicKey:
+        return self.private.public_key()
+
+    def jwk(self) -> dict[str, Any]:
+        """Give the public half as RFC 7517 has it."""
+        fields: dict[str, Any] = json.loads(ECAlgorithm.to_jwk(self.public))
+        return {"kid": self.id, "use": "sig", "alg": "ES256"} | {
+            name: fields[name] for name in ("kty", "crv", "x", "y")
+        }
+
+    def private_bytes(self) -> bytes:
+        return self.private.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+    @classmethod
+    def generate(cls, signs_from: datetime) -> "KeyPair":
+        return cls(secrets.token_urlsafe(12), ec.generate_private_key(ec.SECP256R1()), signs_from)
+
+    @classmethod
+    def load(cls, key_id: str, private_bytes: bytes, signs_from: datetime) -> "KeyPair":
+        private = serialization.load_der_private_key(private_bytes, password=None)
+        if not isinstance(private, ec.EllipticCurvePrivateKey):
+            msg = f"signing key {key_id} is not an elliptic curve key"
+            raise Misconfigured(msg)
+        return cls(key_id, private, signs_from)
+
+
+def mac(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104)."""
+    tag = hmac.HMAC(key, hashes.SHA256())
+    tag.update(message)
+    return tag.finalize()
+
+
+def same(left: bytes, right: bytes) -> bool:
+    """Compare in a time that does not tell where they differ."""
+    return constant_time.bytes_eq(left, right)

@@ -1,0 +1,59 @@
+"""Refresh tokens: opaque, and derived, so that one step of a session always gives one token."""
+
+import base64
+import binascii
+import uuid
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from app.security.keys import Secrets, mac, same
+
+PREFIX = "prt_"  # So that secret scanners know one when they see it.
+ID_BYTES, GENERATION_BYTES, TAG_BYTES = 16, 4, 32
+
+
+class Presented(NamedTuple):
+    """A token taken apart: it proves nothing until `RefreshTokens.matches` says so."""
+
+    session_id: uuid.UUID
+    generation: int
+    tag: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokens:
+    """Token = session id, generation, and HMAC(SECRET_KEY; id, generation, the session's salt).
+
+    The database holds only the salt, the configuration only the key: neither alone makes a token.
+    """
+
+    keys: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, secrets: Secrets) -> "RefreshTokens":
+        return cls(tuple(secrets.derive("refresh-token")))
+
+    def issue(self, session_id: uuid.UUID, generation: int, salt: bytes) -> str:
+        body = session_id.bytes + generation.to_bytes(GENERATION_BYTES, "big")
+        return PREFIX + base64.urlsafe_b64encode(
+            body + mac(self.keys[0], body + salt)
+        ).decode().rstrip("=")
+
+    def read(self, token: str) -> Presented | None:
+        """Take it apart; None for whatever is not of its form."""
+        if not token.isascii() or not token.startswith(PREFIX) or len(token) != len(PREFIX) + 70:
+            return None
+        try:
+            raw = base64.b64decode(token[len(PREFIX) :] + "==", altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        if len(raw) != ID_BYTES + GENERATION_BYTES + TAG_BYTES:
+            return None
+        end = ID_BYTES + GENERATION_BYTES
+        return Presented(
+            uuid.UUID(bytes=raw[:ID_BYTES]), int.from_bytes(raw[ID_BYTES:end], "big"), raw[end:]
+        )
+
+    def matches(self, presented: Presented, salt: bytes) -> bool:
+        body = presented.session_id.bytes + presented.generation.to_bytes(GENERATION_BYTES, "big")
+        return any(same(mac(key, body + salt), presented.tag) for key in self.keys)

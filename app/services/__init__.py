@@ -1,0 +1,1 @@
+"""What people can do. Knows neither GraphQL nor HTTP."""

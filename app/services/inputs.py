@@ -1,0 +1,136 @@
+"""What people type, checked by Pydantic models: normalised, or one issue for each fault."""
+
+import unicodedata
+from typing import Annotated, Any, TypeVar, cast
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from app.security import passwords
+from app.services.outcomes import InputIssue, InputIssueCode
+
+MAX_EMAIL_BYTES = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
+MAX_NAME_CHARACTERS = 100
+# Longer than any address or name can be in characters: beyond it, nothing looks at the text.
+MAX_LOOKED_AT = 1000
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def email_address(text: str) -> str:
+    """Write an address in the one form under which it is stored: NFC, IDNA as Unicode, lower case.
+
+    Raises:
+        PydanticCustomError: it is missing, too long or no address.
+
+    """
+    if not text.strip():
+        raise _fault(InputIssueCode.REQUIRED, "Enter an e-mail address.")
+    if len(text.encode(errors="replace")) > MAX_EMAIL_BYTES:
+        raise _fault(
+            InputIssueCode.TOO_LONG, f"An e-mail address has at most {MAX_EMAIL_BYTES} bytes."
+        )
+    try:
+        address = validate_email(
+            text.strip(), check_deliverability=False, test_environment=True, strict=True
+        )
+        normalised = unicodedata.normalize("NFC", address.normalized.lower())
+    except (EmailNotValidError, UnicodeError):
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This is not an e-mail address.") from None
+    if len(normalised.encode()) > MAX_EMAIL_BYTES:
+        raise _fault(
+            InputIssueCode.TOO_LONG, f"An e-mail address has at most {MAX_EMAIL_BYTES} bytes."
+        )
+    return normalised
+
+
+def known_form(text: str) -> str | None:
+    """Write an address as it would be stored; None where nothing of the kind can be stored."""
+    try:
+        return email_address(text)
+    except PydanticCustomError:
+        return None
+
+
+def new_password(text: str, info: ValidationInfo) -> str:
+    """Bound and compose a password. Any characters will do (NIST SP 800-63B 3.1.1.2)."""
+    context = cast("dict[str, int]", info.context or {})
+    shortest = context.get("password_min_length", 1)
+    if not text:
+        raise _fault(InputIssueCode.REQUIRED, "Enter a password.")
+    if len(text) > passwords.MAX_CHARACTERS:
+        raise _fault(
+            InputIssueCode.TOO_LONG,
+            f"A password has at most {passwords.MAX_CHARACTERS} characters.",
+        )
+    if not passwords.is_storable(text):
+        raise _fault(InputIssueCode.INVALID_FORMAT, "A password cannot contain this character.")
+    composed = passwords.normalised(text)
+    if len(composed) > passwords.MAX_CHARACTERS:
+        raise _fault(
+            InputIssueCode.TOO_LONG,
+            f"A password has at most {passwords.MAX_CHARACTERS} characters.",
+        )
+    if len(composed) < shortest:
+        raise _fault(InputIssueCode.TOO_SHORT, f"Use at least {shortest} characters.")
+    return composed
+
+
+def display_name(text: str) -> str:
+    """Trim and compose a name; no controls, no invisible or direction-changing characters."""
+    if len(text) > MAX_LOOKED_AT:
+        raise _fault(
+            InputIssueCode.TOO_LONG, f"A name has at most {MAX_NAME_CHARACTERS} characters."
+        )
+    if any(
+        unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+        for character in text
+    ):
+        raise _fault(InputIssueCode.INVALID_FORMAT, "A name cannot contain control characters.")
+    composed = unicodedata.normalize("NFC", text).strip()
+    if not composed:
+        raise _fault(InputIssueCode.TOO_SHORT, "Enter a name, or leave it out.")
+    if len(composed) > MAX_NAME_CHARACTERS:
+        raise _fault(
+            InputIssueCode.TOO_LONG, f"A name has at most {MAX_NAME_CHARACTERS} characters."
+        )
+    return composed
+
+
+EmailAddress = Annotated[str, AfterValidator(email_address)]
+NewPassword = Annotated[str, AfterValidator(new_password), Field(repr=False)]
+DisplayName = Annotated[str, AfterValidator(display_name)]
+
+
+class Input(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, alias_generator=to_camel)
+
+
+class Registration(Input):
+    email: EmailAddress
+    password: NewPassword
+    display_name: DisplayName | None = None
+
+
+def check(
+    model: type[Model], values: dict[str, Any], **context: Any
+) -> Model | tuple[InputIssue, ...]:
+    """Make a model of plain values, or say everything that is wrong with them."""
+    try:
+        return model.model_validate(values, context=context)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        return tuple(_issue(detail["type"], detail["loc"], detail["msg"]) for detail in details)
+
+
+def _issue(kind: str, location: tuple[int | str, ...], message: str) -> InputIssue:
+    known = kind in InputIssueCode.__members__
+    code = InputIssueCode[kind] if known else InputIssueCode.INVALID_FORMAT
+    return InputIssue(tuple(str(step) for step in location), code, message)
+
+
+def _fault(code: InputIssueCode, message: str) -> PydanticCustomError:
+    # Braces would be read as a template by the library.
+    return PydanticCustomError(code.value, "{message}", {"message": message})

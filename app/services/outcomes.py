@@ -1,0 +1,57 @@
+"""Outcomes that operations share. They are returned, not raised: what led to them stays."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from app.models import SessionRow, UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request came from, as far as it can be told."""
+
+    ip_address: str | None
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    access_token: str
+    access_token_expires_at: datetime
+    refresh_token: str
+    refresh_token_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    user: UserRow
+    session: SessionRow
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimited:
+    retry_after_seconds: int
+
+
+class InputIssueCode(Enum):
+    REQUIRED = "REQUIRED"
+    TOO_SHORT = "TOO_SHORT"
+    TOO_LONG = "TOO_LONG"
+    INVALID_FORMAT = "INVALID_FORMAT"
+    PASSWORD_BREACHED = "PASSWORD_BREACHED"  # noqa: S105 - a code, not a password
+    PASSWORD_TOO_GUESSABLE = "PASSWORD_TOO_GUESSABLE"  # noqa: S105 - a code, not a password
+    UNCHANGED = "UNCHANGED"
+
+
+@dataclass(frozen=True, slots=True)
+class InputIssue:
+    path: tuple[str, ...]
+    code: InputIssueCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidInput:
+    issues: tuple[InputIssue, ...]

@@ -1,0 +1,25 @@
+"""Whether the database is there and has the tables that this code expects."""
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app.db import Database
+from app.migrations import head
+
+UNREACHABLE = "The database does not answer. Check DATABASE_URL and that PostgreSQL runs."
+UNMIGRATED = "The database has not been migrated. Run `portico db upgrade`."
+
+
+async def unready(db: Database) -> str | None:
+    """Say in one sentence why no request can be served now; None where all is well."""
+    try:
+        rows = await db.rows(text("SELECT version_num FROM alembic_version"))
+    except DBAPIError as error:
+        missing = "alembic_version" in str(error.orig)
+        return UNMIGRATED if missing else UNREACHABLE
+    except (SQLAlchemyError, OSError, TimeoutError):
+        return UNREACHABLE
+    versions = {row[0] for row in rows}
+    if versions == {head()}:
+        return None
+    return UNMIGRATED

@@ -1,0 +1,42 @@
+"""How a `UserRow` and a `SessionRow` are read out of the database."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Update, and_, or_
+from sqlalchemy.dialects.postgresql import Insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app import models
+from app.models import SessionRow, UserRow
+
+Columns = tuple[InstrumentedAttribute[Any], ...]
+
+USER_COLUMNS: Columns = tuple(getattr(models.User, name) for name in UserRow._fields)
+SESSION_COLUMNS: Columns = tuple(getattr(models.Session, name) for name in SessionRow._fields)
+
+
+def is_active(now: object) -> ColumnElement[bool]:
+    """The same as `UserRow.is_active`, for the database to decide."""
+    return or_(
+        models.User.suspended_at.is_(None),
+        and_(models.User.suspended_until.is_not(None), models.User.suspended_until <= now),
+    )
+
+
+async def changed_user(session: AsyncSession, change: Insert | Update) -> UserRow | None:
+    """Make a change and give the row as it is now; None where there was nothing to change."""
+    row = await _changed(session, change, USER_COLUMNS)
+    return UserRow._make(row) if row else None
+
+
+async def changed_session(session: AsyncSession, change: Insert | Update) -> SessionRow | None:
+    """As `changed_user`, for a session."""
+    row = await _changed(session, change, SESSION_COLUMNS)
+    return SessionRow._make(row) if row else None
+
+
+async def _changed(
+    session: AsyncSession, change: Any, columns: Columns
+) -> Row[*tuple[Any, ...]] | None:
+    return (await session.execute(change.returning(*columns))).one_or_none()

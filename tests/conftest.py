@@ -1,0 +1,118 @@
+"""The whole application on a real database, a client for it, and the people it meets."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app import migrations
+from app.config import Settings
+from app.db import Database, async_url, connect
+from app.embedded import embedded_postgres
+from app.main import create_app
+from tests.clients import Api, Person
+from tests.clock import FakeClock
+from tests.settings import settings_for
+
+TABLES = ("sessions", "users")
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL to make databases on: what TEST_DATABASE_URL names, or the embedded one."""
+    named = os.environ.get("TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    with embedded_postgres(tmp_path_factory.mktemp("data")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def database_url(server_url: str) -> AsyncIterator[str]:
+    """A database of this run alone, empty."""
+    name = f"portico_test_{uuid.uuid4().hex[:12]}"
+    url = make_url(server_url)
+    await on_server(server_url, f'CREATE DATABASE "{name}"')
+    yield url.set(database=name).render_as_string(hide_password=False)
+    await on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def empty_url(server_url: str) -> AsyncIterator[str]:
+    """A database of this test alone."""
+    name = f"portico_test_{uuid.uuid4().hex[:12]}"
+    await on_server(server_url, f'CREATE DATABASE "{name}"')
+    yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    await on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+async def migrated_url(database_url: str) -> str:
+    await asyncio.to_thread(migrations.upgrade, database_url)
+    return database_url
+
+
+@pytest.fixture(scope="session")
+def settings(migrated_url: str) -> Settings:
+    return settings_for(migrated_url)
+
+
+@pytest.fixture(scope="session")
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings, clock: FakeClock) -> AsyncIterator[FastAPI]:
+    app = create_app(settings, clock)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture(scope="session")
+async def db(settings: Settings) -> AsyncIterator[Database]:
+    assert settings.database_url is not None
+    database = Database(connect(settings.database_url.get_secret_value(), pool_size=5))
+    yield database
+    await database.engine.dispose()
+
+
+@pytest.fixture
+async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncIterator[Api]:
+    """A guest; signing in gives another client. Afterwards the database is as empty as before."""
+    async with Api.of(app) as guest:
+        yield guest
+    clock.reset()
+    async with db.begin() as session:
+        for table in TABLES:
+            await session.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
+
+
+@pytest.fixture
+async def ada(api: Api) -> Person:
+    """A member."""
+    return await api.register(Person("ada@example.com", "difference engine 1", "Ada Lovelace"))
+
+
+@pytest.fixture
+async def grace(api: Api, db: Database) -> Person:
+    """An administrator."""
+    person = await api.register(Person("grace@example.com", "nanoseconds of wire", "Grace Hopper"))
+    async with db.begin() as session:
+        await session.execute(
+            text("UPDATE users SET role = 'ADMIN' WHERE email = :e"), {"e": person.email}
+        )
+    return person
+
+
+async def on_server(url: str, statement: str) -> None:
+    engine = create_async_engine(async_url(url), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()

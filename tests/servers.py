@@ -1,0 +1,88 @@
+"""Real processes on loopback ports, for what only a real server shows."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+PORTICO = Path(sys.executable).parent / "portico"
+START_SECONDS = 40
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def portico(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [PORTICO, *arguments],
+        cwd=cwd,
+        env=_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+
+
+class Server:
+    """`portico serve`, in a folder of its own."""
+
+    def __init__(self, cwd: Path, *arguments: str, **environment: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = cwd / f"server-{self.port}.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [PORTICO, "serve", "--port", str(self.port), *arguments],
+                cwd=cwd,
+                env=_environment(environment),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def wait_until_ready(self) -> float:
+        """Give the seconds it took."""
+        started = time.monotonic()
+        while time.monotonic() - started < START_SECONDS:
+            assert self.process.poll() is None, self.output
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/health/ready").status_code == 200:
+                    return time.monotonic() - started
+            time.sleep(0.05)
+        raise TimeoutError(self.output)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(START_SECONDS)
+
+
+@contextlib.contextmanager
+def serving(cwd: Path, *arguments: str, **environment: str) -> Generator[Server]:
+    server = Server(cwd, *arguments, **environment)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def _environment(changes: dict[str, str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return kept | {"BCRYPT_ROUNDS": "4"} | changes

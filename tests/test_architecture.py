@@ -1,0 +1,56 @@
+"""Rules of the house that a program can hold."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path for path in (ROOT / "app").rglob("*.py") if "node_modules" not in path.parts)
+LONGEST_MODULE = 250
+
+
+def test_imports_run_one_way() -> None:
+    linter = Path(sys.executable).parent / "lint-imports"
+
+    result = subprocess.run([linter], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_says_what_it_is_and_stays_small(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+
+    assert ast.get_docstring(ast.parse(source)), "a module begins with one sentence about itself"
+    assert source.count("\n") <= LONGEST_MODULE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_stand_at_the_top_and_are_absolute(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    within = [
+        node.lineno
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    relative = [
+        node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level
+    ]
+
+    assert (within, relative) == ([], [])
+    assert "TYPE_CHECKING" not in path.read_text(encoding="utf-8")
+
+
+def test_nobody_commits_by_hand() -> None:
+    services = sorted((ROOT / "app" / "services").glob("*.py"))
+
+    assert [path.name for path in services if ".commit(" in path.read_text(encoding="utf-8")] == []
+
+
+def test_the_migrations_are_no_package() -> None:
+    assert not (ROOT / "alembic" / "__init__.py").exists()

@@ -1,0 +1,364 @@
+"""GraphQL over HTTP: media types, status codes, and bodies that are none."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.config import Settings
+from app.db import Database
+from app.main import create_app
+from tests.clients import Api, Person
+from tests.settings import settings_for
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+ASK = json.dumps({"query": "{ __typename }"})
+ANSWER = {"data": {"__typename": "Query"}}
+
+
+async def post(api: Api, body: str | bytes, **headers: str) -> Any:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await api.http.post("/graphql", content=body, headers={"content-type": JSON} | names)
+
+
+def code(response: Any) -> str:
+    body = response.json()
+    assert "data" not in body
+    return body["errors"][0]["extensions"]["code"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        ("*/*", JSON),
+        ("", JSON),
+        (JSON, JSON),
+        (GRAPHQL_JSON, GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON}, {JSON}", GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON},{JSON};q=0.9", GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON};q=0.1, {JSON}", JSON),
+        (f"{GRAPHQL_JSON};q=0, */*", JSON),
+        (f"{GRAPHQL_JSON}, {JSON}, text/event-stream, multipart/mixed", GRAPHQL_JSON),
+        ("application/*", JSON),
+        (f"text/event-stream, {JSON}", JSON),
+    ],
+)
+async def test_the_media_type_is_negotiated(api: Api, accept: str, answered: str) -> None:
+    response = await post(api, ASK, accept=accept)
+
+    assert (response.status_code, response.json()) == (200, ANSWER)
+    assert response.headers["content-type"] == f"{answered}; charset=utf-8"
+    assert response.headers["vary"] == "accept"
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "text/html", f"{JSON};q=0"])
+async def test_a_client_that_takes_neither_is_told(api: Api, accept: str) -> None:
+    response = await post(api, ASK, accept=accept)
+
+    assert (response.status_code, code(response)) == (406, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "null",
+        '"text"',
+        "1",
+        "[]",
+        "[" + ASK + "]",
+        "",
+        "{",
+        b"\xff\xfe",
+        b'{"query": "\xff"}',
+        "[" * 60_000,
+        '{"query":"{__typename}","variables":' + '{"a":' * 30 + "1" + "}" * 31,
+        '{"query":"{__typename}","variables":{"a":' + "[" * 20_000 + "]" * 20_000 + "}}",
+        '{"query":"{__typename}","variables":[]}',
+        '{"query":"{__typename}","extensions":"x"}',
+        '{"query":"{__typename}","operationName":1}',
+        '{"query":1}',
+        '{"query":null}',
+        '{"query":""}',
+        "{}",
+        '{"query":"\\ud800"}',
+    ],
+)
+async def test_a_body_that_is_no_request_is_refused(api: Api, body: str | bytes) -> None:
+    response = await post(api, body)
+
+    assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
+
+
+async def test_an_integer_of_five_thousand_digits_is_refused(api: Api) -> None:
+    query = "query($first: Int) { users(first: $first) { totalCount } }"
+    number = "9" * 5000
+
+    response = await post(api, f'{{"query":"{query}","variables":{{"first":{number}}}}}')
+
+    assert response.status_code == 400
+    assert "999" not in response.text
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "application/jsonx",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/graphql",
+        f"{JSON}; charset=utf-16",
+        "",
+    ],
+)
+async def test_other_content_types_run_nothing(api: Api, content_type: str) -> None:
+    response = await api.http.post(
+        "/graphql", content=ASK, headers={"content-type": content_type} if content_type else {}
+    )
+
+    assert (response.status_code, code(response)) == (415, "BAD_REQUEST")
+
+
+async def test_a_compressed_body_is_refused(api: Api) -> None:
+    response = await post(api, ASK, content_encoding="gzip")
+
+    assert (response.status_code, code(response)) == (415, "BAD_REQUEST")
+
+
+async def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
+    response = await post(api, json.dumps({"query": "{ __typename }" + " " * 70_000}))
+
+    assert (response.status_code, code(response)) == (413, "BAD_REQUEST")
+
+
+async def test_a_get_runs_queries(api: Api) -> None:
+    parameters = {
+        "query": "query A { __typename }",
+        "operationName": "",
+        "variables": "",
+        "extensions": "",
+    }
+
+    response = await api.http.get("/graphql", params=parameters)
+
+    assert (response.status_code, response.json()) == (200, ANSWER)
+
+
+async def test_a_get_runs_no_mutation(api: Api) -> None:
+    mutation = 'mutation { login(input: {email: "", password: ""}) { __typename } }'
+
+    response = await api.http.get("/graphql", params={"query": mutation})
+
+    assert (response.status_code, code(response)) == (405, "BAD_REQUEST")
+    assert response.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
+async def test_other_methods_are_refused(api: Api, method: str) -> None:
+    response = await api.http.request(method, "/graphql")
+
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { me { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A { __typename } query B { __typename }", "OPERATION_RESOLUTION_FAILURE"),
+        ("fragment F on User { id }", "GRAPHQL_VALIDATION_FAILED"),
+    ],
+)
+async def test_a_document_that_cannot_run_is_refused(api: Api, query: str, expected: str) -> None:
+    response = await post(api, json.dumps({"query": query}))
+
+    assert (response.status_code, code(response)) == (400, expected)
+
+
+async def test_a_client_of_plain_json_gets_200_for_what_graphql_answers(api: Api) -> None:
+    response = await post(api, json.dumps({"query": "{"}), accept=JSON)
+
+    assert (response.status_code, code(response)) == (200, "GRAPHQL_PARSE_FAILED")
+
+
+SECRET = "hunter2-hunter2"
+LOGIN = "mutation($input: LoginInput!) { login(input: $input) { __typename } }"
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "message"),
+    [
+        (
+            LOGIN,
+            {"input": {"email": "a@b.example", "password": [SECRET]}},
+            "Variable '$input' has invalid value at .password: it is not a value of type String.",
+        ),
+        (
+            LOGIN,
+            {"input": {"email": "a@b.example", "password": "x", "other": SECRET}},
+            "Variable '$input' has invalid value: LoginInput has no such field.",
+        ),
+        (
+            LOGIN,
+            {"input": SECRET},
+            "Variable '$input' has invalid value: it is not a value of type LoginInput.",
+        ),
+        (
+            LOGIN,
+            {},
+            "Variable '$input' has invalid value: a value of type LoginInput! is required.",
+        ),
+        (
+            f'{{ users(first: "{SECRET}") {{ totalCount }} }}',
+            {},
+            "It is not a value of type Int.",
+        ),
+        (
+            f'{{ users(orderBy: {{direction: "{SECRET}"}}) {{ totalCount }} }}',
+            {},
+            "It is not a value of type OrderDirection.",
+        ),
+        (
+            f'{{ users(filter: {{createdAt: {{from: "{SECRET}"}}}}) {{ totalCount }} }}',
+            {},
+            "DateTime takes an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z.",
+        ),
+    ],
+)
+async def test_what_was_sent_is_never_echoed(
+    api: Api, caplog: pytest.LogCaptureFixture, query: str, variables: dict[str, Any], message: str
+) -> None:
+    response = await post(api, json.dumps({"query": query, "variables": variables}))
+
+    assert (response.status_code, response.json()["errors"][0]["message"]) == (400, message)
+    assert SECRET not in response.text
+    assert SECRET not in caplog.text
+
+
+async def test_at_most_five_errors_of_two_hundred_characters_are_answered(api: Api) -> None:
+    response = await post(
+        api, json.dumps({"query": "{ " + " ".join("x" * 300 for _ in range(8)) + " }"})
+    )
+
+    assert len(response.json()["errors"]) <= 5
+    assert all(len(error["message"]) <= 200 for error in response.json()["errors"])
+
+
+async def test_an_answer_carries_its_id_and_security_headers(api: Api) -> None:
+    response = await post(api, ASK)
+
+    assert len(response.headers["x-request-id"]) == 16
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "server" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [("abc-123_x.y", True), ("a\tb c d e f", False), ("x" * 65, False)]
+)
+async def test_a_well_formed_request_id_is_taken_over(api: Api, sent: str, kept: bool) -> None:
+    response = await post(api, ASK, x_request_id=sent)
+
+    assert (response.headers["x-request-id"] == sent) is kept
+
+
+async def test_an_internal_error_is_masked_and_found_by_its_id(
+    api: Api, ada: Person, db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await api.login(ada)
+    await rename(db, "sessions", "elsewhere")
+
+    data = await client("{ me { id } }")
+
+    await rename(db, "elsewhere", "sessions")
+    request_id = client.errors[0]["extensions"]["requestId"]
+    assert (data, client.errors[0]["message"]) == ({"me": None}, "Internal error")
+    assert client.last_code == "INTERNAL_SERVER_ERROR"
+    assert request_id in caplog.text
+
+
+async def rename(db: Database, table: str, name: str) -> None:
+    async with db.begin() as session:
+        await session.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/graphql/", "/docs", "/openapi.json", "/redoc", "//evil.example/"]
+)
+async def test_nothing_else_answers_and_nothing_redirects(api: Api, path: str) -> None:
+    response = await api.http.get(path, headers={"host": "evil.example"})
+
+    assert response.status_code == 404
+    assert "location" not in response.headers
+
+
+async def test_an_automatic_persisted_query_is_learned_and_then_known(api: Api) -> None:
+    document = "query Learned { __typename }"
+    digest = hashlib.sha256(document.encode()).hexdigest()
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
+
+    unknown = await post(api, json.dumps({"extensions": extensions}))
+    learned = await post(api, json.dumps({"query": document, "extensions": extensions}))
+    known = await post(api, json.dumps({"extensions": extensions}))
+    forged = await post(api, json.dumps({"query": "{ me { id } }", "extensions": extensions}))
+
+    assert (unknown.status_code, code(unknown)) == (200, "PERSISTED_QUERY_NOT_FOUND")
+    assert (learned.json(), known.json()) == (ANSWER, ANSWER)
+    assert (forged.status_code, code(forged)) == (400, "BAD_REQUEST")
+
+
+async def test_with_trusted_documents_only_nothing_else_runs(
+    settings: Settings, tmp_path: Any
+) -> None:
+    manifest = tmp_path / "documents.json"
+    manifest.write_text(json.dumps({"abc": "query Trusted { __typename }"}))
+    assert settings.database_url is not None
+    strict = settings_for(
+        settings.database_url.get_secret_value(),
+        persisted_documents=manifest,
+        persisted_documents_only=True,
+    )
+    app = create_app(strict)
+
+    async with app.router.lifespan_context(app), Api.of(app) as api:
+        trusted = await post(api, json.dumps({"documentId": "abc"}))
+        unknown = await post(api, json.dumps({"documentId": "def"}))
+        untrusted = await post(api, ASK)
+
+    assert trusted.json() == ANSWER
+    assert code(unknown) == "PERSISTED_QUERY_NOT_FOUND"
+    assert (untrusted.status_code, code(untrusted)) == (400, "BAD_REQUEST")
+
+
+async def test_introspection_and_suggestions_end_with_debug(settings: Settings) -> None:
+    assert settings.database_url is not None
+    app = create_app(settings_for(settings.database_url.get_secret_value(), debug=False))
+
+    async with app.router.lifespan_context(app), Api.of(app) as api:
+        introspection = await post(api, json.dumps({"query": "{ __schema { types { name } } }"}))
+        typo = await post(api, json.dumps({"query": "{ mee { id } user(bye: 1) { id } }"}))
+        page = await api.http.get("/graphql", headers={"accept": "text/html"})
+
+    assert (introspection.status_code, code(introspection)) == (400, "GRAPHQL_VALIDATION_FAILED")
+    assert "Did you mean" not in typo.text
+    assert page.status_code == 406
+
+
+async def test_the_explorer_is_served_whole(api: Api) -> None:
+    page = await api.http.get("/graphql", headers={"accept": "text/html,*/*;q=0.8"})
+    script = page.text.split('src="')[1].split('"')[0]
+    asset = await api.http.get(script)
+    plain = await api.http.get(script, headers={"accept-encoding": "identity"})
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    assert asset.headers["content-type"] == "text/javascript"
+    assert "content-encoding" not in plain.headers
+    assert asset.text == plain.text
+    assert (await api.http.get("/graphql/assets/nothing.js")).status_code == 404

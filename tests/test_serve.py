@@ -1,0 +1,126 @@
+"""The `portico` command, as a newcomer and as an operator meets it."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import cli
+from tests.clients import LOGIN, ME
+from tests.servers import Server, portico, serving
+
+SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
+NOWHERE = "postgresql://portico@127.0.0.1:1/portico"
+
+
+def send(server: Server, query: str, **variables: Any) -> Any:
+    body = {"query": query, "variables": variables}
+    return httpx.post(f"{server.url}/graphql", json=body).json()["data"]
+
+
+def postgres_of(folder: Path) -> list[psutil.Process]:
+    """The PostgreSQL that runs on this folder."""
+    pid_file = folder / ".data" / "postgres" / "postmaster.pid"
+    if not pid_file.exists():
+        return []
+    pid = int(pid_file.read_text().splitlines()[0])
+    return [psutil.Process(pid)] if psutil.pid_exists(pid) else []
+
+
+def test_one_command_serves_recovers_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        password = server.output.split("password ")[1].split()[0]
+        credentials = {"email": "admin@example.com", "password": password}
+        signed_in = send(server, LOGIN, input=credentials)["login"]
+        assert signed_in["user"]["role"] == "ADMIN"
+        server.stop(signal.SIGKILL)
+    assert (tmp_path / ".data" / "secret_key").stat().st_mode & 0o777 == 0o600
+
+    again = Server(tmp_path)
+    seconds = again.wait_until_ready()
+    headers = {"authorization": f"Bearer {signed_in['tokens']['accessToken']}"}
+    answer = httpx.post(f"{again.url}/graphql", json={"query": ME}, headers=headers).json()
+
+    assert answer == {"data": {"me": {"email": "admin@example.com"}}}
+    assert "password" not in again.output
+    assert seconds < 20
+    assert again.stop() == 0
+    assert postgres_of(tmp_path) == []
+
+
+def test_a_second_server_shares_the_database_of_the_first(tmp_path: Path) -> None:
+    with serving(tmp_path) as first, serving(tmp_path, "--workers", "2") as second:
+        password = first.output.split("password ")[1].split()[0]
+        credentials = {"email": "admin@example.com", "password": password}
+        first.stop(signal.SIGINT)
+
+        assert send(second, LOGIN, input=credentials)["login"]["__typename"] == "SignedIn"
+    assert postgres_of(tmp_path) == []
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        result = portico("serve", "--port", str(server.port), cwd=tmp_path)
+
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert f"port {server.port} is in use" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"DATABASE_URL": NOWHERE}, "SECRET_KEY is not set"),
+        ({"DATABASE_URL": NOWHERE, "SECRET_KEY": "short"}, "SECRET_KEY must be at least 32 bytes"),
+        ({"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET}, "The database does not answer"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_in_one_line(
+    tmp_path: Path, environment: dict[str, str], words: str
+) -> None:
+    result = portico("serve", cwd=tmp_path, **environment)
+
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith(f"portico: {words}")
+    assert SECRET not in result.stderr
+
+
+def test_an_unmigrated_database_is_refused_until_it_is_upgraded(
+    tmp_path: Path, empty_url: str
+) -> None:
+    settings = {"DATABASE_URL": empty_url, "SECRET_KEY": SECRET}
+
+    refused = portico("serve", cwd=tmp_path, **settings)
+    upgraded = portico("db", "upgrade", cwd=tmp_path, **settings)
+
+    assert (
+        refused.stderr == "portico: The database has not been migrated. Run `portico db upgrade`.\n"
+    )
+    assert (upgraded.returncode, upgraded.stderr) == (0, "")
+    with serving(tmp_path, **settings) as server:
+        assert send(server, ME) == {"me": None}
+        assert "GraphiQL" not in server.output
+
+
+def test_the_schema_is_exported_and_checked(tmp_path: Path) -> None:
+    path = str(tmp_path / "schema.graphql")
+
+    def export(*options: str) -> tuple[int, str]:
+        result = CliRunner().invoke(cli, ["schema", "export", "--path", path, *options])
+        return result.exit_code, result.stdout.replace("\n", " ").replace(path, "It").strip()
+
+    assert export("--check")[0] == 1
+    assert export() == (0, "It was written.")
+    assert export("--check") == (0, "It is what the code serves.")
+    assert export() == (0, "It was already up to date.")
+
+
+def test_help_names_every_command() -> None:
+    result = CliRunner().invoke(cli, ["--help"])
+
+    assert result.exit_code == 0
+    assert all(word in result.stdout for word in ("serve", "db", "schema"))

@@ -1,0 +1,244 @@
+"""Asking for people."""
+
+import base64
+import uuid
+from itertools import chain
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.db import Database
+from tests.clients import Api, Person
+
+USERS = """
+query Users(
+  $first: Int, $after: String, $last: Int, $before: String, $filter: UserFilter, $orderBy: UserOrder
+) {
+  users(
+    first: $first, after: $after, last: $last, before: $before, filter: $filter, orderBy: $orderBy
+  ) {
+    totalCount
+    edges { cursor node { email } }
+    nodes { email }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}
+"""
+USER = "query User($by: UserBy!) { user(by: $by) { email } }"
+NODE = "query Node($id: ID!) { node(id: $id) { __typename id ... on User { email } } }"
+TWO_ROOTS = "{ me { email } a: users(first: 1) { totalCount } b: users(first: 1) { totalCount } }"
+
+
+async def add(db: Database, *names: str, **columns: Any) -> None:
+    """Put people in the database, a second apart."""
+    start = (await db.rows(text("SELECT count(*) FROM users")))[0][0]
+    values = {"role": "MEMBER", "display_name": None, "email_verified": False} | columns
+    async with db.begin() as session:
+        for number, name in enumerate(names, start):
+            await session.execute(
+                text(
+                    "INSERT INTO users"
+                    " (id, email, role, display_name, email_verified, created_at, updated_at)"
+                    " VALUES (:id, :email, :role, :display_name, :email_verified,"
+                    " now() + make_interval(secs => :number), now())"
+                ),
+                {"id": uuid.uuid4(), "email": f"{name}@example.com", "number": number, **values},
+            )
+
+
+def names(users: dict[str, Any]) -> list[str]:
+    return [edge["node"]["email"].partition("@")[0] for edge in users["edges"]]
+
+
+async def walk(client: Api, forward: bool, **arguments: Any) -> list[list[str]]:
+    """Follow the cursors to the end."""
+    pages: list[list[str]] = []
+    cursor: str | None = None
+    while True:
+        turn = {"first": 2, "after": cursor} if forward else {"last": 2, "before": cursor}
+        users = (await client(USERS, **turn, **arguments))["users"]
+        pages.append(names(users))
+        info = users["pageInfo"]
+        if not info["hasNextPage" if forward else "hasPreviousPage"]:
+            return pages
+        cursor = info["endCursor" if forward else "startCursor"]
+
+
+async def test_a_page_has_edges_nodes_and_a_count(api: Api, grace: Person, db: Database) -> None:
+    admin = await api.login(grace)
+    await add(db, "b", "c")
+
+    users = (await admin(USERS, first=2))["users"]
+
+    assert names(users) == ["grace", "b"]
+    assert [node["email"] for node in users["nodes"]] == ["grace@example.com", "b@example.com"]
+    assert users["totalCount"] == 3
+    assert users["pageInfo"] == {
+        "hasNextPage": True,
+        "hasPreviousPage": False,
+        "startCursor": users["edges"][0]["cursor"],
+        "endCursor": users["edges"][1]["cursor"],
+    }
+
+
+async def test_paging_reaches_both_ends(api: Api, grace: Person, db: Database) -> None:
+    admin = await api.login(grace)
+    await add(db, "b", "c", "d", "e")
+
+    assert await walk(admin, forward=True) == [["grace", "b"], ["c", "d"], ["e"]]
+    assert await walk(admin, forward=False) == [["d", "e"], ["b", "c"], ["grace"]]
+
+
+async def test_paging_misses_and_repeats_nobody_while_people_join(
+    api: Api, grace: Person, db: Database
+) -> None:
+    admin = await api.login(grace)
+    await add(db, "b", "c", "d")
+    first = (await admin(USERS, first=2))["users"]
+    last = (await admin(USERS, last=2))["users"]
+
+    await add(db, "e", "f")
+
+    after = (await admin(USERS, first=10, after=first["pageInfo"]["endCursor"]))["users"]
+    before = (await admin(USERS, last=10, before=last["pageInfo"]["startCursor"]))["users"]
+    assert (names(first), names(after)) == (["grace", "b"], ["c", "d", "e", "f"])
+    assert (names(before), names(last)) == (["grace", "b"], ["c", "d"])
+
+
+@pytest.mark.parametrize("field", ["CREATED_AT", "LAST_LOGIN_AT", "EMAIL"])
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+async def test_every_order_pages_alike_in_both_directions(
+    api: Api, grace: Person, db: Database, field: str, direction: str
+) -> None:
+    admin = await api.login(grace)
+    await add(db, "b", "c", "d", "e")
+    order = {"field": field, "direction": direction}
+
+    forward = list(chain(*await walk(admin, forward=True, orderBy=order)))
+    backward = list(chain(*reversed(await walk(admin, forward=False, orderBy=order))))
+
+    assert forward == backward
+    assert sorted(forward) == ["b", "c", "d", "e", "grace"]
+    assert forward.index("grace") == (0 if (field, direction) in TOP else 4)
+
+
+TOP = {("CREATED_AT", "ASC"), ("LAST_LOGIN_AT", "DESC"), ("EMAIL", "DESC")}
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        ({"search": "GRA"}, ["grace"]),
+        ({"search": "hop"}, ["grace"]),
+        ({"search": "%"}, ["per%cent"]),
+        ({"search": "_"}, ["under_score"]),
+        ({"role": "ADMIN"}, ["grace"]),
+        ({"role": None}, ["grace", "per%cent", "under_score"]),
+        ({"isActive": False}, []),
+        ({"emailVerified": True}, ["per%cent", "under_score"]),
+        ({"createdAt": {"before": "2020-01-01T00:00:00Z"}}, []),
+        (
+            {"createdAt": {"from": "2020-01-01T00:00:00+02:00"}},
+            ["grace", "per%cent", "under_score"],
+        ),
+    ],
+)
+async def test_a_filter_narrows_page_and_count(
+    api: Api, grace: Person, db: Database, part: dict[str, Any], found: list[str]
+) -> None:
+    admin = await api.login(grace)
+    await add(db, "per%cent", "under_score", email_verified=True)
+
+    users = (await admin(USERS, filter=part))["users"]
+
+    assert (names(users), users["totalCount"]) == (found, len(found))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ({"first": -1}, "first"),
+        ({"first": 101}, "first"),
+        ({"last": 101}, "last"),
+        ({"first": 1, "last": 1}, "first"),
+        ({"after": "no cursor"}, "after"),
+        ({"before": base64.b64encode(b'["User.EMAIL.ASC","x","y"]').decode()}, "before"),
+        ({"after": base64.b64encode(b"[" * 2000).decode()}, "after"),
+        ({"filter": {"search": "nul\0"}}, "filter.search"),
+    ],
+)
+async def test_a_bad_argument_is_named(
+    api: Api, grace: Person, arguments: dict[str, Any], argument: str
+) -> None:
+    admin = await api.login(grace)
+
+    assert await admin(USERS, **arguments) == {"users": None}
+    assert admin.last_code == "BAD_USER_INPUT"
+    assert f"`{argument}`" in admin.errors[0]["message"]
+
+
+async def test_a_cursor_of_another_order_is_refused(api: Api, grace: Person) -> None:
+    admin = await api.login(grace)
+    cursor = (await admin(USERS))["users"]["pageInfo"]["endCursor"]
+
+    assert await admin(USERS, after=cursor, orderBy={"direction": "DESC"}) == {"users": None}
+    assert admin.errors[0]["message"] == "`after` is a cursor of another order."
+
+
+async def test_a_page_of_none_tells_whether_there_is_anybody(api: Api, grace: Person) -> None:
+    admin = await api.login(grace)
+
+    users = (await admin(USERS, first=0))["users"]
+
+    assert users["edges"] == []
+    assert users["pageInfo"] == {
+        "hasNextPage": True,
+        "hasPreviousPage": False,
+        "startCursor": None,
+        "endCursor": None,
+    }
+
+
+async def test_root_fields_run_at_once_on_a_cold_pool(api: Api, grace: Person, app: Any) -> None:
+    admin = await api.login(grace)
+    await app.state.portico.db.engine.dispose()
+
+    assert await admin(TWO_ROOTS) == {
+        "me": {"email": grace.email},
+        "a": {"totalCount": 1},
+        "b": {"totalCount": 1},
+    }
+
+
+async def test_members_see_themselves_and_nobody_else(api: Api, ada: Person, grace: Person) -> None:
+    member = await api.login(ada)
+
+    assert await member(USER, by={"id": ada.id}) == {"user": {"email": ada.email}}
+    assert await member(USER, by={"email": "ADA@example.com"}) == {"user": {"email": ada.email}}
+    assert await member(USER, by={"id": grace.id}) == {"user": None}
+    assert await member(USER, by={"email": grace.email}) == {"user": None}
+    assert await member(NODE, id=grace.id) == {"node": None}
+    assert member.errors == []
+
+
+async def test_administrators_see_everybody(api: Api, ada: Person, grace: Person) -> None:
+    admin = await api.login(grace)
+
+    assert await admin(USER, by={"id": ada.id}) == {"user": {"email": ada.email}}
+    assert await admin(USER, by={"email": ada.email}) == {"user": {"email": ada.email}}
+    assert await admin(NODE, id=ada.id) == {
+        "node": {"__typename": "User", "id": ada.id, "email": ada.email}
+    }
+    assert await admin(USER, by={"email": "nobody@example.com"}) == {"user": None}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "garbage", "é", base64.b64encode(b"Session:" + bytes(16)).decode()]
+)
+async def test_what_is_no_id_of_a_user_is_refused(api: Api, ada: Person, wrong: str) -> None:
+    member = await api.login(ada)
+
+    assert await member(USER, by={"id": wrong}) == {"user": None}
+    assert member.last_code == "BAD_USER_INPUT"
+    assert "`by.id`" in member.errors[0]["message"]
