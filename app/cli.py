@@ -43,7 +43,9 @@ cli = typer.Typer(
 )
 db = typer.Typer(help="The database.", no_args_is_help=True)
 schema = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
+keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=True)
 cli.add_typer(db, name="db")
+cli.add_typer(keys, name="keys")
 cli.add_typer(schema, name="schema")
 
 
@@ -91,6 +93,14 @@ def schema_export(
         return
     path.write_text(text, encoding="utf-8")
     out.print(f"{path} was {'already up to date' if current == text else 'written'}.")
+
+
+@keys.command("rotate")
+def keys_rotate() -> None:
+    """Sign with a new key from now on. Tokens signed with the former one stay valid."""
+    with _database(_settings()) as settings:
+        key_id = asyncio.run(_rotate(settings))
+    out.print(f"Access tokens are signed with the new key {key_id} from now on.")
 
 
 def main() -> None:
@@ -177,6 +187,15 @@ def _check_port(host: str, port: int) -> None:
             if error.errno == errno.EADDRINUSE:
                 raise Misconfigured(f"port {port} is in use. Choose another: --port") from None
             raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}.") from None
+
+
+async def _rotate(settings: Settings) -> str:
+    portico = build(settings)
+    try:
+        await portico.start()
+        return await portico.keys.rotate()
+    finally:
+        await portico.stop()
 
 
 def _announce(settings: Settings, host: str, port: int) -> None:

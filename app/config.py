@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     access_token_audience: str = "portico"  # noqa: S105 - a name, not a secret
     refresh_token_expire_days: int = Field(default=30, ge=1, le=365)
     session_max_days: int = Field(default=365, ge=1, le=3650)
+    session_keep_ended_days: int = Field(default=30, ge=0, le=3650)
     signing_key_rotate_days: int = Field(default=30, ge=1, le=365)
 
     bcrypt_rounds: int = Field(default=12, ge=4, le=16)

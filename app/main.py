@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -29,13 +29,18 @@ from app.security.keys import Secrets
 from app.security.passwords import Passwords
 from app.security.refresh_tokens import RefreshTokens
 from app.services.accounts import Accounts
+from app.services.chores import every
 from app.services.new_passwords import NewPasswords
 from app.services.readiness import unready
+from app.services.rotation import Rotation
 from app.services.sessions import Sessions
+from app.services.sign_in import SignIn
+from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
 from app.services.signing_keys import SigningKeys
 from app.services.users import Users
 from app.services.viewers import Viewers
 
+PURGE_SECONDS = 600
 CORS_HEADERS = (
     "authorization",
     "content-type",
@@ -99,21 +104,25 @@ def build(settings: Settings, clock: Clock = system_clock) -> Portico:
     access_tokens = AccessTokens(
         keys, settings.public_url, settings.access_token_audience, lifetime, clock
     )
-    sessions = Sessions(
+    refresh_tokens = RefreshTokens.of(secrets)
+    idle_lifetime = timedelta(days=settings.refresh_token_expire_days)
+    sign_in = SignIn(
         db,
         passwords,
         access_tokens,
-        RefreshTokens.of(secrets),
+        refresh_tokens,
         clock,
-        idle_lifetime=timedelta(days=settings.refresh_token_expire_days),
+        idle_lifetime,
         max_lifetime=timedelta(days=settings.session_max_days),
     )
     new_passwords = NewPasswords(
         passwords, settings.password_min_length, settings.password_min_guesses
     )
     services = Services(
-        accounts=Accounts(db, passwords, new_passwords, sessions, clock),
-        sessions=sessions,
+        accounts=Accounts(db, passwords, new_passwords, sign_in, clock),
+        sign_in=sign_in,
+        rotation=Rotation(db, refresh_tokens, sign_in, clock, idle_lifetime),
+        sessions=Sessions(db, clock, keep_ended=timedelta(days=settings.session_keep_ended_days)),
         users=Users(db, clock),
         viewers=Viewers(db, clock),
         access_tokens=access_tokens,
@@ -129,13 +138,16 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         await portico.start()
-        rotation = asyncio.create_task(portico.keys.keep_fresh())
+        chores = [
+            asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh)),
+            asyncio.create_task(every(PURGE_SECONDS, portico.services.sessions.purge)),
+        ]
         try:
             yield
         finally:
-            rotation.cancel()
-            with suppress(asyncio.CancelledError):
-                await rotation
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
             await portico.stop()
 
     app = FastAPI(

@@ -12,6 +12,10 @@ class FakeClock:
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self._ahead
 
+    @property
+    def ahead_seconds(self) -> float:
+        return self._ahead.total_seconds()
+
     def pass_(self, **duration: float) -> None:
         self._ahead += timedelta(**duration)
 

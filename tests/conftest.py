@@ -19,7 +19,7 @@ from tests.clients import Api, Person
 from tests.clock import FakeClock
 from tests.settings import settings_for
 
-TABLES = ("sessions", "users")
+TABLES = ("sessions", "users", "audit_events", "signing_keys")
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +75,14 @@ async def app(settings: Settings, clock: FakeClock) -> AsyncIterator[FastAPI]:
         yield app
 
 
+@pytest.fixture
+async def other_worker(settings: Settings, clock: FakeClock) -> AsyncIterator[FastAPI]:
+    """Another process of the same server, as far as memory goes."""
+    other = create_app(settings, clock)
+    async with other.router.lifespan_context(other):
+        yield other
+
+
 @pytest.fixture(scope="session")
 async def db(settings: Settings) -> AsyncIterator[Database]:
     assert settings.database_url is not None
@@ -92,6 +100,7 @@ async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncIterator[Api
     async with db.begin() as session:
         for table in TABLES:
             await session.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
+    await app.state.portico.keys.refresh()
 
 
 @pytest.fixture

@@ -17,6 +17,13 @@ ASKED: dict[str, str] = {
     "user": '{ user(by: {email: "ada@example.com"}) { id } }',
     "node": '{ node(id: "VXNlcjoBogg7Iit2wpIbEnLcmGYP") { id } }',
     "register": 'mutation { register(input: {email: "", password: ""}) { __typename } }',
+    "logout": "mutation { logout { sessionsEnded } }",
+    "logoutEverywhere": "mutation { logoutEverywhere { sessionsEnded } }",
+    "revokeSession": (
+        'mutation { revokeSession(input: {sessionId: "U2Vzc2lvbjoBogg7LKR_caT2UK3YTWIS"}) '
+        "{ __typename } }"
+    ),
+    "refreshSession": 'mutation { refreshSession(input: {refreshToken: ""}) { __typename } }',
     "login": 'mutation { login(input: {email: "", password: ""}) { __typename } }',
 }
 TABLES = ("users", "sessions")

@@ -42,7 +42,7 @@ EDGES = {
 
 
 @pytest.mark.parametrize("limit", EDGES)
-def test_a_document_at_the_edge_of_a_limit_passes_and_one_beyond_is_told_which(limit: str):
+def test_a_document_at_the_edge_of_a_limit_passes_and_one_beyond_is_told_which(limit: str) -> None:
     allowed, message = EDGES[limit]
     excess = Excess(limit, allowed, allowed + 1)
 
@@ -56,7 +56,7 @@ def test_a_document_at_the_edge_of_a_limit_passes_and_one_beyond_is_told_which(l
 
 @AT_LEISURE
 @given(documents())
-def test_the_pass_agrees_with_one_that_expands_every_fragment(text: str):
+def test_the_pass_agrees_with_one_that_expands_every_fragment(text: str) -> None:
     expected = Reference(parse(text), page="the largest").sizes()
 
     found = measured(text).operations
@@ -68,7 +68,7 @@ def test_the_pass_agrees_with_one_that_expands_every_fragment(text: str):
 @given(documents(), page_values)
 def test_the_cost_with_variables_agrees_with_one_that_expands_every_fragment(
     text: str, page: object
-):
+) -> None:
     document = parse(text)
     expected = Reference(document, page).sizes()["Q0"]["cost"]
 
@@ -79,14 +79,14 @@ def test_the_cost_with_variables_agrees_with_one_that_expands_every_fragment(
 
 @AT_LEISURE
 @given(documents(cyclic=True))
-def test_cycles_of_fragments_end_and_leave_every_number_finite(text: str):
+def test_cycles_of_fragments_end_and_leave_every_number_finite(text: str) -> None:
     operations = measured(text).operations
 
     assert [*operations] == ["Q0", "Q1"]
     assert all(0 <= number <= CEILING for size in operations.values() for number in size.values())
 
 
-def test_a_fragment_that_spreads_itself_counts_as_far_as_it_goes():
+def test_a_fragment_that_spreads_itself_counts_as_far_as_it_goes() -> None:
     cycle = "{ ...A } fragment A on T { a { ...B } } fragment B on T { b { ...A } }"
 
     found = measured(cycle)
@@ -108,11 +108,11 @@ def test_a_fragment_that_spreads_itself_counts_as_far_as_it_goes():
         "logout } mutation B { login login }",
     ],
 )
-def test_an_operation_tests_one_credential_however_it_is_written(selections: str):
+def test_an_operation_tests_one_credential_however_it_is_written(selections: str) -> None:
     assert measured("mutation A { " + selections).excess == Excess("credentials", 1, 2)
 
 
-def test_each_operation_may_test_a_credential_and_deeper_namesakes_do_not_count():
+def test_each_operation_may_test_a_credential_and_deeper_namesakes_do_not_count() -> None:
     one_each = "mutation A { ...F } mutation B { ...F } fragment F on M { login { login login } }"
 
     assert measured(one_each).excess is None
@@ -132,18 +132,18 @@ def test_each_operation_may_test_a_credential_and_deeper_namesakes_do_not_count(
         "subscription { users(first: $undeclared) { id } }",
     ],
 )
-def test_what_only_validation_can_refuse_is_measured_all_the_same(document: str):
+def test_what_only_validation_can_refuse_is_measured_all_the_same(document: str) -> None:
     assert measured(document).excess is None
 
 
-def test_an_unused_fragment_cannot_hide_a_large_document_from_the_limits():
+def test_an_unused_fragment_cannot_hide_a_large_document_from_the_limits() -> None:
     unused = f"{{ me }} {doubling(9).replace('{ ...F0 }', '')}"
 
     assert measured(unused).excess == Excess("fields", 400, 512)
 
 
 @pytest.mark.parametrize("document", [INTROSPECTION, REFETCH], ids=["GraphiQL", "Relay"])
-def test_what_tools_send_passes(document: str):
+def test_what_tools_send_passes(document: str) -> None:
     assert measured(document).excess is None
 
 
@@ -165,7 +165,7 @@ def test_what_tools_send_passes(document: str):
         ("(first: 3, last: $page)", 100),
     ],
 )
-def test_a_page_multiplies_what_is_on_it(arguments: str, entries: int):
+def test_a_page_multiplies_what_is_on_it(arguments: str, entries: int) -> None:
     document = f"query ($page: Int) {{ users{arguments} {{ nodes {{ id }} }} }}"
 
     assert measured(document).operations[None]["cost"] == 1 + entries * 2
@@ -190,7 +190,7 @@ def test_a_page_multiplies_what_is_on_it(arguments: str, entries: int):
 )
 def test_the_variables_of_a_request_decide_what_its_pages_cost(
     definition: str, variables: Mapping[str, object] | None, cost: int | None
-):
+) -> None:
     excess = Excess("cost", 10_000, cost) if cost else None
 
     found = measured(f"query Q({definition}) {{ {NESTED_PAGES} }}")
@@ -200,7 +200,7 @@ def test_the_variables_of_a_request_decide_what_its_pages_cost(
     assert found.check_variables(None, variables) == excess
 
 
-def test_a_cost_that_no_variable_can_lower_is_refused_at_once():
+def test_a_cost_that_no_variable_can_lower_is_refused_at_once() -> None:
     fixed = NESTED_PAGES.replace("$page", "100")
 
     found = measured(f"query ($page: Int) {{ {fixed} other: {NESTED_PAGES} }}")
@@ -208,14 +208,14 @@ def test_a_cost_that_no_variable_can_lower_is_refused_at_once():
     assert found.excess == Excess("cost", 10_000, 20_202)
 
 
-def test_an_operation_that_is_not_there_costs_nothing():
+def test_an_operation_that_is_not_there_costs_nothing() -> None:
     found = measured(f"query A($page: Int) {{ {NESTED_PAGES} }} query B {{ me }}")
 
     assert found.check_variables("C", {"page": 100}) is None
     assert found.check_variables(None, {"page": 100}) is None
 
 
-def test_numbers_stop_growing_at_a_ceiling_and_say_so():
+def test_numbers_stop_growing_at_a_ceiling_and_say_so() -> None:
     excess = Excess("fields", 400, CEILING)
 
     found = measured(doubling(60), DocumentLimits(fragments=100))
@@ -224,14 +224,14 @@ def test_numbers_stop_growing_at_a_ceiling_and_say_so():
     assert "1,000,000,000 or more fields" in excess.message
 
 
-def test_the_deepest_document_that_parses_is_measured_without_recursion():
+def test_the_deepest_document_that_parses_is_measured_without_recursion() -> None:
     found = measured(f"{{ {nested(200)} }}")
 
     assert found.excess == Excess("depth", 12, 200)
 
 
 @pytest.mark.parametrize("hostile", [doubling, wide])
-def test_twice_the_document_is_at_most_twice_the_work(hostile: Callable[[int], str]):
+def test_twice_the_document_is_at_most_twice_the_work(hostile: Callable[[int], str]) -> None:
     some, twice = parse(hostile(60)), parse(hostile(120))
 
     assert work(twice) <= 2 * work(some)

@@ -12,14 +12,16 @@ from typer.testing import CliRunner
 from app.cli import cli
 from tests.clients import LOGIN, ME
 from tests.servers import Server, portico, serving
+from tests.test_sessions import LOGOUT
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 NOWHERE = "postgresql://portico@127.0.0.1:1/portico"
 
 
-def send(server: Server, query: str, **variables: Any) -> Any:
+def send(server: Server, query: str, bearer: str | None = None, **variables: Any) -> Any:
+    headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
     body = {"query": query, "variables": variables}
-    return httpx.post(f"{server.url}/graphql", json=body).json()["data"]
+    return httpx.post(f"{server.url}/graphql", json=body, headers=headers).json()["data"]
 
 
 def postgres_of(folder: Path) -> list[psutil.Process]:
@@ -42,20 +44,24 @@ def test_one_command_serves_recovers_and_leaves_nothing_running(tmp_path: Path) 
 
     again = Server(tmp_path)
     seconds = again.wait_until_ready()
-    headers = {"authorization": f"Bearer {signed_in['tokens']['accessToken']}"}
-    answer = httpx.post(f"{again.url}/graphql", json={"query": ME}, headers=headers).json()
+    me = send(again, ME, bearer=signed_in["tokens"]["accessToken"])
 
-    assert answer == {"data": {"me": {"email": "admin@example.com"}}}
+    assert me == {"me": {"email": "admin@example.com"}}
     assert "password" not in again.output
     assert seconds < 20
     assert again.stop() == 0
     assert postgres_of(tmp_path) == []
 
 
-def test_a_second_server_shares_the_database_of_the_first(tmp_path: Path) -> None:
+def test_a_second_server_shares_the_database_and_knows_who_signed_out(tmp_path: Path) -> None:
     with serving(tmp_path) as first, serving(tmp_path, "--workers", "2") as second:
         password = first.output.split("password ")[1].split()[0]
         credentials = {"email": "admin@example.com", "password": password}
+        laptop = send(first, LOGIN, input=credentials)["login"]["tokens"]["accessToken"]
+        assert send(second, ME, bearer=laptop) == {"me": {"email": "admin@example.com"}}
+        assert send(first, LOGOUT, bearer=laptop) == {"logout": {"sessionsEnded": 1}}
+        assert [send(second, ME, bearer=laptop) for _ in range(4)] == [{"me": None}] * 4
+
         first.stop(signal.SIGINT)
 
         assert send(second, LOGIN, input=credentials)["login"]["__typename"] == "SignedIn"

@@ -1,202 +1,174 @@
-"""Signing in."""
+"""The sessions a person has: seeing them and ending them."""
 
-import asyncio
-from datetime import timedelta
 from typing import Any
 
-import bcrypt
-import jwt
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.db import Database
-from app.errors import Overloaded
-from app.security.passwords import Passwords
-from tests.clients import LOGIN, ME, Api, Person
+from tests.clients import ME, Api, Person
 from tests.clock import FakeClock
+from tests.test_rotation import LOGOUT, reason
 
-INVALID = {
-    "login": {
-        "__typename": "InvalidCredentials",
-        "message": "The e-mail address or the password is not right.",
-    }
+EVERYWHERE = """
+mutation Everywhere($input: LogoutEverywhereInput) {
+  logoutEverywhere(input: $input) { sessionsEnded }
 }
-SUSPEND = "UPDATE users SET suspended_at = now(), suspended_until = :until, suspension_reason = 'x'"
+"""
+REVOKE = """
+mutation Revoke($id: ID!) {
+  revokeSession(input: {sessionId: $id}) {
+    __typename ... on SignedOut { sessionsEnded } ... on Problem { message }
+  }
+}
+"""
+SESSIONS = """
+query Sessions($first: Int, $after: String) {
+  me {
+    sessions(first: $first, after: $after) {
+      nodes { id isCurrent userAgent ipAddress }
+      edges { cursor node { id } }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+}
+"""
 
 
-async def change(db: Database, statement: str, **values: Any) -> None:
-    async with db.begin() as session:
-        await session.execute(text(statement), values)
+async def test_signing_out_ends_the_session_at_once(api: Api, ada: Person) -> None:
+    laptop, phone = await api.login(ada), await api.login(ada)
+
+    assert await laptop(LOGOUT) == {"logout": {"sessionsEnded": 1}}
+
+    assert (await laptop(ME), laptop.last_code) == ({"me": None}, "UNAUTHENTICATED")
+    assert await reason(api, laptop.refresh_token) == "LOGGED_OUT"
+    assert await phone(ME) == {"me": {"email": ada.email}}
 
 
-async def sessions(db: Database) -> int:
-    return (await db.rows(text("SELECT count(*) FROM sessions")))[0][0]
+async def test_signing_out_everywhere_ends_every_session(api: Api, ada: Person) -> None:
+    laptop, phone = await api.login(ada), await api.login(ada)
+
+    result = await laptop(EVERYWHERE)
+
+    assert result == {"logoutEverywhere": {"sessionsEnded": 3}}
+    assert (await phone(ME), phone.last_code) == ({"me": None}, "UNAUTHENTICATED")
 
 
-async def test_signing_in_starts_a_session(api: Api, ada: Person, db: Database) -> None:
-    data = await api(LOGIN, input=ada.credentials | {"email": "ADA@example.com"})
+async def test_signing_out_everywhere_else_keeps_this_one(api: Api, ada: Person) -> None:
+    laptop, phone = await api.login(ada), await api.login(ada)
 
-    assert data["login"]["user"]["email"] == ada.email
-    assert data["login"]["session"]["isCurrent"] is True
-    assert await sessions(db) == 2
+    result = await laptop(EVERYWHERE, input={"keepCurrent": True})
+
+    assert result == {"logoutEverywhere": {"sessionsEnded": 2}}
+    assert await laptop(ME) == {"me": {"email": ada.email}}
+    assert await phone(ME) == {"me": None}
 
 
-@pytest.mark.parametrize(
-    "credentials",
-    [
-        {"email": "nobody@example.com", "password": "difference engine 1"},
-        {"email": "ada@example.com", "password": "difference engine 2"},
-        {"email": "ada@example.com", "password": ""},
-        {"email": "ada@example.com", "password": "nul\0"},
-        {"email": "ada@example.com", "password": "x" * 10_000},
-        {"email": "not an address", "password": "difference engine 1"},
-        {"email": "nul\0@example.com", "password": "difference engine 1"},
-    ],
-)
-async def test_wrong_credentials_are_refused_alike(
-    api: Api, ada: Person, db: Database, credentials: dict[str, str]
+async def test_a_second_mutation_of_a_request_finds_the_session_ended(
+    api: Api, ada: Person
 ) -> None:
-    assert ada.email == "ada@example.com"
+    laptop = await api.login(ada)
 
-    assert await api(LOGIN, input=credentials) == INVALID
-    assert await sessions(db) == 1
+    data = await laptop("mutation { logout { sessionsEnded } logoutEverywhere { sessionsEnded } }")
+
+    assert data == {"logout": {"sessionsEnded": 1}, "logoutEverywhere": None}
+    assert (laptop.last_code, laptop.errors[0]["path"]) == ("UNAUTHENTICATED", ["logoutEverywhere"])
 
 
-async def test_a_suspended_person_is_refused_like_a_wrong_password(
-    api: Api, ada: Person, db: Database
+async def test_one_session_is_ended_from_another(api: Api, ada: Person) -> None:
+    laptop, phone = await api.login(ada), await api.login(ada)
+
+    ended = await laptop(REVOKE, id=phone.session_id)
+    again = await laptop(REVOKE, id=phone.session_id)
+
+    assert ended == {"revokeSession": {"__typename": "SignedOut", "sessionsEnded": 1}}
+    assert again["revokeSession"]["__typename"] == "NotFound"
+    assert await phone(ME) == {"me": None}
+    assert await reason(api, phone.refresh_token) == "REVOKED"
+
+
+async def test_members_end_only_their_own_sessions(api: Api, ada: Person, grace: Person) -> None:
+    member, admin = await api.login(ada), await api.login(grace)
+
+    refused = await member(REVOKE, id=admin.session_id)
+    assert refused["revokeSession"]["__typename"] == "NotFound"
+    assert await admin(ME) == {"me": {"email": grace.email}}
+
+    ended = await admin(REVOKE, id=member.session_id)
+    assert ended["revokeSession"]["__typename"] == "SignedOut"
+
+
+async def test_the_list_shows_living_sessions_newest_first(api: Api, ada: Person) -> None:
+    laptop, phone, tablet = [await api.login(ada) for _ in range(3)]
+    await phone(LOGOUT)
+
+    listed = (await tablet(SESSIONS))["me"]["sessions"]
+
+    assert [node["id"] for node in listed["nodes"]][:2] == [tablet.session_id, laptop.session_id]
+    assert [node["isCurrent"] for node in listed["nodes"]] == [True, False, False]
+    assert {node["userAgent"].split("/")[0] for node in listed["nodes"]} == {"python-httpx"}
+    assert {node["ipAddress"] for node in listed["nodes"]} == {"127.0.0.1"}
+
+
+async def test_the_list_is_paged(api: Api, ada: Person) -> None:
+    laptop = await api.login(ada)
+
+    first = (await laptop(SESSIONS, first=1))["me"]["sessions"]
+    rest = (await laptop(SESSIONS, first=5, after=first["pageInfo"]["endCursor"]))["me"]["sessions"]
+
+    assert [edge["node"]["id"] for edge in first["edges"]] == [laptop.session_id]
+    assert (first["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (True, False)
+    assert len(rest["edges"]) == 1
+
+
+async def test_a_session_is_a_node_for_those_who_may_see_it(
+    api: Api, ada: Person, grace: Person
 ) -> None:
-    await change(db, SUSPEND, until=None)
+    member, admin = await api.login(ada), await api.login(grace)
+    node = "query Node($id: ID!) { node(id: $id) { __typename id } }"
+    own = {"node": {"__typename": "Session", "id": member.session_id}}
 
-    assert await api(LOGIN, input=ada.credentials) == INVALID
-    assert await sessions(db) == 1
+    assert await member(node, id=member.session_id) == own
+    assert await admin(node, id=member.session_id) == own
+    assert await member(node, id=admin.session_id) == {"node": None}
 
 
-async def test_a_suspension_with_an_end_lifts_itself(
+async def test_the_last_use_is_written_at_most_once_a_minute(
     api: Api, ada: Person, db: Database, clock: FakeClock
 ) -> None:
-    await change(db, SUSPEND, until=clock() + timedelta(hours=1))
-
-    assert await api(LOGIN, input=ada.credentials) == INVALID
-    clock.pass_(hours=2)
-    assert (await api.login(ada)).access_token
-
-
-async def test_a_password_changed_while_it_is_checked_opens_nothing(
-    api: Api, ada: Person, db: Database
-) -> None:
-    signing_in = asyncio.create_task(api(LOGIN, input=ada.credentials))
-    await change(db, "UPDATE users SET password_hash = 'another'")
-
-    answer = await signing_in
-
-    assert answer == INVALID or await sessions(db) == 2
-
-
-async def test_a_plain_bcrypt_hash_is_upgraded_by_the_next_sign_in(
-    api: Api, ada: Person, db: Database
-) -> None:
-    old = bcrypt.hashpw(ada.password.encode(), bcrypt.gensalt(4)).decode()
-    await change(db, "UPDATE users SET password_hash = :old", old=old)
-
-    await api.login(ada)
-
-    rows = await db.rows(text("SELECT password_hash FROM users"))
-    assert rows[0][0].startswith("$bcrypt-sha256$")
-    assert (await api.login(ada)).access_token
-
-
-async def test_a_full_hashing_queue_says_so_instead_of_piling_up(
-    api: Api, ada: Person, app: FastAPI, db: Database
-) -> None:
-    passwords: Passwords = app.state.portico.passwords
-    busy = [asyncio.create_task(passwords.guesses("a" * 72, [])) for _ in range(60)]
-
-    data = await api(LOGIN, input=ada.credentials)
-
-    assert data["login"]["__typename"] == "RateLimited"
-    assert await sessions(db) == 1
-    results = await asyncio.gather(*busy, return_exceptions=True)
-    assert {type(result) for result in results} == {int, Overloaded}
-
-
-async def test_the_access_token_carries_its_claims(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
-    keys = (await api.http.get("/.well-known/jwks.json")).json()["keys"]
+    statement = text("SELECT last_used_at FROM sessions ORDER BY id DESC LIMIT 1")
+    await laptop(ME)
+    first = (await db.rows(statement))[0][0]
 
-    header = jwt.get_unverified_header(laptop.access_token or "")
-    key = next(key for key in keys if key["kid"] == header["kid"])
-    claims = jwt.decode(
-        laptop.access_token or "",
-        jwt.PyJWK(key),
-        ["ES256"],
-        audience="portico",
-        issuer="http://127.0.0.1:8000",
-    )
-
-    assert header == {"alg": "ES256", "typ": "at+jwt", "kid": key["kid"]}
-    assert set(claims) == {"iss", "aud", "sub", "sid", "gen", "iat", "exp", "jti"}
-    assert claims["exp"] - claims["iat"] == 15 * 60
-
-
-async def test_the_refresh_token_is_not_in_the_database(
-    api: Api, ada: Person, db: Database
-) -> None:
-    laptop = await api.login(ada)
-
-    rows = await db.rows(text("SELECT row_to_json(s)::text FROM sessions s"))
-
-    assert all((laptop.refresh_token or "-")[-43:] not in row[0] for row in rows)
-
-
-async def test_a_guest_is_nobody_without_error(api: Api) -> None:
-    assert await api(ME) == {"me": None}
-    assert api.errors == []
-
-
-@pytest.mark.parametrize("token", ["", "garbage", "a.b.c", "x" * 5000])
-async def test_a_bad_token_makes_a_guest_who_is_told(api: Api, token: str) -> None:
-    client = api.with_bearer(token)
-
-    assert await client(ME) == {"me": None}
-    assert client.last_code == "UNAUTHENTICATED"
-    assert client.errors[0]["path"] == ["me"]
-
-
-async def test_a_stale_token_does_not_block_signing_in(api: Api, ada: Person) -> None:
-    client = api.with_bearer("stale")
-
-    assert (await client.login(ada)).access_token
-
-
-async def test_an_access_token_expires(api: Api, ada: Person, clock: FakeClock) -> None:
-    laptop = await api.login(ada)
-
-    clock.pass_(minutes=14, seconds=50)
-    assert await laptop(ME) == {"me": {"email": ada.email}}
+    clock.pass_(seconds=50)
+    await laptop(ME)
+    assert (await db.rows(statement))[0][0] == first
     clock.pass_(seconds=15)
-    assert await laptop(ME) == {"me": None}
-    assert laptop.last_code == "UNAUTHENTICATED"
+    await laptop(ME)
+    assert (await db.rows(statement))[0][0] > first
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE sessions SET ended_at = now()",
-        "UPDATE sessions SET expires_at = now()",
-        "UPDATE sessions SET ends_by = now()",
-        "DELETE FROM sessions",
-        "DELETE FROM users",
-        "UPDATE users SET suspended_at = now()",
-    ],
-)
-async def test_what_ended_in_the_database_is_over_with_the_next_request(
-    api: Api, ada: Person, db: Database, statement: str
+async def test_sessions_that_are_long_over_are_deleted(
+    api: Api, ada: Person, db: Database, clock: FakeClock, app: FastAPI
 ) -> None:
+    laptop, phone = await api.login(ada), await api.login(ada)
+    await laptop(LOGOUT)
+    clock.pass_(days=29)
+    assert await app.state.portico.services.sessions.purge() == 0
+
+    clock.pass_(days=2)
+
+    assert await app.state.portico.services.sessions.purge() == 1
+    assert await reason(api, laptop.refresh_token) == "UNKNOWN_TOKEN"
+    assert await reason(api, phone.refresh_token) == "EXPIRED"
+    assert (await db.rows(text("SELECT count(*) FROM sessions")))[0][0] == 2
+
+
+@pytest.mark.parametrize("wrong", ["", "garbage"])
+async def test_what_is_no_id_of_a_session_is_refused(api: Api, ada: Person, wrong: Any) -> None:
     laptop = await api.login(ada)
-    assert await laptop(ME) == {"me": {"email": ada.email}}
 
-    await change(db, statement)
-
-    assert await laptop(ME) == {"me": None}
-    assert laptop.last_code == "UNAUTHENTICATED"
+    assert await laptop(REVOKE, id=wrong) == {"revokeSession": None}
+    assert laptop.last_code == "BAD_USER_INPUT"

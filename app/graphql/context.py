@@ -11,7 +11,9 @@ from app.security.access_tokens import AccessTokens
 from app.security.viewer import Admin, Viewer
 from app.services.accounts import Accounts
 from app.services.outcomes import Client
+from app.services.rotation import Rotation
 from app.services.sessions import Sessions
+from app.services.sign_in import SignIn
 from app.services.users import Users
 from app.services.viewers import Viewers
 
@@ -27,6 +29,8 @@ class Services:
     """Built once, in main."""
 
     accounts: Accounts
+    sign_in: SignIn
+    rotation: Rotation
     sessions: Sessions
     users: Users
     viewers: Viewers
@@ -40,7 +44,6 @@ class Context:
 
     services: Services
     client: Client
-    request_id: str
     bearer: str | None = None
     viewer: Viewer | None = None
 

@@ -66,13 +66,16 @@ class Engine:
         try:
             result = await self._execute(operation, context)
         except Exception as error:  # noqa: BLE001 - the last door: nothing of it may reach a client
-            return {"errors": [internal_error(error, context.request_id)], "data": None}
+            return {"errors": [internal_error(error, context.client.request_id)], "data": None}
         if not result.errors:
             return {"data": result.data}
         if all(error.path is None for error in result.errors):
             # The variables do not fit: no field was reached.
             return RequestError(request_errors(result.errors, Code.BAD_USER_INPUT))
-        return {"errors": field_errors(result.errors, context.request_id), "data": result.data}
+        return {
+            "errors": field_errors(result.errors, context.client.request_id),
+            "data": result.data,
+        }
 
     async def _execute(self, operation: Operation, context: Context) -> ExecutionResult:
         result = execute(

@@ -55,7 +55,7 @@ def request_errors(errors: Sequence[GraphQLError], code: Code) -> list[dict[str,
     return [_entry(error, coded(_public(error), code)) for error in errors[:MAX_ERRORS]]
 
 
-def field_errors(errors: Iterable[GraphQLError], request_id: str) -> list[dict[str, Any]]:
+def field_errors(errors: Iterable[GraphQLError], request_id: str | None) -> list[dict[str, Any]]:
     """Errors of fields that were executed; what is not for clients goes to the log instead."""
     entries: list[dict[str, Any]] = []
     for error in errors:
@@ -65,7 +65,7 @@ def field_errors(errors: Iterable[GraphQLError], request_id: str) -> list[dict[s
     return entries
 
 
-def internal_error(error: BaseException, request_id: str) -> dict[str, Any]:
+def internal_error(error: BaseException, request_id: str | None) -> dict[str, Any]:
     """Mask an error that no field has met."""
     log.error("Internal error, request %s", request_id, exc_info=error)
     return coded(MASKED, Code.INTERNAL_SERVER_ERROR, requestId=request_id)
@@ -80,7 +80,7 @@ def _refused(error: GraphQLError) -> dict[str, Any] | None:
     return None
 
 
-def _masked(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def _masked(error: GraphQLError, request_id: str | None) -> dict[str, Any]:
     return internal_error(_cause(error), request_id)
 
 

@@ -3,11 +3,16 @@
 from datetime import datetime
 
 import strawberry
+from strawberry import UNSET
 
 from app.graphql.context import Info
 from app.graphql.ids import Node, global_id
+from app.graphql.inputs import given
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
 from app.graphql.problems import publish_enum
 from app.models import Role, SessionRow, UserRow
+from app.services.pages import Page
+from app.services.sessions import position_of
 
 publish_enum(
     Role,
@@ -23,6 +28,77 @@ class Suspension:
     until: datetime | None = strawberry.field(
         description="When it lifts itself; null: not by itself."
     )
+
+
+@strawberry.type(description="One sign-in, on one device, from login until it ends.")
+class Session(Node):
+    row: strawberry.Private[SessionRow]
+
+    @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
+    def id(self) -> strawberry.ID:
+        return global_id("Session", self.row.id)
+
+    @strawberry.field(description="Whether this is the session that asks.")
+    def is_current(self, info: Info) -> bool:
+        viewer = info.context.viewer
+        return viewer is not None and viewer.session.id == self.row.id
+
+    @strawberry.field(description="When it began.")
+    def created_at(self) -> datetime:
+        return self.row.created_at
+
+    @strawberry.field(description="When it was last used, to the minute.")
+    def last_used_at(self) -> datetime:
+        return self.row.last_used_at
+
+    @strawberry.field(description="When it ends, unless it is refreshed before.")
+    def expires_at(self) -> datetime:
+        return min(self.row.expires_at, self.row.ends_by)
+
+    @strawberry.field(description="The program that signed in, as it calls itself.")
+    def user_agent(self) -> str | None:
+        return self.row.user_agent
+
+    @strawberry.field(description="The address that signed in.")
+    def ip_address(self) -> str | None:
+        return self.row.ip_address
+
+
+SESSION_CURSORS = Cursors(order="Session.CREATED_AT.DESC")
+
+
+def session_cursor(row: SessionRow) -> str:
+    return SESSION_CURSORS.write(position_of(row))
+
+
+@strawberry.type(description="A session in a page.")
+class SessionEdge:
+    row: strawberry.Private[SessionRow]
+
+    @strawberry.field(description="Where this session stands among the others.")
+    def cursor(self) -> str:
+        return session_cursor(self.row)
+
+    @strawberry.field(description="The session.")
+    def node(self) -> Session:
+        return Session(row=self.row)
+
+
+@strawberry.type(description="A page of sessions.")
+class SessionConnection:
+    page: strawberry.Private[Page[SessionRow]]
+
+    @strawberry.field(description="The sessions of this page with their cursors.")
+    def edges(self) -> list[SessionEdge]:
+        return [SessionEdge(row=row) for row in self.page.rows]
+
+    @strawberry.field(description="The sessions of this page, for those who need no cursors.")
+    def nodes(self) -> list[Session]:
+        return [Session(row=row) for row in self.page.rows]
+
+    @strawberry.field(description="Where this page lies among the others.")
+    def page_info(self) -> PageInfo:
+        return PageInfo.of(self.page, session_cursor)
 
 
 @strawberry.type(description="A person with an account.")
@@ -77,36 +153,21 @@ class User(Node):
             return None
         return Suspension(reason=self.row.suspension_reason or "", until=self.row.suspended_until)
 
-
-@strawberry.type(description="One sign-in, on one device, from login until it ends.")
-class Session(Node):
-    row: strawberry.Private[SessionRow]
-
-    @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
-    def id(self) -> strawberry.ID:
-        return global_id("Session", self.row.id)
-
-    @strawberry.field(description="Whether this is the session that asks.")
-    def is_current(self, info: Info) -> bool:
+    @strawberry.field(
+        description="The living sessions of this person, newest first; null for anybody but "
+        "the person and administrators."
+    )
+    async def sessions(
+        self,
+        info: Info,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> SessionConnection | None:
         viewer = info.context.viewer
-        return viewer is not None and viewer.session.id == self.row.id
-
-    @strawberry.field(description="When it began.")
-    def created_at(self) -> datetime:
-        return self.row.created_at
-
-    @strawberry.field(description="When it was last used, to the minute.")
-    def last_used_at(self) -> datetime:
-        return self.row.last_used_at
-
-    @strawberry.field(description="When it ends, unless it is refreshed before.")
-    def expires_at(self) -> datetime:
-        return min(self.row.expires_at, self.row.ends_by)
-
-    @strawberry.field(description="The program that signed in, as it calls itself.")
-    def user_agent(self) -> str | None:
-        return self.row.user_agent
-
-    @strawberry.field(description="The address that signed in.")
-    def ip_address(self) -> str | None:
-        return self.row.ip_address
+        if viewer is None:
+            return None
+        request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
+        page = await info.context.services.sessions.page(viewer, self.row.id, request)
+        return SessionConnection(page=page) if page else None

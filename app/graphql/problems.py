@@ -8,9 +8,11 @@ import strawberry
 from app.services import outcomes
 
 
-def publish_enum(cls: type[Enum], description: str, **values: str) -> None:
+def publish_enum(
+    cls: type[Enum], description: str, *, type_name: str | None = None, **values: str
+) -> None:
     """Publish an enum of the services with our words on each of its values."""
-    published: Any = strawberry.enum(cls, description=description)
+    published: Any = strawberry.enum(cls, name=type_name, description=description)
     for value in published.__strawberry_definition__.values:
         value.description = values[value.name]
 
@@ -34,6 +36,13 @@ publish_enum(
 )
 class Problem:
     message: str = strawberry.field(description="One or two sentences for the person, in English.")
+
+
+@strawberry.type(description="There is no such thing, or none that the caller may know of.")
+class NotFound(Problem):
+    @classmethod
+    def make(cls) -> "NotFound":
+        return cls(message="There is nothing here by that name.")
 
 
 @strawberry.type(description="Too many tries, or too busy a server: nothing was done.")

@@ -7,21 +7,21 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
 from app.graphql.accounts import AccountMutations
-from app.graphql.people import Session
 from app.graphql.scalars import DateTime
 from app.graphql.sessions import SessionMutations
+from app.graphql.sign_in import SignInMutations
 from app.graphql.users import UserQueries
 
 # Built in since the specification of September 2025; printing it makes generators declare it twice.
 BUILT_IN = "directive @oneOf on INPUT_OBJECT\n\n"
 
 Query = merge_types("Query", (UserQueries,))
-Mutation = merge_types("Mutation", (AccountMutations, SessionMutations))
+Mutation = merge_types("Mutation", (AccountMutations, SignInMutations, SessionMutations))
 
 
 def build_schema() -> strawberry.Schema:
     config = StrawberryConfig(scalar_map={datetime: DateTime})
-    return strawberry.Schema(query=Query, mutation=Mutation, types=[Session], config=config)
+    return strawberry.Schema(query=Query, mutation=Mutation, config=config)
 
 
 def printed(schema: strawberry.Schema) -> str:

@@ -1,56 +1,137 @@
-"""Signing in: `login`."""
+"""Sessions: refreshing one, and ending them."""
 
 from typing import Annotated
 
 import strawberry
+from strawberry import UNSET
 
-from app.graphql.access import guest_field
-from app.graphql.context import Info
-from app.graphql.problems import Problem, RateLimited
+from app.graphql.access import guest_field, member_field
+from app.graphql.context import Info, member
+from app.graphql.ids import read_id_of
+from app.graphql.inputs import given
+from app.graphql.problems import NotFound, Problem, RateLimited, publish_enum
 from app.graphql.sign_in import SignedIn
-from app.services import outcomes
+from app.models import EndReason
+from app.services import outcomes, rotation
 from app.services import sessions as service
 
-
-@strawberry.input(description="Who signs in, and what only they know.")
-class LoginInput:
-    email: str = strawberry.field(description="The address of the account, in any spelling.")
-    password: str = strawberry.field(description="The password.")
-
-
-@strawberry.type(
-    description="The address is unknown, the password is wrong, or the account is suspended: "
-    "which of them is not said."
+publish_enum(
+    EndReason,
+    "Why a session is over.",
+    EXPIRED="Its time ran out.",
+    LOGGED_OUT="Its owner signed out.",
+    REVOKED="Its owner or an administrator ended it from elsewhere.",
+    TOKEN_REUSED="A refresh token was used that had been used before: it was copied.",  # noqa: S106 - words
+    PASSWORD_CHANGED="The password was changed.",  # noqa: S106 - words
+    SUSPENDED="The account is suspended.",
+    UNKNOWN_TOKEN="There is no such refresh token (any more).",  # noqa: S106 - words
+    type_name="SessionEndReason",
 )
-class InvalidCredentials(Problem):
+MESSAGES = {
+    EndReason.TOKEN_REUSED: "This session was ended for safety: its token was used twice. "
+    "Sign in again.",
+    EndReason.SUSPENDED: "This account is suspended.",
+}
+
+
+@strawberry.input(description="A session to go on with.")
+class RefreshSessionInput:
+    refresh_token: str = strawberry.field(description="The last refresh token that was answered.")
+
+
+@strawberry.input(description="Which sessions to end.")
+class LogoutEverywhereInput:
+    keep_current: bool = strawberry.field(
+        default=False, description="Whether the session that asks goes on."
+    )
+
+
+@strawberry.input(description="A session to end.")
+class RevokeSessionInput:
+    session_id: strawberry.ID = strawberry.field(description="The id of the session.")
+
+
+@strawberry.type(description="Signed out: what has ended serves no further request.")
+class SignedOut:
+    sessions_ended: int = strawberry.field(description="How many sessions ended.")
+
+
+@strawberry.type(description="The session is over. Sign in again.")
+class SessionEnded(Problem):
+    reason: EndReason = strawberry.field(description="Why it is over.")
+
     @classmethod
-    def make(cls) -> "InvalidCredentials":
-        return cls(message="The e-mail address or the password is not right.")
+    def of(cls, outcome: rotation.SessionEnded) -> "SessionEnded":
+        message = MESSAGES.get(outcome.reason, "This session has ended. Sign in again.")
+        return cls(message=message, reason=outcome.reason)
 
 
-LoginResult = Annotated[
-    SignedIn | InvalidCredentials | RateLimited,
-    strawberry.union("LoginResult", description="How a sign-in ended."),
+RefreshSessionResult = Annotated[
+    SignedIn | SessionEnded | RateLimited,
+    strawberry.union("RefreshSessionResult", description="How a refresh ended."),
+]
+RevokeSessionResult = Annotated[
+    SignedOut | NotFound,
+    strawberry.union("RevokeSessionResult", description="How ending one session ended."),
 ]
 
 
 @strawberry.type
 class SessionMutations:
     @guest_field(
-        description="Sign in with address and password. Takes as long for an unknown address."
+        description="Go on with a session: new tokens for the last refresh token. Asked twice "
+        "within 30 seconds, or again after a lost answer, it gives the same one once more."
     )
-    async def login(
+    async def refresh_session(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            LoginInput, strawberry.argument(description="Who signs in.")
+            RefreshSessionInput, strawberry.argument(description="The session.")
         ],
-    ) -> LoginResult:
-        sessions = info.context.services.sessions
-        match await sessions.login(input.email, input.password, info.context.client):
+    ) -> RefreshSessionResult:
+        context = info.context
+        match await context.services.rotation.refresh(input.refresh_token, context.client):
             case outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
-            case service.InvalidCredentials():
-                return InvalidCredentials.make()
+            case rotation.SessionEnded() as ended:
+                return SessionEnded.of(ended)
             case outcomes.RateLimited() as limited:
                 return RateLimited.of(limited)
+
+    @member_field(description="End the session that asks.")
+    async def logout(self, info: Info) -> SignedOut | None:
+        context = info.context
+        ended = await context.services.sessions.logout(member(info), context.client)
+        return SignedOut(sessions_ended=ended.sessions_ended)
+
+    @member_field(description="End all sessions of the one who asks, on every device.")
+    async def logout_everywhere(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            LogoutEverywhereInput | None, strawberry.argument(description="All, where left out.")
+        ] = UNSET,
+    ) -> SignedOut | None:
+        context, which = info.context, given(input)
+        ended = await context.services.sessions.logout_everywhere(
+            member(info), context.client, keep_current=which is not None and which.keep_current
+        )
+        return SignedOut(sessions_ended=ended.sessions_ended)
+
+    @member_field(
+        description="End one session from another. Members end their own, administrators anybody's."
+    )
+    async def revoke_session(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            RevokeSessionInput, strawberry.argument(description="Which.")
+        ],
+    ) -> RevokeSessionResult | None:
+        context = info.context
+        session_id = read_id_of("Session", input.session_id, "input.sessionId")
+        match await context.services.sessions.revoke(member(info), session_id, context.client):
+            case service.SignedOut() as ended:
+                return SignedOut(sessions_ended=ended.sessions_ended)
+            case service.NotFound():
+                return NotFound.make()

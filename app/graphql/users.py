@@ -13,7 +13,7 @@ from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, read_id, read_id_of
 from app.graphql.inputs import given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
-from app.graphql.people import User
+from app.graphql.people import Session, User
 from app.graphql.problems import publish_enum
 from app.models import Role, UserRow
 from app.services import users as service
@@ -225,7 +225,11 @@ class UserQueries:
         ],
     ) -> Node | None:
         kind, row_id = read_id(id, "id")
+        services, viewer = info.context.services, member(info)
         if kind == "User":
-            row = await info.context.services.users.by_id(member(info), row_id)
-            return User(row=row) if row else None
+            user = await services.users.by_id(viewer, row_id)
+            return User(row=user) if user else None
+        if kind == "Session":
+            session = await services.sessions.by_id(viewer, row_id)
+            return Session(row=session) if session else None
         return None

@@ -91,8 +91,11 @@ class GraphQLOverHttp:
         peer = scope.get("client")
         return Context(
             services=self.services,
-            client=Client(peer[0] if peer else None, headers.text(b"user-agent")),
-            request_id=scope["state"]["request_id"],
+            client=Client(
+                ip_address=peer[0] if peer else None,
+                user_agent=headers.text(b"user-agent"),
+                request_id=scope["state"]["request_id"],
+            ),
             bearer=bearer_of(headers),
         )
 

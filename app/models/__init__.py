@@ -1,7 +1,20 @@
 """Tables, one file per family. Reached as `models.User`."""
 
-from app.models.session import Session, SessionRow
+from app.models import session
+from app.models.audit_event import AuditEvent, AuditName
+from app.models.session import EndReason, Session, SessionRow
 from app.models.signing_key import SigningKey
 from app.models.user import Role, User, UserRow
 
-__all__ = ["Role", "Session", "SessionRow", "SigningKey", "User", "UserRow"]
+__all__ = [
+    "AuditEvent",
+    "AuditName",
+    "EndReason",
+    "Role",
+    "Session",
+    "SessionRow",
+    "SigningKey",
+    "User",
+    "UserRow",
+    "session",
+]

@@ -1,13 +1,26 @@
 """Sign-ins: a row from login until it ends; tokens are derived from it, never stored."""
 
+import enum
 import uuid
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
+
+
+class EndReason(enum.Enum):
+    """Why a session is over. The last one is no end: there never was such a token."""
+
+    EXPIRED = "EXPIRED"
+    LOGGED_OUT = "LOGGED_OUT"
+    REVOKED = "REVOKED"
+    TOKEN_REUSED = "TOKEN_REUSED"  # noqa: S105 - a reason
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - a reason
+    SUSPENDED = "SUSPENDED"
+    UNKNOWN_TOKEN = "UNKNOWN_TOKEN"  # noqa: S105 - a reason
 
 
 class Session(Base):
@@ -31,6 +44,13 @@ class Session(Base):
     end_reason: Mapped[str | None]
 
 
+# When a session was over, or will be if nobody refreshes it.
+OVER_AT: ColumnElement[datetime] = func.coalesce(
+    Session.ended_at, func.least(Session.expires_at, Session.ends_by)
+)
+Index("ix_sessions_over_at", OVER_AT)
+
+
 class SessionRow(NamedTuple):
     """What may be shown of a session, and what deciding about it takes."""
 
@@ -38,6 +58,7 @@ class SessionRow(NamedTuple):
     user_id: uuid.UUID
     token_salt: bytes
     generation: int
+    rotated_at: datetime
     used_generation: int
     user_agent: str | None
     ip_address: str | None

@@ -10,14 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import models
 from app.db import Database
 from app.errors import Overloaded
-from app.models import Role, UserRow
+from app.models import AuditName, Role, UserRow
 from app.security.passwords import Passwords
+from app.services.audit import record
 from app.services.identifiers import new_id
 from app.services.inputs import Registration, check, known_form
 from app.services.new_passwords import NewPasswords
 from app.services.outcomes import Client, InputIssue, InvalidInput, RateLimited, SignedIn
 from app.services.rows import changed_user
-from app.services.sessions import Sessions
+from app.services.sign_in import SignIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Accounts:
     db: Database
     passwords: Passwords
     new_passwords: NewPasswords
-    sessions: Sessions
+    sign_in: SignIn
     clock: Callable[[], datetime]
 
     async def register(
@@ -48,8 +49,10 @@ class Accounts:
             user = await self.create(session, checked, password_hash, signs_in=True)
             if user is None:
                 return EmailTaken()
-            started = await self.sessions.start(session, user, client)
-        return self.sessions.signed_in(user, started)
+            event = AuditName.USER_REGISTERED
+            await record(session, self.clock(), event, client, actor=user.id, target=user.id)
+            started = await self.sign_in.start(session, user, client)
+        return self.sign_in.signed_in(user, started)
 
     async def checked(
         self, email: str, password: str, display_name: str | None

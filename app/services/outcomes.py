@@ -13,6 +13,7 @@ class Client:
 
     ip_address: str | None
     user_agent: str | None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

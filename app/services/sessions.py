@@ -1,116 +1,156 @@
-"""Signing in, and the sessions that come of it."""
+"""The sessions that a person has: seeing them, and ending them."""
 
-import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.db import Database
-from app.errors import Overloaded
-from app.models import SessionRow, UserRow
-from app.security.access_tokens import AccessTokens
-from app.security.passwords import Passwords, Verification
-from app.security.refresh_tokens import RefreshTokens
-from app.services.identifiers import new_id
-from app.services.inputs import known_form
-from app.services.outcomes import Client, RateLimited, SignedIn, Tokens
-from app.services.rows import changed_session, changed_user, is_active
+from app.models import AuditName, EndReason, SessionRow
+from app.security.viewer import Viewer
+from app.services.audit import record
+from app.services.outcomes import Client
+from app.services.pages import Keyset, Page, PageRequest, Position
+from app.services.rows import SESSION_COLUMNS
 
-SALT_BYTES = 16
-MAX_USER_AGENT_CHARACTERS = 300
+PURGE_BATCH = 1000
+NEWEST_FIRST = Keyset(
+    models.Session.created_at.expression, models.Session.id.expression, descending=True
+)
 
 
 @dataclass(frozen=True, slots=True)
-class InvalidCredentials:
-    """Unknown address, wrong password, suspended account: none of them can be told apart."""
+class SignedOut:
+    sessions_ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """There is no such thing, or none that the caller may know of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
     db: Database
-    passwords: Passwords
-    access_tokens: AccessTokens
-    refresh_tokens: RefreshTokens
     clock: Callable[[], datetime]
-    idle_lifetime: timedelta
-    max_lifetime: timedelta
+    keep_ended: timedelta
 
-    async def login(
-        self, email: str, password: str, client: Client
-    ) -> SignedIn | InvalidCredentials | RateLimited:
-        """Sign in. Takes as long where nobody has this address (OWASP ASVS 6.3.8)."""
-        address = known_form(email)
-        known = await self._known(address) if address else None
-        try:
-            # No connection is held meanwhile: this takes a third of a second, and a pool has ten.
-            verification = await self.passwords.verify(password, known[1] if known else None)
-        except Overloaded as full:
-            return RateLimited(full.retry_after_seconds)
-        if known is None or not verification.matches:
-            return InvalidCredentials()
-        return await self._enter(known[0], known[1], verification, client)
+    async def page(
+        self, viewer: Viewer, user_id: uuid.UUID, request: PageRequest
+    ) -> Page[SessionRow] | None:
+        """Living sessions, newest first; None for somebody else's, unless an administrator asks."""
+        if user_id != viewer.user.id and not viewer.is_admin:
+            return None
+        mine = select(*SESSION_COLUMNS).where(models.Session.user_id == user_id, self._alive())
+        rows = [
+            SessionRow._make(row) for row in await self.db.rows(NEWEST_FIRST.select(mine, request))
+        ]
+        return NEWEST_FIRST.page(rows, request)
 
-    async def start(self, session: AsyncSession, user: UserRow, client: Client) -> SessionRow:
-        """Building block: open a session in the caller's transaction."""
-        now = self.clock()
-        started = insert(models.Session).values(
-            id=new_id(now),
-            user_id=user.id,
-            token_salt=secrets.token_bytes(SALT_BYTES),
-            user_agent=_shown(client.user_agent),
-            ip_address=client.ip_address,
-            created_at=now,
-            rotated_at=now,
-            last_used_at=now,
-            expires_at=now + self.idle_lifetime,
-            ends_by=now + self.max_lifetime,
+    async def by_id(self, viewer: Viewer, session_id: uuid.UUID) -> SessionRow | None:
+        """A living session of the viewer's own, or of anybody for an administrator."""
+        statement = select(*SESSION_COLUMNS).where(
+            models.Session.id == session_id, self._alive(), _of(viewer)
         )
-        row = await changed_session(session, started)
-        if row is None:
-            raise LookupError("an insert gave no row")
-        return row
+        rows = await self.db.rows(statement)
+        return SessionRow._make(rows[0]) if rows else None
 
-    def signed_in(self, user: UserRow, session: SessionRow) -> SignedIn:
-        """Building block: make the tokens, once the session is committed."""
-        access = self.access_tokens.issue(user.id, session.id, session.generation)
-        refresh = self.refresh_tokens.issue(session.id, session.generation, session.token_salt)
-        expires_at = min(session.expires_at, session.ends_by)
-        return SignedIn(user, session, Tokens(access.text, access.expires_at, refresh, expires_at))
+    async def logout(self, viewer: Viewer, client: Client) -> SignedOut:
+        """End the session that asks."""
+        only = models.Session.id == viewer.session.id
+        return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, only)
 
-    async def _known(self, address: str) -> tuple[uuid.UUID, str | None] | None:
-        user = models.User
-        rows = await self.db.rows(select(user.id, user.password_hash).where(user.email == address))
-        return next(((user_id, seen_hash) for user_id, seen_hash in rows), None)
+    async def logout_everywhere(
+        self, viewer: Viewer, client: Client, *, keep_current: bool
+    ) -> SignedOut:
+        """End all sessions of the one who asks; with `keep_current`, all others."""
+        mine = models.Session.user_id == viewer.user.id
+        if keep_current:
+            mine &= models.Session.id != viewer.session.id
+        return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, mine)
 
-    async def _enter(
-        self, user_id: uuid.UUID, seen_hash: str | None, verification: Verification, client: Client
-    ) -> SignedIn | InvalidCredentials:
-        # While the hash was computed the account may have been suspended or its password changed:
-        # the same
-        # row is asked again, under lock, and only as it was seen does it let anybody in.
-        now = self.clock()
-        entered = (
-            update(models.User)
-            .where(
-                models.User.id == user_id, models.User.password_hash == seen_hash, is_active(now)
+    async def revoke(
+        self, viewer: Viewer, session_id: uuid.UUID, client: Client
+    ) -> SignedOut | NotFound:
+        """End one session from another."""
+        found = await self.by_id(viewer, session_id)
+        if found is None:
+            return NotFound()
+        only = models.Session.id == session_id
+        ended = await self._end(viewer, client, EndReason.REVOKED, found.user_id, only)
+        return ended if ended.sessions_ended else NotFound()
+
+    async def purge(self) -> int:
+        """Delete sessions that were over long ago, a batch at a time, and say how many."""
+        gone = 0
+        while True:
+            over = (
+                select(models.Session.id)
+                .where(self.clock() - self.keep_ended > models.session.OVER_AT)
+                .limit(PURGE_BATCH)
+                .with_for_update(skip_locked=True)
             )
-            .values(last_login_at=now, password_hash=verification.upgraded_hash or seen_hash)
-        )
+            async with self.db.begin() as session:
+                deleted = delete(models.Session).where(models.Session.id.in_(over))
+                batch = len((await session.execute(deleted.returning(models.Session.id))).all())
+            gone += batch
+            if batch < PURGE_BATCH:
+                return gone
+
+    async def _end(
+        self,
+        viewer: Viewer,
+        client: Client,
+        reason: EndReason,
+        owner: uuid.UUID,
+        which: ColumnElement[bool],
+    ) -> SignedOut:
+        now = self.clock()
         async with self.db.begin() as session:
-            user = await changed_user(session, entered)
-            if user is None:
-                return InvalidCredentials()
-            started = await self.start(session, user, client)
-        return self.signed_in(user, started)
+            ended = await end_sessions(
+                session, now, reason, client, owner, which & self._alive(), actor=viewer.user.id
+            )
+        return SignedOut(ended)
+
+    def _alive(self) -> ColumnElement[bool]:
+        table, now = models.Session, self.clock()
+        return table.ended_at.is_(None) & (func.least(table.expires_at, table.ends_by) > now)
 
 
-def _shown(user_agent: str | None) -> str | None:
-    if user_agent is None:
-        return None
-    return "".join(c for c in user_agent if c.isprintable())[:MAX_USER_AGENT_CHARACTERS] or None
+async def end_sessions(
+    session: AsyncSession,
+    now: datetime,
+    reason: EndReason,
+    client: Client,
+    owner: uuid.UUID,
+    which: ColumnElement[bool],
+    *,
+    actor: uuid.UUID | None = None,
+) -> int:
+    """Building block: end sessions of one person, with their event, and say how many there were."""
+    table = models.Session
+    ended = (
+        update(table)
+        .where(which, table.ended_at.is_(None))
+        .values(ended_at=now, end_reason=reason.value)
+        .returning(table.id)
+    )
+    number = len((await session.execute(ended)).all())
+    if number:
+        event = AuditName.SESSION_ENDED
+        details = {"reason": reason.value, "sessions": str(number)}
+        await record(session, now, event, client, actor=actor, target=owner, **details)
+    return number
+
+
+def position_of(row: SessionRow) -> Position:
+    return Position(row.created_at, row.id)
+
+
+def _of(viewer: Viewer) -> ColumnElement[bool]:
+    everybody = models.Session.id.is_not(None)
+    return everybody if viewer.is_admin else models.Session.user_id == viewer.user.id

@@ -5,7 +5,6 @@ until the last token it signed is gone.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,8 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import models
 from app.db import Database
 from app.security.keys import KeyPair, Secrets
-
-log = logging.getLogger(__name__)
 
 ROTATION_LOCK = 0x6B657973  # "keys"
 PUBLISH_AHEAD = timedelta(days=1)
@@ -63,17 +60,6 @@ class SigningKeys:
             pair = await self._add(session, self.clock())
         self._pairs[pair.id] = pair
         return pair.id
-
-    async def keep_fresh(self) -> None:
-        """Run for as long as the server does."""
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                await self.refresh()
-            except Exception:
-                log.exception(
-                    "The signing keys could not be refreshed; the ones in memory stay in use."
-                )
 
     def signing_key(self) -> KeyPair:
         now = self.clock()

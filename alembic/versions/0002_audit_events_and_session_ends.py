@@ -1,0 +1,41 @@
+"""Audit events, and an index by which sessions that are over are found.
+
+Revision: 0002, after 0001
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "audit_events",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("actor_id", sa.Uuid()),
+        sa.Column("target_id", sa.Uuid()),
+        sa.Column("ip_address", sa.Text()),
+        sa.Column("request_id", sa.Text()),
+        sa.Column("details", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_audit_events"),
+    )
+    op.create_index("ix_audit_events_target_id_id", "audit_events", ["target_id", "id"])
+    op.create_index("ix_audit_events_name_id", "audit_events", ["name", "id"])
+    op.create_index(
+        "ix_sessions_over_at",
+        "sessions",
+        [sa.text("coalesce(ended_at, least(expires_at, ends_by))")],
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_sessions_over_at", "sessions")
+    op.drop_table("audit_events")

@@ -1,0 +1,17 @@
+"""What has to be done again and again for as long as the process lives."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+
+async def every(seconds: float, chore: Callable[[], Awaitable[object]]) -> None:
+    """Do it, wait, and do it again. A failure is logged: what failed now may succeed next time."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await chore()
+        except Exception:
+            log.exception("A chore failed; it is tried again in %s s", seconds)

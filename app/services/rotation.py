@@ -1,0 +1,126 @@
+"""Refreshing: each refresh token is good for one step, and a step can be asked for again.
+
+Two tabs, a retry or a lost answer present the direct predecessor of the current token. They get the
+same successor once more: within 30 s of the step, or later while nothing has used that successor.
+Anything older, or the predecessor after its successor was used, was copied (RFC 9700, 4.14.2).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import models
+from app.db import Database
+from app.models import AuditName, EndReason, SessionRow, UserRow
+from app.security.refresh_tokens import Presented, RefreshTokens
+from app.services.audit import record
+from app.services.outcomes import Client, RateLimited, SignedIn
+from app.services.rows import SESSION_COLUMNS, USER_COLUMNS, changed_session
+from app.services.sessions import end_sessions
+from app.services.sign_in import SignIn
+
+GRACE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    reason: EndReason
+
+
+class Held(NamedTuple):
+    """A session under lock, with its owner and how it ended, if it did."""
+
+    user: UserRow
+    session: SessionRow
+    end_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    db: Database
+    refresh_tokens: RefreshTokens
+    sign_in: SignIn
+    clock: Callable[[], datetime]
+    idle_lifetime: timedelta
+
+    async def refresh(self, token: str, client: Client) -> SignedIn | SessionEnded | RateLimited:
+        """Take the next step of a session, or the last one again. A copied token ends it."""
+        presented = self.refresh_tokens.read(token)
+        if presented is None:
+            return SessionEnded(EndReason.UNKNOWN_TOKEN)
+        async with self.db.begin() as session:
+            held = await self._held(session, presented)
+            if held is None or not self.refresh_tokens.matches(presented, held.session.token_salt):
+                return SessionEnded(EndReason.UNKNOWN_TOKEN)
+            ended = self._ended(held)
+            if ended is not None:
+                return SessionEnded(ended)
+            current = await self._step(session, held, presented)
+            if current is None:
+                await self._end_as_copied(session, held, client)
+                return SessionEnded(EndReason.TOKEN_REUSED)
+        return self.sign_in.signed_in(held.user, current)
+
+    async def _held(self, session: AsyncSession, presented: Presented) -> Held | None:
+        # The lock makes a hundred at once take turns: the first one steps, the others find the step
+        # taken.
+        statement = (
+            select(*USER_COLUMNS, *SESSION_COLUMNS, models.Session.end_reason)
+            .join(models.User, models.User.id == models.Session.user_id)
+            .where(models.Session.id == presented.session_id)
+            .with_for_update(of=models.Session)
+        )
+        row = (await session.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        width = len(USER_COLUMNS)
+        return Held(UserRow._make(row[:width]), SessionRow._make(row[width:-1]), row[-1])
+
+    def _ended(self, held: Held) -> EndReason | None:
+        now = self.clock()
+        if held.end_reason is not None:
+            return EndReason(held.end_reason)
+        if not held.session.is_alive(now):
+            return EndReason.EXPIRED
+        return None if held.user.is_active(now) else EndReason.SUSPENDED
+
+    async def _step(
+        self, session: AsyncSession, held: Held, presented: Presented
+    ) -> SessionRow | None:
+        """Give the session after the step; None where the token must have been copied."""
+        found = held.session
+        # A token ahead of its row is one that we made before the database was restored from a
+        # backup.
+        if presented.generation >= found.generation:
+            return await self._advance(session, presented)
+        unused = found.used_generation < found.generation
+        recent = self.clock() - found.rotated_at <= GRACE
+        repeated = presented.generation == found.generation - 1 and (recent or unused)
+        return found if repeated else None
+
+    async def _advance(self, session: AsyncSession, presented: Presented) -> SessionRow | None:
+        now, table = self.clock(), models.Session
+        return await changed_session(
+            session,
+            update(table)
+            .where(table.id == presented.session_id, table.generation <= presented.generation)
+            .values(
+                generation=presented.generation + 1,
+                used_generation=func.greatest(table.used_generation, presented.generation),
+                rotated_at=now,
+                last_used_at=now,
+                expires_at=now + self.idle_lifetime,
+            ),
+        )
+
+    async def _end_as_copied(self, session: AsyncSession, held: Held, client: Client) -> None:
+        now, user_id = self.clock(), held.user.id
+        reason = EndReason.TOKEN_REUSED
+        await end_sessions(
+            session, now, reason, client, user_id, models.Session.id == held.session.id
+        )
+        await record(session, now, AuditName.TOKEN_REUSED, client, target=user_id)

@@ -1,0 +1,83 @@
+"""Who is asked for on every request, and how many statements that takes."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy import event
+
+from tests.clients import ME, Api, Person
+from tests.test_sessions import LOGOUT
+
+
+@contextmanager
+def counted(app: FastAPI) -> Generator[list[str]]:
+    """The statements that the application sends meanwhile."""
+    statements: list[str] = []
+    engine = app.state.portico.db.engine.sync_engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_one_request_takes_one_statement(api: Api, ada: Person, app: FastAPI) -> None:
+    laptop = await api.login(ada)
+    await laptop(ME)
+
+    with counted(app) as statements:
+        assert await laptop(ME) == {"me": {"email": ada.email}}
+
+    assert len(statements) == 1
+
+
+async def test_requests_that_wait_together_share_a_statement(
+    api: Api, ada: Person, grace: Person, app: FastAPI
+) -> None:
+    clients = [await api.login(person) for person in (ada, grace)] * 16
+    await asyncio.gather(*(client(ME) for client in clients))
+
+    with counted(app) as statements:
+        answers = await asyncio.gather(*(client(ME) for client in clients))
+
+    assert answers == [{"me": {"email": ada.email}}, {"me": {"email": grace.email}}] * 16
+    assert len(statements) <= 8
+
+
+async def test_a_guest_takes_none(api: Api, app: FastAPI) -> None:
+    with counted(app) as statements:
+        assert await api(ME) == {"me": None}
+
+    assert statements == []
+
+
+async def test_a_caller_who_hangs_up_does_not_fail_those_who_wait_with_them(
+    api: Api, ada: Person
+) -> None:
+    laptop = await api.login(ada)
+    waiting = [asyncio.create_task(Api(api.http, laptop.access_token)(ME)) for _ in range(6)]
+    await asyncio.sleep(0)
+
+    waiting[0].cancel()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert answers[1:] == [{"me": {"email": ada.email}}] * 5
+
+
+async def test_requests_during_a_sign_out_are_answered_before_it_or_refused_after_it(
+    api: Api, ada: Person
+) -> None:
+    laptop = await api.login(ada)
+    asking = [Api(api.http, laptop.access_token) for _ in range(20)]
+
+    await asyncio.gather(*(client(ME) for client in asking), laptop(LOGOUT))
+
+    assert await asyncio.gather(*(client(ME) for client in asking)) == [{"me": None}] * 20
