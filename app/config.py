@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     persisted_documents: Path | None = None
     persisted_documents_only: bool = False
+    execution_plans: bool = True
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
 
     limit_characters: int = Field(default=16_000, ge=1)

@@ -20,7 +20,7 @@ from app.graphql.engine import Engine, core_schema
 from app.graphql.limits import DocumentLimits
 from app.graphql.persisted import PersistedDocuments
 from app.graphql.schema import build_schema
-from app.http.edge import Edge
+from app.http.edge import Edge, Straight
 from app.http.explorer import ASSETS, Explorer
 from app.http.graphql import GraphQLOverHttp
 from app.http.plain import plain_routes
@@ -170,7 +170,12 @@ def create_app_from_environment() -> FastAPI:
 
 def _mount(app: FastAPI, settings: Settings, portico: Portico) -> None:
     schema = build_schema()
-    documents = Documents(core_schema(schema), _limits(settings), explore=settings.explore)
+    documents = Documents(
+        core_schema(schema),
+        _limits(settings),
+        explore=settings.explore,
+        planned=settings.execution_plans,
+    )
     persisted = PersistedDocuments.load(
         settings.persisted_documents, only_trusted=settings.persisted_documents_only
     )
@@ -178,7 +183,7 @@ def _mount(app: FastAPI, settings: Settings, portico: Portico) -> None:
     endpoint = GraphQLOverHttp(
         Engine(schema, documents), persisted, portico.services, explorer, settings.max_body_bytes
     )
-    app.router.routes.append(Route("/graphql", endpoint, methods=None))
+    app.add_middleware(Straight, path="/graphql", to=endpoint)
     if explorer:
         app.router.routes.append(Route(ASSETS + "{name}", explorer, methods=["GET"]))
     app.include_router(plain_routes(portico.db, portico.keys))

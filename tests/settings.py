@@ -1,5 +1,6 @@
 """Settings of tests: of what they say, not of the environment they run in."""
 
+import os
 from typing import Any
 
 from app.config import Settings
@@ -18,5 +19,6 @@ def settings_for(url: str, **changes: Any) -> Settings:
         "secret_key": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA",
         "bcrypt_rounds": 4,
         "debug": True,
+        "execution_plans": os.environ.get("TEST_EXECUTION_PLANS", "true"),
     }
     return settings_of(**(values | changes))

@@ -30,7 +30,7 @@ def undescribed(schema: GraphQLSchema) -> list[str]:
     for name, kind in schema.type_map.items():
         if name in introspection_types or is_specified_scalar_type(kind):
             continue
-        if not kind.description and name not in {"Query", "Mutation"}:
+        if not kind.description:
             missing.append(name)
         if isinstance(kind, GraphQLEnumType):
             missing += [

@@ -13,19 +13,19 @@ from tests.test_sessions import LOGOUT
 
 
 @contextmanager
-def counted(app: FastAPI) -> Generator[list[str]]:
-    """The statements that the application sends meanwhile."""
-    statements: list[str] = []
-    engine = app.state.portico.db.engine.sync_engine
+def counted(app: FastAPI) -> Generator[list[None]]:
+    """An entry for each time a connection is taken from the pool: here, once a statement."""
+    taken: list[None] = []
+    pool = app.state.portico.db.engine.pool
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
+    def note(*_: Any) -> None:
+        taken.append(None)
 
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(pool, "checkout", note)
     try:
-        yield statements
+        yield taken
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        event.remove(pool, "checkout", note)
 
 
 async def test_one_request_takes_one_statement(api: Api, ada: Person, app: FastAPI) -> None:

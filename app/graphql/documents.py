@@ -6,6 +6,7 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -22,6 +23,7 @@ from app.errors import Code
 from app.graphql.cache import SegmentedCache
 from app.graphql.errors import coded, request_errors
 from app.graphql.limits import DocumentLimits, Excess, Measured, measure
+from app.graphql.plan import Plan, plan
 from app.services.pages import DEFAULT_PAGE
 
 # Each run of one of these tries a secret, so an operation gets one: thirty aliases, thirty guesses.
@@ -42,6 +44,7 @@ class Document:
     node: DocumentNode
     measured: Measured
     operations: dict[str | None, OperationDefinitionNode]
+    plans: dict[str | None, Plan]
 
     def operation(self, name: str | None) -> OperationDefinitionNode | None:
         """Choose as the specification has it (6.1): by name, or the only one there is."""
@@ -60,6 +63,7 @@ class Documents:
     schema: GraphQLSchema
     limits: DocumentLimits
     explore: bool
+    planned: bool = True
     _kept: SegmentedCache[Document] = field(default_factory=lambda: SegmentedCache(KEPT_CHARACTERS))
 
     def read(self, text: str) -> Document | RefusedDocument:
@@ -89,7 +93,23 @@ class Documents:
         errors = self._validate(node)
         if errors:
             return RefusedDocument(request_errors(errors, Code.VALIDATION_FAILED))
-        return Document(node, measured, _operations(node))
+        operations = _operations(node)
+        return Document(node, measured, operations, self._plans(node, operations))
+
+    def _plans(
+        self, node: DocumentNode, operations: dict[str | None, OperationDefinitionNode]
+    ) -> dict[str | None, Plan]:
+        if not self.planned:
+            return {}
+        fragments = {
+            definition.name.value: definition
+            for definition in node.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        plans = {
+            name: plan(self.schema, operation, fragments) for name, operation in operations.items()
+        }
+        return {name: found for name, found in plans.items() if found is not None}
 
     def _parse(self, text: str) -> DocumentNode:
         return parse(

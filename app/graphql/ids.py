@@ -1,8 +1,8 @@
 """Global ids: a type name and a UUID, opaque to clients (Relay's object identification)."""
 
 import base64
-import binascii
 import uuid
+from binascii import b2a_base64
 
 import strawberry
 
@@ -16,10 +16,26 @@ class Node:
         raise NotImplementedError
 
 
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def write_base64(raw: bytes) -> str:
+    """Base64 for addresses (RFC 4648, 5), without padding."""
+    return b2a_base64(raw, newline=False).translate(URL_SAFE).rstrip(b"=").decode("ascii")
+
+
+def read_base64(text: str) -> bytes:
+    """Undo `write_base64`.
+
+    Raises:
+        ValueError: it is not such a text.
+
+    """
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
 def global_id(type_name: str, row_id: uuid.UUID) -> strawberry.ID:
-    return strawberry.ID(
-        base64.urlsafe_b64encode(type_name.encode() + b":" + row_id.bytes).decode().rstrip("=")
-    )
+    return strawberry.ID(write_base64(type_name.encode() + b":" + row_id.bytes))
 
 
 def read_id(text: str, argument: str) -> tuple[str, uuid.UUID]:
@@ -30,10 +46,9 @@ def read_id(text: str, argument: str) -> tuple[str, uuid.UUID]:
 
     """
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        name, _, row_id = raw.partition(b":")
+        name, _, row_id = read_base64(text).partition(b":")
         return name.decode("ascii"), uuid.UUID(bytes=row_id)
-    except (binascii.Error, ValueError):
+    except ValueError:
         msg = f"`{argument}` is not an id of this server."
         raise BadInput(msg) from None
 

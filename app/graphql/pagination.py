@@ -1,7 +1,5 @@
 """Relay's pages: arguments in, `PageInfo` and opaque cursors out."""
 
-import base64
-import binascii
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ import orjson
 import strawberry
 
 from app.errors import BadInput
+from app.graphql.ids import read_base64, write_base64
 from app.services.pages import DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Position
 
 First = Annotated[
@@ -63,20 +62,18 @@ class Cursors:
     order: str
     of_time: bool = True
 
-    def write(self, position: Position) -> str:
-        value = position.value
+    def write(self, value: Any, row_id: uuid.UUID) -> str:
         if isinstance(value, datetime):
             # Exact in microseconds, as PostgreSQL keeps it.
-            value = (value - EPOCH) // RESOLUTION
-        raw = orjson.dumps([self.order, value, position.id.hex])
-        return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+            since = value - EPOCH
+            value = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        return write_base64(orjson.dumps((self.order, value, row_id.hex)))
 
     def read(self, text: str, argument: str) -> Position:
         try:
-            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            order, value, row_id = orjson.loads(raw)
+            order, value, row_id = orjson.loads(read_base64(text))
             position = Position(self._value(value), uuid.UUID(hex=row_id))
-        except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError):
+        except (ValueError, TypeError, AttributeError, OverflowError):
             msg = f"`{argument}` is not a cursor of this server."
             raise BadInput(msg) from None
         if order != self.order:

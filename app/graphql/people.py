@@ -12,7 +12,6 @@ from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
 from app.graphql.problems import publish_enum
 from app.models import Role, SessionRow, UserRow
 from app.services.pages import Page
-from app.services.sessions import position_of
 
 publish_enum(
     Role,
@@ -33,15 +32,15 @@ class Suspension:
 @strawberry.type(description="One sign-in, on one device, from login until it ends.")
 class Session(Node):
     row: strawberry.Private[SessionRow]
+    asks: strawberry.Private[bool]
 
     @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
     def id(self) -> strawberry.ID:
         return global_id("Session", self.row.id)
 
     @strawberry.field(description="Whether this is the session that asks.")
-    def is_current(self, info: Info) -> bool:
-        viewer = info.context.viewer
-        return viewer is not None and viewer.session.id == self.row.id
+    def is_current(self) -> bool:
+        return self.asks
 
     @strawberry.field(description="When it began.")
     def created_at(self) -> datetime:
@@ -68,12 +67,13 @@ SESSION_CURSORS = Cursors(order="Session.CREATED_AT.DESC")
 
 
 def session_cursor(row: SessionRow) -> str:
-    return SESSION_CURSORS.write(position_of(row))
+    return SESSION_CURSORS.write(row.created_at, row.id)
 
 
 @strawberry.type(description="A session in a page.")
 class SessionEdge:
     row: strawberry.Private[SessionRow]
+    asks: strawberry.Private[bool]
 
     @strawberry.field(description="Where this session stands among the others.")
     def cursor(self) -> str:
@@ -81,29 +81,34 @@ class SessionEdge:
 
     @strawberry.field(description="The session.")
     def node(self) -> Session:
-        return Session(row=self.row)
+        return Session(row=self.row, asks=self.asks)
 
 
 @strawberry.type(description="A page of sessions.")
 class SessionConnection:
     page: strawberry.Private[Page[SessionRow]]
+    asking: strawberry.Private[SessionRow]
 
     @strawberry.field(description="The sessions of this page with their cursors.")
     def edges(self) -> list[SessionEdge]:
-        return [SessionEdge(row=row) for row in self.page.rows]
+        return [SessionEdge(row=row, asks=self._asks(row)) for row in self.page.rows]
 
     @strawberry.field(description="The sessions of this page, for those who need no cursors.")
     def nodes(self) -> list[Session]:
-        return [Session(row=row) for row in self.page.rows]
+        return [Session(row=row, asks=self._asks(row)) for row in self.page.rows]
 
     @strawberry.field(description="Where this page lies among the others.")
     def page_info(self) -> PageInfo:
         return PageInfo.of(self.page, session_cursor)
 
+    def _asks(self, row: SessionRow) -> bool:
+        return row.id == self.asking.id
+
 
 @strawberry.type(description="A person with an account.")
 class User(Node):
     row: strawberry.Private[UserRow]
+    now: strawberry.Private[datetime]
 
     @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
     def id(self) -> strawberry.ID:
@@ -126,8 +131,8 @@ class User(Node):
         return self.row.display_name
 
     @strawberry.field(description="False while suspended.")
-    def is_active(self, info: Info) -> bool:
-        return self.row.is_active(info.context.services.clock())
+    def is_active(self) -> bool:
+        return self.row.is_active(self.now)
 
     @strawberry.field(description="What this person may do.")
     def role(self) -> Role:
@@ -148,8 +153,8 @@ class User(Node):
         return self.row.last_login_at
 
     @strawberry.field(description="The pause on this account, if there is one now.")
-    def suspension(self, info: Info) -> Suspension | None:
-        if self.row.is_active(info.context.services.clock()):
+    def suspension(self) -> Suspension | None:
+        if self.row.is_active(self.now):
             return None
         return Suspension(reason=self.row.suspension_reason or "", until=self.row.suspended_until)
 
@@ -170,4 +175,4 @@ class User(Node):
             return None
         request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
         page = await info.context.services.sessions.page(viewer, self.row.id, request)
-        return SessionConnection(page=page) if page else None
+        return SessionConnection(page=page, asking=viewer.session) if page else None

@@ -4,7 +4,6 @@ from datetime import datetime
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
-from strawberry.tools import merge_types
 
 from app.graphql.accounts import AccountMutations
 from app.graphql.scalars import DateTime
@@ -15,8 +14,15 @@ from app.graphql.users import UserQueries
 # Built in since the specification of September 2025; printing it makes generators declare it twice.
 BUILT_IN = "directive @oneOf on INPUT_OBJECT\n\n"
 
-Query = merge_types("Query", (UserQueries,))
-Mutation = merge_types("Mutation", (AccountMutations, SignInMutations, SessionMutations))
+
+@strawberry.type(description="What can be asked. Root fields are answered at once.")
+class Query(UserQueries):
+    pass
+
+
+@strawberry.type(description="What can be done. Root fields run one after the other.")
+class Mutation(AccountMutations, SignInMutations, SessionMutations):
+    pass
 
 
 def build_schema() -> strawberry.Schema:

@@ -45,7 +45,11 @@ class SignedIn:
             refresh_token=outcome.tokens.refresh_token,
             refresh_token_expires_at=outcome.tokens.refresh_token_expires_at,
         )
-        return cls(user=User(row=outcome.user), session=Session(row=outcome.session), tokens=tokens)
+        return cls(
+            user=User(row=outcome.user, now=info.context.services.clock()),
+            session=Session(row=outcome.session, asks=True),
+            tokens=tokens,
+        )
 
 
 @strawberry.input(description="Who signs in, and what only they know.")

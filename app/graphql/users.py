@@ -89,16 +89,16 @@ class UserBy:
 
 @strawberry.type(description="A person in a page.")
 class UserEdge:
-    order: strawberry.Private[service.UserOrder]
+    connection: strawberry.Private["UserConnection"]
     row: strawberry.Private[UserRow]
 
     @strawberry.field(description="Where this person stands in this order.")
     def cursor(self) -> str:
-        return cursors_of(self.order).write(service.position_of(self.row, self.order.field))
+        return self.connection.cursor(self.row)
 
     @strawberry.field(description="The person.")
     def node(self) -> User:
-        return User(row=self.row)
+        return User(row=self.row, now=self.connection.now)
 
 
 @strawberry.type(description="A page of people.")
@@ -106,21 +106,23 @@ class UserConnection:
     page: strawberry.Private[Page[UserRow]]
     order: strawberry.Private[service.UserOrder]
     found: strawberry.Private[service.UserFilter]
+    cursors: strawberry.Private[Cursors]
+    now: strawberry.Private[datetime]
+
+    def cursor(self, row: UserRow) -> str:
+        return self.cursors.write(service.POSITIONS[self.order.field](row), row.id)
 
     @strawberry.field(description="The people of this page with their cursors.")
     def edges(self) -> list[UserEdge]:
-        return [UserEdge(order=self.order, row=row) for row in self.page.rows]
+        return [UserEdge(connection=self, row=row) for row in self.page.rows]
 
     @strawberry.field(description="The people of this page, for those who need no cursors.")
     def nodes(self) -> list[User]:
-        return [User(row=row) for row in self.page.rows]
+        return [User(row=row, now=self.now) for row in self.page.rows]
 
     @strawberry.field(description="Where this page lies among the others.")
     def page_info(self) -> PageInfo:
-        cursors = cursors_of(self.order)
-        return PageInfo.of(
-            self.page, lambda row: cursors.write(service.position_of(row, self.order.field))
-        )
+        return PageInfo.of(self.page, self.cursor)
 
     @strawberry.field(
         description="How many match the filter, on all pages. Counted only when asked for."
@@ -172,7 +174,7 @@ class UserQueries:
     )
     async def me(self, info: Info) -> User | None:
         viewer = await info.context.identify()
-        return User(row=viewer.user) if viewer else None
+        return User(row=viewer.user, now=info.context.services.clock()) if viewer else None
 
     @admin_field(
         description="Everybody, page by page: 50 where neither `first` nor `last` is given."
@@ -194,9 +196,12 @@ class UserQueries:
         ] = UNSET,
     ) -> UserConnection | None:
         order, found = read_order(given(order_by)), read_filter(given(filter))
-        request = cursors_of(order).request(given(first), given(after), given(last), given(before))
+        cursors = cursors_of(order)
+        request = cursors.request(given(first), given(after), given(last), given(before))
         page = await info.context.services.users.page(admin(info), found, order, request)
-        return UserConnection(page=page, order=order, found=found)
+        return UserConnection(
+            page=page, order=order, found=found, cursors=cursors, now=info.context.services.clock()
+        )
 
     @member_field(
         description="One person. Members see themselves, administrators everybody; "
@@ -205,13 +210,13 @@ class UserQueries:
     async def user(
         self, info: Info, by: Annotated[UserBy, strawberry.argument(description="Whom.")]
     ) -> User | None:
-        users, viewer = info.context.services.users, member(info)
+        services, viewer = info.context.services, member(info)
         user_id = given(by.id)
         if user_id is not None:
-            row = await users.by_id(viewer, read_id_of("User", user_id, "by.id"))
+            row = await services.users.by_id(viewer, read_id_of("User", user_id, "by.id"))
         else:
-            row = await users.by_email(viewer, given(by.email) or "")
-        return User(row=row) if row else None
+            row = await services.users.by_email(viewer, given(by.email) or "")
+        return User(row=row, now=services.clock()) if row else None
 
     @member_field(
         description="Anything by its id, for those who may see it; anything else is null, as if it "
@@ -228,8 +233,8 @@ class UserQueries:
         services, viewer = info.context.services, member(info)
         if kind == "User":
             user = await services.users.by_id(viewer, row_id)
-            return User(row=user) if user else None
+            return User(row=user, now=services.clock()) if user else None
         if kind == "Session":
             session = await services.sessions.by_id(viewer, row_id)
-            return Session(row=session) if session else None
+            return Session(row=session, asks=row_id == viewer.session.id) if session else None
         return None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, func, tuple_
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
@@ -21,6 +21,14 @@ class Position(NamedTuple):
     id: uuid.UUID
 
 
+class Form(NamedTuple):
+    """What of a page its statement hangs on; the rest are parameters."""
+
+    backward: bool
+    after: bool
+    before: bool
+
+
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """`size` rows from the front, or from the back, between two positions."""
@@ -30,12 +38,38 @@ class PageRequest:
     after: Position | None = None
     before: Position | None = None
 
+    @property
+    def form(self) -> Form:
+        return Form(self.backward, self.after is not None, self.before is not None)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters of the statement that `Keyset.select` makes of the form."""
+        after, before = self.after, self.before
+        return {
+            # One row more tells whether there is another page.
+            "rows": self.size + 1,
+            "after_value": after and after.value,
+            "after_id": after and after.id,
+            "before_value": before and before.value,
+            "before_id": before and before.id,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     rows: Sequence[T]
     has_next: bool
     has_previous: bool
+
+
+def page_of(rows: Sequence[T], request: PageRequest) -> Page[T]:
+    """Put what was found in order and say what lies beyond."""
+    more = len(rows) > request.size
+    kept = rows[: request.size]
+    if request.backward:
+        return Page(kept[::-1], has_next=request.before is not None, has_previous=more)
+    return Page(kept, has_next=more, has_previous=request.after is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +82,20 @@ class Keyset:
     # What a row without a value counts as, where `value` maps null to it.
     absent: ColumnElement[Any] | None = None
 
-    def select(self, statement: Rows, request: PageRequest) -> Rows:
-        """Narrow a statement to the page and one row more, which tells whether there is another."""
-        if request.after is not None:
-            statement = statement.where(self._beyond(request.after, forward=True))
-        if request.before is not None:
-            statement = statement.where(self._beyond(request.before, forward=False))
-        falling = self.descending != request.backward
+    def select(self, statement: Rows, form: Form) -> Rows:
+        """Narrow a statement to a page; its parameters are `PageRequest.values`."""
+        if form.after:
+            statement = statement.where(self._beyond("after", forward=True))
+        if form.before:
+            statement = statement.where(self._beyond("before", forward=False))
+        falling = self.descending != form.backward
         order = [part.desc() if falling else part.asc() for part in (self.value, self.id)]
-        return statement.order_by(*order).limit(request.size + 1)
+        return statement.order_by(*order).limit(bindparam("rows"))
 
-    def page(self, rows: Sequence[T], request: PageRequest) -> Page[T]:
-        """Put what `select` found in order and say what lies beyond."""
-        more = len(rows) > request.size
-        kept = rows[: request.size]
-        if request.backward:
-            return Page(kept[::-1], has_next=request.before is not None, has_previous=more)
-        return Page(kept, has_next=more, has_previous=request.after is not None)
-
-    def _beyond(self, position: Position, *, forward: bool) -> ColumnElement[bool]:
+    def _beyond(self, name: str, *, forward: bool) -> ColumnElement[bool]:
+        value: ColumnElement[Any] = bindparam(f"{name}_value", type_=self.value.type)
+        if self.absent is not None:
+            value = func.coalesce(value, self.absent)
         here = tuple_(self.value, self.id)
-        value = literal(position.value, self.value.type)
-        if position.value is None and self.absent is not None:
-            value = self.absent
-        there = tuple_(value, literal(position.id, self.id.type))
+        there = tuple_(value, bindparam(f"{name}_id", type_=self.id.type))
         return here > there if forward != self.descending else here < there

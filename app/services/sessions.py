@@ -4,17 +4,18 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
-from app.db import Database
+from app.db import Database, Query
 from app.models import AuditName, EndReason, SessionRow
 from app.security.viewer import Viewer
 from app.services.audit import record
 from app.services.outcomes import Client
-from app.services.pages import Keyset, Page, PageRequest, Position
+from app.services.pages import Form, Keyset, Page, PageRequest, page_of
 from app.services.rows import SESSION_COLUMNS
 
 PURGE_BATCH = 1000
@@ -45,11 +46,10 @@ class Sessions:
         """Living sessions, newest first; None for somebody else's, unless an administrator asks."""
         if user_id != viewer.user.id and not viewer.is_admin:
             return None
-        mine = select(*SESSION_COLUMNS).where(models.Session.user_id == user_id, self._alive())
-        rows = [
-            SessionRow._make(row) for row in await self.db.rows(NEWEST_FIRST.select(mine, request))
-        ]
-        return NEWEST_FIRST.page(rows, request)
+        rows = await self.db.fetch(
+            _page_query(request.form), user_id=user_id, now=self.clock(), **request.values
+        )
+        return page_of([SessionRow._make(row) for row in rows], request)
 
     async def by_id(self, viewer: Viewer, session_id: uuid.UUID) -> SessionRow | None:
         """A living session of the viewer's own, or of anybody for an administrator."""
@@ -117,8 +117,7 @@ class Sessions:
         return SignedOut(ended)
 
     def _alive(self) -> ColumnElement[bool]:
-        table, now = models.Session, self.clock()
-        return table.ended_at.is_(None) & (func.least(table.expires_at, table.ends_by) > now)
+        return _alive_at(literal(self.clock()))
 
 
 async def end_sessions(
@@ -147,10 +146,21 @@ async def end_sessions(
     return number
 
 
-def position_of(row: SessionRow) -> Position:
-    return Position(row.created_at, row.id)
-
-
 def _of(viewer: Viewer) -> ColumnElement[bool]:
     everybody = models.Session.id.is_not(None)
     return everybody if viewer.is_admin else models.Session.user_id == viewer.user.id
+
+
+@lru_cache(maxsize=16)
+def _page_query(form: Form) -> Query:
+    table = models.Session
+    mine = select(*SESSION_COLUMNS).where(
+        table.user_id == bindparam("user_id", type_=table.user_id.type),
+        _alive_at(bindparam("now", type_=table.expires_at.type)),
+    )
+    return Query(NEWEST_FIRST.select(mine, form))
+
+
+def _alive_at(now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    table = models.Session
+    return table.ended_at.is_(None) & (func.least(table.expires_at, table.ends_by) > now)

@@ -5,16 +5,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from sqlalchemy import TIMESTAMP, ColumnElement, Select, func, literal_column, or_, select
+from sqlalchemy import (
+    TIMESTAMP,
+    Boolean,
+    ColumnElement,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from app import models
-from app.db import Database
+from app.db import Database, Query
 from app.models import Role, UserRow
 from app.security.viewer import Admin, Viewer
 from app.services.inputs import known_form
-from app.services.pages import Keyset, Page, PageRequest, Position
+from app.services.pages import Form, Keyset, Page, PageRequest, page_of
 from app.services.rows import USER_COLUMNS, is_active
 
 
@@ -42,16 +54,29 @@ class UserFilter:
     created_before: datetime | None = None
 
 
-Rows = Select[*tuple[Any, ...]]
-
 # Those who never signed in come before everybody who did: an order has no place for null.
 NEVER = literal_column("'-infinity'::timestamptz", TIMESTAMP(timezone=True))
-LAST_LOGIN: ColumnElement[Any] = func.coalesce(models.User.last_login_at, NEVER)
 ORDERED_BY: dict[UserOrderField, ColumnElement[Any]] = {
     UserOrderField.CREATED_AT: models.User.created_at.expression,
-    UserOrderField.LAST_LOGIN_AT: LAST_LOGIN,
+    UserOrderField.LAST_LOGIN_AT: func.coalesce(models.User.last_login_at, NEVER),
     UserOrderField.EMAIL: models.User.email.expression,
 }
+POSITIONS: dict[UserOrderField, Callable[[UserRow], Any]] = {
+    UserOrderField.CREATED_AT: attrgetter("created_at"),
+    UserOrderField.LAST_LOGIN_AT: attrgetter("last_login_at"),
+    UserOrderField.EMAIL: attrgetter("email"),
+}
+
+
+class Parts(NamedTuple):
+    """Which parts of a filter are given: what its statement hangs on; the rest are parameters."""
+
+    search: bool
+    role: bool
+    is_active: bool | None
+    email_verified: bool
+    created_from: bool
+    created_before: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +87,14 @@ class Users:
     async def page(
         self, _admin: Admin, found: UserFilter, order: UserOrder, request: PageRequest
     ) -> Page[UserRow]:
-        keyset = Keyset(
-            ORDERED_BY[order.field], models.User.id.expression, order.descending, absent=NEVER
-        )
-        statement = keyset.select(self._matching(select(*USER_COLUMNS), found), request)
-        rows = [UserRow._make(row) for row in await self.db.rows(statement)]
-        return keyset.page(rows, request)
+        query = _page_query(_parts(found), order, request.form)
+        rows = await self.db.fetch(query, **request.values, **self._values(found))
+        return page_of([UserRow._make(row) for row in rows], request)
 
     async def count(self, _admin: Admin, found: UserFilter) -> int:
         """Count everybody who matches, on every page. Costs a scan: ask only when it is shown."""
-        statement = self._matching(select(func.count()).select_from(models.User), found)
-        return (await self.db.rows(statement))[0][0]
+        rows = await self.db.fetch(_count_query(_parts(found)), **self._values(found))
+        return rows[0][0]
 
     async def by_id(self, viewer: Viewer, user_id: uuid.UUID) -> UserRow | None:
         """Members see themselves; of anybody else they do not even learn that there is one."""
@@ -93,40 +115,59 @@ class Users:
         rows = await self.db.rows(select(*USER_COLUMNS).where(condition))
         return UserRow._make(rows[0]) if rows else None
 
-    def _matching(self, statement: Rows, found: UserFilter) -> Rows:
-        return statement.where(*self._conditions(found))
-
-    def _conditions(self, found: UserFilter) -> Iterator[ColumnElement[bool]]:
-        user = models.User
-        if found.search is not None:
-            yield _mentions(found.search)
-        if found.role is not None:
-            yield user.role == found.role.value
-        if found.is_active is not None:
-            active = is_active(self.clock())
-            yield active if found.is_active else ~active
-        if found.email_verified is not None:
-            yield user.email_verified.is_(found.email_verified)
-        if found.created_from is not None:
-            yield user.created_at >= found.created_from
-        if found.created_before is not None:
-            yield user.created_at < found.created_before
+    def _values(self, found: UserFilter) -> dict[str, Any]:
+        return {
+            "search": None if found.search is None else f"%{_literal(found.search)}%",
+            "role": found.role and found.role.value,
+            "now": self.clock(),
+            "email_verified": found.email_verified,
+            "created_from": found.created_from,
+            "created_before": found.created_before,
+        }
 
 
-def position_of(user: UserRow, order: UserOrderField) -> Position:
-    """Where a row stands in an order."""
-    values = {
-        UserOrderField.CREATED_AT: user.created_at,
-        UserOrderField.LAST_LOGIN_AT: user.last_login_at,
-        UserOrderField.EMAIL: user.email,
-    }
-    return Position(values[order], user.id)
-
-
-def _mentions(text: str) -> ColumnElement[bool]:
-    """Whether address or name contain the text as it stands: `%` and `_` mean themselves."""
-    user = models.User
-    return or_(
-        user.email.icontains(text, autoescape=True),
-        user.display_name.icontains(text, autoescape=True),
+def _parts(found: UserFilter) -> Parts:
+    return Parts(
+        found.search is not None,
+        found.role is not None,
+        found.is_active,
+        found.email_verified is not None,
+        found.created_from is not None,
+        found.created_before is not None,
     )
+
+
+@lru_cache(maxsize=1024)
+def _page_query(parts: Parts, order: UserOrder, form: Form) -> Query:
+    absent = NEVER if order.field is UserOrderField.LAST_LOGIN_AT else None
+    keyset = Keyset(ORDERED_BY[order.field], models.User.id.expression, order.descending, absent)
+    return Query(keyset.select(select(*USER_COLUMNS).where(*_conditions(parts)), form))
+
+
+@lru_cache(maxsize=128)
+def _count_query(parts: Parts) -> Query:
+    return Query(select(func.count()).select_from(models.User).where(*_conditions(parts)))
+
+
+def _conditions(parts: Parts) -> Iterator[ColumnElement[bool]]:
+    user, pattern = models.User, bindparam("search", type_=Text)
+    if parts.search:
+        yield or_(
+            user.email.ilike(pattern, escape="/"), user.display_name.ilike(pattern, escape="/")
+        )
+    if parts.role:
+        yield user.role == bindparam("role", type_=Text)
+    if parts.is_active is not None:
+        active = is_active(bindparam("now", type_=TIMESTAMP(timezone=True)))
+        yield active if parts.is_active else ~active
+    if parts.email_verified:
+        yield user.email_verified == bindparam("email_verified", type_=Boolean)
+    if parts.created_from:
+        yield user.created_at >= bindparam("created_from", type_=TIMESTAMP(timezone=True))
+    if parts.created_before:
+        yield user.created_at < bindparam("created_before", type_=TIMESTAMP(timezone=True))
+
+
+def _literal(text: str) -> str:
+    """Text in which `%` and `_` mean themselves."""
+    return text.replace("/", "//").replace("%", "/%").replace("_", "/_")

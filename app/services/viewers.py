@@ -6,15 +6,15 @@ only ever joins a statement that has not been sent yet, and a request alone star
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from app import models
-from app.db import Database
+from app.db import Database, Query
 from app.models import SessionRow, UserRow
 from app.security.access_tokens import Claims
 from app.security.viewer import Viewer
@@ -25,7 +25,7 @@ TOUCH_AFTER = timedelta(minutes=1)
 
 Waiting = dict[uuid.UUID, list[tuple[Claims, asyncio.Future[Viewer | None]]]]
 
-READ = (
+READ = Query(
     select(*USER_COLUMNS, *SESSION_COLUMNS)
     .join(models.User, models.User.id == models.Session.user_id)
     .where(
@@ -64,7 +64,7 @@ class Viewers:
 
     async def _answer(self, batch: Waiting) -> None:
         try:
-            rows = await self._db.rows(READ, {"ids": list(batch)})
+            rows = await self._db.fetch(READ, ids=list(batch))
             viewers = {viewer.session.id: viewer for viewer in map(self._viewer, rows) if viewer}
             await self._touch(batch, viewers)
             for claims, future in _each(batch):
@@ -81,7 +81,7 @@ class Viewers:
             self._in_flight -= 1
             self._dispatch()
 
-    def _viewer(self, row: Row[*tuple[Any, ...]]) -> Viewer | None:
+    def _viewer(self, row: Sequence[Any]) -> Viewer | None:
         now, width = self._clock(), len(USER_COLUMNS)
         user, session = UserRow._make(row[:width]), SessionRow._make(row[width:])
         return Viewer(user, session) if session.is_alive(now) and user.is_active(now) else None

@@ -1,0 +1,245 @@
+"""Plans: what is the same each time an operation runs is worked out once, with its document.
+
+graphql-core finds out for every request anew which fields are selected, which resolver each has
+and how its value becomes JSON. For a query without directives none of that hangs on the request:
+it is compiled here, once, into nested Python functions:
+
+- a field that is an attribute, or a method without arguments, becomes one call on the object;
+- its value is checked and written by one function for its type, lists by one comprehension;
+- any other field (the root fields, and those with arguments) goes through its ordinary resolver,
+  with its ordinary extensions, so that nothing about access or arguments is decided twice.
+
+A plan never reports an error. Whatever is not as it should be (a refusal, a null where none may
+be, a value of another type, a bug) raises, and the stock executor runs the whole query again, so
+errors, nulls and paths are exactly its own. That is sound because only queries are planned: they
+change nothing. What a plan does not cover (mutations, directives, introspection, interfaces and
+unions) has none, and runs on the stock executor from the start. `tests/test_plan.py` holds the two
+against each other on random documents; `EXECUTION_PLANS=false` turns plans off.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, cast
+
+import graphql
+from graphql import (
+    FieldNode,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    get_argument_values,
+)
+from graphql.execution.values import VariableValues, get_variable_values
+from graphql.language import FragmentDefinitionNode, SelectionSetNode, VariableNode
+from strawberry.types.field import StrawberryField
+
+from app.graphql.completion import (
+    Completion,
+    InTime,
+    NotAsPlanned,
+    Now,
+    Read,
+    Run,
+    composed,
+    constant,
+    each,
+    fields,
+    itself,
+    leaf,
+    optional,
+    required,
+)
+from app.graphql.context import Context
+from app.graphql.selections import Selections, Unplannable
+
+STRAWBERRY = "strawberry-definition"
+NO_VARIABLES = VariableValues({}, {})
+# Their own guards narrow to generics without a parameter, which nobody can use strictly typed.
+Test = Callable[[Any], bool]
+is_leaf_type: Test = graphql.is_leaf_type
+is_list_type: Test = cast("Any", graphql).is_list_type
+is_non_null_type: Test = cast("Any", graphql).is_non_null_type
+is_object_type: Test = graphql.is_object_type
+is_awaitable: Any = cast("Any", graphql.pyutils).is_awaitable
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A field that goes through its resolver."""
+
+    key: str
+    field: GraphQLField
+    kind: GraphQLObjectType
+    nodes: list[FieldNode]
+    # What does not hang on variables is read once.
+    arguments: dict[str, Any] | None
+    complete: Completion
+
+    async def take(self, source: Any, run: Run, plan: "Plan") -> Any:
+        arguments = self.arguments
+        if arguments is None:
+            arguments = get_argument_values(self.field, self.nodes[0], run.variables)
+        resolve = cast("Callable[..., Any]", self.field.resolve)
+        value = resolve(source, self._info(run, plan), **arguments)
+        if is_awaitable(value):
+            value = await value
+        complete = self.complete
+        return (
+            complete.read(value) if isinstance(complete, Now) else await complete.read(value, run)
+        )
+
+    def _info(self, run: Run, plan: "Plan") -> GraphQLResolveInfo[Any]:
+        unused: Any = None  # no resolver of ours asks for its path, or for the executor's helpers
+        field: Any = self.field
+        place = (self.nodes[0].name.value, self.nodes, field.type, self.kind, unused)
+        document = (plan.schema, plan.fragments, None, plan.operation)
+        return GraphQLResolveInfo(
+            *place, *document, run.variables, run.context, is_awaitable, None, unused
+        )
+
+
+class Plan:
+    """How to answer one query."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: OperationDefinitionNode,
+        fragments: dict[str, FragmentDefinitionNode],
+    ) -> None:
+        self.schema, self.operation, self.fragments = schema, operation, fragments
+        self._selections = Selections(schema, fragments)
+        root = self._object(cast("Any", schema.query_type), [operation.selection_set])
+        if isinstance(root, Now):
+            raise Unplannable
+        self._root = root
+
+    async def run(self, context: Context, variables: dict[str, Any]) -> dict[str, Any]:
+        """Answer the query.
+
+        Raises:
+            Exception: anything at all means that the stock executor has to answer it.
+
+        """
+        return await self._root.read(None, Run(context, self._coerced(variables)))
+
+    def _coerced(self, variables: dict[str, Any]) -> VariableValues:
+        definitions = self.operation.variable_definitions
+        if not definitions:
+            return NO_VARIABLES
+        values = get_variable_values(self.schema, definitions, variables)
+        if isinstance(values, list):
+            raise NotAsPlanned
+        return values
+
+    def _object(self, kind: GraphQLObjectType, sets: list[SelectionSetNode]) -> Completion:
+        selected = self._selections.of(kind, sets)
+        parts = {key: self._part(kind, key, nodes) for key, nodes in selected.items()}
+        steps = [part for part in parts.values() if isinstance(part, Step)]
+        reads = {key: part for key, part in parts.items() if not isinstance(part, Step)}
+        return InTime(self._with_steps(list(parts), reads, steps)) if steps else fields(reads)
+
+    def _with_steps(
+        self, keys: list[str], reads: dict[str, Read], steps: list[Step]
+    ) -> Callable[[Any, Run], Awaitable[Any]]:
+        pairs, (first, *others) = tuple(reads.items()), steps
+
+        async def complete(source: Any, run: Run) -> Any:
+            found = {key: read(source) for key, read in pairs}
+            if others:
+                # All at once, as the stock executor does it.
+                values = await asyncio.gather(*(step.take(source, run, self) for step in steps))
+                found.update(zip((step.key for step in steps), values, strict=True))
+            else:
+                found[first.key] = await first.take(source, run, self)
+            return {key: found[key] for key in keys}
+
+        return complete
+
+    def _part(self, kind: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> Read | Step:
+        name = nodes[0].name.value
+        if name == "__typename":
+            return constant(kind.name)
+        field = kind.fields.get(name)
+        if field is None or field.resolve is None:
+            raise Unplannable
+        get = _getter(field)
+        if get is not None:
+            plain = _leaf(field.type, get)
+            if plain is not None:
+                return plain
+        complete = self._type(field.type, nodes)
+        if get is not None and isinstance(complete, Now):
+            return composed(get, complete.read)
+        fixed = None if _hangs_on_variables(nodes[0]) else _arguments(field, nodes[0])
+        return Step(key, field, kind, nodes, fixed, complete)
+
+    def _type(self, kind: Any, nodes: list[FieldNode]) -> Completion:
+        if is_non_null_type(kind):
+            return required(self._nullable(kind.of_type, nodes))
+        return optional(self._nullable(kind, nodes))
+
+    def _nullable(self, kind: Any, nodes: list[FieldNode]) -> Completion:
+        if is_list_type(kind):
+            return each(self._type(kind.of_type, nodes))
+        if is_leaf_type(kind):
+            return Now(leaf(kind, itself, none_is_fine=False))
+        if is_object_type(kind):
+            return self._object(kind, [node.selection_set for node in nodes if node.selection_set])
+        raise Unplannable
+
+
+def plan(
+    schema: GraphQLSchema,
+    operation: OperationDefinitionNode,
+    fragments: dict[str, FragmentDefinitionNode],
+) -> Plan | None:
+    """Plan an operation; None where the stock executor has to run it."""
+    if operation.operation is not OperationType.QUERY or operation.directives:
+        return None
+    try:
+        return Plan(schema, operation, fragments)
+    except Unplannable:
+        return None
+
+
+def _leaf(kind: Any, get: Read) -> Read | None:
+    needed = is_non_null_type(kind)
+    bare = kind.of_type if needed else kind
+    return leaf(bare, get, none_is_fine=not needed) if is_leaf_type(bare) else None
+
+
+def _getter(field: GraphQLField) -> Read | None:
+    """The shortest way to a value: an attribute, or a method that takes nothing but its object."""
+    definition: Any = field.extensions.get(STRAWBERRY)
+    if not isinstance(definition, StrawberryField) or definition.extensions or field.args:
+        return None
+    resolver: Any = cast("Any", definition).base_resolver
+    if resolver is None:
+        return attrgetter(definition.python_name)
+    takes_more = resolver.is_async or resolver.info_parameter or resolver.parent_parameter
+    return None if takes_more or not resolver.self_parameter else resolver.wrapped_func
+
+
+def _arguments(field: GraphQLField, node: FieldNode) -> dict[str, Any]:
+    try:
+        return get_argument_values(field, node, NO_VARIABLES)
+    except Exception as error:
+        # A literal that the type refuses: the stock executor says so, with its place.
+        raise Unplannable from error
+
+
+def _hangs_on_variables(node: FieldNode) -> bool:
+    todo: list[Any] = [argument.value for argument in node.arguments or ()]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, VariableNode):
+            return True
+        todo.extend(getattr(value, "values", ()) or ())
+        todo.extend(field.value for field in getattr(value, "fields", ()) or ())
+    return False

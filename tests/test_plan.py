@@ -1,0 +1,190 @@
+"""Plans against the stock executor: the same answers on whatever is asked."""
+
+import asyncio
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import hypothesis
+import pytest
+from fastapi import FastAPI
+from graphql import GraphQLSchema
+from hypothesis import strategies as st
+from hypothesis_graphql import queries
+from hypothesis_graphql.nodes import String
+
+from app.graphql.context import Context
+from app.graphql.documents import Document, Documents
+from app.graphql.engine import Engine, Operation, core_schema
+from app.graphql.limits import DocumentLimits
+from app.graphql.schema import build_schema
+from app.main import Portico
+from app.models import SessionRow, UserRow
+from app.security.viewer import Admin
+from app.services.outcomes import Client
+from app.services.pages import page_of
+
+SCHEMA = build_schema()
+SDL: str = SCHEMA.as_str()
+UNLIMITED = DocumentLimits(**dict.fromkeys(DocumentLimits.__dataclass_fields__, 10**9))
+NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
+
+
+def user(number: int, **changes: Any) -> UserRow:
+    row = UserRow(
+        uuid.UUID(int=number), f"u{number}@example.com", bool(number % 2), None, "MEMBER",
+        None, None, None, NOW, NOW, None,
+    )  # fmt: skip
+    return row._replace(**changes)
+
+
+def session(number: int) -> SessionRow:
+    return SessionRow(
+        uuid.UUID(int=number), uuid.UUID(int=1), b"", 0, NOW, 0, "agent", None, NOW, NOW, NOW, NOW
+    )
+
+
+class Stand:
+    """Services that answer from memory, some of it broken."""
+
+    def __init__(self, rows: list[Any], failing: set[str]) -> None:
+        self.rows, self.failing = rows, failing
+
+    async def page(self, *arguments: Any) -> Any:
+        self.fail("page")
+        if isinstance(arguments[1], uuid.UUID):
+            return page_of([session(7)], arguments[-1])
+        return page_of(self.rows, arguments[-1])
+
+    async def count(self, *_: Any) -> Any:
+        self.fail("count")
+        return None if "null count" in self.failing else len(self.rows)
+
+    async def by_id(self, _viewer: Any, row_id: uuid.UUID) -> Any:
+        self.fail("by_id")
+        return self.rows[0] if self.rows and row_id.int % 2 else None
+
+    async def by_email(self, *_: Any) -> Any:
+        return self.rows[0] if self.rows else None
+
+    def fail(self, name: str) -> None:
+        if name in self.failing:
+            raise RuntimeError(name)
+
+
+def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
+    stand: Any = Stand(rows, failing)
+    viewer = Admin(user(1), session(7))
+
+    class Known(Context):
+        async def identify(self) -> Admin:
+            stand.fail("identify")
+            self.viewer = viewer
+            return viewer
+
+    services = replace(portico.services, users=stand, sessions=stand, clock=lambda: NOW)
+    return Known(services, Client(None, None, "request"))
+
+
+def engine(*, planned: bool) -> Engine:
+    core: GraphQLSchema = core_schema(SCHEMA)
+    return Engine(SCHEMA, Documents(core, UNLIMITED, explore=True, planned=planned))
+
+
+ROWS: list[list[Any]] = [
+    [],
+    [user(1), user(2)],
+    [user(1), user(2, email=None)],
+    [user(1, created_at="yesterday"), user(2)],
+    [user(1, role="NOBODY"), user(2)],
+    [
+        user(1, suspended_at=NOW, suspension_reason="x", suspended_until=None),
+        user(2, display_name="b"),
+    ],
+]
+FAILURES = ["page", "count", "null count", "by_id", "identify"]
+
+
+@pytest.fixture(scope="module")
+def answer(app: FastAPI) -> Callable[..., Any]:
+    stock, planned = engine(planned=False), engine(planned=True)
+
+    def both(text: str, rows: list[Any], failing: set[str], variables: Any = None) -> Any:
+        async def run(one: Engine) -> Any:
+            prepared = one.prepare(text, None, variables or {})
+            if not isinstance(prepared, Operation):
+                return prepared
+            return await one.run(prepared, context_of(app.state.portico, rows, failing))
+
+        loop = asyncio.new_event_loop()
+        answers = [loop.run_until_complete(run(one)) for one in (stock, planned)]
+        loop.close()
+        return answers
+
+    return both
+
+
+@hypothesis.settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
+)
+@hypothesis.given(
+    text=queries(SDL, custom_scalars={"DateTime": st.none().map(lambda _: date())}),
+    rows=st.sampled_from(ROWS),
+    failing=st.sets(st.sampled_from(FAILURES), max_size=2),
+)
+def test_a_plan_answers_what_the_stock_executor_answers(
+    answer: Callable[..., Any], text: str, rows: list[Any], failing: set[str]
+) -> None:
+    stock, planned = answer(text, rows, failing)
+
+    assert planned == stock
+
+
+def date() -> Any:
+    return String("2026-01-31T12:00:00Z")
+
+
+FRAGMENTS = """
+query Q($n: Int = 1, $by: UserBy!) {
+  a: users(first: $n) { ...Page ... on UserConnection { totalCount } nodes { role } }
+  users(last: 2) { nodes { ...Node ... on Node { id } __typename } ...Page }
+  user(by: $by) {
+    id ...Node suspension { reason until }
+    some: sessions(first: 1) { nodes { isCurrent } } }
+}
+fragment Page on UserConnection { edges { cursor node { ...Node email } } pageInfo { endCursor } }
+fragment Node on User { id isActive createdAt sessions { edges { node { id } } } }
+"""
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("failing", [set[str](), {"count"}, {"page"}, {"identify"}])
+def test_fragments_aliases_and_variables_are_planned_alike(
+    answer: Callable[..., Any], rows: list[Any], failing: set[str]
+) -> None:
+    stock, planned = answer(FRAGMENTS, rows, failing, {"by": {"email": "x@example.com"}, "n": 2})
+
+    assert (planned, list(planned["data"] or {})) == (stock, list(stock["data"] or {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_planned"),
+    [
+        ("{ me { id email isActive createdAt } }", True),
+        ("query($n: Int) { users(first: $n) { totalCount edges { cursor node { id } } } }", True),
+        ("{ me { ... on Node { id } sessions(first: 1) { nodes { isCurrent } } } }", True),
+        ("query($b: Boolean!) { me { id @include(if: $b) } }", False),
+        ("{ node(id: 1) { id } }", False),
+        ("{ __schema { queryType { name } } }", False),
+        ("mutation { logout { sessionsEnded } }", False),
+    ],
+)
+def test_what_is_planned(text: str, is_planned: bool) -> None:
+    document = engine(planned=True).documents.read(text)
+
+    assert isinstance(document, Document)
+    assert bool(document.plans) is is_planned
