@@ -1,5 +1,6 @@
 """The engine, units of work and the declarative base. Models and statements live elsewhere."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -24,6 +25,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 CONNECT_SECONDS = 5
+KEPT_FREE = 2
 POOL_WAIT_SECONDS = 5
 STATEMENT_MILLISECONDS = 10_000
 
@@ -77,20 +79,36 @@ class Query:
 
 
 class Database:
-    """Units of work for services: `begin()` to change something, `rows()` to read once."""
+    """Units of work for services: `begin()` to change something, `fetch()` and `rows()` to read."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, pool_size: int) -> None:
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         # A lone SELECT needs no BEGIN and ROLLBACK around it: two round trips less.
         self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Pages wait for each other here, not in the pool: waiting there costs more than the page,
+        # and
+        # a crowd of pages would keep out the writes, and the one read that every request needs.
+        self._lanes = asyncio.Semaphore(max(1, pool_size - KEPT_FREE))
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """One transaction: returning commits, raising rolls back."""
         return self._sessions.begin()
 
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
-        """Run a compiled SELECT on the driver itself."""
+        """Run a compiled SELECT on the driver itself, when it is its turn."""
+        if not self._lanes.locked():
+            async with self._lanes:
+                return await self.fetch_now(query, **values)
+        async with asyncio.timeout(POOL_WAIT_SECONDS):
+            await self._lanes.acquire()
+        try:
+            return await self.fetch_now(query, **values)
+        finally:
+            self._lanes.release()
+
+    async def fetch_now(self, query: Query, **values: Any) -> list[Sequence[Any]]:
+        """As `fetch`, before all that wait their turn."""
         async with self._reads.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:

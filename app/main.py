@@ -1,15 +1,16 @@
 """Wires everything together: the only place that knows all of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import gc
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
 
 from app.config import Settings
 from app.db import Database, connect
@@ -20,10 +21,12 @@ from app.graphql.engine import Engine, core_schema
 from app.graphql.limits import DocumentLimits
 from app.graphql.persisted import PersistedDocuments
 from app.graphql.schema import build_schema
+from app.http.access_log import AccessLog
 from app.http.edge import Edge, Straight
-from app.http.explorer import ASSETS, Explorer
+from app.http.explorer import Explorer
 from app.http.graphql import GraphQLOverHttp
 from app.http.plain import plain_routes
+from app.http.requests import ASGIApp
 from app.security.access_tokens import AccessTokens
 from app.security.keys import Secrets
 from app.security.passwords import Passwords
@@ -41,6 +44,7 @@ from app.services.users import Users
 from app.services.viewers import Viewers
 
 PURGE_SECONDS = 600
+GC_THRESHOLDS = (10_000, 20, 50)
 CORS_HEADERS = (
     "authorization",
     "content-type",
@@ -87,14 +91,34 @@ class Portico:
         await self.db.engine.dispose()
 
 
+class Application(FastAPI):
+    """FastAPI, with layers of ours around all of its own, so that `/graphql` passes ours alone."""
+
+    def __init__(self, *layers: Callable[[ASGIApp], ASGIApp], lifespan: Any) -> None:
+        super().__init__(
+            title="Portico",
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            lifespan=lifespan,
+        )
+        self._layers = layers
+
+    def build_middleware_stack(self) -> Any:
+        app: Any = super().build_middleware_stack()
+        for layer in self._layers:
+            app = layer(app)
+        return app
+
+
 def build(settings: Settings, clock: Clock = system_clock) -> Portico:
     """Make the services of these settings. Nothing is opened yet."""
     if settings.database_url is None or settings.secret_key is None:
         msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
         raise Misconfigured(msg)
-    db = Database(
-        connect(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
-    )
+    size = settings.database_pool_size
+    db = Database(connect(settings.database_url.get_secret_value(), pool_size=size), pool_size=size)
     secrets = Secrets(settings.secret_key.get_secret_value())
     lifetime = timedelta(minutes=settings.access_token_expire_minutes)
     keys = SigningKeys(
@@ -134,10 +158,12 @@ def build(settings: Settings, clock: Clock = system_clock) -> Portico:
 def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     """Make the ASGI application of these settings."""
     portico = build(settings, clock)
+    access_log = AccessLog(sys.stderr if settings.access_log else None)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         await portico.start()
+        settle()
         chores = [
             asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh)),
             asyncio.create_task(every(PURGE_SECONDS, portico.services.sessions.purge)),
@@ -149,18 +175,23 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
             await portico.stop()
+            access_log.flush()
 
-    app = FastAPI(
-        title="Portico",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        lifespan=lifespan,
-    )
+    app = Application(*_layers(settings, portico, access_log), lifespan=lifespan)
     app.state.portico = portico
-    _mount(app, settings, portico)
+    app.include_router(plain_routes(portico.db, portico.keys))
     return app
+
+
+def settle() -> None:
+    """Tell the collector that what is there now, modules and schema, stays: it need not look again.
+
+    Otherwise a full collection halts every request in flight for as long as it takes to walk all of
+    it, several times a second under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def create_app_from_environment() -> FastAPI:
@@ -168,7 +199,10 @@ def create_app_from_environment() -> FastAPI:
     return create_app(Settings())
 
 
-def _mount(app: FastAPI, settings: Settings, portico: Portico) -> None:
+def _layers(
+    settings: Settings, portico: Portico, access_log: AccessLog
+) -> Iterator[Callable[[ASGIApp], ASGIApp]]:
+    """From the inside out."""
     schema = build_schema()
     documents = Documents(
         core_schema(schema),
@@ -183,20 +217,18 @@ def _mount(app: FastAPI, settings: Settings, portico: Portico) -> None:
     endpoint = GraphQLOverHttp(
         Engine(schema, documents), persisted, portico.services, explorer, settings.max_body_bytes
     )
-    app.add_middleware(Straight, path="/graphql", to=endpoint)
-    if explorer:
-        app.router.routes.append(Route(ASSETS + "{name}", explorer, methods=["GET"]))
-    app.include_router(plain_routes(portico.db, portico.keys))
+    yield lambda app: Straight(app, {"/graphql": endpoint}, explorer)
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
+        yield lambda app: CORSMiddleware(
+            app,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "POST"),
             allow_headers=CORS_HEADERS,
             expose_headers=("x-request-id", "retry-after"),
             max_age=3600,
         )
-    app.add_middleware(Edge, https=settings.public_url.startswith("https://"))
+    https = settings.public_url.startswith("https://")
+    yield lambda app: Edge(app, https=https, access_log=access_log)
 
 
 def _limits(settings: Settings) -> DocumentLimits:

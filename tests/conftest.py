@@ -86,7 +86,7 @@ async def other_worker(settings: Settings, clock: FakeClock) -> AsyncIterator[Fa
 @pytest.fixture(scope="session")
 async def db(settings: Settings) -> AsyncIterator[Database]:
     assert settings.database_url is not None
-    database = Database(connect(settings.database_url.get_secret_value(), pool_size=5))
+    database = Database(connect(settings.database_url.get_secret_value(), pool_size=5), pool_size=5)
     yield database
     await database.engine.dispose()
 

@@ -163,8 +163,9 @@ async def test_a_filter_narrows_page_and_count(
         ({"last": 101}, "last"),
         ({"first": 1, "last": 1}, "first"),
         ({"after": "no cursor"}, "after"),
-        ({"before": base64.b64encode(b'["User.EMAIL.ASC","x","y"]').decode()}, "before"),
-        ({"after": base64.b64encode(b"[" * 2000).decode()}, "after"),
+        ({"before": "00" * 28}, "before"),
+        ({"before": "00" * 19}, "before"),
+        ({"after": "ff" * 2000}, "after"),
         ({"filter": {"search": "nul\0"}}, "filter.search"),
     ],
 )

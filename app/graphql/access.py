@@ -9,7 +9,7 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
-from app.graphql.context import Info
+from app.graphql.context import Context, Info
 
 
 @strawberry.enum(description="Who may ask a field.")
@@ -46,11 +46,14 @@ class Access(FieldExtension):
     async def resolve_async(
         self, next_: Callable[..., Awaitable[Any]], source: Any, info: Info, **kwargs: Any
     ) -> Any:
-        if self.level is AccessLevel.ADMIN:
-            await info.context.identify_admin()
-        elif self.level is AccessLevel.MEMBER:
-            await info.context.identify_member()
+        await self.admit(info.context)
         return await next_(source, info, **kwargs)
+
+    async def admit(self, context: Context) -> None:
+        if self.level is AccessLevel.ADMIN:
+            await context.identify_admin()
+        elif self.level is AccessLevel.MEMBER:
+            await context.identify_member()
 
 
 def guest_field(*, description: str) -> Any:

@@ -34,8 +34,8 @@ def read_base64(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
-def global_id(type_name: str, row_id: uuid.UUID) -> strawberry.ID:
-    return strawberry.ID(write_base64(type_name.encode() + b":" + row_id.bytes))
+def global_id(type_name: bytes, row_id: uuid.UUID) -> strawberry.ID:
+    return strawberry.ID(write_base64(b"%b:%b" % (type_name, row_id.bytes)))
 
 
 def read_id(text: str, argument: str) -> tuple[str, uuid.UUID]:

@@ -20,10 +20,8 @@ against each other on random documents; `EXECUTION_PLANS=false` turns plans off.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, cast
 
-import graphql
 from graphql import (
     FieldNode,
     GraphQLField,
@@ -35,12 +33,12 @@ from graphql import (
     get_argument_values,
 )
 from graphql.execution.values import VariableValues, get_variable_values
-from graphql.language import FragmentDefinitionNode, SelectionSetNode, VariableNode
-from strawberry.types.field import StrawberryField
+from graphql.language import FragmentDefinitionNode, SelectionSetNode
 
 from app.graphql.completion import (
     Completion,
     InTime,
+    Leaf,
     NotAsPlanned,
     Now,
     Read,
@@ -49,23 +47,25 @@ from app.graphql.completion import (
     constant,
     each,
     fields,
-    itself,
-    leaf,
     optional,
     required,
+    value_of,
 )
 from app.graphql.context import Context
+from app.graphql.fields import (
+    NO_VARIABLES,
+    fixed_arguments,
+    hangs_on_variables,
+    is_awaitable,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    is_object_type,
+    plain_leaf,
+    resolver_of,
+    shortest,
+)
 from app.graphql.selections import Selections, Unplannable
-
-STRAWBERRY = "strawberry-definition"
-NO_VARIABLES = VariableValues({}, {})
-# Their own guards narrow to generics without a parameter, which nobody can use strictly typed.
-Test = Callable[[Any], bool]
-is_leaf_type: Test = graphql.is_leaf_type
-is_list_type: Test = cast("Any", graphql).is_list_type
-is_non_null_type: Test = cast("Any", graphql).is_non_null_type
-is_object_type: Test = graphql.is_object_type
-is_awaitable: Any = cast("Any", graphql.pyutils).is_awaitable
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class Step:
 
     key: str
     field: GraphQLField
+    resolve: Callable[..., Any]
     kind: GraphQLObjectType
     nodes: list[FieldNode]
     # What does not hang on variables is read once.
@@ -84,8 +85,7 @@ class Step:
         arguments = self.arguments
         if arguments is None:
             arguments = get_argument_values(self.field, self.nodes[0], run.variables)
-        resolve = cast("Callable[..., Any]", self.field.resolve)
-        value = resolve(source, self._info(run, plan), **arguments)
+        value = self.resolve(source, self._info(run, plan), **arguments)
         if is_awaitable(value):
             value = await value
         complete = self.complete
@@ -145,7 +145,7 @@ class Plan:
         return InTime(self._with_steps(list(parts), reads, steps)) if steps else fields(reads)
 
     def _with_steps(
-        self, keys: list[str], reads: dict[str, Read], steps: list[Step]
+        self, keys: list[str], reads: dict[str, Read | Leaf], steps: list[Step]
     ) -> Callable[[Any, Run], Awaitable[Any]]:
         pairs, (first, *others) = tuple(reads.items()), steps
 
@@ -161,23 +161,25 @@ class Plan:
 
         return complete
 
-    def _part(self, kind: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> Read | Step:
+    def _part(
+        self, kind: GraphQLObjectType, key: str, nodes: list[FieldNode]
+    ) -> Read | Leaf | Step:
         name = nodes[0].name.value
         if name == "__typename":
             return constant(kind.name)
         field = kind.fields.get(name)
         if field is None or field.resolve is None:
             raise Unplannable
-        get = _getter(field)
+        get = shortest(field)
         if get is not None:
-            plain = _leaf(field.type, get)
+            plain = plain_leaf(field.type, get)
             if plain is not None:
                 return plain
         complete = self._type(field.type, nodes)
         if get is not None and isinstance(complete, Now):
             return composed(get, complete.read)
-        fixed = None if _hangs_on_variables(nodes[0]) else _arguments(field, nodes[0])
-        return Step(key, field, kind, nodes, fixed, complete)
+        fixed = None if hangs_on_variables(nodes[0]) else fixed_arguments(field, nodes[0])
+        return Step(key, field, resolver_of(field), kind, nodes, fixed, complete)
 
     def _type(self, kind: Any, nodes: list[FieldNode]) -> Completion:
         if is_non_null_type(kind):
@@ -188,7 +190,7 @@ class Plan:
         if is_list_type(kind):
             return each(self._type(kind.of_type, nodes))
         if is_leaf_type(kind):
-            return Now(leaf(kind, itself, none_is_fine=False))
+            return value_of(kind)
         if is_object_type(kind):
             return self._object(kind, [node.selection_set for node in nodes if node.selection_set])
         raise Unplannable
@@ -206,40 +208,3 @@ def plan(
         return Plan(schema, operation, fragments)
     except Unplannable:
         return None
-
-
-def _leaf(kind: Any, get: Read) -> Read | None:
-    needed = is_non_null_type(kind)
-    bare = kind.of_type if needed else kind
-    return leaf(bare, get, none_is_fine=not needed) if is_leaf_type(bare) else None
-
-
-def _getter(field: GraphQLField) -> Read | None:
-    """The shortest way to a value: an attribute, or a method that takes nothing but its object."""
-    definition: Any = field.extensions.get(STRAWBERRY)
-    if not isinstance(definition, StrawberryField) or definition.extensions or field.args:
-        return None
-    resolver: Any = cast("Any", definition).base_resolver
-    if resolver is None:
-        return attrgetter(definition.python_name)
-    takes_more = resolver.is_async or resolver.info_parameter or resolver.parent_parameter
-    return None if takes_more or not resolver.self_parameter else resolver.wrapped_func
-
-
-def _arguments(field: GraphQLField, node: FieldNode) -> dict[str, Any]:
-    try:
-        return get_argument_values(field, node, NO_VARIABLES)
-    except Exception as error:
-        # A literal that the type refuses: the stock executor says so, with its place.
-        raise Unplannable from error
-
-
-def _hangs_on_variables(node: FieldNode) -> bool:
-    todo: list[Any] = [argument.value for argument in node.arguments or ()]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, VariableNode):
-            return True
-        todo.extend(getattr(value, "values", ()) or ())
-        todo.extend(field.value for field in getattr(value, "fields", ()) or ())
-    return False

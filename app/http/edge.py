@@ -1,21 +1,23 @@
 """The outermost layer: request ids, one line in the log, security headers on everything."""
 
-import logging
+import itertools
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from app.http.requests import ASGIApp, Receive, Scope, Send
+import orjson
 
-log = logging.getLogger("portico.access")
+from app.graphql.errors import internal_error
+from app.http.access_log import AccessLog, Line
+from app.http.explorer import ASSETS, Explorer
+from app.http.requests import ASGIApp, Receive, Scope, Send
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
 )
 CLOSED_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 ONLY_HTTPS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
@@ -24,8 +26,8 @@ ONLY_HTTPS = (b"strict-transport-security", b"max-age=63072000; includeSubDomain
 class Edge:
     """Pure ASGI. WebSockets end here, before they open: nothing of ours speaks over one."""
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, https: bool, access_log: AccessLog) -> None:
+        self._app, self._access_log = app, access_log
         self._headers = (*SECURITY_HEADERS, ONLY_HTTPS) if https else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,34 +41,40 @@ class Edge:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
-        started, status = time.perf_counter(), 500
+        at, started, status = time.time(), time.perf_counter(), 500
+        started_to_answer = False
 
         async def send_with_headers(message: Any) -> None:
-            nonlocal status
+            nonlocal status, started_to_answer
             if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = [
-                    *message["headers"],
-                    (b"x-request-id", request_id.encode()),
-                    *self._headers,
-                ]
-                if not any(name == b"content-security-policy" for name, _ in message["headers"]):
-                    headers.append(CLOSED_POLICY)
-                message["headers"] = headers
+                status, started_to_answer = message["status"], True
+                message["headers"] = self._complete(message["headers"], request_id)
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            if started_to_answer:
+                raise
+            await _answer_500(send_with_headers, error, request_id)
         finally:
-            milliseconds = (time.perf_counter() - started) * 1000
-            log.info(
-                "%s %s %d %.1fms %s",
-                scope["method"],
-                _printable(scope["path"]),
-                status,
-                milliseconds,
-                request_id,
+            seconds = time.perf_counter() - started
+            self._access_log.add(
+                Line(at, scope["method"], scope["path"], status, seconds, request_id)
             )
+
+    def _complete(
+        self, headers: list[tuple[bytes, bytes]], request_id: str
+    ) -> list[tuple[bytes, bytes]]:
+        complete = [*headers, (b"x-request-id", request_id.encode()), *self._headers]
+        if not any(name == b"content-security-policy" for name, _ in headers):
+            complete.append(CLOSED_POLICY)
+        return complete
+
+
+# Random once for the process, then counted: unique without asking the system for every request.
+_PREFIX = secrets.token_hex(5)
+_numbers = itertools.count(1)
 
 
 def _request_id(scope: Scope) -> str:
@@ -74,22 +82,30 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
             return value.decode()
-    return secrets.token_hex(8)
+    return f"{_PREFIX}{next(_numbers):06x}"
 
 
-def _printable(path: str) -> str:
-    # A path is the client's text: it must not write lines of its own into the log.
-    return "".join(c if c.isprintable() else "?" for c in path[:200])
+async def _answer_500(send: Send, error: Exception, request_id: str) -> None:
+    body = orjson.dumps({"errors": [internal_error(error, request_id)]})
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class Straight:
-    """Takes the requests of one path past the router, which costs more than it decides."""
+    """Takes GraphQL, and its page's assets, past FastAPI's own layers and router.
 
-    def __init__(self, app: ASGIApp, *, path: str, to: ASGIApp) -> None:
-        self._app, self._path, self._to = app, path, to
+    These cost a tenth of what a small query does, and have nothing to decide about it.
+    """
+
+    def __init__(self, app: ASGIApp, paths: Mapping[str, ASGIApp], assets: Explorer | None) -> None:
+        self._app, self._paths, self._assets = app, paths, assets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == self._path:
-            await self._to(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        to = self._paths.get(scope["path"]) if scope["type"] == "http" else None
+        if to is None and self._assets and scope.get("path", "").startswith(ASSETS):
+            to = self._assets
+        await (to or self._app)(scope, receive, send)

@@ -39,7 +39,12 @@ class Explorer:
         return cls((DIST / "index.html").read_bytes(), assets)
 
     async def page(self, send: Send) -> None:
-        headers = [(b"cache-control", b"no-cache"), (b"vary", b"accept")]
+        headers = [
+            (b"cache-control", b"no-cache"),
+            (b"vary", b"accept"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+        ]
         await _send(send, self.index, b"text/html; charset=utf-8", headers)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:

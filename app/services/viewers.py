@@ -64,7 +64,7 @@ class Viewers:
 
     async def _answer(self, batch: Waiting) -> None:
         try:
-            rows = await self._db.fetch(READ, ids=list(batch))
+            rows = await self._db.fetch_now(READ, ids=list(batch))
             viewers = {viewer.session.id: viewer for viewer in map(self._viewer, rows) if viewer}
             await self._touch(batch, viewers)
             for claims, future in _each(batch):
