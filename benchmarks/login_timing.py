@@ -1,0 +1,93 @@
+"""Whether the time that `login` takes tells who has an account: known against unknown addresses."""
+
+import argparse
+import random
+import time
+from statistics import median
+
+from client import Client
+from database import address
+from processes import BenchmarkFailed
+from script import run_script
+from stage import UNTHROTTLED, machine, pin_this_script, stage, write_result
+from statistic import mann_whitney, percentile
+from tables import grid, report
+
+WRONG = "not the password of anybody"
+KNOWN, AGAIN, UNKNOWN = "known", "known, once more", "unknown"
+WARM_UP = 20
+SUSPICIOUS = 0.01
+
+
+def main(options: argparse.Namespace) -> None:
+    people = max(1000, 2 * (options.samples + WARM_UP) + 10)
+    with stage(people, rounds=options.bcrypt_rounds) as set_up:
+        settings = {**UNTHROTTLED, "BCRYPT_ROUNDS": str(options.bcrypt_rounds)}
+        with set_up.portico(settings) as server:
+            pin_this_script()
+            times = _times(Client(server.port), options.samples)
+        about = machine(set_up)
+    text = _report(times, options, about)
+    write_result("login_timing.md", text)
+    print(text)
+
+
+def _times(client: Client, samples: int) -> dict[str, list[float]]:
+    """Milliseconds of refused sign-ins in random alternation, no address used twice."""
+    times: dict[str, list[float]] = {KNOWN: [], AGAIN: [], UNKNOWN: []}
+    order = list(times)
+    for number in range(1, WARM_UP + samples + 1):
+        addresses = {
+            KNOWN: address(2 * number),
+            AGAIN: address(2 * number + 1),
+            # As long as the others.
+            UNKNOWN: address(number).replace("person", "nobody"),
+        }
+        random.shuffle(order)
+        for name in order:
+            began = time.perf_counter()
+            token = client.login(addresses[name], WRONG)
+            taken = (time.perf_counter() - began) * 1000
+            if token is not None:
+                raise BenchmarkFailed("A wrong password signed in.")
+            if number > WARM_UP:
+                times[name].append(taken)
+    return times
+
+
+def _report(
+    times: dict[str, list[float]], options: argparse.Namespace, about: dict[str, str]
+) -> str:
+    rows = [
+        [
+            name,
+            f"{median(taken):.3f}",
+            f"{percentile(taken, 0.05):.3f}",
+            f"{percentile(taken, 0.95):.3f}",
+        ]
+        for name, taken in times.items()
+    ]
+    more, p = mann_whitney(times[KNOWN], times[UNKNOWN])
+    control, control_p = mann_whitney(times[KNOWN], times[AGAIN])
+    apart = median(times[KNOWN]) - median(times[UNKNOWN])
+    verdict = (
+        f"Known against unknown (Mann-Whitney): **p = {p:.3f}**; a known one takes longer with "
+        f"probability {more:.3f}, medians {apart:+.3f} ms apart. "
+        f"**They can{'' if p < SUSPICIOUS else 'not'} be told apart** with {options.samples} "
+        "samples of each."
+    )
+    control_and_how = (
+        f"For comparison, known against known: p = {control_p:.3f}, probability {control:.3f}. "
+        f"BCRYPT_ROUNDS={options.bcrypt_rounds}, one request at a time, wrong passwords, "
+        "every address used once."
+    )
+    table = grid(("address", "median ms", "5 % ms", "95 % ms"), rows)
+    title = "Whether the time of `login` tells who has an account"
+    return report(title, table, [verdict, control_and_how], about)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--bcrypt-rounds", type=int, default=8)
+    run_script(main, parser)
