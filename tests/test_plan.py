@@ -127,7 +127,7 @@ def answer(app: FastAPI) -> Callable[..., Any]:
 
 
 @hypothesis.settings(
-    max_examples=200,
+    max_examples=120,
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
 )

@@ -18,7 +18,7 @@ OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
 
 @pytest.mark.parametrize("role", ["guest", "member", "administrator"])
 @hypothesis.settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     # One database for all the examples of a role is what is wanted: they are one client's story.
     suppress_health_check=[
