@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -96,8 +97,11 @@ class Application(FastAPI):
     """FastAPI, with layers of ours around all of its own, so that `/graphql` passes ours alone."""
 
     def __init__(self, *layers: Callable[[ASGIApp], ASGIApp], lifespan: Any) -> None:
+        # Asked whether it is on, FastAPI looks into the environment anew for each request.
+        telemetry = any(name.startswith("OTEL_") for name in os.environ)
         super().__init__(
             title="Portico",
+            telemetry={"tracing": telemetry, "metrics": telemetry, "logs": telemetry},
             openapi_url=None,
             docs_url=None,
             redoc_url=None,
