@@ -28,7 +28,7 @@ async def main() -> None:
         msg = "DATABASE_URL is not set; `portico db upgrade` also knows the embedded database"
         raise SystemExit(msg)
     address = url if isinstance(url, str) else url.get_secret_value()
-    engine = create_async_engine(async_url(address), poolclass=pool.NullPool)
+    engine = create_async_engine(async_url(address), poolclass=pool.NullPool, hide_parameters=True)
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
         await connection.commit()

@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
+from alembic.util import CommandError
 from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,7 +25,7 @@ from app.config import Settings
 from app.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
 from app.graphql.schema import build_schema, printed
-from app.main import build, log_to_stderr
+from app.main import Portico, build, create_app, log_to_stderr
 from app.services.first_admin import FirstAdmin
 from app.services.readiness import UNREACHABLE
 
@@ -98,10 +99,10 @@ def schema_export(
 
 @keys.command("rotate")
 def keys_rotate() -> None:
-    """Sign with a new key from now on. Tokens signed with the former one stay valid."""
+    """Make a new key and sign with it. Tokens signed with the former one stay valid."""
     with _database(_settings()) as settings:
         key_id = asyncio.run(_rotate(settings))
-    out.print(f"Access tokens are signed with the new key {key_id} from now on.")
+    out.print(f"Key {key_id} is made. Every worker signs with it within a minute.")
 
 
 def main() -> None:
@@ -113,6 +114,8 @@ def main() -> None:
         cli()
     except Misconfigured as problem:
         _fail(str(problem))
+    except CommandError:
+        _fail("The database was migrated by a newer release of Portico. Run that one.")
     except (SQLAlchemyError, OSError) as problem:
         logging.getLogger(__name__).debug("Refused to start", exc_info=problem)
         _fail(
@@ -157,7 +160,7 @@ def _database(settings: Settings) -> Generator[Settings]:
 
 async def _prepare(settings: Settings) -> None:
     """Find out before a port is opened whether it will serve; make the first administrator."""
-    portico = build(settings)
+    portico: Portico = create_app(settings).state.portico
     try:
         await portico.start()
         accounts = portico.services.accounts

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, ClassVar
 
+from asyncpg.exceptions import QueryCanceledError  # pyright: ignore[reportMissingTypeStubs] - it has none
 from sqlalchemy import DateTime, Executable, MetaData, Row, Select, Text, make_url
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine import URL
@@ -16,6 +17,8 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 from sqlalchemy.orm import DeclarativeBase
+
+from app.errors import Unavailable
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -50,6 +53,8 @@ def connect(text: str, *, pool_size: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         pool_recycle=3600,
+        # Statements are logged when they fail; what they carried is addresses and hashes.
+        hide_parameters=True,
         connect_args={
             "timeout": CONNECT_SECONDS,
             "server_settings": {
@@ -63,6 +68,10 @@ def connect(text: str, *, pool_size: int) -> AsyncEngine:
             },
         },
     )
+
+
+class ConnectionLost(Unavailable):
+    """The connection died under a read."""
 
 
 class Query:
@@ -100,8 +109,11 @@ class Database:
         if not self._lanes.locked():
             async with self._lanes:
                 return await self.fetch_now(query, **values)
-        async with asyncio.timeout(POOL_WAIT_SECONDS):
-            await self._lanes.acquire()
+        try:
+            async with asyncio.timeout(POOL_WAIT_SECONDS):
+                await self._lanes.acquire()
+        except TimeoutError:
+            raise Unavailable("no connection became free in time") from None
         try:
             return await self.fetch_now(query, **values)
         finally:
@@ -109,15 +121,27 @@ class Database:
 
     async def fetch_now(self, query: Query, **values: Any) -> list[Sequence[Any]]:
         """As `fetch`, before all that wait their turn."""
+        arguments = [values[name] for name in query.names]
+        try:
+            return await self._fetch(query.sql, arguments)
+        except ConnectionLost:
+            # After a restart of the database every idle connection is like this one: start anew.
+            await self.engine.dispose()
+            return await self._fetch(query.sql, arguments)
+
+    async def _fetch(self, sql: str, arguments: list[Any]) -> list[Sequence[Any]]:
         async with self._reads.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
-                return await driver.fetch(query.sql, *[values[name] for name in query.names])
-            except BaseException:
+                return await driver.fetch(sql, *arguments)
+            except QueryCanceledError as error:
+                raise Unavailable("a statement took too long") from error
+            except BaseException as error:
                 # The pool has not seen what happened: a connection in doubt must not go back to it.
-                if driver.is_closed():
-                    await connection.invalidate()
-                raise
+                if not driver.is_closed():
+                    raise
+                await connection.invalidate()
+                raise ConnectionLost from error
 
     async def rows(
         self, statement: Executable, parameters: dict[str, Any] | None = None

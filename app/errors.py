@@ -53,5 +53,9 @@ class Overloaded(Refusal):
         self.retry_after_seconds = retry_after_seconds
 
 
+class Unavailable(Exception):
+    """The database did not answer, or not in time: trying the same again at once makes it worse."""
+
+
 class Misconfigured(Exception):
     """The server cannot start as it is set up. The message is one line that says what to do."""

@@ -29,3 +29,10 @@ def head() -> str:
         msg = "there are no migrations"
         raise LookupError(msg)
     return revision
+
+
+@cache
+def known() -> frozenset[str]:
+    """Every revision that this code has."""
+    scripts = ScriptDirectory.from_config(config())
+    return frozenset(script.revision for script in scripts.walk_revisions())

@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -138,6 +139,7 @@ class OneSession(RuleBasedStateMachine):
             assert self.refresh(self.owner) is None
 
 
+@pytest.mark.usefixtures("api")
 def test_no_story_breaks_the_chain(settings: Settings, clock: FakeClock) -> None:
     loop = asyncio.new_event_loop()
     portico = build(settings, clock)

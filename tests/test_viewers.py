@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import event
+from sqlalchemy import event, text
 
+from app.db import Database
 from tests.clients import ME, Api, Person
 from tests.test_sessions import LOGOUT
 
@@ -81,3 +82,34 @@ async def test_requests_during_a_sign_out_are_answered_before_it_or_refused_afte
     await asyncio.gather(*(client(ME) for client in asking), laptop(LOGOUT))
 
     assert await asyncio.gather(*(client(ME) for client in asking)) == [{"me": None}] * 20
+
+
+async def test_a_session_that_somebody_holds_keeps_nobody_waiting(
+    api: Api, ada: Person, grace: Person, db: Database
+) -> None:
+    laptop, other = await api.login(ada), await api.login(grace)
+
+    async with db.begin() as session:
+        await session.execute(text("SELECT 1 FROM sessions FOR UPDATE"))
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(laptop(ME), other(ME))
+
+    assert answers == [{"me": {"email": ada.email}}, {"me": {"email": grace.email}}]
+
+
+async def test_connections_that_died_in_the_pool_fail_no_request(
+    api: Api, ada: Person, db: Database
+) -> None:
+    laptop = await api.login(ada)
+    await asyncio.gather(*(Api(api.http, laptop.access_token)(ME) for _ in range(20)))
+    await db.rows(
+        text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    )
+
+    answers = [await laptop(ME) for _ in range(5)]
+    await db.engine.dispose()
+
+    assert answers == [{"me": {"email": ada.email}}] * 5

@@ -4,7 +4,7 @@ Each checks what the stock executor checks, and raises `NotAsPlanned` instead of
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -28,7 +28,7 @@ class Run(NamedTuple):
     variables: VariableValues
 
 
-Later = Callable[[Any, Run], Awaitable[Any]]
+Later = Callable[[Any, Run], Coroutine[Any, Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,21 @@ def each(complete: Completion) -> Completion:
     later = complete.read
 
     async def in_time(value: Any, run: Run) -> Any:
-        return list(await asyncio.gather(*(later(item, run) for item in _items(value))))
+        return await together(later(item, run) for item in _items(value))
 
     return InTime(in_time)
+
+
+async def together(parts: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Await all at once. Where one fails, the others stop: what they would find is not wanted."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def constant(value: str) -> Read:

@@ -13,7 +13,7 @@ from graphql import (
 )
 from graphql.language import OperationDefinitionNode
 
-from app.errors import Code
+from app.errors import Code, Unavailable
 from app.graphql.context import Context
 from app.graphql.documents import Document, Documents, RefusedDocument, excess_error
 from app.graphql.errors import coded, field_errors, internal_error, request_errors
@@ -87,6 +87,9 @@ class Engine:
             return None
         try:
             return {"data": await plan.run(context, operation.variables)}
+        except Unavailable as outage:
+            # Twice the load is not what a database that does not answer needs.
+            return {"errors": [internal_error(outage, context.client.request_id)], "data": None}
         except Exception as reason:
             log.debug("A plan left the query to the stock executor", exc_info=reason)
             return None

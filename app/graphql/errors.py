@@ -38,6 +38,9 @@ REASONS = (
     (re.compile(r"must specify exactly one"), "exactly one field must be given."),
     (re.compile(r"Expected value of type '([\w!\[\]]+)'"), "it is not a value of type {}."),
 )
+QUOTING = (" found: ", "has invalid value", "cannot represent", "does not exist in")
+# A syntax error shows the token that it stumbled over, which may be half of a password.
+TOKEN = re.compile(r"\b(String|BlockString|Int|Float|Name) ['\"].*", re.DOTALL)
 # Faults of the request that graphql-core finds only while it executes: their text quotes the
 # document, not us.
 CLIENT_FAULT = re.compile(
@@ -102,10 +105,14 @@ def _entry(error: GraphQLError, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _public(error: GraphQLError) -> str:
+    if any(words in error.message for words in QUOTING):
+        return _without_values(error.message)
     quotes_a_value = any(
         isinstance(node, ValueNode | VariableDefinitionNode) for node in error.nodes or ()
     )
-    return _without_values(error.message) if quotes_a_value else error.message
+    if quotes_a_value:
+        return _without_values(error.message)
+    return TOKEN.sub(r"\1.", error.message)
 
 
 def _without_values(message: str) -> str:

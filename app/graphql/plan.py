@@ -17,8 +17,7 @@ unions) has none, and runs on the stock executor from the start. `tests/test_pla
 against each other on random documents; `EXECUTION_PLANS=false` turns plans off.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -49,6 +48,7 @@ from app.graphql.completion import (
     fields,
     optional,
     required,
+    together,
     value_of,
 )
 from app.graphql.context import Context
@@ -132,7 +132,10 @@ class Plan:
         definitions = self.operation.variable_definitions
         if not definitions:
             return NO_VARIABLES
-        values = get_variable_values(self.schema, definitions, variables)
+        # One fault is enough to leave it to the stock executor; telling them all takes long.
+        values = get_variable_values(
+            self.schema, definitions, variables, max_errors=1, hide_suggestions=True
+        )
         if isinstance(values, list):
             raise NotAsPlanned
         return values
@@ -146,14 +149,14 @@ class Plan:
 
     def _with_steps(
         self, keys: list[str], reads: dict[str, Read | Leaf], steps: list[Step]
-    ) -> Callable[[Any, Run], Awaitable[Any]]:
+    ) -> Callable[[Any, Run], Coroutine[Any, Any, Any]]:
         pairs, (first, *others) = tuple(reads.items()), steps
 
         async def complete(source: Any, run: Run) -> Any:
             found = {key: read(source) for key, read in pairs}
             if others:
                 # All at once, as the stock executor does it.
-                values = await asyncio.gather(*(step.take(source, run, self) for step in steps))
+                values = await together(step.take(source, run, self) for step in steps)
                 found.update(zip((step.key for step in steps), values, strict=True))
             else:
                 found[first.key] = await first.take(source, run, self)

@@ -24,8 +24,9 @@ def plain_routes(db: Database, keys: SigningKeys) -> APIRouter:
 
     @router.get("/.well-known/jwks.json")
     async def jwks() -> JSONResponse:
-        # Shorter than the day by which a new key is published ahead of its first signature.
-        return JSONResponse(keys.jwks(), headers={"cache-control": "public, max-age=3600"})
+        # Far shorter than the day by which a new key is published ahead; after `keys rotate` it is
+        # what verifiers may lag behind, unless they look again for an id they do not know.
+        return JSONResponse(keys.jwks(), headers={"cache-control": "public, max-age=300"})
 
     del live, ready, jwks
     return router

@@ -11,6 +11,7 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple, Protocol, TypeVar, cast
 
 from passlib.context import CryptContext  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -23,6 +24,8 @@ QUEUE_LENGTH = 50
 # zxcvbn takes more than linear time; what it would add beyond its own bound does not change a
 # refusal.
 JUDGED_CHARACTERS = 72
+JUDGED_SUBSTITUTES = 5
+SUBSTITUTES = frozenset("!$%(+0123456789<@[{|")
 WORKER_NICENESS = 10
 
 T = TypeVar("T")
@@ -38,7 +41,42 @@ class Hasher(Protocol):
 
     def hash(self, secret: str) -> str: ...
 
+    def identify(self, hash: str) -> str | None: ...  # noqa: A002
+
     def verify_and_update(self, secret: str, hash: str) -> tuple[bool, str | None]: ...  # noqa: A002
+
+
+class BoundedPool:
+    """A few threads and a short queue: who finds it full is told so at once."""
+
+    def __init__(self, name: str, threads: int, queue_length: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, name, initializer=_yield_to_the_loop)
+        self._places = threads + queue_length
+        self._lock = threading.Lock()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do it on one of the threads.
+
+        Raises:
+            Overloaded: too many are waiting already.
+
+        """
+        with self._lock:
+            if self._places == 0:
+                raise Overloaded("The server is busy. Try again soon.", retry_after_seconds=5)
+            self._places -= 1
+        future = self._pool.submit(work)
+        # Given back when the thread is done, also if the caller gave up: that is what the queue
+        # holds.
+        future.add_done_callback(self._give_back)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _give_back(self, _future: object) -> None:
+        with self._lock:
+            self._places += 1
 
 
 class Passwords:
@@ -52,15 +90,15 @@ class Passwords:
             bcrypt__rounds=rounds,
         )
         self._context = cast("Hasher", context)
-        self._threads = threads or os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self._threads, "hashing", initializer=_yield_to_the_loop)
-        self._waiting = 0
-        self._lock = threading.Lock()
+        self._hashing = BoundedPool("hashing", threads or os.cpu_count() or 1, QUEUE_LENGTH)
+        # Python throughout, it holds the interpreter lock: more threads would not judge faster, and
+        # those who sign in must not queue behind those who register.
+        self._judging = BoundedPool("judging", 1, QUEUE_LENGTH)
         # What an unknown address is checked against, so that it costs what a known one does.
         self._dummy_hash = self._context.hash("portico")
 
     async def hash(self, password: str) -> str:
-        return await self._run(lambda: self._context.hash(normalised(password)))
+        return await self._hashing.run(lambda: self._context.hash(normalised(password)))
 
     async def verify(self, password: str, password_hash: str | None) -> Verification:
         """Check a password, in the same time whether there is a hash to check it against or not.
@@ -69,41 +107,35 @@ class Passwords:
             Overloaded: too many are waiting already.
 
         """
-        return await self._run(lambda: self._verify(password, password_hash))
+        return await self._hashing.run(lambda: self._verify(password, password_hash))
 
     async def guesses(self, password: str, known_words: list[str]) -> int:
         """Estimate how many guesses it takes, `known_words` being the attacker's first."""
-        judged = normalised(password)[:JUDGED_CHARACTERS]
-        return await self._run(lambda: int(zxcvbn(judged, user_inputs=known_words)["guesses"]))
+        judged = _bounded(normalised(password))
+        return await self._judging.run(lambda: int(zxcvbn(judged, known_words)["guesses"]))
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._hashing.close()
+        self._judging.close()
 
     def _verify(self, password: str, password_hash: str | None) -> Verification:
+        readable = password_hash is not None and self._context.identify(password_hash) is not None
         candidate = normalised(password) if is_hashable(password) else ""
-        matches, upgraded = self._context.verify_and_update(
-            candidate, password_hash or self._dummy_hash
-        )
-        if password_hash is None or not is_hashable(password):
+        against = password_hash if password_hash is not None and readable else self._dummy_hash
+        matches, upgraded = self._context.verify_and_update(candidate, against)
+        if not readable or not is_hashable(password):
             return Verification(matches=False, upgraded_hash=None)
         return Verification(matches, upgraded)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        with self._lock:
-            if self._waiting >= QUEUE_LENGTH + self._threads:
-                raise Overloaded(
-                    "The server is busy with other sign-ins. Try again soon.", retry_after_seconds=5
-                )
-            self._waiting += 1
-        future = self._pool.submit(work)
-        # Counted until the thread is done, also when the caller has given up: that is what the
-        # queue holds.
-        future.add_done_callback(self._one_less)
-        return await asyncio.wrap_future(future)
 
-    def _one_less(self, _future: object) -> None:
-        with self._lock:
-            self._waiting -= 1
+def _bounded(password: str) -> str:
+    """Keep what zxcvbn takes long over out of it: length, and many kinds of letter substitutes.
+
+    It tries all combinations of what `4`, `@`, `1`, `|` and their like may stand for, so 72 of them
+    in turn take seconds. Whoever mixes more than five kinds is not guessed by way of the others.
+    """
+    kinds = list(dict.fromkeys(c for c in password if c in SUBSTITUTES))[JUDGED_SUBSTITUTES:]
+    return password[:JUDGED_CHARACTERS].translate(dict.fromkeys(map(ord, kinds), "~"))
 
 
 def normalised(password: str) -> str:
@@ -122,6 +154,10 @@ def is_storable(text: str) -> bool:
 
 
 def _yield_to_the_loop() -> None:
-    # On Linux niceness belongs to the thread: requests in flight go before hashes.
+    # On Linux niceness belongs to the thread: requests in flight go before hashes. It may only
+    # rise.
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WORKER_NICENESS)
+        thread = threading.get_native_id()
+        niceness = max(os.getpriority(os.PRIO_PROCESS, thread), WORKER_NICENESS)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, niceness)

@@ -4,7 +4,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.db import Database
-from app.migrations import head
+from app.migrations import head, known
 
 UNREACHABLE = "The database does not answer. Check DATABASE_URL and that PostgreSQL runs."
 UNMIGRATED = "The database has not been migrated. Run `portico db upgrade`."
@@ -19,7 +19,8 @@ async def unready(db: Database) -> str | None:
         return UNMIGRATED if missing else UNREACHABLE
     except (SQLAlchemyError, OSError, TimeoutError):
         return UNREACHABLE
-    versions = {row[0] for row in rows}
-    if versions == {head()}:
-        return None
-    return UNMIGRATED
+    # A revision that this code does not know is a newer one: during a rolling upgrade the old
+    # release
+    # goes on serving on tables that the new one has already migrated.
+    older = known() - {head()}
+    return UNMIGRATED if not rows or any(row[0] in older for row in rows) else None

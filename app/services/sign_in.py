@@ -49,14 +49,24 @@ class SignIn:
         address = known_form(email)
         known = await self._known(address) if address else None
         try:
-            # No connection is held meanwhile: this takes a third of a second, and a pool has ten.
-            verification = await self.passwords.verify(password, known[1] if known else None)
+            entered = await self._try(known, password, client)
+            if entered is None and known is not None and address is not None:
+                # Another sign-in may have stored an upgraded hash of the same password meanwhile.
+                again = await self._known(address)
+                if again is not None and again != known:
+                    entered = await self._try(again, password, client)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
+        return entered or await self._refuse(known[0] if known else None, client)
+
+    async def _try(
+        self, known: tuple[uuid.UUID, str | None] | None, password: str, client: Client
+    ) -> SignedIn | None:
+        # No connection is held meanwhile: this takes a third of a second, and a pool has ten.
+        verification = await self.passwords.verify(password, known[1] if known else None)
         if known is None or not verification.matches:
-            return await self._refuse(known[0] if known else None, client)
-        entered = await self._enter(known[0], known[1], verification, client)
-        return entered or await self._refuse(known[0], client)
+            return None
+        return await self._enter(known[0], known[1], verification, client)
 
     async def start(self, session: AsyncSession, user: UserRow, client: Client) -> SessionRow:
         """Building block: open a session in the caller's transaction."""

@@ -5,8 +5,9 @@ only ever joins a statement that has not been sent yet, and a request alone star
 """
 
 import asyncio
+import logging
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +24,11 @@ from app.services.rows import SESSION_COLUMNS, USER_COLUMNS
 MAX_IN_FLIGHT = 2
 TOUCH_AFTER = timedelta(minutes=1)
 
-Waiting = dict[uuid.UUID, list[tuple[Claims, asyncio.Future[Viewer | None]]]]
+Waiter = tuple[Claims, asyncio.Future[Viewer | None]]
+Waiting = dict[uuid.UUID, list[Waiter]]
+Found = dict[uuid.UUID, Viewer]
+
+log = logging.getLogger(__name__)
 
 READ = Query(
     select(*USER_COLUMNS, *SESSION_COLUMNS)
@@ -58,68 +63,76 @@ class Viewers:
             return
         batch, self._waiting = self._waiting, {}
         self._in_flight += 1
-        task = asyncio.create_task(self._answer(batch))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._answer(batch))
 
     async def _answer(self, batch: Waiting) -> None:
         try:
             rows = await self._db.fetch_now(READ, ids=list(batch))
             viewers = {viewer.session.id: viewer for viewer in map(self._viewer, rows) if viewer}
-            await self._touch(batch, viewers)
-            for claims, future in _each(batch):
-                viewer = viewers.get(claims.session_id)
-                if not future.done():
-                    future.set_result(
-                        viewer if viewer and viewer.user.id == claims.user_id else None
-                    )
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
-            for _, future in _each(batch):
+            for _, future in _each(batch.values()):
                 if not future.done():
                     future.set_exception(error)
+        else:
+            stale = self._stale(batch, viewers)
+            _settle((batch[each] for each in batch if each not in stale), viewers)
+            if stale:
+                self._start(self._touch({each: batch[each] for each in stale}, viewers))
         finally:
             self._in_flight -= 1
             self._dispatch()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _viewer(self, row: Sequence[Any]) -> Viewer | None:
         now, width = self._clock(), len(USER_COLUMNS)
         user, session = UserRow._make(row[:width]), SessionRow._make(row[width:])
         return Viewer(user, session) if session.is_alive(now) and user.is_active(now) else None
 
-    async def _touch(self, batch: Waiting, viewers: dict[uuid.UUID, Viewer]) -> None:
-        """Note a use once a minute, and the first use of a generation: it settles a rotation."""
+    def _stale(self, batch: Waiting, viewers: Found) -> set[uuid.UUID]:
+        """Which sessions have a use to note: once a minute, and the first of a generation."""
         now = self._clock()
-        generations = {
-            viewer.session.id: max(claims.generation for claims, _ in batch[viewer.session.id])
-            for viewer in viewers.values()
-        }
-        stale = [
+        return {
             viewer.session.id
             for viewer in viewers.values()
             if now - viewer.session.last_used_at >= TOUCH_AFTER
-            or generations[viewer.session.id] > viewer.session.used_generation
-        ]
-        if stale:
-            await self._write(sorted(stale), generations, now)
+            or _generation(batch[viewer.session.id]) > viewer.session.used_generation
+        }
 
-    async def _write(
-        self, ids: list[uuid.UUID], generations: dict[uuid.UUID, int], now: datetime
-    ) -> None:
-        # In one order for everyone, so that two workers touching the same sessions cannot deadlock.
-        table = models.Session
-        async with self._db.begin() as session:
-            for session_id in ids:
-                await session.execute(
-                    update(table)
-                    .where(table.id == session_id)
-                    .values(
-                        last_used_at=func.greatest(table.last_used_at, now),
-                        used_generation=func.greatest(
-                            table.used_generation, generations[session_id]
+    async def _touch(self, batch: Waiting, viewers: Found) -> None:
+        """Note a use, and then answer. The first use of a generation settles a rotation."""
+        table, now = models.Session, self._clock()
+        try:
+            async with self._db.begin() as session:
+                for session_id, waiting in batch.items():
+                    # A row that somebody holds is left for the next request: nobody waits for it.
+                    free = select(table.id).where(table.id == session_id)
+                    values = {
+                        "last_used_at": func.greatest(table.last_used_at, now),
+                        "used_generation": func.greatest(
+                            table.used_generation, _generation(waiting)
                         ),
-                    )
-                )
+                    }
+                    unlocked = free.with_for_update(skip_locked=True).scalar_subquery()
+                    await session.execute(update(table).where(table.id == unlocked).values(values))
+        except Exception:
+            log.exception("The last use of %d sessions could not be noted", len(batch))
+        _settle(batch.values(), viewers)
 
 
-def _each(batch: Waiting) -> Iterable[tuple[Claims, asyncio.Future[Viewer | None]]]:
-    return (waiter for waiters in batch.values() for waiter in waiters)
+def _generation(waiting: list[Waiter]) -> int:
+    return max(claims.generation for claims, _ in waiting)
+
+
+def _settle(waiting: Iterable[list[Waiter]], viewers: Found) -> None:
+    for claims, future in _each(waiting):
+        viewer = viewers.get(claims.session_id)
+        if not future.done():
+            future.set_result(viewer if viewer and viewer.user.id == claims.user_id else None)
+
+
+def _each(waiting: Iterable[list[Waiter]]) -> Iterable[Waiter]:
+    return (waiter for waiters in waiting for waiter in waiters)
