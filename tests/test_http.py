@@ -214,8 +214,7 @@ LOGIN = "mutation($input: LoginInput!) { login(input: $input) { __typename } }"
             "Variable '$input' has invalid value: a value of type LoginInput! is required.",
         ),
         (
-            f'mutation {{ login(input: {{email: "", password: "{SECRET}", x: 1}}) '
-            "{ __typename } }",
+            f'mutation {{ login(input: {{email: "", password: "{SECRET}", x: 1}}) {{ a }} }}',
             {},
             "LoginInput has no such field.",
         ),
