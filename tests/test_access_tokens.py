@@ -15,11 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hmac import HMAC
 from fastapi import FastAPI
+from pydantic import SecretStr
 
-from app.main import Portico
+from app.config import Settings
+from app.errors import Misconfigured
+from app.main import Portico, create_app
 from app.security.keys import KeyPair
 from tests.clients import ME, Api, Person
 from tests.clock import FakeClock
+from tests.test_rotation import REFRESH
 
 NOBODY = ({"me": None}, "UNAUTHENTICATED")
 
@@ -194,3 +198,34 @@ async def test_a_key_made_by_another_worker_verifies_at_once(
         answer = await elsewhere.with_bearer(laptop.access_token or "")(ME)
 
     assert answer == {"me": {"email": ada.email}}
+
+
+NEW_SECRET = "Zr7mQ2vX9kLs4TbW8nHd6YpJ3fGc5RaE"
+OLD_SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
+
+
+async def test_a_new_secret_key_opens_what_the_former_sealed(
+    api: Api, ada: Person, settings: Settings, clock: FakeClock
+) -> None:
+    laptop = await api.login(ada)
+    both = settings.model_copy(update={"secret_key": SecretStr(f"{NEW_SECRET},{OLD_SECRET}")})
+    app = create_app(both, clock)
+
+    async with app.router.lifespan_context(app), Api.of(app) as elsewhere:
+        me = await elsewhere.with_bearer(laptop.access_token or "")(ME)
+        refreshed = await elsewhere(REFRESH, token=laptop.refresh_token)
+
+    assert me == {"me": {"email": ada.email}}
+    assert refreshed["refreshSession"]["__typename"] == "SignedIn"
+
+
+async def test_a_secret_key_without_the_former_says_what_to_do(
+    ada: Person, settings: Settings
+) -> None:
+    alone = create_app(settings.model_copy(update={"secret_key": SecretStr(NEW_SECRET)}))
+
+    with pytest.raises(Misconfigured, match="SECRET_KEY=new,former"):
+        async with alone.router.lifespan_context(alone):
+            pass
+
+    assert ada.email
