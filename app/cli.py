@@ -18,6 +18,7 @@ import uvicorn
 from alembic.util import CommandError
 from pydantic import SecretStr, ValidationError
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import migrations
@@ -244,5 +245,5 @@ def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    err.print(f"[red]portico:[/red] {message}", markup=True)
+    err.print(f"[red]portico:[/red] {escape(message)}")
     sys.exit(1)

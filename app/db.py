@@ -96,8 +96,7 @@ class Database:
         # A lone SELECT needs no BEGIN and ROLLBACK around it: two round trips less.
         self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
         # Pages wait for each other here, not in the pool: waiting there costs more than the page,
-        # and
-        # a crowd of pages would keep out the writes, and the one read that every request needs.
+        # and a crowd of pages would keep out the writes, and the one read that every request needs.
         self._lanes = asyncio.Semaphore(max(1, pool_size - KEPT_FREE))
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:

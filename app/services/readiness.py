@@ -20,7 +20,6 @@ async def unready(db: Database) -> str | None:
     except (SQLAlchemyError, OSError, TimeoutError):
         return UNREACHABLE
     # A revision that this code does not know is a newer one: during a rolling upgrade the old
-    # release
-    # goes on serving on tables that the new one has already migrated.
+    # release goes on serving on tables that the new one has already migrated.
     older = known() - {head()}
     return UNMIGRATED if not rows or any(row[0] in older for row in rows) else None

@@ -112,8 +112,7 @@ class SignIn:
         self, user_id: uuid.UUID, seen_hash: str | None, verification: Verification, client: Client
     ) -> SignedIn | None:
         # While the hash was computed the account may have been suspended or its password changed:
-        # the same
-        # row is asked again, under lock, and only as it was seen does it let anybody in.
+        # the same row is asked again, under lock, and only as it was seen does it let anybody in.
         now = self.clock()
         entered = (
             update(models.User)

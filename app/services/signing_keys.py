@@ -79,9 +79,8 @@ class SigningKeys:
 
     async def _look_again(self) -> None:
         # Another worker may have made a key a moment ago, so an unknown id is looked up; but
-        # strangers can
-        # send any id, so all who wait share one look, and looks keep their distance from each
-        # other.
+        # strangers can send any id, so all who wait share one look, and looks keep their distance
+        # from each other.
         arrived = time.monotonic()
         async with self._looking:
             if self._looked_at >= arrived:
