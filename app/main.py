@@ -1,4 +1,4 @@
-"""Wires everything together: the only place that knows all of it."""
+"""The ASGI application: routes, layers around them, and what runs as long as it does."""
 
 import asyncio
 import gc
@@ -7,17 +7,13 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from dataclasses import fields
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.config import Settings
-from app.db import Database, connect
-from app.errors import Misconfigured
-from app.graphql.context import Services
 from app.graphql.documents import Documents
 from app.graphql.engine import Engine, core_schema
 from app.graphql.limits import DocumentLimits
@@ -29,21 +25,9 @@ from app.http.explorer import Explorer
 from app.http.graphql import GraphQLOverHttp
 from app.http.plain import plain_routes
 from app.http.requests import ASGIApp
-from app.security.access_tokens import AccessTokens
-from app.security.keys import Secrets
-from app.security.passwords import Passwords
-from app.security.refresh_tokens import RefreshTokens
-from app.services.accounts import Accounts
+from app.portico import Clock, Portico, build, system_clock
 from app.services.chores import every
-from app.services.new_passwords import NewPasswords
-from app.services.readiness import unready
-from app.services.rotation import Rotation
-from app.services.sessions import Sessions
-from app.services.sign_in import SignIn
 from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
-from app.services.signing_keys import SigningKeys
-from app.services.users import Users
-from app.services.viewers import Viewers
 
 PURGE_SECONDS = 600
 GC_THRESHOLDS = (10_000, 20, 50)
@@ -57,40 +41,6 @@ CORS_HEADERS = (
     "baggage",
     "x-request-id",
 )
-
-
-class Clock(Protocol):
-    def __call__(self) -> datetime: ...
-
-
-def system_clock() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Portico:
-    """The parts that live as long as the process."""
-
-    db: Database
-    keys: SigningKeys
-    passwords: Passwords
-    services: Services
-
-    async def start(self) -> None:
-        """Refuse to serve what could not be served.
-
-        Raises:
-            Misconfigured: says in one line what to do.
-
-        """
-        reason = await unready(self.db)
-        if reason:
-            raise Misconfigured(reason)
-        await self.keys.refresh()
-
-    async def stop(self) -> None:
-        self.passwords.close()
-        await self.db.engine.dispose()
 
 
 class Application(FastAPI):
@@ -115,49 +65,6 @@ class Application(FastAPI):
         for layer in self._layers:
             app = layer(app)
         return app
-
-
-def build(settings: Settings, clock: Clock = system_clock) -> Portico:
-    """Make the services of these settings. Nothing is opened yet."""
-    if settings.database_url is None or settings.secret_key is None:
-        msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
-        raise Misconfigured(msg)
-    size = settings.database_pool_size
-    db = Database(connect(settings.database_url.get_secret_value(), pool_size=size), pool_size=size)
-    secrets = Secrets(settings.secret_key.get_secret_value())
-    lifetime = timedelta(minutes=settings.access_token_expire_minutes)
-    keys = SigningKeys(
-        db, secrets, clock, timedelta(days=settings.signing_key_rotate_days), lifetime
-    )
-    passwords = Passwords(rounds=settings.bcrypt_rounds)
-    access_tokens = AccessTokens(
-        keys, settings.public_url, settings.access_token_audience, lifetime, clock
-    )
-    refresh_tokens = RefreshTokens.of(secrets)
-    idle_lifetime = timedelta(days=settings.refresh_token_expire_days)
-    sign_in = SignIn(
-        db,
-        passwords,
-        access_tokens,
-        refresh_tokens,
-        clock,
-        idle_lifetime,
-        max_lifetime=timedelta(days=settings.session_max_days),
-    )
-    new_passwords = NewPasswords(
-        passwords, settings.password_min_length, settings.password_min_guesses
-    )
-    services = Services(
-        accounts=Accounts(db, passwords, new_passwords, sign_in, clock),
-        sign_in=sign_in,
-        rotation=Rotation(db, refresh_tokens, sign_in, clock, idle_lifetime),
-        sessions=Sessions(db, clock, keep_ended=timedelta(days=settings.session_keep_ended_days)),
-        users=Users(db, clock),
-        viewers=Viewers(db, clock),
-        access_tokens=access_tokens,
-        clock=clock,
-    )
-    return Portico(db, keys, passwords, services)
 
 
 def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:

@@ -19,7 +19,8 @@ from pydantic import SecretStr
 
 from app.config import Settings
 from app.errors import Misconfigured
-from app.main import Portico, create_app
+from app.main import create_app
+from app.portico import Portico
 from app.security.keys import KeyPair
 from tests.clients import ME, Api, Person
 from tests.clock import FakeClock

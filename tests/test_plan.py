@@ -20,8 +20,8 @@ from app.graphql.documents import Document, Documents
 from app.graphql.engine import Engine, Operation, core_schema
 from app.graphql.limits import DocumentLimits
 from app.graphql.schema import build_schema
-from app.main import Portico
 from app.models import SessionRow, UserRow
+from app.portico import Portico
 from app.security.viewer import Admin
 from app.services.outcomes import Client
 from app.services.pages import page_of

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from app.config import Settings
-from app.main import Portico, build
+from app.portico import Portico, build
 from app.services.outcomes import Client, SignedIn
 from app.services.rotation import GRACE, SessionEnded
 from tests.clock import FakeClock
