@@ -1,12 +1,10 @@
 """The engine, units of work and the declarative base. Models and statements live elsewhere."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, ClassVar
 
-from asyncpg.exceptions import QueryCanceledError  # pyright: ignore[reportMissingTypeStubs] - it has none
 from sqlalchemy import DateTime, Executable, MetaData, Row, Select, Text, make_url
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine import URL
@@ -18,7 +16,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
-from app.errors import Unavailable
+from app.readers import Readers
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -27,8 +25,8 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+AT_ONCE = 2
 CONNECT_SECONDS = 5
-KEPT_FREE = 2
 POOL_WAIT_SECONDS = 5
 STATEMENT_MILLISECONDS = 10_000
 
@@ -70,10 +68,6 @@ def connect(text: str, *, pool_size: int) -> AsyncEngine:
     )
 
 
-class ConnectionLost(Unavailable):
-    """The connection died under a read."""
-
-
 class Query:
     """A SELECT with its parameters by name, compiled once, for what runs all the time.
 
@@ -88,16 +82,23 @@ class Query:
 
 
 class Database:
-    """Units of work for services: `begin()` to change something, `fetch()` and `rows()` to read."""
+    """Units of work for services: `begin()` to change something, `fetch()` and `rows()` to read.
+
+    Of its connections two are for `fetch_now`, half of the others for `fetch`, the rest for all
+    else: a crowd of pages keeps out neither the one read that every request needs nor the writes.
+    """
 
     def __init__(self, engine: AsyncEngine, *, pool_size: int) -> None:
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
-        # A lone SELECT needs no BEGIN and ROLLBACK around it: two round trips less.
-        self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
-        # Pages wait for each other here, not in the pool: waiting there costs more than the page,
-        # and a crowd of pages would keep out the writes, and the one read that every request needs.
-        self._lanes = asyncio.Semaphore(max(1, pool_size - KEPT_FREE))
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._at_once = Readers(engine, AT_ONCE)
+        self._in_turn = Readers(engine, (pool_size - AT_ONCE) // 2)
+
+    @property
+    def fetched(self) -> int:
+        """How many statements `fetch` and `fetch_now` have sent."""
+        return self._at_once.statements + self._in_turn.statements
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """One transaction: returning commits, raising rolls back."""
@@ -105,46 +106,21 @@ class Database:
 
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
         """Run a compiled SELECT on the driver itself, when it is its turn."""
-        if not self._lanes.locked():
-            async with self._lanes:
-                return await self.fetch_now(query, **values)
-        try:
-            async with asyncio.timeout(POOL_WAIT_SECONDS):
-                await self._lanes.acquire()
-        except TimeoutError:
-            raise Unavailable("no connection became free in time") from None
-        try:
-            return await self.fetch_now(query, **values)
-        finally:
-            self._lanes.release()
+        return await self._in_turn.fetch(query.sql, [values[name] for name in query.names])
 
     async def fetch_now(self, query: Query, **values: Any) -> list[Sequence[Any]]:
-        """As `fetch`, before all that wait their turn."""
-        arguments = [values[name] for name in query.names]
-        try:
-            return await self._fetch(query.sql, arguments)
-        except ConnectionLost:
-            # After a restart of the database every idle connection is like this one: start anew.
-            await self.engine.dispose()
-            return await self._fetch(query.sql, arguments)
-
-    async def _fetch(self, sql: str, arguments: list[Any]) -> list[Sequence[Any]]:
-        async with self._reads.connect() as connection:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            try:
-                return await driver.fetch(sql, *arguments)
-            except QueryCanceledError as error:
-                raise Unavailable("a statement took too long") from error
-            except BaseException as error:
-                # The pool has not seen what happened: a connection in doubt must not go back to it.
-                if not driver.is_closed():
-                    raise
-                await connection.invalidate()
-                raise ConnectionLost from error
+        """As `fetch`, before all that wait their turn: at most two of these at once."""
+        return await self._at_once.fetch(query.sql, [values[name] for name in query.names])
 
     async def rows(
         self, statement: Executable, parameters: dict[str, Any] | None = None
     ) -> Sequence[Row[*tuple[Any, ...]]]:
         """Read with one statement on a connection that goes back at once."""
-        async with self._reads.connect() as connection:
+        async with self._autocommit.connect() as connection:
             return (await connection.execute(statement, parameters)).all()
+
+    async def close(self) -> None:
+        """Close what is idle. What is used again afterwards opens anew."""
+        await self._at_once.close()
+        await self._in_turn.close()
+        await self.engine.dispose()

@@ -54,7 +54,7 @@ class Portico:
 
     async def stop(self) -> None:
         self.passwords.close()
-        await self.db.engine.dispose()
+        await self.db.close()
 
 
 def build(settings: Settings, clock: Clock = system_clock) -> Portico:

@@ -88,7 +88,7 @@ async def db(settings: Settings) -> AsyncIterator[Database]:
     assert settings.database_url is not None
     database = Database(connect(settings.database_url.get_secret_value(), pool_size=5), pool_size=5)
     yield database
-    await database.engine.dispose()
+    await database.close()
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ class Stand:
     def __init__(self, rows: list[Any], failing: set[str]) -> None:
         self.rows, self.failing = rows, failing
 
-    async def page(self, *arguments: Any) -> Any:
+    async def page(self, *arguments: Any, **_: Any) -> Any:
         self.fail("page")
         if isinstance(arguments[1], uuid.UUID):
             return page_of([session(7)], arguments[-1])
@@ -76,7 +76,7 @@ class Stand:
 
 def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
     stand: Any = Stand(rows, failing)
-    viewer = Admin(user(1), session(7))
+    viewer = Admin(user(1, role="ADMIN"), session(7))
 
     class Known(Context):
         async def identify(self) -> Admin:
@@ -188,3 +188,22 @@ def test_what_is_planned(text: str, is_planned: bool) -> None:
 
     assert isinstance(document, Document)
     assert bool(document.plans) is is_planned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ me { id email isActive createdAt lastLoginAt suspension { reason } __typename } }",
+        "{ users { nodes { id } edges { cursor node { id email } } pageInfo { endCursor } } }",
+        "{ __typename users { totalCount nodes { sessions { edges { node { expiresAt } } } } } }",
+    ],
+)
+async def test_a_plan_runs_to_its_end(app: FastAPI, text: str) -> None:
+    prepared = engine(planned=True).prepare(text, None, {})
+    assert isinstance(prepared, Operation)
+
+    answer = await prepared.document.plans[None].run(
+        context_of(app.state.portico, ROWS[1], set()), {}
+    )
+
+    assert answer

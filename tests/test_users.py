@@ -3,12 +3,15 @@
 import base64
 import uuid
 from itertools import chain, permutations
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from graphql import GraphQLObjectType
 from sqlalchemy import text
 
 from app.db import Database
+from app.graphql.engine import core_schema
+from app.graphql.schema import build_schema
 from tests.clients import Api, Person
 
 USERS = """
@@ -32,6 +35,8 @@ ROOTS = {
     "users": "users(first: 1) { totalCount }",
     "user": 'user(by: {email: "grace@example.com"}) { sessions(first: 1) { nodes { isCurrent } } }',
 }
+SELECTED = {"sessions": "{ nodes { id } }", "suspension": "{ reason until }"}
+USER_FIELDS = cast("GraphQLObjectType", core_schema(build_schema()).type_map["User"]).fields
 TWO_ROOTS = "{ me { email } a: users(first: 1) { totalCount } b: users(first: 1) { totalCount } }"
 
 
@@ -208,7 +213,7 @@ async def test_a_page_of_none_tells_whether_there_is_anybody(api: Api, grace: Pe
 
 async def test_root_fields_run_at_once_on_a_cold_pool(api: Api, grace: Person, app: Any) -> None:
     admin = await api.login(grace)
-    await app.state.portico.db.engine.dispose()
+    await app.state.portico.db.close()
 
     assert await admin(TWO_ROOTS) == {
         "me": {"email": grace.email},
@@ -264,3 +269,18 @@ async def test_what_is_no_id_of_a_user_is_refused(api: Api, ada: Person, wrong: 
     assert await member(USER, by={"id": wrong}) == {"user": None}
     assert member.last_code == "BAD_USER_INPUT"
     assert "`by.id`" in member.errors[0]["message"]
+
+
+@pytest.mark.parametrize("order", ["CREATED_AT", "LAST_LOGIN_AT", "EMAIL"])
+@pytest.mark.parametrize("field", sorted(USER_FIELDS))
+async def test_a_page_reads_what_any_one_field_shows(
+    api: Api, grace: Person, field: str, order: str
+) -> None:
+    admin = await api.login(grace)
+    below = SELECTED.get(field, "")
+    each = f"users(orderBy: {{field: {order}}}) {{ nodes {{ {field} {below} }} }}"
+
+    data = await admin(f"{{ {each} me {{ {field} {below} }} }}")
+
+    assert admin.errors == []
+    assert data["users"]["nodes"] == [data["me"]]

@@ -9,7 +9,7 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
-from app.graphql.context import Context, Info
+from app.graphql.context import Context
 
 
 @strawberry.enum(description="Who may ask a field.")
@@ -44,7 +44,7 @@ class Access(FieldExtension):
         field.directives = [*others, AccessDirective(level=self.level)]
 
     async def resolve_async(
-        self, next_: Callable[..., Awaitable[Any]], source: Any, info: Info, **kwargs: Any
+        self, next_: Callable[..., Awaitable[Any]], source: Any, info: Any, **kwargs: Any
     ) -> Any:
         await self.admit(info.context)
         return await next_(source, info, **kwargs)

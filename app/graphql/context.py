@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
 import strawberry
 
 from app.errors import Forbidden, Unauthenticated
+from app.graphql.selections import names_below
 from app.security.access_tokens import AccessTokens
 from app.security.viewer import Admin, Viewer
 from app.services.accounts import Accounts
@@ -74,7 +76,21 @@ class Context:
         return _admin(await self.identify_member())
 
 
-Info = strawberry.Info[Context, None]
+@dataclass
+class Info(strawberry.Info[Context, None]):
+    """As Strawberry has it, and what is asked for below a field."""
+
+    # A plan knows it beforehand.
+    known_below: frozenset[str] | None = None
+
+    @property
+    def names_below(self) -> frozenset[str]:
+        """The names of all fields below this one, however deep."""
+        if self.known_below is not None:
+            return self.known_below
+        # Typed, it has a generic without its parameter; there is no public name.
+        raw: Any = cast("Any", self)._raw_info  # noqa: SLF001 - its own
+        return names_below(raw.field_nodes, raw.fragments)
 
 
 def member(info: Info) -> Viewer:

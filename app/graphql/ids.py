@@ -19,13 +19,8 @@ class Node:
 URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def write_base64(raw: bytes) -> str:
-    """Base64 for addresses (RFC 4648, 5), without padding."""
-    return b2a_base64(raw, newline=False).translate(URL_SAFE).rstrip(b"=").decode("ascii")
-
-
 def read_base64(text: str) -> bytes:
-    """Undo `write_base64`.
+    """Read base64 as `global_id` writes it.
 
     Raises:
         ValueError: it is not such a text.
@@ -35,7 +30,9 @@ def read_base64(text: str) -> bytes:
 
 
 def global_id(type_name: bytes, row_id: uuid.UUID) -> strawberry.ID:
-    return strawberry.ID(write_base64(b"%b:%b" % (type_name, row_id.bytes)))
+    """Write base64 for addresses (RFC 4648, 5), without padding."""
+    raw = b2a_base64(b"%b:%b" % (type_name, row_id.bytes), newline=False)
+    return strawberry.ID(raw.translate(URL_SAFE, b"=").decode("ascii"))
 
 
 def read_id(text: str, argument: str) -> tuple[str, uuid.UUID]:

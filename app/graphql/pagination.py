@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from struct import Struct
 from typing import Annotated, Any, TypeVar
 from zlib import crc32
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RESOLUTION = timedelta(microseconds=1)
+TIMED = Struct(">4s16sq").pack
 
 
 @strawberry.type(description="Where a page lies among the others.")
@@ -64,9 +66,23 @@ class Cursors:
         self._order = crc32(order.encode()).to_bytes(4, "big")
         self._of_time = of_time
 
-    def write(self, value: Any, row_id: uuid.UUID) -> str:
-        raw = b"%b%b%b" % (self._order, row_id.bytes, _written(value))
-        return raw.hex()
+    def writer(self, position: Callable[[Any], Any]) -> Callable[[Any], str]:
+        """Give what writes the cursor of a row, whose value `position` reads."""
+        order = self._order
+
+        def of_time(row: Any) -> str:
+            value = position(row)
+            if value is None:
+                return (order + row.id.bytes).hex()
+            # Exact in microseconds, as PostgreSQL keeps it.
+            since = value - EPOCH
+            whole = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+            return TIMED(order, row.id.bytes, whole).hex()
+
+        def of_text(row: Any) -> str:
+            return (order + row.id.bytes + position(row).encode()).hex()
+
+        return of_time if self._of_time else of_text
 
     def read(self, text: str, argument: str) -> Position:
         """Give the position.
@@ -117,12 +133,3 @@ class Cursors:
             after=None if after is None else self.read(after, "after"),
             before=None if before is None else self.read(before, "before"),
         )
-
-
-def _written(value: Any) -> bytes:
-    if isinstance(value, datetime):
-        # Exact in microseconds, as PostgreSQL keeps it.
-        since = value - EPOCH
-        microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-        return microseconds.to_bytes(8, "big", signed=True)
-    return b"" if value is None else value.encode()

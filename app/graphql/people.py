@@ -1,6 +1,9 @@
 """The objects that other types refer to: `User` and `Session`."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter
 
 import strawberry
 from strawberry import UNSET
@@ -66,8 +69,7 @@ class Session(Node):
 SESSION_CURSORS = Cursors(order="Session.CREATED_AT.DESC")
 
 
-def session_cursor(row: SessionRow) -> str:
-    return SESSION_CURSORS.write(row.created_at, row.id)
+session_cursor = SESSION_CURSORS.writer(attrgetter("created_at"))
 
 
 @strawberry.type(description="A session in a page.")
@@ -176,3 +178,29 @@ class User(Node):
         request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
         page = await info.context.services.sessions.page(viewer, self.row.id, request)
         return SessionConnection(page=page, asking=viewer.session) if page else None
+
+
+SUSPENSION = frozenset({"suspended_at", "suspended_until"})
+# What the fields of `User` are read from. All have the row's id.
+COLUMNS: Mapping[str, frozenset[str]] = {
+    "id": frozenset(),
+    "email": frozenset({"email"}),
+    "emailVerified": frozenset({"email_verified"}),
+    "displayName": frozenset({"display_name"}),
+    "isActive": SUSPENSION,
+    "role": frozenset({"role"}),
+    "createdAt": frozenset({"created_at"}),
+    "updatedAt": frozenset({"updated_at"}),
+    "lastLoginAt": frozenset({"last_login_at"}),
+    "suspension": SUSPENSION | {"suspension_reason"},
+    "sessions": frozenset(),
+}
+
+
+@lru_cache(maxsize=512)
+def user_columns(names: frozenset[str]) -> frozenset[str]:
+    """Give the columns that fields of these names are read from: reading all takes a page longer.
+
+    A name may be that of a field of another type; then there is a column too many.
+    """
+    return frozenset[str]().union(*(COLUMNS[name] for name in names if name in COLUMNS))

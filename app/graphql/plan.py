@@ -37,24 +37,24 @@ from graphql.language import FragmentDefinitionNode, SelectionSetNode
 
 from app.graphql.completion import (
     Completion,
+    Constant,
     InTime,
-    Leaf,
     NotAsPlanned,
-    Now,
+    Part,
     Read,
+    Record,
     Run,
-    composed,
-    constant,
-    each,
-    fields,
-    optional,
-    required,
+    compiled,
+    leaf,
+    many,
+    part,
     together,
-    value_of,
+    unless_none,
 )
 from app.graphql.context import Context
 from app.graphql.fields import (
     NO_VARIABLES,
+    Resolver,
     fixed_arguments,
     hangs_on_variables,
     is_awaitable,
@@ -62,11 +62,13 @@ from app.graphql.fields import (
     is_list_type,
     is_non_null_type,
     is_object_type,
-    plain_leaf,
     resolver_of,
     shortest,
 )
-from app.graphql.selections import Selections, Unplannable
+from app.graphql.selections import Selections, Unplannable, names_below
+
+# Root fields belong to no object; to the rest of a plan null would be one that is missing.
+ROOT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +77,24 @@ class Step:
 
     key: str
     field: GraphQLField
-    resolve: Callable[..., Any]
+    resolver: Resolver
     kind: GraphQLObjectType
     nodes: list[FieldNode]
     # What does not hang on variables is read once.
     arguments: dict[str, Any] | None
-    complete: Completion
+    complete: Read | InTime
 
     async def take(self, source: Any, run: Run, plan: "Plan") -> Any:
         arguments = self.arguments
         if arguments is None:
-            arguments = get_argument_values(self.field, self.nodes[0], run.variables)
-        value = self.resolve(source, self._info(run, plan), **arguments)
+            arguments = self.resolver.convert(
+                get_argument_values(self.field, self.nodes[0], run.variables)
+            )
+        value = self.resolver.call(source, self._info(run, plan), **arguments)
         if is_awaitable(value):
             value = await value
         complete = self.complete
-        return (
-            complete.read(value) if isinstance(complete, Now) else await complete.read(value, run)
-        )
+        return await complete.read(value, run) if isinstance(complete, InTime) else complete(value)
 
     def _info(self, run: Run, plan: "Plan") -> GraphQLResolveInfo[Any]:
         unused: Any = None  # no resolver of ours asks for its path, or for the executor's helpers
@@ -116,7 +118,7 @@ class Plan:
         self.schema, self.operation, self.fragments = schema, operation, fragments
         self._selections = Selections(schema, fragments)
         root = self._object(cast("Any", schema.query_type), [operation.selection_set])
-        if isinstance(root, Now):
+        if not isinstance(root, InTime):
             raise Unplannable
         self._root = root
 
@@ -127,7 +129,7 @@ class Plan:
             Exception: anything at all means that the stock executor has to answer it.
 
         """
-        return await self._root.read(None, Run(context, self._coerced(variables)))
+        return await self._root.read(ROOT, Run(context, self._coerced(variables)))
 
     def _coerced(self, variables: dict[str, Any]) -> VariableValues:
         definitions = self.operation.variable_definitions
@@ -141,20 +143,24 @@ class Plan:
             raise NotAsPlanned
         return values
 
-    def _object(self, kind: GraphQLObjectType, sets: list[SelectionSetNode]) -> Completion:
+    def _object(
+        self, kind: GraphQLObjectType, sets: list[SelectionSetNode], *, nullable: bool = False
+    ) -> Completion:
         selected = self._selections.of(kind, sets)
         parts = {key: self._part(kind, key, nodes) for key, nodes in selected.items()}
-        steps = [part for part in parts.values() if isinstance(part, Step)]
-        reads = {key: part for key, part in parts.items() if not isinstance(part, Step)}
-        return InTime(self._with_steps(list(parts), reads, steps)) if steps else fields(reads)
+        steps = [each for each in parts.values() if isinstance(each, Step)]
+        reads = {key: each for key, each in parts.items() if not isinstance(each, Step)}
+        if not steps:
+            return Record(reads, nullable)
+        return unless_none(self._with_steps(list(parts), reads, steps), nullable=nullable)
 
     def _with_steps(
-        self, keys: list[str], reads: dict[str, Read | Leaf], steps: list[Step]
+        self, keys: list[str], reads: dict[str, Part | Constant], steps: list[Step]
     ) -> Callable[[Any, Run], Coroutine[Any, Any, Any]]:
-        pairs, (first, *others) = tuple(reads.items()), steps
+        read, (first, *others) = compiled(Record(reads)), steps
 
         async def complete(source: Any, run: Run) -> Any:
-            found = {key: read(source) for key, read in pairs}
+            found = read(source)
             if others:
                 # All at once, as the stock executor does it.
                 values = await together(step.take(source, run, self) for step in steps)
@@ -167,36 +173,33 @@ class Plan:
 
     def _part(
         self, kind: GraphQLObjectType, key: str, nodes: list[FieldNode]
-    ) -> Read | Leaf | Step:
+    ) -> Part | Constant | Step:
         name = nodes[0].name.value
         if name == "__typename":
-            return constant(kind.name)
+            return Constant(kind.name)
         field = kind.fields.get(name)
         if field is None or field.resolve is None:
             raise Unplannable
-        get = shortest(field)
-        if get is not None:
-            plain = plain_leaf(field.type, get)
-            if plain is not None:
-                return plain
-        complete = self._type(field.type, nodes)
-        if get is not None and isinstance(complete, Now):
-            return composed(get, complete.read)
-        fixed = None if hangs_on_variables(nodes[0]) else fixed_arguments(field, nodes[0])
-        return Step(key, field, resolver_of(field), kind, nodes, fixed, complete)
+        get, complete = shortest(field), self._type(field.type, nodes)
+        if get is not None and not isinstance(complete, InTime):
+            return part(get, complete)
+        below = names_below(nodes, self.fragments)
+        resolver, fixed = resolver_of(self.schema, field, below), None
+        if not hangs_on_variables(nodes[0]):
+            fixed = resolver.convert(fixed_arguments(field, nodes[0]))
+        read = complete if isinstance(complete, InTime) else compiled(complete)
+        return Step(key, field, resolver, kind, nodes, fixed, read)
 
     def _type(self, kind: Any, nodes: list[FieldNode]) -> Completion:
-        if is_non_null_type(kind):
-            return required(self._nullable(kind.of_type, nodes))
-        return optional(self._nullable(kind, nodes))
-
-    def _nullable(self, kind: Any, nodes: list[FieldNode]) -> Completion:
-        if is_list_type(kind):
-            return each(self._type(kind.of_type, nodes))
-        if is_leaf_type(kind):
-            return value_of(kind)
-        if is_object_type(kind):
-            return self._object(kind, [node.selection_set for node in nodes if node.selection_set])
+        needed = is_non_null_type(kind)
+        bare = kind.of_type if needed else kind
+        if is_list_type(bare):
+            return many(self._type(bare.of_type, nodes), nullable=not needed)
+        if is_leaf_type(bare):
+            return leaf(bare, nullable=not needed)
+        if is_object_type(bare):
+            sets = [node.selection_set for node in nodes if node.selection_set]
+            return self._object(bare, sets, nullable=not needed)
         raise Unplannable
 
 

@@ -6,6 +6,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from app.graphql.accounts import AccountMutations
+from app.graphql.context import Info
 from app.graphql.scalars import DateTime
 from app.graphql.sessions import SessionMutations
 from app.graphql.sign_in import SignInMutations
@@ -26,7 +27,7 @@ class Mutation(AccountMutations, SignInMutations, SessionMutations):
 
 
 def build_schema() -> strawberry.Schema:
-    config = StrawberryConfig(scalar_map={datetime: DateTime})
+    config = StrawberryConfig(scalar_map={datetime: DateTime}, info_class=Info)
     return strawberry.Schema(query=Query, mutation=Mutation, config=config)
 
 

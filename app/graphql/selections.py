@@ -1,6 +1,6 @@
 """Which fields an object answers, worked out from the document alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from graphql import (
@@ -70,3 +70,24 @@ class Selections:
             return True
         named = self.schema.get_type(condition.name.value)
         return is_abstract_type(named) and self.schema.is_sub_type(named, kind)
+
+
+def names_below(
+    nodes: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]
+) -> frozenset[str]:
+    """Give the names of all fields below, through fragments, whatever type they are of."""
+    names: set[str] = set()
+    sets = [node.selection_set for node in nodes]
+    followed: set[str] = set()
+    while sets:
+        selections = sets.pop()
+        for selection in selections.selections if selections else ():
+            if isinstance(selection, FieldNode):
+                names.add(selection.name.value)
+                sets.append(selection.selection_set)
+            elif isinstance(selection, InlineFragmentNode):
+                sets.append(selection.selection_set)
+            elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in followed:
+                followed.add(selection.name.value)
+                sets.append(fragments[selection.name.value].selection_set)
+    return frozenset(names)

@@ -1,7 +1,9 @@
 """Asking for people: `me`, `user`, `users` and `node`."""
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import Annotated
 
 import strawberry
@@ -13,7 +15,7 @@ from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, read_id, read_id_of
 from app.graphql.inputs import given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
-from app.graphql.people import Session, User
+from app.graphql.people import Session, User, user_columns
 from app.graphql.problems import publish_enum
 from app.models import Role, UserRow
 from app.services import users as service
@@ -89,32 +91,25 @@ class UserBy:
 
 @strawberry.type(description="A person in a page.")
 class UserEdge:
-    connection: strawberry.Private["UserConnection"]
-    row: strawberry.Private[UserRow]
+    position: strawberry.Private[Callable[[UserRow], str]]
+    node: User = strawberry.field(description="The person.")
 
     @strawberry.field(description="Where this person stands in this order.")
     def cursor(self) -> str:
-        return self.connection.cursor(self.row)
-
-    @strawberry.field(description="The person.")
-    def node(self) -> User:
-        return User(row=self.row, now=self.connection.now)
+        return self.position(self.node.row)
 
 
 @strawberry.type(description="A page of people.")
 class UserConnection:
     page: strawberry.Private[Page[UserRow]]
-    order: strawberry.Private[service.UserOrder]
     found: strawberry.Private[service.UserFilter]
-    cursors: strawberry.Private[Cursors]
+    cursor: strawberry.Private[Callable[[UserRow], str]]
     now: strawberry.Private[datetime]
-
-    def cursor(self, row: UserRow) -> str:
-        return self.cursors.write(service.POSITIONS[self.order.field](row), row.id)
 
     @strawberry.field(description="The people of this page with their cursors.")
     def edges(self) -> list[UserEdge]:
-        return [UserEdge(connection=self, row=row) for row in self.page.rows]
+        now, position = self.now, self.cursor
+        return [UserEdge(node=User(row=row, now=now), position=position) for row in self.page.rows]
 
     @strawberry.field(description="The people of this page, for those who need no cursors.")
     def nodes(self) -> list[User]:
@@ -131,6 +126,7 @@ class UserConnection:
         return await info.context.services.users.count(admin(info), self.found)
 
 
+@cache
 def cursors_of(order: service.UserOrder) -> Cursors:
     direction = OrderDirection.DESC if order.descending else OrderDirection.ASC
     return Cursors(
@@ -198,10 +194,12 @@ class UserQueries:
         order, found = read_order(given(order_by)), read_filter(given(filter))
         cursors = cursors_of(order)
         request = cursors.request(given(first), given(after), given(last), given(before))
-        page = await info.context.services.users.page(admin(info), found, order, request)
-        return UserConnection(
-            page=page, order=order, found=found, cursors=cursors, now=info.context.services.clock()
-        )
+        columns = user_columns(info.names_below)
+        users = info.context.services.users
+        page = await users.page(admin(info), found, order, request, columns=columns)
+        cursor = cursors.writer(service.POSITIONS[order.field])
+        now = info.context.services.clock()
+        return UserConnection(page=page, found=found, cursor=cursor, now=now)
 
     @member_field(
         description="One person. Members see themselves, administrators everybody; "

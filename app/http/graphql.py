@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import orjson
 from graphql import OperationType
 
 from app.errors import Code
@@ -11,6 +10,7 @@ from app.graphql.context import Context, Services
 from app.graphql.engine import Engine, RequestError
 from app.graphql.errors import coded
 from app.graphql.persisted import DocumentRefused, PersistedDocuments
+from app.graphql.scalars import write_json
 from app.http.explorer import Explorer
 from app.http.negotiation import GRAPHQL_JSON, JSON, MediaType, negotiate, prefers_html
 from app.http.requests import (
@@ -109,7 +109,7 @@ def _refused(refused: RequestError, media: MediaType) -> Reply:
 
 
 async def _send(send: Send, media: MediaType, reply: Reply) -> None:
-    body = orjson.dumps(reply.answer)
+    body = write_json(reply.answer)
     headers = [
         (b"content-type", media.header),
         (b"content-length", str(len(body)).encode()),

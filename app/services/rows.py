@@ -1,6 +1,9 @@
 """How a `UserRow` and a `SessionRow` are read out of the database."""
 
-from typing import Any
+from collections import namedtuple
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Row, Update, and_, or_
 from sqlalchemy.dialects.postgresql import Insert
@@ -14,6 +17,27 @@ Columns = tuple[InstrumentedAttribute[Any], ...]
 
 USER_COLUMNS: Columns = tuple(getattr(models.User, name) for name in UserRow._fields)
 SESSION_COLUMNS: Columns = tuple(getattr(models.Session, name) for name in SessionRow._fields)
+
+
+class UserPart(NamedTuple):
+    """Some columns of a user, and how they become a row that has these alone.
+
+    What was not read is not there: asking such a row for it is an AttributeError.
+    """
+
+    columns: Columns
+    make: Callable[[Iterable[Any]], UserRow]
+
+
+@lru_cache(maxsize=512)
+def user_part(names: frozenset[str]) -> UserPart:
+    """Of the columns of these names."""
+    kept = [name for name in UserRow._fields if name in names]
+    # Its fields are known here alone, so nothing can check their types.
+    plain: Any = cast("Any", namedtuple)("UserRow", kept)  # noqa: PYI024 - see above
+    methods = {"__slots__": (), "is_active": UserRow.is_active}
+    row: Any = type("UserRow", (plain,), methods)
+    return UserPart(tuple(getattr(models.User, name) for name in kept), row._make)
 
 
 def is_active(now: object) -> ColumnElement[bool]:

@@ -27,10 +27,12 @@ from app.models import Role, UserRow
 from app.security.viewer import Admin, Viewer
 from app.services.inputs import known_form
 from app.services.pages import Form, Keyset, Page, PageRequest, page_of
-from app.services.rows import USER_COLUMNS, is_active
+from app.services.rows import USER_COLUMNS, Columns, is_active, user_part
 
 
 class UserOrderField(Enum):
+    """By which column; in lower case it is its name."""
+
     CREATED_AT = "CREATED_AT"
     LAST_LOGIN_AT = "LAST_LOGIN_AT"
     EMAIL = "EMAIL"
@@ -54,6 +56,7 @@ class UserFilter:
     created_before: datetime | None = None
 
 
+ALL_COLUMNS = frozenset(UserRow._fields)
 # Those who never signed in come before everybody who did: an order has no place for null.
 NEVER = literal_column("'-infinity'::timestamptz", TIMESTAMP(timezone=True))
 ORDERED_BY: dict[UserOrderField, ColumnElement[Any]] = {
@@ -62,9 +65,7 @@ ORDERED_BY: dict[UserOrderField, ColumnElement[Any]] = {
     UserOrderField.EMAIL: models.User.email.expression,
 }
 POSITIONS: dict[UserOrderField, Callable[[UserRow], Any]] = {
-    UserOrderField.CREATED_AT: attrgetter("created_at"),
-    UserOrderField.LAST_LOGIN_AT: attrgetter("last_login_at"),
-    UserOrderField.EMAIL: attrgetter("email"),
+    field: attrgetter(field.value.lower()) for field in UserOrderField
 }
 
 
@@ -85,11 +86,19 @@ class Users:
     clock: Callable[[], datetime]
 
     async def page(
-        self, _admin: Admin, found: UserFilter, order: UserOrder, request: PageRequest
+        self,
+        _admin: Admin,
+        found: UserFilter,
+        order: UserOrder,
+        request: PageRequest,
+        *,
+        columns: frozenset[str] = ALL_COLUMNS,
     ) -> Page[UserRow]:
-        query = _page_query(_parts(found), order, request.form)
+        """Read a page, of each row these columns alone, its id, and what it is ordered by."""
+        part = user_part(columns | {"id", order.field.value.lower()})
+        query = _page_query(_parts(found), order, request.form, part.columns)
         rows = await self.db.fetch(query, **request.values, **self._values(found))
-        return page_of([UserRow._make(row) for row in rows], request)
+        return page_of([part.make(row) for row in rows], request)
 
     async def count(self, _admin: Admin, found: UserFilter) -> int:
         """Count everybody who matches, on every page. Costs a scan: ask only when it is shown."""
@@ -138,10 +147,10 @@ def _parts(found: UserFilter) -> Parts:
 
 
 @lru_cache(maxsize=1024)
-def _page_query(parts: Parts, order: UserOrder, form: Form) -> Query:
+def _page_query(parts: Parts, order: UserOrder, form: Form, columns: Columns) -> Query:
     absent = NEVER if order.field is UserOrderField.LAST_LOGIN_AT else None
     keyset = Keyset(ORDERED_BY[order.field], models.User.id.expression, order.descending, absent)
-    return Query(keyset.select(select(*USER_COLUMNS).where(*_conditions(parts)), form))
+    return Query(keyset.select(select(*columns).where(*_conditions(parts)), form))
 
 
 @lru_cache(maxsize=128)
