@@ -16,7 +16,7 @@ from stage import Server, Stage, say
 HERE = Path(__file__).parent
 NODE, PYTHON = HERE / "peers" / "node", HERE / "peers" / "python"
 CACHE = HERE / ".cache"
-POOL_SIZE = 10
+POOL_SIZE = 16
 INSTALL_SECONDS = 600
 
 
