@@ -15,11 +15,21 @@ MIGRATION_LOCK = 0x706F727469636F
 
 
 def migrate(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=User.metadata, compare_type=True)
+    context.configure(
+        connection=connection,
+        target_metadata=User.metadata,
+        compare_type=True,
+        include_name=_is_ours,
+    )
     with context.begin_transaction():
         # Waits for a starter that came first; released with the transaction, also when it dies.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         context.run_migrations()
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Tell our tables from those of the library that keeps the queue."""
+    return kind != "table" or name is None or not name.startswith("pgqueuer")
 
 
 async def main() -> None:

@@ -6,7 +6,7 @@ import typer
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands import maintenance, serving
+from app.commands import jobs, maintenance, serving
 from app.commands.setup import fail
 from app.errors import Misconfigured
 from app.main import log_to_stderr
@@ -21,11 +21,16 @@ cli = typer.Typer(
 db = typer.Typer(help="The database.", no_args_is_help=True)
 schema = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
 keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=True)
+queue = typer.Typer(help="The queue of jobs.", invoke_without_command=True)
 cli.add_typer(db, name="db")
+cli.add_typer(queue, name="jobs")
 cli.add_typer(keys, name="keys")
 cli.add_typer(schema, name="schema")
 
 cli.command()(serving.serve)
+cli.command()(jobs.worker)
+queue.callback()(jobs.jobs)
+queue.command("retry")(jobs.retry)
 db.command("upgrade")(maintenance.db_upgrade)
 schema.command("export")(maintenance.schema_export)
 keys.command("rotate")(maintenance.keys_rotate)

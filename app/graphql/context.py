@@ -12,7 +12,10 @@ from app.graphql.selections import names_below
 from app.security.access_tokens import AccessTokens
 from app.security.viewer import Admin, Viewer
 from app.services.accounts import Accounts
+from app.services.emails import Emails
 from app.services.outcomes import Client
+from app.services.password_changes import PasswordChanges
+from app.services.profiles import Profiles
 from app.services.rotation import Rotation
 from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
@@ -31,6 +34,9 @@ class Services:
     """Built once, in main."""
 
     accounts: Accounts
+    emails: Emails
+    password_changes: PasswordChanges
+    profiles: Profiles
     sign_in: SignIn
     rotation: Rotation
     sessions: Sessions

@@ -26,8 +26,23 @@ from app.graphql.limits import DocumentLimits, Excess, Measured, measure
 from app.graphql.plan import Plan, plan
 from app.services.pages import DEFAULT_PAGE
 
-# Each run of one of these tries a secret, so an operation gets one: thirty aliases, thirty guesses.
-CREDENTIAL_FIELDS = frozenset({"register", "login", "refreshSession"})
+# Each run of one of these tries a secret or sends a letter, so an operation gets one: thirty
+# aliases, thirty guesses.
+CREDENTIAL_FIELDS = frozenset(
+    {
+        "register",
+        "login",
+        "refreshSession",
+        "verifyEmail",
+        "requestEmailVerification",
+        "requestPasswordReset",
+        "resetPassword",
+        "changePassword",
+        "requestEmailChange",
+        "confirmEmailChange",
+        "deleteAccount",
+    }
+)
 CONNECTION_FIELDS: Mapping[str, int] = {"users": DEFAULT_PAGE, "sessions": DEFAULT_PAGE}
 KEPT_CHARACTERS = 500_000
 # graphql-core compares fields that may overlap pairwise, and offers this budget to bound it. A page

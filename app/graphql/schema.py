@@ -7,6 +7,9 @@ from strawberry.schema.config import StrawberryConfig
 
 from app.graphql.accounts import AccountMutations
 from app.graphql.context import Info
+from app.graphql.emails import EmailMutations
+from app.graphql.passwords import PasswordMutations
+from app.graphql.profile import ProfileMutations
 from app.graphql.scalars import DateTime
 from app.graphql.sessions import SessionMutations
 from app.graphql.sign_in import SignInMutations
@@ -22,7 +25,14 @@ class Query(UserQueries):
 
 
 @strawberry.type(description="What can be done. Root fields run one after the other.")
-class Mutation(AccountMutations, SignInMutations, SessionMutations):
+class Mutation(
+    AccountMutations,
+    SignInMutations,
+    SessionMutations,
+    EmailMutations,
+    PasswordMutations,
+    ProfileMutations,
+):
     pass
 
 

@@ -67,9 +67,23 @@ class InvalidCredentials(Problem):
     def make(cls) -> "InvalidCredentials":
         return cls(message="The e-mail address or the password is not right.")
 
+    @classmethod
+    def of_password(cls) -> "InvalidCredentials":
+        return cls(message="The password is not right.")
+
+
+@strawberry.type(
+    description="The password is right, but the address has not been verified: open the link in "
+    "the letter, or ask for another one."
+)
+class EmailNotVerified(Problem):
+    @classmethod
+    def make(cls) -> "EmailNotVerified":
+        return cls(message="Open the link in the letter that we have sent you, then sign in.")
+
 
 LoginResult = Annotated[
-    SignedIn | InvalidCredentials | RateLimited,
+    SignedIn | InvalidCredentials | EmailNotVerified | RateLimited,
     strawberry.union("LoginResult", description="How a sign-in ended."),
 ]
 
@@ -90,7 +104,9 @@ class SignInMutations:
         match await sign_in.login(input.email, input.password, info.context.client):
             case outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
-            case service.InvalidCredentials():
+            case outcomes.InvalidCredentials():
                 return InvalidCredentials.make()
+            case service.EmailNotVerified():
+                return EmailNotVerified.make()
             case outcomes.RateLimited() as limited:
                 return RateLimited.of(limited)

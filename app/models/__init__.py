@@ -2,6 +2,7 @@
 
 from app.models import session
 from app.models.audit_event import AuditEvent, AuditName
+from app.models.one_time_token import OneTimeToken, TokenPurpose
 from app.models.session import EndReason, Session, SessionRow
 from app.models.signing_key import SigningKey
 from app.models.user import Role, User, UserRow
@@ -10,10 +11,12 @@ __all__ = [
     "AuditEvent",
     "AuditName",
     "EndReason",
+    "OneTimeToken",
     "Role",
     "Session",
     "SessionRow",
     "SigningKey",
+    "TokenPurpose",
     "User",
     "UserRow",
     "session",

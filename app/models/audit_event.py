@@ -20,6 +20,14 @@ class AuditName(enum.StrEnum):
     SESSION_REFUSED = "session.refused"
     SESSION_ENDED = "session.ended"
     TOKEN_REUSED = "token.reused"  # noqa: S105 - a name
+    EMAIL_VERIFIED = "email.verified"
+    EMAIL_CHANGE_REQUESTED = "email.change_requested"
+    EMAIL_CHANGED = "email.changed"
+    PASSWORD_REFUSED = "password.refused"  # noqa: S105 - a name
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - a name
+    PASSWORD_RESET = "password.reset"  # noqa: S105 - a name
+    PROFILE_CHANGED = "profile.changed"
+    USER_DELETED = "user.deleted"
 
 
 class AuditEvent(Base):

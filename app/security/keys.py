@@ -24,9 +24,7 @@ class Secrets:
 
     def __init__(self, text: str) -> None:
         self._keys = [part.strip().encode() for part in text.split(",") if part.strip()]
-        self._fernet = MultiFernet(
-            [Fernet(base64.urlsafe_b64encode(key)) for key in self.derive("signing-key-seal")]
-        )
+        self._fernet = self.sealer("signing-key-seal")
 
     def derive(self, purpose: str) -> list[bytes]:
         """Give 32 bytes for each secret, the first secret's first."""
@@ -34,6 +32,11 @@ class Secrets:
             HKDF(hashes.SHA256(), 32, salt=None, info=f"portico/{purpose}".encode()).derive(key)
             for key in self._keys
         ]
+
+    def sealer(self, purpose: str) -> MultiFernet:
+        """Give what encrypts with the first secret and opens with any of them."""
+        keys = (base64.urlsafe_b64encode(key) for key in self.derive(purpose))
+        return MultiFernet([Fernet(key) for key in keys])
 
     def seal(self, plain: bytes) -> str:
         return self._fernet.encrypt(plain).decode("ascii")

@@ -11,6 +11,7 @@ from app.errors import Misconfigured
 from app.models import Role
 from app.services.accounts import Accounts
 from app.services.inputs import Registration
+from app.services.new_users import new_user
 
 LOCK = 0x61646D696E  # "admin"
 
@@ -41,8 +42,14 @@ class FirstAdmin:
             await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
             if await session.scalar(select(exists(select(models.User.id)))):
                 return None
-            await self.accounts.create(
-                session, checked, password_hash, role=Role.ADMIN, email_verified=True
+            await new_user(
+                session,
+                self.accounts.clock(),
+                checked.email,
+                password_hash,
+                None,
+                role=Role.ADMIN,
+                email_verified=True,
             )
         return chosen
 

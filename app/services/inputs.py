@@ -114,6 +114,18 @@ class Registration(Input):
     display_name: DisplayName | None = None
 
 
+class NewAddress(Input):
+    new_email: EmailAddress
+
+
+class ChosenPassword(Input):
+    new_password: NewPassword
+
+
+class Profile(Input):
+    display_name: DisplayName | None = None
+
+
 def check(
     model: type[Model], values: dict[str, Any], **context: Any
 ) -> Model | tuple[InputIssue, ...]:

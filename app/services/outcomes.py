@@ -32,6 +32,21 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class UserChanged:
+    user: UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidCredentials:
+    """Unknown address, wrong password, suspended account: none of them can be told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmailTaken:
+    """Somebody has this address."""
+
+
+@dataclass(frozen=True, slots=True)
 class RateLimited:
     retry_after_seconds: int
 
@@ -51,6 +66,10 @@ class InputIssue:
     path: tuple[str, ...]
     code: InputIssueCode
     message: str
+
+    def at(self, *path: str) -> "InputIssue":
+        """The same fault, of another part of an input."""
+        return InputIssue(path, self.code, self.message)
 
 
 @dataclass(frozen=True, slots=True)

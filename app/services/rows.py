@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Row, Update, and_, or_
+from sqlalchemy import ColumnElement, Row, Update, and_, or_, select
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -46,6 +46,16 @@ def is_active(now: object) -> ColumnElement[bool]:
         models.User.suspended_at.is_(None),
         and_(models.User.suspended_until.is_not(None), models.User.suspended_until <= now),
     )
+
+
+async def locked_user(session: AsyncSession, *where: ColumnElement[bool]) -> UserRow | None:
+    """Give one person as they are now, and keep them so until the transaction ends.
+
+    Whatever else belongs to them is touched afterwards, so that nobody waits in a circle.
+    """
+    found = select(*USER_COLUMNS).where(*where).with_for_update()
+    row = (await session.execute(found)).one_or_none()
+    return UserRow._make(row) if row else None
 
 
 async def changed_user(session: AsyncSession, change: Insert | Update) -> UserRow | None:

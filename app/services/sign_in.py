@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,7 +21,7 @@ from app.security.refresh_tokens import RefreshTokens
 from app.services.audit import record
 from app.services.identifiers import new_id
 from app.services.inputs import known_form
-from app.services.outcomes import Client, RateLimited, SignedIn, Tokens
+from app.services.outcomes import Client, InvalidCredentials, RateLimited, SignedIn, Tokens
 from app.services.rows import changed_session, changed_user, is_active
 
 SALT_BYTES = 16
@@ -28,8 +29,16 @@ MAX_USER_AGENT_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class InvalidCredentials:
-    """Unknown address, wrong password, suspended account: none of them can be told apart."""
+class EmailNotVerified:
+    """The password was right; what is missing is a click in a letter."""
+
+
+class Known(NamedTuple):
+    """What a sign-in has to know of an account beforehand."""
+
+    id: uuid.UUID
+    password_hash: str | None
+    email_verified: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +50,11 @@ class SignIn:
     clock: Callable[[], datetime]
     idle_lifetime: timedelta
     max_lifetime: timedelta
+    verified_only: bool
 
     async def login(
         self, email: str, password: str, client: Client
-    ) -> SignedIn | InvalidCredentials | RateLimited:
+    ) -> SignedIn | InvalidCredentials | EmailNotVerified | RateLimited:
         """Sign in. Takes as long where nobody has this address (OWASP ASVS 6.3.8)."""
         address = known_form(email)
         known = await self._known(address) if address else None
@@ -57,16 +67,16 @@ class SignIn:
                     entered = await self._try(again, password, client)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
-        return entered or await self._refuse(known[0] if known else None, client)
+        return entered or await self._refuse(known.id if known else None, client)
 
     async def _try(
-        self, known: tuple[uuid.UUID, str | None] | None, password: str, client: Client
-    ) -> SignedIn | None:
+        self, known: Known | None, password: str, client: Client
+    ) -> SignedIn | EmailNotVerified | None:
         # No connection is held meanwhile: this takes a third of a second, and a pool has ten.
-        verification = await self.passwords.verify(password, known[1] if known else None)
+        verification = await self.passwords.verify(password, known.password_hash if known else None)
         if known is None or not verification.matches:
             return None
-        return await self._enter(known[0], known[1], verification, client)
+        return await self._enter(known, verification, client)
 
     async def start(self, session: AsyncSession, user: UserRow, client: Client) -> SessionRow:
         """Building block: open a session in the caller's transaction."""
@@ -96,10 +106,19 @@ class SignIn:
         expires_at = min(session.expires_at, session.ends_by)
         return SignedIn(user, session, Tokens(access.text, access.expires_at, refresh, expires_at))
 
-    async def _known(self, address: str) -> tuple[uuid.UUID, str | None] | None:
+    async def _known(self, address: str) -> Known | None:
         user = models.User
-        rows = await self.db.rows(select(user.id, user.password_hash).where(user.email == address))
-        return next(((user_id, seen_hash) for user_id, seen_hash in rows), None)
+        columns = [getattr(user, name) for name in Known._fields]
+        rows = await self.db.rows(select(*columns).where(user.email == address))
+        return Known._make(rows[0]) if rows else None
+
+    async def _unverified(
+        self, user_id: uuid.UUID, as_seen: tuple[ColumnElement[bool], ...], client: Client
+    ) -> EmailNotVerified | None:
+        if not await self.db.rows(select(models.User.id).where(*as_seen)):
+            return None
+        await self._refuse(user_id, client)
+        return EmailNotVerified()
 
     async def _refuse(self, user_id: uuid.UUID | None, client: Client) -> InvalidCredentials:
         # Written for an unknown address too: that it is known must not show in the time this takes.
@@ -109,17 +128,17 @@ class SignIn:
         return InvalidCredentials()
 
     async def _enter(
-        self, user_id: uuid.UUID, seen_hash: str | None, verification: Verification, client: Client
-    ) -> SignedIn | None:
+        self, known: Known, verification: Verification, client: Client
+    ) -> SignedIn | EmailNotVerified | None:
         # While the hash was computed the account may have been suspended or its password changed:
         # the same row is asked again, under lock, and only as it was seen does it let anybody in.
-        now = self.clock()
+        now, user_ = self.clock(), models.User
+        as_seen = (user_.id == known.id, user_.password_hash == known.password_hash, is_active(now))
+        if self.verified_only and not known.email_verified:
+            return await self._unverified(known.id, as_seen, client)
+        password_hash = verification.upgraded_hash or known.password_hash
         entered = (
-            update(models.User)
-            .where(
-                models.User.id == user_id, models.User.password_hash == seen_hash, is_active(now)
-            )
-            .values(last_login_at=now, password_hash=verification.upgraded_hash or seen_hash)
+            update(user_).where(*as_seen).values(last_login_at=now, password_hash=password_hash)
         )
         async with self.db.begin() as session:
             user = await changed_user(session, entered)

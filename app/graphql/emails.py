@@ -1,0 +1,121 @@
+"""Addresses: verifying one, and changing to another."""
+
+from typing import Annotated
+
+import strawberry
+
+from app.graphql.access import guest_field, member_field
+from app.graphql.account_results import (
+    EmailInput,
+    EmailTaken,
+    RequestAccepted,
+    TokenInput,
+    TokenInvalid,
+    UserChanged,
+)
+from app.graphql.context import Info, member
+from app.graphql.problems import InvalidInput, RateLimited
+from app.graphql.sign_in import InvalidCredentials, SignedIn
+from app.services import emails as service
+from app.services import one_time_tokens, outcomes
+
+IF_UNVERIFIED = "If there is an account to verify with this address, a link is on its way to it."
+WRITTEN = "We have written to the new address. The change is made when it is confirmed there."
+
+
+@strawberry.input(description="Another address for the account.")
+class RequestEmailChangeInput:
+    new_email: str = strawberry.field(description="The address to use from now on.")
+    password: str = strawberry.field(description="The password of the account.")
+
+
+VerifyEmailResult = Annotated[
+    SignedIn | TokenInvalid | RateLimited,
+    strawberry.union("VerifyEmailResult", description="How a verification ended."),
+]
+RequestEmailChangeResult = Annotated[
+    RequestAccepted | InvalidCredentials | InvalidInput | RateLimited,
+    strawberry.union("RequestEmailChangeResult", description="How asking for a change ended."),
+]
+ConfirmEmailChangeResult = Annotated[
+    UserChanged | TokenInvalid | EmailTaken | RateLimited,
+    strawberry.union("ConfirmEmailChangeResult", description="How confirming a change ended."),
+]
+
+
+@strawberry.type
+class EmailMutations:
+    @guest_field(
+        description="Take the token of a letter as proof that the address is read, and sign in."
+    )
+    async def verify_email(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            TokenInput, strawberry.argument(description="The token.")
+        ],
+    ) -> VerifyEmailResult:
+        context = info.context
+        match await context.services.emails.verify(input.token, context.client):
+            case outcomes.SignedIn() as signed_in:
+                return SignedIn.of(signed_in, info)
+            case one_time_tokens.TokenInvalid():
+                return TokenInvalid.make()
+            case outcomes.RateLimited() as limited:
+                return RateLimited.of(limited)
+
+    @guest_field(
+        description="Ask for another letter with a link that verifies an address. The answer is "
+        "the same for every address."
+    )
+    async def request_email_verification(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            EmailInput, strawberry.argument(description="The address.")
+        ],
+    ) -> RequestAccepted:
+        context = info.context
+        await context.services.emails.request_verification(input.email, context.client)
+        return RequestAccepted(message=IF_UNVERIFIED)
+
+    @member_field(
+        description="Ask for another address: a link goes to it, and a note to the present one."
+    )
+    async def request_email_change(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            RequestEmailChangeInput, strawberry.argument(description="The change.")
+        ],
+    ) -> RequestEmailChangeResult | None:
+        context, viewer = info.context, member(info)
+        emails = context.services.emails
+        match await emails.request_change(viewer, input.new_email, input.password, context.client):
+            case service.RequestAccepted():
+                return RequestAccepted(message=WRITTEN)
+            case outcomes.InvalidCredentials():
+                return InvalidCredentials.of_password()
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)
+            case outcomes.RateLimited() as limited:
+                return RateLimited.of(limited)
+
+    @guest_field(description="Confirm a change of address with the token sent to the new one.")
+    async def confirm_email_change(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            TokenInput, strawberry.argument(description="The token.")
+        ],
+    ) -> ConfirmEmailChangeResult:
+        context = info.context
+        match await context.services.emails.confirm_change(input.token, context.client):
+            case outcomes.UserChanged() as changed:
+                return UserChanged.of(changed, info)
+            case one_time_tokens.TokenInvalid():
+                return TokenInvalid.make()
+            case outcomes.EmailTaken():
+                return EmailTaken.make()
+            case outcomes.RateLimited() as limited:
+                return RateLimited.of(limited)

@@ -1,0 +1,112 @@
+"""Passwords: changing one, and setting one by a letter."""
+
+from typing import Annotated
+
+import strawberry
+
+from app.graphql.access import guest_field, member_field
+from app.graphql.account_results import EmailInput, RequestAccepted, TokenInvalid, UserChanged
+from app.graphql.context import Info, member
+from app.graphql.problems import InvalidInput, RateLimited
+from app.graphql.sign_in import InvalidCredentials
+from app.services import one_time_tokens, outcomes
+
+IF_KNOWN = "If there is an account with this address, a link to a new password is on its way to it."
+
+
+@strawberry.input(description="A new password, by the token of a letter.")
+class ResetPasswordInput:
+    token: str = strawberry.field(description="As it stands in the link, from `pot_` on.")
+    new_password: str = strawberry.field(
+        description="8 to 256 characters of any kind, not within easy reach of guessing."
+    )
+
+
+@strawberry.input(description="A new password, by the present one.")
+class ChangePasswordInput:
+    current_password: str = strawberry.field(description="The present password.")
+    new_password: str = strawberry.field(
+        description="8 to 256 characters of any kind, not within easy reach of guessing."
+    )
+    keep_other_sessions: bool = strawberry.field(
+        default=False, description="Whether other devices stay signed in. This one does anyway."
+    )
+
+
+ResetPasswordResult = Annotated[
+    UserChanged | TokenInvalid | InvalidInput | RateLimited,
+    strawberry.union("ResetPasswordResult", description="How setting a password ended."),
+]
+ChangePasswordResult = Annotated[
+    UserChanged | InvalidCredentials | InvalidInput | RateLimited,
+    strawberry.union("ChangePasswordResult", description="How changing a password ended."),
+]
+
+
+@strawberry.type
+class PasswordMutations:
+    @guest_field(
+        description="Ask for a letter with a link to a new password. The answer is the same for "
+        "every address."
+    )
+    async def request_password_reset(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            EmailInput, strawberry.argument(description="The address.")
+        ],
+    ) -> RequestAccepted:
+        context = info.context
+        await context.services.password_changes.request_reset(input.email, context.client)
+        return RequestAccepted(message=IF_KNOWN)
+
+    @guest_field(
+        description="Set a password with the token of a reset or an invitation. Ends every session "
+        "of the account. A password that is refused does not use the token up."
+    )
+    async def reset_password(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            ResetPasswordInput, strawberry.argument(description="The token and the password.")
+        ],
+    ) -> ResetPasswordResult:
+        context = info.context
+        changes = context.services.password_changes
+        match await changes.reset(input.token, input.new_password, context.client):
+            case outcomes.UserChanged() as changed:
+                return UserChanged.of(changed, info)
+            case one_time_tokens.TokenInvalid():
+                return TokenInvalid.make()
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)
+            case outcomes.RateLimited() as limited:
+                return RateLimited.of(limited)
+
+    @member_field(
+        description="Change the password. Ends the other sessions, unless asked not to; the one "
+        "that asks goes on."
+    )
+    async def change_password(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            ChangePasswordInput, strawberry.argument(description="The passwords.")
+        ],
+    ) -> ChangePasswordResult | None:
+        context = info.context
+        match await context.services.password_changes.change(
+            member(info),
+            input.current_password,
+            input.new_password,
+            context.client,
+            keep_other_sessions=input.keep_other_sessions,
+        ):
+            case outcomes.UserChanged() as changed:
+                return UserChanged.of(changed, info)
+            case outcomes.InvalidCredentials():
+                return InvalidCredentials.of_password()
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)
+            case outcomes.RateLimited() as limited:
+                return RateLimited.of(limited)

@@ -1,0 +1,81 @@
+"""One's own account: its profile, and its end."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from app.graphql.access import member_field
+from app.graphql.account_results import LastAdministrator, UserChanged
+from app.graphql.context import Info, member
+from app.graphql.problems import InvalidInput, RateLimited
+from app.graphql.sign_in import InvalidCredentials
+from app.services import administrators, outcomes, profiles
+
+
+@strawberry.input(description="What to change of the profile. What is left out stays as it is.")
+class UpdateProfileInput:
+    display_name: str | None = strawberry.field(
+        default=UNSET, description="Up to 100 characters; null removes it."
+    )
+
+
+@strawberry.input(description="The end of the account.")
+class DeleteAccountInput:
+    password: str = strawberry.field(description="The password of the account.")
+
+
+@strawberry.type(description="The account is gone, with everything that was known of the person.")
+class AccountDeleted:
+    message: str = strawberry.field(description="What to tell the person, in English.")
+
+
+UpdateProfileResult = Annotated[
+    UserChanged | InvalidInput,
+    strawberry.union("UpdateProfileResult", description="How changing the profile ended."),
+]
+DeleteAccountResult = Annotated[
+    AccountDeleted | InvalidCredentials | LastAdministrator | RateLimited,
+    strawberry.union("DeleteAccountResult", description="How deleting the account ended."),
+]
+
+
+@strawberry.type
+class ProfileMutations:
+    @member_field(description="Change one's own profile.")
+    async def update_profile(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            UpdateProfileInput, strawberry.argument(description="The changes.")
+        ],
+    ) -> UpdateProfileResult | None:
+        context, name = info.context, input.display_name
+        changes = {} if name is UNSET else {"displayName": name}
+        match await context.services.profiles.update(member(info), changes, context.client):
+            case outcomes.UserChanged() as changed:
+                return UserChanged.of(changed, info)
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)
+
+    @member_field(
+        description="Delete one's own account: sessions end at once, personal data is erased. "
+        "There is no way back."
+    )
+    async def delete_account(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            DeleteAccountInput, strawberry.argument(description="The password.")
+        ],
+    ) -> DeleteAccountResult | None:
+        context = info.context
+        match await context.services.profiles.delete(member(info), input.password, context.client):
+            case profiles.AccountDeleted():
+                return AccountDeleted(message="Your account is deleted.")
+            case outcomes.InvalidCredentials():
+                return InvalidCredentials.of_password()
+            case administrators.LastAdministrator():
+                return LastAdministrator.make()
+            case outcomes.RateLimited() as limited:
+                return RateLimited.of(limited)

@@ -1,0 +1,138 @@
+"""Sending mail: a message, and who carries it. What messages say is written elsewhere."""
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid, parseaddr
+from ipaddress import ip_address
+from typing import Protocol, TextIO
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import aiosmtplib
+
+from app.errors import Misconfigured
+
+CONSOLE = "console:"
+SMTP_PORTS = {"smtp": 587, "smtps": 465}
+TIMEOUT_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    to: str
+    subject: str
+    text: str
+    html: str
+
+
+class Mailer(Protocol):
+    async def send(self, message: Message) -> None:
+        """Hand it over. Raising means that nobody has taken it: it is tried again."""
+
+
+class NoMailer:
+    """What there is while SMTP_URL is not set: letters wait in the queue until it is."""
+
+    async def send(self, message: Message) -> None:  # noqa: ARG002 - the protocol's
+        raise Misconfigured("SMTP_URL is not set, so no mail can be sent.")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleMailer:
+    """Prints letters, for a first look around: nobody else gets to read them."""
+
+    out: TextIO
+
+    async def send(self, message: Message) -> None:
+        rule = "-" * 72
+        lines = (rule, f"To: {message.to}", f"Subject: {message.subject}", "", message.text, rule)
+        self.out.write("\n".join(lines) + "\n")
+        self.out.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpMailer:
+    """Over SMTP, with TLS from the start (`smtps:`) or by STARTTLS (`smtp:`)."""
+
+    hostname: str
+    port: int
+    username: str | None
+    password: str | None
+    from_start: bool
+    in_clear: bool
+    sender: str
+
+    @classmethod
+    def of(cls, url: str, sender: str) -> "SmtpMailer":
+        """Read `smtp[s]://[user:password@]host[:port][?tls=none]`.
+
+        Raises:
+            Misconfigured: it is no such address, or would send passwords in clear.
+
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in SMTP_PORTS or not parts.hostname:
+            raise Misconfigured("SMTP_URL must be smtp://… or smtps://… and name a host.")
+        asked_in_clear = parse_qs(parts.query).get("tls") == ["none"]
+        if asked_in_clear and parts.username:
+            raise Misconfigured("SMTP_URL has a password and tls=none: it would go in clear.")
+        return cls(
+            parts.hostname,
+            parts.port or SMTP_PORTS[parts.scheme],
+            unquote(parts.username) if parts.username else None,
+            unquote(parts.password) if parts.password else None,
+            from_start=parts.scheme == "smtps",
+            in_clear=asked_in_clear or (parts.username is None and _is_loopback(parts.hostname)),
+            sender=sender,
+        )
+
+    async def send(self, message: Message) -> None:
+        await aiosmtplib.send(
+            written(message, self.sender),
+            recipients=[message.to],
+            hostname=self.hostname,
+            port=self.port,
+            username=self.username,
+            password=self.password,
+            use_tls=self.from_start,
+            # True refuses to go on without it.
+            start_tls=not self.from_start and not self.in_clear,
+            timeout=TIMEOUT_SECONDS,
+        )
+
+
+def written(message: Message, sender: str) -> EmailMessage:
+    """Write it out (RFC 5322, RFC 6532), both texts, marked as sent by a machine (RFC 3834)."""
+    name, address = parseaddr(sender)
+    mail = EmailMessage()
+    mail["From"] = Address(display_name=name, addr_spec=address)
+    # As a structured address it cannot bring headers of its own.
+    mail["To"] = Address(addr_spec=message.to)
+    mail["Subject"] = message.subject
+    mail["Date"] = format_datetime(datetime.now(UTC))
+    mail["Message-ID"] = make_msgid(domain=address.rpartition("@")[2])
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(message.text)
+    mail.add_alternative(message.html, subtype="html")
+    return mail
+
+
+def mailer_of(url: str | None, sender: str) -> Mailer:
+    """Give who carries the letters of these settings.
+
+    Raises:
+        Misconfigured: the address cannot be used.
+
+    """
+    if url is None:
+        return NoMailer()
+    return ConsoleMailer(sys.stdout) if url == CONSOLE else SmtpMailer.of(url, sender)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,32 @@
+"""Administrators: there is always one left who may act."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import models
+from app.models import Role
+from app.services.rows import is_active
+
+LOCK = 0x6C617374  # "last"
+
+
+@dataclass(frozen=True, slots=True)
+class LastAdministrator:
+    """Nobody may remove the last administrator who can act, not even they themself."""
+
+
+async def remains_another(session: AsyncSession, user_id: uuid.UUID, now: datetime) -> bool:
+    """Building block: whether an active administrator is left without this person.
+
+    Whoever is about to remove one waits here for whoever else does, until that is committed: two
+    administrators cannot remove each other.
+    """
+    await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    others = select(models.User.id).where(
+        models.User.role == Role.ADMIN.value, models.User.id != user_id, is_active(now)
+    )
+    return bool(await session.scalar(select(exists(others))))

@@ -1,0 +1,130 @@
+"""Passwords known from breaches: asked of a service without telling it, or of a file."""
+
+import logging
+import mmap
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha1
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from app.errors import Misconfigured
+
+PREFIX = 5
+TIMEOUT_SECONDS = 2.0
+HASH_CHARACTERS = 40
+
+log = logging.getLogger(__name__)
+
+
+class Breaches(Protocol):
+    async def know(self, password: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EitherOf:
+    """None, one or several: the first that knows decides."""
+
+    sources: tuple[Breaches, ...]
+
+    async def know(self, password: str) -> bool:
+        for source in self.sources:
+            if await source.know(password):
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class RangeService:
+    """The range protocol of Have I Been Pwned: five characters of the hash go out, no more.
+
+    Padded, so that the length of the answer tells nobody on the line which range it was.
+    """
+
+    url: str
+
+    async def know(self, password: str) -> bool:
+        """Ask. Where it does not answer, nothing is held against the password."""
+        digest = _digest(password)
+        try:
+            async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as http:
+                address = f"{self.url.rstrip('/')}/{digest[:PREFIX]}"
+                answer = await http.get(address, headers={"Add-Padding": "true"})
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            log.warning("The breached-password service did not answer: %s", type(error).__name__)
+            return False
+        return any(
+            suffix == digest[PREFIX:] and count.strip().lstrip("0") != ""
+            for suffix, _, count in (line.partition(":") for line in answer.text.splitlines())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HashFile:
+    """A sorted file of SHA-1 hashes, one a line, as the same service hands out for download.
+
+    It is searched by halves where it lies: however large, it takes no memory to speak of.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, path: Path) -> "HashFile":
+        """Open it once, to find out that it is one.
+
+        Raises:
+            Misconfigured: it cannot be read, or is no such file.
+
+        """
+        try:
+            with path.open("rb") as file:
+                first = file.readline(200).strip().partition(b":")[0]
+        except OSError as error:
+            raise Misconfigured(f"BREACHED_PASSWORDS_FILE: {error.strerror}.") from None
+        if len(first) != HASH_CHARACTERS or not set(first.upper()) <= set(b"0123456789ABCDEF"):
+            raise Misconfigured("BREACHED_PASSWORDS_FILE must have a SHA-1 hash on each line.")
+        return cls(path)
+
+    async def know(self, password: str) -> bool:
+        wanted = _digest(password).encode()
+        with _mapped(self.path) as text:
+            low, high = 0, len(text)
+            while low < high:
+                start = text.rfind(b"\n", 0, (low + high) // 2) + 1
+                line = text[start : start + HASH_CHARACTERS].upper()
+                if line == wanted:
+                    return True
+                if line < wanted:
+                    end = text.find(b"\n", start)
+                    low = len(text) if end < 0 else end + 1
+                else:
+                    high = start
+        return False
+
+
+def breaches_of(url: str | None, path: Path | None) -> Breaches:
+    """Give what these settings name, the file first: it is nearer.
+
+    Raises:
+        Misconfigured: the file cannot be used.
+
+    """
+    sources: list[Breaches] = [HashFile.of(path)] if path else []
+    if url:
+        sources.append(RangeService(url))
+    return EitherOf(tuple(sources))
+
+
+@contextmanager
+def _mapped(path: Path) -> Generator[mmap.mmap]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        yield text
+
+
+def _digest(password: str) -> str:
+    # The protocol's hash. It protects nothing here: the password is hashed anew to be kept.
+    return sha1(password.encode(), usedforsecurity=False).hexdigest().upper()

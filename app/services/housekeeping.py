@@ -1,0 +1,24 @@
+"""Housekeeping: deleting what has had its time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.services.jobs import Jobs
+from app.services.one_time_tokens import OneTimeTokens
+from app.services.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    sessions: Sessions
+    tokens: OneTimeTokens
+    jobs: Jobs
+    clock: Callable[[], datetime]
+    keep_jobs: timedelta
+
+    async def tidy(self) -> None:
+        """Safe to run from several workers at once, and as often as one likes."""
+        await self.sessions.purge()
+        await self.tokens.purge()
+        await self.jobs.forget(self.clock() - self.keep_jobs)

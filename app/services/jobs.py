@@ -1,0 +1,116 @@
+"""Jobs: what has to follow a change, put into the queue by the transaction that makes it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from cryptography.fernet import MultiFernet
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.tm import TaskManager
+from pgqueuer.domain.types import JobId
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Database
+from app.security.keys import Secrets
+
+SEAL = "job-payload-seal"
+
+Payload = Mapping[str, str | None]
+Handler = Callable[[Payload], Awaitable[None]]
+
+QUEUED = text(
+    "SELECT status::text, count(*) FROM pgqueuer WHERE status <> 'failed' GROUP BY 1 ORDER BY 1"
+)
+FAILED = text(
+    "SELECT id, entrypoint, created, updated, attempts FROM pgqueuer"
+    " WHERE status = 'failed' ORDER BY id"
+)
+LAST_FAILURES = text(
+    "SELECT DISTINCT ON (job_id) job_id, traceback->>'exception_message' FROM pgqueuer_log"
+    " WHERE traceback IS NOT NULL AND job_id = ANY(:ids) ORDER BY job_id, created DESC"
+)
+FORGET = text("DELETE FROM pgqueuer_log WHERE created < :before")
+
+
+class FailedJob(NamedTuple):
+    """A job that is kept because it kept failing."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_tried_at: datetime
+    tries: int
+    failure: str | None
+
+
+class SealedPayloads:
+    """Payloads hold addresses and links: in the queue they are sealed under SECRET_KEY."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._fernet: MultiFernet = secrets.sealer(SEAL)
+
+    def seal(self, payload: Payload) -> bytes:
+        return self._fernet.encrypt(orjson.dumps(payload))
+
+    def open(self, sealed: bytes) -> Payload:
+        return orjson.loads(self._fernet.decrypt(sealed))
+
+
+class SessionDriver:
+    """An open session as PgQueuer's driver: what it enqueues commits with the session, or never.
+
+    Through SQLAlchemy's connection and not the driver's own below it, since a transaction that has
+    not run a statement yet has not begun there.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+        self.tm = TaskManager()
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        connection = await self._session.connection()
+        rows = await connection.exec_driver_sql(query, args)
+        return [dict(row) for row in rows.mappings()]
+
+    async def execute(self, query: str, *args: object) -> str:
+        connection = await self._session.connection()
+        await connection.exec_driver_sql(query, args)
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    db: Database
+    payloads: SealedPayloads
+
+    async def enqueue(self, session: AsyncSession, name: str, payload: Payload) -> None:
+        """Building block: a job of the caller's transaction. It runs at least once."""
+        driver: Any = SessionDriver(session)
+        await Queries(driver).enqueue(name, self.payloads.seal(payload))
+
+    async def waiting(self) -> dict[str, int]:
+        """How many jobs there are in each state, other than those that are kept as failed."""
+        return {row[0]: row[1] for row in await self.db.rows(QUEUED)}
+
+    async def failed(self) -> Sequence[FailedJob]:
+        rows = await self.db.rows(FAILED)
+        messages = await self.db.rows(LAST_FAILURES, {"ids": [row[0] for row in rows]})
+        failures: dict[int, str | None] = {row[0]: row[1] for row in messages}
+        return [FailedJob._make((*row, failures.get(row[0]))) for row in rows]
+
+    async def retry(self, ids: Sequence[int] | None) -> int:
+        """Put failed jobs back into the queue, all of them for None, and say how many."""
+        kept = [job.id for job in await self.failed()]
+        found = [JobId(job_id) for job_id in kept if ids is None or job_id in ids]
+        async with self.db.begin() as session:
+            driver: Any = SessionDriver(session)
+            await Queries(driver).requeue_jobs(found)
+        return len(found)
+
+    async def forget(self, before: datetime) -> None:
+        """Delete the records of jobs that were done, or had failed once, before then."""
+        async with self.db.begin() as session:
+            await session.execute(FORGET, {"before": before})

@@ -1,0 +1,41 @@
+"""Inserting a person: the database decides who was first with an address."""
+
+from datetime import datetime
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import models
+from app.models import Role, UserRow
+from app.services.identifiers import new_id
+from app.services.rows import changed_user
+
+
+async def new_user(
+    session: AsyncSession,
+    now: datetime,
+    email: str,
+    password_hash: str | None,
+    display_name: str | None,
+    *,
+    role: Role = Role.MEMBER,
+    email_verified: bool = False,
+    signs_in: bool = False,
+) -> UserRow | None:
+    """Building block: insert the row, or None where the address is taken."""
+    created = (
+        insert(models.User)
+        .values(
+            id=new_id(now),
+            email=email,
+            email_verified=email_verified,
+            password_hash=password_hash,
+            display_name=display_name,
+            role=role.value,
+            created_at=now,
+            updated_at=now,
+            last_login_at=now if signs_in else None,
+        )
+        .on_conflict_do_nothing(index_elements=[models.User.email])
+    )
+    return await changed_user(session, created)

@@ -1,0 +1,124 @@
+"""One-time tokens: issued in a letter, used once, gone with what they were made for."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import models
+from app.db import Database
+from app.models import TokenPurpose
+from app.security import one_time_tokens
+from app.services.identifiers import new_id
+
+# OWASP Forgot Password Cheat Sheet: short. A registration or an invitation is read later.
+LIFETIMES = {
+    TokenPurpose.VERIFY_EMAIL: timedelta(hours=24),
+    TokenPurpose.RESET_PASSWORD: timedelta(minutes=30),
+    TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
+    TokenPurpose.INVITATION: timedelta(days=7),
+}
+IN_WORDS = {
+    TokenPurpose.VERIFY_EMAIL: "24 hours",
+    TokenPurpose.RESET_PASSWORD: "30 minutes",
+    TokenPurpose.CHANGE_EMAIL: "24 hours",
+    TokenPurpose.INVITATION: "7 days",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInvalid:
+    """Unknown, used, replaced or expired: alike."""
+
+
+class TokenRow(NamedTuple):
+    user_id: uuid.UUID
+    purpose: str
+    email: str
+    password_hash: str | None
+    display_name: str | None
+
+
+COLUMNS = tuple(getattr(models.OneTimeToken, name) for name in TokenRow._fields)
+
+
+@dataclass(frozen=True, slots=True)
+class OneTimeTokens:
+    db: Database
+    clock: Callable[[], datetime]
+
+    async def issue(
+        self,
+        session: AsyncSession,
+        purpose: TokenPurpose,
+        user_id: uuid.UUID,
+        email: str,
+        *,
+        password_hash: str | None = None,
+        display_name: str | None = None,
+    ) -> str:
+        """Building block: make one, in the transaction that posts its letter."""
+        token, now = one_time_tokens.make(), self.clock()
+        row = {
+            "id": new_id(now),
+            "user_id": user_id,
+            "purpose": purpose.value,
+            "token_hash": one_time_tokens.digest(token),
+            "email": email,
+            "password_hash": password_hash,
+            "display_name": display_name,
+            "created_at": now,
+            "expires_at": now + LIFETIMES[purpose],
+        }
+        await session.execute(insert(models.OneTimeToken), row)
+        return token
+
+    async def find(self, token: str, *purposes: TokenPurpose) -> TokenRow | None:
+        """Look at one without using it up."""
+        digest = one_time_tokens.digest(token)
+        if digest is None:
+            return None
+        table = models.OneTimeToken
+        usable = (table.used_at.is_(None), table.expires_at > self.clock())
+        named = table.purpose.in_([purpose.value for purpose in purposes])
+        rows = await self.db.rows(
+            select(*COLUMNS).where(table.token_hash == digest, named, *usable)
+        )
+        return TokenRow._make(rows[0]) if rows else None
+
+    async def use(self, session: AsyncSession, token: str) -> bool:
+        """Building block: use one up. Of many who try at once, one is told that it may."""
+        table, now = models.OneTimeToken, self.clock()
+        used = (
+            update(table)
+            .where(
+                table.token_hash == one_time_tokens.digest(token),
+                table.used_at.is_(None),
+                table.expires_at > now,
+            )
+            .values(used_at=now)
+            .returning(table.id)
+        )
+        return (await session.execute(used)).one_or_none() is not None
+
+    async def revoke(
+        self, session: AsyncSession, user_id: uuid.UUID, *purposes: TokenPurpose
+    ) -> None:
+        """Building block: forget those that were not used, of these purposes or of all."""
+        table = models.OneTimeToken
+        named = [purpose.value for purpose in purposes or TokenPurpose]
+        await session.execute(
+            delete(table).where(
+                table.user_id == user_id, table.purpose.in_(named), table.used_at.is_(None)
+            )
+        )
+
+    async def purge(self) -> None:
+        """Delete what has expired."""
+        async with self.db.begin() as session:
+            expired = models.OneTimeToken.expires_at < self.clock()
+            await session.execute(delete(models.OneTimeToken).where(expired))

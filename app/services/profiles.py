@@ -1,0 +1,81 @@
+"""What people do with their own account: change its profile, and delete it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, update
+
+from app import models
+from app.db import Database
+from app.errors import Unauthenticated
+from app.models import AuditName, Role
+from app.security.viewer import Viewer
+from app.services.administrators import LastAdministrator, remains_another
+from app.services.audit import record
+from app.services.confirmation import Confirmation
+from app.services.inputs import Profile, check
+from app.services.letters import Letter, Letters
+from app.services.outcomes import (
+    Client,
+    InvalidCredentials,
+    InvalidInput,
+    RateLimited,
+    UserChanged,
+)
+from app.services.rows import changed_user, locked_user
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDeleted:
+    """Gone, with its sessions and tokens. Events keep an id that leads nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    db: Database
+    letters: Letters
+    confirmation: Confirmation
+    clock: Callable[[], datetime]
+
+    async def update(
+        self, viewer: Viewer, changes: dict[str, str | None], client: Client
+    ) -> UserChanged | InvalidInput:
+        """Change what is in `changes`: a name that is None is removed, one left out stays."""
+        checked = check(Profile, changes)
+        if not isinstance(checked, Profile):
+            return InvalidInput(checked)
+        values = checked.model_dump(exclude_unset=True)
+        if all(getattr(viewer.user, name) == value for name, value in values.items()):
+            return UserChanged(viewer.user)
+        now, user = self.clock(), models.User
+        changed = update(user).where(user.id == viewer.user.id).values(**values, updated_at=now)
+        async with self.db.begin() as session:
+            row = await changed_user(session, changed)
+            if row is None:
+                raise Unauthenticated("The account is gone.")
+            event = AuditName.PROFILE_CHANGED
+            await record(session, now, event, client, actor=row.id, target=row.id)
+        return UserChanged(row)
+
+    async def delete(
+        self, viewer: Viewer, password: str, client: Client
+    ) -> AccountDeleted | InvalidCredentials | LastAdministrator | RateLimited:
+        """Erase a person. What stays are events with an opaque id, and a letter of farewell."""
+        seen = await self.confirmation.ask(viewer, password, client)
+        if not isinstance(seen, str):
+            return seen
+        now, user, user_id = self.clock(), models.User, viewer.user.id
+        async with self.db.begin() as session:
+            # Asked of everybody: whoever is no administrator now may be made one meanwhile.
+            another = await remains_another(session, user_id, now)
+            row = await locked_user(session, user.id == user_id, user.password_hash == seen)
+            if row is None:
+                return InvalidCredentials()
+            if row.role == Role.ADMIN.value and not another:
+                return LastAdministrator()
+            await session.execute(delete(user).where(user.id == user_id))
+            event = AuditName.USER_DELETED
+            await record(session, now, event, client, actor=user_id, target=user_id)
+            await self.letters.post(session, Letter.ACCOUNT_DELETED, row.email)
+        return AccountDeleted()

@@ -1,0 +1,90 @@
+"""Registrations that wait for their address to be verified.
+
+What `register` does then is the same for every address: it hashes, and puts a job into the queue.
+The job finds out who has the address, so that neither the answer nor its time can tell.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Database
+from app.models import AuditName, TokenPurpose, UserRow
+from app.services.audit import record
+from app.services.emails import pending_registrations, user_at
+from app.services.inputs import Registration
+from app.services.jobs import Jobs, Payload
+from app.services.letters import Letter, Letters
+from app.services.new_users import new_user
+from app.services.one_time_tokens import IN_WORDS, OneTimeTokens
+from app.services.outcomes import Client
+
+JOB = "user.registration"
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationSent:
+    """The next step is in the mail, for a new address and for a known one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registrations:
+    db: Database
+    jobs: Jobs
+    letters: Letters
+    tokens: OneTimeTokens
+    clock: Callable[[], datetime]
+
+    async def accept(
+        self, registration: Registration, password_hash: str, client: Client
+    ) -> VerificationSent:
+        payload = {
+            "email": registration.email,
+            "password_hash": password_hash,
+            "display_name": registration.display_name,
+            "ip_address": client.ip_address,
+            "request_id": client.request_id,
+        }
+        async with self.db.begin() as session:
+            await self.jobs.enqueue(session, JOB, payload)
+        return VerificationSent()
+
+    async def take(self, payload: Payload) -> None:
+        """Make the account, or find whose it is, and write to the address: the job's handler."""
+        email, password_hash = payload["email"] or "", payload["password_hash"] or ""
+        name, client = payload["display_name"], Client(payload["ip_address"], None)
+        async with self.db.begin() as session:
+            now = self.clock()
+            user = await new_user(session, now, email, password_hash, name)
+            if user is not None:
+                event = AuditName.USER_REGISTERED
+                await record(session, now, event, client, actor=user.id, target=user.id)
+            else:
+                user = await user_at(session, email)
+            if user is None:
+                return
+            if user.email_verified or user.last_login_at is not None:
+                # Also one who signed in before addresses had to be verified: a stranger's password
+                # must not come to stand in their account.
+                await self.letters.post(session, Letter.REGISTERED_ALREADY, email)
+                return
+            await self._ask(session, user, password_hash, name)
+
+    async def _ask(
+        self, session: AsyncSession, user: UserRow, password_hash: str, name: str | None
+    ) -> None:
+        others = await pending_registrations(session, user)
+        purpose = TokenPurpose.VERIFY_EMAIL
+        token = await self.tokens.issue(
+            session, purpose, user.id, user.email, password_hash=password_hash, display_name=name
+        )
+        await self.letters.post(
+            session,
+            Letter.VERIFY_REGISTRATION,
+            user.email,
+            token=token,
+            lifetime=IN_WORDS[purpose],
+            others="yes" if others else None,
+        )

@@ -1,0 +1,143 @@
+"""The worker: runs jobs, again after growing delays, until they succeed or are kept."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.executors import AbstractEntrypointExecutor, EntrypointExecutorParameters
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.domain.models import Context, Job
+from pgqueuer.domain.types import QueueExecutionMode
+
+from app.db import Database
+from app.services.jobs import Handler, SealedPayloads
+
+# Two days of trying: a mail server that is down over a weekend loses nothing, and what fails for
+# another reason is seen in `portico jobs` by then.
+DELAYS: Sequence[timedelta] = (
+    timedelta(seconds=10),
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    *[timedelta(hours=hours) for hours in (2, 4, 8, 12, 24)],
+)
+POLL_SECONDS = 30
+RESTART_SECONDS = (1, 2, 5, 10, 30)
+STOP_SECONDS = 8
+
+log = logging.getLogger(__name__)
+
+
+class JobFailed(Exception):
+    """A try of a job failed. It carries the name of what went wrong and nothing of what it held."""
+
+
+@dataclass
+class Retrying(AbstractEntrypointExecutor):
+    """Runs a handler and decides what becomes of its job."""
+
+    parameters: EntrypointExecutorParameters
+    name: str
+    handler: Handler
+    payloads: SealedPayloads
+    delays: Sequence[timedelta]
+
+    async def execute(self, job: Job, context: Context) -> None:  # noqa: ARG002 - the library's
+        try:
+            await self.handler(self.payloads.open(job.payload or b""))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must not be lost
+            # Without the error itself: messages of mail servers quote addresses.
+            failure = _named(error)
+        else:
+            return
+        if job.attempts >= len(self.delays):
+            log.error(
+                "Job %d (%s) failed %d times, the last time with %s. It is kept: `portico jobs`",
+                job.id, self.name, job.attempts + 1, failure,
+            )  # fmt: skip
+            raise JobFailed(failure)
+        delay = self.delays[job.attempts]
+        log.warning("Job %d (%s) failed with %s; again in %s", job.id, self.name, failure, delay)
+        raise RetryRequested(delay, failure)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    db: Database
+    payloads: SealedPayloads
+    handlers: Mapping[str, Handler]
+    # A job whose worker has not been heard of for this long is taken up by another.
+    retake_after: timedelta
+    delays: Sequence[timedelta] = DELAYS
+
+    async def run(self) -> None:
+        """Work until cancelled. Survives outages of the database; a running job may finish."""
+        failures = 0
+        while True:
+            manager: QueueManager | None = None
+            try:
+                async with self.db.engine.connect() as connection:
+                    manager = await self._manager(connection)
+                    work = asyncio.create_task(self._work(manager))
+                    failures = 0
+                    await _until_cancelled(work, manager)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the database comes back, and so does this
+                delay = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
+                say = log.warning if failures == 0 else log.debug
+                say("The worker stopped (%s) and starts anew in %d s", _named(error), delay)
+                failures += 1
+                await asyncio.sleep(delay)
+
+    async def drain(self) -> None:
+        """Run what is due until nothing is."""
+        async with self.db.engine.connect() as connection:
+            manager = await self._manager(connection)
+            await self._work(manager, QueueExecutionMode.drain, poll_seconds=0.1)
+
+    async def _work(
+        self,
+        manager: QueueManager,
+        mode: QueueExecutionMode = QueueExecutionMode.continuous,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        await manager.run(
+            dequeue_timeout=timedelta(seconds=poll_seconds),
+            mode=mode,
+            heartbeat_timeout=self.retake_after,
+        )
+
+    async def _manager(self, connection: Any) -> QueueManager:
+        driver = (await connection.get_raw_connection()).driver_connection
+        manager = QueueManager(Queries(AsyncpgDriver(driver)))
+        for name, handler in self.handlers.items():
+            parameters = EntrypointExecutorParameters(0, _unused, on_failure="hold")
+            executor = Retrying(parameters, name, handler, self.payloads, self.delays)
+            manager.register_executor(name, executor)
+        return manager
+
+
+async def _until_cancelled(work: asyncio.Task[None], manager: QueueManager) -> None:
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        manager.shutdown.set()
+        await asyncio.wait({work}, timeout=STOP_SECONDS)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        raise
+
+
+async def _unused(_job: Job) -> None:
+    """Required by the library, which here asks the executor instead."""
+
+
+def _named(error: BaseException) -> str:
+    return type(error).__name__

@@ -1,0 +1,210 @@
+"""Addresses that have to be verified: registering, links, and who may sign in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from app.config import Settings
+from app.db import Database
+from app.main import create_app
+from tests.clients import LOGIN, ME, REGISTER, SIGNED_IN, Api, Person
+from tests.clock import FakeClock
+from tests.outbox import Outbox
+from tests.test_passwords import NEW, REQUEST, reset
+
+Deliver = Callable[[], Awaitable[None]]
+EVE = Person("eve@example.com", "an apple a day 42", "Eve")
+VERIFY = f"""
+mutation Verify($token: String!) {{ verifyEmail(input: {{token: $token}}) {{ {SIGNED_IN} }} }}
+"""
+AGAIN = """
+mutation Again($email: String!) { requestEmailVerification(input: {email: $email}) { message } }
+"""
+SENT = {"register": {"__typename": "VerificationSent"}}
+
+
+@pytest.fixture(scope="module")
+async def strict_app(
+    settings: Settings, clock: FakeClock, letters: Outbox
+) -> AsyncIterator[FastAPI]:
+    app = create_app(settings.model_copy(update={"email_verification": "required"}), clock, letters)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def guest(strict_app: FastAPI, api: Api) -> AsyncIterator[Api]:
+    """A client of a server that requires verified addresses, on the same database."""
+    async with Api.of(strict_app) as client:
+        yield replace(client, refresh_token=api.refresh_token)
+
+
+@pytest.fixture
+def post(strict_app: FastAPI, outbox: Outbox) -> Deliver:
+    """Deliver what the server that requires verified addresses has to send."""
+    assert outbox.messages == []
+    return replace(strict_app.state.portico.worker, delays=[timedelta(0)] * 3).drain
+
+
+async def verify(client: Api, token: str) -> str:
+    data = await client(VERIFY, token=token)
+    return data["verifyEmail"]["__typename"]
+
+
+async def login(client: Api, person: Person) -> str:
+    data = await client(LOGIN, input=person.credentials)
+    return data["login"]["__typename"]
+
+
+async def test_a_registration_is_finished_by_the_link_which_signs_in(
+    guest: Api, outbox: Outbox, post: Deliver
+) -> None:
+    assert await guest(REGISTER, input=EVE.registration) == SENT
+    await post()
+
+    data = (await guest(VERIFY, token=outbox.token_for(EVE.email)))["verifyEmail"]
+
+    eve = guest.with_tokens(data)
+    assert await eve("{ me { email emailVerified displayName } }") == {
+        "me": {"email": EVE.email, "emailVerified": True, "displayName": "Eve"}
+    }
+
+
+async def test_nobody_signs_in_before(guest: Api, post: Deliver) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+
+    assert await login(guest, EVE) == "EmailNotVerified"
+    assert await login(guest, replace(EVE, password="wrong")) == "InvalidCredentials"
+
+
+async def test_a_known_address_is_answered_alike_and_gets_a_note(
+    guest: Api, ada: Person, outbox: Outbox, post: Deliver, db: Database
+) -> None:
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET email_verified = true"))
+    bodies: list[bytes] = []
+
+    for person in (EVE, replace(ada, password=EVE.password)):
+        await guest(REGISTER, input=person.registration)
+        assert guest.last is not None
+        bodies.append(guest.last.content)
+    await post()
+
+    assert bodies[0] == bodies[1]
+    assert sorted(outbox.subjects) == [
+        (ada.email, "You have an account already"),
+        (EVE.email, "Confirm your registration"),
+    ]
+    assert await login(guest, ada) == "SignedIn"
+
+
+async def test_registering_again_does_not_give_a_stranger_the_account(
+    guest: Api, outbox: Outbox, post: Deliver
+) -> None:
+    stranger = replace(EVE, password="a stranger's secret 9")
+    await guest(REGISTER, input=stranger.registration)
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+
+    assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"
+
+    assert await login(guest, stranger) == "InvalidCredentials"
+    assert await login(guest, EVE) == "SignedIn"
+
+
+async def test_the_second_letter_warns_of_the_first(
+    guest: Api, outbox: Outbox, post: Deliver
+) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+
+    assert ["not the first time" in each.text for each in outbox.messages] == [False, True]
+
+
+async def test_a_stranger_who_came_first_is_shut_out_by_a_new_password(
+    guest: Api, outbox: Outbox, post: Deliver
+) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    link = outbox.token_for(EVE.email)
+    await guest(REQUEST, email=EVE.email)
+    await post()
+
+    assert await reset(guest, outbox.token_for(EVE.email)) == "UserChanged"
+
+    assert await verify(guest, link) == "TokenInvalid"
+    assert await login(guest, EVE) == "InvalidCredentials"
+    assert await login(guest, replace(EVE, password=NEW)) == "SignedIn"
+
+
+async def test_a_lost_letter_is_sent_again(guest: Api, outbox: Outbox, post: Deliver) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+
+    await guest(AGAIN, email=EVE.email)
+    await guest(AGAIN, email="nobody@example.com")
+    await post()
+
+    assert len(outbox.messages) == 2
+    assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"
+    assert await login(guest, EVE) == "SignedIn"
+
+
+async def test_a_link_works_once(guest: Api, outbox: Outbox, post: Deliver) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    token = outbox.token_for(EVE.email)
+
+    tries = [verify(Api(guest.http), token) for _ in range(50)]
+
+    assert sorted(await asyncio.gather(*tries)) == ["SignedIn", *["TokenInvalid"] * 49]
+
+
+async def test_a_link_of_another_purpose_verifies_nothing(
+    guest: Api, ada: Person, outbox: Outbox, post: Deliver
+) -> None:
+    await guest(REQUEST, email=ada.email)
+    await post()
+    token = outbox.token_for(ada.email)
+
+    assert await verify(guest, token) == "TokenInvalid"
+    assert await reset(guest, token) == "UserChanged"
+
+
+async def test_a_link_expires_after_a_day(
+    guest: Api, outbox: Outbox, post: Deliver, clock: FakeClock
+) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+
+    clock.pass_(hours=24)
+
+    assert await verify(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
+
+
+async def test_a_suspended_person_is_not_let_in_by_a_link(
+    guest: Api, outbox: Outbox, post: Deliver, db: Database
+) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET suspended_at = now()"))
+
+    assert await verify(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
+    assert await login(guest, EVE) == "InvalidCredentials"
+
+
+async def test_a_session_from_before_goes_on(guest: Api, api: Api, ada: Person) -> None:
+    laptop = await api.login(ada)
+
+    same = Api(guest.http, laptop.access_token)
+
+    assert await same(ME) == {"me": {"email": ada.email}}
