@@ -27,7 +27,6 @@ DELAYS: Sequence[timedelta] = (
     timedelta(minutes=30),
     *[timedelta(hours=hours) for hours in (2, 4, 8, 12, 24)],
 )
-POLL_SECONDS = 30
 RESTART_SECONDS = (1, 2, 5, 10, 30)
 STOP_SECONDS = 8
 
@@ -100,18 +99,17 @@ class Worker:
         """Run what is due until nothing is."""
         async with self.db.engine.connect() as connection:
             manager = await self._manager(connection)
-            await self._work(manager, QueueExecutionMode.drain, poll_seconds=0.1)
+            await self._work(manager, QueueExecutionMode.drain)
 
     async def _work(
         self,
         manager: QueueManager,
         mode: QueueExecutionMode = QueueExecutionMode.continuous,
-        poll_seconds: float = POLL_SECONDS,
     ) -> None:
+        # New jobs announce themselves. A look now and then finds those of a worker that died, and
+        # all of them where announcements do not come through, as behind PgBouncer.
         await manager.run(
-            dequeue_timeout=timedelta(seconds=poll_seconds),
-            mode=mode,
-            heartbeat_timeout=self.retake_after,
+            dequeue_timeout=self.retake_after, mode=mode, heartbeat_timeout=self.retake_after
         )
 
     async def _manager(self, connection: Any) -> QueueManager:

@@ -1,0 +1,250 @@
+"""Jobs and mail: what must not get lost, against a real SMTP server and real processes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import make_url, text
+
+from app import migrations
+from app.db import Database
+from app.mail import Message, SmtpMailer
+from app.portico import Portico
+from app.services.letters import Letter
+from app.services.worker import Worker
+from tests.clients import Api, Person
+from tests.outbox import TOKEN, Outbox
+from tests.post_office import PostOffice, post_office
+from tests.servers import PORTICO, free_port, portico, serving
+from tests.test_passwords import REQUEST
+from tests.test_serve import SECRET
+
+Deliver = Callable[[], Awaitable[None]]
+LETTER = Message("ada@example.com", "Grüße", "Über <allem>", "<p>Über &lt;allem&gt;</p>")
+REGISTER = """
+mutation {
+  register(input: {email: "eve@example.com", password: "an apple a day 42"}) { __typename }
+}
+"""
+STATES = text("SELECT status::text, attempts FROM pgqueuer")
+
+
+class Failing(Outbox):
+    """A mail server that is down for some tries."""
+
+    failures: int = 0
+
+    async def send(self, message: Message) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionRefusedError(f"cannot reach {message.to}")
+        await super().send(message)
+
+
+def worker_with(app: FastAPI, mailer: Outbox) -> Worker:
+    """The worker of an application, but for who carries its letters and how long it waits."""
+    parts: Portico = app.state.portico
+    letters = replace(parts.services.emails.letters, mailer=mailer)
+    handlers = {**parts.worker.handlers, "mail.letter": letters.deliver}
+    return replace(parts.worker, handlers=handlers, delays=[timedelta(0)] * 3)
+
+
+async def test_a_letter_is_tried_again_until_it_is_taken(
+    api: Api, ada: Person, app: FastAPI, db: Database
+) -> None:
+    await api(REQUEST, email=ada.email)
+    mailer = Failing()
+    mailer.failures = 3
+
+    await worker_with(app, mailer).drain()
+
+    assert mailer.subjects == [(ada.email, "Choose a new password")]
+    assert await db.rows(STATES) == []
+
+
+async def test_a_letter_that_keeps_failing_is_kept_and_can_be_tried_again(
+    api: Api, ada: Person, app: FastAPI, db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await api(REQUEST, email=ada.email)
+    mailer, jobs = Failing(), app.state.portico.jobs
+    mailer.failures = 4
+    await worker_with(app, mailer).drain()
+
+    (kept,) = await jobs.failed()
+    assert (kept.name, kept.tries, kept.failure) == ("mail.letter", 3, "ConnectionRefusedError")
+    ours = [each for each in caplog.records if each.name.startswith("app.")]
+    errors = [each for each in ours if each.levelname == "ERROR"]
+    assert [str(kept.id) in each.getMessage() for each in errors] == [True]
+    assert ada.email not in caplog.text + str(await db.rows(text("SELECT * FROM pgqueuer_log")))
+
+    assert await jobs.retry(None) == 1
+    await worker_with(app, mailer).drain()
+    assert mailer.subjects == [(ada.email, "Choose a new password")]
+
+
+async def test_what_is_rolled_back_sends_nothing(
+    api: Api, ada: Person, app: FastAPI, db: Database, outbox: Outbox, deliver: Deliver
+) -> None:
+    letters = app.state.portico.services.emails.letters
+
+    async def post_and_fail() -> None:
+        async with db.begin() as session:
+            await letters.post(session, Letter.PASSWORD_CHANGED, ada.email)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await post_and_fail()
+    await deliver()
+
+    assert (outbox.messages, api.errors) == ([], [])
+
+
+async def test_a_letter_goes_out_whole() -> None:
+    with post_office() as office:
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "Portico <no-reply@example.com>")
+        await mailer.send(LETTER)
+
+    letter = office.letters[0]
+    parts = {part.get_content_type(): part.get_content().strip() for part in letter.iter_parts()}
+    assert (letter["From"], letter["To"]) == ("Portico <no-reply@example.com>", LETTER.to)
+    assert (letter["Subject"], letter["Auto-Submitted"]) == (LETTER.subject, "auto-generated")
+    assert parts == {"text/plain": LETTER.text, "text/html": LETTER.html}
+    assert letter["Message-ID"].endswith("@example.com>")
+
+
+@pytest.mark.parametrize("address", ["a@b.c\r\nBcc: x@y.z", "a@b.c, x@y.z", "x <a@b.c>"])
+async def test_an_address_brings_no_header_and_no_other_recipient(address: str) -> None:
+    with post_office() as office:
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+        with pytest.raises(Exception):  # noqa: B017, PT011 - the library's, several
+            await mailer.send(replace(LETTER, to=address))
+
+    assert office.letters == []
+
+
+async def test_nothing_goes_in_clear_unless_that_is_said() -> None:
+    with post_office() as office:
+        mailer = SmtpMailer.of(f"smtp://localhost:{office.port}", "no-reply@example.com")
+        with pytest.raises(Exception):  # noqa: B017, PT011 - the library's
+            await replace(mailer, in_clear=False).send(LETTER)
+
+    assert office.letters == []
+
+
+@contextmanager
+def working(cwd: Path, **environment: str) -> Generator[subprocess.Popen[bytes]]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    process = subprocess.Popen([PORTICO, "worker"], cwd=cwd, env=kept | environment)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture
+async def environment(empty_url: str) -> dict[str, str]:
+    """A server that requires verified addresses and runs no worker itself."""
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    return {
+        "DATABASE_URL": make_url(empty_url).render_as_string(hide_password=False),
+        "SECRET_KEY": SECRET,
+        "EMAIL_VERIFICATION": "required",
+        "JOBS_WORKER": "false",
+        "JOBS_RETAKE_SECONDS": "2",
+        "SMTP_URL": f"smtp://127.0.0.1:{free_port()}",
+        "FRONTEND_URL": "https://app.example.com",
+    }
+
+
+def send(url: str, query: str) -> Any:
+    return httpx.post(f"{url}/graphql", json={"query": query}).json()["data"]
+
+
+def words(letter: EmailMessage) -> str:
+    part = letter.get_body(("plain",))
+    assert part is not None
+    return part.get_content()
+
+
+def at(environment: dict[str, str]) -> PostOffice:
+    return PostOffice(port=int(environment["SMTP_URL"].rpartition(":")[2]))
+
+
+def test_what_was_answered_is_sent_though_the_server_is_killed_at_once(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    with serving(tmp_path, **environment) as server:
+        assert send(server.url, REGISTER) == {"register": {"__typename": "VerificationSent"}}
+        server.stop(signal.SIGKILL)
+
+    with post_office(at(environment)) as office, working(tmp_path, **environment):
+        letter = office.wait()
+
+    assert letter["To"] == "eve@example.com"
+    assert "https://app.example.com/verify-email#token=pot_" in words(letter)
+
+
+def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    with serving(tmp_path, **environment) as server:
+        send(server.url, REGISTER)
+        with post_office(at(environment)) as office:
+            office.silent = True
+            with working(tmp_path, **environment) as worker:
+                first = office.wait()
+                worker.kill()
+                worker.wait()
+            office.silent = False
+            with working(tmp_path, **environment):
+                second = office.wait()
+        token = TOKEN.search(words(second))
+        assert words(first) == words(second)
+        assert token is not None
+        verify = f'mutation {{ verifyEmail(input: {{token: "{token[0]}"}}) {{ __typename }} }}'
+        assert send(server.url, verify) == {"verifyEmail": {"__typename": "SignedIn"}}
+
+
+def test_the_command_shows_what_failed(tmp_path: Path, environment: dict[str, str]) -> None:
+    with serving(tmp_path, **environment) as server:
+        send(server.url, REGISTER)
+
+    assert "1 queued" in portico("jobs", cwd=tmp_path, **environment).stdout
+    assert "No such job" in portico("jobs", "retry", "7", cwd=tmp_path, **environment).stdout
+    refused = portico("jobs", "retry", cwd=tmp_path, **environment)
+    assert (refused.returncode, "--all" in refused.stderr) == (1, True)
+
+
+def test_verification_without_a_mail_server_refuses_to_start(tmp_path: Path) -> None:
+    environment = {"EMAIL_VERIFICATION": "required", "SECRET_KEY": SECRET}
+    url = "postgresql://portico@127.0.0.1:1/portico"
+
+    refused = portico("serve", cwd=tmp_path, DATABASE_URL=url, **environment)
+
+    assert (refused.returncode, "needs SMTP_URL" in refused.stderr) == (1, True)
+
+
+def test_a_newcomer_finds_the_letter_on_the_console(tmp_path: Path) -> None:
+    with serving(tmp_path, EMAIL_VERIFICATION="required") as server:
+        send(server.url, REGISTER)
+        deadline = time.monotonic() + 20
+        while "pot_" not in server.output and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    assert f"{server.url}/verify-email#token=pot_" in server.output.replace(
+        "http://127.0.0.1:8000", server.url
+    )
