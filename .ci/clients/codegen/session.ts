@@ -77,6 +77,7 @@ function outcome(result: ResultOf<typeof Login>["login"]): string {
     case "SignedIn":
       return greeting(result.user) + result.tokens.accessToken;
     case "InvalidCredentials":
+    case "EmailNotVerified":
       return result.message;
     case "RateLimited":
       return `${result.message} (${result.retryAfter.toFixed()} s)`;

@@ -13,6 +13,7 @@ from portico_client import (
     DateTimeRange,
     Login,
     LoginInput,
+    LoginLoginEmailNotVerified,
     LoginLoginInvalidCredentials,
     LoginLoginRateLimited,
     LoginLoginSignedIn,
@@ -28,7 +29,7 @@ def access_token(result: Login) -> str:
     match outcome:
         case LoginLoginSignedIn():
             return outcome.tokens.access_token
-        case LoginLoginInvalidCredentials():
+        case LoginLoginInvalidCredentials() | LoginLoginEmailNotVerified():
             raise SystemExit(outcome.message)
         case LoginLoginRateLimited():
             raise SystemExit(f"{outcome.message} ({outcome.retry_after} s)")

@@ -37,6 +37,9 @@ const Register = graphql(
             ...Person
           }
         }
+        ... on VerificationSent {
+          message
+        }
         ... on InvalidInput {
           issues {
             path
@@ -69,6 +72,7 @@ export function outcome({ register }: ResultOf<typeof Register>): string {
       return name(register.user);
     case "InvalidInput":
       return register.issues.map(({ path, code }) => `${path.join(".")}: ${code}`).join();
+    case "VerificationSent":
     case "EmailTaken":
     case "RateLimited":
       return register.message;
