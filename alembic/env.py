@@ -12,6 +12,8 @@ from app.models import User
 
 # Any constant will do, as long as nobody else locks it: "portico" in ASCII.
 MIGRATION_LOCK = 0x706F727469636F
+# Made where the server has pg_trgm.
+SEARCH = "ix_users_search"
 
 
 def migrate(connection: Connection) -> None:
@@ -28,8 +30,8 @@ def migrate(connection: Connection) -> None:
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Tell our tables from those of the library that keeps the queue."""
-    return kind != "table" or name is None or not name.startswith("pgqueuer")
+    """Leave out the tables of the library that keeps the queue, and what not every server has."""
+    return not (kind == "table" and name and name.startswith("pgqueuer")) and name != SEARCH
 
 
 async def main() -> None:

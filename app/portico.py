@@ -18,6 +18,7 @@ from app.security.refresh_tokens import RefreshTokens
 from app.services import letters as letters_service
 from app.services import registrations as registrations_service
 from app.services.accounts import Accounts
+from app.services.administration import Administration
 from app.services.breaches import breaches_of
 from app.services.confirmation import Confirmation
 from app.services.emails import VERIFICATION_ASKED, Emails
@@ -127,6 +128,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         accounts=Accounts(
             db, passwords, new_passwords, sign_in, clock, registrations if verified_only else None
         ),
+        administration=Administration(db, letters, tokens, clock),
         emails=emails,
         password_changes=password_changes,
         profiles=Profiles(db, letters, confirmation, clock),

@@ -10,6 +10,8 @@ from app.db import Database
 from app.graphql.schema import build_schema, printed
 from tests.clients import Api, Person
 
+NOBODY = "VXNlcjoBogg7Iit2wpIbEnLcmGYP"
+TYPE = "{ __typename }"
 # How each root field is asked, so that whoever may ask it is answered.
 ASKED: dict[str, str] = {
     "me": "{ me { id } }",
@@ -41,6 +43,13 @@ ASKED: dict[str, str] = {
     "confirmEmailChange": 'mutation { confirmEmailChange(input: {token: ""}) { __typename } }',
     "updateProfile": "mutation { updateProfile(input: {displayName: null}) { __typename } }",
     "deleteAccount": 'mutation { deleteAccount(input: {password: ""}) { __typename } }',
+    "createUser": 'mutation { createUser(input: {email: ""}) { __typename } }',
+    "setUserRole": f'mutation {{ setUserRole(input: {{userId: "{NOBODY}", role: ADMIN}}) {TYPE} }}',
+    "suspendUser": (
+        f'mutation {{ suspendUser(input: {{userId: "{NOBODY}", reason: "x"}}) {TYPE} }}'
+    ),
+    "reinstateUser": f'mutation {{ reinstateUser(input: {{userId: "{NOBODY}"}}) {TYPE} }}',
+    "endUserSessions": f'mutation {{ endUserSessions(input: {{userId: "{NOBODY}"}}) {TYPE} }}',
     "login": 'mutation { login(input: {email: "", password: ""}) { __typename } }',
 }
 TABLES = ("users", "sessions", "one_time_tokens")

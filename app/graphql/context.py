@@ -12,6 +12,7 @@ from app.graphql.selections import names_below
 from app.security.access_tokens import AccessTokens
 from app.security.viewer import Admin, Viewer
 from app.services.accounts import Accounts
+from app.services.administration import Administration
 from app.services.emails import Emails
 from app.services.outcomes import Client
 from app.services.password_changes import PasswordChanges
@@ -34,6 +35,7 @@ class Services:
     """Built once, in main."""
 
     accounts: Accounts
+    administration: Administration
     emails: Emails
     password_changes: PasswordChanges
     profiles: Profiles

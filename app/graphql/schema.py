@@ -6,6 +6,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from app.graphql.accounts import AccountMutations
+from app.graphql.administration import AdministrationMutations
 from app.graphql.context import Info
 from app.graphql.emails import EmailMutations
 from app.graphql.passwords import PasswordMutations
@@ -32,6 +33,7 @@ class Mutation(
     EmailMutations,
     PasswordMutations,
     ProfileMutations,
+    AdministrationMutations,
 ):
     pass
 

@@ -133,5 +133,5 @@ class SessionMutations:
         match await context.services.sessions.revoke(member(info), session_id, context.client):
             case service.SignedOut() as ended:
                 return SignedOut(sessions_ended=ended.sessions_ended)
-            case service.NotFound():
+            case outcomes.NotFound():
                 return NotFound.make()

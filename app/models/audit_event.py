@@ -27,6 +27,10 @@ class AuditName(enum.StrEnum):
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - a name
     PASSWORD_RESET = "password.reset"  # noqa: S105 - a name
     PROFILE_CHANGED = "profile.changed"
+    USER_CREATED = "user.created"
+    ROLE_CHANGED = "role.changed"
+    USER_SUSPENDED = "user.suspended"
+    USER_REINSTATED = "user.reinstated"
     USER_DELETED = "user.deleted"
 
 

@@ -22,6 +22,14 @@ class User(Base):
         CheckConstraint("role IN ('MEMBER', 'ADMIN')", name="role"),
         CheckConstraint("octet_length(email) <= 254", name="email_length"),
         Index("ix_users_created_at_id", "created_at", "id"),
+        Index("ix_users_role_created_at_id", "role", "created_at", "id"),
+        Index("ix_users_email_verified_created_at_id", "email_verified", "created_at", "id"),
+        Index(
+            "ix_users_suspended",
+            "created_at",
+            "id",
+            postgresql_where=text("suspended_at IS NOT NULL"),
+        ),
         Index(
             "ix_users_last_login_at_id",
             text("coalesce(last_login_at, '-infinity'::timestamptz)"),

@@ -13,6 +13,7 @@ from app.services.outcomes import InputIssue, InputIssueCode
 
 MAX_EMAIL_BYTES = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 MAX_NAME_CHARACTERS = 100
+MAX_REASON_CHARACTERS = 500
 # Longer than any address or name can be in characters: beyond it, nothing looks at the text.
 MAX_LOOKED_AT = 1000
 
@@ -78,6 +79,13 @@ def new_password(text: str, info: ValidationInfo) -> str:
     return composed
 
 
+def known_reason(text: str) -> str | None:
+    """Trim and compose a reason; None for what cannot stand as one."""
+    composed = unicodedata.normalize("NFC", text[:MAX_LOOKED_AT]).strip()
+    shown = all(unicodedata.category(each) not in {"Cc", "Cf", "Cs", "Co"} for each in composed)
+    return composed if shown and 0 < len(composed) <= MAX_REASON_CHARACTERS else None
+
+
 def display_name(text: str) -> str:
     """Trim and compose a name; no controls, no invisible or direction-changing characters."""
     if len(text) > MAX_LOOKED_AT:
@@ -116,6 +124,11 @@ class Registration(Input):
 
 class NewAddress(Input):
     new_email: EmailAddress
+
+
+class Invitee(Input):
+    email: EmailAddress
+    display_name: DisplayName | None = None
 
 
 class ChosenPassword(Input):

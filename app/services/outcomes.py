@@ -37,6 +37,11 @@ class UserChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class NotFound:
+    """There is no such thing, or none that the caller may know of."""
+
+
+@dataclass(frozen=True, slots=True)
 class InvalidCredentials:
     """Unknown address, wrong password, suspended account: none of them can be told apart."""
 

@@ -14,7 +14,7 @@ from app.db import Database, Query
 from app.models import AuditName, EndReason, SessionRow
 from app.security.viewer import Viewer
 from app.services.audit import record
-from app.services.outcomes import Client
+from app.services.outcomes import Client, NotFound
 from app.services.pages import Form, Keyset, Page, PageRequest, page_of
 from app.services.rows import SESSION_COLUMNS
 
@@ -27,11 +27,6 @@ NEWEST_FIRST = Keyset(
 @dataclass(frozen=True, slots=True)
 class SignedOut:
     sessions_ended: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotFound:
-    """There is no such thing, or none that the caller may know of."""
 
 
 @dataclass(frozen=True, slots=True)

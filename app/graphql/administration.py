@@ -1,0 +1,162 @@
+"""What administrators do with other people's accounts."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from app.errors import BadInput
+from app.graphql.access import admin_field
+from app.graphql.account_results import EmailTaken, LastAdministrator, UserChanged
+from app.graphql.context import Info, admin
+from app.graphql.ids import read_id_of
+from app.graphql.inputs import given
+from app.graphql.problems import InvalidInput, NotFound
+from app.models import Role
+from app.services import administration as service
+from app.services import administrators, outcomes
+from app.services.inputs import MAX_REASON_CHARACTERS, known_reason
+
+
+@strawberry.input(description="A person.")
+class UserInput:
+    user_id: strawberry.ID = strawberry.field(description="The id of the account.")
+
+
+@strawberry.input(description="An account for somebody else.")
+class CreateUserInput:
+    email: str = strawberry.field(description="Their address; the invitation goes there.")
+    display_name: str | None = strawberry.field(
+        default=UNSET, description="What they are called; may be left out or null."
+    )
+    role: Role = strawberry.field(default=Role.MEMBER, description="What they may do.")
+
+
+@strawberry.input(description="What somebody may do from now on.")
+class SetUserRoleInput:
+    user_id: strawberry.ID = strawberry.field(description="The id of the account.")
+    role: Role = strawberry.field(description="The role.")
+
+
+@strawberry.input(description="A pause for somebody.")
+class SuspendUserInput:
+    user_id: strawberry.ID = strawberry.field(description="The id of the account.")
+    reason: str = strawberry.field(
+        description=f"Why, in up to {MAX_REASON_CHARACTERS} characters. The person can read it."
+    )
+    until: datetime | None = strawberry.field(
+        default=UNSET, description="When it lifts itself; left out or null: not by itself."
+    )
+
+
+CreateUserResult = Annotated[
+    UserChanged | EmailTaken | InvalidInput,
+    strawberry.union("CreateUserResult", description="How making an account ended."),
+]
+UserChangeResult = Annotated[
+    UserChanged | NotFound | LastAdministrator,
+    strawberry.union("UserChangeResult", description="How changing somebody's account ended."),
+]
+
+
+@strawberry.type
+class AdministrationMutations:
+    @admin_field(
+        description="Make an account for somebody and send them an invitation, with which they "
+        "choose their password through `resetPassword`."
+    )
+    async def create_user(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            CreateUserInput, strawberry.argument(description="The account.")
+        ],
+    ) -> CreateUserResult | None:
+        context, name = info.context, given(input.display_name)
+        match await context.services.administration.create_user(
+            admin(info), input.email, name, input.role, context.client
+        ):
+            case outcomes.UserChanged() as changed:
+                return UserChanged.of(changed, info)
+            case outcomes.EmailTaken():
+                return EmailTaken.make()
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)
+
+    @admin_field(description="Change what somebody may do, from their next request on.")
+    async def set_user_role(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            SetUserRoleInput, strawberry.argument(description="Who, and what.")
+        ],
+    ) -> UserChangeResult | None:
+        context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
+        return _result(
+            await context.services.administration.set_role(
+                admin(info), user_id, input.role, context.client
+            ),
+            info,
+        )
+
+    @admin_field(
+        description="Shut somebody out: their sessions end, and they cannot sign in until "
+        "`reinstateUser`, or until the pause lifts itself."
+    )
+    async def suspend_user(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            SuspendUserInput, strawberry.argument(description="Who, why, and until when.")
+        ],
+    ) -> UserChangeResult | None:
+        context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
+        reason, until = known_reason(input.reason), given(input.until)
+        if reason is None:
+            msg = f"`input.reason` takes 1 to {MAX_REASON_CHARACTERS} characters, and no controls."
+            raise BadInput(msg)
+        if until is not None and until <= context.services.clock():
+            raise BadInput("`input.until` is over already.")
+        return _result(
+            await context.services.administration.suspend(
+                admin(info), user_id, reason, until, context.client
+            ),
+            info,
+        )
+
+    @admin_field(description="Let somebody who was suspended back in.")
+    async def reinstate_user(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            UserInput, strawberry.argument(description="Who.")
+        ],
+    ) -> UserChangeResult | None:
+        context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
+        administration = context.services.administration
+        return _result(await administration.reinstate(admin(info), user_id, context.client), info)
+
+    @admin_field(description="Sign somebody out on every device.")
+    async def end_user_sessions(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            UserInput, strawberry.argument(description="Who.")
+        ],
+    ) -> UserChangeResult | None:
+        context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
+        administration = context.services.administration
+        return _result(
+            await administration.end_sessions(admin(info), user_id, context.client), info
+        )
+
+
+def _result(outcome: service.Changed, info: Info) -> UserChangeResult:
+    match outcome:
+        case outcomes.UserChanged() as changed:
+            return UserChanged.of(changed, info)
+        case outcomes.NotFound():
+            return NotFound.make()
+        case administrators.LastAdministrator():
+            return LastAdministrator.make()

@@ -1,0 +1,156 @@
+"""What administrators do with other people's accounts."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import models
+from app.db import Database
+from app.models import AuditName, EndReason, Role, TokenPurpose, UserRow
+from app.security.viewer import Admin
+from app.services.administrators import LastAdministrator, remains_another
+from app.services.audit import record
+from app.services.inputs import Invitee, check
+from app.services.letters import Letter, Letters
+from app.services.new_users import new_user
+from app.services.one_time_tokens import IN_WORDS, OneTimeTokens
+from app.services.outcomes import Client, EmailTaken, InvalidInput, NotFound, UserChanged
+from app.services.rows import changed_user, locked_user
+from app.services.sessions import end_sessions
+
+Changed = UserChanged | NotFound | LastAdministrator
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """Each change is an event of its transaction; what changes nothing is none."""
+
+    db: Database
+    letters: Letters
+    tokens: OneTimeTokens
+    clock: Callable[[], datetime]
+
+    async def create_user(
+        self, admin: Admin, email: str, display_name: str | None, role: Role, client: Client
+    ) -> UserChanged | EmailTaken | InvalidInput:
+        """Make an account without a password, and send a link by which one is chosen."""
+        checked = check(Invitee, {"email": email, "displayName": display_name})
+        if not isinstance(checked, Invitee):
+            return InvalidInput(checked)
+        now, name, purpose = self.clock(), checked.display_name, TokenPurpose.INVITATION
+        async with self.db.begin() as session:
+            user = await new_user(session, now, checked.email, None, name, role=role)
+            if user is None:
+                return EmailTaken()
+            token = await self.tokens.issue(session, purpose, user.id, user.email)
+            lifetime = IN_WORDS[purpose]
+            await self.letters.post(
+                session, Letter.INVITATION, user.email, token=token, lifetime=lifetime
+            )
+            event, details = AuditName.USER_CREATED, {"role": role.value}
+            actor = admin.user.id
+            await record(session, now, event, client, actor=actor, target=user.id, **details)
+        return UserChanged(user)
+
+    async def set_role(
+        self, admin: Admin, user_id: uuid.UUID, role: Role, client: Client
+    ) -> Changed:
+        """Make somebody a member or an administrator, from their next request on."""
+        async with self.db.begin() as session:
+            another = await remains_another(session, user_id, self.clock())
+            user = await locked_user(session, models.User.id == user_id)
+            if user is None:
+                return NotFound()
+            if user.role == role.value:
+                return UserChanged(user)
+            if role is not Role.ADMIN and not another:
+                return LastAdministrator()
+            details = {"from": user.role, "to": role.value}
+            event = AuditName.ROLE_CHANGED
+            return await self._change(
+                session, admin, user, event, client, {"role": role.value}, details
+            )
+
+    async def suspend(
+        self,
+        admin: Admin,
+        user_id: uuid.UUID,
+        reason: str,
+        until: datetime | None,
+        client: Client,
+    ) -> Changed:
+        """Shut somebody out, and end their sessions. With an end it lifts itself."""
+        now = self.clock()
+        values = {
+            "suspended_at": now,
+            "suspended_until": until,
+            "suspension_reason": reason,
+        }
+        async with self.db.begin() as session:
+            another = await remains_another(session, user_id, now)
+            user = await locked_user(session, models.User.id == user_id)
+            if user is None:
+                return NotFound()
+            if user.role == Role.ADMIN.value and not another:
+                return LastAdministrator()
+            details = {"until": until.isoformat() if until else "for good"}
+            event = AuditName.USER_SUSPENDED
+            outcome = await self._change(session, admin, user, event, client, values, details)
+            await self._end_sessions(session, admin, user_id, EndReason.SUSPENDED, client)
+            return outcome
+
+    async def reinstate(self, admin: Admin, user_id: uuid.UUID, client: Client) -> Changed:
+        """Lift a suspension. They sign in anew."""
+        values = {"suspended_at": None, "suspended_until": None, "suspension_reason": None}
+        async with self.db.begin() as session:
+            user = await locked_user(session, models.User.id == user_id)
+            if user is None:
+                return NotFound()
+            if user.is_active(self.clock()):
+                return UserChanged(user)
+            event = AuditName.USER_REINSTATED
+            return await self._change(session, admin, user, event, client, values, {})
+
+    async def end_sessions(self, admin: Admin, user_id: uuid.UUID, client: Client) -> Changed:
+        """Sign somebody out on every device."""
+        async with self.db.begin() as session:
+            user = await locked_user(session, models.User.id == user_id)
+            if user is None:
+                return NotFound()
+            await self._end_sessions(session, admin, user_id, EndReason.REVOKED, client)
+            return UserChanged(user)
+
+    async def _change(
+        self,
+        session: AsyncSession,
+        admin: Admin,
+        user: UserRow,
+        event: AuditName,
+        client: Client,
+        values: dict[str, Any],
+        details: dict[str, str],
+    ) -> UserChanged:
+        now, actor = self.clock(), admin.user.id
+        change = update(models.User).where(models.User.id == user.id)
+        row = await changed_user(session, change.values(**values, updated_at=now))
+        if row is None:
+            raise LookupError("a locked row is gone")
+        await record(session, now, event, client, actor=actor, target=user.id, **details)
+        return UserChanged(row)
+
+    async def _end_sessions(
+        self,
+        session: AsyncSession,
+        admin: Admin,
+        user_id: uuid.UUID,
+        reason: EndReason,
+        client: Client,
+    ) -> None:
+        theirs = models.Session.user_id == user_id
+        now, actor = self.clock(), admin.user.id
+        await end_sessions(session, now, reason, client, user_id, theirs, actor=actor)

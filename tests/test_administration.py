@@ -1,0 +1,223 @@
+"""What administrators do with other people's accounts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.db import Database
+from tests.clients import LOGIN, ME, Api, Person
+from tests.clock import FakeClock
+from tests.outbox import Outbox
+from tests.test_passwords import NEW, reset
+from tests.test_rotation import REFRESH
+
+Deliver = Callable[[], Awaitable[None]]
+CHANGED = """
+  __typename
+  ... on UserChanged { user { email role isActive suspension { reason until } } }
+  ... on Problem { message }
+"""
+NOBODY = "VXNlcjoBogg7Iit2wpIbEnLcmGYP"
+
+
+def mutation(name: str, kind: str) -> str:
+    return f"mutation Deed($input: {kind}!) {{ {name}(input: $input) {{ {CHANGED} }} }}"
+
+
+ROLE = mutation("setUserRole", "SetUserRoleInput")
+SUSPEND = mutation("suspendUser", "SuspendUserInput")
+REINSTATE = mutation("reinstateUser", "UserInput")
+END = mutation("endUserSessions", "UserInput")
+CREATE = mutation("createUser", "CreateUserInput")
+
+
+async def deed(client: Api, text: str, **values: Any) -> Any:
+    data = await client(text, input=values)
+    return next(iter(data.values()))
+
+
+async def events(db: Database, name: str) -> int:
+    return len(await db.rows(text("SELECT 1 FROM audit_events WHERE name = :n"), {"n": name}))
+
+
+@pytest.fixture
+async def admin(api: Api, grace: Person) -> Api:
+    """Grace, signed in."""
+    return await api.login(grace)
+
+
+async def test_a_role_holds_from_the_next_request_on(api: Api, admin: Api, ada: Person) -> None:
+    laptop = await api.login(ada)
+    await laptop("{ users { totalCount } }")
+    assert laptop.last_code == "FORBIDDEN"
+
+    assert (await deed(admin, ROLE, userId=ada.id, role="ADMIN"))["user"]["role"] == "ADMIN"
+    assert await laptop("{ users { totalCount } }") == {"users": {"totalCount": 2}}
+
+    await deed(admin, ROLE, userId=ada.id, role="MEMBER")
+    await laptop("{ users { totalCount } }")
+    assert laptop.last_code == "FORBIDDEN"
+
+
+async def test_the_role_that_somebody_has_is_no_event(
+    admin: Api, ada: Person, db: Database
+) -> None:
+    answer = await deed(admin, ROLE, userId=ada.id, role="MEMBER")
+
+    assert answer["__typename"] == "UserChanged"
+    assert await events(db, "role.changed") == 0
+
+
+@pytest.mark.parametrize("values", [{"role": "MEMBER"}, {"reason": "leave"}])
+async def test_the_last_administrator_stays(
+    admin: Api, grace: Person, values: dict[str, str]
+) -> None:
+    text = ROLE if "role" in values else SUSPEND
+
+    assert (await deed(admin, text, userId=grace.id, **values))["__typename"] == "LastAdministrator"
+
+    assert await admin("{ users { totalCount } }") == {"users": {"totalCount": 1}}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("first", [ROLE, SUSPEND])
+async def test_two_who_remove_each_other_at_once_leave_one(
+    api: Api, admin: Api, grace: Person, ada: Person, first: str, order: tuple[int, int]
+) -> None:
+    await deed(admin, ROLE, userId=ada.id, role="ADMIN")
+    other = await api.login(ada)
+    values = {"role": "MEMBER"} if first == ROLE else {"reason": "mutual"}
+    removals = [
+        deed(admin, first, userId=ada.id, **values),
+        deed(other, ROLE, userId=grace.id, role="MEMBER"),
+    ]
+
+    await asyncio.gather(*(removals[number] for number in order), return_exceptions=True)
+
+    left = [client for client in (admin, other) if await _administers(client)]
+    assert len(left) == 1
+
+
+async def _administers(client: Api) -> bool:
+    data = await client("{ users { totalCount } }")
+    return data["users"] is not None
+
+
+async def test_a_suspension_ends_sessions_and_keeps_out(api: Api, admin: Api, ada: Person) -> None:
+    laptop = await api.login(ada)
+
+    answer = await deed(admin, SUSPEND, userId=ada.id, reason=" Spam ")
+
+    assert answer["user"] == {
+        "email": ada.email,
+        "role": "MEMBER",
+        "isActive": False,
+        "suspension": {"reason": "Spam", "until": None},
+    }
+    assert await laptop(ME) == {"me": None}
+    refused = await api(LOGIN, input=ada.credentials)
+    assert refused["login"]["__typename"] == "InvalidCredentials"
+    ended = await api(REFRESH, token=laptop.refresh_token)
+    assert ended["refreshSession"]["reason"] == "SUSPENDED"
+
+
+async def test_a_suspension_lifts_itself(
+    api: Api, admin: Api, ada: Person, clock: FakeClock
+) -> None:
+    until = (clock() + timedelta(hours=1)).isoformat()
+    await deed(admin, SUSPEND, userId=ada.id, reason="Cool down", until=until)
+
+    clock.pass_(hours=1)
+
+    laptop = await api.login(ada)
+    assert await laptop("{ me { isActive suspension { reason } } }") == {
+        "me": {"isActive": True, "suspension": None}
+    }
+
+
+async def test_a_suspension_is_lifted(api: Api, admin: Api, ada: Person, db: Database) -> None:
+    await deed(admin, SUSPEND, userId=ada.id, reason="Spam")
+
+    first = await deed(admin, REINSTATE, userId=ada.id)
+    again = await deed(admin, REINSTATE, userId=ada.id)
+
+    assert first["user"]["isActive"] is again["user"]["isActive"] is True
+    assert await events(db, "user.reinstated") == 1
+    assert await api.login(ada)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"reason": " "}, "input.reason"),
+        ({"reason": "x" * 501}, "input.reason"),
+        ({"reason": "a\u202eb"}, "input.reason"),
+        ({"reason": "x", "until": "2020-01-01T00:00:00Z"}, "input.until"),
+    ],
+)
+async def test_a_suspension_that_makes_no_sense_is_refused(
+    api: Api, admin: Api, ada: Person, values: dict[str, str], named: str
+) -> None:
+    await admin(SUSPEND, input={"userId": ada.id, **values})
+
+    assert (admin.last_code, named in admin.errors[0]["message"]) == ("BAD_USER_INPUT", True)
+    assert await api.login(ada)
+
+
+async def test_somebody_is_signed_out_everywhere(api: Api, admin: Api, ada: Person) -> None:
+    devices = [await api.login(ada) for _ in range(2)]
+
+    assert (await deed(admin, END, userId=ada.id))["__typename"] == "UserChanged"
+
+    assert [await each(ME) for each in devices] == [{"me": None}] * 2
+    assert await api.login(ada)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [(ROLE, {"role": "ADMIN"}), (SUSPEND, {"reason": "x"}), (REINSTATE, {}), (END, {})],
+)
+async def test_nobody_is_not_found(admin: Api, text: str, values: dict[str, str]) -> None:
+    assert (await deed(admin, text, userId=NOBODY, **values))["__typename"] == "NotFound"
+
+
+async def test_an_invitation_sets_the_first_password(
+    api: Api, admin: Api, outbox: Outbox, deliver: Deliver
+) -> None:
+    answer = await deed(admin, CREATE, email="New@example.com", displayName="New", role="ADMIN")
+    await deliver()
+
+    assert answer["user"]["role"] == "ADMIN"
+    assert outbox.subjects == [("new@example.com", "You have been invited")]
+    assert await reset(api, outbox.token_for("new@example.com")) == "UserChanged"
+    client = await api.login(Person("new@example.com", NEW))
+    assert await client("{ me { displayName emailVerified } users { totalCount } }") == {
+        "me": {"displayName": "New", "emailVerified": True},
+        "users": {"totalCount": 2},
+    }
+
+
+async def test_nobody_signs_in_to_an_invited_account_without_the_letter(
+    api: Api, admin: Api
+) -> None:
+    await deed(admin, CREATE, email="new@example.com")
+
+    for password in ("", "None", "portico"):
+        person = Person("new@example.com", password)
+        data = await api(LOGIN, input=person.credentials)
+        assert data["login"]["__typename"] == "InvalidCredentials"
+
+
+async def test_an_invitation_to_a_known_address_is_refused(
+    api: Api, admin: Api, ada: Person, outbox: Outbox, deliver: Deliver
+) -> None:
+    answer = await deed(admin, CREATE, email=ada.email.upper())
+    await deliver()
+
+    assert (answer["__typename"], outbox.messages) == ("EmailTaken", [])
+    assert await api.login(replace(ada))
