@@ -6,7 +6,7 @@ import typer
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands import jobs, maintenance, serving
+from app.commands import audit, jobs, maintenance, serving
 from app.commands.setup import fail
 from app.errors import Misconfigured
 from app.main import log_to_stderr
@@ -24,6 +24,8 @@ keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=Tru
 queue = typer.Typer(help="The queue of jobs.", invoke_without_command=True)
 cli.add_typer(db, name="db")
 cli.add_typer(queue, name="jobs")
+audit_ = typer.Typer(help="The audit.", no_args_is_help=True)
+cli.add_typer(audit_, name="audit")
 cli.add_typer(keys, name="keys")
 cli.add_typer(schema, name="schema")
 
@@ -31,6 +33,7 @@ cli.command()(serving.serve)
 cli.command()(jobs.worker)
 queue.callback()(jobs.jobs)
 queue.command("retry")(jobs.retry)
+audit_.command("verify")(audit.verify)
 db.command("upgrade")(maintenance.db_upgrade)
 schema.command("export")(maintenance.schema_export)
 keys.command("rotate")(maintenance.keys_rotate)

@@ -30,6 +30,7 @@ from app.portico import Clock, Portico, build, system_clock
 from app.services.chores import every
 from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
 
+CHECKPOINT_SECONDS = 300
 PURGE_SECONDS = 600
 GC_THRESHOLDS = (10_000, 20, 50)
 CORS_HEADERS = (
@@ -82,6 +83,7 @@ def create_app(
         chores = [
             asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh)),
             asyncio.create_task(every(PURGE_SECONDS, portico.housekeeping.tidy)),
+            asyncio.create_task(every(CHECKPOINT_SECONDS, portico.checkpoints.sign)),
         ]
         if settings.jobs_worker:
             chores.append(asyncio.create_task(portico.worker.run()))

@@ -19,7 +19,9 @@ from app.services import letters as letters_service
 from app.services import registrations as registrations_service
 from app.services.accounts import Accounts
 from app.services.administration import Administration
+from app.services.audit_events import AuditEvents
 from app.services.breaches import breaches_of
+from app.services.checkpoints import Checkpoints
 from app.services.confirmation import Confirmation
 from app.services.emails import VERIFICATION_ASKED, Emails
 from app.services.housekeeping import Housekeeping
@@ -36,6 +38,7 @@ from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
 from app.services.signing_keys import SigningKeys
 from app.services.users import Users
+from app.services.verification import Verification
 from app.services.viewers import Viewers
 from app.services.worker import Worker
 
@@ -59,6 +62,8 @@ class Portico:
     jobs: Jobs
     worker: Worker
     housekeeping: Housekeeping
+    checkpoints: Checkpoints
+    verification: Verification
 
     async def start(self) -> None:
         """Refuse to serve what could not be served.
@@ -129,6 +134,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
             db, passwords, new_passwords, sign_in, clock, registrations if verified_only else None
         ),
         administration=Administration(db, letters, tokens, clock),
+        audit_events=AuditEvents(db, clock),
         emails=emails,
         password_changes=password_changes,
         profiles=Profiles(db, letters, confirmation, clock),
@@ -151,7 +157,17 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     housekeeping = Housekeeping(
         services.sessions, tokens, jobs, clock, timedelta(days=settings.jobs_keep_days)
     )
-    return Portico(db, keys, passwords, services, jobs, worker, housekeeping)
+    return Portico(
+        db,
+        keys,
+        passwords,
+        services,
+        jobs,
+        worker,
+        housekeeping,
+        Checkpoints(db, keys, secrets, clock),
+        Verification(db, secrets),
+    )
 
 
 def _mailer(settings: Settings) -> Mailer:

@@ -16,6 +16,7 @@ TYPE = "{ __typename }"
 ASKED: dict[str, str] = {
     "me": "{ me { id } }",
     "users": "{ users { totalCount } }",
+    "auditEvents": "{ auditEvents { nodes { id } } }",
     "user": '{ user(by: {email: "ada@example.com"}) { id } }',
     "node": '{ node(id: "VXNlcjoBogg7Iit2wpIbEnLcmGYP") { id } }',
     "register": 'mutation { register(input: {email: "", password: ""}) { __typename } }',

@@ -13,6 +13,7 @@ from app.security.access_tokens import AccessTokens
 from app.security.viewer import Admin, Viewer
 from app.services.accounts import Accounts
 from app.services.administration import Administration
+from app.services.audit_events import AuditEvents
 from app.services.emails import Emails
 from app.services.outcomes import Client
 from app.services.password_changes import PasswordChanges
@@ -36,6 +37,7 @@ class Services:
 
     accounts: Accounts
     administration: Administration
+    audit_events: AuditEvents
     emails: Emails
     password_changes: PasswordChanges
     profiles: Profiles

@@ -1,7 +1,9 @@
-"""Absent and null: an input that was left out is `UNSET` until it is read here."""
+"""Inputs that several areas have. Absent is another case than null: it is `UNSET` at first."""
 
+from datetime import datetime
 from typing import TypeVar
 
+import strawberry
 from strawberry import UNSET
 
 T = TypeVar("T")
@@ -10,3 +12,13 @@ T = TypeVar("T")
 def given(value: T | None) -> T | None:
     """Read an input to which null says no more than leaving it out."""
     return None if value is UNSET else value
+
+
+@strawberry.input(description="A stretch of time. A side that is left out or null is open.")
+class DateTimeRange:
+    from_: datetime | None = strawberry.field(
+        name="from", default=UNSET, description="The first moment that belongs to it."
+    )
+    before: datetime | None = strawberry.field(
+        default=UNSET, description="The first moment that no longer belongs to it."
+    )

@@ -7,6 +7,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from app.graphql.accounts import AccountMutations
 from app.graphql.administration import AdministrationMutations
+from app.graphql.audit import AuditQueries
 from app.graphql.context import Info
 from app.graphql.emails import EmailMutations
 from app.graphql.passwords import PasswordMutations
@@ -21,7 +22,7 @@ BUILT_IN = "directive @oneOf on INPUT_OBJECT\n\n"
 
 
 @strawberry.type(description="What can be asked. Root fields are answered at once.")
-class Query(UserQueries):
+class Query(UserQueries, AuditQueries):
     pass
 
 

@@ -11,9 +11,10 @@ from strawberry import UNSET
 
 from app.errors import BadInput
 from app.graphql.access import admin_field, guest_field, member_field
+from app.graphql.audit import event_by_id
 from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, read_id, read_id_of
-from app.graphql.inputs import given
+from app.graphql.inputs import DateTimeRange, given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
 from app.graphql.people import Session, User, user_columns
 from app.graphql.problems import publish_enum
@@ -36,16 +37,6 @@ publish_enum(
 class OrderDirection(Enum):
     ASC = strawberry.enum_value("ASC", description="From the least to the greatest.")
     DESC = strawberry.enum_value("DESC", description="From the greatest to the least.")
-
-
-@strawberry.input(description="A stretch of time. A side that is left out or null is open.")
-class DateTimeRange:
-    from_: datetime | None = strawberry.field(
-        name="from", default=UNSET, description="The first moment that belongs to it."
-    )
-    before: datetime | None = strawberry.field(
-        default=UNSET, description="The first moment that no longer belongs to it."
-    )
 
 
 @strawberry.input(
@@ -232,6 +223,8 @@ class UserQueries:
         if kind == "User":
             user = await services.users.by_id(viewer, row_id)
             return User(row=user, now=services.clock()) if user else None
+        if kind == "AuditEvent":
+            return await event_by_id(info, row_id)
         if kind == "Session":
             session = await services.sessions.by_id(viewer, row_id)
             return Session(row=session, asks=row_id == viewer.session.id) if session else None

@@ -1,15 +1,24 @@
 """Tables, one file per family. Reached as `models.User`."""
 
 from app.models import session
-from app.models.audit_event import AuditEvent, AuditName
+from app.models.audit_event import (
+    AuditChain,
+    AuditCheckpoint,
+    AuditEvent,
+    AuditName,
+    AuditRow,
+)
 from app.models.one_time_token import OneTimeToken, TokenPurpose
 from app.models.session import EndReason, Session, SessionRow
 from app.models.signing_key import SigningKey
 from app.models.user import Role, User, UserRow
 
 __all__ = [
+    "AuditChain",
+    "AuditCheckpoint",
     "AuditEvent",
     "AuditName",
+    "AuditRow",
     "EndReason",
     "OneTimeToken",
     "Role",

@@ -3,9 +3,9 @@
 import enum
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Index
+from sqlalchemy import BigInteger, FetchedValue, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,32 +13,44 @@ from app.db import Base
 
 
 class AuditName(enum.StrEnum):
-    """Noun and verb, in the past tense."""
+    """Noun and verb, in the past tense, and what each says."""
 
-    USER_REGISTERED = "user.registered"
-    SESSION_STARTED = "session.started"
-    SESSION_REFUSED = "session.refused"
-    SESSION_ENDED = "session.ended"
-    TOKEN_REUSED = "token.reused"  # noqa: S105 - a name
-    EMAIL_VERIFIED = "email.verified"
-    EMAIL_CHANGE_REQUESTED = "email.change_requested"
-    EMAIL_CHANGED = "email.changed"
-    PASSWORD_REFUSED = "password.refused"  # noqa: S105 - a name
-    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - a name
-    PASSWORD_RESET = "password.reset"  # noqa: S105 - a name
-    PROFILE_CHANGED = "profile.changed"
-    USER_CREATED = "user.created"
-    ROLE_CHANGED = "role.changed"
-    USER_SUSPENDED = "user.suspended"
-    USER_REINSTATED = "user.reinstated"
-    USER_DELETED = "user.deleted"
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        name = str.__new__(cls, value)
+        name._value_ = value
+        name.meaning = meaning
+        return name
+
+    USER_REGISTERED = "user.registered", "somebody made an account"
+    USER_CREATED = "user.created", "an administrator made an account for somebody"
+    USER_DELETED = "user.deleted", "somebody deleted their account"
+    USER_SUSPENDED = "user.suspended", "an administrator shut somebody out"
+    USER_REINSTATED = "user.reinstated", "an administrator let somebody back in"
+    ROLE_CHANGED = "role.changed", "somebody became an administrator, or no longer is one"
+    SESSION_STARTED = "session.started", "somebody signed in"
+    SESSION_REFUSED = "session.refused", "a sign-in failed"
+    SESSION_ENDED = "session.ended", "sessions ended before their time"
+    TOKEN_REUSED = "token.reused", "a copied refresh token was presented"
+    EMAIL_VERIFIED = "email.verified", "somebody has shown that they read their mail"
+    EMAIL_CHANGE_REQUESTED = "email.change_requested", "somebody wants another address"
+    EMAIL_CHANGED = "email.changed", "an account has another address"
+    PASSWORD_REFUSED = "password.refused", "a change was tried with a wrong password"
+    PASSWORD_CHANGED = "password.changed", "somebody changed their password"
+    PASSWORD_RESET = "password.reset", "somebody chose a password by a letter"
+    PROFILE_CHANGED = "profile.changed", "somebody changed their profile"
 
 
 class AuditEvent(Base):
+    """Where it stands in its chain is written by the database itself."""
+
     __tablename__ = "audit_events"
     __table_args__ = (
         Index("ix_audit_events_target_id_id", "target_id", "id"),
+        Index("ix_audit_events_actor_id_id", "actor_id", "id"),
         Index("ix_audit_events_name_id", "name", "id"),
+        UniqueConstraint("chain", "position", name="uq_audit_events_chain_position"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -50,3 +62,46 @@ class AuditEvent(Base):
     ip_address: Mapped[str | None]
     request_id: Mapped[str | None]
     details: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    chain: Mapped[str] = mapped_column(server_default=FetchedValue())
+    position: Mapped[int] = mapped_column(BigInteger, server_default=FetchedValue())
+    previous_hash: Mapped[bytes] = mapped_column(server_default=FetchedValue())
+    hash: Mapped[bytes] = mapped_column(server_default=FetchedValue())
+    # The address is hashed with a salt: both can be erased, and the chain still holds.
+    ip_salt: Mapped[bytes | None] = mapped_column(server_default=FetchedValue())
+    ip_digest: Mapped[bytes | None] = mapped_column(server_default=FetchedValue())
+
+
+class AuditChain(Base):
+    """The end of each chain."""
+
+    __tablename__ = "audit_chains"
+
+    chain: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[bytes]
+
+
+class AuditCheckpoint(Base):
+    """The ends of the chains at one time, signed."""
+
+    __tablename__ = "audit_checkpoints"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    previous_hash: Mapped[bytes]
+    heads: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    sealed_public_key: Mapped[str]
+    signature: Mapped[bytes]
+
+
+class AuditRow(NamedTuple):
+    """What may be shown of an event."""
+
+    id: uuid.UUID
+    at: datetime
+    name: str
+    actor_id: uuid.UUID | None
+    target_id: uuid.UUID | None
+    ip_address: str | None
+    request_id: str | None
+    details: Any

@@ -74,9 +74,9 @@ def page_of(rows: Sequence[T], request: PageRequest) -> Page[T]:
 
 @dataclass(frozen=True, slots=True)
 class Keyset:
-    """A total order: by one expression, then by id, both in the same direction."""
+    """A total order: by one expression, then by id, both in the same direction; or by id alone."""
 
-    value: ColumnElement[Any]
+    value: ColumnElement[Any] | None
     id: ColumnElement[uuid.UUID]
     descending: bool = False
     # What a row without a value counts as, where `value` maps null to it.
@@ -89,13 +89,16 @@ class Keyset:
         if form.before:
             statement = statement.where(self._beyond("before", forward=False))
         falling = self.descending != form.backward
-        order = [part.desc() if falling else part.asc() for part in (self.value, self.id)]
+        parts = [self.id] if self.value is None else [self.value, self.id]
+        order = [part.desc() if falling else part.asc() for part in parts]
         return statement.order_by(*order).limit(bindparam("rows"))
 
     def _beyond(self, name: str, *, forward: bool) -> ColumnElement[bool]:
-        value: ColumnElement[Any] = bindparam(f"{name}_value", type_=self.value.type)
-        if self.absent is not None:
-            value = func.coalesce(value, self.absent)
-        here = tuple_(self.value, self.id)
-        there = tuple_(value, bindparam(f"{name}_id", type_=self.id.type))
+        here: Any = self.id
+        there: Any = bindparam(f"{name}_id", type_=self.id.type)
+        if self.value is not None:
+            value: ColumnElement[Any] = bindparam(f"{name}_value", type_=self.value.type)
+            if self.absent is not None:
+                value = func.coalesce(value, self.absent)
+            here, there = tuple_(self.value, here), tuple_(value, there)
         return here > there if forward != self.descending else here < there

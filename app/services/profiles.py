@@ -12,7 +12,7 @@ from app.errors import Unauthenticated
 from app.models import AuditName, Role
 from app.security.viewer import Viewer
 from app.services.administrators import LastAdministrator, remains_another
-from app.services.audit import record
+from app.services.audit import erase_person, record
 from app.services.confirmation import Confirmation
 from app.services.inputs import Profile, check
 from app.services.letters import Letter, Letters
@@ -75,7 +75,8 @@ class Profiles:
             if row.role == Role.ADMIN.value and not another:
                 return LastAdministrator()
             await session.execute(delete(user).where(user.id == user_id))
-            event = AuditName.USER_DELETED
-            await record(session, now, event, client, actor=user_id, target=user_id)
+            event, nowhere = AuditName.USER_DELETED, Client(None, None, client.request_id)
+            await record(session, now, event, nowhere, actor=user_id, target=user_id)
+            await erase_person(session, user_id)
             await self.letters.post(session, Letter.ACCOUNT_DELETED, row.email)
         return AccountDeleted()

@@ -1,0 +1,35 @@
+"""`portico audit verify`: whether what the audit says is what happened."""
+
+import asyncio
+import sys
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from app.commands.setup import database, fail, out, read_settings, started
+from app.config import Settings
+from app.portico import build
+from app.services.verification import Broken, Walk
+
+
+def verify() -> None:
+    """Walk the audit: every event, every chain, every signature. Writers go on meanwhile."""
+    with database(read_settings()) as settings:
+        try:
+            found = asyncio.run(_verify(settings))
+        except Broken as broken:
+            fail(f"{broken}.")
+    erased = f", {found.erased} addresses erased" if found.erased else ""
+    out.print(
+        f"{found.events} events in {len(found.chains)} chains, {found.checkpoints} checkpoints"
+        f"{erased}: all is well."
+    )
+
+
+async def _verify(settings: Settings) -> Walk:
+    async with started(build(settings)) as portico:
+        columns = (SpinnerColumn(), TextColumn("{task.completed} events"), TimeElapsedColumn())
+        with Progress(*columns, console=out, disable=not sys.stdout.isatty()) as progress:
+            task = progress.add_task("", total=None)
+            return await portico.verification.walk(
+                lambda number: progress.update(task, completed=number)
+            )

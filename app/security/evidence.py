@@ -1,0 +1,55 @@
+"""What makes an audit provable: how events are hashed, and how the ends of chains are signed."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+SIGNED_AS = b"portico audit checkpoint\n"
+ES256 = ec.ECDSA(hashes.SHA256())
+
+
+def part(text: str | None) -> str:
+    """Write one part of an event with its length before it, as `audit_part` in the database."""
+    return "-" if text is None else f"{len(text.encode())}:{text}"
+
+
+def event_hash(previous: bytes, parts: Sequence[str | None]) -> bytes:
+    return sha256(previous + "".join(map(part, parts)).encode()).digest()
+
+
+def address_digest(salt: bytes, address: str) -> bytes:
+    return sha256(salt + address.encode()).digest()
+
+
+def first_hash(chain: str) -> bytes:
+    """What the first event of a chain has before it."""
+    return sha256(chain.encode()).digest()
+
+
+def checkpoint_text(
+    number: int, at_microseconds: int, previous: bytes, heads: Mapping[str, Sequence[int | str]]
+) -> bytes:
+    """What is signed: `typ` and all, so that it passes for nothing else and nothing else for it."""
+    body = {
+        "number": number,
+        "at": at_microseconds,
+        "previous": previous.hex(),
+        "heads": dict(heads),
+    }
+    return SIGNED_AS + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+
+def sign(key: ec.EllipticCurvePrivateKey, text: bytes) -> bytes:
+    return key.sign(text, ES256)
+
+
+def is_signed(key: ec.EllipticCurvePublicKey, signature: bytes, text: bytes) -> bool:
+    try:
+        key.verify(signature, text, ES256)
+    except InvalidSignature:
+        return False
+    return True
