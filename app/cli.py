@@ -6,7 +6,7 @@ import typer
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands import audit, jobs, maintenance, serving
+from app.commands import audit, jobs, maintenance, people, serving
 from app.commands.setup import fail
 from app.errors import Misconfigured
 from app.main import log_to_stderr
@@ -26,6 +26,8 @@ cli.add_typer(db, name="db")
 cli.add_typer(queue, name="jobs")
 audit_ = typer.Typer(help="The audit.", no_args_is_help=True)
 cli.add_typer(audit_, name="audit")
+users = typer.Typer(help="The people.", no_args_is_help=True)
+cli.add_typer(users, name="users")
 cli.add_typer(keys, name="keys")
 cli.add_typer(schema, name="schema")
 
@@ -33,6 +35,9 @@ cli.command()(serving.serve)
 cli.command()(jobs.worker)
 queue.callback()(jobs.jobs)
 queue.command("retry")(jobs.retry)
+users.command("create-admin")(people.create_admin)
+users.command("import")(people.import_users)
+users.command("export")(people.export_users)
 audit_.command("verify")(audit.verify)
 db.command("upgrade")(maintenance.db_upgrade)
 schema.command("export")(maintenance.schema_export)

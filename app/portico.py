@@ -19,6 +19,7 @@ from app.services import letters as letters_service
 from app.services import registrations as registrations_service
 from app.services.accounts import Accounts
 from app.services.administration import Administration
+from app.services.appointments import Appointments
 from app.services.audit_events import AuditEvents
 from app.services.breaches import breaches_of
 from app.services.checkpoints import Checkpoints
@@ -37,6 +38,7 @@ from app.services.rotation import Rotation
 from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
 from app.services.signing_keys import SigningKeys
+from app.services.user_files import UserFiles
 from app.services.users import Users
 from app.services.verification import Verification
 from app.services.viewers import Viewers
@@ -64,6 +66,8 @@ class Portico:
     housekeeping: Housekeeping
     checkpoints: Checkpoints
     verification: Verification
+    appointments: Appointments
+    user_files: UserFiles
 
     async def start(self) -> None:
         """Refuse to serve what could not be served.
@@ -167,6 +171,8 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         housekeeping,
         Checkpoints(db, keys, secrets, clock),
         Verification(db, secrets),
+        Appointments(db, services.accounts),
+        UserFiles(db, clock),
     )
 
 

@@ -23,12 +23,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def portico(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def portico(
+    *arguments: str, cwd: Path, given: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; `given` is its standard input."""
     return subprocess.run(
         [PORTICO, *arguments],
         cwd=cwd,
         env=_environment(environment),
+        input=given,
         capture_output=True,
         text=True,
         timeout=START_SECONDS,

@@ -12,12 +12,10 @@ from typing import Annotated, NoReturn
 import typer
 import uvicorn
 
-from app import migrations
 from app.commands.setup import database, out, read_settings, started, url_of
 from app.config import Settings
 from app.errors import Misconfigured
 from app.main import create_app
-from app.services.first_admin import FirstAdmin
 
 FACTORY = "app.main:create_app_from_environment"
 PORT_HELP = "Port to listen on."
@@ -34,8 +32,6 @@ def serve(
     logging.getLogger().setLevel(settings.log_level)
     _check_port(host, port)
     with database(settings) as ready:
-        if settings.embedded:
-            migrations.upgrade(url_of(ready))
         asyncio.run(_prepare(ready))
         _announce(ready, host, port)
         _listen(ready, host, port, workers)
@@ -47,9 +43,7 @@ async def _prepare(settings: Settings) -> None:
         email, given = settings.first_admin_email, settings.first_admin_password
         if email is None:
             return
-        made = await FirstAdmin(portico.db, portico.services.accounts).make(
-            email, given.get_secret_value() if given else None
-        )
+        made = await portico.appointments.first(email, given.get_secret_value() if given else None)
         if made:
             password = "as set" if given else f"[bold]{made}[/bold]  (shown this once)"
             out.print(f"The first administrator: [bold]{email}[/bold], password {password}")

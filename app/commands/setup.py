@@ -9,6 +9,7 @@ from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.markup import escape
 
+from app import migrations
 from app.config import Settings
 from app.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
@@ -46,6 +47,7 @@ def database(settings: Settings) -> Generator[Settings]:
         out.print(f"Making a database in {settings.data_dir}, once. This takes a few seconds …")
     key = settings.secret_key or SecretStr(embedded_secret(settings.data_dir))
     with embedded_postgres(settings.data_dir) as url:
+        migrations.upgrade(url)
         # What hangs on being embedded is settled now: from here on it is a database like any other.
         settled = {
             "database_url": SecretStr(url),

@@ -25,6 +25,7 @@ class AuditName(enum.StrEnum):
 
     USER_REGISTERED = "user.registered", "somebody made an account"
     USER_CREATED = "user.created", "an administrator made an account for somebody"
+    USERS_IMPORTED = "users.imported", "people were taken over from another system"
     USER_DELETED = "user.deleted", "somebody deleted their account"
     USER_SUSPENDED = "user.suspended", "an administrator shut somebody out"
     USER_REINSTATED = "user.reinstated", "an administrator let somebody back in"

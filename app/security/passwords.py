@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple, Protocol, TypeVar, cast
 
-from passlib.context import CryptContext  # pyright: ignore[reportMissingTypeStubs] - it has none
 from zxcvbn import zxcvbn
 
 from app.errors import Overloaded
+from app.security.password_hashes import context_of
 
 MAX_CHARACTERS = 256
 QUEUE_LENGTH = 50
@@ -83,13 +83,7 @@ class Passwords:
     """The one place where a password is turned into a hash."""
 
     def __init__(self, *, rounds: int, threads: int | None = None) -> None:
-        context = CryptContext(
-            schemes=["bcrypt_sha256", "bcrypt"],
-            deprecated=["bcrypt"],
-            bcrypt_sha256__rounds=rounds,
-            bcrypt__rounds=rounds,
-        )
-        self._context = cast("Hasher", context)
+        self._context = cast("Hasher", context_of(rounds))
         self._hashing = BoundedPool("hashing", threads or os.cpu_count() or 1, QUEUE_LENGTH)
         # Python throughout, it holds the interpreter lock: more threads would not judge faster, and
         # those who sign in must not queue behind those who register.

@@ -1,14 +1,22 @@
 """What people type, checked by Pydantic models: normalised, or one issue for each fault."""
 
 import unicodedata
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from app.security import passwords
+from app.security import password_hashes, passwords
 from app.services.outcomes import InputIssue, InputIssueCode
 
 MAX_EMAIL_BYTES = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
@@ -107,9 +115,18 @@ def display_name(text: str) -> str:
     return composed
 
 
+def password_hash(text: str) -> str:
+    """Take over a hash of another system."""
+    fault = password_hashes.fault_of(text)
+    if fault:
+        raise _fault(InputIssueCode.INVALID_FORMAT, f"This hash {fault}.")
+    return text
+
+
 EmailAddress = Annotated[str, AfterValidator(email_address)]
 NewPassword = Annotated[str, AfterValidator(new_password), Field(repr=False)]
 DisplayName = Annotated[str, AfterValidator(display_name)]
+PasswordHash = Annotated[str, AfterValidator(password_hash)]
 
 
 class Input(BaseModel):
@@ -129,6 +146,19 @@ class NewAddress(Input):
 class Invitee(Input):
     email: EmailAddress
     display_name: DisplayName | None = None
+
+
+class ImportedUser(Input):
+    """One line of an import, as `portico users export` writes it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    email: EmailAddress
+    display_name: DisplayName | None = None
+    role: Literal["MEMBER", "ADMIN"] = "MEMBER"
+    email_verified: bool = False
+    created_at: AwareDatetime | None = Field(default=None, strict=False)
+    password_hash: PasswordHash | None = Field(default=None, repr=False)
 
 
 class ChosenPassword(Input):

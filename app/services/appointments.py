@@ -1,0 +1,97 @@
+"""Administrators made by whoever runs the server: at the first start, or by a command."""
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import models
+from app.db import Database
+from app.errors import Misconfigured
+from app.models import AuditName, Role, UserRow
+from app.services.accounts import Accounts
+from app.services.audit import record
+from app.services.inputs import Registration, known_form
+from app.services.new_users import new_user
+from app.services.outcomes import Client
+from app.services.rows import changed_user, locked_user
+
+LOCK = 0x61646D696E  # "admin"
+NOBODY = Client(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Appointments:
+    db: Database
+    accounts: Accounts
+
+    async def first(self, email: str, password: str | None) -> str | None:
+        """Make an account on an empty database and give its password; elsewhere do nothing.
+
+        Raises:
+            Misconfigured: the address or the password is none that could be registered.
+
+        """
+        if not await self._nobody():
+            return None
+        chosen = password or secrets.token_urlsafe(12)
+        password_hash, address = await self._checked(
+            email, chosen, "FIRST_ADMIN_EMAIL or FIRST_ADMIN_PASSWORD is refused. "
+        )
+        async with self.db.begin() as session:
+            # Two servers may start on one empty database; one of them makes it.
+            await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+            if await session.scalar(select(exists(select(models.User.id)))):
+                return None
+            await self._insert(session, address, password_hash)
+        return chosen
+
+    async def add(self, email: str, password: str) -> str | None:
+        """Make an administrator on any database; say in one sentence why not, if not.
+
+        Raises:
+            Misconfigured: the address or the password is none that could be registered.
+
+        """
+        password_hash, address = await self._checked(email, password, "")
+        async with self.db.begin() as session:
+            user = await self._insert(session, address, password_hash)
+        return None if user else "There is an account with this address: see --promote."
+
+    async def promote(self, email: str) -> str | None:
+        """Make somebody an administrator who has an account; say in one sentence why not."""
+        user, now = models.User, self.accounts.clock()
+        role = Role.ADMIN.value
+        async with self.db.begin() as session:
+            row = await locked_user(session, user.email == (known_form(email) or ""))
+            if row is None:
+                return "There is no account with this address."
+            if row.role != role:
+                theirs = update(user).where(user.id == row.id)
+                await changed_user(session, theirs.values(role=role, updated_at=now))
+                event, details = AuditName.ROLE_CHANGED, {"from": row.role, "to": role}
+                await record(session, now, event, NOBODY, actor=None, target=row.id, **details)
+        return None
+
+    async def _checked(self, email: str, password: str, before: str) -> tuple[str, str]:
+        checked = await self.accounts.checked(email, password, None)
+        if not isinstance(checked, Registration):
+            faults = ", ".join(f"{issue.path[0]}: {issue.message}" for issue in checked)
+            raise Misconfigured(before + faults)
+        return await self.accounts.passwords.hash(checked.password), checked.email
+
+    async def _insert(
+        self, session: AsyncSession, email: str, password_hash: str
+    ) -> UserRow | None:
+        now, role = self.accounts.clock(), Role.ADMIN
+        user = await new_user(
+            session, now, email, password_hash, None, role=role, email_verified=True
+        )
+        if user is not None:
+            event, details = AuditName.USER_CREATED, {"role": role.value}
+            await record(session, now, event, NOBODY, actor=None, target=user.id, **details)
+        return user
+
+    async def _nobody(self) -> bool:
+        return not (await self.db.rows(select(exists(select(models.User.id)))))[0][0]
