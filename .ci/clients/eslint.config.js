@@ -14,7 +14,7 @@ const outcomes = new Set(
 );
 
 // So is what exists only as a part of something else.
-const parts = ["PageInfo", "InputIssue", "Suspension", "Tokens"];
+const parts = ["PageInfo", "InputIssue", "Suspension", "Tokens", "AuditDetail"];
 
 export default [
   {
