@@ -2,6 +2,7 @@
 
 import re
 from email.utils import parseaddr
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -84,11 +85,32 @@ class Settings(BaseSettings):
     breached_passwords_url: str | None = None
     breached_passwords_file: Path | None = None
 
+    throttle_scale: float = Field(default=1.0, gt=0)
+    throttle_account_and_address: int = Field(default=8, ge=1)
+    throttle_account: int = Field(default=15, ge=1)
+    throttle_address: int = Field(default=60, ge=1)
+    throttle_device: int = Field(default=15, ge=1)
+    throttle_sign_ups: int = Field(default=30, ge=1)
+    throttle_passwords: int = Field(default=15, ge=1)
+    throttle_mails: int = Field(default=3, ge=1)
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+
     first_admin_email: str | None = None
     first_admin_password: SecretStr | None = None
 
     access_log: bool = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        texts = value.split(",") if isinstance(value, str) else ()
+        networks = tuple(text.strip() for text in texts if text.strip())
+        for network in networks:
+            if ip_network(network, strict=False).prefixlen == 0:
+                msg = "must not trust everybody: anyone could then say where they come from"
+                raise ValueError(msg)
+        return networks
 
     @field_validator("cors_origins", mode="before")
     @classmethod

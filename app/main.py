@@ -24,6 +24,7 @@ from app.http.edge import Edge, Straight
 from app.http.explorer import Explorer
 from app.http.graphql import GraphQLOverHttp
 from app.http.plain import plain_routes
+from app.http.proxies import Proxies
 from app.http.requests import ASGIApp
 from app.mail import Mailer
 from app.portico import Clock, Portico, build, system_clock
@@ -42,6 +43,7 @@ CORS_HEADERS = (
     "traceparent",
     "baggage",
     "x-request-id",
+    "portico-device",
 )
 
 
@@ -145,7 +147,12 @@ def _layers(
     )
     explorer = Explorer.load() if settings.explore else None
     endpoint = GraphQLOverHttp(
-        Engine(schema, documents), persisted, portico.services, explorer, settings.max_body_bytes
+        Engine(schema, documents),
+        persisted,
+        portico.services,
+        explorer,
+        settings.max_body_bytes,
+        Proxies.of(settings.trusted_proxies),
     )
     yield lambda app: Straight(app, {"/graphql": endpoint}, explorer)
     if settings.cors_origins:

@@ -1,7 +1,7 @@
 """The services of one process, made of its settings. Nothing here knows HTTP."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from typing import Protocol
@@ -12,6 +12,7 @@ from app.errors import Misconfigured
 from app.graphql.context import Services
 from app.mail import Mailer, mailer_of
 from app.security.access_tokens import AccessTokens
+from app.security.device_tokens import DeviceTokens
 from app.security.keys import Secrets
 from app.security.passwords import Passwords
 from app.security.refresh_tokens import RefreshTokens
@@ -38,6 +39,7 @@ from app.services.rotation import Rotation
 from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
 from app.services.signing_keys import SigningKeys
+from app.services.throttle import Limits, Throttle
 from app.services.user_files import UserFiles
 from app.services.users import Users
 from app.services.verification import Verification
@@ -109,6 +111,8 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     )
     refresh_tokens = RefreshTokens.of(secrets)
     idle_lifetime = timedelta(days=settings.refresh_token_expire_days)
+    devices = DeviceTokens.of(secrets)
+    throttle = Throttle(db, secrets, devices, _limits(settings), clock)
     verified_only = settings.email_verification == "required"
     sign_in = SignIn(
         db,
@@ -119,6 +123,8 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         idle_lifetime,
         max_lifetime=timedelta(days=settings.session_max_days),
         verified_only=verified_only,
+        throttle=throttle,
+        devices=devices,
     )
     breaches = breaches_of(settings.breached_passwords_url, settings.breached_passwords_file)
     new_passwords = NewPasswords(
@@ -127,11 +133,11 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     jobs = Jobs(db, SealedPayloads(secrets))
     letters = Letters(jobs, _writer(settings), mailer or _mailer(settings))
     tokens = OneTimeTokens(db, clock)
-    registrations = Registrations(db, jobs, letters, tokens, clock)
-    confirmation = Confirmation(db, passwords, clock)
-    emails = Emails(db, jobs, letters, tokens, confirmation, sign_in, clock)
+    registrations = Registrations(db, jobs, letters, tokens, throttle, clock)
+    confirmation = Confirmation(db, passwords, clock, throttle)
+    emails = Emails(db, jobs, letters, tokens, confirmation, sign_in, throttle, clock)
     password_changes = PasswordChanges(
-        db, jobs, letters, tokens, confirmation, passwords, new_passwords, clock
+        db, jobs, letters, tokens, confirmation, passwords, new_passwords, throttle, clock
     )
     services = Services(
         accounts=Accounts(
@@ -159,7 +165,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     retake_after = timedelta(seconds=settings.jobs_retake_seconds)
     worker = Worker(db, jobs.payloads, handlers, retake_after)
     housekeeping = Housekeeping(
-        services.sessions, tokens, jobs, clock, timedelta(days=settings.jobs_keep_days)
+        services.sessions, tokens, jobs, throttle, clock, timedelta(days=settings.jobs_keep_days)
     )
     return Portico(
         db,
@@ -173,6 +179,12 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         Verification(db, secrets),
         Appointments(db, services.accounts),
         UserFiles(db, clock),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        **{limit.name: getattr(settings, f"throttle_{limit.name}") for limit in fields(Limits)}
     )
 
 

@@ -23,6 +23,7 @@ from tests.outbox import Outbox
 from tests.settings import settings_for
 
 TABLES = (
+    "budgets",
     "one_time_tokens",
     "sessions",
     "users",

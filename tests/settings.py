@@ -19,6 +19,8 @@ def settings_for(url: str, **changes: Any) -> Settings:
         "secret_key": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA",
         "bcrypt_rounds": 4,
         "debug": True,
+        # What tests try has a test of its own.
+        "throttle_scale": 1000,
         # Jobs run when a test says so.
         "jobs_worker": False,
         "execution_plans": os.environ.get("TEST_EXECUTION_PLANS", "true"),

@@ -26,6 +26,11 @@ class Tokens:
     refresh_token_expires_at: datetime = strawberry.field(
         description="When the session ends, unless it is refreshed before."
     )
+    device_token: str = strawberry.field(
+        description="Proof that this device has signed in to the account before. Keep it, also "
+        "when signed out, and send it as `Portico-Device` with the next `login`: wrong guesses of "
+        "strangers do not count against it. It opens nothing."
+    )
 
 
 @strawberry.type(description="Signed in: a new session and the tokens that belong to it.")
@@ -44,6 +49,7 @@ class SignedIn:
             access_token_expires_at=outcome.tokens.access_token_expires_at,
             refresh_token=outcome.tokens.refresh_token,
             refresh_token_expires_at=outcome.tokens.refresh_token_expires_at,
+            device_token=outcome.tokens.device_token,
         )
         return cls(
             user=User(row=outcome.user, now=info.context.services.clock()),

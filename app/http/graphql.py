@@ -13,6 +13,7 @@ from app.graphql.persisted import DocumentRefused, PersistedDocuments
 from app.graphql.scalars import write_json
 from app.http.explorer import Explorer
 from app.http.negotiation import GRAPHQL_JSON, JSON, MediaType, negotiate, prefers_html
+from app.http.proxies import Proxies
 from app.http.requests import (
     GraphQLRequest,
     Headers,
@@ -43,6 +44,7 @@ class GraphQLOverHttp:
     services: Services
     explorer: Explorer | None
     max_body_bytes: int
+    proxies: Proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers.of(scope)
@@ -92,9 +94,12 @@ class GraphQLOverHttp:
         return Context(
             services=self.services,
             client=Client(
-                ip_address=peer[0] if peer else None,
+                ip_address=self.proxies.client_of(
+                    peer[0] if peer else None, headers.text(b"x-forwarded-for")
+                ),
                 user_agent=headers.text(b"user-agent"),
                 request_id=scope["state"]["request_id"],
+                device_token=headers.text(b"portico-device"),
             ),
             bearer=bearer_of(headers),
         )

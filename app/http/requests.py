@@ -9,6 +9,7 @@ import orjson
 
 from app.errors import Code
 
+LISTS = frozenset({b"accept", b"x-forwarded-for"})
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -45,7 +46,11 @@ class GraphQLRequest(NamedTuple):
 
 @dataclass(slots=True)
 class Headers:
-    """The headers of a request by their first value; `doubled` came more than once."""
+    """The headers of a request by their first value; `doubled` came more than once.
+
+    Lists may come in several parts (RFC 9110, 5.3): the last one of `X-Forwarded-For` is that of
+    the nearest proxy, and the first one may be anybody's.
+    """
 
     values: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     doubled: set[bytes] = field(default_factory=set[bytes])
@@ -56,7 +61,7 @@ class Headers:
         for name, value in scope["headers"]:
             if name in headers.values:
                 headers.doubled.add(name)
-                if name == b"accept":
+                if name in LISTS:
                     headers.values[name] += b"," + value
             else:
                 headers.values[name] = value

@@ -8,6 +8,7 @@ from app.models.audit_event import (
     AuditName,
     AuditRow,
 )
+from app.models.budget import Budget
 from app.models.one_time_token import OneTimeToken, TokenPurpose
 from app.models.session import EndReason, Session, SessionRow
 from app.models.signing_key import SigningKey
@@ -19,6 +20,7 @@ __all__ = [
     "AuditEvent",
     "AuditName",
     "AuditRow",
+    "Budget",
     "EndReason",
     "OneTimeToken",
     "Role",

@@ -42,6 +42,9 @@ class Accounts:
         The database decides who was first with an address. Where addresses are verified the answer
         and its time are the same for one that has an account already.
         """
+        charge = await self.sign_in.throttle.sign_up(client)
+        if isinstance(charge, RateLimited):
+            return charge
         try:
             checked = await self.checked(email, password, display_name)
             if not isinstance(checked, Registration):

@@ -32,6 +32,7 @@ from app.services.outcomes import (
 )
 from app.services.rows import changed_user, is_active, locked_user
 from app.services.sign_in import SignIn
+from app.services.throttle import MAIL_SECONDS, Throttle
 
 VERIFICATION_ASKED = "email.verification_asked"
 UNCHANGED = InputIssue(
@@ -52,6 +53,7 @@ class Emails:
     tokens: OneTimeTokens
     confirmation: Confirmation
     sign_in: SignIn
+    throttle: Throttle
     clock: Callable[[], datetime]
 
     async def verify(self, token: str, client: Client) -> SignedIn | TokenInvalid | RateLimited:
@@ -60,9 +62,13 @@ class Emails:
         The link of a registration brings the password of that registration and of no other: nobody
         who registered somebody else's address first gets in by the click of its owner.
         """
+        charge = await self.throttle.token(client)
+        if isinstance(charge, RateLimited):
+            return charge
         found = await self.tokens.find(token, TokenPurpose.VERIFY_EMAIL)
         if found is None:
             return TokenInvalid()
+        await self.throttle.give_back(charge)
         now, user = self.clock(), models.User
         changes: dict[str, Any] = {"email_verified": True, "last_login_at": now, "updated_at": now}
         if found.password_hash is not None:
@@ -82,14 +88,22 @@ class Emails:
             started = await self.sign_in.start(session, row, client)
         return self.sign_in.signed_in(row, started)
 
-    async def request_verification(self, email: str, _client: Client) -> RequestAccepted:
-        """Ask for another link. The same work for every address: a job finds out about it."""
+    async def request_verification(self, email: str, client: Client) -> RequestAccepted:
+        """Ask for another link. The same work for every address: a job finds out about it.
+
+        Raises:
+            Overloaded: too many were asked for from there.
+
+        """
+        await self.throttle.request(client)
         async with self.db.begin() as session:
             await self.jobs.enqueue(session, VERIFICATION_ASKED, {"email": known_form(email)})
         return RequestAccepted()
 
     async def post_verification(self, payload: Payload) -> None:
         """Send the link where there is something to verify: the job's handler."""
+        if not await self.throttle.mail("verification", payload["email"] or ""):
+            return
         async with self.db.begin() as session:
             user = await user_at(session, payload["email"])
             if user is None or user.email_verified or not user.is_active(self.clock()):
@@ -120,6 +134,8 @@ class Emails:
         seen = await self.confirmation.ask(viewer, password, client)
         if not isinstance(seen, str):
             return seen
+        if not await self.throttle.mail("change", checked.new_email):
+            return RateLimited(MAIL_SECONDS)
         purpose, user_id = TokenPurpose.CHANGE_EMAIL, viewer.user.id
         async with self.db.begin() as session:
             await self.tokens.revoke(session, user_id, purpose)
@@ -138,9 +154,13 @@ class Emails:
 
         The database decides whether it is free. Sessions go on: whoever asked knew the password.
         """
+        charge = await self.throttle.token(client)
+        if isinstance(charge, RateLimited):
+            return charge
         found = await self.tokens.find(token, TokenPurpose.CHANGE_EMAIL)
         if found is None:
             return TokenInvalid()
+        await self.throttle.give_back(charge)
         try:
             return await self._move(found, token, client)
         except IntegrityError:

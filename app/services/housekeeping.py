@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from app.services.jobs import Jobs
 from app.services.one_time_tokens import OneTimeTokens
 from app.services.sessions import Sessions
+from app.services.throttle import Throttle
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class Housekeeping:
     sessions: Sessions
     tokens: OneTimeTokens
     jobs: Jobs
+    throttle: Throttle
     clock: Callable[[], datetime]
     keep_jobs: timedelta
 
@@ -21,4 +23,5 @@ class Housekeeping:
         """Safe to run from several workers at once, and as often as one likes."""
         await self.sessions.purge()
         await self.tokens.purge()
+        await self.throttle.purge()
         await self.jobs.forget(self.clock() - self.keep_jobs)

@@ -14,6 +14,7 @@ class Client:
     ip_address: str | None
     user_agent: str | None
     request_id: str | None = None
+    device_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Tokens:
     access_token_expires_at: datetime
     refresh_token: str
     refresh_token_expires_at: datetime
+    device_token: str
 
 
 @dataclass(frozen=True, slots=True)

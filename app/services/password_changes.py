@@ -31,6 +31,7 @@ from app.services.outcomes import (
 )
 from app.services.rows import changed_user, is_active, locked_user
 from app.services.sessions import end_sessions
+from app.services.throttle import Throttle
 
 RESET_ASKED = "password.reset_asked"
 UNCHANGED = InputIssue(
@@ -47,10 +48,17 @@ class PasswordChanges:
     confirmation: Confirmation
     passwords: Passwords
     new_passwords: NewPasswords
+    throttle: Throttle
     clock: Callable[[], datetime]
 
-    async def request_reset(self, email: str, _client: Client) -> RequestAccepted:
-        """Ask for a link. The same work for every address: a job finds out about it."""
+    async def request_reset(self, email: str, client: Client) -> RequestAccepted:
+        """Ask for a link. The same work for every address: a job finds out about it.
+
+        Raises:
+            Overloaded: too many were asked for from there.
+
+        """
+        await self.throttle.request(client)
         async with self.db.begin() as session:
             await self.jobs.enqueue(session, RESET_ASKED, {"email": known_form(email)})
         return RequestAccepted()
@@ -58,6 +66,8 @@ class PasswordChanges:
     async def post_reset(self, payload: Payload) -> None:
         """Send the link to whoever has the address, if anybody: the job's handler."""
         purpose = TokenPurpose.RESET_PASSWORD
+        if not await self.throttle.mail("reset", payload["email"] or ""):
+            return
         async with self.db.begin() as session:
             user = await user_at(session, payload["email"])
             if user is None or not user.is_active(self.clock()):
@@ -79,10 +89,14 @@ class PasswordChanges:
 
         A password that is refused does not use the link up. Reading the letter proves the address.
         """
+        charge = await self.throttle.token(client)
+        if isinstance(charge, RateLimited):
+            return charge
         purposes = (TokenPurpose.RESET_PASSWORD, TokenPurpose.INVITATION)
         found = await self.tokens.find(token, *purposes)
         if found is None:
             return TokenInvalid()
+        await self.throttle.give_back(charge)
         try:
             refused = await self._refused(new_password, found.email, None)
             if refused:

@@ -20,6 +20,7 @@ from app.services.letters import Letter, Letters
 from app.services.new_users import new_user
 from app.services.one_time_tokens import IN_WORDS, OneTimeTokens
 from app.services.outcomes import Client
+from app.services.throttle import Throttle
 
 JOB = "user.registration"
 
@@ -35,6 +36,7 @@ class Registrations:
     jobs: Jobs
     letters: Letters
     tokens: OneTimeTokens
+    throttle: Throttle
     clock: Callable[[], datetime]
 
     async def accept(
@@ -54,7 +56,9 @@ class Registrations:
     async def take(self, payload: Payload) -> None:
         """Make the account, or find whose it is, and write to the address: the job's handler."""
         email, password_hash = payload["email"] or "", payload["password_hash"] or ""
-        name, client = payload["display_name"], Client(payload["ip_address"], None)
+        name = payload["display_name"]
+        client = Client(payload["ip_address"], None, payload["request_id"])
+        may_write = await self.throttle.mail("registration", email)
         async with self.db.begin() as session:
             now = self.clock()
             user = await new_user(session, now, email, password_hash, name)
@@ -63,7 +67,7 @@ class Registrations:
                 await record(session, now, event, client, actor=user.id, target=user.id)
             else:
                 user = await user_at(session, email)
-            if user is None:
+            if user is None or not may_write:
                 return
             if user.email_verified or user.last_login_at is not None:
                 # Also one who signed in before addresses had to be verified: a stranger's password

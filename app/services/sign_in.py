@@ -16,13 +16,15 @@ from app.db import Database
 from app.errors import Overloaded
 from app.models import AuditName, SessionRow, UserRow
 from app.security.access_tokens import AccessTokens
+from app.security.device_tokens import DeviceTokens
 from app.security.passwords import Passwords, Verification
 from app.security.refresh_tokens import RefreshTokens
 from app.services.audit import record
 from app.services.identifiers import new_id
-from app.services.inputs import known_form
+from app.services.inputs import MAX_EMAIL_BYTES, known_form
 from app.services.outcomes import Client, InvalidCredentials, RateLimited, SignedIn, Tokens
 from app.services.rows import changed_session, changed_user, is_active
+from app.services.throttle import Throttle
 
 SALT_BYTES = 16
 MAX_USER_AGENT_CHARACTERS = 300
@@ -51,13 +53,32 @@ class SignIn:
     idle_lifetime: timedelta
     max_lifetime: timedelta
     verified_only: bool
+    throttle: Throttle
+    devices: DeviceTokens
 
     async def login(
         self, email: str, password: str, client: Client
     ) -> SignedIn | InvalidCredentials | EmailNotVerified | RateLimited:
-        """Sign in. Takes as long where nobody has this address (OWASP ASVS 6.3.8)."""
+        """Sign in. Takes as long where nobody has this address (OWASP ASVS 6.3.8).
+
+        Charged before the password is looked at, and given back if it was right. What is over a
+        budget is no try: it costs nothing, and is no event.
+        """
         address = known_form(email)
         known = await self._known(address) if address else None
+        account = address or email[:MAX_EMAIL_BYTES]
+        charge = await self.throttle.sign_in(account, known.id if known else None, client)
+        if isinstance(charge, RateLimited):
+            return charge
+        entered = await self._login(address, known, password, client)
+        if entered is None:
+            return await self._refuse(known.id if known else None, client)
+        await self.throttle.give_back(charge)
+        return entered
+
+    async def _login(
+        self, address: str | None, known: Known | None, password: str, client: Client
+    ) -> SignedIn | EmailNotVerified | RateLimited | None:
         try:
             entered = await self._try(known, password, client)
             if entered is None and known is not None and address is not None:
@@ -67,7 +88,7 @@ class SignIn:
                     entered = await self._try(again, password, client)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
-        return entered or await self._refuse(known.id if known else None, client)
+        return entered
 
     async def _try(
         self, known: Known | None, password: str, client: Client
@@ -104,7 +125,9 @@ class SignIn:
         access = self.access_tokens.issue(user.id, session.id, session.generation)
         refresh = self.refresh_tokens.issue(session.id, session.generation, session.token_salt)
         expires_at = min(session.expires_at, session.ends_by)
-        return SignedIn(user, session, Tokens(access.text, access.expires_at, refresh, expires_at))
+        device = self.devices.issue(user.id)
+        tokens = Tokens(access.text, access.expires_at, refresh, expires_at, device)
+        return SignedIn(user, session, tokens)
 
     async def _known(self, address: str) -> Known | None:
         user = models.User

@@ -1,0 +1,326 @@
+"""Budgets for what is tried: what is counted, where, and who is never locked out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from app.config import Settings
+from app.db import Database
+from app.main import create_app
+from app.services.throttle import block_of
+from tests.clients import LOGIN, REGISTER, Api, Person
+from tests.clock import FakeClock
+from tests.outbox import Outbox
+from tests.test_emails import ask
+from tests.test_passwords import REQUEST, reset
+
+Deliver = Callable[[], Awaitable[None]]
+TOKENS = """
+mutation Login($input: LoginInput!) {
+  login(input: $input) { __typename ... on SignedIn { tokens { deviceToken } } }
+}
+"""
+WAIT = """
+mutation Login($input: LoginInput!) {
+  login(input: $input) { __typename ... on RateLimited { message retryAfter } }
+}
+"""
+
+
+async def strict(settings: Settings, clock: FakeClock, outbox: Outbox) -> FastAPI:
+    changes = {"throttle_scale": 1.0, "trusted_proxies": ("10.0.0.0/8", "127.0.0.1")}
+    return create_app(settings.model_copy(update=changes), clock, outbox)
+
+
+@pytest.fixture(scope="module")
+async def limited(
+    settings: Settings, clock: FakeClock, letters: Outbox
+) -> AsyncIterator[list[FastAPI]]:
+    """Two workers with the budgets of production, behind a proxy on this machine."""
+    workers = [await strict(settings, clock, letters) for _ in range(2)]
+    async with (
+        workers[0].router.lifespan_context(workers[0]),
+        workers[1].router.lifespan_context(workers[1]),
+    ):
+        yield workers
+
+
+@pytest.fixture
+def client(limited: list[FastAPI], api: Api) -> Callable[..., Api]:
+    """A client at an address, of one of the workers, with a device token if it has one."""
+    assert api.access_token is None
+
+    def make(address: str = "203.0.113.1", device: str = "", worker: int = 0) -> Api:
+        transport = httpx.ASGITransport(limited[worker], raise_app_exceptions=False)
+        headers = {"x-forwarded-for": address, "portico-device": device}
+        return Api(
+            httpx.AsyncClient(transport=transport, base_url="http://portico", headers=headers)
+        )
+
+    return make
+
+
+async def login(client: Api, email: str, password: str) -> str:
+    data = await client(LOGIN, input={"email": email, "password": password})
+    return data["login"]["__typename"]
+
+
+async def guesses(client: Api, email: str, number: int) -> list[str]:
+    return [await login(client, email, "wrong") for _ in range(number)]
+
+
+async def test_eight_guesses_from_one_address(client: Any, ada: Person) -> None:
+    answers = await guesses(client(), ada.email, 9)
+
+    assert answers == [*["InvalidCredentials"] * 8, "RateLimited"]
+    assert await login(client(), ada.email, ada.password) == "RateLimited"
+    assert await login(client("203.0.113.2"), ada.email, ada.password) == "SignedIn"
+
+
+async def test_fifteen_guesses_from_many_addresses(client: Any, ada: Person) -> None:
+    answers = [(await guesses(client(f"203.0.113.{n}"), ada.email, 1))[0] for n in range(16)]
+
+    assert answers == [*["InvalidCredentials"] * 15, "RateLimited"]
+
+
+async def test_sixty_guesses_of_many_accounts(client: Any, ada: Person) -> None:
+    answers = [
+        (await guesses(client(), f"nobody{number}@example.com", 1))[0] for number in range(61)
+    ]
+
+    assert answers == [*["InvalidCredentials"] * 60, "RateLimited"]
+    assert await login(client("203.0.113.2"), ada.email, ada.password) == "SignedIn"
+
+
+async def test_fifty_guesses_at_once_on_two_workers_count_exactly(client: Any, ada: Person) -> None:
+    tries = [login(client(worker=number % 2), ada.email, "wrong") for number in range(50)]
+
+    answers = await asyncio.gather(*tries)
+
+    assert answers.count("InvalidCredentials") == 8
+
+
+async def test_a_known_and_an_unknown_account_are_limited_alike(
+    client: Any, ada: Person, clock: FakeClock
+) -> None:
+    bodies: list[Any] = []
+    for email in (ada.email, "nobody@example.com"):
+        guest = client()
+        await guesses(guest, email, 8)
+        answer = await guest(WAIT, input={"email": email, "password": "wrong"})
+        bodies.append({**answer["login"], "retryAfter": round(answer["login"]["retryAfter"], -1)})
+        clock.pass_(minutes=5)
+
+    assert bodies[0] == bodies[1]
+    assert bodies[0]["retryAfter"] == 900
+
+
+async def test_the_window_slides(client: Any, ada: Person, clock: FakeClock) -> None:
+    await guesses(client(), ada.email, 4)
+    clock.pass_(minutes=10)
+    await guesses(client(), ada.email, 4)
+    assert await guesses(client(), ada.email, 1) == ["RateLimited"]
+
+    clock.pass_(minutes=5)
+
+    assert await guesses(client(), ada.email, 5) == [*["InvalidCredentials"] * 4, "RateLimited"]
+
+
+async def test_who_waits_as_long_as_they_are_told_gets_in(
+    client: Any, ada: Person, clock: FakeClock
+) -> None:
+    guest = client()
+    await guesses(guest, ada.email, 8)
+    wait = (await guest(WAIT, input=ada.credentials))["login"]["retryAfter"]
+
+    clock.pass_(seconds=wait)
+
+    assert await login(guest, ada.email, ada.password) == "SignedIn"
+
+
+async def test_a_right_password_is_given_back_and_nothing_else(client: Any, ada: Person) -> None:
+    guest = client()
+    await guesses(guest, ada.email, 7)
+
+    for _ in range(20):
+        assert await login(guest, ada.email, ada.password) == "SignedIn"
+
+    assert await guesses(guest, ada.email, 2) == ["InvalidCredentials", "RateLimited"]
+
+
+async def test_what_is_refused_is_no_event_and_costs_no_hash(
+    client: Any, ada: Person, db: Database
+) -> None:
+    await guesses(client(), ada.email, 20)
+
+    rows = await db.rows(text("SELECT 1 FROM audit_events WHERE name = 'session.refused'"))
+    assert len(rows) == 8
+
+
+async def test_the_table_names_nobody(client: Any, ada: Person, db: Database) -> None:
+    await guesses(client(), ada.email, 2)
+
+    rows = await db.rows(text("SELECT encode(key, 'escape'), b::text FROM budgets b"))
+
+    # Of the address, of its sign-ups, of the account, and of the account from there.
+    assert len(rows) == 4
+    assert "ada" not in str(rows)
+    assert "203.0.113" not in str(rows)
+
+
+async def test_a_device_that_signed_in_before_is_not_locked_out_by_strangers(
+    client: Any, ada: Person, clock: FakeClock
+) -> None:
+    first = await client()(TOKENS, input=ada.credentials)
+    device = first["login"]["tokens"]["deviceToken"]
+
+    for _day in range(3):
+        for number in range(16):
+            await guesses(client(f"198.51.100.{number}"), ada.email, 1)
+        assert await login(client("198.51.100.1"), ada.email, ada.password) == "RateLimited"
+        assert await login(client("198.51.100.1", device), ada.email, ada.password) == "SignedIn"
+        clock.pass_(hours=24)
+
+
+async def test_a_device_has_a_budget_too(client: Any, ada: Person) -> None:
+    first = await client()(TOKENS, input=ada.credentials)
+    stolen = client(device=first["login"]["tokens"]["deviceToken"])
+
+    answers = await guesses(stolen, ada.email, 16)
+
+    assert answers == [*["InvalidCredentials"] * 15, "RateLimited"]
+    assert await login(client(), ada.email, ada.password) == "SignedIn"
+
+
+@pytest.mark.parametrize("tampered", ["forged", "of another", "cut"])
+async def test_a_device_token_that_is_not_the_accounts_own_helps_nothing(
+    client: Any, ada: Person, grace: Person, tampered: str
+) -> None:
+    person = grace if tampered == "of another" else ada
+    device: str = (await client()(TOKENS, input=person.credentials))["login"]["tokens"][
+        "deviceToken"
+    ]
+    changed = {"forged": device[:-1] + "A", "of another": device, "cut": device[:-4]}[tampered]
+    await guesses(client(), ada.email, 8)
+
+    assert await login(client(device=changed), ada.email, ada.password) == "RateLimited"
+
+
+async def test_thirty_registrations_from_one_address(client: Any) -> None:
+    guest = client()
+    answers: list[str] = []
+    for number in range(31):
+        person = Person(f"p{number}@example.com", "difference engine 1")
+        data = await guest(REGISTER, input=person.registration)
+        answers.append(data["register"]["__typename"])
+
+    assert answers == [*["SignedIn"] * 30, "RateLimited"]
+
+
+async def test_three_letters_of_a_kind_in_an_hour(
+    client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox, clock: FakeClock
+) -> None:
+    work = limited[0].state.portico.worker
+    for _ in range(5):
+        await client()(REQUEST, email=ada.email)
+    await work.drain()
+    assert len(outbox.messages) == 3
+
+    clock.pass_(hours=1)
+    await client()(REQUEST, email=ada.email)
+    await work.drain()
+
+    assert len(outbox.messages) == 4
+
+
+async def test_sixty_tokens_from_one_address(client: Any, ada: Person) -> None:
+    guest = client()
+
+    answers = [await reset(guest, "pot_" + "x" * 43) for _ in range(61)]
+    await guest(REQUEST, email=ada.email)
+
+    assert answers == [*["TokenInvalid"] * 60, "RateLimited"]
+    assert guest.last_code == "RATE_LIMITED"
+
+
+async def test_a_stolen_session_does_not_find_the_password_out(client: Any, ada: Person) -> None:
+    data = (await client()(LOGIN, input=ada.credentials))["login"]
+    thief = client("198.51.100.7").with_tokens(data)
+
+    answers = [await ask(thief, "thief@example.com", "wrong") for _ in range(16)]
+
+    assert answers == [*["InvalidCredentials"] * 15, "RateLimited"]
+    assert await login(client(), ada.email, ada.password) == "SignedIn"
+
+
+async def test_budgets_that_are_over_are_deleted(
+    client: Any, limited: list[FastAPI], db: Database, clock: FakeClock, ada: Person
+) -> None:
+    await guesses(client(), ada.email, 1)
+    clock.pass_(minutes=15)
+
+    await limited[0].state.portico.housekeeping.tidy()
+
+    assert await db.rows(text("SELECT 1 FROM budgets")) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "block"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        (None, "nowhere"),
+    ],
+)
+def test_what_counts_as_one_place(address: str | None, block: str) -> None:
+    assert block_of(address) == block
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "counted"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9, 10.1.2.3", "203.0.113.9"),
+        ("203.0.113.9:4711, 10.1.2.3", "203.0.113.9"),
+        ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("garbage, 10.1.2.3", "10.1.2.3"),
+        ("", "127.0.0.1"),
+    ],
+)
+async def test_an_address_is_taken_from_trusted_proxies_alone(
+    client: Any, ada: Person, forwarded: str, counted: str
+) -> None:
+    data = (await client(forwarded)(LOGIN, input=ada.credentials))["login"]
+    laptop = client().with_tokens(data)
+
+    shown = await laptop("{ me { sessions(first: 1) { nodes { ipAddress } } } }")
+
+    assert shown["me"]["sessions"]["nodes"] == [{"ipAddress": counted}]
+
+
+@pytest.mark.usefixtures("api")
+async def test_a_header_of_the_clients_own_comes_before_the_proxys(
+    limited: list[FastAPI], ada: Person
+) -> None:
+    transport = httpx.ASGITransport(limited[0])
+    two = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "203.0.113.9")]
+    base = "http://portico"
+    async with httpx.AsyncClient(transport=transport, base_url=base, headers=two) as http:
+        data = (await Api(http)(LOGIN, input=ada.credentials))["login"]
+        laptop = Api(http).with_tokens(data)
+        shown = await laptop("{ me { sessions(first: 1) { nodes { ipAddress } } } }")
+
+    assert shown["me"]["sessions"]["nodes"] == [{"ipAddress": "203.0.113.9"}]
+
+
+def test_nobody_may_be_trusted_everywhere(settings: Settings) -> None:
+    with pytest.raises(ValueError, match="trust everybody"):
+        Settings.model_validate({**settings.model_dump(), "trusted_proxies": "0.0.0.0/0"})
