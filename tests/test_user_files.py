@@ -8,8 +8,10 @@ from typing import Any, cast
 import pytest
 from passlib.context import CryptContext  # pyright: ignore[reportMissingTypeStubs] - it has none
 from sqlalchemy import make_url, text
+from typer.testing import CliRunner, Result
 
 from app import migrations
+from app.cli import cli
 from app.config import Settings
 from app.db import Database
 from app.security.password_hashes import FOREIGN
@@ -51,8 +53,12 @@ def hashed(scheme: str) -> str:
     return context.hash(PASSWORD)
 
 
-async def run(*arguments: str, cwd: Path, **environment: str) -> Any:
-    return await asyncio.to_thread(portico, *arguments, cwd=cwd, **environment)
+async def run(*arguments: str, given: str = "", **environment: str) -> Result:
+    """Run a command in this process, which is a second quicker than in one of its own."""
+    invoke = CliRunner().invoke
+    return await asyncio.to_thread(
+        invoke, cli, arguments, input=given, env=environment, color=False
+    )
 
 
 async def test_people_come_with_the_passwords_they_had(
@@ -63,7 +69,7 @@ async def test_people_come_with_the_passwords_they_had(
     ]
     file = written(tmp_path, *people)
 
-    answer = await run("users", "import", str(file), cwd=tmp_path, **environment)
+    answer = await run("users", "import", str(file), **environment)
 
     assert f"{len(FOREIGN)} people added" in answer.stdout, answer.stderr
     for scheme in FOREIGN:
@@ -78,9 +84,7 @@ async def test_twice_changes_nothing(
     person = {"email": "eve@example.com", "displayName": "Eve", "role": "ADMIN"}
     file = written(tmp_path, person, "", {"email": "EVE@example.com", "displayName": "Other"})
 
-    answers = [
-        await run("users", "import", str(file), cwd=tmp_path, **environment) for _ in range(2)
-    ]
+    answers = [await run("users", "import", str(file), **environment) for _ in range(2)]
 
     assert ["1 people added" in answers[0].stdout, "0 people added" in answers[1].stdout] == [
         True,
@@ -109,14 +113,14 @@ async def test_a_dry_run_names_each_line_that_would_fail(
         '{"email": "' + "x" * 20_000 + '"}',
     )
 
-    answer = await run("users", "import", str(file), "--dry-run", cwd=tmp_path, **environment)
-    refused = await run("users", "import", str(file), cwd=tmp_path, **environment)
+    answer = await run("users", "import", str(file), "--dry-run", **environment)
+    refused = await run("users", "import", str(file), **environment)
 
     named = [line.split(":")[0] for line in answer.stdout.splitlines() if line.startswith("line")]
     assert named == [f"line {number}" for number in range(2, 11)]
     assert "9 lines would fail" in answer.stdout
     assert secret not in answer.stdout
-    assert (refused.returncode, await db.rows(text("SELECT 1 FROM users"))) == (1, [])
+    assert (refused.exit_code, await db.rows(text("SELECT 1 FROM users"))) == (1, [])
     assert api.errors == []
 
 
@@ -126,7 +130,7 @@ async def test_good_lines_are_taken_if_the_others_may_be_skipped(
     eve = {"email": "eve@example.com", "passwordHash": hashed("pbkdf2_sha256")}
     file = written(tmp_path, {"email": "no address"}, eve)
 
-    answer = await run("users", "import", str(file), "--skip-invalid", cwd=tmp_path, **environment)
+    answer = await run("users", "import", str(file), "--skip-invalid", **environment)
 
     assert "1 people added" in answer.stdout
     assert await api.login(Person("eve@example.com", PASSWORD))
@@ -142,10 +146,10 @@ async def test_what_is_written_can_be_taken_over(
     }
     await asyncio.to_thread(migrations.upgrade, empty_url)
 
-    await run("users", "export", str(file), "--with-password-hashes", cwd=tmp_path, **environment)
-    await run("users", "import", str(file), cwd=tmp_path, **elsewhere)
-    again = await run("users", "export", "-", "--with-password-hashes", cwd=tmp_path, **elsewhere)
-    bare = await run("users", "export", "-", cwd=tmp_path, **environment)
+    await run("users", "export", str(file), "--with-password-hashes", **environment)
+    await run("users", "import", str(file), **elsewhere)
+    again = await run("users", "export", "-", "--with-password-hashes", **elsewhere)
+    bare = await run("users", "export", "-", **environment)
 
     assert again.stdout == file.read_text()
     assert json.loads(bare.stdout) | {"createdAt": ""} == {
@@ -160,31 +164,13 @@ async def test_what_is_written_can_be_taken_over(
 
 
 async def test_an_administrator_is_made_on_any_database(
-    api: Api, ada: Person, tmp_path: Path, environment: dict[str, str]
+    api: Api, ada: Person, environment: dict[str, str]
 ) -> None:
-    made = await asyncio.to_thread(
-        portico,
-        "users",
-        "create-admin",
-        "root@example.com",
-        cwd=tmp_path,
-        given=f"{PASSWORD}\n",
-        **environment,
-    )
-    known = await asyncio.to_thread(
-        portico,
-        "users",
-        "create-admin",
-        ada.email,
-        cwd=tmp_path,
-        given=f"{PASSWORD}\n",
-        **environment,
-    )
-    promoted = await run(
-        "users", "create-admin", "--promote", ada.email, cwd=tmp_path, **environment
-    )
+    made = await run("users", "create-admin", "root@example.com", given=PASSWORD, **environment)
+    known = await run("users", "create-admin", ada.email, given=PASSWORD, **environment)
+    promoted = await run("users", "create-admin", "--promote", ada.email, **environment)
 
-    assert (made.returncode, known.returncode, promoted.returncode) == (0, 1, 0)
+    assert (made.exit_code, known.exit_code, promoted.exit_code) == (0, 1, 0)
     root = await api.login(Person("root@example.com", PASSWORD))
     assert await root("{ users { totalCount } }") == {"users": {"totalCount": 2}}
     assert await (await api.login(ada))("{ me { role } }") == {"me": {"role": "ADMIN"}}

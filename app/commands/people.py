@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -137,8 +138,8 @@ async def _export(settings: Settings, file: Path, *, with_hashes: bool) -> None:
         out.print(f"{number} people written to {file}, which only you can read.")
 
 
-def _opened(file: Path) -> BinaryIO:
+def _opened(file: Path) -> AbstractContextManager[BinaryIO]:
     if str(file) == "-":
-        return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+        return nullcontext(sys.stdout.buffer)
     # Addresses and hashes: for nobody else's eyes.
     return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")

@@ -1,9 +1,11 @@
 """Password hashes of other systems: which are read, and how much work one may ask for."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, cast
 
 from passlib.context import CryptContext  # pyright: ignore[reportMissingTypeStubs] - it has none
+from passlib.exc import PasslibHashWarning  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 OURS = "bcrypt_sha256"
 # Verified once, at the first sign-in, and then replaced by ours.
@@ -64,6 +66,13 @@ def fault_of(password_hash: str) -> str | None:
     """Say why a hash cannot be taken over; None where it can."""
     if len(password_hash) > MAX_CHARACTERS or not password_hash.isprintable():
         return "is no password hash"
+    with warnings.catch_warnings():
+        # What it finds odd about a hash that it can read does not matter here.
+        warnings.simplefilter("ignore", PasslibHashWarning)
+        return _fault_of(password_hash)
+
+
+def _fault_of(password_hash: str) -> str | None:
     handler: Any = CONTEXT.identify(password_hash, resolve=True)
     if handler is None:
         return "is of no known format"
