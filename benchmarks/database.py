@@ -14,7 +14,12 @@ import asyncpg
 from processes import BenchmarkFailed, accepts, free_port, run, running, wait_until
 
 DEBIAN = "/usr/lib/postgresql"
-SETTINGS = ("shared_buffers=512MB", "listen_addresses=127.0.0.1", "unix_socket_directories=")
+SETTINGS = (
+    "shared_buffers=512MB",
+    "max_connections=200",
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+)
 SEED_SECONDS = 600
 
 # Identifiers and moments as Portico makes them: UUIDv7, one account a minute, the oldest first.
