@@ -287,6 +287,16 @@ async def test_an_invitation_sets_the_first_password(
     }
 
 
+async def test_an_administrator_who_was_invited_and_never_came_does_not_count(
+    admin: Api, grace: Person
+) -> None:
+    await deed(admin, CREATE, email="new@example.com", role="ADMIN")
+
+    answer = await deed(admin, ROLE, userId=grace.id, role="MEMBER")
+
+    assert answer["__typename"] == "LastAdministrator"
+
+
 async def test_nobody_signs_in_to_an_invited_account_without_the_letter(
     api: Api, admin: Api
 ) -> None:

@@ -258,6 +258,20 @@ async def test_a_stolen_session_does_not_find_the_password_out(client: Any, ada:
     assert await login(client(), ada.email, ada.password) == "SignedIn"
 
 
+async def test_who_is_over_their_budget_does_not_fill_the_table(
+    client: Any, ada: Person, db: Database
+) -> None:
+    await guesses(client(), ada.email, 8)
+    for number in range(52):
+        await guesses(client(), f"nobody{number}@example.com", 1)
+    before = await db.rows(text("SELECT count(*) FROM budgets"))
+
+    answers = [(await guesses(client(), f"more{n}@example.com", 1))[0] for n in range(20)]
+
+    assert answers == ["RateLimited"] * 20
+    assert await db.rows(text("SELECT count(*) FROM budgets")) == before
+
+
 async def test_budgets_that_are_over_are_deleted(
     client: Any, limited: list[FastAPI], db: Database, clock: FakeClock, ada: Person
 ) -> None:

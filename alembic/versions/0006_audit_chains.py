@@ -115,6 +115,7 @@ def upgrade() -> None:
         sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("signed_position", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("chain", name="pk_audit_chains"),
     )
     op.create_table(

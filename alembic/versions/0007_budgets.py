@@ -39,6 +39,8 @@ BEGIN
         END IF;
     END LOOP;
     IF waits > interval '0' THEN
+        -- Whoever tries ever new accounts must not fill the table with those they are refused.
+        DELETE FROM budgets WHERE key = ANY(keys) AND spent = '{}';
         RETURN waits;
     END IF;
     FOR i IN 1 .. cardinality(keys) LOOP

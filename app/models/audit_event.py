@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import BigInteger, FetchedValue, Index, UniqueConstraint
+from sqlalchemy import BigInteger, FetchedValue, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -73,13 +73,14 @@ class AuditEvent(Base):
 
 
 class AuditChain(Base):
-    """The end of each chain."""
+    """The end of each chain, and how far it has been signed."""
 
     __tablename__ = "audit_chains"
 
     chain: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(BigInteger)
     hash: Mapped[bytes]
+    signed_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class AuditCheckpoint(Base):

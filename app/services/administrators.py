@@ -20,13 +20,18 @@ class LastAdministrator:
 
 
 async def remains_another(session: AsyncSession, user_id: uuid.UUID, now: datetime) -> bool:
-    """Building block: whether an active administrator is left without this person.
+    """Building block: whether an administrator who can act is left without this person.
+
+    One who is suspended cannot, nor one who was invited and has no password yet.
 
     Whoever is about to remove one waits here for whoever else does, until that is committed: two
     administrators cannot remove each other.
     """
     await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
     others = select(models.User.id).where(
-        models.User.role == Role.ADMIN.value, models.User.id != user_id, is_active(now)
+        models.User.role == Role.ADMIN.value,
+        models.User.id != user_id,
+        models.User.password_hash.is_not(None),
+        is_active(now),
     )
     return bool(await session.scalar(select(exists(others))))

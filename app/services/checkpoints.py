@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 
 import orjson
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from app import models
 from app.db import Database
@@ -42,15 +42,13 @@ class Checkpoints:
                     select(table.number, table.signature).order_by(table.number.desc()).limit(1)
                 )
             ).one_or_none()
-            known: dict[str, int] = {}
-            for heads in await session.scalars(select(table.heads)):
-                known.update({chain: head[0] for chain, head in heads.items()})
-            ends = (await session.execute(select(models.AuditChain))).scalars().all()
-            grown = {
-                each.chain: [each.position, each.hash.hex()]
-                for each in ends
-                if known.get(each.chain, 0) < each.position
-            }
+            chain = models.AuditChain
+            # In the order in which a writer could hold two of them, around midnight.
+            longer = select(chain.chain, chain.position, chain.hash).where(
+                chain.position > chain.signed_position
+            )
+            ends = await session.execute(longer.order_by(chain.chain).with_for_update())
+            grown = {each.chain: [each.position, each.hash.hex()] for each in ends}
             if not grown:
                 return False
             number = last.number + 1 if last else 1
@@ -67,6 +65,8 @@ class Checkpoints:
                 "signature": evidence.sign(key.private, text),
             }
             await session.execute(insert(table), row)
+            signed = update(chain).where(chain.chain.in_(list(grown)))
+            await session.execute(signed.values(signed_position=chain.position))
         return True
 
 

@@ -122,9 +122,14 @@ class Emails:
                 password_hash=pending.password_hash if pending else None,
                 display_name=pending.display_name if pending else None,
             )
-            lifetime = IN_WORDS[TokenPurpose.VERIFY_EMAIL]
+            others = await pending_registrations(session, user) > 1
             await self.letters.post(
-                session, Letter.VERIFY_EMAIL, user.email, token=token, lifetime=lifetime
+                session,
+                Letter.VERIFY_REGISTRATION if pending else Letter.VERIFY_EMAIL,
+                user.email,
+                token=token,
+                lifetime=IN_WORDS[TokenPurpose.VERIFY_EMAIL],
+                others="yes" if others else None,
             )
 
     async def request_change(
@@ -214,7 +219,8 @@ async def user_at(session: AsyncSession, email: str | None) -> UserRow | None:
 async def pending_registrations(session: AsyncSession, user: UserRow) -> int:
     """Building block: how many registrations wait for the owner of the address to confirm one."""
     table = models.OneTimeToken
-    waiting = select(func.count()).where(
+    # A link that is sent again brings the same password as before.
+    waiting = select(func.count(table.password_hash.distinct())).where(
         table.user_id == user.id, table.purpose == TokenPurpose.VERIFY_EMAIL.value
     )
     return int(await session.scalar(waiting) or 0)

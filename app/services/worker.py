@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,6 +28,8 @@ DELAYS: Sequence[timedelta] = (
     timedelta(minutes=30),
     *[timedelta(hours=hours) for hours in (2, 4, 8, 12, 24)],
 )
+# So that a crowd of letters takes neither every connection nor every place at the mail server.
+AT_ONCE = 6
 RESTART_SECONDS = (1, 2, 5, 10, 30)
 STOP_SECONDS = 8
 
@@ -79,10 +82,8 @@ class Worker:
         """Work until cancelled. Survives outages of the database; a running job may finish."""
         failures = 0
         while True:
-            manager: QueueManager | None = None
             try:
-                async with self.db.engine.connect() as connection:
-                    manager = await self._manager(connection)
+                async with self._connected() as manager:
                     work = asyncio.create_task(self._work(manager))
                     failures = 0
                     await _until_cancelled(work, manager)
@@ -97,8 +98,7 @@ class Worker:
 
     async def drain(self) -> None:
         """Run what is due until nothing is."""
-        async with self.db.engine.connect() as connection:
-            manager = await self._manager(connection)
+        async with self._connected() as manager:
             await self._work(manager, QueueExecutionMode.drain)
 
     async def _work(
@@ -109,11 +109,24 @@ class Worker:
         # New jobs announce themselves. A look now and then finds those of a worker that died, and
         # all of them where announcements do not come through, as behind PgBouncer.
         await manager.run(
-            dequeue_timeout=self.retake_after, mode=mode, heartbeat_timeout=self.retake_after
+            dequeue_timeout=self.retake_after,
+            batch_size=AT_ONCE // 2,
+            mode=mode,
+            max_concurrent_tasks=AT_ONCE,
+            heartbeat_timeout=self.retake_after,
         )
 
-    async def _manager(self, connection: Any) -> QueueManager:
-        driver = (await connection.get_raw_connection()).driver_connection
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[QueueManager]:
+        async with self.db.engine.connect() as connection:
+            try:
+                raw = await connection.get_raw_connection()
+                yield self._manager(raw.driver_connection)
+            finally:
+                # It listens: nobody else must get it out of the pool.
+                await connection.invalidate()
+
+    def _manager(self, driver: Any) -> QueueManager:
         manager = QueueManager(Queries(AsyncpgDriver(driver)))
         for name, handler in self.handlers.items():
             parameters = EntrypointExecutorParameters(0, _unused, on_failure="hold")
