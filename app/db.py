@@ -72,13 +72,17 @@ class Query:
     """A SELECT with its parameters by name, compiled once, for what runs all the time.
 
     Half of what such a read costs is building and looking up the statement and adapting the
-    driver's rows; the driver itself keeps it prepared.
+    driver's rows; the driver itself keeps it prepared. The database may then keep one plan for all
+    values too, unless its plan `hangs_on_values`.
     """
 
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+    def __init__(
+        self, statement: Select[*tuple[Any, ...]], *, hangs_on_values: bool = False
+    ) -> None:
         compiled = statement.compile(dialect=asyncpg.dialect())
         self.sql = str(compiled)
         self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self.hangs_on_values = hangs_on_values
 
 
 class Database:
@@ -106,7 +110,8 @@ class Database:
 
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
         """Run a compiled SELECT on the driver itself, when it is its turn."""
-        return await self._in_turn.fetch(query.sql, [values[name] for name in query.names])
+        arguments = [values[name] for name in query.names]
+        return await self._in_turn.fetch(query.sql, arguments, plan_anew=query.hangs_on_values)
 
     async def fetch_now(self, query: Query, **values: Any) -> list[Sequence[Any]]:
         """As `fetch`, before all that wait their turn: at most two of these at once."""

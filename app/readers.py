@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -28,6 +28,19 @@ class Reader(NamedTuple):
     until: float
 
 
+Run = Callable[[Any, str, Sequence[Any]], Awaitable[list[Sequence[Any]]]]
+
+
+async def _plain(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
+    return await driver.fetch(sql, *arguments)
+
+
+async def _planned(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
+    async with driver.transaction(readonly=True):
+        await driver.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        return await driver.fetch(sql, *arguments)
+
+
 class Readers:
     """Up to `size` connections of an engine that do not go back to its pool between reads.
 
@@ -41,8 +54,13 @@ class Readers:
         self._idle: list[Reader] = []
         self.statements = 0
 
-    async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
+    async def fetch(
+        self, sql: str, arguments: Sequence[Any], *, plan_anew: bool = False
+    ) -> list[Sequence[Any]]:
         """Run a SELECT when it is its turn; once more where the connection had died.
+
+        With `plan_anew` the database plans it for these values, also where it has seen so many that
+        it would go over to one plan for all of them.
 
         Raises:
             Unavailable: no turn came in time, or the statement took too long.
@@ -50,7 +68,7 @@ class Readers:
         """
         await self._turn()
         try:
-            return await self._fetch_again(sql, arguments)
+            return await self._fetch_again(_planned if plan_anew else _plain, sql, arguments)
         finally:
             self._turns.release()
 
@@ -69,20 +87,22 @@ class Readers:
         except TimeoutError:
             raise Unavailable("no connection became free in time") from None
 
-    async def _fetch_again(self, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
+    async def _fetch_again(
+        self, run: Run, sql: str, arguments: Sequence[Any]
+    ) -> list[Sequence[Any]]:
         try:
-            return await self._fetch(sql, arguments)
+            return await self._fetch(run, sql, arguments)
         except ConnectionLost:
             # After a restart of the database every idle connection is like this one: start anew.
             await self.close()
             await self._engine.dispose()
-            return await self._fetch(sql, arguments)
+            return await self._fetch(run, sql, arguments)
 
-    async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
+    async def _fetch(self, run: Run, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
         reader = await self._take()
         self.statements += 1
         try:
-            rows = await reader.driver.fetch(sql, *arguments)
+            rows = await run(reader.driver, sql, arguments)
         except PostgresError as error:
             if reader.driver.is_closed():
                 await reader.connection.invalidate()

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from app.db import Database
+from app.services.administrators import LOCK
 from tests.clients import LOGIN, ME, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox
+from tests.test_access import contents
 from tests.test_passwords import NEW, reset
 from tests.test_rotation import REFRESH
 
@@ -33,6 +35,7 @@ ROLE = mutation("setUserRole", "SetUserRoleInput")
 SUSPEND = mutation("suspendUser", "SuspendUserInput")
 REINSTATE = mutation("reinstateUser", "UserInput")
 END = mutation("endUserSessions", "UserInput")
+DELETE = "mutation D($input: DeleteAccountInput!) { deleteAccount(input: $input) { __typename } }"
 CREATE = mutation("createUser", "CreateUserInput")
 
 
@@ -84,28 +87,99 @@ async def test_the_last_administrator_stays(
     assert await admin("{ users { totalCount } }") == {"users": {"totalCount": 1}}
 
 
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-@pytest.mark.parametrize("first", [ROLE, SUSPEND])
-async def test_two_who_remove_each_other_at_once_leave_one(
-    api: Api, admin: Api, grace: Person, ada: Person, first: str, order: tuple[int, int]
+@pytest.mark.parametrize("grace_is_first", [True, False])
+@pytest.mark.parametrize("texts", [(ROLE, SUSPEND), (SUSPEND, ROLE)], ids=["role", "suspension"])
+async def test_of_two_who_remove_each_other_at_once_the_first_to_commit_stays(
+    api: Api, admin: Api, grace: Person, ada: Person, db: Database, texts: Any, grace_is_first: bool
+) -> None:
+    await deed(admin, ROLE, userId=ada.id, role="ADMIN")
+    pairs = [(admin, ada), (await api.login(ada), grace)]
+    removals = [
+        removal(client, text, person)
+        for text, (client, person) in zip(
+            texts, pairs if grace_is_first else pairs[::-1], strict=True
+        )
+    ]
+
+    answers = await asyncio.gather(*await in_this_order(db, *removals))
+
+    assert [each["__typename"] for each in answers] == ["UserChanged", "LastAdministrator"]
+    assert [await _administers(client) for client, _ in pairs] == [
+        grace_is_first,
+        not grace_is_first,
+    ]
+
+
+async def test_who_leaves_while_the_other_is_removed_is_the_last_one(
+    api: Api, admin: Api, ada: Person, db: Database
 ) -> None:
     await deed(admin, ROLE, userId=ada.id, role="ADMIN")
     other = await api.login(ada)
-    values = {"role": "MEMBER"} if first == ROLE else {"reason": "mutual"}
-    removals = [
-        deed(admin, first, userId=ada.id, **values),
-        deed(other, ROLE, userId=grace.id, role="MEMBER"),
-    ]
+    leave = deed(other, DELETE, password=ada.password)
 
-    await asyncio.gather(*(removals[number] for number in order), return_exceptions=True)
+    answers = await asyncio.gather(*await in_this_order(db, removal(admin, ROLE, ada), leave))
 
-    left = [client for client in (admin, other) if await _administers(client)]
-    assert len(left) == 1
+    # As a member she may go: what she is counts when it is her turn.
+    assert [each["__typename"] for each in answers] == ["UserChanged", "AccountDeleted"]
+    assert await _administers(admin)
+
+
+def removal(client: Api, text: str, person: Person) -> Awaitable[Any]:
+    values = {"role": "MEMBER"} if text == ROLE else {"reason": "mutual"}
+    return deed(client, text, userId=person.id, **values)
+
+
+async def in_this_order(db: Database, *deeds: Awaitable[Any]) -> list[asyncio.Future[Any]]:
+    """Let each come to the lock while somebody holds it: they get it in the order they came."""
+    async with db.begin() as session:
+        await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        started: list[asyncio.Future[Any]] = []
+        for each in deeds:
+            started.append(asyncio.ensure_future(each))
+            while await _waiting(db) < len(started):
+                await asyncio.wait(started, timeout=0.01)
+                assert not any(each.done() for each in started)
+    return started
+
+
+async def _waiting(db: Database) -> int:
+    mine = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    waiting = f"SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND {mine}"  # noqa: S608 - ours
+    return len(await db.rows(text(waiting)))
 
 
 async def _administers(client: Api) -> bool:
     data = await client("{ users { totalCount } }")
     return data["users"] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [(ROLE, {"role": "ADMIN"}), (SUSPEND, {"reason": "x"}), (REINSTATE, {}), (END, {})],
+)
+async def test_a_member_does_nothing_to_anybody(
+    api: Api, ada: Person, grace: Person, db: Database, text: str, values: dict[str, str]
+) -> None:
+    member, before = await api.login(ada), await contents(db)
+
+    for person in (ada, grace):
+        assert await deed(member, text, userId=person.id, **values) is None
+        assert member.last_code == "FORBIDDEN"
+
+    assert await contents(db) == before
+
+
+async def test_a_member_makes_and_lists_nobody(
+    api: Api, ada: Person, db: Database, outbox: Outbox, deliver: Deliver
+) -> None:
+    member = await api.login(ada)
+
+    assert await deed(member, CREATE, email="new@example.com", role="ADMIN") is None
+    assert (await member('{ users(filter: {search: "a"}) { totalCount } }'))["users"] is None
+    await deliver()
+
+    rows = await db.rows(text("SELECT email FROM users"))
+    assert ([row[0] for row in rows], outbox.messages) == ([ada.email], [])
 
 
 async def test_a_suspension_ends_sessions_and_keeps_out(api: Api, admin: Api, ada: Person) -> None:
@@ -138,6 +212,17 @@ async def test_a_suspension_lifts_itself(
     assert await laptop("{ me { isActive suspension { reason } } }") == {
         "me": {"isActive": True, "suspension": None}
     }
+
+
+async def test_a_suspension_is_changed_by_another_and_the_same_again_is_no_event(
+    admin: Api, ada: Person, db: Database, clock: FakeClock
+) -> None:
+    until = (clock() + timedelta(hours=1)).isoformat()
+    for reason in ("Spam", "Spam", "Threats", "Threats"):
+        answer = await deed(admin, SUSPEND, userId=ada.id, reason=reason, until=until)
+
+    assert answer["user"]["suspension"]["reason"] == "Threats"
+    assert await events(db, "user.suspended") == 2
 
 
 async def test_a_suspension_is_lifted(api: Api, admin: Api, ada: Person, db: Database) -> None:

@@ -26,7 +26,15 @@ QUICK = {
     "bcrypt": {"rounds": 4},
     "django_bcrypt": {"rounds": 4},
     "django_bcrypt_sha256": {"rounds": 4},
+    "ldap_bcrypt": {"rounds": 4},
     "scrypt": {"rounds": 10},
+    "phpass": {"rounds": 7},
+    "fshp": {"rounds": 1000},
+    "sun_md5_crypt": {"rounds": 100},
+} | {
+    f"{prefix}{name}_crypt": {"rounds": 1000}
+    for prefix in ("", "ldap_")
+    for name in ("sha1", "sha256", "sha512")
 }
 
 

@@ -1,6 +1,7 @@
 """Addresses that have to be verified: registering, links, and who may sign in."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -25,6 +26,13 @@ mutation Verify($token: String!) {{ verifyEmail(input: {{token: $token}}) {{ {SI
 AGAIN = """
 mutation Again($email: String!) { requestEmailVerification(input: {email: $email}) { message } }
 """
+PROMOTE = """
+mutation Promote($id: ID!) { setUserRole(input: {userId: $id, role: ADMIN}) { __typename } }
+"""
+MADE_FOR_THEM = text(
+    "INSERT INTO users (id, email, role, password_hash, created_at, updated_at)"
+    " VALUES (:id, :email, 'ADMIN', :stored, now(), now())"
+)
 SENT = {"register": {"__typename": "VerificationSent"}}
 
 
@@ -209,3 +217,59 @@ async def test_a_session_from_before_goes_on(guest: Api, api: Api, ada: Person) 
     same = Api(guest.http, laptop.access_token)
 
     assert await same(ME) == {"me": {"email": ada.email}}
+
+
+@pytest.mark.parametrize("made_by", ["an invitation", "an import"])
+async def test_a_stranger_registers_nobody_elses_way_into_an_account_made_for_them(
+    guest: Api, outbox: Outbox, post: Deliver, db: Database, made_by: str
+) -> None:
+    stored = None if made_by == "an invitation" else "$2b$04$" + "a" * 21 + "u" + "a" * 31
+    values = {"id": uuid.uuid4(), "email": EVE.email, "stored": stored}
+    async with db.begin() as session:
+        await session.execute(MADE_FOR_THEM, values)
+
+    await guest(REGISTER, input=EVE.registration)
+    await guest(AGAIN, email=EVE.email)
+    await post()
+
+    assert sorted(outbox.subjects) == [
+        (EVE.email, "Confirm your e-mail address"),
+        (EVE.email, "You have an account already"),
+    ]
+    assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"
+    assert await login(guest, EVE) == "InvalidCredentials"
+
+
+async def test_a_registration_that_lapsed_is_not_revived_by_a_stranger(
+    guest: Api, outbox: Outbox, post: Deliver, db: Database
+) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    async with db.begin() as session:
+        await session.execute(text("DELETE FROM one_time_tokens"))
+    outbox.messages.clear()
+
+    await guest(AGAIN, email=EVE.email)
+    await post()
+    assert outbox.messages == []
+
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"
+
+
+async def test_a_registration_that_nobody_confirmed_gets_no_rights(
+    guest: Api, grace: Person, post: Deliver, db: Database
+) -> None:
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET email_verified = true"))
+    admin = await guest.login(grace)
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    eve = await admin('{ user(by: {email: "eve@example.com"}) { id role } }')
+
+    await admin(PROMOTE, id=eve["user"]["id"])
+
+    assert admin.last_code == "BAD_USER_INPUT"
+    assert "`input.userId`" in admin.errors[0]["message"]
+    assert await admin('{ user(by: {email: "eve@example.com"}) { id role } }') == eve

@@ -93,12 +93,12 @@ class AdministrationMutations:
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
-        return _result(
-            await context.services.administration.set_role(
-                admin(info), user_id, input.role, context.client
-            ),
-            info,
+        outcome = await context.services.administration.set_role(
+            admin(info), user_id, input.role, context.client
         )
+        if isinstance(outcome, service.NobodysYet):
+            raise BadInput("`input.userId` is an account whose registration nobody has confirmed.")
+        return _result(outcome, info)
 
     @admin_field(
         description="Shut somebody out: their sessions end, and they cannot sign in until "

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import Enum
 from functools import cache
 from typing import Annotated
+from unicodedata import category, normalize
 
 import strawberry
 from strawberry import UNSET
@@ -23,6 +24,7 @@ from app.services import users as service
 from app.services.pages import Page
 
 MAX_SEARCH_CHARACTERS = 254
+UNSEARCHED = {"Cc", "Cs"}
 
 publish_enum(
     service.UserOrderField,
@@ -147,10 +149,14 @@ def read_order(part: UserOrder | None) -> service.UserOrder:
 
 
 def _search(text: str | None) -> str | None:
-    if text is not None and ("\0" in text or len(text) > MAX_SEARCH_CHARACTERS):
-        msg = f"`filter.search` takes up to {MAX_SEARCH_CHARACTERS} characters, and no NUL."
+    if text is None:
+        return None
+    # Neither addresses nor names have controls, and both are composed: as everything is stored.
+    composed = normalize("NFC", text[: MAX_SEARCH_CHARACTERS + 1])
+    if len(text) > MAX_SEARCH_CHARACTERS or any(category(each) in UNSEARCHED for each in composed):
+        msg = f"`filter.search` takes up to {MAX_SEARCH_CHARACTERS} characters, and no controls."
         raise BadInput(msg)
-    return text
+    return composed
 
 
 @strawberry.type

@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import CheckConstraint, Index, TextClause, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -16,25 +16,32 @@ class Role(enum.Enum):
     ADMIN = "ADMIN"
 
 
+def _orders(prefix: str, *first: str, where: str | None = None) -> list[Index]:
+    """Indexes for each order that people are listed in."""
+    condition = None if where is None else text(where)
+    last_login = text("coalesce(last_login_at, '-infinity'::timestamptz)")
+    orders: dict[str, tuple[str | TextClause, ...]] = {
+        "created_at_id": ("created_at", "id"),
+        "last_login_at_id": (last_login, "id"),
+        "email": ("email",),
+    }
+    # An address alone has its index: it is unique.
+    wanted = {name: of for name, of in orders.items() if first or where or name != "email"}
+    return [
+        Index(prefix + name, *first, *of, postgresql_where=condition) for name, of in wanted.items()
+    ]
+
+
 class User(Base):
     __tablename__ = "users"
     __table_args__ = (
         CheckConstraint("role IN ('MEMBER', 'ADMIN')", name="role"),
         CheckConstraint("octet_length(email) <= 254", name="email_length"),
-        Index("ix_users_created_at_id", "created_at", "id"),
-        Index("ix_users_role_created_at_id", "role", "created_at", "id"),
-        Index("ix_users_email_verified_created_at_id", "email_verified", "created_at", "id"),
-        Index(
-            "ix_users_suspended",
-            "created_at",
-            "id",
-            postgresql_where=text("suspended_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_users_last_login_at_id",
-            text("coalesce(last_login_at, '-infinity'::timestamptz)"),
-            "id",
-        ),
+        *_orders("ix_users_"),
+        # Of what few have, or may have: among everybody a page of them would be a long way.
+        *_orders("ix_users_email_verified_", "email_verified"),
+        *_orders("ix_users_admin_", where="role = 'ADMIN'"),
+        *_orders("ix_users_suspended_", where="suspended_at IS NOT NULL"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -49,6 +56,9 @@ class User(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     last_login_at: Mapped[datetime | None]
+    # Made by a registration: until somebody shows that they read mail there, the next registration
+    # of the address may take its place. Never so where an administrator or an import made it.
+    open_to_registration: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class UserRow(NamedTuple):

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol, TypeVar, cast
 from zxcvbn import zxcvbn
 
 from app.errors import Overloaded
-from app.security.password_hashes import context_of
+from app.security.password_hashes import context_of, matches
 
 MAX_CHARACTERS = 256
 QUEUE_LENGTH = 50
@@ -43,7 +43,9 @@ class Hasher(Protocol):
 
     def identify(self, hash: str) -> str | None: ...  # noqa: A002
 
-    def verify_and_update(self, secret: str, hash: str) -> tuple[bool, str | None]: ...  # noqa: A002
+    def verify(self, secret: str | bytes, hash: str) -> bool: ...  # noqa: A002
+
+    def needs_update(self, hash: str) -> bool: ...  # noqa: A002
 
 
 class BoundedPool:
@@ -116,10 +118,9 @@ class Passwords:
         readable = password_hash is not None and self._context.identify(password_hash) is not None
         candidate = normalised(password) if is_hashable(password) else ""
         against = password_hash if password_hash is not None and readable else self._dummy_hash
-        matches, upgraded = self._context.verify_and_update(candidate, against)
-        if not readable or not is_hashable(password):
-            return Verification(matches=False, upgraded_hash=None)
-        return Verification(matches, upgraded)
+        right = matches(self._context, candidate, against) and readable and is_hashable(password)
+        outdated = right and self._context.needs_update(against)
+        return Verification(right, self._context.hash(candidate) if outdated else None)
 
 
 def _bounded(password: str) -> str:

@@ -17,13 +17,18 @@ from app.services.administrators import LastAdministrator, remains_another
 from app.services.audit import record
 from app.services.inputs import Invitee, check
 from app.services.letters import Letter, Letters
-from app.services.new_users import new_user
+from app.services.new_users import awaits_its_owner, new_user
 from app.services.one_time_tokens import IN_WORDS, OneTimeTokens
 from app.services.outcomes import Client, EmailTaken, InvalidInput, NotFound, UserChanged
 from app.services.rows import changed_user, locked_user
 from app.services.sessions import end_sessions
 
 Changed = UserChanged | NotFound | LastAdministrator
+
+
+@dataclass(frozen=True, slots=True)
+class NobodysYet:
+    """An account that anybody may have registered in anybody's name: it gets no rights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Administration:
 
     async def set_role(
         self, admin: Admin, user_id: uuid.UUID, role: Role, client: Client
-    ) -> Changed:
+    ) -> Changed | NobodysYet:
         """Make somebody a member or an administrator, from their next request on."""
         async with self.db.begin() as session:
             another = await remains_another(session, user_id, self.clock())
@@ -70,6 +75,8 @@ class Administration:
                 return UserChanged(user)
             if role is not Role.ADMIN and not another:
                 return LastAdministrator()
+            if role is Role.ADMIN and await awaits_its_owner(session, user):
+                return NobodysYet()
             details = {"from": user.role, "to": role.value}
             event = AuditName.ROLE_CHANGED
             return await self._change(
@@ -84,13 +91,13 @@ class Administration:
         until: datetime | None,
         client: Client,
     ) -> Changed:
-        """Shut somebody out, and end their sessions. With an end it lifts itself."""
+        """Shut somebody out, and end their sessions. With an end it lifts itself.
+
+        Where they are shut out already, another reason or end takes the place of the present one;
+        the same again is no event.
+        """
         now = self.clock()
-        values = {
-            "suspended_at": now,
-            "suspended_until": until,
-            "suspension_reason": reason,
-        }
+        values: dict[str, Any] = {"suspended_until": until, "suspension_reason": reason}
         async with self.db.begin() as session:
             another = await remains_another(session, user_id, now)
             user = await locked_user(session, models.User.id == user_id)
@@ -98,6 +105,10 @@ class Administration:
                 return NotFound()
             if user.role == Role.ADMIN.value and not another:
                 return LastAdministrator()
+            if user.is_active(now):
+                values["suspended_at"] = now
+            elif all(getattr(user, name) == value for name, value in values.items()):
+                return UserChanged(user)
             details = {"until": until.isoformat() if until else "for good"}
             event = AuditName.USER_SUSPENDED
             outcome = await self._change(session, admin, user, event, client, values, details)

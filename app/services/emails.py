@@ -18,6 +18,7 @@ from app.services.confirmation import Confirmation
 from app.services.inputs import NewAddress, check, known_form
 from app.services.jobs import Jobs, Payload
 from app.services.letters import Letter, Letters
+from app.services.new_users import awaits_its_owner
 from app.services.one_time_tokens import IN_WORDS, OneTimeTokens, TokenInvalid, TokenRow
 from app.services.outcomes import (
     Client,
@@ -109,6 +110,10 @@ class Emails:
             if user is None or user.email_verified or not user.is_active(self.clock()):
                 return
             pending = await self._pending_registration(session, user)
+            if pending is None and await awaits_its_owner(session, user):
+                # Every registration has lapsed: a link would bring the password of whoever was
+                # first, and that may be a stranger. They register anew.
+                return
             token = await self.tokens.issue(
                 session,
                 TokenPurpose.VERIFY_EMAIL,

@@ -117,10 +117,10 @@ def display_name(text: str) -> str:
 
 def password_hash(text: str) -> str:
     """Take over a hash of another system."""
-    fault = password_hashes.fault_of(text)
-    if fault:
-        raise _fault(InputIssueCode.INVALID_FORMAT, f"This hash {fault}.")
-    return text
+    try:
+        return password_hashes.taken_over(text)
+    except password_hashes.Refused as why:
+        raise _fault(InputIssueCode.INVALID_FORMAT, f"This hash {why}.") from None
 
 
 EmailAddress = Annotated[str, AfterValidator(email_address)]

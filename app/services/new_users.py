@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,7 +12,7 @@ from app.services.identifiers import new_id
 from app.services.rows import changed_user
 
 
-async def new_user(
+async def new_user(  # noqa: PLR0913 - a column each
     session: AsyncSession,
     now: datetime,
     email: str,
@@ -21,6 +22,7 @@ async def new_user(
     role: Role = Role.MEMBER,
     email_verified: bool = False,
     signs_in: bool = False,
+    open_to_registration: bool = False,
 ) -> UserRow | None:
     """Building block: insert the row, or None where the address is taken."""
     created = (
@@ -35,7 +37,19 @@ async def new_user(
             created_at=now,
             updated_at=now,
             last_login_at=now if signs_in else None,
+            open_to_registration=open_to_registration,
         )
         .on_conflict_do_nothing(index_elements=[models.User.email])
     )
     return await changed_user(session, created)
+
+
+async def awaits_its_owner(session: AsyncSession, user: UserRow) -> bool:
+    """Building block: whether an account is no more than a registration that nobody confirmed.
+
+    Anybody may have made it, in anybody's name.
+    """
+    if user.email_verified or user.last_login_at is not None:
+        return False
+    is_open = select(models.User.open_to_registration).where(models.User.id == user.id)
+    return bool(await session.scalar(is_open))

@@ -1,7 +1,7 @@
 """Keyset paging: a page is found by where it starts, so its cost does not grow with its depth."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -74,10 +74,13 @@ def page_of(rows: Sequence[T], request: PageRequest) -> Page[T]:
 
 @dataclass(frozen=True, slots=True)
 class Keyset:
-    """A total order: by one expression, then by id, both in the same direction; or by id alone."""
+    """A total order: by one expression, then by id, both in the same direction.
+
+    By id alone, or by the expression alone where it is unique.
+    """
 
     value: ColumnElement[Any] | None
-    id: ColumnElement[uuid.UUID]
+    id: ColumnElement[uuid.UUID] | None
     descending: bool = False
     # What a row without a value counts as, where `value` maps null to it.
     absent: ColumnElement[Any] | None = None
@@ -89,16 +92,18 @@ class Keyset:
         if form.before:
             statement = statement.where(self._beyond("before", forward=False))
         falling = self.descending != form.backward
-        parts = [self.id] if self.value is None else [self.value, self.id]
+        parts = [part for part in (self.value, self.id) if part is not None]
         order = [part.desc() if falling else part.asc() for part in parts]
         return statement.order_by(*order).limit(bindparam("rows"))
 
     def _beyond(self, name: str, *, forward: bool) -> ColumnElement[bool]:
-        here: Any = self.id
-        there: Any = bindparam(f"{name}_id", type_=self.id.type)
+        here: Any = tuple_(*(part for part in (self.value, self.id) if part is not None))
+        there: Any = tuple_(*self._position(name))
+        return here > there if forward != self.descending else here < there
+
+    def _position(self, name: str) -> Iterator[ColumnElement[Any]]:
         if self.value is not None:
             value: ColumnElement[Any] = bindparam(f"{name}_value", type_=self.value.type)
-            if self.absent is not None:
-                value = func.coalesce(value, self.absent)
-            here, there = tuple_(self.value, here), tuple_(value, there)
-        return here > there if forward != self.descending else here < there
+            yield value if self.absent is None else func.coalesce(value, self.absent)
+        if self.id is not None:
+            yield bindparam(f"{name}_id", type_=self.id.type)

@@ -17,7 +17,7 @@ from app.services.emails import pending_registrations, user_at
 from app.services.inputs import Registration
 from app.services.jobs import Jobs, Payload
 from app.services.letters import Letter, Letters
-from app.services.new_users import new_user
+from app.services.new_users import awaits_its_owner, new_user
 from app.services.one_time_tokens import IN_WORDS, OneTimeTokens
 from app.services.outcomes import Client
 from app.services.throttle import Throttle
@@ -61,7 +61,9 @@ class Registrations:
         may_write = await self.throttle.mail("registration", email)
         async with self.db.begin() as session:
             now = self.clock()
-            user = await new_user(session, now, email, password_hash, name)
+            user = await new_user(
+                session, now, email, password_hash, name, open_to_registration=True
+            )
             if user is not None:
                 event = AuditName.USER_REGISTERED
                 await record(session, now, event, client, actor=user.id, target=user.id)
@@ -69,9 +71,9 @@ class Registrations:
                 user = await user_at(session, email)
             if user is None or not may_write:
                 return
-            if user.email_verified or user.last_login_at is not None:
-                # Also one who signed in before addresses had to be verified: a stranger's password
-                # must not come to stand in their account.
+            if not await awaits_its_owner(session, user):
+                # Also one who signed in before addresses had to be verified, was invited or was
+                # taken over: a stranger's password must not come to stand in their account.
                 await self.letters.post(session, Letter.REGISTERED_ALREADY, email)
                 return
             await self._ask(session, user, password_hash, name)
