@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     password_min_guesses: int = Field(default=10_000, ge=0)
 
     database_pool_size: int = Field(default=16, ge=5, le=200)
+    database_timeout_seconds: float = Field(default=10, ge=0.5, le=300)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     persisted_documents: Path | None = None
     persisted_documents_only: bool = False

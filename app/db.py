@@ -1,13 +1,15 @@
 """The engine, units of work and the declarative base. Models and statements live elsewhere."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import DateTime, Executable, MetaData, Row, Select, Text, make_url
+from sqlalchemy import DateTime, Executable, MetaData, Row, Select, Text, event, make_url
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DisconnectionError, IntegrityError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -16,6 +18,8 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
+from app.errors import FateUnknown
+from app.outages import is_lost, outage_of, outages
 from app.readers import Readers
 
 NAMES = {
@@ -28,7 +32,10 @@ NAMES = {
 AT_ONCE = 2
 CONNECT_SECONDS = 5
 POOL_WAIT_SECONDS = 5
-STATEMENT_MILLISECONDS = 10_000
+STATEMENT_SECONDS = 10.0
+# How much later than that a server must have said that a statement took too long, to be there.
+ANSWER_SECONDS = 2
+GIVE_UP_SECONDS = 3
 
 
 class Base(DeclarativeBase):
@@ -43,9 +50,12 @@ def async_url(text: str) -> URL:
     return url.set(drivername="postgresql+asyncpg", query=query)
 
 
-def connect(text: str, *, pool_size: int) -> AsyncEngine:
-    """Make the engine; nothing is opened until it is used."""
-    return create_async_engine(
+def connect(
+    text: str, *, pool_size: int, timeout_seconds: float = STATEMENT_SECONDS
+) -> AsyncEngine:
+    """Make the engine; nothing is opened until it is used. The timeout is that of a statement."""
+    milliseconds = str(round(timeout_seconds * 1000))
+    engine = create_async_engine(
         async_url(text),
         pool_size=pool_size,
         max_overflow=0,
@@ -55,10 +65,11 @@ def connect(text: str, *, pool_size: int) -> AsyncEngine:
         hide_parameters=True,
         connect_args={
             "timeout": CONNECT_SECONDS,
+            "command_timeout": timeout_seconds + ANSWER_SECONDS,
             "server_settings": {
                 "application_name": "portico",
-                "statement_timeout": str(STATEMENT_MILLISECONDS),
-                "idle_in_transaction_session_timeout": str(STATEMENT_MILLISECONDS),
+                "statement_timeout": milliseconds,
+                "idle_in_transaction_session_timeout": milliseconds,
                 "timezone": "UTC",
                 # Generic plans at once: the hot statements have one good plan, planning them costs
                 # more than they do.
@@ -66,6 +77,15 @@ def connect(text: str, *, pool_size: int) -> AsyncEngine:
             },
         },
     )
+    event.listen(engine.sync_engine, "checkout", _alive)
+    return engine
+
+
+def _alive(connection: Any, _record: object, _proxy: object) -> None:
+    # The database may have ended it while it was idle, which the driver knows without asking: the
+    # pool then tries another one, and nobody notices a restart that is over.
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 class Query:
@@ -104,9 +124,25 @@ class Database:
         """How many statements `fetch` and `fetch_now` have sent."""
         return self._at_once.statements + self._in_turn.statements
 
-    def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """One transaction: returning commits, raising rolls back."""
-        return self._sessions.begin()
+    @asynccontextmanager
+    async def begin(self) -> AsyncGenerator[AsyncSession]:
+        """One transaction: returning commits, raising rolls back.
+
+        Raises:
+            Unavailable: the database could not do it; nothing was done.
+            FateUnknown: the connection died under the commit.
+
+        """
+        session = self._sessions()
+        try:
+            with outages():
+                yield session
+                await session.flush()
+            await _commit(session)
+        except BaseException as error:
+            await _give_up(session, hanging=isinstance(error.__cause__, TimeoutError))
+            raise
+        await session.close()
 
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
         """Run a compiled SELECT on the driver itself, when it is its turn."""
@@ -121,11 +157,44 @@ class Database:
         self, statement: Executable, parameters: dict[str, Any] | None = None
     ) -> Sequence[Row[*tuple[Any, ...]]]:
         """Read with one statement on a connection that goes back at once."""
-        async with self._autocommit.connect() as connection:
-            return (await connection.execute(statement, parameters)).all()
+        with outages():
+            async with self._autocommit.connect() as connection:
+                try:
+                    return (await connection.execute(statement, parameters)).all()
+                except TimeoutError:
+                    # Nobody answers on it: not for the next one to wait on.
+                    await connection.invalidate()
+                    raise
 
     async def close(self) -> None:
         """Close what is idle. What is used again afterwards opens anew."""
         await self._at_once.close()
         await self._in_turn.close()
         await self.engine.dispose()
+
+
+async def _commit(session: AsyncSession) -> None:
+    try:
+        await session.commit()
+    except IntegrityError:
+        raise
+    except Exception as error:
+        # Lost against another transaction it was rolled back. Anything else may have come after the
+        # commit as well as before it.
+        outage = outage_of(error)
+        if outage is None or is_lost(error):
+            raise FateUnknown(f"under the commit: {error}") from error
+        raise outage from error
+
+
+async def _give_up(session: AsyncSession, *, hanging: bool) -> None:
+    """Roll back; or close the line where nobody answers on it, which would hang whoever asks."""
+    if hanging:
+        await session.invalidate()
+        return
+    closing = asyncio.ensure_future(session.close())
+    done, _ = await asyncio.wait({closing}, timeout=GIVE_UP_SECONDS)
+    if not done:
+        closing.cancel()
+    # What went wrong before is what matters.
+    await asyncio.gather(closing, return_exceptions=True)

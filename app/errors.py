@@ -5,7 +5,7 @@ from typing import ClassVar
 
 
 class Code(StrEnum):
-    """What a client switches on: Apollo's set, and two of our own in its style."""
+    """What a client switches on: Apollo's set, and three of our own in its style."""
 
     PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -16,6 +16,7 @@ class Code(StrEnum):
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
     RATE_LIMITED = "RATE_LIMITED"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
 
 
@@ -27,6 +28,11 @@ class Refusal(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    @property
+    def extensions(self) -> dict[str, int | str]:
+        """What a program may want to know beside the code."""
+        return {}
 
 
 class Unauthenticated(Refusal):
@@ -52,9 +58,49 @@ class Overloaded(Refusal):
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
+    @property
+    def extensions(self) -> dict[str, int | str]:
+        return {"retryAfter": self.retry_after_seconds}
 
-class Unavailable(Exception):
-    """The database did not answer, or not in time: trying the same again at once makes it worse."""
+
+class Unavailable(Refusal):
+    """The database did not answer, or not in time. Nothing was done.
+
+    Trying the same again at once makes it worse.
+    """
+
+    code = Code.SERVICE_UNAVAILABLE
+    retry_after_seconds = 2
+    words: ClassVar[str] = "The server cannot do this now. Nothing was done: try again in a moment."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(self.words)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+    @property
+    def extensions(self) -> dict[str, int | str]:
+        return {"retryAfter": self.retry_after_seconds}
+
+
+class ConnectionLost(Unavailable):
+    """The connection died in the middle of it, or none could be made."""
+
+
+class Conflict(Unavailable):
+    """The transaction lost against another one: a deadlock, or a serialisation failure."""
+
+
+class FateUnknown(Unavailable):
+    """The connection died while the transaction was committed: it may have been done, or not."""
+
+    words = "The connection broke while this was done. Look whether it was before you try again."
+
+    @property
+    def extensions(self) -> dict[str, int | str]:
+        return {"fate": "UNKNOWN"}
 
 
 class Misconfigured(Exception):

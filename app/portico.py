@@ -98,8 +98,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     if settings.database_url is None or settings.secret_key is None:
         msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
         raise Misconfigured(msg)
-    size = settings.database_pool_size
-    db = Database(connect(settings.database_url.get_secret_value(), pool_size=size), pool_size=size)
+    db = _database(settings, settings.database_url.get_secret_value())
     secrets = Secrets(settings.secret_key.get_secret_value())
     lifetime = timedelta(minutes=settings.access_token_expire_minutes)
     keys = SigningKeys(
@@ -180,6 +179,11 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         Appointments(db, services.accounts),
         UserFiles(db, clock),
     )
+
+
+def _database(settings: Settings, url: str) -> Database:
+    size, seconds = settings.database_pool_size, settings.database_timeout_seconds
+    return Database(connect(url, pool_size=size, timeout_seconds=seconds), pool_size=size)
 
 
 def _limits(settings: Settings) -> Limits:

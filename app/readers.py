@@ -7,18 +7,14 @@ from typing import Any, NamedTuple
 
 from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it has none
     PostgresError,
-    QueryCanceledError,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.errors import Unavailable
+from app.errors import ConnectionLost, Unavailable
+from app.outages import outages
 
 WAIT_SECONDS = 5
 KEPT_SECONDS = 3600
-
-
-class ConnectionLost(Unavailable):
-    """The connection died under a read."""
 
 
 class Reader(NamedTuple):
@@ -63,7 +59,7 @@ class Readers:
         it would go over to one plan for all of them.
 
         Raises:
-            Unavailable: no turn came in time, or the statement took too long.
+            Unavailable: no turn came in time, the statement took too long, or nobody answers.
 
         """
         await self._turn()
@@ -106,17 +102,19 @@ class Readers:
         except PostgresError as error:
             if reader.driver.is_closed():
                 await reader.connection.invalidate()
-                raise ConnectionLost from error
+                raise ConnectionLost("the connection was lost") from error
             self._idle.append(reader)
-            if isinstance(error, QueryCanceledError):
-                raise Unavailable("a statement took too long") from error
-            raise
+            with outages():
+                raise
+        except TimeoutError as error:
+            await reader.connection.invalidate()
+            raise Unavailable("the database does not answer") from error
         except BaseException as error:
             # Given up in the middle of it, or the line went dead: nobody knows what comes next.
             lost = reader.driver.is_closed()
             await reader.connection.invalidate()
             if lost and isinstance(error, Exception):
-                raise ConnectionLost from error
+                raise ConnectionLost("the connection was lost") from error
             raise
         self._idle.append(reader)
         return rows
@@ -128,6 +126,7 @@ class Readers:
             if reader.until > time.monotonic() and not reader.driver.is_closed():
                 return reader
             await reader.connection.invalidate()
-        connection = await self._engine.connect()
+        with outages():
+            connection = await self._engine.connect()
         driver = (await connection.get_raw_connection()).driver_connection
         return Reader(connection, driver, time.monotonic() + KEPT_SECONDS)

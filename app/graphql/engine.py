@@ -16,7 +16,7 @@ from graphql.language import OperationDefinitionNode
 from app.errors import Code, Unavailable
 from app.graphql.context import Context
 from app.graphql.documents import Document, Documents, RefusedDocument, excess_error
-from app.graphql.errors import coded, field_errors, internal_error, request_errors
+from app.graphql.errors import coded, field_errors, internal_error, refusal, request_errors
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Engine:
             return {"data": await plan.run(context, operation.variables)}
         except Unavailable as outage:
             # Twice the load is not what a database that does not answer needs.
-            return {"errors": [internal_error(outage, context.client.request_id)], "data": None}
+            return {"errors": [refusal(outage, context.client.request_id)], "data": None}
         except Exception as reason:
             log.debug("A plan left the query to the stock executor", exc_info=reason)
             return None

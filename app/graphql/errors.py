@@ -8,7 +8,7 @@ from typing import Any
 from graphql import GraphQLError
 from graphql.language import ValueNode, VariableDefinitionNode
 
-from app.errors import Code, Refusal
+from app.errors import Code, Refusal, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def field_errors(errors: Iterable[GraphQLError], request_id: str | None) -> list
     """Errors of fields that were executed; what is not for clients goes to the log instead."""
     entries: list[dict[str, Any]] = []
     for error in errors:
-        entry = _entry(error, _refused(error) or _masked(error, request_id))
+        entry = _entry(error, _refused(error, request_id) or _masked(error, request_id))
         if len(entries) < MAX_ERRORS:
             entries.append(entry)
     return entries
@@ -74,10 +74,17 @@ def internal_error(error: BaseException, request_id: str | None) -> dict[str, An
     return coded(MASKED, Code.INTERNAL_SERVER_ERROR, requestId=request_id)
 
 
-def _refused(error: GraphQLError) -> dict[str, Any] | None:
+def refusal(refused: Refusal, request_id: str | None) -> dict[str, Any]:
+    """Say what was declined. That the database is away is a line in the log too."""
+    if isinstance(refused, Unavailable):
+        log.warning("Unavailable, request %s: %s", request_id, refused.reason)
+    return coded(refused.message, refused.code, **refused.extensions)
+
+
+def _refused(error: GraphQLError, request_id: str | None) -> dict[str, Any] | None:
     cause = _cause(error)
     if isinstance(cause, Refusal):
-        return coded(cause.message, cause.code)
+        return refusal(cause, request_id)
     if isinstance(cause, GraphQLError) and CLIENT_FAULT.match(cause.message):
         return coded(_without_values(cause.message), Code.BAD_USER_INPUT)
     return None

@@ -1,5 +1,6 @@
 """GraphQL over HTTP (the specification of 2025): `GET|POST /graphql`, as plain ASGI."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -78,7 +79,7 @@ class GraphQLOverHttp:
         if method == "GET" and prepared.node.operation is not OperationType.QUERY:
             raise HttpRefusal(405, "A GET runs queries only; send a POST.", headers=ALLOW_POST)
         answer = await self.engine.run(prepared, self._context(scope, headers))
-        return _refused(answer, media) if isinstance(answer, RequestError) else Reply(200, answer)
+        return _refused(answer, media) if isinstance(answer, RequestError) else _reply(answer)
 
     async def _read(
         self, scope: Scope, receive: Receive, headers: Headers, method: str
@@ -107,6 +108,23 @@ class GraphQLOverHttp:
 
 def _wants_a_page(scope: Scope, accept: str | None) -> bool:
     return scope["method"] == "GET" and not scope["query_string"] and prefers_html(accept or "")
+
+
+def _reply(answer: dict[str, Any]) -> Reply:
+    """200 where a field was answered; 503 where none could be, and when it is worth another try."""
+    errors: list[dict[str, Any]] = answer.get("errors", [])
+    away = all(each["extensions"]["code"] == Code.SERVICE_UNAVAILABLE for each in errors)
+    if not errors or not away or any(_fields(answer)):
+        return Reply(200, answer)
+    waits = [each["extensions"].get("retryAfter") for each in errors]
+    # Not where nobody knows what became of a mutation: it must not be sent again unseen.
+    headers = () if None in waits else ((b"retry-after", str(max(waits)).encode()),)
+    return Reply(503, answer, headers)
+
+
+def _fields(answer: dict[str, Any]) -> Iterable[Any]:
+    data: dict[str, Any] = answer["data"] or {}
+    return data.values()
 
 
 def _refused(refused: RequestError, media: MediaType) -> Reply:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import models
 from app.db import Database
 from app.models import AuditName, EndReason, Role, TokenPurpose, UserRow
+from app.outages import repeatable
 from app.security.viewer import Admin
 from app.services.administrators import LastAdministrator, remains_another
 from app.services.audit import record
@@ -40,6 +41,7 @@ class Administration:
     tokens: OneTimeTokens
     clock: Callable[[], datetime]
 
+    @repeatable
     async def create_user(
         self, admin: Admin, email: str, display_name: str | None, role: Role, client: Client
     ) -> UserChanged | EmailTaken | InvalidInput:
@@ -62,6 +64,7 @@ class Administration:
             await record(session, now, event, client, actor=actor, target=user.id, **details)
         return UserChanged(user)
 
+    @repeatable
     async def set_role(
         self, admin: Admin, user_id: uuid.UUID, role: Role, client: Client
     ) -> Changed | NobodysYet:
@@ -83,6 +86,7 @@ class Administration:
                 session, admin, user, event, client, {"role": role.value}, details
             )
 
+    @repeatable
     async def suspend(
         self,
         admin: Admin,
@@ -115,6 +119,7 @@ class Administration:
             await self._end_sessions(session, admin, user_id, EndReason.SUSPENDED, client)
             return outcome
 
+    @repeatable
     async def reinstate(self, admin: Admin, user_id: uuid.UUID, client: Client) -> Changed:
         """Lift a suspension. They sign in anew."""
         values = {"suspended_at": None, "suspended_until": None, "suspension_reason": None}
@@ -127,6 +132,7 @@ class Administration:
             event = AuditName.USER_REINSTATED
             return await self._change(session, admin, user, event, client, values, {})
 
+    @repeatable
     async def end_sessions(self, admin: Admin, user_id: uuid.UUID, client: Client) -> Changed:
         """Sign somebody out on every device."""
         async with self.db.begin() as session:

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from app.errors import Unavailable
+
 log = logging.getLogger(__name__)
 
 
@@ -13,5 +15,7 @@ async def every(seconds: float, chore: Callable[[], Awaitable[object]]) -> None:
         await asyncio.sleep(seconds)
         try:
             await chore()
+        except Unavailable as outage:
+            log.warning("A chore waits %s s for the database: %s", seconds, outage.reason)
         except Exception:
             log.exception("A chore failed; it is tried again in %s s", seconds)

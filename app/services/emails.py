@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import models
 from app.db import Database
 from app.models import AuditName, TokenPurpose, UserRow
+from app.outages import repeatable
 from app.security.viewer import Viewer
 from app.services.audit import record
 from app.services.confirmation import Confirmation
@@ -177,6 +178,7 @@ class Emails:
             # The link stays good: the address may become free again while it lasts.
             return EmailTaken()
 
+    @repeatable
     async def _move(
         self, found: TokenRow, token: str, client: Client
     ) -> UserChanged | TokenInvalid:

@@ -10,6 +10,7 @@ from app import models
 from app.db import Database
 from app.errors import Overloaded
 from app.models import AuditName, EndReason, TokenPurpose
+from app.outages import repeatable
 from app.security.passwords import Passwords, normalised
 from app.security.viewer import Viewer
 from app.services.audit import record
@@ -131,6 +132,7 @@ class PasswordChanges:
             return RateLimited(full.retry_after_seconds)
         return await self._change(viewer, seen, password_hash, client, keep=keep_other_sessions)
 
+    @repeatable
     async def _change(
         self, viewer: Viewer, seen: str, password_hash: str, client: Client, *, keep: bool
     ) -> UserChanged | InvalidCredentials:
@@ -156,6 +158,7 @@ class PasswordChanges:
             await record(session, now, event, client, actor=row.id, target=row.id)
         return UserChanged(row)
 
+    @repeatable
     async def _reset(
         self, found: TokenRow, token: str, password_hash: str, client: Client
     ) -> UserChanged | TokenInvalid:

@@ -10,6 +10,7 @@ from app import models
 from app.db import Database
 from app.errors import Unauthenticated
 from app.models import AuditName, Role
+from app.outages import repeatable
 from app.security.viewer import Viewer
 from app.services.administrators import LastAdministrator, remains_another
 from app.services.audit import erase_person, record
@@ -38,6 +39,7 @@ class Profiles:
     confirmation: Confirmation
     clock: Callable[[], datetime]
 
+    @repeatable
     async def update(
         self, viewer: Viewer, changes: dict[str, str | None], client: Client
     ) -> UserChanged | InvalidInput:

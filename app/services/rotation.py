@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import models
 from app.db import Database
 from app.models import AuditName, EndReason, SessionRow, UserRow
+from app.outages import repeatable
 from app.security.refresh_tokens import Presented, RefreshTokens
 from app.services.audit import record
 from app.services.outcomes import Client, RateLimited, SignedIn
@@ -47,6 +48,7 @@ class Rotation:
     clock: Callable[[], datetime]
     idle_lifetime: timedelta
 
+    @repeatable
     async def refresh(self, token: str, client: Client) -> SignedIn | SessionEnded | RateLimited:
         """Take the next step of a session, or the last one again. A copied token ends it."""
         presented = self.refresh_tokens.read(token)

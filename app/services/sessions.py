@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import models
 from app.db import Database, Query
 from app.models import AuditName, EndReason, SessionRow
+from app.outages import repeatable
 from app.security.viewer import Viewer
 from app.services.audit import record
 from app.services.outcomes import Client, NotFound
@@ -96,6 +97,7 @@ class Sessions:
             if batch < PURGE_BATCH:
                 return gone
 
+    @repeatable
     async def _end(
         self,
         viewer: Viewer,

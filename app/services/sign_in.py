@@ -15,6 +15,7 @@ from app import models
 from app.db import Database
 from app.errors import Overloaded
 from app.models import AuditName, SessionRow, UserRow
+from app.outages import repeatable
 from app.security.access_tokens import AccessTokens
 from app.security.device_tokens import DeviceTokens
 from app.security.passwords import Passwords, Verification
@@ -81,10 +82,11 @@ class SignIn:
     ) -> SignedIn | EmailNotVerified | RateLimited | None:
         try:
             entered = await self._try(known, password, client)
-            if entered is None and known is not None and address is not None:
+            if entered is None and address is not None:
                 # Another sign-in may have stored an upgraded hash of the same password meanwhile.
+                # Asked for nobody's address too, or the time of this read would tell them apart.
                 again = await self._known(address)
-                if again is not None and again != known:
+                if again != known:
                     entered = await self._try(again, password, client)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
@@ -93,7 +95,7 @@ class SignIn:
     async def _try(
         self, known: Known | None, password: str, client: Client
     ) -> SignedIn | EmailNotVerified | None:
-        # No connection is held meanwhile: this takes a third of a second, and a pool has ten.
+        # No connection is held meanwhile: this takes a third of a second, and connections are few.
         verification = await self.passwords.verify(password, known.password_hash if known else None)
         if known is None or not verification.matches:
             return None
@@ -143,6 +145,7 @@ class SignIn:
         await self._refuse(user_id, client)
         return EmailNotVerified()
 
+    @repeatable
     async def _refuse(self, user_id: uuid.UUID | None, client: Client) -> InvalidCredentials:
         # Written for an unknown address too: that it is known must not show in the time this takes.
         async with self.db.begin() as session:
@@ -150,6 +153,7 @@ class SignIn:
             await record(session, self.clock(), event, client, target=user_id)
         return InvalidCredentials()
 
+    @repeatable
     async def _enter(
         self, known: Known, verification: Verification, client: Client
     ) -> SignedIn | EmailNotVerified | None:

@@ -1,0 +1,95 @@
+"""Outages: what goes wrong between here and the database, told apart by what it means."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoneFree
+
+from app.errors import Conflict, ConnectionLost, Unavailable
+
+# SQLSTATEs (PostgreSQL, appendix A), by how they begin.
+LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
+WITHOUT_MEANS = ("53", "58", "25006", "57014", "55P03")
+CONFLICTS = ("40001", "40P01")
+PAUSES: Sequence[float] = (0.02, 0.1, 0.4)
+
+Arguments = ParamSpec("Arguments")
+Outcome = TypeVar("Outcome")
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def outages() -> Generator[None]:
+    """Raise what is the database's fault as what it means.
+
+    Raises:
+        Unavailable: nothing was done.
+
+    """
+    try:
+        yield
+    except Exception as error:
+        outage = outage_of(error)
+        if outage is None:
+            raise
+        raise outage from error
+
+
+def outage_of(error: BaseException) -> Unavailable | None:
+    """Give what to raise instead where the database is at fault, or the way to it; else None.
+
+    Whatever was under way is rolled back: none of it was done.
+    """
+    if isinstance(error, Unavailable):
+        return None
+    state = sqlstate(error)
+    if state.startswith(CONFLICTS):
+        return Conflict("another transaction was in the way")
+    if is_lost(error):
+        return ConnectionLost(f"the connection was lost ({state or type(error).__name__})")
+    if isinstance(error, NoneFree):
+        return Unavailable("no connection became free in time")
+    if state.startswith(WITHOUT_MEANS):
+        return Unavailable(f"the database cannot do it now ({state})")
+    return None
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether nobody knows what the connection would say next."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, OSError | TimeoutError) or sqlstate(error).startswith(LOST)
+
+
+def sqlstate(error: BaseException) -> str:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(original, "sqlstate", None) or ""
+
+
+def repeatable(
+    work: Callable[Arguments, Awaitable[Outcome]],
+) -> Callable[Arguments, Awaitable[Outcome]]:
+    """Do it again where its transaction lost against another one, a few times.
+
+    For methods whose only effect is one unit of work: of that nothing was done.
+    """
+
+    @wraps(work)
+    async def again(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Outcome:
+        for pause in PAUSES:
+            try:
+                return await work(*args, **kwargs)
+            except Conflict:
+                log.info("%s lost against another transaction; once more", work.__qualname__)
+                # Not both at the same moment again.
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        return await work(*args, **kwargs)
+
+    return again
