@@ -58,6 +58,14 @@ class Settings(BaseSettings):
     persisted_documents_only: bool = False
     execution_plans: bool = True
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
+    max_head_bytes: int = Field(default=16 * 1024, ge=1024)
+    max_connections: int = Field(default=2000, ge=10)
+    head_timeout_seconds: float = Field(default=8, gt=0)
+    body_timeout_seconds: float = Field(default=8, gt=0)
+    write_timeout_seconds: float = Field(default=20, gt=0)
+    keep_alive_seconds: float = Field(default=75, gt=0)
+    shutdown_delay_seconds: float = Field(default=0, ge=0, le=600)
+    shutdown_timeout_seconds: int = Field(default=10, ge=1, le=600)
 
     limit_characters: int = Field(default=16_000, ge=1)
     limit_tokens: int = Field(default=1_000, ge=1)

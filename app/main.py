@@ -20,12 +20,14 @@ from app.graphql.limits import DocumentLimits
 from app.graphql.persisted import PersistedDocuments
 from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog
+from app.http.connections import GATE, ConnectionLimits, Gate
 from app.http.edge import Edge, Straight
 from app.http.explorer import Explorer
 from app.http.graphql import GraphQLOverHttp
 from app.http.plain import plain_routes
 from app.http.proxies import Proxies
 from app.http.requests import ASGIApp
+from app.http.stopping import Stopping
 from app.mail import Mailer
 from app.portico import Clock, Portico, build, system_clock
 from app.services.chores import every
@@ -77,20 +79,24 @@ def create_app(
     """Make the ASGI application of these settings."""
     portico = build(settings, clock, mailer)
     access_log = AccessLog(sys.stderr if settings.access_log else None)
+    stopping = Stopping()
+    gate = Gate(_connection_limits(settings))
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         await portico.start()
         settle()
         chores = [
             asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh)),
             asyncio.create_task(every(PURGE_SECONDS, portico.housekeeping.tidy)),
             asyncio.create_task(every(CHECKPOINT_SECONDS, portico.checkpoints.sign)),
+            asyncio.create_task(gate.watch()),
         ]
         if settings.jobs_worker:
             chores.append(asyncio.create_task(portico.worker.run()))
         try:
-            yield
+            with stopping.announced(settings.shutdown_delay_seconds):
+                yield {GATE: gate}
         finally:
             for chore in chores:
                 chore.cancel()
@@ -100,7 +106,7 @@ def create_app(
 
     app = Application(*_layers(settings, portico, access_log), lifespan=lifespan)
     app.state.portico = portico
-    app.include_router(plain_routes(portico.db, portico.keys))
+    app.include_router(plain_routes(portico.unready, portico.keys, stopping))
     return app
 
 
@@ -166,6 +172,17 @@ def _layers(
         )
     https = settings.public_url.startswith("https://")
     yield lambda app: Edge(app, https=https, access_log=access_log)
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds,
+        write_seconds=settings.write_timeout_seconds,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        head_bytes=settings.max_head_bytes,
+        most=settings.max_connections,
+    )
 
 
 def _limits(settings: Settings) -> DocumentLimits:

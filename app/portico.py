@@ -46,6 +46,8 @@ from app.services.verification import Verification
 from app.services.viewers import Viewers
 from app.services.worker import Worker
 
+NO_KEY = "There is no key to sign tokens with yet."
+
 
 class Clock(Protocol):
     def __call__(self) -> datetime: ...
@@ -82,6 +84,10 @@ class Portico:
         if reason:
             raise Misconfigured(reason)
         await self.keys.refresh()
+
+    async def unready(self) -> str | None:
+        """Say in one sentence why no request can be served now; None where all is well."""
+        return await unready(self.db) or (None if self.keys.can_sign else NO_KEY)
 
     async def stop(self) -> None:
         self.passwords.close()

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 from types import FrameType
@@ -15,10 +16,14 @@ import uvicorn
 from app.commands.setup import database, out, read_settings, started, url_of
 from app.config import Settings
 from app.errors import Misconfigured
+from app.http.connections import BoundedConnection
 from app.main import create_app
 
 FACTORY = "app.main:create_app_from_environment"
+OTHER_FILES = 300
 PORT_HELP = "Port to listen on."
+
+log = logging.getLogger(__name__)
 
 
 def serve(
@@ -31,6 +36,7 @@ def serve(
     settings = read_settings()
     logging.getLogger().setLevel(settings.log_level)
     _check_port(host, port)
+    allow_connections(settings.max_connections)
     with database(settings) as ready:
         asyncio.run(_prepare(ready))
         _announce(ready, host, port)
@@ -62,6 +68,17 @@ def _check_port(host: str, port: int) -> None:
             raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}.") from None
 
 
+def allow_connections(most: int) -> None:
+    """Ask the system for as many open files as connections take; fewer is worth a warning."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + OTHER_FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < wanted:
+        log.warning("MAX_CONNECTIONS=%d needs %d open files, ulimit -n is %d", most, wanted, hard)
+
+
 def _announce(settings: Settings, host: str, port: int) -> None:
     everywhere = host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
     base = f"http://{'127.0.0.1' if everywhere else host}:{port}"
@@ -84,6 +101,7 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
     uvicorn.run(
         FACTORY,
         factory=True,
+        http=BoundedConnection,
         host=host,
         port=port,
         workers=workers,
@@ -93,7 +111,7 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
         proxy_headers=False,
         log_level=settings.log_level.lower(),
         log_config=None,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
     )
 
 

@@ -1,14 +1,19 @@
 """What is not GraphQL: health and the public keys."""
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from app.db import Database
-from app.services.readiness import unready
+from app.http.stopping import Stopping
 from app.services.signing_keys import SigningKeys
 
+STOPPING = "The server is stopping."
 
-def plain_routes(db: Database, keys: SigningKeys) -> APIRouter:
+
+def plain_routes(
+    unready: Callable[[], Awaitable[str | None]], keys: SigningKeys, stopping: Stopping
+) -> APIRouter:
     router = APIRouter()
 
     @router.get("/health/live")
@@ -17,7 +22,7 @@ def plain_routes(db: Database, keys: SigningKeys) -> APIRouter:
 
     @router.get("/health/ready")
     async def ready() -> JSONResponse:
-        reason = await unready(db)
+        reason = STOPPING if stopping.begun else await unready()
         if reason:
             return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ready"})

@@ -61,6 +61,10 @@ class SigningKeys:
         self._pairs[pair.id] = pair
         return pair.id
 
+    @property
+    def can_sign(self) -> bool:
+        return bool(self._pairs)
+
     def signing_key(self) -> KeyPair:
         now = self.clock()
         ready = [pair for pair in self._pairs.values() if pair.signs_from <= now]

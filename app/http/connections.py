@@ -1,0 +1,248 @@
+"""What one connection may take: time for a head, a body and to read answers, and bytes of a head.
+
+uvicorn bounds none of these. Time is looked at once a second for all connections together: timers
+for each request would cost more than all of this does.
+"""
+
+import asyncio
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import httptools
+import orjson
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from app.errors import Code
+from app.graphql.errors import coded
+
+GATE = "gate"
+LOOK_SECONDS = 1.0
+# Whoever is sending a request while the server stops is answered, and a refusal can be read.
+LINGER_SECONDS = 0.5
+FORGET = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Seconds and bytes that one connection may take, and how many connections there may be."""
+
+    head_seconds: float = 8
+    body_seconds: float = 8
+    write_seconds: float = 20
+    keep_alive_seconds: float = 75
+    head_bytes: int = 16 * 1024
+    most: int = 2000
+
+
+@dataclass(slots=True)
+class Gate:
+    """All connections of one worker. Those that wait for a request stand in the order they came."""
+
+    limits: ConnectionLimits
+    connections: set["BoundedConnection"] = field(default_factory=set["BoundedConnection"])
+    waiting: dict["BoundedConnection", None] = field(
+        default_factory=dict["BoundedConnection", None]
+    )
+
+    def admit(self, connection: "BoundedConnection") -> bool:
+        """Let it in. Where there is no room, whoever has waited longest without a request goes."""
+        if len(self.connections) >= self.limits.most:
+            longest = next(iter(self.waiting), None)
+            if longest is None:
+                return False
+            longest.drop()
+        self.connections.add(connection)
+        return True
+
+    def leave(self, connection: "BoundedConnection") -> None:
+        self.connections.discard(connection)
+        self.waiting.pop(connection, None)
+
+    async def watch(self) -> None:
+        """Close what has had its time, for as long as the worker lives."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = loop.time()
+            for each in [each for each in self.connections if each.is_late(now)]:
+                each.time_out()
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """One connection: it waits for a request, reads its head, reads its body, or is answered."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._gate: Gate = app_state[GATE]
+        self._limits = self._gate.limits
+        self._head_bytes = 0
+        self._reads_head = True
+        self._refused = self._stopping = self._lost = False
+        # When the other side has taken too long to send, or to read; None while it is our turn.
+        self._until: float | None = None
+        self._read_until: float | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if self._gate.admit(self):
+            self._wait(self._limits.head_seconds)
+        else:
+            self._refuse(503, "Too many connections. Try again.", Code.SERVICE_UNAVAILABLE)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._gate.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        parser = self.parser
+        if self._refused or parser is None:
+            return
+        if self._reads_head:
+            if self._head_bytes == 0 and self._current() is not None:
+                # The next request of a connection that was kept.
+                self._until = self.loop.time() + self._limits.head_seconds
+            self._head_bytes += len(data)
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Nothing of ours speaks another protocol: it is answered as the request that it is.
+            return
+        except httptools.HttpParserError:
+            self._refuse(400, "This is not HTTP.", Code.BAD_REQUEST)
+        if self._reads_head and self._head_bytes > self._limits.head_bytes:
+            self._refuse_head()
+
+    def on_headers_complete(self) -> None:
+        self._reads_head = False
+        if self._head_bytes > self._limits.head_bytes and self._has_too_big_a_head():
+            self._refuse_head()
+            return
+        self._gate.waiting.pop(self, None)
+        self._until = self.loop.time() + self._limits.body_seconds
+        super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._refused:
+            return
+        self._head_bytes, self._reads_head = 0, True
+        if not self.cycle.response_complete:
+            self._until = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        # As in uvicorn, but for its timer.
+        self.server_state.total_requests += 1
+        if self._refused:
+            return
+        if self.transport.is_closing():
+            # It is, as soon as the other side has read all of it.
+            self._until = self.loop.time() + self._limits.write_seconds
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        else:
+            self._wait(self._limits.keep_alive_seconds)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._read_until = self.loop.time() + self._limits.write_seconds
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_until = None
+
+    def shutdown(self) -> None:
+        """Answer what is under way, and what is being sent at this moment, then close."""
+        self._stopping = True
+        if self._is_idle():
+            self.loop.call_later(LINGER_SECONDS, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def is_late(self, now: float) -> bool:
+        return any(until is not None and now >= until for until in (self._until, self._read_until))
+
+    def time_out(self) -> None:
+        """Close it. Whoever has begun a request is told why."""
+        if self.transport.get_write_buffer_size():
+            # They do not read what they were sent: nor would they read this.
+            self.drop()
+        elif self._head_bytes or not self._is_idle():
+            self._refuse(408, "The request took too long to arrive.", Code.BAD_REQUEST)
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close it, and keep nothing for it: neither here nor in the system's buffers."""
+        if self._lost:
+            return
+        self._gate.leave(self)
+        connected: Any = self.transport.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGET)
+        self.transport.abort()
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for a request, behind those that wait already."""
+        self._until = self.loop.time() + seconds
+        self._gate.waiting.pop(self, None)
+        self._gate.waiting[self] = None
+
+    def _is_idle(self) -> bool:
+        cycle = self._current()
+        return cycle is None or cycle.response_complete
+
+    def _current(self) -> RequestResponseCycle | None:
+        # Declared as always there, it is None until the first head is complete.
+        return self.cycle
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle():
+            self.transport.close()
+
+    def _has_too_big_a_head(self) -> bool:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return size > self._limits.head_bytes
+
+    def _refuse_head(self) -> None:
+        kib = self._limits.head_bytes // 1024
+        self._refuse(431, f"The head of a request has at most {kib} KiB.", Code.BAD_REQUEST)
+
+    def _refuse(self, status: int, message: str, code: Code) -> None:
+        """Answer in the application's stead; what else is sent is read and forgotten."""
+        self._refused, self._until = True, None
+        self._gate.waiting.pop(self, None)
+        cycle = self._current()
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        body = orjson.dumps({"errors": [coded(message, code)]})
+        head = b"content-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n"
+        self.transport.write(STATUS_LINE[status] + head % len(body) + b"connection: close\r\n\r\n")
+        self.transport.write(body)
+        # Closed at once, what is still on its way here would make the system take the answer back.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.drop)

@@ -1,0 +1,163 @@
+"""Connections over real sockets: what a slow, a huge or a crowd of clients may take."""
+
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.clients import ME
+from tests.servers import Server, serving
+from tests.test_serve import SECRET
+
+LIMITS = {
+    "HEAD_TIMEOUT_SECONDS": "1",
+    "BODY_TIMEOUT_SECONDS": "1",
+    "WRITE_TIMEOUT_SECONDS": "1",
+    "KEEP_ALIVE_SECONDS": "1.5",
+    "MAX_HEAD_BYTES": "2048",
+    "MAX_CONNECTIONS": "20",
+}
+HEAD = b"POST /graphql HTTP/1.1\r\nhost: portico\r\ncontent-type: application/json\r\n"
+BODY = b'{"query": "{ me { email } }"}'
+REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+PATIENCE = 6
+
+
+@pytest.fixture(scope="module")
+def server(migrated_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, **LIMITS}
+    with serving(tmp_path_factory.mktemp("connections"), **settings) as running:
+        yield running
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+
+
+def rest(connection: socket.socket) -> bytes:
+    """Everything up to the end of the connection."""
+    parts: list[bytes] = []
+    with contextlib.suppress(ConnectionError):
+        while part := connection.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def answer_to(connection: socket.socket, request: bytes) -> bytes:
+    connection.sendall(request)
+    received = b""
+    while not received.endswith(b"}}"):
+        received += connection.recv(65536)
+    return received
+
+
+def is_served(server: Server) -> bool:
+    return httpx.post(f"{server.url}/graphql", json={"query": ME}, timeout=PATIENCE).is_success
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"", b""),
+        (b"POST /graphql HTTP/1.1\r\nhost: por", b"HTTP/1.1 408 Request Timeout"),
+        (HEAD + b"content-length: 100\r\n\r\n{", b"HTTP/1.1 408 Request Timeout"),
+        (HEAD + b"x: " + b"a" * 4000 + b"\r\n\r\n", b"HTTP/1.1 431 Request Header"),
+        (HEAD + b"x: " + b"a" * 200_000, b"HTTP/1.1 431 Request Header"),
+        (b"GET /?" + b"a" * 4000 + b" HTTP/1.1\r\n\r\n", b"HTTP/1.1 431 Request Header"),
+        (HEAD + b"x: y\r\n" * 1000 + b"\r\n", b"HTTP/1.1 431 Request Header"),
+        (b"\x16\x03\x01\x02\x00", b"HTTP/1.1 400 Bad Request"),
+        (HEAD + b"content-length: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+    ],
+)
+def test_what_does_not_come_to_an_end_or_is_too_much(
+    server: Server, sent: bytes, answer: bytes
+) -> None:
+    with connect(server) as connection:
+        connection.sendall(sent)
+        began = time.monotonic()
+
+        received = rest(connection)
+
+    assert received.startswith(answer)
+    assert bool(received) == bool(answer)
+    assert (b'{"errors":[{"message":' in received) == bool(answer)
+    assert time.monotonic() - began < PATIENCE - 1
+
+
+def test_bytes_that_drip_do_not_buy_time(server: Server) -> None:
+    with connect(server) as connection:
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - began < PATIENCE:
+                connection.sendall(b"G")
+                connection.settimeout(0.2)
+                with contextlib.suppress(TimeoutError):
+                    if b"408" in connection.recv(1000):
+                        break
+
+    assert time.monotonic() - began < PATIENCE - 1
+
+
+def test_a_connection_is_kept_for_the_next_request_and_no_longer(server: Server) -> None:
+    with connect(server) as connection:
+        assert all(b"200 OK" in answer_to(connection, REQUEST) for _ in range(3))
+        began = time.monotonic()
+
+        assert rest(connection) == b""
+
+    assert 1 < time.monotonic() - began < PATIENCE - 1
+
+
+def test_requests_sent_ahead_are_answered_in_turn(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(REQUEST * 5)
+
+        assert rest(connection).count(b"HTTP/1.1 200 OK") == 5
+
+
+def test_whoever_does_not_read_is_let_go(server: Server) -> None:
+    with connect(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(0)
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - began < 2 * PATIENCE:
+                with contextlib.suppress(BlockingIOError):
+                    connection.send(REQUEST * 100)
+                time.sleep(0.002)
+
+    assert time.monotonic() - began < 2 * PATIENCE - 1
+    assert is_served(server)
+
+
+def test_a_crowd_that_says_nothing_keeps_nobody_out(server: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(connect(server))
+        assert all(is_served(server) for _ in range(20))
+        assert len(psutil.Process(server.process.pid).net_connections("tcp")) < 40
+
+
+def test_a_request_under_way_is_answered_while_the_server_stops(
+    migrated_url: str, tmp_path: Path
+) -> None:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "SHUTDOWN_DELAY_SECONDS": "1"}
+    with serving(tmp_path, **settings) as server, connect(server) as kept:
+        assert b"200 OK" in answer_to(kept, REQUEST)
+
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+
+        health = httpx.get(f"{server.url}/health/ready")
+        assert (health.status_code, health.json()["reason"]) == (503, "The server is stopping.")
+        assert is_served(server)
+        time.sleep(0.7)
+        kept.sendall(REQUEST)
+        assert b"connection: close" in rest(kept)
+        assert server.process.wait(PATIENCE) == 0
