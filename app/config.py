@@ -21,6 +21,8 @@ PLACEHOLDERS = (
     "password",
     "xxxx",
 )
+# The key that FastAPI's tutorial shows.
+KNOWN_SECRETS = ("09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",)
 
 
 class Settings(BaseSettings):
@@ -107,7 +109,9 @@ class Settings(BaseSettings):
     first_admin_email: str | None = None
     first_admin_password: SecretStr | None = None
 
+    management_address: str | None = None
     access_log: bool = True
+    log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("trusted_proxies", mode="before")
@@ -121,11 +125,26 @@ class Settings(BaseSettings):
                 raise ValueError(msg)
         return networks
 
+    @field_validator("management_address")
+    @classmethod
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"off|([\d.]+|\[[\da-f:.]+\]):\d{1,5}", value):
+            raise ValueError("must be an address and a port, such as 127.0.0.1:9464, or off")
+        return value
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[^/*\s]+", origin):
+                raise ValueError("must name each frontend, such as https://app.example.com; no *")
         return value
 
     @field_validator("database_url")
@@ -192,6 +211,8 @@ def check_secret(key: str) -> None:
     if len(key.encode()) < MIN_SECRET_BYTES:
         msg = f"must be at least {MIN_SECRET_BYTES} bytes long"
         raise ValueError(msg)
+    if any(known in key for known in KNOWN_SECRETS):
+        raise ValueError("is printed in a tutorial: make one of your own")
     # Among many different characters such a word is an accident.
     wordy = len(set(key)) < 25 and any(word in key.lower() for word in PLACEHOLDERS)
     if wordy or len(set(key)) < MIN_SECRET_BYTES // 4:

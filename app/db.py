@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 from app.errors import FateUnknown
 from app.outages import is_lost, outage_of, outages
 from app.readers import Readers
+from app.statements import observe
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -78,6 +79,7 @@ def connect(
         },
     )
     event.listen(engine.sync_engine, "checkout", _alive)
+    observe(engine)
     return engine
 
 
@@ -118,6 +120,12 @@ class Database:
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._at_once = Readers(engine, AT_ONCE)
         self._in_turn = Readers(engine, (pool_size - AT_ONCE) // 2)
+
+    @property
+    def taken(self) -> int:
+        """How many connections are at work, or kept for reads."""
+        pool: Any = self.engine.pool
+        return pool.checkedout()
 
     @property
     def fetched(self) -> int:

@@ -64,6 +64,7 @@ class Portico:
     db: Database
     keys: SigningKeys
     passwords: Passwords
+    throttle: Throttle
     services: Services
     jobs: Jobs
     worker: Worker
@@ -176,6 +177,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         db,
         keys,
         passwords,
+        throttle,
         services,
         jobs,
         worker,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.errors import ConnectionLost, Unavailable
 from app.outages import outages
+from app.statements import begin_statement
 
 WAIT_SECONDS = 5
 KEPT_SECONDS = 3600
@@ -97,6 +98,7 @@ class Readers:
     async def _fetch(self, run: Run, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
         reader = await self._take()
         self.statements += 1
+        span = begin_statement(sql)
         try:
             rows = await run(reader.driver, sql, arguments)
         except PostgresError as error:
@@ -116,6 +118,9 @@ class Readers:
             if lost and isinstance(error, Exception):
                 raise ConnectionLost("the connection was lost") from error
             raise
+        finally:
+            if span is not None:
+                span.end()
         self._idle.append(reader)
         return rows
 

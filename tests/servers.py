@@ -88,4 +88,4 @@ def serving(cwd: Path, *arguments: str, **environment: str) -> Generator[Server]
 
 def _environment(changes: dict[str, str]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return kept | {"BCRYPT_ROUNDS": "4"} | changes
+    return kept | {"BCRYPT_ROUNDS": "4", "MANAGEMENT_ADDRESS": "off"} | changes

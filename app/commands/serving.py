@@ -1,22 +1,24 @@
 """`portico serve`: finds out whether it can, says what is open, and listens."""
 
 import asyncio
-import errno
 import logging
 import os
 import resource
 import signal
-import socket
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
 
+from app.commands import cautions
+from app.commands.managing import managed
+from app.commands.ports import check_port
 from app.commands.setup import database, out, read_settings, started, url_of
 from app.config import Settings
-from app.errors import Misconfigured
 from app.http.connections import BoundedConnection
+from app.http.management import OFF
+from app.logs import log_to_stderr
 from app.main import create_app
 
 FACTORY = "app.main:create_app_from_environment"
@@ -34,12 +36,16 @@ def serve(
     """Serve the API. Without DATABASE_URL, on a database of its own in DATA_DIR."""
     signal.signal(signal.SIGTERM, _terminate)
     settings = read_settings()
-    logging.getLogger().setLevel(settings.log_level)
-    _check_port(host, port)
+    log_to_stderr(settings.log_level, settings.log_format)
+    cautions.check(settings, host)
+    check_port(host, port)
     allow_connections(settings.max_connections)
-    with database(settings) as ready:
+    with database(settings) as ready, managed(settings.management_address, workers) as management:
         asyncio.run(_prepare(ready))
-        _announce(ready, host, port)
+        _announce(ready, host, port, management)
+        for caution in cautions.cautions(settings, host, management):
+            out.print(f"[yellow]Mind[/yellow]      {caution}")
+        out.print("Stop it with Ctrl-C.")
         _listen(ready, host, port, workers)
 
 
@@ -55,19 +61,6 @@ async def _prepare(settings: Settings) -> None:
             out.print(f"The first administrator: [bold]{email}[/bold], password {password}")
 
 
-def _check_port(host: str, port: int) -> None:
-    """Find out that nothing can listen there before a database is started for it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise Misconfigured(f"port {port} is in use. Choose another: --port") from None
-            raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}.") from None
-
-
 def allow_connections(most: int) -> None:
     """Ask the system for as many open files as connections take; fewer is worth a warning."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -79,7 +72,7 @@ def allow_connections(most: int) -> None:
         log.warning("MAX_CONNECTIONS=%d needs %d open files, ulimit -n is %d", most, wanted, hard)
 
 
-def _announce(settings: Settings, host: str, port: int) -> None:
+def _announce(settings: Settings, host: str, port: int, management: str) -> None:
     everywhere = host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
     base = f"http://{'127.0.0.1' if everywhere else host}:{port}"
     out.print(
@@ -88,7 +81,10 @@ def _announce(settings: Settings, host: str, port: int) -> None:
     )
     out.print(f"Keys      {base}/.well-known/jwks.json")
     out.print(f"Health    {base}/health/ready")
-    out.print("Stop it with Ctrl-C.")
+    if management == OFF:
+        out.print("Metrics   nowhere (MANAGEMENT_ADDRESS)")
+    else:
+        out.print(f"Metrics   http://{management}/metrics")
 
 
 def _listen(settings: Settings, host: str, port: int, workers: int) -> None:

@@ -10,6 +10,7 @@ from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
 from app.graphql.context import Context
+from app.graphql.problems import Problem
 
 
 @strawberry.enum(description="Who may ask a field.")
@@ -47,7 +48,10 @@ class Access(FieldExtension):
         self, next_: Callable[..., Awaitable[Any]], source: Any, info: Any, **kwargs: Any
     ) -> Any:
         await self.admit(info.context)
-        return await next_(source, info, **kwargs)
+        result = await next_(source, info, **kwargs)
+        if isinstance(result, Problem):
+            info.context.problem = type(result).__name__
+        return result
 
     async def admit(self, context: Context) -> None:
         if self.level is AccessLevel.ADMIN:

@@ -58,6 +58,8 @@ class Context:
     client: Client
     bearer: str | None = None
     viewer: Viewer | None = None
+    # The problem that a mutation ended with, by its name, for the log.
+    problem: str | None = None
 
     async def identify(self) -> Viewer | None:
         """Ask who calls, now. None for a guest.

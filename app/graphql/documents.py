@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from graphql import (
@@ -53,12 +54,14 @@ KEPT_CHARACTERS = 500_000
 # of ours uses 2,000; its default lets 200 ms through. See benchmarks/documents.py.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 20_000
 MAX_ERRORS = 5
+HASH_CHARACTERS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """A document that may be executed."""
 
+    hash: str
     node: DocumentNode
     measured: Measured
     operations: dict[str | None, OperationDefinitionNode]
@@ -82,12 +85,16 @@ class Documents:
     limits: DocumentLimits
     explore: bool
     planned: bool = True
+    hits: int = 0
+    misses: int = 0
     _kept: SegmentedCache[Document] = field(default_factory=lambda: SegmentedCache(KEPT_CHARACTERS))
 
     def read(self, text: str) -> Document | RefusedDocument:
         document = self._kept.get(text)
         if document is not None:
+            self.hits += 1
             return document
+        self.misses += 1
         read = self._read(text)
         if isinstance(read, Document):
             self._kept.put(text, read, weight=len(text))
@@ -112,7 +119,8 @@ class Documents:
         if errors:
             return RefusedDocument(request_errors(errors, Code.VALIDATION_FAILED))
         operations = _operations(node)
-        return Document(node, measured, operations, self._plans(node, operations))
+        shortened = sha256(text.encode(errors="surrogatepass")).hexdigest()[:HASH_CHARACTERS]
+        return Document(shortened, node, measured, operations, self._plans(node, operations))
 
     def _plans(
         self, node: DocumentNode, operations: dict[str | None, OperationDefinitionNode]

@@ -11,7 +11,7 @@ from graphql import (
     GraphQLSchema,
     execute,  # pyright: ignore[reportUnknownVariableType] - its middleware is not typed
 )
-from graphql.language import OperationDefinitionNode
+from graphql.language import FieldNode, OperationDefinitionNode
 
 from app.errors import Code, Unavailable
 from app.graphql.context import Context
@@ -30,6 +30,13 @@ class Operation(NamedTuple):
     node: OperationDefinitionNode
     name: str | None
     variables: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """What it asks first, as the schema names it: there are as many of these as root fields."""
+        first = self.node.selection_set.selections[0]
+        asked = first.name.value if isinstance(first, FieldNode) else "fragment"
+        return f"{self.node.operation.value} {asked}"
 
 
 class RequestError(NamedTuple):

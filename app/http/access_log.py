@@ -6,19 +6,37 @@ What is gathered is lost when the process is killed outright; errors go through 
 
 import asyncio
 import time
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from app.statements import Tally
 
 FLUSH_SECONDS = 0.1
 MAX_PATH_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 64
+STATE = "line"
 
 
-class Line(NamedTuple):
+@dataclass(slots=True)
+class Line:
+    """What is known of a request in the end. Nothing in it is secret, or anybody's address."""
+
     at: float
     method: str
     path: str
-    status: int
-    seconds: float
     request_id: str
+    tally: Tally
+    status: int = 500
+    seconds: float = 0.0
+    # What was asked, as the schema names it, and what the client calls it.
+    operation: str | None = None
+    name: str | None = None
+    document: str | None = None
+    user: str | None = None
+    outcome: str | None = None
 
 
 class Stream(Protocol):
@@ -28,31 +46,77 @@ class Stream(Protocol):
 
 
 class AccessLog:
-    def __init__(self, stream: Stream | None) -> None:
-        self._stream = stream
+    """Hands lines on: to a stream, where there is one, and to whoever counts them."""
+
+    def __init__(
+        self,
+        stream: Stream | None,
+        write: Callable[[Line], str],
+        observe: Callable[[Sequence[Line]], object],
+    ) -> None:
+        self._stream, self._write, self._observe = stream, write, observe
         self._lines: list[Line] = []
 
     def add(self, line: Line) -> None:
-        if self._stream is None:
-            return
         if not self._lines:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
         self._lines.append(line)
 
     def flush(self) -> None:
         lines, self._lines = self._lines, []
+        self._observe(lines)
         if lines and self._stream is not None:
-            self._stream.write("".join(map(_text, lines)))
+            self._stream.write("".join(map(self._write, lines)))
             self._stream.flush()
 
 
-def _text(line: Line) -> str:
-    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(line.at))
-    milliseconds = int(line.at % 1 * 1000)
-    return (
-        f"{at}.{milliseconds:03}Z {line.method} {_printable(line.path)} {line.status} "
-        f"{line.seconds * 1000:.1f}ms {line.request_id}\n"
+def console_line(line: Line) -> str:
+    shown = (
+        f"{_moment(line.at)} {line.method} {_printable(line.path)} {line.status} "
+        f"{line.seconds * 1000:.1f}ms {line.request_id}"
     )
+    return " ".join((shown, *_details(line))) + "\n"
+
+
+def json_line(line: Line) -> str:
+    known = {
+        "time": _moment(line.at),
+        "level": "INFO",
+        "logger": "access",
+        "method": line.method,
+        "path": _printable(line.path),
+        "status": line.status,
+        "milliseconds": round(line.seconds * 1000, 3),
+        "requestId": line.request_id,
+        "operation": line.operation,
+        "operationName": _short(line.name),
+        "document": line.document,
+        "user": line.user,
+        "statements": line.tally.statements,
+        "outcome": line.outcome,
+    }
+    written = {name: value for name, value in known.items() if value is not None}
+    return orjson.dumps(written, option=orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _details(line: Line) -> Iterable[str]:
+    if line.operation:
+        yield f"{line.operation!r}" + (f" as {_short(line.name)}" if line.name else "")
+    if line.outcome:
+        yield line.outcome
+    if line.user:
+        yield f"user={line.user}"
+    if line.document:
+        yield f"document={line.document} statements={line.tally.statements}"
+
+
+def _moment(at: float) -> str:
+    milliseconds = int(at % 1 * 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{milliseconds:03}Z"
+
+
+def _short(name: str | None) -> str | None:
+    return name[:MAX_NAME_CHARACTERS] if name else None
 
 
 def _printable(path: str) -> str:

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from opentelemetry import trace
 
 from app.graphql.errors import internal_error
 from app.http.access_log import AccessLog, Line
 from app.http.explorer import ASSETS, Explorer
 from app.http.requests import ASGIApp, Receive, Scope, Send
+from app.statements import count_here
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 SECURITY_HEADERS = (
@@ -40,15 +42,17 @@ class Edge:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
-        at, started, status = time.time(), time.perf_counter(), 500
+        line = Line(time.time(), scope["method"], scope["path"], request_id, count_here())
+        scope.setdefault("state", {}).update(request_id=request_id, line=line)
+        started = time.perf_counter()
         started_to_answer = False
 
         async def send_with_headers(message: Any) -> None:
-            nonlocal status, started_to_answer
+            nonlocal started_to_answer
             if message["type"] == "http.response.start":
-                status, started_to_answer = message["status"], True
+                line.status, started_to_answer = message["status"], True
                 message["headers"] = self._complete(message["headers"], request_id)
+                _name_span(line)
             await send(message)
 
         try:
@@ -58,10 +62,8 @@ class Edge:
                 raise
             await _answer_500(send_with_headers, error, request_id)
         finally:
-            seconds = time.perf_counter() - started
-            self._access_log.add(
-                Line(at, scope["method"], scope["path"], status, seconds, request_id)
-            )
+            line.seconds = time.perf_counter() - started
+            self._access_log.add(line)
 
     def _complete(
         self, headers: list[tuple[bytes, bytes]], request_id: str
@@ -70,6 +72,17 @@ class Edge:
         if not any(name == b"content-security-policy" for name, _ in headers):
             complete.append(CLOSED_POLICY)
         return complete
+
+
+def _name_span(line: Line) -> None:
+    """Say in the trace what the request was: to the server's own span it is a POST."""
+    span = trace.get_current_span()
+    if line.operation is None or not span.is_recording():
+        return
+    span.update_name(line.operation)
+    span.set_attribute("graphql.operation.type", line.operation.partition(" ")[0])
+    span.set_attribute("graphql.document.hash", line.document or "")
+    span.set_attribute("portico.outcome", line.outcome or "")
 
 
 # Random once for the process, then counted: unique without asking the system for every request.

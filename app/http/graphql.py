@@ -12,6 +12,7 @@ from app.graphql.engine import Engine, RequestError
 from app.graphql.errors import coded
 from app.graphql.persisted import DocumentRefused, PersistedDocuments
 from app.graphql.scalars import write_json
+from app.http.access_log import Line
 from app.http.explorer import Explorer
 from app.http.negotiation import GRAPHQL_JSON, JSON, MediaType, negotiate, prefers_html
 from app.http.proxies import Proxies
@@ -53,15 +54,23 @@ class GraphQLOverHttp:
         if self.explorer and _wants_a_page(scope, accept):
             return await self.explorer.page(send)
         media = negotiate(accept)
+        line: Line = scope["state"]["line"]
         try:
-            reply = await self._answer(scope, receive, headers, media)
+            reply = await self._answer(scope, receive, headers, media, line)
         except HttpRefusal as refusal:
             errors = [coded(refusal.message, refusal.code)]
             reply = Reply(refusal.status, {"errors": errors}, refusal.headers)
+        if "errors" in reply.answer:
+            line.outcome = reply.answer["errors"][0]["extensions"]["code"]
         return await _send(send, media or MediaType(GRAPHQL_JSON), reply)
 
     async def _answer(
-        self, scope: Scope, receive: Receive, headers: Headers, media: MediaType | None
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Headers,
+        media: MediaType | None,
+        line: Line,
     ) -> Reply:
         if media is None:
             raise HttpRefusal(406, f"Answers are {GRAPHQL_JSON} or {JSON}.")
@@ -78,7 +87,13 @@ class GraphQLOverHttp:
             return _refused(prepared, media)
         if method == "GET" and prepared.node.operation is not OperationType.QUERY:
             raise HttpRefusal(405, "A GET runs queries only; send a POST.", headers=ALLOW_POST)
-        answer = await self.engine.run(prepared, self._context(scope, headers))
+        context = self._context(scope, headers)
+        name = prepared.node.name
+        line.operation, line.name = prepared.label, name.value if name else None
+        line.document = prepared.document.hash
+        answer = await self.engine.run(prepared, context)
+        line.user = str(context.viewer.user.id) if context.viewer else None
+        line.outcome = context.problem or "ok"
         return _refused(answer, media) if isinstance(answer, RequestError) else _reply(answer)
 
     async def _read(

@@ -51,6 +51,7 @@ class Remembered:
 
     def __init__(self, capacity: int = 20_000) -> None:
         self._half = capacity // 2
+        self.hits = self.misses = 0
         self._young: dict[bytes, Claims] = {}
         self._old: dict[bytes, Claims] = {}
 
@@ -114,9 +115,11 @@ class AccessTokens:
         """
         known = self.remembered.get(text)
         if known is not None:
+            self.remembered.hits += 1
             return known if known.expires_at > self.clock().timestamp() else None
         if len(text) > MAX_CHARACTERS:
             return None
+        self.remembered.misses += 1
         claims = await self._verified(text)
         if claims is not None:
             self.remembered.put(text, claims)

@@ -53,8 +53,12 @@ class BoundedPool:
 
     def __init__(self, name: str, threads: int, queue_length: int) -> None:
         self._pool = ThreadPoolExecutor(threads, name, initializer=_yield_to_the_loop)
-        self._places = threads + queue_length
+        self._places = self._all_places = threads + queue_length
         self._lock = threading.Lock()
+
+    @property
+    def places_taken(self) -> int:
+        return self._all_places - self._places
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do it on one of the threads.
@@ -92,6 +96,11 @@ class Passwords:
         self._judging = BoundedPool("judging", 1, QUEUE_LENGTH)
         # What an unknown address is checked against, so that it costs what a known one does.
         self._dummy_hash = self._context.hash("portico")
+
+    @property
+    def places_taken(self) -> int:
+        """How many hashes are made, or wait to be."""
+        return self._hashing.places_taken
 
     async def hash(self, password: str) -> str:
         return await self._hashing.run(lambda: self._context.hash(normalised(password)))

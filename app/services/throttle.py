@@ -73,6 +73,7 @@ class Throttle:
     ) -> None:
         self._db, self._devices, self._limits, self._clock = db, devices, limits, clock
         self._key = secrets.derive("budget-key")[0]
+        self.refused = 0
 
     async def sign_in(
         self, account: str, user_id: uuid.UUID | None, client: Client
@@ -160,6 +161,7 @@ class Throttle:
         ((waits,),) = await self._db.rows(SPEND, values)
         if waits is None:
             return Charge(keys, moment)
+        self.refused += 1
         return RateLimited(max(1, math.ceil(waits.total_seconds())))
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -49,6 +50,7 @@ class Retrying(AbstractEntrypointExecutor):
     handler: Handler
     payloads: SealedPayloads
     delays: Sequence[timedelta]
+    tries: Counter[bool]
 
     async def execute(self, job: Job, context: Context) -> None:  # noqa: ARG002 - the library's
         try:
@@ -57,7 +59,9 @@ class Retrying(AbstractEntrypointExecutor):
             # Without the error itself: messages of mail servers quote addresses.
             failure = _named(error)
         else:
+            self.tries[True] += 1
             return
+        self.tries[False] += 1
         if job.attempts >= len(self.delays):
             log.error(
                 "Job %d (%s) failed %d times, the last time with %s. It is kept: `portico jobs`",
@@ -77,6 +81,8 @@ class Worker:
     # A job whose worker has not been heard of for this long is taken up by another.
     retake_after: timedelta
     delays: Sequence[timedelta] = DELAYS
+    # How often a job was tried, by whether that succeeded.
+    tries: Counter[bool] = field(default_factory=Counter[bool])
 
     async def run(self) -> None:
         """Work until cancelled. Survives outages of the database; a running job may finish."""
@@ -130,7 +136,7 @@ class Worker:
         manager = QueueManager(Queries(AsyncpgDriver(driver)))
         for name, handler in self.handlers.items():
             parameters = EntrypointExecutorParameters(0, _unused, on_failure="hold")
-            executor = Retrying(parameters, name, handler, self.payloads, self.delays)
+            executor = Retrying(parameters, name, handler, self.payloads, self.delays, self.tries)
             manager.register_executor(name, executor)
         return manager
 

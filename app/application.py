@@ -1,0 +1,120 @@
+"""The ASGI application: FastAPI, and the layers of ours around it, made of the settings."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import strawberry
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app.config import Settings
+from app.graphql.context import Services
+from app.graphql.documents import Documents
+from app.graphql.engine import Engine, core_schema
+from app.graphql.limits import DocumentLimits
+from app.graphql.persisted import PersistedDocuments
+from app.http.access_log import AccessLog
+from app.http.connections import ConnectionLimits
+from app.http.edge import Edge, Straight
+from app.http.explorer import Explorer
+from app.http.graphql import GraphQLOverHttp
+from app.http.proxies import Proxies
+from app.http.requests import ASGIApp
+
+CORS_HEADERS = (
+    "authorization",
+    "content-type",
+    "apollographql-client-name",
+    "apollographql-client-version",
+    "apollo-require-preflight",
+    "traceparent",
+    "baggage",
+    "x-request-id",
+    "portico-device",
+)
+
+
+class Application(FastAPI):
+    """FastAPI, with layers of ours around all of its own, so that `/graphql` passes ours alone."""
+
+    def __init__(self, *layers: Callable[[ASGIApp], ASGIApp], lifespan: Any) -> None:
+        # Asked whether it is on, FastAPI looks into the environment anew for each request.
+        telemetry = any(name.startswith("OTEL_") for name in os.environ)
+        super().__init__(
+            title="Portico",
+            telemetry={
+                "tracing": telemetry,
+                "metrics": telemetry,
+                "logs": telemetry,
+                "auto_configure": telemetry,
+            },
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            lifespan=lifespan,
+        )
+        self._layers = layers
+
+    def build_middleware_stack(self) -> Any:
+        app: Any = super().build_middleware_stack()
+        for layer in self._layers:
+            app = layer(app)
+        return app
+
+
+def layers(
+    settings: Settings, engine: Engine, services: Services, access_log: AccessLog
+) -> Iterator[Callable[[ASGIApp], ASGIApp]]:
+    """From the inside out."""
+    persisted = PersistedDocuments.load(
+        settings.persisted_documents, only_trusted=settings.persisted_documents_only
+    )
+    explorer = Explorer.load() if settings.explore else None
+    endpoint = GraphQLOverHttp(
+        engine,
+        persisted,
+        services,
+        explorer,
+        settings.max_body_bytes,
+        Proxies.of(settings.trusted_proxies),
+    )
+    yield lambda app: Straight(app, {"/graphql": endpoint}, explorer)
+    if settings.cors_origins:
+        yield lambda app: CORSMiddleware(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=CORS_HEADERS,
+            expose_headers=("x-request-id", "retry-after"),
+            max_age=3600,
+        )
+    https = settings.public_url.startswith("https://")
+    yield lambda app: Edge(app, https=https, access_log=access_log)
+
+
+def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:
+    return Documents(
+        core_schema(schema),
+        _document_limits(settings),
+        explore=settings.explore,
+        planned=settings.execution_plans,
+    )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds,
+        write_seconds=settings.write_timeout_seconds,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        head_bytes=settings.max_head_bytes,
+        most=settings.max_connections,
+    )
+
+
+def _document_limits(settings: Settings) -> DocumentLimits:
+    names = (limit.name for limit in fields(DocumentLimits))
+    return DocumentLimits(**{name: getattr(settings, f"limit_{name}") for name in names})

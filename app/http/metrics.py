@@ -1,0 +1,91 @@
+"""Metrics for Prometheus: what was asked and how it went, and how full everything is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
+
+from app.http.access_log import Line
+
+Mode = Literal["livesum", "livemostrecent"]
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+# What is not GraphQL, and what was refused before anybody knew what it asks.
+OTHER = "other"
+GAUGES: Mapping[str, str] = {
+    "portico_connections": "HTTP connections that are open.",
+    "portico_database_connections": "Connections of the pool that are taken.",
+    "portico_hashing_places_taken": "Passwords that are hashed, or wait to be.",
+}
+# The same in every worker: their sum would mean nothing.
+SHARED_GAUGES: Mapping[str, str] = {
+    "portico_jobs_waiting": "Jobs in the queue.",
+    "portico_jobs_failed": "Jobs that are kept because they kept failing.",
+}
+TOTALS: Mapping[str, str] = {
+    "portico_document_cache_hits": "Documents that were known.",
+    "portico_document_cache_misses": "Documents that had to be parsed and validated.",
+    "portico_token_cache_hits": "Access tokens whose signature was known.",
+    "portico_token_cache_misses": "Access tokens whose signature had to be checked.",
+    "portico_budgets_refused": "Tries that were over a budget.",
+    "portico_job_tries_done": "Tries of jobs that succeeded.",
+    "portico_job_tries_failed": "Tries of jobs that failed.",
+}
+
+
+class Metrics:
+    """The metrics of one worker. Labels come from the schema: clients cannot make up new ones."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "portico_requests",
+            "Requests, by what they asked and how it went.",
+            ["operation", "outcome"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "portico_request_seconds",
+            "How long requests took, by what they asked.",
+            ["operation"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._statements = Counter(
+            "portico_statements", "Statements sent for requests.", registry=self.registry
+        )
+        self._gauges = {name: self._gauge(name, text, "livesum") for name, text in GAUGES.items()}
+        self._gauges |= {
+            name: self._gauge(name, text, "livemostrecent") for name, text in SHARED_GAUGES.items()
+        }
+        self._totals = {
+            name: Counter(name, text, registry=self.registry) for name, text in TOTALS.items()
+        }
+        self._counted = dict.fromkeys(TOTALS, 0.0)
+
+    def observe(self, lines: Sequence[Line]) -> None:
+        for line in lines:
+            operation = line.operation or OTHER
+            outcome = line.outcome or str(line.status)
+            self._requests.labels(operation, outcome).inc()
+            self._seconds.labels(operation).observe(line.seconds)
+        if lines:
+            self._statements.inc(sum(line.tally.statements for line in lines))
+
+    def take(self, figures: Mapping[str, float]) -> None:
+        """Take over what is counted elsewhere: gauges as they are, totals by what was added."""
+        for name, value in figures.items():
+            if name in self._gauges:
+                self._gauges[name].set(value)
+            else:
+                self._totals[name].inc(value - self._counted[name])
+                self._counted[name] = value
+
+    def _gauge(self, name: str, text: str, mode: Mode) -> Gauge:
+        return Gauge(name, text, registry=self.registry, multiprocess_mode=mode)

