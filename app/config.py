@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     password_min_length: int = Field(default=8, ge=8, le=128)
     password_min_guesses: int = Field(default=10_000, ge=0)
 
+    database_read_url: SecretStr | None = None
+    database_prepared_statements: bool = True
     database_pool_size: int = Field(default=16, ge=5, le=200)
     database_timeout_seconds: float = Field(default=10, ge=0.5, le=300)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -147,7 +149,7 @@ class Settings(BaseSettings):
                 raise ValueError("must name each frontend, such as https://app.example.com; no *")
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_read_url")
     @classmethod
     def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not POSTGRESQL.match(value.get_secret_value()):

@@ -1,8 +1,8 @@
 """The engine, units of work and the declarative base. Models and statements live elsewhere."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError, IntegrityError
 from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
@@ -39,6 +40,14 @@ ANSWER_SECONDS = 2
 GIVE_UP_SECONDS = 3
 
 
+# Behind a pooler each transaction may be on another connection: none of them remembers statements.
+UNPREPARED: Mapping[str, Any] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": str,
+}
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), str: Text}
@@ -52,7 +61,11 @@ def async_url(text: str) -> URL:
 
 
 def connect(
-    text: str, *, pool_size: int, timeout_seconds: float = STATEMENT_SECONDS
+    text: str,
+    *,
+    pool_size: int,
+    timeout_seconds: float = STATEMENT_SECONDS,
+    prepared: bool = True,
 ) -> AsyncEngine:
     """Make the engine; nothing is opened until it is used. The timeout is that of a statement."""
     milliseconds = str(round(timeout_seconds * 1000))
@@ -65,6 +78,7 @@ def connect(
         # Statements are logged when they fail; what they carried is addresses and hashes.
         hide_parameters=True,
         connect_args={
+            **({} if prepared else UNPREPARED),
             "timeout": CONNECT_SECONDS,
             "command_timeout": timeout_seconds + ANSWER_SECONDS,
             "server_settings": {
@@ -114,12 +128,12 @@ class Database:
     else: a crowd of pages keeps out neither the one read that every request needs nor the writes.
     """
 
-    def __init__(self, engine: AsyncEngine, *, pool_size: int) -> None:
-        self.engine = engine
+    def __init__(self, engine: AsyncEngine, *, pool_size: int, prepared: bool = True) -> None:
+        self.engine, self._prepared = engine, prepared
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._at_once = Readers(engine, AT_ONCE)
-        self._in_turn = Readers(engine, (pool_size - AT_ONCE) // 2)
+        self._at_once = Readers(engine, AT_ONCE, prepared=prepared)
+        self._in_turn = Readers(engine, (pool_size - AT_ONCE) // 2, prepared=prepared)
 
     @property
     def taken(self) -> int:
@@ -166,13 +180,17 @@ class Database:
     ) -> Sequence[Row[*tuple[Any, ...]]]:
         """Read with one statement on a connection that goes back at once."""
         with outages():
-            async with self._autocommit.connect() as connection:
+            async with self._alone() as connection:
                 try:
                     return (await connection.execute(statement, parameters)).all()
                 except TimeoutError:
                     # Nobody answers on it: not for the next one to wait on.
                     await connection.invalidate()
                     raise
+
+    def _alone(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Give a connection for one statement, which commits it."""
+        return self._autocommit.connect() if self._prepared else self.engine.begin()
 
     async def close(self) -> None:
         """Close what is idle. What is used again afterwards opens anew."""

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from app.application import Application, connection_limits, documents_of, layers
 from app.config import Settings
+from app.errors import Misconfigured
 from app.figures import Figures
 from app.graphql.engine import Engine
 from app.graphql.schema import build_schema
@@ -30,6 +31,10 @@ CHECKPOINT_SECONDS = 300
 PURGE_SECONDS = 600
 FIGURES_SECONDS = 5
 JOBS_SECONDS = 30
+NO_WORKER = (
+    "JOBS_WORKER=true needs the database itself, not a pooler: set it to false here, "
+    "and run `portico worker` with the database's own address."
+)
 GC_THRESHOLDS = (10_000, 20, 50)
 
 
@@ -37,6 +42,8 @@ def create_app(
     settings: Settings, clock: Clock = system_clock, mailer: Mailer | None = None
 ) -> FastAPI:
     """Make the ASGI application of these settings."""
+    if settings.jobs_worker and not settings.database_prepared_statements:
+        raise Misconfigured(NO_WORKER)
     portico = build(settings, clock, mailer)
     metrics, stopping = Metrics(), Stopping()
     access_log = _access_log(settings, metrics)

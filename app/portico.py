@@ -11,6 +11,7 @@ from app.db import Database, connect
 from app.errors import Misconfigured
 from app.graphql.context import Services
 from app.mail import Mailer, mailer_of
+from app.replica import Replica
 from app.security.access_tokens import AccessTokens
 from app.security.device_tokens import DeviceTokens
 from app.security.keys import Secrets
@@ -62,6 +63,7 @@ class Portico:
     """The parts that live as long as the process."""
 
     db: Database
+    replica: Replica
     keys: SigningKeys
     passwords: Passwords
     throttle: Throttle
@@ -92,6 +94,7 @@ class Portico:
 
     async def stop(self) -> None:
         self.passwords.close()
+        await self.replica.close()
         await self.db.close()
 
 
@@ -106,6 +109,8 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
         raise Misconfigured(msg)
     db = _database(settings, settings.database_url.get_secret_value())
+    read_url = settings.database_read_url
+    replica = Replica(db, _database(settings, read_url.get_secret_value()) if read_url else None)
     secrets = Secrets(settings.secret_key.get_secret_value())
     lifetime = timedelta(minutes=settings.access_token_expire_minutes)
     keys = SigningKeys(
@@ -150,14 +155,14 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
             db, passwords, new_passwords, sign_in, clock, registrations if verified_only else None
         ),
         administration=Administration(db, letters, tokens, clock),
-        audit_events=AuditEvents(db, clock),
+        audit_events=AuditEvents(db, replica, clock),
         emails=emails,
         password_changes=password_changes,
         profiles=Profiles(db, letters, confirmation, clock),
         sign_in=sign_in,
         rotation=Rotation(db, refresh_tokens, sign_in, clock, idle_lifetime),
         sessions=Sessions(db, clock, keep_ended=timedelta(days=settings.session_keep_ended_days)),
-        users=Users(db, clock),
+        users=Users(db, replica, clock),
         viewers=Viewers(db, clock),
         access_tokens=access_tokens,
         clock=clock,
@@ -175,6 +180,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     )
     return Portico(
         db,
+        replica,
         keys,
         passwords,
         throttle,
@@ -190,8 +196,10 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
 
 
 def _database(settings: Settings, url: str) -> Database:
-    size, seconds = settings.database_pool_size, settings.database_timeout_seconds
-    return Database(connect(url, pool_size=size, timeout_seconds=seconds), pool_size=size)
+    size, prepared = settings.database_pool_size, settings.database_prepared_statements
+    seconds = settings.database_timeout_seconds
+    engine = connect(url, pool_size=size, timeout_seconds=seconds, prepared=prepared)
+    return Database(engine, pool_size=size, prepared=prepared)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -32,6 +32,12 @@ async def _plain(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequen
     return await driver.fetch(sql, *arguments)
 
 
+async def _in_transaction(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
+    # Statements that are not prepared by name are gone when the pooler changes the connection.
+    async with driver.transaction(readonly=True):
+        return await driver.fetch(sql, *arguments)
+
+
 async def _planned(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
     async with driver.transaction(readonly=True):
         await driver.execute("SET LOCAL plan_cache_mode = force_custom_plan")
@@ -45,7 +51,8 @@ class Readers:
     They are in AUTOCOMMIT: a lone SELECT needs no BEGIN and ROLLBACK around it.
     """
 
-    def __init__(self, engine: AsyncEngine, size: int) -> None:
+    def __init__(self, engine: AsyncEngine, size: int, *, prepared: bool = True) -> None:
+        self._run = _plain if prepared else _in_transaction
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._turns = asyncio.Semaphore(size)
         self._idle: list[Reader] = []
@@ -65,7 +72,7 @@ class Readers:
         """
         await self._turn()
         try:
-            return await self._fetch_again(_planned if plan_anew else _plain, sql, arguments)
+            return await self._fetch_again(_planned if plan_anew else self._run, sql, arguments)
         finally:
             self._turns.release()
 

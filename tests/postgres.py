@@ -40,6 +40,11 @@ class Postgres:
         log = str(self.directory / "log")
         self.run("pg_ctl", "-w", "-D", str(self.directory), "-l", log, "-o", options, "start")
 
+    def replica(self, directory: Path) -> "Postgres":
+        """Make a streaming replica of it."""
+        self.run("pg_basebackup", "-d", self.url, "-D", str(directory), "-R", "-c", "fast")
+        return Postgres(directory)
+
     def stop(self, mode: str = "fast") -> None:
         self.run("pg_ctl", "-w", "-D", str(self.directory), "-m", mode, "stop")
 
@@ -68,6 +73,13 @@ def postgres() -> Generator[Postgres]:
         server = Postgres(directory)
         server.run("initdb", "-D", str(directory), "-U", "postgres", "-A", "trust", "-E", "utf8")
         yield from _running(server)
+
+
+@contextmanager
+def streaming_replica(primary: Postgres) -> Generator[Postgres]:
+    with _directory() as directory:
+        directory.chmod(0o700)
+        yield from _running(primary.replica(directory))
 
 
 def _running(server: Postgres) -> Generator[Postgres]:

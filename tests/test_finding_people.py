@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Text, column, func, literal_column, select, t
 from app import migrations
 from app.db import Database, Query, connect
 from app.models import Role
+from app.replica import Replica
 from app.services.pages import PageRequest, Position
 from app.services.rows import USER_COLUMNS
 from app.services.users import UserFilter, UserOrder, UserOrderField, Users, page_query
@@ -92,7 +93,7 @@ async def plan(
     That is one for all values, but where the service has it made for these.
     """
     query = page_query(found, order, request.form, USER_COLUMNS)
-    values = request.values | Users(db, lambda: datetime.now(UTC)).values(found)
+    values = request.values | Users(db, Replica(db), lambda: datetime.now(UTC)).values(found)
     mode = "force_custom_plan" if query.hangs_on_values else "force_generic_plan"
     arguments = ", ".join(f"'{values[name]}'" for name in query.names)
     async with db.engine.connect() as connection:
@@ -176,7 +177,7 @@ async def test_a_search_uses_its_index_where_the_server_has_one(
 async def test_however_many_searches_found_nobody_the_next_is_planned_for_itself(
     crowd: Database,
 ) -> None:
-    users, admin = Users(crowd, lambda: datetime.now(UTC)), cast("Any", None)
+    users, admin = Users(crowd, Replica(crowd), lambda: datetime.now(UTC)), cast("Any", None)
     for search in ["zq"] * 6 + [RARE.search]:
         await users.page(admin, UserFilter(search=search), UserOrder(), FIRST)
 

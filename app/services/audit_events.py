@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from app import models
 from app.db import Database, Query
 from app.models import AuditName, AuditRow, UserRow
+from app.replica import Replica
 from app.security.viewer import Admin, Viewer
 from app.services.identifiers import first_id
 from app.services.pages import Form, Keyset, Page, PageRequest, page_of
@@ -48,11 +49,12 @@ class Parts(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class AuditEvents:
     db: Database
+    replica: Replica
     clock: Callable[[], datetime]
 
     async def page(self, _admin: Admin, found: AuditFilter, request: PageRequest) -> Page[AuditRow]:
         query = _page_query(_parts(found), request.form)
-        rows = await self.db.fetch(query, **request.values, **_values(found))
+        rows = await self.replica.fetch(query, **request.values, **_values(found))
         return page_of([_row(row) for row in rows], request)
 
     async def by_id(self, viewer: Viewer, event_id: uuid.UUID) -> AuditRow | None:
@@ -64,7 +66,7 @@ class AuditEvents:
 
     async def people(self, _viewer: Viewer, ids: set[uuid.UUID]) -> dict[uuid.UUID, UserRow]:
         """Those of these who still have an account, in one statement for a whole page."""
-        rows = await self.db.fetch(PEOPLE, ids=list(ids)) if ids else []
+        rows = await self.replica.fetch(PEOPLE, ids=list(ids)) if ids else []
         people = (UserRow._make(row) for row in rows)
         return {person.id: person for person in people}
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from app import models
 from app.db import Database, Query
 from app.models import Role, UserRow
+from app.replica import Replica
 from app.security.viewer import Admin, Viewer
 from app.services.inputs import known_form
 from app.services.pages import Form, Keyset, Page, PageRequest, page_of
@@ -94,6 +95,7 @@ class Parts(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Users:
     db: Database
+    replica: Replica
     clock: Callable[[], datetime]
 
     async def page(
@@ -108,12 +110,12 @@ class Users:
         """Read a page, of each row these columns alone, its id, and what it is ordered by."""
         part = user_part(columns | {"id", order.field.value.lower()})
         query = page_query(found, order, request.form, part.columns)
-        rows = await self.db.fetch(query, **request.values, **self.values(found))
+        rows = await self.replica.fetch(query, **request.values, **self.values(found))
         return page_of([part.make(row) for row in rows], request)
 
     async def count(self, _admin: Admin, found: UserFilter) -> int:
         """Count everybody who matches, on every page. Costs a scan: ask only when it is shown."""
-        rows = await self.db.fetch(_count_query(_parts(found)), **self.values(found))
+        rows = await self.replica.fetch(_count_query(_parts(found)), **self.values(found))
         return rows[0][0]
 
     async def by_id(self, viewer: Viewer, user_id: uuid.UUID) -> UserRow | None:

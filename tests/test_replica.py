@@ -1,0 +1,87 @@
+"""A streaming replica: it answers pages, and nothing that must be of this moment."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app import migrations
+from app.db import Database, connect
+from app.main import create_app
+from tests.clients import ME, Api, Person
+from tests.postgres import Postgres, postgres, streaming_replica
+from tests.settings import settings_for
+
+ADA = Person("ada@example.com", "difference engine 1")
+EVE = Person("eve@example.com", "an apple a day 42")
+TOTAL = "{ users { totalCount nodes { email } } }"
+EVENTS = "{ auditEvents { nodes { name } } }"
+
+
+@pytest.fixture(scope="module")
+def primary() -> Iterator[Postgres]:
+    with postgres() as server:
+        migrations.upgrade(server.url)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def replica(primary: Postgres) -> Iterator[Postgres]:
+    with streaming_replica(primary) as server:
+        yield server
+
+
+@pytest.fixture
+async def ada(primary: Postgres, replica: Postgres) -> AsyncIterator[Api]:
+    """An administrator."""
+    settings = settings_for(primary.url, database_read_url=replica.url)
+    app = create_app(settings)
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        await app.state.portico.appointments.first(ADA.email, ADA.password)
+        yield await guest.login(ADA)
+
+
+async def run(server: Postgres, statement: str) -> Any:
+    database = Database(connect(server.url, pool_size=5), pool_size=5)
+    rows = await database.rows(text(statement))
+    await database.close()
+    return rows[0][0]
+
+
+async def caught_up(primary: Postgres, replica: Postgres) -> None:
+    position = await run(primary, "SELECT pg_current_wal_lsn()::text")
+    async with asyncio.timeout(20):
+        while not await run(replica, f"SELECT pg_last_wal_replay_lsn() >= '{position}'"):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_pages_come_from_the_replica_and_sessions_do_not(
+    ada: Api, primary: Postgres, replica: Postgres
+) -> None:
+    await caught_up(primary, replica)
+    await run(replica, "SELECT pg_wal_replay_pause()::text")
+
+    await ada.register(EVE)
+    eve = await ada.login(EVE)
+
+    assert (await eve(ME), await ada(ME)) == (
+        {"me": {"email": EVE.email}},
+        {"me": {"email": ADA.email}},
+    )
+    assert await ada(TOTAL) == {"users": {"totalCount": 1, "nodes": [{"email": ADA.email}]}}
+    names = [each["name"] for each in (await ada(EVENTS))["auditEvents"]["nodes"]]
+    assert (len(names) > 0, "USER_REGISTERED" in names) == (True, False)
+    await run(replica, "SELECT pg_wal_replay_resume()::text")
+
+
+async def test_without_the_replica_the_primary_answers(ada: Api, replica: Postgres) -> None:
+    before = (await ada(TOTAL))["users"]["totalCount"]
+    replica.stop("immediate")
+    try:
+        after = await ada(TOTAL)
+    finally:
+        replica.start()
+
+    assert (after["users"]["totalCount"] >= before, ada.errors) == (True, [])
