@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis_graphql import queries
 from hypothesis_graphql.nodes import String
 
+from app.errors import Unavailable
 from app.graphql.context import Context
 from app.graphql.documents import Document, Documents
 from app.graphql.engine import Engine, Operation, core_schema
@@ -81,6 +82,8 @@ def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
     class Known(Context):
         async def identify(self) -> Admin:
             stand.fail("identify")
+            if "away" in failing:
+                raise Unavailable("the database is away")
             self.viewer = viewer
             return viewer
 
@@ -169,6 +172,17 @@ def test_fragments_aliases_and_variables_are_planned_alike(
     stock, planned = answer(FRAGMENTS, rows, failing, {"by": {"email": "x@example.com"}, "n": 2})
 
     assert (planned, list(planned["data"] or {})) == (stock, list(stock["data"] or {}))
+
+
+def test_a_database_that_is_away_is_said_alike_of_each_root_field(
+    answer: Callable[..., Any],
+) -> None:
+    text = "{ __typename a: me { email } users { totalCount } }"
+
+    stock, planned = answer(text, ROWS[1], {"away"})
+
+    assert (planned, planned["data"]) == (stock, {"__typename": "Query", "a": None, "users": None})
+    assert [error["path"] for error in planned["errors"]] == [["a"], ["users"]]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import strawberry
 from graphql import (
     ExecutionResult,
+    GraphQLError,
     GraphQLSchema,
     execute,  # pyright: ignore[reportUnknownVariableType] - its middleware is not typed
 )
@@ -16,7 +17,10 @@ from graphql.language import FieldNode, OperationDefinitionNode
 from app.errors import Code, Unavailable
 from app.graphql.context import Context
 from app.graphql.documents import Document, Documents, RefusedDocument, excess_error
-from app.graphql.errors import coded, field_errors, internal_error, refusal, request_errors
+from app.graphql.errors import coded, field_errors, internal_error, request_errors
+from app.graphql.plan import Plan
+
+QUERY = "Query"
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +100,7 @@ class Engine:
             return {"data": await plan.run(context, operation.variables)}
         except Unavailable as outage:
             # Twice the load is not what a database that does not answer needs.
-            return {"errors": [refusal(outage, context.client.request_id)], "data": None}
+            return _unanswered(plan, outage, context.client.request_id)
         except Exception as reason:
             log.debug("A plan left the query to the stock executor", exc_info=reason)
             return None
@@ -117,6 +121,21 @@ class Engine:
     @property
     def core(self) -> GraphQLSchema:
         return core_schema(self.schema)
+
+
+def _unanswered(plan: Plan, outage: Unavailable, request_id: str | None) -> Answer:
+    """Say it of each root field, as the stock executor does: any of them may be null."""
+    asked = {key: nodes for key, nodes in plan.root_fields.items() if not _is_typename(nodes)}
+    errors = [
+        GraphQLError(outage.message, nodes, path=[key], original_error=outage)
+        for key, nodes in asked.items()
+    ]
+    data = {key: None if key in asked else QUERY for key in plan.root_fields}
+    return {"errors": field_errors(errors, request_id), "data": data}
+
+
+def _is_typename(nodes: list[FieldNode]) -> bool:
+    return nodes[0].name.value == "__typename"
 
 
 def core_schema(schema: strawberry.Schema) -> GraphQLSchema:

@@ -74,7 +74,7 @@ def internal_error(error: BaseException, request_id: str | None) -> dict[str, An
     return coded(MASKED, Code.INTERNAL_SERVER_ERROR, requestId=request_id)
 
 
-def refusal(refused: Refusal, request_id: str | None) -> dict[str, Any]:
+def _refusal(refused: Refusal, request_id: str | None) -> dict[str, Any]:
     """Say what was declined. That the database is away is a line in the log too."""
     if isinstance(refused, Unavailable):
         log.warning("Unavailable, request %s: %s", request_id, refused.reason)
@@ -84,7 +84,7 @@ def refusal(refused: Refusal, request_id: str | None) -> dict[str, Any]:
 def _refused(error: GraphQLError, request_id: str | None) -> dict[str, Any] | None:
     cause = _cause(error)
     if isinstance(cause, Refusal):
-        return refusal(cause, request_id)
+        return _refusal(cause, request_id)
     if isinstance(cause, GraphQLError) and CLIENT_FAULT.match(cause.message):
         return coded(_without_values(cause.message), Code.BAD_USER_INPUT)
     return None

@@ -117,7 +117,9 @@ class Plan:
     ) -> None:
         self.schema, self.operation, self.fragments = schema, operation, fragments
         self._selections = Selections(schema, fragments)
-        root = self._object(cast("Any", schema.query_type), [operation.selection_set])
+        kind: GraphQLObjectType = cast("Any", schema.query_type)
+        self.root_fields = self._selections.of(kind, [operation.selection_set])
+        root = self._object(kind, [operation.selection_set])
         if not isinstance(root, InTime):
             raise Unplannable
         self._root = root
