@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import uuid
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,11 +17,25 @@ from app.cli import cli
 from app.config import Settings
 from app.db import Database
 from app.security.password_hashes import FOREIGN
-from tests.clients import Api, Person
-from tests.servers import portico
+from app.services.user_files import BATCH
+from tests.clients import LOGIN, Api, Person
+from tests.servers import PORTICO, portico
+from tests.test_access import contents
 from tests.test_serve import SECRET
 
 PASSWORD = "analytical engine 7"
+NO_TIMES = [
+    "2999-01-01T00:00:00Z",
+    "0001-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "2024-05-01T00:00:00",
+    "2024-05-01",
+    1714564800,
+    True,
+]
+ELSEWHERE = text(
+    "INSERT INTO users (id, email, created_at, updated_at) VALUES (:id, :email, now(), now())"
+)
 QUICK = {
     "argon2": {"memory_cost": 1024, "rounds": 2},
     "django_argon2": {"memory_cost": 1024, "rounds": 2},
@@ -61,6 +77,14 @@ def hashed(scheme: str) -> str:
     return context.hash(PASSWORD)
 
 
+def names_in(directory: Path) -> list[str]:
+    return sorted(each.name for each in directory.iterdir())
+
+
+async def number_of_people(db: Database) -> int:
+    return (await db.rows(text("SELECT count(*) FROM users")))[0][0]
+
+
 async def run(*arguments: str, given: str = "", **environment: str) -> Result:
     """Run a command in this process, which is a second quicker than in one of its own."""
     invoke = CliRunner().invoke
@@ -89,18 +113,73 @@ async def test_people_come_with_the_passwords_they_had(
 async def test_twice_changes_nothing(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    person = {"email": "eve@example.com", "displayName": "Eve", "role": "ADMIN"}
-    file = written(tmp_path, person, "", {"email": "EVE@example.com", "displayName": "Other"})
+    file = written(tmp_path, {"email": "Eve@example.com", "displayName": "Eve", "role": "ADMIN"})
+    first = await run("users", "import", str(file), **environment)
+    before = await contents(db)
+    file = written(tmp_path, "", {"email": "EVE@example.com", "displayName": "Other"})
 
-    answers = [await run("users", "import", str(file), **environment) for _ in range(2)]
+    again = await run("users", "import", str(file), **environment)
 
-    assert ["1 people added" in answers[0].stdout, "0 people added" in answers[1].stdout] == [
-        True,
-        True,
+    assert "1 people added, 0 were there already" in first.stdout
+    assert "0 people added, 1 were there already" in again.stdout
+    assert (await contents(db), api.errors) == (before, [])
+
+
+async def test_of_two_lines_with_one_address_the_first_counts_and_the_other_is_named(
+    api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    emails = ["eve@example.com", "bob@example.com", "EVE@example.com", "eve@example.com"]
+    people = [{"email": email, "displayName": str(n)} for n, email in enumerate(emails, 1)]
+    file = written(tmp_path, *people)
+
+    refused = await run("users", "import", str(file), **environment)
+    taken = await run("users", "import", str(file), "--skip-invalid", **environment)
+
+    assert refused.stdout.splitlines() == [
+        f"line {number}: email: Line 1 has the same address." for number in (3, 4)
     ]
-    rows = await db.rows(text("SELECT email, display_name, role FROM users"))
-    assert [tuple(row) for row in rows] == [("eve@example.com", "Eve", "ADMIN")]
-    assert api.errors == []
+    assert (refused.exit_code, "2 people added" in taken.stdout) == (1, True)
+    rows = await db.rows(text("SELECT display_name FROM users ORDER BY 1"))
+    assert ([row[0] for row in rows], api.errors) == (["1", "2"], [])
+
+
+async def test_a_dry_run_says_who_is_there_and_changes_nothing(
+    ada: Person, db: Database, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    before = await contents(db)
+    file = written(tmp_path, {"email": ada.email.upper()}, {"email": "eve@example.com"})
+
+    answer = await run("users", "import", str(file), "--dry-run", **environment)
+
+    assert answer.stdout.splitlines() == [
+        "1 people would be added, 1 are there already.",
+        "Nothing was changed. 0 lines would fail.",
+    ]
+    assert await contents(db) == before
+
+
+async def test_an_import_that_was_killed_goes_on(
+    api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    file = written(tmp_path, *({"email": f"{n}@example.com"} for n in range(2 * BATCH + 1)))
+    command = [PORTICO, "users", "import", str(file)]
+    async with db.begin() as session:
+        # The second batch waits for this address, so that it is killed after the first.
+        values = {"id": uuid.uuid4(), "email": f"{BATCH}@example.com"}
+        await session.execute(ELSEWHERE, values)
+        process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=environment)
+        while await number_of_people(db) == 0:
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+        process.kill()
+        await process.wait()
+        await session.rollback()
+    assert await number_of_people(db) == BATCH
+
+    answer = await run("users", "import", str(file), **environment)
+
+    assert f"{BATCH + 1} people added, {BATCH} were there already" in answer.stdout
+    assert (await number_of_people(db), api.errors) == (2 * BATCH + 1, [])
 
 
 async def test_a_dry_run_names_each_line_that_would_fail(
@@ -116,7 +195,8 @@ async def test_a_dry_run_names_each_line_that_would_fail(
         {"email": "a@example.com", "passwordHash": secret},
         {"email": "a@example.com", "passwordHash": "5f4dcc3b5aa765d61d8327deb882cf99"},
         {"email": "a@example.com", "password": "plain"},
-        {"email": "a@example.com", "createdAt": "2999-01-01T00:00:00Z"},
+        *({"email": "a@example.com", "createdAt": time} for time in NO_TIMES),
+        {"email": "a@example.com", "suspension": {"reason": " "}},
         "[]",
         '{"email": "' + "x" * 20_000 + '"}',
     )
@@ -125,8 +205,8 @@ async def test_a_dry_run_names_each_line_that_would_fail(
     refused = await run("users", "import", str(file), **environment)
 
     named = [line.split(":")[0] for line in answer.stdout.splitlines() if line.startswith("line")]
-    assert named == [f"line {number}" for number in range(2, 11)]
-    assert "9 lines would fail" in answer.stdout
+    assert named == [f"line {number}" for number in range(2, 11 + len(NO_TIMES))]
+    assert f"{9 + len(NO_TIMES)} lines would fail" in answer.stdout
     assert secret not in answer.stdout
     assert (refused.exit_code, await db.rows(text("SELECT 1 FROM users"))) == (1, [])
     assert api.errors == []
@@ -169,6 +249,43 @@ async def test_what_is_written_can_be_taken_over(
     }
     assert file.stat().st_mode & 0o777 == 0o600
     assert api.errors == []
+
+
+async def test_whoever_is_suspended_stays_so_elsewhere(
+    api: Api, ada: Person, db: Database, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    file = tmp_path / "people.ndjson"
+    async with db.begin() as session:
+        await session.execute(
+            text("UPDATE users SET suspended_at = now(), suspension_reason = 'Spam'")
+        )
+    await run("users", "export", str(file), "--with-password-hashes", **environment)
+    async with db.begin() as session:
+        await session.execute(text("DELETE FROM users"))
+
+    await run("users", "import", str(file), **environment)
+
+    data = await api(LOGIN, input=ada.credentials)
+    assert data["login"]["__typename"] == "InvalidCredentials"
+    rows = await db.rows(text("SELECT suspended_at < now(), suspension_reason FROM users"))
+    assert [tuple(row) for row in rows] == [(True, "Spam")]
+
+
+async def test_an_export_is_for_nobody_elses_eyes_and_harms_no_device(
+    ada: Person, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    file, pipe = tmp_path / "people.ndjson", tmp_path / "pipe"
+    file.touch(mode=0o644)
+    os.mkfifo(pipe)
+    read = asyncio.create_task(asyncio.to_thread(pipe.read_text))
+
+    await run("users", "export", str(file), **environment)
+    await run("users", "export", str(pipe), **environment)
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (await read, ada.email in await read) == (file.read_text(), True)
+    assert names_in(tmp_path) == ["people.ndjson", "pipe"]
+    assert pipe.is_fifo()
 
 
 async def test_an_administrator_is_made_on_any_database(

@@ -3,26 +3,22 @@
 import asyncio
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from tempfile import NamedTemporaryFile
+from typing import Annotated, BinaryIO, cast
 
 import typer
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
+from app.commands.meter import Meter
 from app.commands.setup import database, fail, out, read_settings, started
 from app.config import Settings
-from app.portico import Portico, build
-from app.services.user_files import Fault, Taken
+from app.portico import build
+from app.services.user_files import Fault, Import, Place
 
 SHOWN_FAULTS = 100
+STANDARD_OUTPUT = Path("-")
 
 
 def create_admin(
@@ -40,7 +36,9 @@ def create_admin(
 
 
 def import_users(
-    file: Annotated[Path, typer.Argument(help="One JSON object a line.", exists=True)],
+    file: Annotated[
+        Path, typer.Argument(help="One JSON object a line.", exists=True, dir_okay=False)
+    ],
     *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; say what would fail.")
@@ -81,50 +79,56 @@ async def _create_admin(settings: Settings, email: str, password: str | None) ->
 
 
 async def _import(settings: Settings, file: BinaryIO, *, dry_run: bool, skip_invalid: bool) -> None:
-    size = os.fstat(file.fileno()).st_size
-    async with started(build(settings)) as portico:
-        with _progress() as progress:
-            number = _check(portico, file, progress, size)
+    async with started(build(settings)) as portico, portico.user_files.incoming() as incoming:
+        people, faults = await _read(incoming, file)
+        missing = await incoming.missing()
+        there = people - missing
         if dry_run:
-            out.print(f"Nothing was changed. {number} lines would fail.")
+            out.print(f"{missing} people would be added, {there} are there already.")
+            out.print(f"Nothing was changed. {_lines(faults)} would fail.")
             return
-        if number and not skip_invalid:
-            fail(f"{number} lines are at fault. Nothing was changed: see --skip-invalid.")
-        file.seek(0)
-        taken = Taken(0, 0, 0)
-        with _progress() as progress:
-            task = progress.add_task("Adding  ", total=size)
-            async for taken in portico.user_files.take(file):
-                progress.update(task, completed=taken.bytes_read)
-    already = taken.lines - taken.added - number
-    out.print(f"{taken.lines} lines: {taken.added} people added, {already} were there already.")
+        if faults and not skip_invalid:
+            fail(f"{_lines(faults)} at fault. Nothing was changed: see --skip-invalid.")
+        added = await _add(incoming, missing)
+    out.print(f"{added} people added, {there} were there already, {_lines(faults)} left out.")
 
 
-def _check(portico: Portico, lines: BinaryIO, progress: Progress, size: int) -> int:
-    """Say what is wrong with which line, and how many there are of them."""
-    task, number = progress.add_task("Checking", total=size), 0
-    for found in portico.user_files.faults(lines):
-        if isinstance(found, Fault):
-            number += 1
-            if number <= SHOWN_FAULTS:
-                progress.console.print(f"line {found.line}: {found.message}", markup=False)
-        else:
-            progress.update(task, completed=found)
-    if number > SHOWN_FAULTS:
-        progress.console.print(f"… and {number - SHOWN_FAULTS} more")
-    progress.update(task, completed=size)
-    return number
+async def _read(incoming: Import, file: BinaryIO) -> tuple[int, int]:
+    """Say what is wrong with which line; give how many people there are, and how many faults."""
+    place, faults = Place(0, 0), 0
+    with Meter(out, "Reading", os.fstat(file.fileno()).st_size) as meter:
+        async for found in incoming.read(file):
+            if isinstance(found, Place):
+                place = found
+                meter.at(found.bytes)
+            else:
+                faults += 1
+                _tell(found, faults)
+    repeated = 0
+    async for fault in incoming.repeated():
+        repeated += 1
+        _tell(fault, faults + repeated)
+    if faults + repeated > SHOWN_FAULTS:
+        out.print(f"… and {faults + repeated - SHOWN_FAULTS} more")
+    return place.people - repeated, faults + repeated
 
 
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    return Progress(
-        *columns,
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=out,
-        disable=not out.is_terminal,
-    )
+async def _add(incoming: Import, missing: int) -> int:
+    done = added = 0
+    with Meter(out, "Adding", missing) as meter:
+        async for step in incoming.add():
+            done, added = done + step.people, added + step.added
+            meter.at(done)
+    return added
+
+
+def _tell(fault: Fault, number: int) -> None:
+    if number <= SHOWN_FAULTS:
+        out.print(f"line {fault.line}: {fault.message}", markup=False)
+
+
+def _lines(number: int) -> str:
+    return "1 line" if number == 1 else f"{number} lines"
 
 
 async def _export(settings: Settings, file: Path, *, with_hashes: bool) -> None:
@@ -134,12 +138,27 @@ async def _export(settings: Settings, file: Path, *, with_hashes: bool) -> None:
             async for line in portico.user_files.give(with_hashes=with_hashes):
                 lines.write(line + b"\n")
                 number += 1
-    if str(file) != "-":
+    if file != STANDARD_OUTPUT:
         out.print(f"{number} people written to {file}, which only you can read.")
 
 
-def _opened(file: Path) -> AbstractContextManager[BinaryIO]:
-    if str(file) == "-":
-        return nullcontext(sys.stdout.buffer)
-    # Addresses and hashes: for nobody else's eyes.
-    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+@contextmanager
+def _opened(file: Path) -> Generator[BinaryIO]:
+    if file == STANDARD_OUTPUT:
+        yield sys.stdout.buffer
+        return
+    if file.exists() and not file.is_file():
+        # A pipe or a device is written to, not put out of the way.
+        with file.open("wb") as lines:
+            yield lines
+        return
+    # Addresses and hashes: for nobody else's eyes, also where a file of that name is open to them.
+    # It appears whole or not at all.
+    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
+        try:
+            yield cast("BinaryIO", draft)
+            draft.flush()
+            Path(draft.name).replace(file)
+        except BaseException:
+            Path(draft.name).unlink()
+            raise

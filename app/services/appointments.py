@@ -13,7 +13,7 @@ from app.models import AuditName, Role, UserRow
 from app.services.accounts import Accounts
 from app.services.audit import record
 from app.services.inputs import Registration, known_form
-from app.services.new_users import new_user
+from app.services.new_users import awaits_its_owner, new_user
 from app.services.outcomes import Client
 from app.services.rows import changed_user, locked_user
 
@@ -67,6 +67,10 @@ class Appointments:
             row = await locked_user(session, user.email == (known_form(email) or ""))
             if row is None:
                 return "There is no account with this address."
+            if await awaits_its_owner(session, row):
+                return "Nobody has confirmed the registration of this address: anybody may have it."
+            if not row.is_active(now):
+                return "This person is suspended: reinstate them first."
             if row.role != role:
                 theirs = update(user).where(user.id == row.id)
                 await changed_user(session, theirs.values(role=role, updated_at=now))

@@ -1,15 +1,16 @@
 """What people type, checked by Pydantic models: normalised, or one issue for each fault."""
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationError,
     ValidationInfo,
 )
@@ -24,6 +25,7 @@ MAX_NAME_CHARACTERS = 100
 MAX_REASON_CHARACTERS = 500
 # Longer than any address or name can be in characters: beyond it, nothing looks at the text.
 MAX_LOOKED_AT = 1000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -123,10 +125,48 @@ def password_hash(text: str) -> str:
         raise _fault(InputIssueCode.INVALID_FORMAT, f"This hash {why}.") from None
 
 
+def moment(value: object) -> datetime:
+    """Read a time (RFC 3339); one without an offset means another moment to everybody."""
+    try:
+        read = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        read = None
+    if read is None or read.tzinfo is None:
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            "Write a time with its offset, such as 2024-05-01T12:00:00Z.",
+        )
+    try:
+        return read.astimezone(UTC)
+    except OverflowError:
+        raise _fault(InputIssueCode.INVALID_FORMAT, "There is no such time.") from None
+
+
+def past_moment(value: datetime, info: ValidationInfo) -> datetime:
+    """Keep to times from which an id can be made: the epoch to now."""
+    now = cast("dict[str, datetime]", info.context)["now"]
+    if not EPOCH <= value <= now:
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This is before 1970, or in the future.")
+    return value
+
+
+def reason(text: str) -> str:
+    known = known_reason(text)
+    if known is None:
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            f"A reason has 1 to {MAX_REASON_CHARACTERS} characters, and no controls.",
+        )
+    return known
+
+
 EmailAddress = Annotated[str, AfterValidator(email_address)]
 NewPassword = Annotated[str, AfterValidator(new_password), Field(repr=False)]
 DisplayName = Annotated[str, AfterValidator(display_name)]
 PasswordHash = Annotated[str, AfterValidator(password_hash)]
+Moment = Annotated[datetime, PlainValidator(moment)]
+PastMoment = Annotated[Moment, AfterValidator(past_moment)]
+Reason = Annotated[str, AfterValidator(reason)]
 
 
 class Input(BaseModel):
@@ -148,6 +188,13 @@ class Invitee(Input):
     display_name: DisplayName | None = None
 
 
+class ImportedSuspension(Input):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: Reason
+    until: Moment | None = None
+
+
 class ImportedUser(Input):
     """One line of an import, as `portico users export` writes it."""
 
@@ -157,7 +204,8 @@ class ImportedUser(Input):
     display_name: DisplayName | None = None
     role: Literal["MEMBER", "ADMIN"] = "MEMBER"
     email_verified: bool = False
-    created_at: AwareDatetime | None = Field(default=None, strict=False)
+    created_at: PastMoment | None = None
+    suspension: ImportedSuspension | None = None
     password_hash: PasswordHash | None = Field(default=None, repr=False)
 
 

@@ -1,55 +1,143 @@
 """People in and out of files, one JSON object a line; however many, a few thousand at a time."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
-import orjson
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app import models
 from app.db import Database
-from app.models import AuditName
+from app.models import AuditName, Role, UserRow
 from app.services.audit import record
-from app.services.identifiers import new_id
-from app.services.inputs import ImportedUser, check
 from app.services.outcomes import Client
+from app.services.rows import USER_COLUMNS
+from app.services.user_lines import COLUMNS, lines, read_line, write_line
 
 BATCH = 2000
-MAX_LINE_BYTES = 16 * 1024
 NOBODY = Client(None, None)
-COLUMNS = (
-    "id",
-    "email",
-    "email_verified",
-    "password_hash",
-    "display_name",
-    "role",
-    "created_at",
-    "updated_at",
+VALUES = ", ".join(COLUMNS)
+# Of the connection alone, and gone with it: nothing is changed by filling it. Lines are counted by
+# the file, so that what is wrong can be found there.
+MAKE = f"CREATE TEMP TABLE incoming AS SELECT {VALUES}, 0::bigint AS line FROM users WITH NO DATA"  # noqa: S608 - names of ours
+SETTLE = ("CREATE UNIQUE INDEX ON incoming (line)", "ANALYZE incoming")
+FIRSTS = "(SELECT line, min(line) OVER (PARTITION BY email) AS first FROM incoming) AS each"
+REPEATED = text(f"SELECT line, first FROM {FIRSTS} WHERE line > first ORDER BY line")  # noqa: S608
+LEAVE_OUT = (
+    f"DELETE FROM incoming WHERE line IN (SELECT line FROM {FIRSTS} WHERE line > first)",  # noqa: S608
+    "DELETE FROM incoming USING users WHERE users.email = incoming.email",
 )
-INCOMING = text("CREATE TEMP TABLE incoming (LIKE users INCLUDING DEFAULTS) ON COMMIT DROP")
+LEFT = text("SELECT count(*) FROM incoming")
+NEXT = text(
+    "SELECT max(line), count(*) FROM"
+    " (SELECT line FROM incoming WHERE line > :after ORDER BY line LIMIT :size) AS each"
+)
+# Somebody may have registered meanwhile. In one order, so that two of these wait for each other at
+# most once.
 TAKE = text(
-    f"INSERT INTO users ({', '.join(COLUMNS)}) SELECT {', '.join(COLUMNS)} FROM incoming"  # noqa: S608
-    # In the order of the file: of two lines with one address the first one counts.
-    " ON CONFLICT (email) DO NOTHING"
+    f"WITH added AS (INSERT INTO users ({VALUES})"  # noqa: S608 - names of ours
+    f" SELECT {VALUES} FROM incoming WHERE line > :after AND line <= :upto ORDER BY email"
+    " ON CONFLICT (email) DO NOTHING RETURNING role)"
+    " SELECT count(*), count(*) FILTER (WHERE role = :admin) FROM added"
 )
 
 
 class Fault(NamedTuple):
+    """What is wrong with a line, in words that quote nothing of it."""
+
     line: int
     message: str
 
 
-class Taken(NamedTuple):
-    """How many lines have been read so far, and how many people that has added."""
+class Place(NamedTuple):
+    """How far a file has been read."""
 
-    lines: int
+    bytes: int
+    people: int
+
+
+class Step(NamedTuple):
+    """What one transaction of an import has done."""
+
+    people: int
     added: int
-    bytes_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A file on its way in: read to the end first, which changes nothing, and then added.
+
+    A line at fault is left out; of two with one address the first one counts.
+    """
+
+    connection: AsyncConnection
+    clock: Callable[[], datetime]
+
+    async def read(self, file: BinaryIO) -> AsyncIterator[Fault | Place]:
+        """Read it through: every fault of a line by itself, and after some lines the place."""
+        now, every, people = self.clock(), enumerate(lines(file), 1), 0
+        while batch := list(islice(every, BATCH)):
+            rows: list[tuple[Any, ...]] = []
+            for number, line in batch:
+                read = read_line(line, now)
+                if isinstance(read, str):
+                    yield Fault(number, read)
+                elif read is not None:
+                    rows.append((*read, number))
+            await self._copy(rows)
+            people += len(rows)
+            yield Place(file.tell(), people)
+
+    async def repeated(self) -> AsyncIterator[Fault]:
+        """Find what only the whole file shows: lines with the address of one before them."""
+        await _run(self.connection, *SETTLE)
+        async with self.connection.begin():
+            async for line, first in await self.connection.stream(REPEATED):
+                yield Fault(line, f"email: Line {first} has the same address.")
+
+    async def missing(self) -> int:
+        """Leave out who is there already, and give how many there are to add."""
+        await _run(self.connection, *LEAVE_OUT)
+        async with self.connection.begin():
+            return await self.connection.scalar(LEFT) or 0
+
+    async def add(self) -> AsyncIterator[Step]:
+        """Add them, some thousands in a transaction with its event.
+
+        Interrupted, it leaves what was committed: the next import of the file goes on from there.
+        """
+        after = 0
+        while step := await self._add(after):
+            after = step[0]
+            yield step[1]
+
+    async def _add(self, after: int) -> tuple[int, Step] | None:
+        async with AsyncSession(self.connection) as session, session.begin():
+            upto, people = (await session.execute(NEXT, {"after": after, "size": BATCH})).one()
+            if not people:
+                return None
+            bounds = {"after": after, "upto": upto, "admin": Role.ADMIN.value}
+            added, administrators = (await session.execute(TAKE, bounds)).one()
+            if added:
+                await record(
+                    session,
+                    self.clock(),
+                    AuditName.USERS_IMPORTED,
+                    NOBODY,
+                    people=str(added),
+                    administrators=str(administrators),
+                )
+        return upto, Step(people, added)
+
+    async def _copy(self, rows: list[tuple[Any, ...]]) -> None:
+        async with self.connection.begin():
+            raw = await self.connection.get_raw_connection()
+            driver: Any = raw.driver_connection
+            await driver.copy_records_to_table("incoming", records=rows, columns=(*COLUMNS, "line"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,110 +145,32 @@ class UserFiles:
     db: Database
     clock: Callable[[], datetime]
 
-    def faults(self, file: BinaryIO) -> Iterator[Fault | int]:
-        """Read a whole file without changing anything: each fault, and now and then the place."""
-        for number, line in enumerate(_lines(file), 1):
-            read = self._read(line)
-            if isinstance(read, str):
-                yield Fault(number, read)
-            if number % BATCH == 0:
-                yield file.tell()
-
-    async def take(self, file: BinaryIO) -> AsyncIterator[Taken]:
-        """Add those who are not there yet, each batch in a transaction of its own.
-
-        Lines that are at fault are passed over. Done twice it changes nothing the second time;
-        after an interruption it goes on where it was.
-        """
-        lines, done, added = _lines(file), 0, 0
-        while batch := list(islice(lines, BATCH)):
-            read = map(self._read, batch)
-            people = [each for each in read if isinstance(each, ImportedUser)]
-            added += await self._add(people)
-            done += len(batch)
-            yield Taken(done, added, file.tell())
+    @asynccontextmanager
+    async def incoming(self) -> AsyncGenerator[Import]:
+        """Begin an import. The memory it takes here does not grow with the file."""
+        async with self.db.engine.connect() as connection:
+            try:
+                await _run(connection, "SET statement_timeout = 0", MAKE)
+                yield Import(connection, self.clock)
+            finally:
+                await connection.invalidate()
 
     async def give(self, *, with_hashes: bool) -> AsyncIterator[bytes]:
-        """Everybody, as `take` reads them, in the order in which they came."""
-        user = models.User
-        columns = [
-            user.email,
-            user.display_name,
-            user.role,
-            user.email_verified,
-            user.created_at,
-            *([user.password_hash] if with_hashes else []),
-        ]
-        names = ["email", "displayName", "role", "emailVerified", "createdAt", "passwordHash"]
+        """Everybody, as an import reads them, in the order in which they came."""
+        user, now = models.User, self.clock()
+        columns = [*USER_COLUMNS, *([user.password_hash] if with_hashes else [])]
         everybody = select(*columns).order_by(user.created_at, user.id)
         async with self.db.engine.connect() as connection:
-            await connection.execute(text("SET LOCAL statement_timeout = 0"))
+            # Whoever reads what is written may take their time.
+            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                await connection.execute(text(f"SET LOCAL {name} = 0"))
             options = {"yield_per": BATCH}
-            rows = await connection.stream(everybody, execution_options=options)
-            async for row in rows:
-                yield orjson.dumps(dict(zip(names, row, strict=False)), option=orjson.OPT_UTC_Z)
-
-    def _read(self, line: bytes) -> ImportedUser | str | None:
-        """One person, what is wrong with the line in words that hold nothing of it, or nothing."""
-        if not line:
-            return None
-        if len(line) > MAX_LINE_BYTES:
-            return "the line is too long"
-        try:
-            values: Any = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            return "the line is no JSON"
-        return self._checked(values)
-
-    def _checked(self, values: Any) -> ImportedUser | str:
-        if not isinstance(values, dict):
-            return "the line is no JSON object"
-        found = check(ImportedUser, cast("dict[str, Any]", values))
-        if not isinstance(found, ImportedUser):
-            return "; ".join(f"{'.'.join(issue.path)}: {issue.message}" for issue in found)
-        if found.created_at is not None and found.created_at > self.clock():
-            return "createdAt: This is in the future."
-        return found
-
-    async def _add(self, people: list[ImportedUser]) -> int:
-        if not people:
-            return 0
-        now = self.clock()
-        async with self.db.begin() as session:
-            await session.execute(INCOMING)
-            await _copy(session, (_row(person, now) for person in people))
-            taken: Any = await session.execute(TAKE)
-            added: int = taken.rowcount
-            if added:
-                event = AuditName.USERS_IMPORTED
-                await record(session, now, event, NOBODY, people=str(added))
-        return added
+            async for row in await connection.stream(everybody, execution_options=options):
+                values = UserRow._make(row[: len(USER_COLUMNS)])
+                yield write_line(values, row[-1] if with_hashes else None, now)
 
 
-def _row(person: ImportedUser, now: datetime) -> tuple[Any, ...]:
-    created = person.created_at or now
-    return (
-        new_id(created),
-        person.email,
-        person.email_verified,
-        person.password_hash,
-        person.display_name,
-        person.role,
-        created,
-        now,
-    )
-
-
-async def _copy(session: AsyncSession, rows: Iterable[tuple[Any, ...]]) -> None:
-    raw = await (await session.connection()).get_raw_connection()
-    driver: Any = raw.driver_connection
-    await driver.copy_records_to_table("incoming", records=rows, columns=COLUMNS)
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines that say something; one that is too long comes cut, so that it takes no memory."""
-    while line := file.readline(MAX_LINE_BYTES + 2):
-        if not line.endswith(b"\n"):
-            while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-                pass
-        yield line.strip()
+async def _run(connection: AsyncConnection, *statements: str) -> None:
+    async with connection.begin():
+        for statement in statements:
+            await connection.execute(text(statement))

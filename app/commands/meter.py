@@ -1,0 +1,64 @@
+"""How far something long has come: a bar where somebody watches, a line now and then elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+LINE_SECONDS = 5
+
+
+class Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f}/s")
+
+
+class Meter:
+    """Counts up to a total, and says how fast and for how much longer."""
+
+    def __init__(self, console: Console, name: str, total: int) -> None:
+        self._console = console
+        self._name = name
+        self._total = total
+        self._started = self._told = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._bar = Progress(
+            *columns, Rate(), TimeRemainingColumn(), console=console, disable=not self._watched
+        )
+        self._task = self._bar.add_task(name, total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    @property
+    def _watched(self) -> bool:
+        return self._console.is_terminal
+
+    def at(self, done: int) -> None:
+        self._bar.update(self._task, completed=done)
+        now = time.monotonic()
+        if self._watched or now - self._told < LINE_SECONDS:
+            return
+        self._told, rate = now, done / (now - self._started)
+        left = f", {(self._total - done) / rate:,.0f} s left" if rate else ""
+        self._console.print(f"{self._name} {done:,}/{self._total:,}, {rate:,.0f}/s{left}")
