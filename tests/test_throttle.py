@@ -272,6 +272,19 @@ async def test_who_is_over_their_budget_does_not_fill_the_table(
     assert await db.rows(text("SELECT count(*) FROM budgets")) == before
 
 
+async def test_a_clock_that_is_set_back_shuts_nobody_out(
+    client: Any, ada: Person, clock: FakeClock
+) -> None:
+    clock.pass_(hours=1)
+    await guesses(client(), ada.email, 8)
+    assert await login(client(), ada.email, ada.password) == "RateLimited"
+
+    clock.pass_(hours=-1)
+
+    assert await login(client(), ada.email, ada.password) == "SignedIn"
+    assert await guesses(client(), ada.email, 9) == [*["InvalidCredentials"] * 8, "RateLimited"]
+
+
 async def test_budgets_that_are_over_are_deleted(
     client: Any, limited: list[FastAPI], db: Database, clock: FakeClock, ada: Person
 ) -> None:
