@@ -1,6 +1,7 @@
 """Connections over real sockets: what a slow, a huge or a crowd of clients may take."""
 
 import contextlib
+import resource
 import signal
 import socket
 import time
@@ -27,6 +28,7 @@ HEAD = b"POST /graphql HTTP/1.1\r\nhost: portico\r\ncontent-type: application/js
 BODY = b'{"query": "{ me { email } }"}'
 REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
 PATIENCE = 6
+CROWD, OTHER_FILES = 3000, 300
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +138,27 @@ def test_whoever_does_not_read_is_let_go(server: Server) -> None:
     assert is_served(server)
 
 
-def test_a_crowd_that_says_nothing_keeps_nobody_out(server: Server) -> None:
+@pytest.fixture
+def crowd() -> int:
+    """As many as there are, or as this machine lets one process have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = CROWD + OTHER_FILES if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(most, CROWD + OTHER_FILES)), hard))
+    return min(CROWD, most - OTHER_FILES)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", HEAD, HEAD + b"content-length: 100\r\n\r\n{", REQUEST, b"\x16\x03\x01\x02\x00"],
+    ids=["nothing", "half a head", "half a body", "one request", "nonsense"],
+)
+def test_a_crowd_keeps_nobody_out_whatever_it_says(server: Server, crowd: int, said: bytes) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(200):
-            stack.enter_context(connect(server))
+        for number in range(crowd):
+            connection = stack.enter_context(connect(server))
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(said)
+            assert number % 200 or is_served(server)
         assert all(is_served(server) for _ in range(20))
         assert len(psutil.Process(server.process.pid).net_connections("tcp")) < 40
 

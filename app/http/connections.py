@@ -44,7 +44,10 @@ class ConnectionLimits:
 
 @dataclass(slots=True)
 class Gate:
-    """All connections of one worker. Those that wait for a request stand in the order they came."""
+    """All connections of one worker.
+
+    Those that have yet to send a request, or the rest of it, stand in the order they came.
+    """
 
     limits: ConnectionLimits
     connections: set["BoundedConnection"] = field(default_factory=set["BoundedConnection"])
@@ -53,7 +56,7 @@ class Gate:
     )
 
     def admit(self, connection: "BoundedConnection") -> bool:
-        """Let it in. Where there is no room, whoever has waited longest without a request goes."""
+        """Let it in. Where there is no room, whoever has taken longest to send a request goes."""
         if len(self.connections) >= self.limits.most:
             longest = next(iter(self.waiting), None)
             if longest is None:
@@ -61,6 +64,12 @@ class Gate:
             longest.drop()
         self.connections.add(connection)
         return True
+
+    def wait_for(self, connection: "BoundedConnection") -> None:
+        """Let it be the last of those to go."""
+        if connection in self.connections:
+            self.waiting.pop(connection, None)
+            self.waiting[connection] = None
 
     def leave(self, connection: "BoundedConnection") -> None:
         self.connections.discard(connection)
@@ -132,8 +141,8 @@ class BoundedConnection(HttpToolsProtocol):
         if self._head_bytes > self._limits.head_bytes and self._has_too_big_a_head():
             self._refuse_head()
             return
-        self._gate.waiting.pop(self, None)
-        self._until = self.loop.time() + self._limits.body_seconds
+        # It still is to send the body: a crowd that never does must not keep others out.
+        self._wait(self._limits.body_seconds)
         super().on_headers_complete()
         if self._stopping:
             self.cycle.keep_alive = False
@@ -148,6 +157,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_bytes, self._reads_head = 0, True
         if not self.cycle.response_complete:
             self._until = None
+            self._gate.waiting.pop(self, None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -205,10 +215,9 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.abort()
 
     def _wait(self, seconds: float) -> None:
-        """Wait for a request, behind those that wait already."""
+        """Wait for a request, or its body, behind those that wait already."""
         self._until = self.loop.time() + seconds
-        self._gate.waiting.pop(self, None)
-        self._gate.waiting[self] = None
+        self._gate.wait_for(self)
 
     def _is_idle(self) -> bool:
         cycle = self._current()
@@ -233,7 +242,7 @@ class BoundedConnection(HttpToolsProtocol):
     def _refuse(self, status: int, message: str, code: Code) -> None:
         """Answer in the application's stead; what else is sent is read and forgotten."""
         self._refused, self._until = True, None
-        self._gate.waiting.pop(self, None)
+        self._gate.wait_for(self)
         cycle = self._current()
         if cycle is not None:
             cycle.disconnected = True
