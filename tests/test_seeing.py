@@ -227,6 +227,16 @@ def test_insecure_settings_are_refused_by_name(
     assert result.stderr.startswith(f"portico: {words}")
 
 
+def test_an_explorer_is_not_served_to_everybody(tmp_path: Path, migrated_url: str) -> None:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "DEBUG": "true"}
+    everywhere = ("--host", "0.0.0.0")  # noqa: S104 - what is refused
+
+    result = portico("serve", *everywhere, cwd=tmp_path, **settings)
+
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("portico: DEBUG=true shows the schema")
+
+
 def test_the_start_says_what_is_open(tmp_path: Path) -> None:
     everywhere = ("--host", "0.0.0.0")  # noqa: S104 - what is warned of
     with serving(tmp_path, *everywhere, THROTTLE_SCALE="50") as server:
