@@ -148,7 +148,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     confirmation = Confirmation(db, passwords, clock, throttle)
     emails = Emails(db, jobs, letters, tokens, confirmation, sign_in, throttle, clock)
     password_changes = PasswordChanges(
-        db, jobs, letters, tokens, confirmation, passwords, new_passwords, throttle, clock
+        db, jobs, letters, tokens, confirmation, passwords, new_passwords, throttle, devices, clock
     )
     services = Services(
         accounts=Accounts(

@@ -36,6 +36,8 @@ class SignedIn:
 @dataclass(frozen=True, slots=True)
 class UserChanged:
     user: UserRow
+    # For whoever has just read a letter.
+    device_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
