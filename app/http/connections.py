@@ -41,6 +41,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._gate: Gate = app_state[GATE]
         self._limits = self._gate.limits
         self._head_bytes = 0
+        # What came after the head and is no part of the body: sizes of chunks, and trailers.
+        self._other_bytes = 0
         self._reads_head = True
         self._refused = self._stopping = self._lost = False
         # When the other side has taken too long to send, or to read; None while it is our turn.
@@ -68,6 +70,8 @@ class BoundedConnection(HttpToolsProtocol):
                 # The next request of a connection that was kept.
                 self._until = self.loop.time() + self._limits.head_seconds
             self._head_bytes += len(data)
+        else:
+            self._other_bytes += len(data)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -75,8 +79,14 @@ class BoundedConnection(HttpToolsProtocol):
             return
         except httptools.HttpParserError:
             self._refuse(400, "This is not HTTP.", Code.BAD_REQUEST)
-        if self._reads_head and self._head_bytes > self._limits.head_bytes:
+        most = self._limits.head_bytes
+        if self._other_bytes > most or (self._reads_head and self._head_bytes > most):
             self._refuse_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer is no header (RFC 9110, 6.5.1): whoever stands before us has not looked at it.
+        if self._reads_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._reads_head = False
@@ -90,13 +100,14 @@ class BoundedConnection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
+        self._other_bytes -= len(body)
         if not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self._refused:
             return
-        self._head_bytes, self._reads_head = 0, True
+        self._head_bytes, self._other_bytes, self._reads_head = 0, 0, True
         if not self.cycle.response_complete:
             self._until = None
             self._gate.waiting.pop(self, None)
@@ -179,10 +190,13 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse_head(self) -> None:
         kib = self._limits.head_bytes // 1024
-        self._refuse(431, f"The head of a request has at most {kib} KiB.", Code.BAD_REQUEST)
+        words = f"The head of a request, and its trailers, have at most {kib} KiB."
+        self._refuse(431, words, Code.BAD_REQUEST)
 
     def _refuse(self, status: int, message: str, code: Code) -> None:
-        """Answer in the application's stead; what else is sent is read and forgotten."""
+        """Answer in the application's stead, once; what else is sent is read and forgotten."""
+        if self._refused:
+            return
         self._refused, self._until = True, None
         self._gate.wait_for(self)
         cycle = self._current()
