@@ -116,7 +116,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     keys = SigningKeys(
         db, secrets, clock, timedelta(days=settings.signing_key_rotate_days), lifetime
     )
-    passwords = Passwords(rounds=settings.bcrypt_rounds)
+    passwords = Passwords(rounds=settings.bcrypt_rounds, scale=settings.throttle_scale)
     access_tokens = AccessTokens(
         keys, settings.public_url, settings.access_token_audience, lifetime, clock
     )

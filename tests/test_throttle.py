@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import bcrypt
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -11,8 +12,9 @@ from sqlalchemy import text
 
 from app.config import Settings
 from app.db import Database
+from app.errors import Overloaded
 from app.main import create_app
-from app.services.throttle import block_of
+from app.services.outcomes import block_of
 from tests.clients import LOGIN, REGISTER, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox
@@ -242,6 +244,21 @@ async def enter_by_letter(client: Any, token: str, person: Person) -> str:
     if answer["__typename"] == "TokenInvalid":
         return ""
     return await login(client(device=answer["deviceToken"]), person.email, given["newPassword"])
+
+
+async def test_one_address_keeps_nobody_from_the_places_where_passwords_are_hashed(
+    client: Any, limited: list[FastAPI], ada: Person
+) -> None:
+    stranger, slow = "198.51.100.1", bcrypt.hashpw(b"y", bcrypt.gensalt(10)).decode()
+    verify = limited[0].state.portico.passwords.verify
+    crowd = [asyncio.create_task(verify("y", slow, stranger)) for _ in range(60)]
+    await asyncio.sleep(0)
+
+    assert await login(client(stranger), ada.email, ada.password) == "RateLimited"
+    assert await login(client(), ada.email, ada.password) == "SignedIn"
+
+    results = await asyncio.gather(*crowd, return_exceptions=True)
+    assert sum(isinstance(result, Overloaded) for result in results) > 40
 
 
 @pytest.mark.parametrize(("scale", "guessed", "made"), [(0.5, 4, 15), (2.0, 16, 60)])

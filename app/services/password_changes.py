@@ -106,7 +106,7 @@ class PasswordChanges:
             refused = await self._refused(new_password, found.email, None)
             if refused:
                 return refused
-            password_hash = await self.passwords.hash(normalised(new_password))
+            password_hash = await self.passwords.hash(normalised(new_password), client.block)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
         return await self._reset(found, token, password_hash, client)
@@ -131,7 +131,7 @@ class PasswordChanges:
             refused = await self._refused(new_password, user.email, user.display_name)
             if refused:
                 return refused
-            password_hash = await self.passwords.hash(normalised(new_password))
+            password_hash = await self.passwords.hash(normalised(new_password), client.block)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
         return await self._change(viewer, seen, password_hash, client, keep=keep_other_sessions)
