@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from tests.leaks import SECRETS
+
 SIGNED_IN = """
   __typename
   ... on SignedIn {
@@ -69,6 +71,7 @@ class Api:
         return self.errors[0]["extensions"]["code"] if self.errors else None
 
     async def __call__(self, query: str, **variables: Any) -> Any:
+        SECRETS.add_passwords_in(variables)
         body = {"query": query, "variables": variables}
         headers = (
             {"authorization": f"Bearer {self.access_token}"}

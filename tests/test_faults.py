@@ -15,6 +15,7 @@ from app.db import Database
 from app.main import create_app
 from tests.clients import LOGIN, ME, REGISTER, Api, Person
 from tests.clock import FakeClock
+from tests.leaks import SECRETS
 from tests.postgres import Postgres, postgres
 from tests.settings import settings_for
 from tests.test_access import contents
@@ -203,3 +204,28 @@ async def test_a_clock_that_is_set_back_signs_nobody_out(
 
 def unavailable() -> dict[str, object]:
     return {"message": AWAY, "extensions": {"code": "SERVICE_UNAVAILABLE", "retryAfter": 2}}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "words"),
+    [
+        (f"CHECK (email <> '{EVE.email}')", 'violates check constraint "fault"'),
+        (f"CHECK (email <> '{EVE.email}' OR email::int = 1)", "a value does not fit (22P02)"),
+    ],
+)
+async def test_a_fault_says_nothing_of_the_row_that_it_was_about(
+    api: Api, db: Database, caplog: pytest.LogCaptureFixture, constraint: str, words: str
+) -> None:
+    await alter_users(db, f"ADD CONSTRAINT fault {constraint}")
+
+    await api(REGISTER, input=EVE.registration)
+
+    await alter_users(db, "DROP CONSTRAINT fault")
+    assert api.last_code == "INTERNAL_SERVER_ERROR"
+    assert words in caplog.text
+    assert list(SECRETS.leaks_in(caplog.text)) == []
+
+
+async def alter_users(db: Database, change: str) -> None:
+    async with db.begin() as session:
+        await session.execute(text(f"ALTER TABLE users {change}"))

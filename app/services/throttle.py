@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 from sqlalchemy import delete, text
@@ -83,7 +82,7 @@ class Throttle:
         A device that has signed in to this very account before has a budget of its own, which no
         guess from elsewhere reaches: a stranger cannot lock its owner out.
         """
-        limits, block = self._limits, block_of(client.ip_address)
+        limits, block = self._limits, client.block
         device = self._device(user_id, client)
         if device is not None:
             return await self._spend(
@@ -98,13 +97,13 @@ class Throttle:
         )
 
     async def sign_up(self, client: Client) -> Charge | RateLimited:
-        block = block_of(client.ip_address)
+        block = client.block
         budget = Budget(f"sign-ups {block}", self._limits.sign_ups, timedelta(minutes=10))
         return await self._spend(budget)
 
     async def token(self, client: Client) -> Charge | RateLimited:
         """Charge a link's token, or a request for a letter, to where it comes from."""
-        block = block_of(client.ip_address)
+        block = client.block
         budget = Budget(f"tokens {block}", self._limits.address, timedelta(minutes=5))
         return await self._spend(budget)
 
@@ -163,14 +162,3 @@ class Throttle:
             return Charge(keys, moment)
         self.refused += 1
         return RateLimited(max(1, math.ceil(waits.total_seconds())))
-
-
-def block_of(address: str | None) -> str:
-    """Give what one client has of the internet: an IPv4 address, or 64 bits of an IPv6 one."""
-    try:
-        parsed = ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return address or "nowhere"
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))
