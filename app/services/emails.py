@@ -147,15 +147,20 @@ class Emails:
             return seen
         if not await self.throttle.mail("change", checked.new_email):
             return RateLimited(MAIL_SECONDS)
-        purpose, user_id = TokenPurpose.CHANGE_EMAIL, viewer.user.id
+        now, purpose, user = self.clock(), TokenPurpose.CHANGE_EMAIL, models.User
+        as_seen = (user.id == viewer.user.id, user.password_hash == seen, is_active(now))
         async with self.db.begin() as session:
-            await self.tokens.revoke(session, user_id, purpose)
-            token = await self.tokens.issue(session, purpose, user_id, checked.new_email)
+            # While the password was verified its owner may have changed it, to stop just this.
+            row = await locked_user(session, *as_seen)
+            if row is None:
+                return InvalidCredentials()
+            await self.tokens.revoke(session, row.id, purpose)
+            token = await self.tokens.issue(session, purpose, row.id, checked.new_email)
             words = {"token": token, "lifetime": IN_WORDS[purpose]}
             await self.letters.post(session, Letter.CONFIRM_EMAIL, checked.new_email, **words)
-            await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, viewer.user.email)
+            await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, row.email)
             event = AuditName.EMAIL_CHANGE_REQUESTED
-            await record(session, self.clock(), event, client, actor=user_id, target=user_id)
+            await record(session, now, event, client, actor=row.id, target=row.id)
         return RequestAccepted()
 
     async def confirm_change(
