@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -236,6 +237,21 @@ async def test_three_letters_of_a_kind_in_an_hour(
     await work.drain()
 
     assert len(outbox.messages) == 4
+
+
+async def test_a_job_that_failed_has_not_used_up_its_letter(
+    client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox
+) -> None:
+    parts = limited[0].state.portico
+    broken = replace(parts.services.password_changes, tokens=None)
+    for _ in range(3):
+        with pytest.raises(AttributeError):
+            await broken.post_reset({"email": ada.email})
+
+    await client()(REQUEST, email=ada.email)
+    await parts.worker.drain()
+
+    assert outbox.subjects == [(ada.email, "Choose a new password")]
 
 
 async def test_sixty_tokens_from_one_address(client: Any, ada: Person) -> None:

@@ -104,9 +104,9 @@ class Emails:
 
     async def post_verification(self, payload: Payload) -> None:
         """Send the link where there is something to verify: the job's handler."""
-        if not await self.throttle.mail("verification", payload["email"] or ""):
-            return
         async with self.db.begin() as session:
+            if not await self.throttle.mail(session, "verification", payload["email"] or ""):
+                return
             user = await user_at(session, payload["email"])
             if user is None or user.email_verified or not user.is_active(self.clock()):
                 return
@@ -145,11 +145,11 @@ class Emails:
         seen = await self.confirmation.ask(viewer, password, client)
         if not isinstance(seen, str):
             return seen
-        if not await self.throttle.mail("change", checked.new_email):
-            return RateLimited(MAIL_SECONDS)
         now, purpose, user = self.clock(), TokenPurpose.CHANGE_EMAIL, models.User
         as_seen = (user.id == viewer.user.id, user.password_hash == seen, is_active(now))
         async with self.db.begin() as session:
+            if not await self.throttle.mail(session, "change", checked.new_email):
+                return RateLimited(MAIL_SECONDS)
             # While the password was verified its owner may have changed it, to stop just this.
             row = await locked_user(session, *as_seen)
             if row is None:
