@@ -124,6 +124,22 @@ async def test_a_letter_goes_out_whole() -> None:
     assert letter["Message-ID"].endswith("@example.com>")
 
 
+@pytest.mark.parametrize(
+    ("address", "sent_to", "utf8"),
+    [
+        ("ada@münchen.example", "ada@xn--mnchen-3ya.example", False),
+        ("jörg@münchen.example", "jörg@xn--mnchen-3ya.example", True),
+        ("o'neil+news@example.com", "o'neil+news@example.com", False),
+    ],
+)
+async def test_an_address_of_any_script_is_reached(address: str, sent_to: str, utf8: bool) -> None:
+    with post_office(enable_SMTPUTF8=utf8) as office:
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+        await mailer.send(replace(LETTER, to=address))
+
+    assert (office.letters[0]["To"], office.receivers) == (sent_to, [[sent_to]])
+
+
 @pytest.mark.parametrize("address", ["a@b.c\r\nBcc: x@y.z", "a@b.c, x@y.z", "x <a@b.c>"])
 async def test_an_address_brings_no_header_and_no_other_recipient(address: str) -> None:
     with post_office() as office:
