@@ -212,6 +212,23 @@ async def test_a_dry_run_names_each_line_that_would_fail(
     assert api.errors == []
 
 
+async def test_a_dry_run_leaves_no_line_out_however_many_fail(
+    api: Api, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    file = written(tmp_path, *["not JSON"] * 150)
+
+    dry = await run("users", "import", str(file), "--dry-run", **environment)
+    refused = await run("users", "import", str(file), **environment)
+
+    expected = [f"line {number}: the line is no JSON" for number in range(1, 151)]
+    assert dry.stdout.splitlines()[:150] == expected
+    assert refused.stdout.splitlines() == [
+        *expected[:100],
+        "… and 50 more: --dry-run names them all.",
+    ]
+    assert api.errors == []
+
+
 async def test_good_lines_are_taken_if_the_others_may_be_skipped(
     api: Api, tmp_path: Path, environment: dict[str, str]
 ) -> None:
