@@ -268,6 +268,23 @@ async def test_what_is_written_can_be_taken_over(
     assert api.errors == []
 
 
+async def test_a_registration_that_nobody_confirmed_takes_no_password_elsewhere(
+    api: Api, ada: Person, db: Database, environment: dict[str, str]
+) -> None:
+    await api.register(Person("eve@example.com", "an apple a day 42"))
+    unconfirmed = "UPDATE users SET open_to_registration = true, last_login_at = NULL"
+    async with db.begin() as session:
+        await session.execute(text(f"{unconfirmed} WHERE email <> :email"), {"email": ada.email})
+
+    answer = await run("users", "export", "-", "--with-password-hashes", **environment)
+
+    people = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert {each["email"]: "passwordHash" in each for each in people} == {
+        ada.email: True,
+        "eve@example.com": False,
+    }
+
+
 async def test_whoever_is_suspended_stays_so_elsewhere(
     api: Api, ada: Person, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
