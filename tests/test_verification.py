@@ -154,6 +154,35 @@ async def test_a_stranger_who_came_first_is_shut_out_by_a_new_password(
     assert await login(guest, replace(EVE, password=NEW)) == "SignedIn"
 
 
+async def test_a_registration_changes_no_account_that_was_signed_in_to_since(
+    guest: Api, api: Api, outbox: Outbox, post: Deliver
+) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    laptop = await api.login(EVE)
+
+    assert await verify(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
+
+    assert await laptop("{ me { emailVerified } }") == {"me": {"emailVerified": False}}
+    await guest(AGAIN, email=EVE.email)
+    await post()
+    assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"
+
+
+async def test_the_password_that_a_link_brings_ends_a_link_to_another(
+    guest: Api, outbox: Outbox, post: Deliver
+) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    link = outbox.token_for(EVE.email)
+    await guest(REQUEST, email=EVE.email)
+    await post()
+
+    assert await verify(guest, link) == "SignedIn"
+
+    assert await reset(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
+
+
 async def test_a_lost_letter_is_sent_again(guest: Api, outbox: Outbox, post: Deliver) -> None:
     await guest(REGISTER, input=EVE.registration)
     await post()
