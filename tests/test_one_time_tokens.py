@@ -18,8 +18,8 @@ from tests.outbox import Outbox
 from tests.test_access import contents
 from tests.test_administration import CREATE, deed
 from tests.test_emails import ask, confirm
-from tests.test_passwords import REQUEST, reset
-from tests.test_verification import AGAIN, verify
+from tests.test_passwords import AGAIN, REQUEST, reset
+from tests.test_verification import verify
 
 Use = Callable[..., Awaitable[str]]
 Issue = Callable[[TokenPurpose], Awaitable[str]]
