@@ -28,6 +28,7 @@ mutation Register($input: RegisterInput!) {{
 }}
 """
 LOGIN = f"mutation Login($input: LoginInput!) {{ login(input: $input) {{ {SIGNED_IN} }} }}"
+UNIQUE = {"date", "x-request-id"}
 ME = "query Me { me { email } }"
 
 
@@ -69,6 +70,13 @@ class Api:
     def last_code(self) -> str | None:
         """The code of the first error of the last answer."""
         return self.errors[0]["extensions"]["code"] if self.errors else None
+
+    @property
+    def last_seen(self) -> tuple[int, dict[str, str], bytes]:
+        """All of the last answer that could tell one from another."""
+        assert self.last is not None
+        headers = {name: value for name, value in self.last.headers.items() if name not in UNIQUE}
+        return self.last.status_code, headers, self.last.content
 
     async def __call__(self, query: str, **variables: Any) -> Any:
         SECRETS.add_passwords_in(variables)

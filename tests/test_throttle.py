@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import bcrypt
@@ -295,7 +296,7 @@ async def test_a_device_token_that_is_not_the_accounts_own_helps_nothing(
     device: str = (await client()(TOKENS, input=person.credentials))["login"]["tokens"][
         "deviceToken"
     ]
-    changed = {"forged": device[:-1] + "A", "of another": device, "cut": device[:-4]}[tampered]
+    changed = {"forged": device[:-4] + "AAAA", "of another": device, "cut": device[:-4]}[tampered]
     await guesses(client(), ada.email, 8)
 
     assert await login(client(device=changed), ada.email, ada.password) == "RateLimited"
@@ -326,6 +327,21 @@ async def test_three_letters_of_a_kind_in_an_hour(
     await work.drain()
 
     assert len(outbox.messages) == 4
+
+
+async def test_a_job_that_failed_has_not_used_up_its_letter(
+    client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox
+) -> None:
+    parts = limited[0].state.portico
+    broken = replace(parts.services.password_changes, tokens=None)
+    for _ in range(3):
+        with pytest.raises(AttributeError):
+            await broken.post_reset({"email": ada.email})
+
+    await client()(REQUEST, email=ada.email)
+    await parts.worker.drain()
+
+    assert outbox.subjects == [(ada.email, "Choose a new password")]
 
 
 async def test_sixty_tokens_from_one_address(client: Any, ada: Person) -> None:

@@ -69,9 +69,9 @@ class PasswordChanges:
     async def post_reset(self, payload: Payload) -> None:
         """Send the link to whoever has the address, if anybody: the job's handler."""
         purpose = TokenPurpose.RESET_PASSWORD
-        if not await self.throttle.mail("reset", payload["email"] or ""):
-            return
         async with self.db.begin() as session:
+            if not await self.throttle.mail(session, "reset", payload["email"] or ""):
+                return
             user = await user_at(session, payload["email"])
             if user is None or not user.is_active(self.clock()):
                 return
