@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, TypeVar, cast
 from zxcvbn import zxcvbn
 
 from app.errors import Overloaded
+from app.security.cores import cores
 from app.security.password_hashes import context_of, matches
 
 MAX_CHARACTERS = 256
@@ -90,7 +91,7 @@ class Passwords:
 
     def __init__(self, *, rounds: int, threads: int | None = None) -> None:
         self._context = cast("Hasher", context_of(rounds))
-        self._hashing = BoundedPool("hashing", threads or os.cpu_count() or 1, QUEUE_LENGTH)
+        self._hashing = BoundedPool("hashing", threads or cores(), QUEUE_LENGTH)
         # Python throughout, it holds the interpreter lock: more threads would not judge faster, and
         # those who sign in must not queue behind those who register.
         self._judging = BoundedPool("judging", 1, QUEUE_LENGTH)
