@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from ipaddress import ip_network
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def _portico(service: dict[str, Any]) -> Problems:
         needed = _seconds(given)
         if int(service["stop_grace_period"].removesuffix("s")) < needed:
             yield f"it needs {needed} s to stop"
-        if given["JOBS_WORKER"] != "false":
+        if given.get("JOBS_WORKER") != "false":
             yield "behind a pooler it cannot run jobs"
 
 
@@ -232,7 +233,7 @@ def _server(documents: list[dict[str, Any]], given: dict[str, str]) -> Problems:
             yield f"the {kind} does not ask {path}"
     if spec["strategy"]["rollingUpdate"] != {"maxUnavailable": 0, "maxSurge": 1}:
         yield "an update takes servers away before there are others"
-    if given["JOBS_WORKER"] != "false":
+    if given.get("JOBS_WORKER") != "false":
         yield "servers run jobs beside the worker"
     yield from _matching(documents, spec["template"]["metadata"]["labels"], container["ports"])
     yield from _connections(documents, given)
@@ -313,7 +314,8 @@ def settings() -> set[str]:
 
 
 if __name__ == "__main__":
-    problems = [*dockerfiles(), *compose(), *kubernetes()]
-    for problem in problems:
+    status = 0
+    for problem in chain(dockerfiles(), compose(), kubernetes()):
+        status = 1
         print(problem, file=sys.stderr)
-    sys.exit(bool(problems))
+    sys.exit(status)
