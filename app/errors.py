@@ -105,3 +105,7 @@ class FateUnknown(Unavailable):
 
 class Misconfigured(Exception):
     """The server cannot start as it is set up. The message is one line that says what to do."""
+
+
+class Hindered(Exception):
+    """The database could not be migrated now. The message is one line that says what to do."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.graphql.documents import Documents
-from app.http.connections import Gate
+from app.http.gate import Gate
 from app.http.metrics import Metrics
 from app.portico import Portico
 

@@ -16,7 +16,7 @@ from app.figures import Figures
 from app.graphql.engine import Engine
 from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog, console_line, json_line
-from app.http.connections import GATE, Gate
+from app.http.gate import GATE, Gate
 from app.http.management import management
 from app.http.metrics import Metrics
 from app.http.plain import plain_routes

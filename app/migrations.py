@@ -5,6 +5,8 @@ from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
 
 from alembic import command
 
@@ -15,9 +17,22 @@ SCRIPTS = next(
 )
 
 
-def upgrade(url: str) -> None:
-    """Bring a database to the newest revision; waits for another one that does the same."""
-    command.upgrade(config(url), "head")
+def upgrade(url: str) -> bool:
+    """Bring a database to the newest revision; waits for another one that does the same.
+
+    False where a newer release has already been there: its revision is not known here.
+
+    Raises:
+        Hindered: a long transaction is in the way.
+
+    """
+    try:
+        command.upgrade(config(url), "head")
+    except CommandError as error:
+        if not isinstance(error.__cause__, ResolutionError):
+            raise
+        return False
+    return True
 
 
 def config(url: str | None = None) -> Config:

@@ -1,5 +1,6 @@
 """The services of one process, made of its settings. Nothing here knows HTTP."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -34,7 +35,7 @@ from app.services.new_passwords import NewPasswords
 from app.services.one_time_tokens import OneTimeTokens
 from app.services.password_changes import RESET_ASKED, PasswordChanges
 from app.services.profiles import Profiles
-from app.services.readiness import unready
+from app.services.readiness import newer_revision, unready
 from app.services.registrations import Registrations
 from app.services.rotation import Rotation
 from app.services.sessions import Sessions
@@ -48,6 +49,9 @@ from app.services.viewers import Viewers
 from app.services.worker import Worker
 
 NO_KEY = "There is no key to sign tokens with yet."
+NEWER = "The database is at revision %s, of a newer release: this one serves until it is replaced."
+
+log = logging.getLogger(__name__)
 
 
 class Clock(Protocol):
@@ -86,6 +90,9 @@ class Portico:
         reason = await unready(self.db)
         if reason:
             raise Misconfigured(reason)
+        newer = await newer_revision(self.db)
+        if newer:
+            log.warning(NEWER, newer)
         await self.keys.refresh()
 
     async def unready(self) -> str | None:

@@ -1,6 +1,5 @@
 """Connections that are kept for reads: what runs on each request takes none from the pool."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.errors import ConnectionLost, Unavailable
 from app.outages import outages
 from app.statements import begin_statement
+from app.turns import Turns
 
 WAIT_SECONDS = 5
 KEPT_SECONDS = 3600
@@ -54,7 +54,7 @@ class Readers:
     def __init__(self, engine: AsyncEngine, size: int, *, prepared: bool = True) -> None:
         self._run = _plain if prepared else _in_transaction
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._turns = asyncio.Semaphore(size)
+        self._turns = Turns(size, WAIT_SECONDS)
         self._idle: list[Reader] = []
         self.statements = 0
 
@@ -70,26 +70,16 @@ class Readers:
             Unavailable: no turn came in time, the statement took too long, or nobody answers.
 
         """
-        await self._turn()
+        await self._turns.take()
         try:
             return await self._fetch_again(_planned if plan_anew else self._run, sql, arguments)
         finally:
-            self._turns.release()
+            self._turns.give()
 
     async def close(self) -> None:
         """Give the idle ones back."""
         while self._idle:
             await self._idle.pop().connection.close()
-
-    async def _turn(self) -> None:
-        if not self._turns.locked():
-            await self._turns.acquire()
-            return
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise Unavailable("no connection became free in time") from None
 
     async def _fetch_again(
         self, run: Run, sql: str, arguments: Sequence[Any]

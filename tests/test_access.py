@@ -10,7 +10,7 @@ from app.db import Database
 from app.graphql.schema import build_schema, printed
 from tests.clients import Api, Person
 
-NOBODY = "VXNlcjoBogg7Iit2wpIbEnLcmGYP"
+NOBODY = "User_01a2083b222b76c2921b1272dc98660f"
 TYPE = "{ __typename }"
 # How each root field is asked, so that whoever may ask it is answered.
 ASKED: dict[str, str] = {
@@ -18,12 +18,12 @@ ASKED: dict[str, str] = {
     "users": "{ users { totalCount } }",
     "auditEvents": "{ auditEvents { nodes { id } } }",
     "user": '{ user(by: {email: "ada@example.com"}) { id } }',
-    "node": '{ node(id: "VXNlcjoBogg7Iit2wpIbEnLcmGYP") { id } }',
+    "node": '{ node(id: "User_01a2083b222b76c2921b1272dc98660f") { id } }',
     "register": 'mutation { register(input: {email: "", password: ""}) { __typename } }',
     "logout": "mutation { logout { sessionsEnded } }",
     "logoutEverywhere": "mutation { logoutEverywhere { sessionsEnded } }",
     "revokeSession": (
-        'mutation { revokeSession(input: {sessionId: "U2Vzc2lvbjoBogg7LKR_caT2UK3YTWIS"}) '
+        'mutation { revokeSession(input: {sessionId: "Session_01a2083b2ca47f71a4f650add84d6212"}) '
         "{ __typename } }"
     ),
     "refreshSession": 'mutation { refreshSession(input: {refreshToken: ""}) { __typename } }',

@@ -24,7 +24,7 @@ CHANGED = """
   ... on UserChanged { user { email role isActive suspension { reason until } } }
   ... on Problem { message }
 """
-NOBODY = "VXNlcjoBogg7Iit2wpIbEnLcmGYP"
+NOBODY = "User_01a2083b222b76c2921b1272dc98660f"
 
 
 def mutation(name: str, kind: str) -> str:

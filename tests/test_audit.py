@@ -128,7 +128,7 @@ async def test_a_time_and_a_person_narrow_too(
     [
         ({"names": ["session.began"]}, "filter.names"),
         ({"actorId": "x"}, "filter.actorId"),
-        ({"targetId": "U2Vzc2lvbjoBogg7LKR_caT2UK3YTWIS"}, "filter.targetId"),
+        ({"targetId": "Session_01a2083b2ca47f71a4f650add84d6212"}, "filter.targetId"),
     ],
 )
 async def test_what_makes_no_sense_is_refused(

@@ -121,6 +121,31 @@ def test_requests_sent_ahead_are_answered_in_turn(server: Server) -> None:
         assert rest(connection).count(b"HTTP/1.1 200 OK") == 5
 
 
+def test_an_answer_comes_in_one_piece(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(REQUEST)
+
+        assert connection.recv(65536).endswith(b'{"data":{"me":null}}')
+
+
+def test_an_answer_without_a_body_is_not_held_back(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"HEAD /nowhere HTTP/1.1\r\n\r\n")
+        head = connection.recv(65536)
+
+        assert (head.startswith(b"HTTP/1.1 404"), head.endswith(b"\r\n\r\n")) == (True, True)
+        assert b"200 OK" in answer_to(connection, REQUEST)
+
+
+def test_whoever_waits_to_be_told_to_go_on_is_told(server: Server) -> None:
+    with connect(server) as connection:
+        length = b"content-length: %d\r\nexpect: 100-continue\r\n\r\n" % len(BODY)
+        connection.sendall(HEAD + length)
+
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert b"200 OK" in answer_to(connection, BODY)
+
+
 def test_whoever_does_not_read_is_let_go(server: Server) -> None:
     with connect(server) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

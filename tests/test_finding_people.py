@@ -15,8 +15,14 @@ from app.db import Database, Query, connect
 from app.models import Role
 from app.replica import Replica
 from app.services.pages import PageRequest, Position
-from app.services.rows import USER_COLUMNS
-from app.services.users import UserFilter, UserOrder, UserOrderField, Users, page_query
+from app.services.users import (
+    ALL_COLUMNS,
+    UserFilter,
+    UserOrder,
+    UserOrderField,
+    Users,
+    page_query,
+)
 from tests.conftest import on_server
 
 PEOPLE = 200_000
@@ -92,7 +98,7 @@ async def plan(
 
     That is one for all values, but where the service has it made for these.
     """
-    query = page_query(found, order, request.form, USER_COLUMNS)
+    query, _ = page_query(found, order, request.form, ALL_COLUMNS)
     values = request.values | Users(db, Replica(db), lambda: datetime.now(UTC)).values(found)
     mode = "force_custom_plan" if query.hangs_on_values else "force_generic_plan"
     arguments = ", ".join(f"'{values[name]}'" for name in query.names)

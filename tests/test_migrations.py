@@ -1,14 +1,26 @@
-"""Migrations: up, down, and the same tables as the models."""
+"""Migrations: up, down, the same tables as the models, and code of another release on them."""
 
 import asyncio
 import sys
+from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
 from app import migrations
 from app.db import async_url
+from app.errors import Misconfigured
+from app.main import create_app
+from app.services.readiness import UNMIGRATED
+from tests.clients import ME, Api, Person
+from tests.conftest import on_server
+from tests.servers import portico
+from tests.settings import settings_for
+
+ADA = Person("ada@example.com", "difference engine 1")
+NEXT_RELEASE = "UPDATE alembic_version SET version_num = '9999'"
 
 
 async def tables(url: str) -> set[str]:
@@ -46,3 +58,47 @@ async def test_starters_that_race_migrate_once(empty_url: str) -> None:
 
     assert [await starter.wait() for starter in starters] == [0, 0, 0, 0]
     assert "users" in await tables(empty_url)
+
+
+async def test_a_release_serves_on_what_the_next_one_has_migrated(
+    empty_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    await on_server(empty_url, NEXT_RELEASE)
+    app = create_app(settings_for(empty_url))
+
+    async with app.router.lifespan_context(app), Api.of(app) as api:
+        await api.register(ADA)
+        ada = await api.login(ADA)
+        assert await ada(ME) == {"me": {"email": ADA.email}}
+        ready = await api.http.get("/health/ready")
+
+    assert ready.status_code == 200
+    assert "at revision 9999, of a newer release" in caplog.text
+
+
+async def test_a_release_that_starts_again_leaves_what_the_next_one_has_migrated(
+    empty_url: str, tmp_path: Path
+) -> None:
+    settings = {"DATABASE_URL": empty_url, "SECRET_KEY": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"}
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    await on_server(empty_url, NEXT_RELEASE)
+
+    upgraded = await asyncio.to_thread(portico, "db", "upgrade", cwd=tmp_path, **settings)
+
+    assert (upgraded.returncode, upgraded.stderr) == (0, "")
+    assert upgraded.stdout == (
+        "A newer release has migrated the database already: nothing to do.\n"
+    )
+
+
+async def test_a_release_refuses_what_is_not_migrated_for_it_yet(empty_url: str) -> None:
+    before = f"{migrations.head()}-1"
+    await asyncio.to_thread(command.upgrade, migrations.config(empty_url), before)
+    portico = create_app(settings_for(empty_url)).state.portico
+
+    with pytest.raises(Misconfigured, match=UNMIGRATED):
+        await portico.start()
+
+    assert await portico.unready() == UNMIGRATED
+    await portico.stop()

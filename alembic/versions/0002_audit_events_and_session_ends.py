@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from alembic import op
+from app import online
 
 revision = "0002"
 down_revision = "0001"
@@ -15,6 +16,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # First, since it commits: what follows is done together with the revision's number or not.
+    online.create_index(
+        "ix_sessions_over_at",
+        "sessions",
+        [sa.text("coalesce(ended_at, least(expires_at, ends_by))")],
+    )
     op.create_table(
         "audit_events",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -29,13 +36,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_events_target_id_id", "audit_events", ["target_id", "id"])
     op.create_index("ix_audit_events_name_id", "audit_events", ["name", "id"])
-    op.create_index(
-        "ix_sessions_over_at",
-        "sessions",
-        [sa.text("coalesce(ended_at, least(expires_at, ends_by))")],
-    )
 
 
 def downgrade() -> None:
-    op.drop_index("ix_sessions_over_at", "sessions")
+    online.drop_index("ix_sessions_over_at", "sessions")
     op.drop_table("audit_events")

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from alembic import op
+from app import online
 
 revision = "0006"
 down_revision = "0005"
@@ -16,12 +17,12 @@ depends_on = None
 # Each part with its length before it, so that no two events are written alike. `services/evidence`
 # reads the same in Python; a test holds the two together.
 PART = """
-CREATE FUNCTION audit_part(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION audit_part(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(octet_length(part) || ':' || part, '-')
 $$
 """
 HASH = """
-CREATE FUNCTION audit_hash(event audit_events) RETURNS bytea LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION audit_hash(event audit_events) RETURNS bytea LANGUAGE sql STABLE AS $$
     SELECT sha256(event.previous_hash || convert_to(
         audit_part(event.chain)
         || audit_part(event.position::text)
@@ -38,7 +39,7 @@ $$
 # Eight chains a day: whoever writes holds its chain until the end of the transaction, so eight
 # write at once without waiting for each other.
 APPEND = """
-CREATE FUNCTION append_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION append_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     head audit_chains;
 BEGIN
@@ -58,7 +59,7 @@ $$
 """
 # One change is allowed: to forget where somebody came from.
 KEEP = """
-CREATE FUNCTION keep_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION keep_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_TABLE_NAME = 'audit_events' AND TG_OP = 'UPDATE' THEN
         OLD.ip_address := NULL;
@@ -79,37 +80,79 @@ TRIGGERS = (
     ("keep", "BEFORE UPDATE OR DELETE", "audit_checkpoints", "FOR EACH ROW", "keep_audit_event"),
     ("keep_all", "BEFORE TRUNCATE", "audit_checkpoints", "", "keep_audit_event"),
 )
-# What there was before the chains becomes a chain of its own, in the order in which it happened.
+# What there was before the chains becomes a chain of its own, in the order in which it happened. A
+# thousand at a time, each a transaction: it goes on where it was interrupted, and whoever erases
+# where somebody came from waits for no more than these.
 ADOPT = """
 DO $$
 DECLARE
     event audit_events;
-    previous bytea := sha256(convert_to('before', 'UTF8'));
-    number bigint := 0;
+    latest uuid := '00000000-0000-0000-0000-000000000000';
+    previous bytea;
+    number bigint;
 BEGIN
-    FOR event IN SELECT * FROM audit_events ORDER BY id LOOP
-        number := number + 1;
-        event.chain := 'before';
-        event.position := number;
-        event.previous_hash := previous;
-        event.ip_salt :=
-            CASE WHEN event.ip_address IS NOT NULL THEN uuid_send(gen_random_uuid()) END;
-        event.ip_digest := sha256(event.ip_salt || convert_to(event.ip_address, 'UTF8'));
-        previous := audit_hash(event);
-        UPDATE audit_events
-        SET chain = event.chain, position = number, previous_hash = event.previous_hash,
-            hash = previous, ip_salt = event.ip_salt, ip_digest = event.ip_digest
-        WHERE id = event.id;
+    LOOP
+        SELECT position, hash INTO number, previous FROM audit_chains WHERE chain = 'before';
+        number := coalesce(number, 0);
+        previous := coalesce(previous, sha256(convert_to('before', 'UTF8')));
+        FOR event IN
+            SELECT * FROM audit_events WHERE id > latest ORDER BY id LIMIT 1000 FOR UPDATE
+        LOOP
+            latest := event.id;
+            CONTINUE WHEN event.chain IS NOT NULL;
+            number := number + 1;
+            event.chain := 'before';
+            event.position := number;
+            event.previous_hash := previous;
+            event.ip_salt :=
+                CASE WHEN event.ip_address IS NOT NULL THEN uuid_send(gen_random_uuid()) END;
+            event.ip_digest := sha256(event.ip_salt || convert_to(event.ip_address, 'UTF8'));
+            previous := audit_hash(event);
+            UPDATE audit_events
+            SET chain = event.chain, position = number, previous_hash = event.previous_hash,
+                hash = previous, ip_salt = event.ip_salt, ip_digest = event.ip_digest
+            WHERE id = event.id;
+        END LOOP;
+        EXIT WHEN NOT FOUND;
+        INSERT INTO audit_chains VALUES ('before', number, previous)
+            ON CONFLICT (chain) DO UPDATE SET position = number, hash = previous;
+        COMMIT;
     END LOOP;
-    IF number > 0 THEN
-        INSERT INTO audit_chains VALUES ('before', number, previous);
-    END IF;
 END
 $$
+"""
+ALWAYS = ("chain", "position", "previous_hash", "hash")
+CHAINED = "ck_audit_events_chained"
+# It only stands until NOT NULL takes its place.
+DROP_CHAINED = f"""
+-- squawk-ignore ban-drop-constraint
+ALTER TABLE audit_events DROP CONSTRAINT IF EXISTS {CHAINED}
 """
 
 
 def upgrade() -> None:
+    # From here on new events are chained, also those of the release before. All of it can be done
+    # twice, since what comes next commits it.
+    _make_chains()
+    with op.get_context().autocommit_block():
+        op.execute(ADOPT)
+    _require_chains()
+    online.create_index(
+        "uq_audit_events_chain_position", "audit_events", ["chain", "position"], unique=True
+    )
+    online.create_index("ix_audit_events_actor_id_id", "audit_events", ["actor_id", "id"])
+    op.execute(
+        "ALTER TABLE audit_events ADD CONSTRAINT uq_audit_events_chain_position "
+        "UNIQUE USING INDEX uq_audit_events_chain_position"
+    )
+    for name in ALWAYS:
+        op.alter_column("audit_events", name, nullable=False)
+    op.execute(DROP_CHAINED)
+    for trigger in TRIGGERS[1:]:
+        _make_trigger(*trigger)
+
+
+def _make_chains() -> None:
     op.create_table(
         "audit_chains",
         sa.Column("chain", sa.Text(), nullable=False),
@@ -117,6 +160,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("signed_position", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("chain", name="pk_audit_chains"),
+        if_not_exists=True,
     )
     op.create_table(
         "audit_checkpoints",
@@ -127,6 +171,7 @@ def upgrade() -> None:
         sa.Column("sealed_public_key", sa.Text(), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_audit_checkpoints"),
+        if_not_exists=True,
     )
     for name, kind in {
         "chain": sa.Text(),
@@ -136,17 +181,25 @@ def upgrade() -> None:
         "ip_salt": sa.LargeBinary(),
         "ip_digest": sa.LargeBinary(),
     }.items():
-        op.add_column("audit_events", sa.Column(name, kind))
-    for function in (PART, HASH, APPEND, KEEP, ADOPT):
+        op.add_column("audit_events", sa.Column(name, kind), if_not_exists=True)
+    for function in (PART, HASH, APPEND, KEEP):
         op.execute(function)
-    for name in ("chain", "position", "previous_hash", "hash"):
-        op.alter_column("audit_events", name, nullable=False)
-    op.create_unique_constraint(
-        "uq_audit_events_chain_position", "audit_events", ["chain", "position"]
+    _make_trigger(*TRIGGERS[0])
+
+
+def _require_chains() -> None:
+    """Let NOT NULL be set without reading the table: it believes a condition that was checked."""
+    there = " AND ".join(f"{name} IS NOT NULL" for name in ALWAYS)
+    op.execute(DROP_CHAINED)
+    op.execute(f"ALTER TABLE audit_events ADD CONSTRAINT {CHAINED} CHECK ({there}) NOT VALID")
+    with op.get_context().autocommit_block():
+        op.execute(f"ALTER TABLE audit_events VALIDATE CONSTRAINT {CHAINED}")
+
+
+def _make_trigger(name: str, when: str, table: str, each: str, function: str) -> None:
+    op.execute(
+        f"CREATE OR REPLACE TRIGGER {name} {when} ON {table} {each} EXECUTE FUNCTION {function}()"
     )
-    op.create_index("ix_audit_events_actor_id_id", "audit_events", ["actor_id", "id"])
-    for name, when, table, each, function in TRIGGERS:
-        op.execute(f"CREATE TRIGGER {name} {when} ON {table} {each} EXECUTE FUNCTION {function}()")
 
 
 def downgrade() -> None:

@@ -16,8 +16,12 @@ from app.portico import build
 def db_upgrade() -> None:
     """Bring the database to the newest revision. Safe to run from several places at once."""
     with database(read_settings()) as settings:
-        migrations.upgrade(url_of(settings))
-    out.print(f"The database is at revision {migrations.head()}, the newest.")
+        newest = migrations.upgrade(url_of(settings))
+    out.print(
+        f"The database is at revision {migrations.head()}, the newest."
+        if newest
+        else "A newer release has migrated the database already: nothing to do."
+    )
 
 
 def schema_export(

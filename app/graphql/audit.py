@@ -45,7 +45,7 @@ class AuditEvent(Node):
 
     @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
     def id(self) -> strawberry.ID:
-        return global_id(b"AuditEvent", self.row.id)
+        return global_id("AuditEvent", self.row.id)
 
     @strawberry.field(description="When it happened.")
     def at(self) -> datetime:

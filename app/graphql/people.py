@@ -39,7 +39,7 @@ class Session(Node):
 
     @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
     def id(self) -> strawberry.ID:
-        return global_id(b"Session", self.row.id)
+        return global_id("Session", self.row.id)
 
     @strawberry.field(description="Whether this is the session that asks.")
     def is_current(self) -> bool:
@@ -114,7 +114,7 @@ class User(Node):
 
     @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
     def id(self) -> strawberry.ID:
-        return global_id(b"User", self.row.id)
+        return global_id("User", self.row.id)
 
     @strawberry.field(description="The address, normalised: composed, and in lower case.")
     def email(self) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import orjson
@@ -111,8 +112,12 @@ def _details(line: Line) -> Iterable[str]:
 
 
 def _moment(at: float) -> str:
-    milliseconds = int(at % 1 * 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{milliseconds:03}Z"
+    return f"{_second(int(at))}.{int(at % 1 * 1000):03}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 def _short(name: str | None) -> str | None:
@@ -121,4 +126,6 @@ def _short(name: str | None) -> str | None:
 
 def _printable(path: str) -> str:
     # A path is the client's text: it must not write lines of its own into the log.
+    if len(path) <= MAX_PATH_CHARACTERS and path.isprintable():
+        return path
     return "".join(c if c.isprintable() else "?" for c in path[:MAX_PATH_CHARACTERS])

@@ -1,13 +1,11 @@
 """What one connection may take: time for a head, a body and to read answers, and bytes of a head.
 
-uvicorn bounds none of these. Time is looked at once a second for all connections together: timers
-for each request would cost more than all of this does.
+uvicorn bounds none of these.
 """
 
 import asyncio
 import socket
 import struct
-from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
@@ -22,58 +20,12 @@ from uvicorn.server import ServerState
 
 from app.errors import Code
 from app.graphql.errors import coded
+from app.http.corked import Corked
+from app.http.gate import GATE, Gate
 
-GATE = "gate"
-LOOK_SECONDS = 1.0
 # Whoever is sending a request while the server stops is answered, and a refusal can be read.
 LINGER_SECONDS = 0.5
 FORGET = struct.pack("ii", 1, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """Seconds and bytes that one connection may take, and how many connections there may be."""
-
-    head_seconds: float = 8
-    body_seconds: float = 8
-    write_seconds: float = 20
-    keep_alive_seconds: float = 75
-    head_bytes: int = 16 * 1024
-    most: int = 2000
-
-
-@dataclass(slots=True)
-class Gate:
-    """All connections of one worker. Those that wait for a request stand in the order they came."""
-
-    limits: ConnectionLimits
-    connections: set["BoundedConnection"] = field(default_factory=set["BoundedConnection"])
-    waiting: dict["BoundedConnection", None] = field(
-        default_factory=dict["BoundedConnection", None]
-    )
-
-    def admit(self, connection: "BoundedConnection") -> bool:
-        """Let it in. Where there is no room, whoever has waited longest without a request goes."""
-        if len(self.connections) >= self.limits.most:
-            longest = next(iter(self.waiting), None)
-            if longest is None:
-                return False
-            longest.drop()
-        self.connections.add(connection)
-        return True
-
-    def leave(self, connection: "BoundedConnection") -> None:
-        self.connections.discard(connection)
-        self.waiting.pop(connection, None)
-
-    async def watch(self) -> None:
-        """Close what has had its time, for as long as the worker lives."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            now = loop.time()
-            for each in [each for each in self.connections if each.is_late(now)]:
-                each.time_out()
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -138,6 +90,12 @@ class BoundedConnection(HttpToolsProtocol):
         if self._stopping:
             self.cycle.keep_alive = False
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._corked = Corked(self.transport, cycle)
+        answering: Any = cycle
+        answering.transport = self._corked
+        super()._start_asgi_task(cycle, app)
+
     def on_body(self, body: bytes) -> None:
         if not self._refused:
             super().on_body(body)
@@ -153,6 +111,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         # As in uvicorn, but for its timer.
         self.server_state.total_requests += 1
+        self._corked.flush()
         if self._refused:
             return
         if self.transport.is_closing():

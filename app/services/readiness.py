@@ -14,10 +14,13 @@ UNREACHABLE = "The database does not answer. Check DATABASE_URL and that Postgre
 UNMIGRATED = "The database has not been migrated. Run `portico db upgrade`."
 
 
+REVISION = text("SELECT version_num FROM alembic_version")
+
+
 async def unready(db: Database) -> str | None:
     """Say in one sentence why no request can be served now; None where all is well."""
     try:
-        rows = await db.rows(text("SELECT version_num FROM alembic_version"))
+        rows = await db.rows(REVISION)
     except Unavailable:
         return UNREACHABLE
     except SQLAlchemyError as error:
@@ -26,3 +29,9 @@ async def unready(db: Database) -> str | None:
     # release goes on serving on tables that the new one has already migrated.
     older = known() - {head()}
     return UNMIGRATED if not rows or any(row[0] in older for row in rows) else None
+
+
+async def newer_revision(db: Database) -> str | None:
+    """Give the revision of a ready database if it is one that only a newer release knows."""
+    rows = await db.rows(REVISION)
+    return next((row[0] for row in rows if row[0] not in known()), None)

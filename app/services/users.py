@@ -1,7 +1,7 @@
 """Finding people: one by one for those who may see them, page by page for administrators."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -26,7 +26,7 @@ from app.replica import Replica
 from app.security.viewer import Admin, Viewer
 from app.services.inputs import known_form
 from app.services.pages import Form, Keyset, Page, PageRequest, page_of
-from app.services.rows import USER_COLUMNS, Columns, is_active, user_part
+from app.services.rows import USER_COLUMNS, is_active, user_part
 
 
 class UserOrderField(Enum):
@@ -92,6 +92,13 @@ class Parts(NamedTuple):
         return self.search or self.created_from or self.created_before
 
 
+class PageQuery(NamedTuple):
+    """The statement of a page, and what makes a row of each that it finds."""
+
+    query: Query
+    make: Callable[[Iterable[Any]], UserRow]
+
+
 @dataclass(frozen=True, slots=True)
 class Users:
     db: Database
@@ -108,10 +115,9 @@ class Users:
         columns: frozenset[str] = ALL_COLUMNS,
     ) -> Page[UserRow]:
         """Read a page, of each row these columns alone, its id, and what it is ordered by."""
-        part = user_part(columns | {"id", order.field.value.lower()})
-        query = page_query(found, order, request.form, part.columns)
+        query, make = page_query(found, order, request.form, columns)
         rows = await self.replica.fetch(query, **request.values, **self.values(found))
-        return page_of([part.make(row) for row in rows], request)
+        return page_of(list(map(make, rows)), request)
 
     async def count(self, _admin: Admin, found: UserFilter) -> int:
         """Count everybody who matches, on every page. Costs a scan: ask only when it is shown."""
@@ -147,7 +153,9 @@ class Users:
         }
 
 
-def page_query(found: UserFilter, order: UserOrder, form: Form, columns: Columns) -> Query:
+def page_query(
+    found: UserFilter, order: UserOrder, form: Form, columns: frozenset[str]
+) -> PageQuery:
     """Give the statement of a page, compiled once for all that differ in their values alone."""
     return _page_query(_parts(found), order, form, columns)
 
@@ -164,13 +172,15 @@ def _parts(found: UserFilter) -> Parts:
 
 
 @lru_cache(maxsize=1024)
-def _page_query(parts: Parts, order: UserOrder, form: Form, columns: Columns) -> Query:
+def _page_query(parts: Parts, order: UserOrder, form: Form, columns: frozenset[str]) -> PageQuery:
+    part = user_part(columns | {"id", order.field.value.lower()})
     absent = NEVER if order.field is UserOrderField.LAST_LOGIN_AT else None
     # Nobody else has the address: it needs no id behind it, and its index has none.
     row_id = None if order.field is UserOrderField.EMAIL else models.User.id.expression
     keyset = Keyset(ORDERED_BY[order.field], row_id, order.descending, absent)
-    narrowed = select(*columns).where(*_conditions(parts))
-    return Query(keyset.select(narrowed, form), hangs_on_values=parts.hangs_on_values)
+    narrowed = select(*part.columns).where(*_conditions(parts))
+    query = Query(keyset.select(narrowed, form), hangs_on_values=parts.hangs_on_values)
+    return PageQuery(query, part.make)
 
 
 @lru_cache(maxsize=128)
