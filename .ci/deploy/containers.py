@@ -20,6 +20,8 @@ from typing import Any
 
 from dockerfiles import Stage
 
+# On a busy machine too. Only what is broken takes so long.
+PATIENCE_SECONDS = 120
 OWN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FILES = ("passwd", "group", "nsswitch.conf", "ld.so.cache", "localtime", "protocols", "services")
 
@@ -132,12 +134,17 @@ class Container:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
 
     def wait(self) -> int:
-        return self._running().wait(60)
+        return self._running().wait(PATIENCE_SECONDS)
 
     def run(self, *command: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
         """Run something else in a container like it; None takes a variable away."""
         whole = self._confined(list(command), {**self._environment(), **environment})
-        return subprocess.run(whole, capture_output=True, text=True, timeout=60, check=False)
+        try:
+            return subprocess.run(
+                whole, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise SystemExit(f"{self.name}: {command[0]} does not end") from None
 
     def is_healthy(self) -> bool:
         if self._running().poll() is not None:

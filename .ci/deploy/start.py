@@ -19,7 +19,7 @@ import httpx
 import yaml
 from aiosmtpd.controller import Controller
 from composing import composed
-from containers import Container, Image, Networks, run
+from containers import PATIENCE_SECONDS, Container, Image, Networks, run
 from dockerfiles import stages
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -351,7 +351,7 @@ def is_closed(address: str, port: int) -> bool:
     return False
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     until = time.monotonic() + seconds
     while not true():
         expect(time.monotonic() < until, what)
