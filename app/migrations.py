@@ -10,7 +10,11 @@ from alembic.util import CommandError
 
 from alembic import command
 
-INI = Path(__file__).parent.parent / "alembic.ini"
+PACKAGE = Path(__file__).parent
+# Beside the package in the repository, within it where a wheel was installed (pyproject.toml).
+SCRIPTS = next(
+    path / "alembic" for path in (PACKAGE, PACKAGE.parent) if (path / "alembic").exists()
+)
 
 
 def upgrade(url: str) -> bool:
@@ -32,7 +36,8 @@ def upgrade(url: str) -> bool:
 
 
 def config(url: str | None = None) -> Config:
-    settings = Config(INI)
+    settings = Config()
+    settings.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     settings.attributes["url"] = url
     return settings
 

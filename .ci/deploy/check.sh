@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Holds deploy/ to its linters, its schemas and rules of ours, and then does what it says: builds what
+# the image has in it, and starts everything in compose.yaml. Without Docker; as root, on Linux.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export PYTHONDONTWRITEBYTECODE=1
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+# The users of the containers are others.
+chmod 755 "$scratch"
+tools=$scratch/tools/bin
+python3 -m uv venv --quiet "$scratch/tools"
+python3 -m uv pip install --quiet --python "$tools/python" --no-build --require-hashes \
+  --requirement .ci/deploy/requirements.txt
+
+"$tools/hadolint" --failure-threshold style deploy/*Dockerfile
+"$tools/shellcheck" deploy/*.sh deploy/postgres/*.sh .ci/deploy/*.sh .ci/run
+"$tools/check-jsonschema" --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
+# The oldest that has all of it, and the newest.
+"$tools/kubernetes-validate" --strict --quiet -k 1.31 -k 1.37 deploy/kubernetes.yaml |
+  tee "$scratch/kubernetes.log"
+# A kind or version that it does not know is a warning alone.
+[ ! -s "$scratch/kubernetes.log" ]
+"$tools/python" .ci/deploy/rules.py
+
+unshare --mount "$tools/python" .ci/deploy/image.py "$scratch/srv" >"$scratch/build.log" 2>&1 ||
+  { cat "$scratch/build.log"; exit 1; }
+unshare --mount --net "$tools/python" .ci/deploy/start.py "$scratch"

@@ -1,0 +1,367 @@
+"""Starts all of deploy/compose.yaml without Docker, uses it, and stops it.
+
+The same commands with the same settings as the same users in the same networks: see containers.py.
+Called by check.sh as root, after image.py, in a mount and a network namespace of its own.
+"""
+
+import json
+import re
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from aiosmtpd.controller import Controller
+from composing import composed
+from containers import PATIENCE_SECONDS, Container, Image, Networks, run
+from dockerfiles import stages
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+HERE = Path(__file__).resolve().parent
+POSTGRES = "/usr/lib/postgresql/15"
+REGISTER = """mutation ($email: String!, $password: String!) {
+  register(input: {email: $email, password: $password}) { __typename }
+}"""
+LOGIN = """mutation ($email: String!, $password: String!) {
+  login(input: {email: $email, password: $password}) { __typename }
+}"""
+VERIFY = """mutation ($token: String!) {
+  verifyEmail(input: {token: $token}) {
+    __typename ... on SignedIn { tokens { accessToken } }
+  }
+}"""
+ME = "{ me { email } }"
+WITHOUT = (
+    "portico: DATABASE_URL is not set, "
+    "and the embedded database is not part of this installation.\n"
+)
+# Nothing but /tmp can be written to, all code is compiled, and there is no right to anything.
+CONFINED = """
+touch /tmp/x
+grep -q '^[^ ]* / tmpfs ro,' /proc/self/mounts
+grep -q '^[^ ]* /srv [^ ]* ro,' /proc/self/mounts
+test -e portico/lib/python3*/site-packages/app/__pycache__/main.*.pyc
+id -u
+grep CapBnd /proc/self/status
+"""
+# Two processes add their figures up in files, which have to be somewhere.
+SEVERAL = """
+portico serve --workers 2 --port 8001 >/tmp/log 2>&1 &
+for _ in $(seq 100); do
+  sleep 0.5
+  python -c "from urllib.request import urlopen; urlopen('http://127.0.0.1:8001/health/ready')" \
+    2>/dev/null && break
+done
+python -c "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9465/metrics').read())"
+kill $!
+wait $!
+"""
+ADA = {"email": "ada@example.com", "password": "difference engine 1"}
+VARIABLES = {
+    "PUBLIC_URL": "https://id.example.com",
+    "FRONTEND_URL": "https://app.example.com",
+    "SMTP_URL": "smtp://mail.example:1025?tls=none",
+    "MAIL_FROM": "Example <no-reply@example.com>",
+    "FIRST_ADMIN_EMAIL": "you@example.com",
+    **{
+        name: secrets.token_urlsafe(48)
+        for name in (
+            "SECRET_KEY",
+            "POSTGRES_PASSWORD",
+            "PORTICO_DATABASE_PASSWORD",
+            "REPLICATION_PASSWORD",
+        )
+    },
+}
+
+
+class Post:
+    """Where letters arrive."""
+
+    def __init__(self, address: str) -> None:
+        self.letters: list[bytes] = []
+        self._arrived = threading.Event()
+        self._controller = Controller(self, hostname=address, port=1025)
+        self._controller.start()
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        self.letters.append(envelope.content)
+        self._arrived.set()
+        return "250 OK"
+
+    def token(self) -> str:
+        """Give the token of the letter that comes, or has come."""
+        expect(self._arrived.wait(20), "a letter, from the worker")
+        letter = message_from_bytes(self.letters[-1], policy=policy.default)
+        body = letter.get_body(("plain",))
+        found = re.search(r"#token=([\w-]+)", body.get_content() if body else "")
+        expect(found is not None, f"a link in the letter: {letter}")
+        return found.group(1) if found else ""
+
+    def close(self) -> None:
+        self._controller.stop()
+
+
+class Composition:
+    """All services, started in the order that their conditions give."""
+
+    def __init__(self, scratch: Path) -> None:
+        file = composed(DEPLOY / "compose.yaml", VARIABLES)
+        self.services: dict[str, Any] = file["services"]
+        self.networks = Networks(file["networks"], self.services)
+        images = _images()
+        self.containers = {
+            name: Container(name, service, images[name], scratch)
+            for name, service in self.services.items()
+        }
+        self._ended: dict[str, int] = {}
+        self._started: list[str] = []
+
+    def start(self) -> None:
+        for name in self.services:
+            self._start(name)
+        wait_until(self._all_healthy, "all services healthy")
+
+    def _start(self, name: str) -> None:
+        if name in self._started:
+            return
+        self._started.append(name)
+        for other, wanted in self.services[name].get("depends_on", {}).items():
+            self._start(other)
+            self._wait_for(other, wanted["condition"])
+        container = self.containers[name]
+        self.networks.connect(name, container.pid)
+        container.start(self.networks.hosts(name))
+
+    def _wait_for(self, name: str, condition: str) -> None:
+        container = self.containers[name]
+        if condition == "service_healthy":
+            wait_until(container.is_healthy, f"{name} healthy")
+        elif name not in self._ended:
+            self._ended[name] = container.wait()
+            expect(self._ended[name] == 0, f"{name} succeeds: {container.log.read_text()}")
+
+    def _all_healthy(self) -> bool:
+        return all(each.is_healthy() for each in self.living if each.health)
+
+    @property
+    def living(self) -> list[Container]:
+        return [each for name, each in self.containers.items() if name not in self._ended]
+
+    def remove(self) -> None:
+        for container in self.containers.values():
+            container.remove()
+
+    def logs(self) -> str:
+        return "".join(
+            f"--- {each.name}\n{each.log.read_text()}"
+            for each in self.containers.values()
+            if each.log.exists()
+        )
+
+
+def main(scratch: Path) -> None:
+    run("mount", "--bind", str(scratch / "srv"), "/srv")
+    if not sys.base_prefix.startswith("/usr"):
+        run("mount", "--bind", sys.base_prefix, "/usr/local")
+    composition = Composition(scratch)
+    post = Post(composition.networks.gateway("outside"))
+    try:
+        composition.start()
+        for check in (people, metrics, addresses, replica, images, manifest, memory, update, stop):
+            began = time.monotonic()
+            check(composition, post)
+            print(f"{check.__name__}: {check.__doc__} ({time.monotonic() - began:.1f} s)")
+    except BaseException:
+        print(composition.logs(), file=sys.stderr)
+        raise
+    finally:
+        post.close()
+        composition.remove()
+
+
+def people(them: Composition, post: Post) -> None:
+    """Somebody registers through the proxy, opens the letter's link, and is known everywhere."""
+    proxy, one, two = (at(them, name) for name in ("proxy", "portico-1", "portico-2"))
+    registered = ask(proxy, REGISTER, **ADA)["register"]
+    expect(registered == {"__typename": "VerificationSent"}, f"a letter: {registered}")
+    verified = ask(two, VERIFY, token=post.token())["verifyEmail"]
+    expect(verified["__typename"] == "SignedIn", f"signed in: {verified}")
+    bearer = verified["tokens"]["accessToken"]
+    for server in (proxy, one, two):
+        me = ask(server, ME, bearer=bearer)
+        expect(me == {"me": {"email": ADA["email"]}}, f"{server} knows them: {me}")
+
+
+def metrics(them: Composition, _post: Post) -> None:
+    """The metrics are in their own network and nowhere else."""
+    own = them.networks.address("portico-1", "metrics")
+    expect("portico_requests_total" in httpx.get(f"http://{own}:9464/metrics").text, "metrics")
+    expect(httpx.get(f"{at(them, 'proxy')}/metrics").status_code == 404, "none at the proxy")
+    for network in ("edge", "data", "outside"):
+        expect(is_closed(them.networks.address("portico-1", network), 9464), f"not in {network}")
+
+
+def addresses(them: Composition, _post: Post) -> None:
+    """People have the address that the proxy saw, and not the one that they claim."""
+    claim = {"x-forwarded-for": "203.0.113.7"}
+    refused = {"email": "ada@example.com", "password": "wrong"}
+    for server in (at(them, "proxy"), at(them, "portico-1")):
+        ask(server, LOGIN, headers=claim, **refused)
+    seen = sql(them, "SELECT ip_address FROM audit_events WHERE name = 'session.refused'")
+    expect(
+        set(seen.split()) == {them.networks.gateway("public"), them.networks.gateway("edge")},
+        f"the addresses of who asked: {seen}",
+    )
+
+
+def replica(them: Composition, _post: Post) -> None:
+    """The replica follows the primary, as a role that is no superuser."""
+    state = sql(them, "SELECT state || usename FROM pg_stat_replication", user="postgres")
+    expect(state == "streamingreplicator", f"a replica that streams: {state}")
+    roles = sql(them, "SELECT rolsuper FROM pg_roles WHERE rolname IN ('portico', 'replicator')")
+    expect(roles.split() == ["f", "f"], f"no superusers: {roles}")
+
+
+def images(them: Composition, _post: Post) -> None:
+    """The image can write to /tmp alone, is nobody, and says what it lacks."""
+    server = them.containers["portico-1"]
+    confined = server.run("sh", "-ec", CONFINED)
+    expect(confined.stdout.split() == ["10001", "CapBnd:", "0" * 16], f"{confined.stderr}")
+    alone = server.run("portico", "db", "upgrade", DATABASE_URL=None)
+    expect(alone.stderr == WITHOUT and alone.returncode == 1, f"one line: {alone.stderr}")
+    management = {"MANAGEMENT_ADDRESS": "127.0.0.1:9465", "SHUTDOWN_DELAY_SECONDS": "0"}
+    several = server.run("sh", "-ec", SEVERAL, **management)
+    expect(
+        several.returncode == 0 and "portico_hashing_places" in several.stdout,
+        f"more: {several.stdout}{several.stderr}",
+    )
+
+
+def manifest(them: Composition, _post: Post) -> None:
+    """The settings of the Kubernetes manifest are settings that Portico takes."""
+    documents = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
+    settings = next(each["data"] for each in documents if each["kind"] == "ConfigMap")
+    code = "from app.config import Settings; print(Settings().model_dump_json())"
+    given = them.containers["migrate"].run("python", "-c", code, **settings)
+    expect(given.returncode == 0, f"settings: {given.stderr}")
+    expect(
+        str(json.loads(given.stdout)["database_pool_size"]) == settings["DATABASE_POOL_SIZE"], ""
+    )
+
+
+def memory(them: Composition, _post: Post) -> None:
+    """Each process needs less than half of the memory that it may have."""
+    for name in ("portico-1", "portico-2", "worker"):
+        limit = them.services[name]["deploy"]["resources"]["limits"]["memory"]
+        used = them.containers[name].memory() / 2**20
+        print(f"  {name}: {used:.0f} MiB of {limit}")
+        expect(used < int(limit.removesuffix("M")) / 2, f"{name} needs {used:.0f} MiB of {limit}")
+
+
+def update(them: Composition, _post: Post) -> None:
+    """One server stops, says so first, and nobody at the proxy notices."""
+    leaving, own = them.containers["portico-1"], at(them, "portico-1")
+    leaving.ask_to_stop()
+    wait_until(lambda: httpx.get(f"{own}/health/ready").status_code == 503, "not ready any more")
+    with httpx.Client(base_url=at(them, "proxy")) as client:
+        while leaving.is_running():
+            answer = client.post("/graphql", json={"query": ME})
+            expect(answer.status_code == 200, f"an answer: {answer.text}")
+            time.sleep(0.05)
+        answers = [client.post("/graphql", json={"query": ME}).status_code for _ in range(20)]
+    expect(answers == [200] * 20, f"the other one answers: {answers}")
+    expect(leaving.wait_until_stopped() == 0, "it leaves without a fault")
+
+
+def stop(them: Composition, _post: Post) -> None:
+    """Everything stops when it is told to, within its time, and without a fault."""
+    for name in ("proxy", "portico-2", "worker", "pgbouncer", "replica", "postgres"):
+        them.containers[name].ask_to_stop()
+        ended = them.containers[name].wait_until_stopped()
+        expect(ended == 0, f"{name} ends with {ended}")
+
+
+def _images() -> dict[str, Image]:
+    portico = Image.of(stages(DEPLOY / "Dockerfile")[-1])
+    pooler = stages(DEPLOY / "pgbouncer.Dockerfile")[-1]
+    link = re.search(r"ln -sf (\S+) (\S+)", pooler.last("RUN"))
+    expect(link is not None, "a link to the users of the pooler")
+    made = f"mkdir -p etc/pgbouncer; ln -sf {link[1]} .{link[2]}" if link else ""
+    # The official images, as far as they are known.
+    path = f"{POSTGRES}/bin:/usr/local/bin:/usr/bin:/bin"
+    names = "sed -i /^postgres:/d etc/passwd; echo postgres:x:999:999::/:/bin/sh >>etc/passwd"
+    postgres = Image(
+        entrypoint=["/docker-entrypoint.sh"],
+        environment={"PATH": path, "PGDATA": "/var/lib/postgresql/18/docker"},
+        stop_signal="SIGINT",
+        made=f"cp {HERE}/postgres-entrypoint.sh docker-entrypoint.sh; {names}",
+    )
+    # Debian's nginx makes these where the official image's has /var/cache/nginx.
+    folders = "mkdir -p var/lib/nginx/fastcgi var/lib/nginx/uwsgi var/lib/nginx/scgi"
+    nginx = Image(stop_signal="SIGQUIT", made=folders)
+    return {
+        **dict.fromkeys(("portico-1", "portico-2", "worker", "migrate"), portico),
+        **dict.fromkeys(("postgres", "replica"), postgres),
+        "pgbouncer": Image.of(pooler, made),
+        "proxy": nginx,
+    }
+
+
+def ask(
+    server: str,
+    query: str,
+    bearer: str | None = None,
+    headers: dict[str, str] | None = None,
+    **variables: str,
+) -> Any:
+    given = {**(headers or {}), **({"authorization": f"Bearer {bearer}"} if bearer else {})}
+    body = {"query": query, "variables": variables}
+    return httpx.post(f"{server}/graphql", json=body, headers=given, timeout=20).json()["data"]
+
+
+def at(them: Composition, name: str) -> str:
+    """Give a service's address: the proxy's published one, a server's behind the proxy."""
+    if name == "proxy":
+        return f"http://{them.networks.address(name, 'public')}:8080"
+    return f"http://{them.networks.address(name, 'edge')}:8000"
+
+
+def sql(them: Composition, statement: str, user: str = "portico") -> str:
+    options = ("--no-psqlrc", "--tuples-only", "--no-align", "--host", "127.0.0.1")
+    password = VARIABLES["POSTGRES_PASSWORD" if user == "postgres" else "PORTICO_DATABASE_PASSWORD"]
+    told = them.containers["postgres"].run(
+        "psql", *options, "--username", user, "--command", statement, "portico", PGPASSWORD=password
+    )
+    expect(told.returncode == 0, told.stderr)
+    return told.stdout.strip()
+
+
+def is_closed(address: str, port: int) -> bool:
+    try:
+        httpx.get(f"http://{address}:{port}/", timeout=2)
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+def wait_until(true: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        expect(time.monotonic() < until, what)
+        time.sleep(0.3)
+
+
+def expect(true: bool, what: str) -> None:
+    if not true:
+        raise SystemExit(f"expected {what}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

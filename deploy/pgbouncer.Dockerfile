@@ -1,0 +1,17 @@
+# PgBouncer as Debian has it. pgbouncer.ini is mounted; who may come in is written at each start, from
+# PORTICO_DATABASE_PASSWORD, to where nothing stays.
+FROM debian:trixie-slim
+# Debian keeps one version for each release, so there is none to name beside the release.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends pgbouncer \
+    && rm -rf /var/lib/apt/lists/* \
+    && ln -sf /tmp/userlist.txt /etc/pgbouncer/userlist.txt
+USER 10002:10002
+EXPOSE 6432
+# SIGTERM would wait for clients that never leave; this one waits for their transactions.
+STOPSIGNAL SIGINT
+HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 \
+    CMD ["bash", "-c", ": </dev/tcp/127.0.0.1/6432"]
+ENTRYPOINT ["bash", "-euc", "umask 077; printf '\"portico\" \"%s\"\\n' \"$PORTICO_DATABASE_PASSWORD\" >/tmp/userlist.txt; exec pgbouncer \"$@\"", "pgbouncer"]
+CMD ["/etc/pgbouncer/pgbouncer.ini"]
