@@ -87,7 +87,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._gate.waiting.pop(self, None)
         self._until = self.loop.time() + self._limits.body_seconds
         super().on_headers_complete()
-        if self._stopping:
+        if self._stopping or self._gate.stopping.begun:
             self.cycle.keep_alive = False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

@@ -8,6 +8,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.http.stopping import Stopping
+
 GATE = "gate"
 LOOK_SECONDS = 1.0
 
@@ -37,6 +39,7 @@ class Gate:
     """All connections of one worker. Those that wait for a request stand in the order they came."""
 
     limits: ConnectionLimits
+    stopping: Stopping = field(default_factory=Stopping)
     connections: set[Connection] = field(default_factory=set[Connection])
     waiting: dict[Connection, None] = field(default_factory=dict[Connection, None])
 
