@@ -4,6 +4,7 @@ import contextlib
 import resource
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ HEAD = b"POST /graphql HTTP/1.1\r\nhost: portico\r\ncontent-type: application/js
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 BODY = b'{"query": "{ me { email } }"}'
 REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+CLOSING = REQUEST.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
 PATIENCE = 6
 CROWD, OTHER_FILES = 3000, 300
 
@@ -220,12 +222,46 @@ def test_a_request_under_way_is_answered_while_the_server_stops(
         assert b"200 OK" in answer_to(kept, REQUEST)
 
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        stops = time.monotonic() + 1
+        time.sleep(0.3)
 
         health = httpx.get(f"{server.url}/health/ready")
         assert (health.status_code, health.json()["reason"]) == (503, "The server is stopping.")
         assert is_served(server)
-        time.sleep(0.7)
+        time.sleep(max(0, stops + 0.2 - time.monotonic()))
         kept.sendall(REQUEST)
         assert b"connection: close" in rest(kept)
         assert server.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_whoever_was_connected_before_the_server_stopped_is_answered(
+    migrated_url: str, tmp_path: Path, workers: str
+) -> None:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "SHUTDOWN_DELAY_SECONDS": "1"}
+    with serving(tmp_path, "--workers", workers, **settings) as server:
+        answers: list[bytes] = []
+        crowd = [
+            threading.Thread(target=ask_until_refused, args=(server, answers)) for _ in range(8)
+        ]
+        for each in crowd:
+            each.start()
+        time.sleep(0.5)
+
+        server.process.send_signal(signal.SIGTERM)
+
+        for each in crowd:
+            each.join(PATIENCE)
+        assert server.process.wait(PATIENCE) == 0
+    assert len(answers) > 100
+    assert [answer for answer in answers if b"200 OK" not in answer] == []
+
+
+def ask_until_refused(server: Server, answers: list[bytes]) -> None:
+    """Ask on a new connection each time, until there is nobody to connect to."""
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:
+            with connect(server) as connection:
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(CLOSING)
+                answers.append(rest(connection))

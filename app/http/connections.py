@@ -97,7 +97,7 @@ class BoundedConnection(HttpToolsProtocol):
         # It still is to send the body: a crowd that never does must not keep others out.
         self._wait(self._limits.body_seconds)
         super().on_headers_complete()
-        if self._stopping:
+        if self._stopping or self._gate.stopping.begun:
             self.cycle.keep_alive = False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

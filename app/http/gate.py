@@ -8,6 +8,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.http.stopping import Stopping
+
 GATE = "gate"
 LOOK_SECONDS = 1.0
 
@@ -40,6 +42,7 @@ class Gate:
     """
 
     limits: ConnectionLimits
+    stopping: Stopping = field(default_factory=Stopping)
     connections: set[Connection] = field(default_factory=set[Connection])
     waiting: dict[Connection, None] = field(default_factory=dict[Connection, None])
 
