@@ -64,11 +64,15 @@ def connect(
     text: str,
     *,
     pool_size: int,
-    timeout_seconds: float = STATEMENT_SECONDS,
+    timeout_seconds: float | None = STATEMENT_SECONDS,
     prepared: bool = True,
 ) -> AsyncEngine:
-    """Make the engine; nothing is opened until it is used. The timeout is that of a statement."""
-    milliseconds = str(round(timeout_seconds * 1000))
+    """Make the engine; nothing is opened until it is used.
+
+    The timeout is that of a statement, and of a transaction that waits for the next one.
+    """
+    # To PostgreSQL 0 is no limit.
+    milliseconds = str(round((timeout_seconds or 0) * 1000))
     engine = create_async_engine(
         async_url(text),
         pool_size=pool_size,
@@ -80,7 +84,7 @@ def connect(
         connect_args={
             **({} if prepared else UNPREPARED),
             "timeout": CONNECT_SECONDS,
-            "command_timeout": timeout_seconds + ANSWER_SECONDS,
+            "command_timeout": timeout_seconds and timeout_seconds + ANSWER_SECONDS,
             "server_settings": {
                 "application_name": "portico",
                 "statement_timeout": milliseconds,
@@ -191,6 +195,17 @@ class Database:
     def _alone(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Give a connection for one statement, which commits it."""
         return self._autocommit.connect() if self._prepared else self.engine.begin()
+
+    @asynccontextmanager
+    async def unhurried(self) -> AsyncGenerator[AsyncConnection]:
+        """Give a connection without limits, for commands that read or write all there is."""
+        url = self.engine.url.render_as_string(hide_password=False)
+        engine = connect(url, pool_size=1, timeout_seconds=None, prepared=self._prepared)
+        try:
+            async with engine.connect() as connection:
+                yield connection
+        finally:
+            await engine.dispose()
 
     async def close(self) -> None:
         """Close what is idle. What is used again afterwards opens anew."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -26,9 +26,9 @@ def digest(password: str) -> str:
 
 
 @contextmanager
-def range_service(status: int = 200) -> Generator[tuple[str, list[str]]]:
+def range_service(status: int = 200, *, drips: bool = False) -> Generator[tuple[str, list[str]]]:
     """Speak the range protocol: suffixes of one range, padded with some that count nothing."""
-    asked: list[str] = []
+    asked, stopping = list[str](), Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -36,6 +36,8 @@ def range_service(status: int = 200) -> Generator[tuple[str, list[str]]]:
             suffixes = [f"{digest(KNOWN.password)[5:]}:12", f"{digest(FRESH.password)[5:]}:0"]
             self.send_response(status)
             self.end_headers()
+            while drips and not stopping.wait(0.2):
+                self.wfile.write(b"0" * 35 + b":0\r\n")
             self.wfile.write("\r\n".join(suffixes).encode())
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
@@ -47,6 +49,7 @@ def range_service(status: int = 200) -> Generator[tuple[str, list[str]]]:
     try:
         yield f"http://127.0.0.1:{server.server_port}/range/", asked
     finally:
+        stopping.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -75,11 +78,12 @@ async def test_a_service_is_asked_by_five_characters_of_the_hash(settings: Setti
 
 
 @pytest.mark.usefixtures("api")
+@pytest.mark.parametrize("fault", [{"status": 503}, {"drips": True}], ids=["refuses", "drips"])
 async def test_a_service_that_does_not_answer_holds_nobody_up(
-    settings: Settings, caplog: pytest.LogCaptureFixture
+    settings: Settings, caplog: pytest.LogCaptureFixture, fault: dict[str, Any]
 ) -> None:
     caplog.set_level(logging.WARNING)
-    with range_service(status=503) as (url, _):
+    with range_service(**fault) as (url, _):
         async with guest_of(settings, breached_passwords_url=url) as guest:
             answer = await register(guest, KNOWN)
 

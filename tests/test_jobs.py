@@ -25,6 +25,7 @@ from app.portico import Portico
 from app.services.letters import Letter
 from app.services.worker import Worker
 from tests.clients import Api, Person
+from tests.clock import FakeClock
 from tests.outbox import TOKEN, Outbox
 from tests.post_office import PostOffice, post_office
 from tests.servers import PORTICO, free_port, portico, serving
@@ -113,6 +114,23 @@ async def test_a_letter_that_keeps_failing_is_kept_and_can_be_tried_again(
     assert await jobs.retry(None) == 1
     await worker_with(app, mailer).drain()
     assert mailer.subjects == [(ada.email, "Choose a new password")]
+
+
+async def test_a_job_that_failed_for_good_is_gone_after_thirty_days(
+    api: Api, ada: Person, app: FastAPI, clock: FakeClock
+) -> None:
+    await api(REQUEST, email=ada.email)
+    mailer, jobs, tidy = Failing(), app.state.portico.jobs, app.state.portico.housekeeping.tidy
+    mailer.failures = 4
+    await worker_with(app, mailer).drain()
+
+    clock.pass_(days=29)
+    await tidy()
+    assert len(await jobs.failed()) == 1
+
+    clock.pass_(days=2)
+    await tidy()
+    assert await jobs.failed() == []
 
 
 async def test_what_is_rolled_back_sends_nothing(

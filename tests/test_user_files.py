@@ -182,6 +182,21 @@ async def test_an_import_that_was_killed_goes_on(
     assert (await number_of_people(db), api.errors) == (2 * BATCH + 1, [])
 
 
+async def test_an_import_takes_as_long_as_it_takes(
+    api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    file = written(tmp_path, {"email": "eve@example.com"})
+    limit = {"DATABASE_TIMEOUT_SECONDS": "0.5"}
+    async with db.begin() as session:
+        await session.execute(ELSEWHERE, {"id": uuid.uuid4(), "email": "eve@example.com"})
+        importing = asyncio.create_task(run("users", "import", str(file), **environment | limit))
+        # Longer than a statement, and the answer to one, may take elsewhere.
+        await asyncio.sleep(4)
+        await session.rollback()
+
+    assert ("1 people added" in (await importing).stdout, api.errors) == (True, [])
+
+
 async def test_a_dry_run_names_each_line_that_would_fail(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Passwords known from breaches: asked of a service without telling it, or of a file."""
 
+import asyncio
 import logging
 import mmap
 from collections.abc import Generator
@@ -50,11 +51,12 @@ class RangeService:
         """Ask. Where it does not answer, nothing is held against the password."""
         digest = _digest(password)
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as http:
+            # The time that the library knows is that of each read, and an answer may drip.
+            async with asyncio.timeout(TIMEOUT_SECONDS), httpx.AsyncClient() as http:
                 address = f"{self.url.rstrip('/')}/{digest[:PREFIX]}"
                 answer = await http.get(address, headers={"Add-Padding": "true"})
             answer.raise_for_status()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             log.warning("The breached-password service did not answer: %s", type(error).__name__)
             return False
         return any(

@@ -1,5 +1,6 @@
 """Jobs: what has to follow a change, put into the queue by the transaction that makes it."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +33,12 @@ LAST_FAILURES = text(
     "SELECT DISTINCT ON (job_id) job_id, traceback->>'exception_message' FROM pgqueuer_log"
     " WHERE traceback IS NOT NULL AND job_id = ANY(:ids) ORDER BY job_id, created DESC"
 )
-FORGET = text("DELETE FROM pgqueuer_log WHERE created < :before")
+FORGET_RECORDS = text("DELETE FROM pgqueuer_log WHERE created < :before")
+# What they carry is somebody's address, who may have left long ago.
+FORGET_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated < :before")
+
+
+log = logging.getLogger(__name__)
 
 
 class FailedJob(NamedTuple):
@@ -111,6 +117,9 @@ class Jobs:
         return len(found)
 
     async def forget(self, before: datetime) -> None:
-        """Delete the records of jobs that were done, or had failed once, before then."""
+        """Delete the records of jobs before then, and the jobs that were last tried before then."""
         async with self.db.begin() as session:
-            await session.execute(FORGET, {"before": before})
+            await session.execute(FORGET_RECORDS, {"before": before})
+            forgotten: Any = await session.execute(FORGET_FAILED, {"before": before})
+        if forgotten.rowcount:
+            log.warning("%d failed jobs were kept long enough and are gone", forgotten.rowcount)

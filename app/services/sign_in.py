@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
-from app.db import Database
+from app.db import Database, Query
 from app.errors import Overloaded
 from app.models import AuditName, SessionRow, UserRow
 from app.outages import repeatable
@@ -42,6 +42,13 @@ class Known(NamedTuple):
     id: uuid.UUID
     password_hash: str | None
     email_verified: bool
+
+
+KNOWN = Query(
+    select(*(getattr(models.User, name) for name in Known._fields)).where(
+        models.User.email == bindparam("email", type_=models.User.email.type)
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +140,8 @@ class SignIn:
         return SignedIn(user, session, tokens)
 
     async def _known(self, address: str) -> Known | None:
-        user = models.User
-        columns = [getattr(user, name) for name in Known._fields]
-        rows = await self.db.rows(select(*columns).where(user.email == address))
+        # On the driver: what SQLAlchemy does to a row that was found is time that can be seen.
+        rows = await self.db.fetch(KNOWN, email=address)
         return Known._make(rows[0]) if rows else None
 
     async def _unverified(

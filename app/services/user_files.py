@@ -149,12 +149,9 @@ class UserFiles:
     @asynccontextmanager
     async def incoming(self) -> AsyncGenerator[Import]:
         """Begin an import. The memory it takes here does not grow with the file."""
-        async with self.db.engine.connect() as connection:
-            try:
-                await _run(connection, "SET statement_timeout = 0", MAKE)
-                yield Import(connection, self.clock)
-            finally:
-                await connection.invalidate()
+        async with self.db.unhurried() as connection:
+            await _run(connection, MAKE)
+            yield Import(connection, self.clock)
 
     async def give(self, *, with_hashes: bool) -> AsyncIterator[bytes]:
         """Everybody, as an import reads them, in the order in which they came.
@@ -166,10 +163,8 @@ class UserFiles:
         password_hash = case((UNCONFIRMED, None), else_=user.password_hash)
         columns = [*USER_COLUMNS, *([password_hash] if with_hashes else [])]
         everybody = select(*columns).order_by(user.created_at, user.id)
-        async with self.db.engine.connect() as connection:
-            # Whoever reads what is written may take their time.
-            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                await connection.execute(text(f"SET LOCAL {name} = 0"))
+        # Whoever reads what is written may take their time.
+        async with self.db.unhurried() as connection:
             options = {"yield_per": BATCH}
             async for row in await connection.stream(everybody, execution_options=options):
                 values = UserRow._make(row[: len(USER_COLUMNS)])

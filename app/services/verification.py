@@ -23,12 +23,8 @@ BATCH = 2000
 # An event is signed by the next checkpoint, so it is hardly older than the one before that: by as
 # long as its transaction took, and as clocks differ. What is older was put in later.
 LEEWAY = timedelta(hours=1)
-PREPARE = (
-    "SET LOCAL statement_timeout = 0",
-    "SET LOCAL idle_in_transaction_session_timeout = 0",
-    # However long the audit is, it is read as its index has it, and not sorted first.
-    "SET LOCAL enable_sort = off",
-)
+# However long the audit is, it is read as its index has it, and not sorted first.
+AS_INDEXED = text("SET LOCAL enable_sort = off")
 # The ends that were signed, and how old at most what each of them was the first to sign can be. A
 # clock that was ahead for a while is outvoted by all checkpoints that came later.
 SIGNED = (
@@ -116,10 +112,9 @@ class Verification:
 
         """
         found = Walk()
-        async with self.db.engine.connect() as connection:
+        async with self.db.unhurried() as connection:
             snapshot = await connection.execution_options(isolation_level="REPEATABLE READ")
-            for statement in PREPARE:
-                await snapshot.execute(text(statement))
+            await snapshot.execute(AS_INDEXED)
             await self._checkpoints(snapshot, found)
             for statement in SIGNED:
                 await snapshot.execute(text(statement))
