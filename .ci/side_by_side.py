@@ -1,7 +1,7 @@
-"""Runs the code that landed last beside the new one, on the new tables: a rolling upgrade.
+"""Runs the former code beside the new one, on the new tables: a rolling upgrade.
 
-What has landed is BASE_REF, or the parent of HEAD. Fails where the former code does not start
-there, or where what a person does with both of them goes wrong.
+The former code is BASE_REF, or what there was before the migrations last changed. Fails where it
+does not start there, or where what a person does with both of them goes wrong.
 """
 
 import os
@@ -59,22 +59,14 @@ def git(*arguments: str) -> bytes | None:
     return run.stdout if run.returncode == 0 else None
 
 
-def landed() -> str:
+def former_code() -> str:
     named = os.environ.get("BASE_REF")
-    if named and git("rev-parse", "--verify", "--quiet", f"{named}^{{commit}}") is None:
-        sys.exit(f"BASE_REF names no commit: {named}")
-    return named or "HEAD~1"
-
-
-def nothing_to_see(base: str) -> str | None:
-    """Say why there is nothing to compare; None where there is."""
-    if git("cat-file", "-e", f"{base}:alembic/versions") is None:
-        return "no migrations have landed yet"
-    changed = git("diff", "--name-only", base, "--", "alembic")
-    added = git("ls-files", "--others", "--exclude-standard", "--", "alembic")
-    if not changed and not added:
-        return "the migrations are those that have landed"
-    return None
+    if named:
+        return named
+    newest = git("log", "-1", "--format=%H", "--", "alembic/versions")
+    if not newest:
+        sys.exit("No commit has changed a migration: is this a whole clone?")
+    return f"{newest.decode().strip()}~1"
 
 
 def check_out(base: str, folder: Path) -> None:
@@ -180,11 +172,7 @@ def live_with(one: Client, other: Client) -> None:
 
 
 def main() -> None:
-    base = landed()
-    reason = nothing_to_see(base)
-    if reason:
-        print(f"Old and new code side by side: {reason}")
-        return
+    base = former_code()
     with TemporaryDirectory() as folder, postgres() as server, ExitStack() as servers:
         former = Path(folder)
         check_out(base, former)
@@ -193,7 +181,7 @@ def main() -> None:
         old = servers.enter_context(serving("old", python_of(former), former, server.url))
         live_with(old, new)
         live_with(new, old)
-    print(f"{base} and the new code have served side by side on revision {migrations.head()}")
+    print(f"{base[:12]} and the new code have served side by side on revision {migrations.head()}")
 
 
 main()

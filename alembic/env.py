@@ -109,12 +109,12 @@ async def _turn(engine: AsyncEngine) -> AsyncGenerator[None]:
     """Wait for a runner that came first, and keep others waiting; over also when this one dies.
 
     In a transaction of its own, since migrations commit in between, and a pooler keeps the lock of
-    a transaction only. CREATE INDEX CONCURRENTLY waits for every snapshot, so there must be none
-    here: it asks again and again, since a statement that waits has one.
+    a transaction only. CREATE INDEX CONCURRENTLY waits for every transaction that it finds with a
+    snapshot until it is over, so whoever does not get the lock ends theirs and begins another one.
     """
-    async with engine.begin() as connection:
+    async with engine.connect() as connection:
         while not await connection.scalar(TRY_LOCK, {"lock": MIGRATION_LOCK}):
-            await connection.exec_driver_sql(LET_GO)
+            await connection.rollback()
             await asyncio.sleep(TURN_SECONDS)
         await connection.exec_driver_sql(LET_GO)
         yield

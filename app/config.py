@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from zxcvbn import zxcvbn
 
 MIN_SECRET_BYTES = 32
 POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://.")
@@ -21,8 +22,14 @@ PLACEHOLDERS = (
     "password",
     "xxxx",
 )
-# The key that FastAPI's tutorial shows.
-KNOWN_SECRETS = ("09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",)
+# The key that FastAPI's tutorial shows, and what Django puts before the ones it makes for a start.
+KNOWN_SECRETS = (
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "django-insecure",
+)
+# Of a random key zxcvbn estimates 10^29 and more; of alphabets and rows of the keyboard, 10^12.
+MIN_GUESSES = 10**20
+ESTIMATED_CHARACTERS = 72
 
 
 class Settings(BaseSettings):
@@ -207,7 +214,8 @@ def check_secret(key: str) -> None:
     """Refuse what could be guessed.
 
     Raises:
-        ValueError: shorter than 32 bytes, a known placeholder, or of too few different characters.
+        ValueError: shorter than 32 bytes, a known placeholder, of too few different characters, or
+            within reach of guessing.
 
     """
     if len(key.encode()) < MIN_SECRET_BYTES:
@@ -220,3 +228,5 @@ def check_secret(key: str) -> None:
     if wordy or len(set(key)) < MIN_SECRET_BYTES // 4:
         msg = "looks like a placeholder"
         raise ValueError(msg)
+    if zxcvbn(key[:ESTIMATED_CHARACTERS])["guesses"] < MIN_GUESSES:
+        raise ValueError("can be guessed: make one of random characters")

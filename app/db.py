@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase
 
 from app.errors import FateUnknown
-from app.outages import is_lost, outage_of, outages
+from app.outages import forget_values, is_lost, outage_of, outages
 from app.readers import Readers
 from app.statements import observe
 
@@ -202,9 +202,11 @@ class Database:
 async def _commit(session: AsyncSession) -> None:
     try:
         await session.commit()
-    except IntegrityError:
+    except IntegrityError as error:
+        forget_values(error)
         raise
     except Exception as error:
+        forget_values(error)
         # Lost against another transaction it was rolled back. Anything else may have come after the
         # commit as well as before it.
         outage = outage_of(error)

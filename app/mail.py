@@ -11,6 +11,7 @@ from typing import Protocol, TextIO
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
+from email_validator import validate_email
 
 from app.errors import Misconfigured
 
@@ -89,9 +90,10 @@ class SmtpMailer:
         )
 
     async def send(self, message: Message) -> None:
+        to = receiver(message.to)
         await aiosmtplib.send(
-            written(message, self.sender),
-            recipients=[message.to],
+            written(message, to, self.sender),
+            recipients=[to.addr_spec],
             hostname=self.hostname,
             port=self.port,
             username=self.username,
@@ -103,13 +105,26 @@ class SmtpMailer:
         )
 
 
-def written(message: Message, sender: str) -> EmailMessage:
+def receiver(email: str) -> Address:
+    """Read one address and no more, its domain in ASCII, as every server has it (RFC 5891).
+
+    Letters before the `@` are for servers that have SMTPUTF8 (RFC 6531).
+
+    Raises:
+        EmailNotValidError: it is none.
+
+    """
+    read = validate_email(email, check_deliverability=False, test_environment=True, strict=True)
+    return Address(username=read.local_part, domain=read.ascii_domain)
+
+
+def written(message: Message, to: Address, sender: str) -> EmailMessage:
     """Write it out (RFC 5322, RFC 6532), both texts, marked as sent by a machine (RFC 3834)."""
     name, address = parseaddr(sender)
     mail = EmailMessage()
     mail["From"] = Address(display_name=name, addr_spec=address)
     # As a structured address it cannot bring headers of its own.
-    mail["To"] = Address(addr_spec=message.to)
+    mail["To"] = to
     mail["Subject"] = message.subject
     mail["Date"] = format_datetime(datetime.now(UTC))
     mail["Message-ID"] = make_msgid(domain=address.rpartition("@")[2])

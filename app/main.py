@@ -48,7 +48,8 @@ def create_app(
     metrics, stopping = Metrics(), Stopping()
     access_log = _access_log(settings, metrics)
     schema = build_schema()
-    documents, gate = documents_of(settings, schema), Gate(connection_limits(settings))
+    documents = documents_of(settings, schema)
+    gate = Gate(connection_limits(settings), stopping)
     figures = Figures(portico, documents, gate, metrics)
 
     @asynccontextmanager

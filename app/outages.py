@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoneFree
@@ -17,6 +17,7 @@ from app.errors import Conflict, ConnectionLost, Unavailable
 LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
 WITHOUT_MEANS = ("53", "58", "25006", "57014", "55P03")
 CONFLICTS = ("40001", "40P01")
+UNFIT = "22"
 PAUSES: Sequence[float] = (0.02, 0.1, 0.4)
 
 Arguments = ParamSpec("Arguments")
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def outages() -> Generator[None]:
-    """Raise what is the database's fault as what it means.
+    """Raise what is the database's fault as what it means, and nothing with what it was about.
 
     Raises:
         Unavailable: nothing was done.
@@ -36,10 +37,26 @@ def outages() -> Generator[None]:
     try:
         yield
     except Exception as error:
+        forget_values(error)
         outage = outage_of(error)
         if outage is None:
             raise
         raise outage from error
+
+
+def forget_values(error: BaseException) -> None:
+    """Take out of a database's error what it quotes, since errors end in logs.
+
+    Its detail is a key or a whole row, hashes and all; what does not fit a type is in the message.
+    """
+    each: Any = error
+    while each is not None:
+        if sqlstate(each).startswith(UNFIT):
+            each.args = (f"a value does not fit ({sqlstate(each)})",)
+        if isinstance(each, DBAPIError):
+            each = each.orig
+        else:
+            each.detail, each = None, each.__cause__
 
 
 def outage_of(error: BaseException) -> Unavailable | None:

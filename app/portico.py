@@ -123,7 +123,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     keys = SigningKeys(
         db, secrets, clock, timedelta(days=settings.signing_key_rotate_days), lifetime
     )
-    passwords = Passwords(rounds=settings.bcrypt_rounds)
+    passwords = Passwords(rounds=settings.bcrypt_rounds, scale=settings.throttle_scale)
     access_tokens = AccessTokens(
         keys, settings.public_url, settings.access_token_audience, lifetime, clock
     )
@@ -155,7 +155,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     confirmation = Confirmation(db, passwords, clock, throttle)
     emails = Emails(db, jobs, letters, tokens, confirmation, sign_in, throttle, clock)
     password_changes = PasswordChanges(
-        db, jobs, letters, tokens, confirmation, passwords, new_passwords, throttle, clock
+        db, jobs, letters, tokens, confirmation, passwords, new_passwords, throttle, devices, clock
     )
     services = Services(
         accounts=Accounts(

@@ -1,15 +1,18 @@
 """Reads that may be a moment old, from a replica where there is one."""
 
+import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from sqlalchemy import text
 
 from app.db import Database, Query
 from app.errors import Unavailable
 
 REST_SECONDS = 5
+ALIVE = text("SELECT 1")
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +23,35 @@ class Replica:
 
     primary: Database
     replica: Database | None = None
-    _rests_until: float = 0.0
+    rest_seconds: float = REST_SECONDS
+    # There for as long as the replica is left out.
+    _return: asyncio.Task[None] | None = None
 
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
-        if self.replica is None or time.monotonic() < self._rests_until:
+        if self.replica is None or self._return is not None:
             return await self.primary.fetch(query, **values)
         try:
             return await self.replica.fetch(query, **values)
         except Unavailable as outage:
-            log.warning("The replica rests for %d s: %s", REST_SECONDS, outage.reason)
-            self._rests_until = time.monotonic() + REST_SECONDS
+            log.warning("The replica is left out: %s", outage.reason)
+            self._return = self._return or asyncio.create_task(self._come_back(self.replica))
         return await self.primary.fetch(query, **values)
 
     async def close(self) -> None:
+        if self._return is not None:
+            self._return.cancel()
         if self.replica is not None:
             await self.replica.close()
+
+    async def _come_back(self, replica: Database) -> None:
+        """Look whether it answers again, so that nobody has to wait for it who wants a page."""
+        while True:
+            await asyncio.sleep(self.rest_seconds)
+            try:
+                await replica.rows(ALIVE)
+            except Unavailable as outage:
+                log.debug("The replica is still away: %s", outage.reason)
+            else:
+                break
+        log.info("The replica answers again.")
+        self._return = None

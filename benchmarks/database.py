@@ -49,7 +49,7 @@ def binaries() -> Path:
 @contextmanager
 def postgres(directory: Path, *, core: int | None) -> Generator[str]:
     """Run an empty PostgreSQL until the block ends; give its URL."""
-    tools, user, port = binaries(), _user(), free_port()
+    tools, user, port = binaries(), server_user(), free_port()
     home = directory / "postgres"
     home.mkdir()
     password = secrets.token_urlsafe(18)
@@ -107,7 +107,7 @@ def address(number: int) -> str:
     return f"person{number:08}@example.com"
 
 
-def _user() -> str | None:
+def server_user() -> str | None:
     """PostgreSQL refuses to run as root: whom to run it as instead."""
     if os.geteuid() != 0:
         return None

@@ -19,8 +19,11 @@ from app.embedded import embedded_postgres
 from app.main import create_app
 from tests.clients import Api, Person
 from tests.clock import FakeClock
+from tests.log_search import pytest_configure, pytest_runtest_makereport, pytest_runtest_setup
 from tests.outbox import Outbox
 from tests.settings import settings_for
+
+__all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]
 
 TABLES = (
     "budgets",

@@ -22,6 +22,7 @@ class PostOffice:
 
     host: str = "127.0.0.1"
     letters: list[EmailMessage] = field(default_factory=list[EmailMessage])
+    receivers: list[list[str]] = field(default_factory=list[list[str]])
     arrived: Event = field(default_factory=Event)
     silent: bool = False
     port: int = 0
@@ -29,6 +30,7 @@ class PostOffice:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         letter = message_from_bytes(envelope.content, policy=policy.default)
         self.letters.append(letter)
+        self.receivers.append(envelope.rcpt_tos)
         self.arrived.set()
         if self.silent:
             # It has the letter, and whoever sent it does not learn so.

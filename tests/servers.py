@@ -9,12 +9,28 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
+
+from tests.leaks import SECRETS
 
 ROOT = Path(__file__).parent.parent
 PORTICO = Path(sys.executable).parent / "portico"
 START_SECONDS = 40
+# The logs of what was started, and how far each was read by `logged`.
+_logs: dict[Path, int] = {}
+
+
+def logged() -> dict[str, str]:
+    """Give what servers and commands have logged since this was asked before."""
+    texts: dict[str, str] = {}
+    for path, start in _logs.items():
+        with path.open("rb") as log:
+            log.seek(start)
+            texts[path.name] = log.read().decode()
+            _logs[path] = log.tell()
+    return texts
 
 
 def free_port() -> int:
@@ -27,7 +43,7 @@ def portico(
     *arguments: str, cwd: Path, given: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; `given` is its standard input."""
-    return subprocess.run(
+    result = subprocess.run(
         [PORTICO, *arguments],
         cwd=cwd,
         env=_environment(environment),
@@ -37,6 +53,10 @@ def portico(
         timeout=START_SECONDS,
         check=False,
     )
+    log = cwd / f"command-{uuid4().hex}.log"
+    log.write_text(result.stderr)
+    _logs[log] = 0
+    return result
 
 
 class Server:
@@ -45,19 +65,21 @@ class Server:
     def __init__(self, cwd: Path, *arguments: str, **environment: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._log = cwd / f"server-{self.port}.log"
-        with self._log.open("w") as log:
+        # What it says to whoever starts it, letters too, and what it logs.
+        self._said, self.log = cwd / f"server-{self.port}.out", cwd / f"server-{self.port}.log"
+        _logs[self.log] = 0
+        with self._said.open("w") as said, self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [PORTICO, "serve", "--port", str(self.port), *arguments],
                 cwd=cwd,
-                env=_environment(environment),
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                env=_environment({"LOG_LEVEL": "DEBUG"} | environment),
+                stdout=said,
+                stderr=log,
             )
 
     @property
     def output(self) -> str:
-        return self._log.read_text()
+        return self._said.read_text() + self.log.read_text()
 
     def wait_until_ready(self) -> float:
         """Give the seconds it took."""
@@ -88,4 +110,7 @@ def serving(cwd: Path, *arguments: str, **environment: str) -> Generator[Server]
 
 def _environment(changes: dict[str, str]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return kept | {"BCRYPT_ROUNDS": "4", "MANAGEMENT_ADDRESS": "off"} | changes
+    settings = {"BCRYPT_ROUNDS": "4", "MANAGEMENT_ADDRESS": "off"} | changes
+    for name in ("SECRET_KEY", "FIRST_ADMIN_PASSWORD"):
+        SECRETS.add(settings.get(name, ""))
+    return kept | settings

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from app.config import Settings
+from tests.leaks import SECRETS
 
 
 def settings_of(**values: Any) -> Settings:
@@ -25,4 +26,7 @@ def settings_for(url: str, **changes: Any) -> Settings:
         "jobs_worker": False,
         "execution_plans": os.environ.get("TEST_EXECUTION_PLANS", "true"),
     }
-    return settings_of(**(values | changes))
+    settings = settings_of(**(values | changes))
+    if settings.secret_key:
+        SECRETS.add(settings.secret_key.get_secret_value())
+    return settings

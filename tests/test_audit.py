@@ -266,7 +266,63 @@ async def test_a_history_written_anew_is_found_by_the_checkpoint(
 
     verdict = await verify()
 
-    assert "was removed" in verdict or "is not the one that was signed" in verdict
+    said = ("was removed", "is not the one that was signed", "was put in later")
+    assert any(each in verdict for each in said), verdict
+
+
+# Sound in itself: hashed as the database would have done, and the end of its chain moved along.
+PUT_IN = """
+DO $$
+DECLARE
+    e audit_events;
+BEGIN
+    SELECT * INTO e FROM audit_events ORDER BY chain, position DESC LIMIT 1;
+    e.id := gen_random_uuid();
+    {place}
+    e.hash := audit_hash(e);
+    INSERT INTO audit_events VALUES (e.*);
+    INSERT INTO audit_chains VALUES (e.chain, e.position, e.hash, e.position)
+        ON CONFLICT (chain) DO UPDATE SET position = e.position, hash = e.hash;
+END
+$$
+"""
+BEHIND = "e.previous_hash := e.hash; e.position := e.position + 1;"
+BESIDE = (
+    "e.chain := left(e.chain, 10) || '/99'; e.position := 1;"
+    " e.previous_hash := sha256(convert_to(e.chain, 'UTF8'));"
+)
+
+
+@pytest.mark.parametrize("place", [BEHIND, BESIDE], ids=["behind", "beside"])
+@pytest.mark.usefixtures("history")
+async def test_an_event_that_was_put_in_before_the_last_checkpoint_is_named(
+    db: Database, verify: Verify, place: str
+) -> None:
+    await tamper(db, PUT_IN.format(place=place))
+
+    verdict = await verify()
+
+    assert (verdict.startswith("event "), verdict.endswith(" was put in later")) == (True, True)
+
+
+@pytest.mark.usefixtures("history")
+async def test_an_event_beyond_the_end_of_its_chain_is_named(db: Database, verify: Verify) -> None:
+    await tamper(db, "UPDATE audit_chains SET position = 0")
+
+    verdict = await verify()
+
+    assert (verdict.startswith("event 1 of"), verdict.endswith("was put in")) == (True, True)
+
+
+async def test_a_clock_that_was_ahead_for_a_while_is_no_tampering(
+    api: Api, ada: Person, app: FastAPI, clock: FakeClock, verify: Verify
+) -> None:
+    for days in (7, -7, 0):
+        clock.pass_(days=days)
+        await api.login(ada)
+        await app.state.portico.checkpoints.sign()
+
+    assert await verify() == "5 events, 3 checkpoints, 0 erased"
 
 
 @pytest.mark.parametrize(
@@ -277,10 +333,13 @@ async def test_a_history_written_anew_is_found_by_the_checkpoint(
         ("UPDATE audit_checkpoints SET sealed_public_key = 'x'", "checkpoint 1 of"),
         ("UPDATE audit_checkpoints SET signature = 'x' WHERE number = 1", "checkpoint 1 of"),
         ("DELETE FROM audit_checkpoints WHERE number = 1", "checkpoint 1 was removed"),
+        ("DELETE FROM audit_checkpoints WHERE number = 2", "checkpoint 2 was removed"),
+        ("DELETE FROM audit_checkpoints", "checkpoint 1 was removed"),
+        ("UPDATE audit_chains SET hash = sha256('x')", "the end of chain "),
     ],
 )
 @pytest.mark.usefixtures("history")
-async def test_an_altered_checkpoint_is_named(
+async def test_an_altered_or_removed_checkpoint_or_end_is_named(
     db: Database, verify: Verify, statement: str, said: str
 ) -> None:
     await tamper(db, statement)
@@ -324,7 +383,10 @@ def test_the_command_says_that_all_is_well_or_what_is_not(
 
     sound = portico("audit", "verify", cwd=tmp_path, **environment)
     other = portico(
-        "audit", "verify", cwd=tmp_path, **environment | {"SECRET_KEY": "x9" * 9 + "Qw7" * 9}
+        "audit",
+        "verify",
+        cwd=tmp_path,
+        **environment | {"SECRET_KEY": "Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA5Pq8"},
     )
 
     assert sound.stdout.startswith(f"{history} events in ")

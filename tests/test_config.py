@@ -1,5 +1,7 @@
 """Settings that are refused, and what is said of them."""
 
+from collections.abc import Callable
+from secrets import token_hex, token_urlsafe
 from typing import Any
 
 import pytest
@@ -14,12 +16,19 @@ from tests.settings import settings_of
         ({"secret_key": "short"}, "at least 32 bytes"),
         ({"secret_key": "change-me-" * 5}, "looks like a placeholder"),
         ({"secret_key": "a" * 64}, "looks like a placeholder"),
+        ({"secret_key": "0123456789abcdef" * 4}, "can be guessed"),
+        ({"secret_key": "qwertyuiopasdfghjklzxcvbnm123456"}, "can be guessed"),
+        ({"secret_key": "django-insecure-x7k2b9q4v1n8m3c6z5l0p9"}, "is printed in a tutorial"),
         ({"secret_key": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA,short"}, "at least 32 bytes"),
         ({"database_url": "mysql://x/y"}, "postgresql://"),
         ({"database_url": "nonsense"}, "postgresql://"),
         ({"public_url": "example.com"}, "http"),
         ({"bcrypt_rounds": 99}, "16"),
         ({"password_min_length": 7}, "8"),
+        ({"cors_origins": "https://app.example.com,*"}, "no *"),
+        ({"cors_origins": "https://*.example.com"}, "no *"),
+        ({"cors_origins": "null"}, "must name each frontend"),
+        ({"trusted_proxies": "::/0"}, "must not trust everybody"),
     ],
 )
 def test_a_bad_setting_is_refused_without_showing_it(values: dict[str, Any], words: str) -> None:
@@ -30,6 +39,13 @@ def test_a_bad_setting_is_refused_without_showing_it(values: dict[str, Any], wor
     assert fault["loc"] == tuple(values)
     assert words in fault["msg"]
     assert str(next(iter(values.values()))) not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [lambda: token_hex(16), lambda: token_urlsafe(48)])
+def test_a_key_of_random_characters_is_taken(make: Callable[[], str]) -> None:
+    keys: list[Any] = [f"{make()},{make()}" for _ in range(10)]
+
+    assert all(settings_of(secret_key=key).secret_key for key in keys)
 
 
 def test_origins_are_a_list_with_commas() -> None:

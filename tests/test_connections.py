@@ -1,8 +1,10 @@
 """Connections over real sockets: what a slow, a huge or a crowd of clients may take."""
 
 import contextlib
+import resource
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +26,12 @@ LIMITS = {
     "MAX_CONNECTIONS": "20",
 }
 HEAD = b"POST /graphql HTTP/1.1\r\nhost: portico\r\ncontent-type: application/json\r\n"
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 BODY = b'{"query": "{ me { email } }"}'
 REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+CLOSING = REQUEST.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
 PATIENCE = 6
+CROWD, OTHER_FILES = 3000, 300
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +76,9 @@ def is_served(server: Server) -> bool:
         (HEAD + b"x: " + b"a" * 200_000, b"HTTP/1.1 431 Request Header"),
         (b"GET /?" + b"a" * 4000 + b" HTTP/1.1\r\n\r\n", b"HTTP/1.1 431 Request Header"),
         (HEAD + b"x: y\r\n" * 1000 + b"\r\n", b"HTTP/1.1 431 Request Header"),
+        (CHUNKED + b"1;" + b"a" * 900_000, b"HTTP/1.1 431 Request Header"),
+        (CHUNKED + b"1\r\n{\r\n0\r\n" + b"x: y\r\n" * 200_000, b"HTTP/1.1 431 Request Header"),
+        (CHUNKED + b"1\r\n{\r\n0\r\nx: " + b"y" * 900_000, b"HTTP/1.1 431 Request Header"),
         (b"\x16\x03\x01\x02\x00", b"HTTP/1.1 400 Bad Request"),
         (HEAD + b"content-length: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
     ],
@@ -88,6 +96,26 @@ def test_what_does_not_come_to_an_end_or_is_too_much(
     assert bool(received) == bool(answer)
     assert (b'{"errors":[{"message":' in received) == bool(answer)
     assert time.monotonic() - began < PATIENCE - 1
+
+
+def test_a_body_in_small_chunks_is_read_whole(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(CHUNKED)
+        for byte in BODY:
+            connection.sendall(b"1\r\n%c\r\n" % byte)
+
+        assert b"200 OK" in answer_to(connection, b"0\r\n\r\n")
+
+
+def test_a_trailer_is_not_taken_for_a_header(server: Server) -> None:
+    trailers = b"x-request-id: of-a-trailer\r\naccept: text/html\r\n"
+    with connect(server) as connection:
+        answer = answer_to(
+            connection, CHUNKED + b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY) + trailers + b"\r\n"
+        )
+
+    assert b"200 OK" in answer
+    assert b"of-a-trailer" not in answer
 
 
 def test_bytes_that_drip_do_not_buy_time(server: Server) -> None:
@@ -161,10 +189,27 @@ def test_whoever_does_not_read_is_let_go(server: Server) -> None:
     assert is_served(server)
 
 
-def test_a_crowd_that_says_nothing_keeps_nobody_out(server: Server) -> None:
+@pytest.fixture
+def crowd() -> int:
+    """As many as there are, or as this machine lets one process have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = CROWD + OTHER_FILES if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(most, CROWD + OTHER_FILES)), hard))
+    return min(CROWD, most - OTHER_FILES)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", HEAD, HEAD + b"content-length: 100\r\n\r\n{", REQUEST, b"\x16\x03\x01\x02\x00"],
+    ids=["nothing", "half a head", "half a body", "one request", "nonsense"],
+)
+def test_a_crowd_keeps_nobody_out_whatever_it_says(server: Server, crowd: int, said: bytes) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(200):
-            stack.enter_context(connect(server))
+        for number in range(crowd):
+            connection = stack.enter_context(connect(server))
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(said)
+            assert number % 200 or is_served(server)
         assert all(is_served(server) for _ in range(20))
         assert len(psutil.Process(server.process.pid).net_connections("tcp")) < 40
 
@@ -177,12 +222,46 @@ def test_a_request_under_way_is_answered_while_the_server_stops(
         assert b"200 OK" in answer_to(kept, REQUEST)
 
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        stops = time.monotonic() + 1
+        time.sleep(0.3)
 
         health = httpx.get(f"{server.url}/health/ready")
         assert (health.status_code, health.json()["reason"]) == (503, "The server is stopping.")
         assert is_served(server)
-        time.sleep(0.7)
+        time.sleep(max(0, stops + 0.2 - time.monotonic()))
         kept.sendall(REQUEST)
         assert b"connection: close" in rest(kept)
         assert server.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_whoever_was_connected_before_the_server_stopped_is_answered(
+    migrated_url: str, tmp_path: Path, workers: str
+) -> None:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "SHUTDOWN_DELAY_SECONDS": "1"}
+    with serving(tmp_path, "--workers", workers, **settings) as server:
+        answers: list[bytes] = []
+        crowd = [
+            threading.Thread(target=ask_until_refused, args=(server, answers)) for _ in range(8)
+        ]
+        for each in crowd:
+            each.start()
+        time.sleep(0.5)
+
+        server.process.send_signal(signal.SIGTERM)
+
+        for each in crowd:
+            each.join(PATIENCE)
+        assert server.process.wait(PATIENCE) == 0
+    assert len(answers) > 100
+    assert [answer for answer in answers if b"200 OK" not in answer] == []
+
+
+def ask_until_refused(server: Server, answers: list[bytes]) -> None:
+    """Ask on a new connection each time, until there is nobody to connect to."""
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:
+            with connect(server) as connection:
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(CLOSING)
+                answers.append(rest(connection))

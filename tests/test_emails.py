@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
+from app.db import Database
 from tests.clients import ME, Api, Person
 from tests.outbox import Outbox
 from tests.test_passwords import REQUEST, change, reset
@@ -25,6 +27,11 @@ mutation Confirm($token: String!) {
   }
 }
 """
+
+
+WAITING = text(
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 async def ask(client: Api, email: str, password: str) -> str:
@@ -118,6 +125,21 @@ async def test_what_is_refused_sends_nothing(
     assert await ask(await api.login(ada), email, password) == expected
     await deliver()
 
+    assert outbox.messages == []
+
+
+async def test_a_password_that_is_changed_meanwhile_confirms_nothing(
+    api: Api, ada: Person, db: Database, outbox: Outbox, deliver: Deliver
+) -> None:
+    laptop = await api.login(ada)
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET password_hash = NULL"))
+        asking = asyncio.ensure_future(ask(laptop, NEW, ada.password))
+        while not asking.done() and not await db.rows(WAITING):
+            await asyncio.wait({asking}, timeout=0.01)
+
+    assert await asking == "InvalidCredentials"
+    await deliver()
     assert outbox.messages == []
 
 

@@ -14,9 +14,12 @@ from app import migrations
 from app.db import Database
 from app.main import create_app
 from tests.clients import LOGIN, ME, REGISTER, Api, Person
+from tests.clock import FakeClock
+from tests.leaks import SECRETS
 from tests.postgres import Postgres, postgres
 from tests.settings import settings_for
 from tests.test_access import contents
+from tests.test_rotation import REFRESH
 
 AWAY = "The server cannot do this now. Nothing was done: try again in a moment."
 UNKNOWN = "The connection broke while this was done. Look whether it was before you try again."
@@ -183,5 +186,46 @@ async def test_a_deadlock_is_lost_once_and_then_the_work_is_done(
     assert (await phone(ME), laptop.errors) == ({"me": None}, [])
 
 
+async def test_a_clock_that_is_set_back_signs_nobody_out(
+    api: Api, ada: Person, clock: FakeClock
+) -> None:
+    clock.pass_(hours=2)
+    laptop = await api.login(ada)
+
+    clock.pass_(hours=-2)
+
+    # Others must not believe a token of the future, so neither do we; the session goes on.
+    assert (await laptop(ME), laptop.last_code) == ({"me": None}, "UNAUTHENTICATED")
+    data = await api(REFRESH, token=laptop.refresh_token)
+    refreshed = api.with_tokens(data["refreshSession"])
+    assert await refreshed(ME) == {"me": {"email": ada.email}}
+    assert refreshed.session_id == laptop.session_id
+
+
 def unavailable() -> dict[str, object]:
     return {"message": AWAY, "extensions": {"code": "SERVICE_UNAVAILABLE", "retryAfter": 2}}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "words"),
+    [
+        (f"CHECK (email <> '{EVE.email}')", 'violates check constraint "fault"'),
+        (f"CHECK (email <> '{EVE.email}' OR email::int = 1)", "a value does not fit (22P02)"),
+    ],
+)
+async def test_a_fault_says_nothing_of_the_row_that_it_was_about(
+    api: Api, db: Database, caplog: pytest.LogCaptureFixture, constraint: str, words: str
+) -> None:
+    await alter_users(db, f"ADD CONSTRAINT fault {constraint}")
+
+    await api(REGISTER, input=EVE.registration)
+
+    await alter_users(db, "DROP CONSTRAINT fault")
+    assert api.last_code == "INTERNAL_SERVER_ERROR"
+    assert words in caplog.text
+    assert list(SECRETS.leaks_in(caplog.text)) == []
+
+
+async def alter_users(db: Database, change: str) -> None:
+    async with db.begin() as session:
+        await session.execute(text(f"ALTER TABLE users {change}"))

@@ -255,6 +255,24 @@ async def test_what_was_sent_is_never_echoed(
     assert SECRET[:7] not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("query($a: Int) { __typename }", "Variable '$a' is never used."),
+        ("{ users(first: $a) { totalCount } }", "Variable '$a' is not defined."),
+        (
+            "query($a: String) { users(first: $a) { totalCount } }",
+            "Variable '$a' of type 'String' used in position expecting type 'Int'.",
+        ),
+        ("query($a: User) { __typename }", "Variable '$a' cannot be non-input type 'User'."),
+    ],
+)
+async def test_a_mistake_with_a_variable_is_named(api: Api, query: str, message: str) -> None:
+    response = await post(api, json.dumps({"query": query}))
+
+    assert message in [error["message"] for error in response.json()["errors"]]
+
+
 async def test_at_most_five_errors_of_two_hundred_characters_are_answered(api: Api) -> None:
     response = await post(
         api, json.dumps({"query": "{ " + " ".join("x" * 300 for _ in range(8)) + " }"})

@@ -20,7 +20,7 @@ from sqlalchemy import make_url, text
 
 from app import migrations
 from app.db import Database
-from app.mail import Message, SmtpMailer
+from app.mail import Mailer, Message, SmtpMailer
 from app.portico import Portico
 from app.services.letters import Letter
 from app.services.worker import Worker
@@ -53,12 +53,16 @@ class Failing(Outbox):
         await super().send(message)
 
 
-def worker_with(app: FastAPI, mailer: Outbox) -> Worker:
+def worker_with(app: FastAPI, mailer: Mailer) -> Worker:
     """The worker of an application, but for who carries its letters and how long it waits."""
     parts: Portico = app.state.portico
     letters = replace(parts.services.emails.letters, mailer=mailer)
     handlers = {**parts.worker.handlers, "mail.letter": letters.deliver}
-    return replace(parts.worker, handlers=handlers, delays=[timedelta(0)] * 3)
+    # What was put back is looked for again after this long, if nobody announced it.
+    retake_after = timedelta(seconds=2)
+    return replace(
+        parts.worker, handlers=handlers, delays=[timedelta(0)] * 3, retake_after=retake_after
+    )
 
 
 async def test_a_letter_is_tried_again_until_it_is_taken(
@@ -72,6 +76,23 @@ async def test_a_letter_is_tried_again_until_it_is_taken(
 
     assert mailer.subjects == [(ada.email, "Choose a new password")]
     assert await db.rows(STATES) == []
+
+
+async def test_a_mail_server_that_is_down_for_three_tries_gets_the_letter_at_the_fourth(
+    api: Api, ada: Person, app: FastAPI, db: Database
+) -> None:
+    office = PostOffice(port=free_port())
+    mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+    delays = [timedelta(0), timedelta(0), timedelta(seconds=1)]
+    await api(REQUEST, email=ada.email)
+    work = asyncio.ensure_future(replace(worker_with(app, mailer), delays=delays).drain())
+    while [row.attempts for row in await db.rows(STATES)] != [3]:
+        await asyncio.wait({work}, timeout=0.02)
+
+    with post_office(office):
+        await work
+
+    assert (office.receivers, await db.rows(STATES)) == ([[ada.email]], [])
 
 
 async def test_a_letter_that_keeps_failing_is_kept_and_can_be_tried_again(
@@ -122,6 +143,22 @@ async def test_a_letter_goes_out_whole() -> None:
     assert (letter["Subject"], letter["Auto-Submitted"]) == (LETTER.subject, "auto-generated")
     assert parts == {"text/plain": LETTER.text, "text/html": LETTER.html}
     assert letter["Message-ID"].endswith("@example.com>")
+
+
+@pytest.mark.parametrize(
+    ("address", "sent_to", "utf8"),
+    [
+        ("ada@münchen.example", "ada@xn--mnchen-3ya.example", False),
+        ("jörg@münchen.example", "jörg@xn--mnchen-3ya.example", True),
+        ("o'neil+news@example.com", "o'neil+news@example.com", False),
+    ],
+)
+async def test_an_address_of_any_script_is_reached(address: str, sent_to: str, utf8: bool) -> None:
+    with post_office(enable_SMTPUTF8=utf8) as office:
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+        await mailer.send(replace(LETTER, to=address))
+
+    assert (office.letters[0]["To"], office.receivers) == (sent_to, [[sent_to]])
 
 
 @pytest.mark.parametrize("address", ["a@b.c\r\nBcc: x@y.z", "a@b.c, x@y.z", "x <a@b.c>"])

@@ -1,15 +1,17 @@
 """A streaming replica: it answers pages, and nothing that must be of this moment."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from app import migrations
-from app.db import Database, connect
+from app.db import Database, Query, connect
 from app.main import create_app
+from app.replica import Replica
 from tests.clients import ME, Api, Person
 from tests.postgres import Postgres, postgres, streaming_replica
 from tests.settings import settings_for
@@ -17,6 +19,7 @@ from tests.settings import settings_for
 ADA = Person("ada@example.com", "difference engine 1")
 EVE = Person("eve@example.com", "an apple a day 42")
 TOTAL = "{ users { totalCount nodes { email } } }"
+IS_REPLICA = Query(select(func.pg_is_in_recovery()))
 EVENTS = "{ auditEvents { nodes { name } } }"
 
 
@@ -85,3 +88,26 @@ async def test_without_the_replica_the_primary_answers(ada: Api, replica: Postgr
         replica.start()
 
     assert (after["users"]["totalCount"] >= before, ada.errors) == (True, [])
+
+
+async def test_only_who_asks_first_waits_for_a_replica_that_hangs(
+    primary: Postgres, replica: Postgres
+) -> None:
+    own = Database(connect(primary.url, pool_size=5), pool_size=5)
+    other = Database(connect(replica.url, pool_size=5, timeout_seconds=0.5), pool_size=5)
+    both, took = Replica(own, other, rest_seconds=0.1), list[float]()
+    assert await both.fetch(IS_REPLICA) == [(True,)]
+    with replica.hanging():
+        for _ in range(20):
+            began = time.monotonic()
+            assert await both.fetch(IS_REPLICA) == [(False,)]
+            took.append(time.monotonic() - began)
+            await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(20):
+        while await both.fetch(IS_REPLICA) == [(False,)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await both.close()
+    await own.close()
+
+    assert took[0] > 1 > max(took[1:])

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from tests.clients import LOGIN, ME
+from tests.leaks import SECRETS
 from tests.servers import Server, portico, serving
 from tests.test_sessions import LOGOUT
 
@@ -22,6 +23,7 @@ NOWHERE = "postgresql://portico@127.0.0.1:1/portico"
 def send(server: Server, query: str, bearer: str | None = None, **variables: Any) -> Any:
     headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
     body = {"query": query, "variables": variables}
+    SECRETS.add_passwords_in(variables)
     return httpx.post(f"{server.url}/graphql", json=body, headers=headers).json()["data"]
 
 

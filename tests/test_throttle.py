@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
+import bcrypt
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -11,18 +13,25 @@ from sqlalchemy import text
 
 from app.config import Settings
 from app.db import Database
+from app.errors import Overloaded
 from app.main import create_app
-from app.services.throttle import block_of
+from app.services.outcomes import block_of
 from tests.clients import LOGIN, REGISTER, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox
 from tests.test_emails import ask
 from tests.test_passwords import REQUEST, reset
+from tests.test_rotation import REFRESH
 
 Deliver = Callable[[], Awaitable[None]]
 TOKENS = """
 mutation Login($input: LoginInput!) {
-  login(input: $input) { __typename ... on SignedIn { tokens { deviceToken } } }
+  login(input: $input) { __typename ... on SignedIn { tokens { deviceToken refreshToken } } }
+}
+"""
+RESET = """
+mutation Reset($input: ResetPasswordInput!) {
+  resetPassword(input: $input) { __typename ... on UserChanged { deviceToken } }
 }
 """
 WAIT = """
@@ -187,6 +196,88 @@ async def test_a_device_that_signed_in_before_is_not_locked_out_by_strangers(
         clock.pass_(hours=24)
 
 
+@pytest.mark.parametrize("tries", [1, 1000])
+async def test_strangers_at_any_rate_never_keep_a_known_device_waiting(
+    client: Any, ada: Person, clock: FakeClock, tries: int
+) -> None:
+    tokens = (await client()(TOKENS, input=ada.credentials))["login"]["tokens"]
+    laptop, refresh_token = client(device=tokens["deviceToken"]), tokens["refreshToken"]
+
+    for minute in range(0, 40, 5):
+        await besiege(client, ada, minute, tries)
+        assert await login(laptop, ada.email, ada.password) == "SignedIn"
+        # Nor one that is signed in still.
+        answer = (await client()(REFRESH, token=refresh_token))["refreshSession"]
+        refresh_token = answer["tokens"]["refreshToken"]
+        clock.pass_(minutes=5)
+
+
+@pytest.mark.parametrize("tries", [1, 1000])
+async def test_an_owner_on_a_new_device_waits_half_an_hour_for_a_letter_at_most(
+    client: Any, limited: Any, ada: Person, outbox: Outbox, clock: FakeClock, tries: int
+) -> None:
+    drain, entered = limited[0].state.portico.worker.drain, ""
+    for minute in range(0, 65, 5):
+        await besiege(client, ada, minute, tries)
+        # The worst moment to begin: this hour's letters are used up, and their links are over.
+        if minute > 30:
+            await client()(REQUEST, email=ada.email)
+        await drain()
+        if minute > 30 and not entered:
+            entered = await enter_by_letter(client, outbox.token_for(ada.email), ada)
+        clock.pass_(minutes=5)
+
+    assert entered == "SignedIn"
+
+
+async def besiege(client: Any, victim: Person, minute: int, tries: int) -> None:
+    """Strangers, each from another address, guess and ask for letters."""
+    # Of more than these, those that follow are refused, and cost and change nothing.
+    for number in range(min(tries, 16)):
+        await guesses(client(f"198.18.{minute}.{number}"), victim.email, 1)
+    for number in range(min(tries, 4)):
+        await client(f"198.19.{minute}.{number}")(REQUEST, email=victim.email)
+
+
+async def enter_by_letter(client: Any, token: str, person: Person) -> str:
+    given = {"token": token, "newPassword": "a new engine 2"}
+    answer = (await client()(RESET, input=given))["resetPassword"]
+    if answer["__typename"] == "TokenInvalid":
+        return ""
+    return await login(client(device=answer["deviceToken"]), person.email, given["newPassword"])
+
+
+async def test_one_address_keeps_nobody_from_the_places_where_passwords_are_hashed(
+    client: Any, limited: list[FastAPI], ada: Person
+) -> None:
+    stranger, slow = "198.51.100.1", bcrypt.hashpw(b"y", bcrypt.gensalt(10)).decode()
+    verify = limited[0].state.portico.passwords.verify
+    crowd = [asyncio.create_task(verify("y", slow, stranger)) for _ in range(60)]
+    await asyncio.sleep(0)
+
+    assert await login(client(stranger), ada.email, ada.password) == "RateLimited"
+    assert await login(client(), ada.email, ada.password) == "SignedIn"
+
+    results = await asyncio.gather(*crowd, return_exceptions=True)
+    assert sum(isinstance(result, Overloaded) for result in results) > 40
+
+
+@pytest.mark.parametrize(("scale", "guessed", "made"), [(0.5, 4, 15), (2.0, 16, 60)])
+async def test_one_setting_scales_all_budgets(
+    settings: Settings, clock: FakeClock, api: Api, scale: float, guessed: int, made: int
+) -> None:
+    app = create_app(settings.model_copy(update={"throttle_scale": scale}), clock)
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        answers = await guesses(guest, "nobody@example.com", guessed + 1)
+        people = [Person(f"p{n}@example.com", "difference engine 1") for n in range(made + 1)]
+        signed_up = [await guest(REGISTER, input=person.registration) for person in people]
+
+    assert answers == [*["InvalidCredentials"] * guessed, "RateLimited"]
+    names = [each["register"]["__typename"] for each in signed_up]
+    assert names == [*["SignedIn"] * made, "RateLimited"]
+    assert api.errors == []
+
+
 async def test_a_device_has_a_budget_too(client: Any, ada: Person) -> None:
     first = await client()(TOKENS, input=ada.credentials)
     stolen = client(device=first["login"]["tokens"]["deviceToken"])
@@ -205,7 +296,7 @@ async def test_a_device_token_that_is_not_the_accounts_own_helps_nothing(
     device: str = (await client()(TOKENS, input=person.credentials))["login"]["tokens"][
         "deviceToken"
     ]
-    changed = {"forged": device[:-1] + "A", "of another": device, "cut": device[:-4]}[tampered]
+    changed = {"forged": device[:-4] + "AAAA", "of another": device, "cut": device[:-4]}[tampered]
     await guesses(client(), ada.email, 8)
 
     assert await login(client(device=changed), ada.email, ada.password) == "RateLimited"
@@ -236,6 +327,21 @@ async def test_three_letters_of_a_kind_in_an_hour(
     await work.drain()
 
     assert len(outbox.messages) == 4
+
+
+async def test_a_job_that_failed_has_not_used_up_its_letter(
+    client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox
+) -> None:
+    parts = limited[0].state.portico
+    broken = replace(parts.services.password_changes, tokens=None)
+    for _ in range(3):
+        with pytest.raises(AttributeError):
+            await broken.post_reset({"email": ada.email})
+
+    await client()(REQUEST, email=ada.email)
+    await parts.worker.drain()
+
+    assert outbox.subjects == [(ada.email, "Choose a new password")]
 
 
 async def test_sixty_tokens_from_one_address(client: Any, ada: Person) -> None:
@@ -272,6 +378,19 @@ async def test_who_is_over_their_budget_does_not_fill_the_table(
     assert await db.rows(text("SELECT count(*) FROM budgets")) == before
 
 
+async def test_a_clock_that_is_set_back_shuts_nobody_out(
+    client: Any, ada: Person, clock: FakeClock
+) -> None:
+    clock.pass_(hours=1)
+    await guesses(client(), ada.email, 8)
+    assert await login(client(), ada.email, ada.password) == "RateLimited"
+
+    clock.pass_(hours=-1)
+
+    assert await login(client(), ada.email, ada.password) == "SignedIn"
+    assert await guesses(client(), ada.email, 9) == [*["InvalidCredentials"] * 8, "RateLimited"]
+
+
 async def test_budgets_that_are_over_are_deleted(
     client: Any, limited: list[FastAPI], db: Database, clock: FakeClock, ada: Person
 ) -> None:
@@ -281,6 +400,12 @@ async def test_budgets_that_are_over_are_deleted(
     await limited[0].state.portico.housekeeping.tidy()
 
     assert await db.rows(text("SELECT 1 FROM budgets")) == []
+
+
+async def test_budgets_are_kept_out_of_the_wal(db: Database) -> None:
+    asked = text("SELECT relpersistence FROM pg_class WHERE relname IN ('budgets', 'pk_budgets')")
+
+    assert {row[0] for row in await db.rows(asked)} == {b"u"}
 
 
 @pytest.mark.parametrize(
@@ -333,6 +458,16 @@ async def test_a_header_of_the_clients_own_comes_before_the_proxys(
         shown = await laptop("{ me { sessions(first: 1) { nodes { ipAddress } } } }")
 
     assert shown["me"]["sessions"]["nodes"] == [{"ipAddress": "203.0.113.9"}]
+
+
+async def test_without_proxies_nobody_says_where_they_come_from(api: Api, ada: Person) -> None:
+    names = ("x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip")
+    api.http.headers.update(dict.fromkeys(names, "203.0.113.9"))
+
+    laptop = await api.login(ada)
+    shown = await laptop("{ me { sessions(first: 1) { nodes { ipAddress } } } }")
+
+    assert shown["me"]["sessions"]["nodes"] == [{"ipAddress": "127.0.0.1"}]
 
 
 def test_nobody_may_be_trusted_everywhere(settings: Settings) -> None:

@@ -212,6 +212,23 @@ async def test_a_dry_run_names_each_line_that_would_fail(
     assert api.errors == []
 
 
+async def test_a_dry_run_leaves_no_line_out_however_many_fail(
+    api: Api, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    file = written(tmp_path, *["not JSON"] * 150)
+
+    dry = await run("users", "import", str(file), "--dry-run", **environment)
+    refused = await run("users", "import", str(file), **environment)
+
+    expected = [f"line {number}: the line is no JSON" for number in range(1, 151)]
+    assert dry.stdout.splitlines()[:150] == expected
+    assert refused.stdout.splitlines() == [
+        *expected[:100],
+        "… and 50 more: --dry-run names them all.",
+    ]
+    assert api.errors == []
+
+
 async def test_good_lines_are_taken_if_the_others_may_be_skipped(
     api: Api, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -249,6 +266,23 @@ async def test_what_is_written_can_be_taken_over(
     }
     assert file.stat().st_mode & 0o777 == 0o600
     assert api.errors == []
+
+
+async def test_a_registration_that_nobody_confirmed_takes_no_password_elsewhere(
+    api: Api, ada: Person, db: Database, environment: dict[str, str]
+) -> None:
+    await api.register(Person("eve@example.com", "an apple a day 42"))
+    unconfirmed = "UPDATE users SET open_to_registration = true, last_login_at = NULL"
+    async with db.begin() as session:
+        await session.execute(text(f"{unconfirmed} WHERE email <> :email"), {"email": ada.email})
+
+    answer = await run("users", "export", "-", "--with-password-hashes", **environment)
+
+    people = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert {each["email"]: "passwordHash" in each for each in people} == {
+        ada.email: True,
+        "eve@example.com": False,
+    }
 
 
 async def test_whoever_is_suspended_stays_so_elsewhere(

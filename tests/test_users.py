@@ -1,7 +1,7 @@
 """Asking for people."""
 
 import uuid
-from itertools import chain, permutations
+from itertools import chain, permutations, product
 from typing import Any, cast
 
 import pytest
@@ -34,6 +34,12 @@ ROOTS = {
     "users": "users(first: 1) { totalCount }",
     "user": 'user(by: {email: "grace@example.com"}) { sessions(first: 1) { nodes { isCurrent } } }',
 }
+ORDERS = list(product(("CREATED_AT", "LAST_LOGIN_AT", "EMAIL"), ("ASC", "DESC")))
+# Four of each value, among them those who never signed in.
+EQUAL = text(
+    "UPDATE users SET created_at = CASE WHEN email > 'e' THEN now() ELSE created_at END,"
+    " last_login_at = CASE WHEN email > 'e' THEN now() END WHERE email < 'grace'"
+)
 SELECTED = {"sessions": "{ nodes { id } }", "suspension": "{ reason until }"}
 USER_FIELDS = cast("GraphQLObjectType", core_schema(build_schema()).type_map["User"]).fields
 TWO_ROOTS = "{ me { email } a: users(first: 1) { totalCount } b: users(first: 1) { totalCount } }"
@@ -115,8 +121,7 @@ async def test_paging_misses_and_repeats_nobody_while_people_join(
     assert (names(before), names(last)) == (["grace", "b"], ["c", "d"])
 
 
-@pytest.mark.parametrize("field", ["CREATED_AT", "LAST_LOGIN_AT", "EMAIL"])
-@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+@pytest.mark.parametrize(("field", "direction"), ORDERS)
 async def test_every_order_pages_alike_in_both_directions(
     api: Api, grace: Person, db: Database, field: str, direction: str
 ) -> None:
@@ -130,6 +135,23 @@ async def test_every_order_pages_alike_in_both_directions(
     assert forward == backward
     assert sorted(forward) == ["b", "c", "d", "e", "grace"]
     assert forward.index("grace") == (0 if (field, direction) in TOP else 4)
+
+
+@pytest.mark.parametrize(("field", "direction"), ORDERS)
+async def test_pages_meet_where_values_are_equal_or_null(
+    api: Api, grace: Person, db: Database, field: str, direction: str
+) -> None:
+    admin = await api.login(grace)
+    await add(db, *"bcdefgh")
+    async with db.begin() as session:
+        await session.execute(EQUAL)
+    whole = names((await admin(USERS, orderBy={"field": field, "direction": direction}))["users"])
+
+    for forward in (True, False):
+        pages = await walk(admin, forward, orderBy={"field": field, "direction": direction})
+        assert list(chain(*(pages if forward else reversed(pages)))) == whole
+    turned = {"field": field, "direction": "ASC" if direction == "DESC" else "DESC"}
+    assert names((await admin(USERS, orderBy=turned))["users"]) == whole[::-1]
 
 
 TOP = {("CREATED_AT", "ASC"), ("LAST_LOGIN_AT", "DESC"), ("EMAIL", "DESC")}
@@ -188,12 +210,19 @@ async def test_a_bad_argument_is_named(
     assert f"`{argument}`" in admin.errors[0]["message"]
 
 
-async def test_a_cursor_of_another_order_is_refused(api: Api, grace: Person) -> None:
+@pytest.mark.parametrize(("field", "direction"), ORDERS)
+async def test_a_cursor_of_another_order_is_refused(
+    api: Api, grace: Person, field: str, direction: str
+) -> None:
     admin = await api.login(grace)
-    cursor = (await admin(USERS))["users"]["pageInfo"]["endCursor"]
+    order = {"field": field, "direction": direction}
+    cursor = (await admin(USERS, orderBy=order))["users"]["pageInfo"]["endCursor"]
+    others = [{"field": f, "direction": d} for f, d in ORDERS if (f, d) != (field, direction)]
 
-    assert await admin(USERS, after=cursor, orderBy={"direction": "DESC"}) == {"users": None}
-    assert admin.errors[0]["message"] == "`after` is a cursor of another order."
+    for other in others:
+        assert await admin(USERS, after=cursor, orderBy=other) == {"users": None}
+        assert admin.last_code == "BAD_USER_INPUT"
+        assert admin.errors[0]["message"] == "`after` is a cursor of another order."
 
 
 async def test_a_page_of_none_tells_whether_there_is_anybody(api: Api, grace: Person) -> None:

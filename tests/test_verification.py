@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -16,15 +17,12 @@ from app.main import create_app
 from tests.clients import LOGIN, ME, REGISTER, SIGNED_IN, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox
-from tests.test_passwords import NEW, REQUEST, reset
+from tests.test_passwords import AGAIN, NEW, REQUEST, reset
 
 Deliver = Callable[[], Awaitable[None]]
 EVE = Person("eve@example.com", "an apple a day 42", "Eve")
 VERIFY = f"""
 mutation Verify($token: String!) {{ verifyEmail(input: {{token: $token}}) {{ {SIGNED_IN} }} }}
-"""
-AGAIN = """
-mutation Again($email: String!) { requestEmailVerification(input: {email: $email}) { message } }
 """
 PROMOTE = """
 mutation Promote($id: ID!) { setUserRole(input: {userId: $id, role: ADMIN}) { __typename } }
@@ -96,15 +94,14 @@ async def test_a_known_address_is_answered_alike_and_gets_a_note(
 ) -> None:
     async with db.begin() as session:
         await session.execute(text("UPDATE users SET email_verified = true"))
-    bodies: list[bytes] = []
+    seen: list[Any] = []
 
     for person in (EVE, replace(ada, password=EVE.password)):
-        await guest(REGISTER, input=person.registration)
-        assert guest.last is not None
-        bodies.append(guest.last.content)
+        assert await guest(REGISTER, input=person.registration) == SENT
+        seen.append(guest.last_seen)
     await post()
 
-    assert bodies[0] == bodies[1]
+    assert seen[0] == seen[1]
     assert sorted(outbox.subjects) == [
         (ada.email, "You have an account already"),
         (EVE.email, "Confirm your registration"),
@@ -152,6 +149,35 @@ async def test_a_stranger_who_came_first_is_shut_out_by_a_new_password(
     assert await verify(guest, link) == "TokenInvalid"
     assert await login(guest, EVE) == "InvalidCredentials"
     assert await login(guest, replace(EVE, password=NEW)) == "SignedIn"
+
+
+async def test_a_registration_changes_no_account_that_was_signed_in_to_since(
+    guest: Api, api: Api, outbox: Outbox, post: Deliver
+) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    laptop = await api.login(EVE)
+
+    assert await verify(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
+
+    assert await laptop("{ me { emailVerified } }") == {"me": {"emailVerified": False}}
+    await guest(AGAIN, email=EVE.email)
+    await post()
+    assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"
+
+
+async def test_the_password_that_a_link_brings_ends_a_link_to_another(
+    guest: Api, outbox: Outbox, post: Deliver
+) -> None:
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    link = outbox.token_for(EVE.email)
+    await guest(REQUEST, email=EVE.email)
+    await post()
+
+    assert await verify(guest, link) == "SignedIn"
+
+    assert await reset(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
 
 
 async def test_a_lost_letter_is_sent_again(guest: Api, outbox: Outbox, post: Deliver) -> None:

@@ -181,7 +181,7 @@ class Container:
                 process.wait()
 
     def _running(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None  # noqa: S101 - it was started before
+        assert self._process is not None
         return self._process
 
     def _command(self) -> list[str]:

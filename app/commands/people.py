@@ -80,7 +80,7 @@ async def _create_admin(settings: Settings, email: str, password: str | None) ->
 
 async def _import(settings: Settings, file: BinaryIO, *, dry_run: bool, skip_invalid: bool) -> None:
     async with started(build(settings)) as portico, portico.user_files.incoming() as incoming:
-        people, faults = await _read(incoming, file)
+        people, faults = await _read(incoming, file, None if dry_run else SHOWN_FAULTS)
         missing = await incoming.missing()
         there = people - missing
         if dry_run:
@@ -93,7 +93,7 @@ async def _import(settings: Settings, file: BinaryIO, *, dry_run: bool, skip_inv
     out.print(f"{added} people added, {there} were there already, {_lines(faults)} left out.")
 
 
-async def _read(incoming: Import, file: BinaryIO) -> tuple[int, int]:
+async def _read(incoming: Import, file: BinaryIO, shown: int | None) -> tuple[int, int]:
     """Say what is wrong with which line; give how many people there are, and how many faults."""
     place, faults = Place(0, 0), 0
     with Meter(out, "Reading", os.fstat(file.fileno()).st_size) as meter:
@@ -103,13 +103,13 @@ async def _read(incoming: Import, file: BinaryIO) -> tuple[int, int]:
                 meter.at(found.bytes)
             else:
                 faults += 1
-                _tell(found, faults)
+                _tell(found, faults, shown)
     repeated = 0
     async for fault in incoming.repeated():
         repeated += 1
-        _tell(fault, faults + repeated)
-    if faults + repeated > SHOWN_FAULTS:
-        out.print(f"… and {faults + repeated - SHOWN_FAULTS} more")
+        _tell(fault, faults + repeated, shown)
+    if shown is not None and faults + repeated > shown:
+        out.print(f"… and {faults + repeated - shown} more: --dry-run names them all.")
     return place.people - repeated, faults + repeated
 
 
@@ -122,8 +122,8 @@ async def _add(incoming: Import, missing: int) -> int:
     return added
 
 
-def _tell(fault: Fault, number: int) -> None:
-    if number <= SHOWN_FAULTS:
+def _tell(fault: Fault, number: int, shown: int | None) -> None:
+    if shown is None or number <= shown:
         out.print(f"line {fault.line}: {fault.message}", markup=False)
 
 

@@ -5,11 +5,15 @@ import logging
 import os
 import resource
 import signal
+import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess
 
 from app.commands import cautions
 from app.commands.managing import managed
@@ -23,6 +27,9 @@ from app.main import create_app
 
 FACTORY = "app.main:create_app_from_environment"
 OTHER_FILES = 300
+# After this long without an answer a worker is taken for hung and replaced. Starting counts too,
+# and takes a while where others use the processor: with uvicorn's 5 s it would be killed for ever.
+HUNG_SECONDS = 30
 PORT_HELP = "Port to listen on."
 
 log = logging.getLogger(__name__)
@@ -94,7 +101,7 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
     if settings.smtp_url:
         os.environ["SMTP_URL"] = settings.smtp_url.get_secret_value()
     os.environ["DEBUG"] = str(settings.explore).lower()
-    uvicorn.run(
+    config = uvicorn.Config(
         FACTORY,
         factory=True,
         http=BoundedConnection,
@@ -108,7 +115,29 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
         log_level=settings.log_level.lower(),
         log_config=None,
         timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
+        timeout_worker_healthcheck=HUNG_SECONDS,
     )
+    if workers > 1:
+        Workers(config, [config.bind_socket()]).run()
+        return
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+class Workers(Multiprocess):
+    """Several processes on one socket."""
+
+    def terminate_all(self) -> None:
+        """Tell them to stop, and let go of the socket: it is theirs to listen on until they do.
+
+        Otherwise the system would go on making connections that nobody takes in.
+        """
+        super().terminate_all()
+        for each in self.sockets:
+            each.close()
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -11,10 +11,16 @@ from app.services import outcomes
 @strawberry.type(description="Done: the person as they are now.")
 class UserChanged:
     user: User = strawberry.field(description="The person, with the change.")
+    device_token: str | None = strawberry.field(
+        default=None,
+        description="From `resetPassword` alone: what `Tokens.deviceToken` is, for whoever read "
+        "the letter. Send it with the `login` that follows.",
+    )
 
     @classmethod
     def of(cls, outcome: outcomes.UserChanged, info: Info) -> "UserChanged":
-        return cls(user=User(row=outcome.user, now=info.context.services.clock()))
+        user = User(row=outcome.user, now=info.context.services.clock())
+        return cls(user=user, device_token=outcome.device_token)
 
 
 @strawberry.type(

@@ -39,6 +39,10 @@ REASONS = (
     (re.compile(r"Expected value of type '([\w!\[\]]+)'"), "it is not a value of type {}."),
 )
 QUOTING = (" found: ", "has invalid value", "cannot represent", "does not exist in")
+# What validation says of variables, not of values: names and types alone.
+OF_VARIABLES = re.compile(
+    r"Variable '\$\w+' (is never used|is not defined|of type '[\w!\[\]]+' used|cannot be non-input)"
+)
 # A syntax error shows the token that it stumbled over, which may be half of a password.
 TOKEN = re.compile(r"\b(String|BlockString|Int|Float|Name) ['\"].*", re.DOTALL)
 # Faults of the request that graphql-core finds only while it executes: their text quotes the
@@ -112,6 +116,8 @@ def _entry(error: GraphQLError, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _public(error: GraphQLError) -> str:
+    if OF_VARIABLES.match(error.message):
+        return error.message
     if any(words in error.message for words in QUOTING):
         return _without_values(error.message)
     quotes_a_value = any(

@@ -93,10 +93,13 @@ class Cursors:
         """
         try:
             raw = bytes.fromhex(text)
-            position = Position(self._value(raw[20:]), uuid.UUID(bytes=raw[4:20]))
+            of_this_order = raw.startswith(self._order)
+            # A value of another order may be none of this one.
+            value = self._value(raw[20:]) if of_this_order else None
+            position = Position(value, uuid.UUID(bytes=raw[4:20]))
         except (ValueError, OverflowError):
             raise BadInput(f"`{argument}` is not a cursor of this server.") from None
-        if raw[:4] != self._order:
+        if not of_this_order:
             raise BadInput(f"`{argument}` is a cursor of another order.")
         return position
 

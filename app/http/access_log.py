@@ -5,6 +5,7 @@ What is gathered is lost when the process is killed outright; errors go through 
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ FLUSH_SECONDS = 0.1
 MAX_PATH_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 64
 STATE = "line"
+# No path of ours has a word as long as this, but for the names of GraphiQL's files.
+SECRETIVE = re.compile(r"@|%40|[\w-]{20}")
 
 
 @dataclass(slots=True)
@@ -124,8 +127,9 @@ def _short(name: str | None) -> str | None:
     return name[:MAX_NAME_CHARACTERS] if name else None
 
 
+@lru_cache(maxsize=64)
 def _printable(path: str) -> str:
-    # A path is the client's text: it must not write lines of its own into the log.
-    if len(path) <= MAX_PATH_CHARACTERS and path.isprintable():
-        return path
-    return "".join(c if c.isprintable() else "?" for c in path[:MAX_PATH_CHARACTERS])
+    # A path is the client's text: it must not write lines of its own into the log, and whoever
+    # follows a link to the wrong server must not leave its token or an address there.
+    words = ("…" if SECRETIVE.search(word) else word for word in path.split("/"))
+    return "".join(c if c.isprintable() else "?" for c in "/".join(words)[:MAX_PATH_CHARACTERS])

@@ -1,6 +1,6 @@
 """What one connection may take: time for a head, a body and to read answers, and bytes of a head.
 
-uvicorn bounds none of these.
+uvicorn bounds none of these. How many connections there may be is the gate's.
 """
 
 import asyncio
@@ -42,6 +42,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._gate: Gate = app_state[GATE]
         self._limits = self._gate.limits
         self._head_bytes = 0
+        # What came after the head and is no part of the body: sizes of chunks, and trailers.
+        self._other_bytes = 0
         self._reads_head = True
         self._refused = self._stopping = self._lost = False
         # When the other side has taken too long to send, or to read; None while it is our turn.
@@ -69,6 +71,8 @@ class BoundedConnection(HttpToolsProtocol):
                 # The next request of a connection that was kept.
                 self._until = self.loop.time() + self._limits.head_seconds
             self._head_bytes += len(data)
+        else:
+            self._other_bytes += len(data)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -76,18 +80,24 @@ class BoundedConnection(HttpToolsProtocol):
             return
         except httptools.HttpParserError:
             self._refuse(400, "This is not HTTP.", Code.BAD_REQUEST)
-        if self._reads_head and self._head_bytes > self._limits.head_bytes:
+        most = self._limits.head_bytes
+        if self._other_bytes > most or (self._reads_head and self._head_bytes > most):
             self._refuse_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer is no header (RFC 9110, 6.5.1): whoever stands before us has not looked at it.
+        if self._reads_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._reads_head = False
         if self._head_bytes > self._limits.head_bytes and self._has_too_big_a_head():
             self._refuse_head()
             return
-        self._gate.waiting.pop(self, None)
-        self._until = self.loop.time() + self._limits.body_seconds
+        # It still is to send the body: a crowd that never does must not keep others out.
+        self._wait(self._limits.body_seconds)
         super().on_headers_complete()
-        if self._stopping:
+        if self._stopping or self._gate.stopping.begun:
             self.cycle.keep_alive = False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -97,15 +107,17 @@ class BoundedConnection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
+        self._other_bytes -= len(body)
         if not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self._refused:
             return
-        self._head_bytes, self._reads_head = 0, True
+        self._head_bytes, self._other_bytes, self._reads_head = 0, 0, True
         if not self.cycle.response_complete:
             self._until = None
+            self._gate.waiting.pop(self, None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -164,10 +176,9 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.abort()
 
     def _wait(self, seconds: float) -> None:
-        """Wait for a request, behind those that wait already."""
+        """Wait for a request, or its body, behind those that wait already."""
         self._until = self.loop.time() + seconds
-        self._gate.waiting.pop(self, None)
-        self._gate.waiting[self] = None
+        self._gate.wait_for(self)
 
     def _is_idle(self) -> bool:
         cycle = self._current()
@@ -187,12 +198,15 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse_head(self) -> None:
         kib = self._limits.head_bytes // 1024
-        self._refuse(431, f"The head of a request has at most {kib} KiB.", Code.BAD_REQUEST)
+        words = f"The head of a request, and its trailers, have at most {kib} KiB."
+        self._refuse(431, words, Code.BAD_REQUEST)
 
     def _refuse(self, status: int, message: str, code: Code) -> None:
-        """Answer in the application's stead; what else is sent is read and forgotten."""
+        """Answer in the application's stead, once; what else is sent is read and forgotten."""
+        if self._refused:
+            return
         self._refused, self._until = True, None
-        self._gate.waiting.pop(self, None)
+        self._gate.wait_for(self)
         cycle = self._current()
         if cycle is not None:
             cycle.disconnected = True

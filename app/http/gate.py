@@ -1,4 +1,4 @@
-"""The gate of a worker: how many connections there may be, and which have had their time.
+"""The gate: how many connections there are, who goes where there is no room, whose time is up.
 
 Time is looked at once a second for all connections together: timers for each request would cost
 more than all of this does.
@@ -8,16 +8,18 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.http.stopping import Stopping
+
 GATE = "gate"
 LOOK_SECONDS = 1.0
 
 
 class Connection(Protocol):
-    def drop(self) -> None: ...
-
     def is_late(self, now: float) -> bool: ...
 
     def time_out(self) -> None: ...
+
+    def drop(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,18 @@ class ConnectionLimits:
 
 @dataclass(slots=True)
 class Gate:
-    """All connections of one worker. Those that wait for a request stand in the order they came."""
+    """All connections of one worker.
+
+    Those that have yet to send a request, or the rest of it, stand in the order they came.
+    """
 
     limits: ConnectionLimits
+    stopping: Stopping = field(default_factory=Stopping)
     connections: set[Connection] = field(default_factory=set[Connection])
     waiting: dict[Connection, None] = field(default_factory=dict[Connection, None])
 
     def admit(self, connection: Connection) -> bool:
-        """Let it in. Where there is no room, whoever has waited longest without a request goes."""
+        """Let it in. Where there is no room, whoever has taken longest to send a request goes."""
         if len(self.connections) >= self.limits.most:
             longest = next(iter(self.waiting), None)
             if longest is None:
@@ -49,6 +55,12 @@ class Gate:
             longest.drop()
         self.connections.add(connection)
         return True
+
+    def wait_for(self, connection: Connection) -> None:
+        """Let it be the last of those to go."""
+        if connection in self.connections:
+            self.waiting.pop(connection, None)
+            self.waiting[connection] = None
 
     def leave(self, connection: Connection) -> None:
         self.connections.discard(connection)

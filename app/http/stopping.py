@@ -1,12 +1,17 @@
-"""Stopping: readiness ends first, so that nobody sends more; what comes after is the server's."""
+"""Stopping: readiness ends first, so that nobody sends more; whoever has come is answered."""
 
 import asyncio
 import logging
+import os
 import signal
-from collections.abc import Generator
+import socket
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
+
+from uvicorn import Server
 
 log = logging.getLogger(__name__)
 
@@ -14,26 +19,72 @@ log = logging.getLogger(__name__)
 @dataclass(slots=True)
 class Stopping:
     begun: bool = False
+    _last_steps: asyncio.Task[None] | None = None
 
     @contextmanager
     def announced(self, seconds: float) -> Generator[None]:
-        """Let SIGTERM end readiness, and only `seconds` later do what it did before.
+        """Let SIGTERM end readiness, and only `seconds` later stop the server, if it is uvicorn's.
 
-        That is how long balancers take to notice (Kubernetes: until the endpoint is gone).
+        That is how long balancers take to notice (Kubernetes: until the endpoint is gone). Until
+        then whoever comes is served, but no connection is kept.
         """
-        if not seconds:
+        server = _server()
+        if server is None:
             yield
             return
-        loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
 
-        def announce(number: int, frame: FrameType | None) -> None:
-            if callable(stop) and not self.begun:
+        def announce(number: int, _frame: FrameType | None) -> None:
+            if not self.begun:
                 self.begun = True
                 log.info("Not ready any more; stopping in %s s", seconds)
-                loop.call_soon_threadsafe(loop.call_later, seconds, stop, number, frame)
+                loop.call_soon_threadsafe(loop.call_later, seconds, self._stop, server, number)
 
         signal.signal(signal.SIGTERM, announce)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, stop)
+            signal.signal(signal.SIGTERM, server.handle_exit)
+
+    def _stop(self, server: Server, number: int) -> None:
+        self._last_steps = asyncio.create_task(stop_listening(server))
+        self._last_steps.add_done_callback(lambda _: server.handle_exit(number, None))
+
+
+async def stop_listening(server: Server) -> None:
+    """Listen no more, and take in those whose connection the system has made already.
+
+    It would hang up on them, and a proxy cannot know that their requests were never read.
+    """
+    arrived = [connection for each in server.servers for connection in _last_of(each)]
+    loop = asyncio.get_running_loop()
+    for connection in arrived:
+        await loop.connect_accepted_socket(lambda: _protocol(server), connection)
+
+
+def _server() -> Server | None:
+    """Find the server that runs this application: it has just made itself what SIGTERM calls."""
+    owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return owner if isinstance(owner, Server) else None
+
+
+def _last_of(listening: asyncio.Server) -> Iterator[socket.socket]:
+    listeners = [socket.socket(fileno=os.dup(each.fileno())) for each in listening.sockets]
+    # The loop takes in nobody any more; the system does until the last copy is closed.
+    listening.close()
+    for listener in listeners:
+        with listener:
+            listener.settimeout(0)
+            while True:
+                try:
+                    yield listener.accept()[0]
+                except BlockingIOError:
+                    break
+
+
+def _protocol(server: Server) -> asyncio.Protocol:
+    """Make what the server makes for each connection."""
+    make: Any = server.config.http_protocol_class
+    return make(
+        config=server.config, server_state=server.server_state, app_state=server.lifespan.state
+    )

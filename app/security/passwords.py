@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -50,48 +51,59 @@ class Hasher(Protocol):
 
 
 class BoundedPool:
-    """A few threads and a short queue: who finds it full is told so at once."""
+    """A few threads and a short queue: who finds it full is told so at once.
 
-    def __init__(self, name: str, threads: int, queue_length: int) -> None:
+    So is whoever has a quarter of its places already, times `scale`: one client's crowd of right
+    passwords, which no budget is charged for, must not keep everybody else out.
+    """
+
+    def __init__(self, name: str, threads: int, queue_length: int, scale: float = 1) -> None:
         self._pool = ThreadPoolExecutor(threads, name, initializer=_yield_to_the_loop)
         self._places = self._all_places = threads + queue_length
+        self._share = max(1, round(self._all_places / 4 * scale))
+        self._taken = Counter[str]()
         self._lock = threading.Lock()
 
     @property
     def places_taken(self) -> int:
         return self._all_places - self._places
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do it on one of the threads.
+    async def run(self, work: Callable[[], T], by: str = "") -> T:
+        """Do it on one of the threads, for a client or, where nobody is named, for the house.
 
         Raises:
             Overloaded: too many are waiting already.
 
         """
         with self._lock:
-            if self._places == 0:
+            if self._places == 0 or (by and self._taken[by] >= self._share):
                 raise Overloaded("The server is busy. Try again soon.", retry_after_seconds=5)
             self._places -= 1
+            self._taken[by] += 1
         future = self._pool.submit(work)
         # Given back when the thread is done, also if the caller gave up: that is what the queue
         # holds.
-        future.add_done_callback(self._give_back)
+        future.add_done_callback(lambda _: self._give_back(by))
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _give_back(self, _future: object) -> None:
+    def _give_back(self, by: str) -> None:
         with self._lock:
             self._places += 1
+            self._taken[by] -= 1
+            if not self._taken[by]:
+                del self._taken[by]
 
 
 class Passwords:
     """The one place where a password is turned into a hash."""
 
-    def __init__(self, *, rounds: int, threads: int | None = None) -> None:
+    def __init__(self, *, rounds: int, threads: int | None = None, scale: float = 1) -> None:
         self._context = cast("Hasher", context_of(rounds))
-        self._hashing = BoundedPool("hashing", threads or cores(), QUEUE_LENGTH)
+        threads = threads or cores()
+        self._hashing = BoundedPool("hashing", threads, QUEUE_LENGTH, scale)
         # Python throughout, it holds the interpreter lock: more threads would not judge faster, and
         # those who sign in must not queue behind those who register.
         self._judging = BoundedPool("judging", 1, QUEUE_LENGTH)
@@ -103,17 +115,17 @@ class Passwords:
         """How many hashes are made, or wait to be."""
         return self._hashing.places_taken
 
-    async def hash(self, password: str) -> str:
-        return await self._hashing.run(lambda: self._context.hash(normalised(password)))
+    async def hash(self, password: str, by: str = "") -> str:
+        return await self._hashing.run(lambda: self._context.hash(normalised(password)), by)
 
-    async def verify(self, password: str, password_hash: str | None) -> Verification:
+    async def verify(self, password: str, password_hash: str | None, by: str = "") -> Verification:
         """Check a password, in the same time whether there is a hash to check it against or not.
 
         Raises:
-            Overloaded: too many are waiting already.
+            Overloaded: too many are waiting already, in all or of this client's.
 
         """
-        return await self._hashing.run(lambda: self._verify(password, password_hash))
+        return await self._hashing.run(lambda: self._verify(password, password_hash), by)
 
     async def guesses(self, password: str, known_words: list[str]) -> int:
         """Estimate how many guesses it takes, `known_words` being the attacker's first."""

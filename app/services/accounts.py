@@ -49,7 +49,7 @@ class Accounts:
             checked = await self.checked(email, password, display_name)
             if not isinstance(checked, Registration):
                 return InvalidInput(checked)
-            password_hash = await self.passwords.hash(checked.password)
+            password_hash = await self.passwords.hash(checked.password, client.block)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
         if self.registrations is not None:

@@ -39,7 +39,7 @@ class Confirmation:
         rows = await self.db.rows(select(user.password_hash).where(user.id == viewer.user.id))
         seen = rows[0][0] if rows else None
         try:
-            verification = await self.passwords.verify(password, seen)
+            verification = await self.passwords.verify(password, seen, client.block)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
         if seen is not None and verification.matches:

@@ -19,7 +19,7 @@ from app.services.confirmation import Confirmation
 from app.services.inputs import NewAddress, check, known_form
 from app.services.jobs import Jobs, Payload
 from app.services.letters import Letter, Letters
-from app.services.new_users import awaits_its_owner
+from app.services.new_users import UNCONFIRMED, awaits_its_owner
 from app.services.one_time_tokens import IN_WORDS, OneTimeTokens, TokenInvalid, TokenRow
 from app.services.outcomes import (
     Client,
@@ -73,9 +73,13 @@ class Emails:
         await self.throttle.give_back(charge)
         now, user = self.clock(), models.User
         changes: dict[str, Any] = {"email_verified": True, "last_login_at": now, "updated_at": now}
-        if found.password_hash is not None:
-            changes |= {"password_hash": found.password_hash, "display_name": found.display_name}
         as_found = (user.id == found.user_id, user.email == found.email, is_active(now))
+        replaced = (TokenPurpose.VERIFY_EMAIL,)
+        if found.password_hash is not None:
+            # Not into an account that somebody has signed in to since, on a server that lets them.
+            as_found = (*as_found, UNCONFIRMED)
+            changes |= {"password_hash": found.password_hash, "display_name": found.display_name}
+            replaced = tuple(TokenPurpose)
         async with self.db.begin() as session:
             if not await locked_user(session, *as_found):
                 return TokenInvalid()
@@ -84,7 +88,7 @@ class Emails:
             row = await changed_user(session, update(user).where(*as_found).values(**changes))
             if row is None:
                 raise LookupError("a locked row is gone")
-            await self.tokens.revoke(session, row.id, TokenPurpose.VERIFY_EMAIL)
+            await self.tokens.revoke(session, row.id, *replaced)
             event = AuditName.EMAIL_VERIFIED
             await record(session, now, event, client, actor=row.id, target=row.id)
             started = await self.sign_in.start(session, row, client)
@@ -104,14 +108,15 @@ class Emails:
 
     async def post_verification(self, payload: Payload) -> None:
         """Send the link where there is something to verify: the job's handler."""
-        if not await self.throttle.mail("verification", payload["email"] or ""):
-            return
         async with self.db.begin() as session:
+            if not await self.throttle.mail(session, "verification", payload["email"] or ""):
+                return
             user = await user_at(session, payload["email"])
             if user is None or user.email_verified or not user.is_active(self.clock()):
                 return
-            pending = await self._pending_registration(session, user)
-            if pending is None and await awaits_its_owner(session, user):
+            waits = await awaits_its_owner(session, user)
+            pending = await self._pending_registration(session, user) if waits else None
+            if waits and pending is None:
                 # Every registration has lapsed: a link would bring the password of whoever was
                 # first, and that may be a stranger. They register anew.
                 return
@@ -145,17 +150,22 @@ class Emails:
         seen = await self.confirmation.ask(viewer, password, client)
         if not isinstance(seen, str):
             return seen
-        if not await self.throttle.mail("change", checked.new_email):
-            return RateLimited(MAIL_SECONDS)
-        purpose, user_id = TokenPurpose.CHANGE_EMAIL, viewer.user.id
+        now, purpose, user = self.clock(), TokenPurpose.CHANGE_EMAIL, models.User
+        as_seen = (user.id == viewer.user.id, user.password_hash == seen, is_active(now))
         async with self.db.begin() as session:
-            await self.tokens.revoke(session, user_id, purpose)
-            token = await self.tokens.issue(session, purpose, user_id, checked.new_email)
+            if not await self.throttle.mail(session, "change", checked.new_email):
+                return RateLimited(MAIL_SECONDS)
+            # While the password was verified its owner may have changed it, to stop just this.
+            row = await locked_user(session, *as_seen)
+            if row is None:
+                return InvalidCredentials()
+            await self.tokens.revoke(session, row.id, purpose)
+            token = await self.tokens.issue(session, purpose, row.id, checked.new_email)
             words = {"token": token, "lifetime": IN_WORDS[purpose]}
             await self.letters.post(session, Letter.CONFIRM_EMAIL, checked.new_email, **words)
-            await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, viewer.user.email)
+            await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, row.email)
             event = AuditName.EMAIL_CHANGE_REQUESTED
-            await record(session, self.clock(), event, client, actor=user_id, target=user_id)
+            await record(session, now, event, client, actor=row.id, target=row.id)
         return RequestAccepted()
 
     async def confirm_change(

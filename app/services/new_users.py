@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,6 +44,14 @@ async def new_user(  # noqa: PLR0913 - a column each
     return await changed_user(session, created)
 
 
+# No more than a registration that nobody confirmed, by whoever says that it is theirs.
+UNCONFIRMED = and_(
+    models.User.open_to_registration,
+    models.User.email_verified.is_(False),
+    models.User.last_login_at.is_(None),
+)
+
+
 async def awaits_its_owner(session: AsyncSession, user: UserRow) -> bool:
     """Building block: whether an account is no more than a registration that nobody confirmed.
 
@@ -51,5 +59,4 @@ async def awaits_its_owner(session: AsyncSession, user: UserRow) -> bool:
     """
     if user.email_verified or user.last_login_at is not None:
         return False
-    is_open = select(models.User.open_to_registration).where(models.User.id == user.id)
-    return bool(await session.scalar(is_open))
+    return bool(await session.scalar(select(UNCONFIRMED).where(models.User.id == user.id)))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from ipaddress import IPv6Address, ip_address
 
 from app.models import SessionRow, UserRow
 
@@ -15,6 +16,11 @@ class Client:
     user_agent: str | None
     request_id: str | None = None
     device_token: str | None = None
+
+    @property
+    def block(self) -> str:
+        """What limits count as one place."""
+        return block_of(self.ip_address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class SignedIn:
 @dataclass(frozen=True, slots=True)
 class UserChanged:
     user: UserRow
+    # For whoever has just read a letter.
+    device_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +90,14 @@ class InputIssue:
 @dataclass(frozen=True, slots=True)
 class InvalidInput:
     issues: tuple[InputIssue, ...]
+
+
+def block_of(address: str | None) -> str:
+    """Give what one client has of the internet: an IPv4 address, or 64 bits of an IPv6 one."""
+    try:
+        parsed = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return address or "nowhere"
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))

@@ -11,6 +11,7 @@ from app.db import Database
 from app.errors import Overloaded
 from app.models import AuditName, EndReason, TokenPurpose
 from app.outages import repeatable
+from app.security.device_tokens import DeviceTokens
 from app.security.passwords import Passwords, normalised
 from app.security.viewer import Viewer
 from app.services.audit import record
@@ -50,6 +51,7 @@ class PasswordChanges:
     passwords: Passwords
     new_passwords: NewPasswords
     throttle: Throttle
+    devices: DeviceTokens
     clock: Callable[[], datetime]
 
     async def request_reset(self, email: str, client: Client) -> RequestAccepted:
@@ -67,9 +69,9 @@ class PasswordChanges:
     async def post_reset(self, payload: Payload) -> None:
         """Send the link to whoever has the address, if anybody: the job's handler."""
         purpose = TokenPurpose.RESET_PASSWORD
-        if not await self.throttle.mail("reset", payload["email"] or ""):
-            return
         async with self.db.begin() as session:
+            if not await self.throttle.mail(session, "reset", payload["email"] or ""):
+                return
             user = await user_at(session, payload["email"])
             if user is None or not user.is_active(self.clock()):
                 return
@@ -88,7 +90,9 @@ class PasswordChanges:
     ) -> UserChanged | TokenInvalid | InvalidInput | RateLimited:
         """Set a password by a letter's link, and end every session (OWASP Forgot Password).
 
-        A password that is refused does not use the link up. Reading the letter proves the address.
+        A password that is refused does not use the link up. Reading the letter proves the address,
+        so this device is the account's own from now on: no stranger's guesses keep it from signing
+        in.
         """
         charge = await self.throttle.token(client)
         if isinstance(charge, RateLimited):
@@ -102,7 +106,7 @@ class PasswordChanges:
             refused = await self._refused(new_password, found.email, None)
             if refused:
                 return refused
-            password_hash = await self.passwords.hash(normalised(new_password))
+            password_hash = await self.passwords.hash(normalised(new_password), client.block)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
         return await self._reset(found, token, password_hash, client)
@@ -127,7 +131,7 @@ class PasswordChanges:
             refused = await self._refused(new_password, user.email, user.display_name)
             if refused:
                 return refused
-            password_hash = await self.passwords.hash(normalised(new_password))
+            password_hash = await self.passwords.hash(normalised(new_password), client.block)
         except Overloaded as full:
             return RateLimited(full.retry_after_seconds)
         return await self._change(viewer, seen, password_hash, client, keep=keep_other_sessions)
@@ -180,7 +184,7 @@ class PasswordChanges:
             await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email)
             event = AuditName.PASSWORD_RESET
             await record(session, now, event, client, actor=row.id, target=row.id)
-        return UserChanged(row)
+        return UserChanged(row, self.devices.issue(row.id))
 
     async def _refused(
         self, new_password: str, email: str, name: str | None

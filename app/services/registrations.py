@@ -58,9 +58,8 @@ class Registrations:
         email, password_hash = payload["email"] or "", payload["password_hash"] or ""
         name = payload["display_name"]
         client = Client(payload["ip_address"], None, payload["request_id"])
-        may_write = await self.throttle.mail("registration", email)
         async with self.db.begin() as session:
-            now = self.clock()
+            now, may_write = self.clock(), await self.throttle.mail(session, "registration", email)
             user = await new_user(
                 session, now, email, password_hash, name, open_to_registration=True
             )

@@ -96,7 +96,8 @@ class SignIn:
         self, known: Known | None, password: str, client: Client
     ) -> SignedIn | EmailNotVerified | None:
         # No connection is held meanwhile: this takes a third of a second, and connections are few.
-        verification = await self.passwords.verify(password, known.password_hash if known else None)
+        password_hash = known.password_hash if known else None
+        verification = await self.passwords.verify(password, password_hash, client.block)
         if known is None or not verification.matches:
             return None
         return await self._enter(known, verification, client)

@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.db import Database
@@ -83,7 +83,7 @@ class Throttle:
         A device that has signed in to this very account before has a budget of its own, which no
         guess from elsewhere reaches: a stranger cannot lock its owner out.
         """
-        limits, block = self._limits, block_of(client.ip_address)
+        limits, block = self._limits, client.block
         device = self._device(user_id, client)
         if device is not None:
             return await self._spend(
@@ -98,13 +98,13 @@ class Throttle:
         )
 
     async def sign_up(self, client: Client) -> Charge | RateLimited:
-        block = block_of(client.ip_address)
+        block = client.block
         budget = Budget(f"sign-ups {block}", self._limits.sign_ups, timedelta(minutes=10))
         return await self._spend(budget)
 
     async def token(self, client: Client) -> Charge | RateLimited:
         """Charge a link's token, or a request for a letter, to where it comes from."""
-        block = block_of(client.ip_address)
+        block = client.block
         budget = Budget(f"tokens {block}", self._limits.address, timedelta(minutes=5))
         return await self._spend(budget)
 
@@ -125,12 +125,15 @@ class Throttle:
         budget = Budget(f"password {user_id}", self._limits.passwords, QUARTER_HOUR)
         return await self._spend(budget)
 
-    async def mail(self, kind: str, address: str) -> bool:
-        """Whether a letter of this kind may go to this address now."""
-        budget = Budget(
-            f"mail {kind} {address}", self._limits.mails, timedelta(seconds=MAIL_SECONDS)
-        )
-        return isinstance(await self._spend(budget), Charge)
+    async def mail(self, session: AsyncSession, kind: str, address: str) -> bool:
+        """Building block: whether a letter of this kind may go to this address now.
+
+        Charged by the transaction that posts it: a job that failed before has not been charged, or
+        its letter would be refused to the third try.
+        """
+        name, hour = f"mail {kind} {address}", timedelta(seconds=MAIL_SECONDS)
+        values = self._values(Budget(name, self._limits.mails, hour))
+        return isinstance(self._charged(await session.scalar(SPEND, values), values), Charge)
 
     async def give_back(self, charge: Charge) -> None:
         """Take back what this try was charged, and nothing else: it succeeded."""
@@ -149,28 +152,21 @@ class Throttle:
         return device if device is not None and device.user_id == user_id else None
 
     async def _spend(self, *budgets: Budget) -> Charge | RateLimited:
-        moment = self._clock()
+        values = self._values(*budgets)
+        ((waits,),) = await self._db.rows(SPEND, values)
+        return self._charged(waits, values)
+
+    def _values(self, *budgets: Budget) -> dict[str, Any]:
         keyed = sorted((mac(self._key, each.name.encode())[:KEY_BYTES], each) for each in budgets)
-        keys = [key for key, _ in keyed]
-        values = {
-            "keys": keys,
+        return {
+            "keys": [key for key, _ in keyed],
             "most": [self._limits.scaled(each.most) for _, each in keyed],
             "windows": [each.window for _, each in keyed],
-            "moment": moment,
+            "moment": self._clock(),
         }
-        ((waits,),) = await self._db.rows(SPEND, values)
+
+    def _charged(self, waits: timedelta | None, values: dict[str, Any]) -> Charge | RateLimited:
         if waits is None:
-            return Charge(keys, moment)
+            return Charge(values["keys"], values["moment"])
         self.refused += 1
         return RateLimited(max(1, math.ceil(waits.total_seconds())))
-
-
-def block_of(address: str | None) -> str:
-    """Give what one client has of the internet: an IPv4 address, or 64 bits of an IPv6 one."""
-    try:
-        parsed = ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return address or "nowhere"
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))

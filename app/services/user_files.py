@@ -7,13 +7,14 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import case, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app import models
 from app.db import Database
 from app.models import AuditName, Role, UserRow
 from app.services.audit import record
+from app.services.new_users import UNCONFIRMED
 from app.services.outcomes import Client
 from app.services.rows import USER_COLUMNS
 from app.services.user_lines import COLUMNS, lines, read_line, write_line
@@ -156,9 +157,14 @@ class UserFiles:
                 await connection.invalidate()
 
     async def give(self, *, with_hashes: bool) -> AsyncIterator[bytes]:
-        """Everybody, as an import reads them, in the order in which they came."""
+        """Everybody, as an import reads them, in the order in which they came.
+
+        The password of a registration that nobody confirmed stays here: elsewhere it would be that
+        of an account like any other, which a stranger may have registered.
+        """
         user, now = models.User, self.clock()
-        columns = [*USER_COLUMNS, *([user.password_hash] if with_hashes else [])]
+        password_hash = case((UNCONFIRMED, None), else_=user.password_hash)
+        columns = [*USER_COLUMNS, *([password_hash] if with_hashes else [])]
         everybody = select(*columns).order_by(user.created_at, user.id)
         async with self.db.engine.connect() as connection:
             # Whoever reads what is written may take their time.

@@ -1,14 +1,16 @@
 """Walking the audit: every event hashed anew, every chain to its end, every signature checked."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from cryptography.fernet import InvalidToken
 from jwt.algorithms import ECAlgorithm
-from sqlalchemy import select, text
+from sqlalchemy import Executable, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import models
@@ -18,6 +20,33 @@ from app.security.keys import Secrets
 from app.services.checkpoints import NOTHING, SEAL, microseconds
 
 BATCH = 2000
+# An event is signed by the next checkpoint, so it is hardly older than the one before that: by as
+# long as its transaction took, and as clocks differ. What is older was put in later.
+LEEWAY = timedelta(hours=1)
+PREPARE = (
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+    # However long the audit is, it is read as its index has it, and not sorted first.
+    "SET LOCAL enable_sort = off",
+)
+# The ends that were signed, and how old at most what each of them was the first to sign can be. A
+# clock that was ahead for a while is outvoted by all checkpoints that came later.
+SIGNED = (
+    """
+    CREATE TEMP TABLE signed_ends ON COMMIT DROP AS
+    SELECT ends.key AS chain, (ends.value->>0)::bigint AS position, ends.value->>1 AS hash, since
+    FROM (
+        SELECT heads, CASE WHEN number > 1 THEN min(at) OVER (
+            ORDER BY number ROWS BETWEEN 1 PRECEDING AND UNBOUNDED FOLLOWING) END AS since
+        FROM audit_checkpoints
+    ) AS checkpoints, jsonb_each(heads) AS ends
+    """,
+    "CREATE INDEX ON signed_ends (chain, position)",
+)
+SIGNED_OF = text(
+    "SELECT position, hash, since FROM signed_ends WHERE chain = :chain ORDER BY position"
+)
+LAST_SIGNED = text("SELECT chain, max(position) FROM signed_ends GROUP BY chain")
 # In the order in which the database hashes them.
 EVENTS = text(
     """
@@ -25,7 +54,7 @@ EVENTS = text(
            (extract(epoch FROM at) * 1000000)::bigint::text, name,
            actor_id::text, target_id::text, encode(ip_digest, 'hex') AS ip_digest_,
            request_id, details::text,
-           previous_hash, hash, ip_address, ip_salt
+           previous_hash, hash, ip_address, ip_salt, at
     FROM audit_events ORDER BY chain, position
     """
 )
@@ -36,6 +65,13 @@ class Broken(Exception):
     """The first thing that is not as it was written."""
 
 
+class End(NamedTuple):
+    """How far a chain goes, and the hash of what stands there."""
+
+    position: int
+    hash: bytes
+
+
 @dataclass(slots=True)
 class Walk:
     """What has been found so far."""
@@ -43,7 +79,28 @@ class Walk:
     events: int = 0
     erased: int = 0
     checkpoints: int = 0
-    chains: dict[str, int] = field(default_factory=dict[str, int])
+    signed_at: datetime | None = None
+    chains: dict[str, End] = field(default_factory=dict[str, End])
+
+
+@dataclass(slots=True)
+class Chain:
+    """One on which the walk is, and what was signed of it further on."""
+
+    name: str
+    end: End
+    signed: deque[Any]
+    signed_at: datetime | None
+
+    def follow(self, row: Any) -> None:
+        _check_event(row, self.end.position + 1, self.end.hash)
+        self.end = End(row.position, row.hash)
+        since = self.signed[0].since if self.signed else self.signed_at
+        if since is not None and row.at < since - LEEWAY:
+            raise Broken(f"{_named(row)} was put in later")
+        while self.signed and self.signed[0].position == row.position:
+            if self.signed.popleft().hash != row.hash.hex():
+                raise Broken(f"{_named(row)} is not the one that was signed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +112,31 @@ class Verification:
         """Check all of it, as it is at one moment: writers go on meanwhile.
 
         Raises:
-            Broken: names the first event or checkpoint that was altered, removed or moved.
+            Broken: names the first event or checkpoint that was altered, removed, moved or put in.
 
         """
         found = Walk()
         async with self.db.engine.connect() as connection:
             snapshot = await connection.execution_options(isolation_level="REPEATABLE READ")
-            await snapshot.execute(text("SET LOCAL statement_timeout = 0"))
-            await snapshot.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            signed = await self._checkpoints(snapshot, found)
-            await _events(snapshot, found, signed, progress)
+            for statement in PREPARE:
+                await snapshot.execute(text(statement))
+            await self._checkpoints(snapshot, found)
+            for statement in SIGNED:
+                await snapshot.execute(text(statement))
+            await _events(snapshot, found, progress)
             await _ends(snapshot, found)
         return found
 
-    async def _checkpoints(
-        self, connection: AsyncConnection, found: Walk
-    ) -> dict[tuple[str, int], str]:
-        """Check the signatures, and give what they say: the hash at a place in a chain."""
-        table, previous, heads = models.AuditCheckpoint, NOTHING, dict[tuple[str, int], str]()
-        rows = await connection.execute(select(*table.__table__.columns).order_by(table.number))
-        for row in rows:
-            found.checkpoints += 1
+    async def _checkpoints(self, connection: AsyncConnection, found: Walk) -> None:
+        table, previous = models.AuditCheckpoint, NOTHING
+        every = select(*table.__table__.columns).order_by(table.number)
+        async for row in _streamed(connection, every):
+            found.checkpoints, found.signed_at = found.checkpoints + 1, row.at
             name = f"checkpoint {row.number} of {row.at:%Y-%m-%d %H:%M:%S} UTC"
             if row.number != found.checkpoints:
                 raise Broken(f"checkpoint {found.checkpoints} was removed")
             self._check(row, previous, name)
             previous = sha256(row.signature).digest()
-            heads |= {(chain, head[0]): head[1] for chain, head in row.heads.items()}
-        return heads
 
     def _check(self, row: Any, previous: bytes, name: str) -> None:
         try:
@@ -97,36 +151,20 @@ class Verification:
 
 
 async def _events(
-    connection: AsyncConnection,
-    found: Walk,
-    signed: dict[tuple[str, int], str],
-    progress: Callable[[int], object] | None,
+    connection: AsyncConnection, found: Walk, progress: Callable[[int], object] | None
 ) -> None:
-    previous = b""
-    async for row in _streamed(connection):
-        chain, position, *_ = row
-        if chain not in found.chains:
-            _finished(found, signed)
-            found.chains[chain], previous = 0, evidence.first_hash(chain)
-        _check_event(row, found.chains[chain] + 1, previous)
-        previous = row.hash
-        found.chains[chain] = position
-        said = signed.pop((chain, position), None)
-        if said not in {None, row.hash.hex()}:
-            raise Broken(f"{_named(row)} is not the one that was signed")
+    chain: Chain | None = None
+    async for row in _streamed(connection, EVENTS):
+        if chain is None or row.chain != chain.name:
+            signed = deque(await connection.execute(SIGNED_OF, {"chain": row.chain}))
+            start = End(0, evidence.first_hash(row.chain))
+            chain = Chain(row.chain, start, signed, found.signed_at)
+        chain.follow(row)
+        found.chains[chain.name] = chain.end
         found.events += 1
         found.erased += row.ip_digest_ is not None and row.ip_address is None
         if progress and found.events % BATCH == 0:
             progress(found.events)
-    _finished(found, signed, everything=True)
-
-
-def _finished(found: Walk, signed: dict[tuple[str, int], str], *, everything: bool = False) -> None:
-    """After the last event of a chain, or of all: whatever was signed must have come by."""
-    done = set(found.chains)
-    for chain, position in signed:
-        if chain in done or everything:
-            raise Broken(f"event {position} of chain {chain} was removed")
 
 
 def _check_event(row: Any, expected: int, previous: bytes) -> None:
@@ -150,16 +188,27 @@ def _named(row: Any) -> str:
     return f"event {row.position} of chain {row.chain} ({row.name}, {row.id})"
 
 
-async def _streamed(connection: AsyncConnection) -> AsyncIterator[Any]:
+async def _streamed(connection: AsyncConnection, statement: Executable) -> AsyncIterator[Any]:
     options = {"yield_per": BATCH}
-    result = await connection.stream(EVENTS, execution_options=options)
+    result = await connection.stream(statement, execution_options=options)
     async for row in result:
         yield row
 
 
 async def _ends(connection: AsyncConnection, found: Walk) -> None:
-    table = models.AuditChain
-    for chain, position in await connection.execute(select(table.chain, table.position)):
-        if found.chains.get(chain, 0) != position:
-            last = found.chains.get(chain, 0) + 1
-            raise Broken(f"event {last} of chain {chain} was removed")
+    """Compare how far the chains go with how far they should, by who appends and by who signs."""
+    table, nothing = models.AuditChain, End(0, b"")
+    columns = (table.position, table.hash, table.chain, table.signed_position)
+    ends = {row.chain: row for row in await connection.execute(select(*columns))}
+    signed = {row.chain: row.max for row in await connection.execute(LAST_SIGNED)}
+    for chain in sorted({*found.chains, *ends, *signed}):
+        walked, end = found.chains.get(chain, nothing), ends.get(chain)
+        kept = End(*end[:2]) if end else nothing
+        if walked.position < max(kept.position, signed.get(chain, 0)):
+            raise Broken(f"event {walked.position + 1} of chain {chain} was removed")
+        if walked.position > kept.position:
+            raise Broken(f"event {kept.position + 1} of chain {chain} was put in")
+        if walked.hash != kept.hash:
+            raise Broken(f"the end of chain {chain} was altered")
+        if end and end.signed_position > signed.get(chain, 0):
+            raise Broken(f"checkpoint {found.checkpoints + 1} was removed")

@@ -1,0 +1,372 @@
+"""All processes of a production on loopback, as the files in `deploy` have it.
+
+nginx, two `portico serve`, `portico worker`, PgBouncer, PostgreSQL and its streaming replica: each
+may be ended and started at any time.
+"""
+
+import asyncio
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+from client import Client
+from database import binaries, server_user
+from processes import (
+    BenchmarkFailed,
+    Child,
+    accepts,
+    free_port,
+    run,
+    running,
+    wait_until,
+)
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+ADMIN = "root@example.com"
+# What an operator sets for the files in `deploy`, as they say.
+BEHIND = {
+    "DATABASE_PREPARED_STATEMENTS": "false",
+    "JOBS_WORKER": "false",
+    "SHUTDOWN_DELAY_SECONDS": "5",
+    "TRUSTED_PROXIES": "127.0.0.1",
+}
+# What only a run like this one wants.
+FOR_THE_RUN = {
+    "BCRYPT_ROUNDS": "4",
+    "THROTTLE_SCALE": "100000",
+    "MANAGEMENT_ADDRESS": "off",
+    "LOG_FORMAT": "json",
+}
+GONE_SECONDS = 30
+
+
+@dataclass
+class Part:
+    """One process of the fleet, which may be ended and started any number of times."""
+
+    name: str
+    command: Sequence[str]
+    directory: Path
+    ready: Callable[["Part"], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    starts: int = 0
+    _child: Child | None = None
+    _end: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def child(self) -> Child:
+        if self._child is None:
+            raise BenchmarkFailed(f"{self.name} has not been started")
+        return self._child
+
+    @property
+    def pid(self) -> int:
+        return self.child.process.pid
+
+    def begin(self) -> None:
+        """Start it, and do not wait for it."""
+        self.starts += 1
+        self._end = ExitStack()
+        self._child = self._end.enter_context(
+            running(
+                f"{self.name}-{self.starts}",
+                self.command,
+                directory=self.directory,
+                environment=self.environment,
+                user=self.user,
+                stop_signal=self.stop_signal,
+            )
+        )
+
+    def start(self) -> None:
+        self.begin()
+        wait_until(lambda: self.ready(self), self.child)
+
+    def stop(self, how: signal.Signals | None = None) -> None:
+        """End it, and wait until it is gone."""
+        self.child.process.send_signal(how or self.stop_signal)
+        try:
+            self.child.process.wait(GONE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise BenchmarkFailed(f"{self.name} did not end:\n{self.child.log_tail()}") from None
+        self.close()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        self._end.close()
+
+    def logs(self) -> str:
+        """Everything it has said, in all its lives."""
+        files = (self.directory / f"{self.name}-{number + 1}.log" for number in range(self.starts))
+        return "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+
+
+@dataclass(frozen=True)
+class Ports:
+    primary: int = field(default_factory=free_port)
+    replica: int = field(default_factory=free_port)
+    pooler: int = field(default_factory=free_port)
+    portico_1: int = field(default_factory=free_port)
+    portico_2: int = field(default_factory=free_port)
+    proxy: int = field(default_factory=free_port)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What runs, and what it takes to get in."""
+
+    directory: Path
+    primary_data: Path | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+    ports: Ports = field(default_factory=Ports)
+    password: str = field(default_factory=lambda: f"fleet {secrets.token_urlsafe(12)}")
+    secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Part:
+        return self.parts[name]
+
+    @property
+    def client(self) -> Client:
+        """Somebody new, through nginx."""
+        return Client(self.ports.proxy)
+
+    def url(self, *, user: str = "portico", port: int | None = None, name: str = "portico") -> str:
+        """Give the address of a database: of the primary itself, unless told otherwise."""
+        port = port or self.ports.primary
+        return f"postgresql://{user}:{self._database_password}@127.0.0.1:{port}/{name}"
+
+    @property
+    def direct(self) -> dict[str, str]:
+        """Settings of what talks to PostgreSQL itself: `portico worker` and the commands."""
+        return {
+            "DATABASE_URL": self.url(),
+            "SECRET_KEY": self.secret_key,
+            "SMTP_URL": "console:",
+            "PUBLIC_URL": f"http://127.0.0.1:{self.ports.proxy}",
+            **FOR_THE_RUN,
+            **self.extra,
+        }
+
+    @property
+    def behind(self) -> dict[str, str]:
+        """Settings of the two that serve."""
+        pooler = self.ports.pooler
+        return {
+            **self.direct,
+            "DATABASE_URL": self.url(port=pooler),
+            "DATABASE_READ_URL": self.url(port=pooler, name="portico_read"),
+            "FIRST_ADMIN_EMAIL": ADMIN,
+            "FIRST_ADMIN_PASSWORD": self.password,
+            **BEHIND,
+        }
+
+    def portico(self, *arguments: str) -> str:
+        """Run a command of Portico's to its end."""
+        return run(
+            [portico_command(), *arguments], seconds=120, cwd=self.directory, env=self.direct
+        )
+
+    def fetch(self, sql: str, *, url: str | None = None) -> list[asyncpg.Record]:
+        """Ask PostgreSQL itself."""
+        return asyncio.run(_fetch(url or self.url(user="postgres"), sql))
+
+    def start(self) -> None:
+        self._start_databases()
+        self._start_pooler()
+        for number in (1, 2):
+            self._add(_portico(self, number)).start()
+        self._add(
+            Part("worker", [portico_command(), "worker"], self.directory, _works, self.direct)
+        )
+        self["worker"].start()
+        self._start_proxy()
+
+    def stop(self) -> None:
+        for part in reversed(self.parts.values()):
+            part.close()
+
+    @property
+    def _database_password(self) -> str:
+        return self.secret_key[:20]
+
+    def _add(self, part: Part) -> Part:
+        self.parts[part.name] = part
+        return part
+
+    def _start_databases(self) -> None:
+        user = server_user()
+        for path in (self.directory, *([self.primary_data] if self.primary_data else [])):
+            shutil.chown(path, user) if user else None
+        password = self._write("password", self._database_password)
+        data = (self.primary_data or self.directory) / "primary"
+        _run_tool("initdb", "-D", str(data), "-U", "postgres", "-E", "UTF8", "--locale=C",
+                  "-A", "scram-sha-256", f"--pwfile={password}",
+                  f"--waldir={self.directory / 'wal'}")  # fmt: skip
+        self._add(_postgres(self, "primary", data, self.ports.primary)).start()
+        for statement in (
+            f"CREATE ROLE portico LOGIN PASSWORD '{self._database_password}'",
+            "CREATE DATABASE portico OWNER portico",
+        ):
+            self.fetch(statement, url=self.url(user="postgres", name="postgres"))
+        self.portico("db", "upgrade")
+        copy = self.directory / "replica"
+        _run_tool("pg_basebackup", "-d", self.url(user="postgres"), "-D", str(copy), "-R",
+                  "-c", "fast")  # fmt: skip
+        self._add(_postgres(self, "replica", copy, self.ports.replica)).start()
+
+    def _start_pooler(self) -> None:
+        users = self._write("userlist.txt", f'"portico" "{self._database_password}"\n')
+        text = replaced(DEPLOY / "pgbouncer.ini", {
+            "host=postgres port=5432": f"host=127.0.0.1 port={self.ports.primary}",
+            "host=replica port=5432": f"host=127.0.0.1 port={self.ports.replica}",
+            "listen_addr = *": "listen_addr = 127.0.0.1",
+            "listen_port = 6432": f"listen_port = {self.ports.pooler}",
+            "/etc/pgbouncer/userlist.txt": str(users),
+        })  # fmt: skip
+        command = [_tool("pgbouncer"), str(self._write("pgbouncer.ini", text))]
+        accepting = _accepting(self.ports.pooler)
+        self._add(Part("pgbouncer", command, self.directory, accepting, user=server_user(),
+                       stop_signal=signal.SIGINT))  # fmt: skip
+        self["pgbouncer"].start()
+
+    def _start_proxy(self) -> None:
+        text = replaced(DEPLOY / "nginx.conf", {
+            "portico-1:8000": f"127.0.0.1:{self.ports.portico_1}",
+            "portico-2:8000": f"127.0.0.1:{self.ports.portico_2}",
+            "listen 8080": f"listen 127.0.0.1:{self.ports.proxy}",
+            "/tmp/nginx": f"{self.directory}/nginx",  # noqa: S108 - in a container of its own
+        })  # fmt: skip
+        command = [_tool("nginx"), "-c", str(self._write("nginx.conf", text)),
+                   "-p", str(self.directory), "-e", "stderr", "-g", "daemon off;"]  # fmt: skip
+        self._add(Part("nginx", command, self.directory, _accepting(self.ports.proxy)))
+        self["nginx"].start()
+
+    def _write(self, name: str, text: str) -> Path:
+        """Write a file that PostgreSQL's user may read, and nobody else."""
+        path = self.directory / name
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+        user = server_user()
+        if user:
+            shutil.chown(path, user)
+        return path
+
+
+@contextmanager
+def fleet(
+    extra: Mapping[str, str] | None = None, *, primary_data: Path | None = None
+) -> Generator[Fleet]:
+    """Run all of it until the block ends. The primary's tables may lie on a disk of their own."""
+    directory = Path(tempfile.mkdtemp(prefix="portico-fleet-"))
+    directory.chmod(0o755)
+    whole = Fleet(directory, primary_data, extra or {})
+    try:
+        whole.start()
+        yield whole
+    finally:
+        whole.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def replaced(path: Path, values: Mapping[str, str]) -> str:
+    """Give a file of `deploy` with other hosts, ports and places; each must be there."""
+    text = path.read_text(encoding="utf-8")
+    for old, new in values.items():
+        if old not in text:
+            raise BenchmarkFailed(f"{path.name} has no {old!r} any more")
+        text = text.replace(old, new)
+    return text
+
+
+def portico_command() -> str:
+    return str(Path(sys.executable).parent / "portico")
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return Client(port).send("GET", "/health/ready", None)[0] == 200
+    except (OSError, BenchmarkFailed):
+        return False
+
+
+def wait_for(happened: Callable[[], bool], *, seconds: float, what: str) -> float:
+    """Give how long it took.
+
+    Raises:
+        BenchmarkFailed: longer than that.
+
+    """
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        if happened():
+            return time.monotonic() - began
+        time.sleep(0.02)
+    raise BenchmarkFailed(f"not within {seconds:.0f} s: {what}")
+
+
+def _portico(whole: Fleet, number: int) -> Part:
+    port = (whole.ports.portico_1, whole.ports.portico_2)[number - 1]
+    # One with a single process and one with two: they stop, and lose workers, in different ways.
+    command = [portico_command(), "serve", "--port", str(port), "--workers", str(number)]
+    name = f"portico-{number}"
+    return Part(name, command, whole.directory, lambda _: is_ready(port), whole.behind)
+
+
+def _postgres(whole: Fleet, name: str, data: Path, port: int) -> Part:
+    command = [_tool("postgres"), "-D", str(data), "-p", str(port)]
+    for setting in (
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "shared_buffers=64MB",
+        "log_line_prefix=%m [%p] ",
+    ):
+        command += ["-c", setting]
+
+    def ready(part: Part) -> bool:
+        return accepts(port) and "ready to accept" in part.child.log_tail()
+
+    # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
+    return Part(name, command, whole.directory, ready, user=server_user(),
+                stop_signal=signal.SIGINT)  # fmt: skip
+
+
+def _accepting(port: int) -> Callable[[Part], bool]:
+    return lambda _: accepts(port)
+
+
+def _works(part: Part) -> bool:
+    return "Running jobs" in part.child.log_tail()
+
+
+def _tool(name: str) -> str:
+    for folder in (binaries(), Path("/usr/sbin"), Path("/usr/bin")):
+        if (folder / name).exists():
+            return str(folder / name)
+    raise BenchmarkFailed(f"{name} is needed: apt-get install postgresql pgbouncer nginx-light wrk")
+
+
+def _run_tool(name: str, *arguments: str) -> None:
+    run([_tool(name), *arguments], seconds=60, cwd=Path("/"), user=server_user())
+
+
+async def _fetch(url: str, sql: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url, timeout=5)
+    try:
+        return await connection.fetch(sql, timeout=20)
+    finally:
+        await connection.close()
