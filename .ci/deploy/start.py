@@ -41,12 +41,14 @@ WITHOUT = (
     "portico: DATABASE_URL is not set, "
     "and the embedded database is not part of this installation.\n"
 )
-# Nothing but /tmp can be written to, all code is compiled, and there is no right to anything.
+# Nothing but /tmp can be written to, code is compiled, migrations shadow nothing, and there is
+# no right to anything.
 CONFINED = """
 touch /tmp/x
 grep -q '^[^ ]* / tmpfs ro,' /proc/self/mounts
 grep -q '^[^ ]* /srv [^ ]* ro,' /proc/self/mounts
 test -e portico/lib/python3*/site-packages/app/__pycache__/main.*.pyc
+test -e portico/lib/python3*/site-packages/app/alembic/env.py
 id -u
 grep CapBnd /proc/self/status
 """
