@@ -137,10 +137,13 @@ class Passwords:
         self._judging.close()
 
     def _verify(self, password: str, password_hash: str | None) -> Verification:
-        readable = password_hash is not None and self._context.identify(password_hash) is not None
+        # The same is done where there is no hash: what is left out could be seen in the time.
+        against = self._dummy_hash if password_hash is None else password_hash
+        readable = self._context.identify(against) is not None
+        against = against if readable else self._dummy_hash
         candidate = normalised(password) if is_hashable(password) else ""
-        against = password_hash if password_hash is not None and readable else self._dummy_hash
-        right = matches(self._context, candidate, against) and readable and is_hashable(password)
+        matched = matches(self._context, candidate, against) and is_hashable(password)
+        right = matched and readable and password_hash is not None
         outdated = right and self._context.needs_update(against)
         return Verification(right, self._context.hash(candidate) if outdated else None)
 
