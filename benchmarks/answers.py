@@ -17,6 +17,7 @@ class Kind(StrEnum):
     DONE = "done"
     NOT_DONE = "503, nothing was done, try again"
     UNKNOWN = "503, fate unknown"
+    REFUSED = "not signed in any more"
     BROKEN = "connection broken"
     WRONG = "anything else"
 
@@ -70,6 +71,8 @@ def _read(status: int, retry_after: str | None, body: bytes, seconds: float) -> 
     data, errors = answer.get("data") or {}, answer.get("errors", [])
     if status == 200 and not errors:
         return Answer(Kind.DONE, data, seconds)
+    if status == 200 and {each["extensions"]["code"] for each in errors} == {"UNAUTHENTICATED"}:
+        return Answer(Kind.REFUSED, data, seconds)
     away = all(each["extensions"]["code"] == "SERVICE_UNAVAILABLE" for each in errors)
     if status == 503 and away and errors:
         unknown = any(each["extensions"].get("fate") == "UNKNOWN" for each in errors)

@@ -151,14 +151,25 @@ def pin_this_script() -> None:
 def machine(stage: Stage) -> dict[str, str]:
     """What the numbers depend on and a reader cannot see."""
     return {
-        "taken": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "taken": taken(),
+        "processor": f"{processor()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "postgresql": asyncio.run(version_of(stage.database_url)),
         "portico": version("portico"),
         "idle before": f"{stage.idle_before:.0%}",
     }
+
+
+def taken() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"
 
 
 def write_result(name: str, text: str) -> Path:
@@ -196,10 +207,3 @@ def _fill(stage: Stage, hashing: Mapping[str, str]) -> None:
 
 def _portico() -> str:
     return str(Path(sys.executable).parent / "portico")
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or "unknown processor"

@@ -73,6 +73,25 @@ def test_a_second_server_shares_the_database_and_knows_who_signed_out(tmp_path: 
     assert postgres_of(tmp_path) == []
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_their_parent_also_while_one_of_them_starts(
+    tmp_path: Path, migrated_url: str, how: signal.Signals
+) -> None:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
+    with serving(tmp_path, "--workers", "2", **settings) as server:
+        parent = psutil.Process(server.process.pid)
+        workers = [each for each in parent.children() if each.net_connections("tcp")]
+        workers[0].kill()
+        psutil.wait_procs([workers[0]], timeout=10, callback=None)
+        while len(family := parent.children(recursive=True)) < 3:
+            pass
+
+        server.stop(how)
+
+        gone, left = psutil.wait_procs([*family, *workers], timeout=10)
+    assert (len(gone) >= 3, left) == (True, [])
+
+
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

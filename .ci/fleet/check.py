@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import psutil
 from answers import Answer, Asker, Kind, Watch
+from faults import workers_of
 from fleet import ADMIN, Fleet, fleet, is_ready, wait_for
 from load import for_each_token, write_requests
 from processes import BenchmarkFailed, end_on_sigterm
@@ -139,12 +139,11 @@ class Checks:
         )
 
     def a_killed_worker_is_replaced(self) -> None:
-        server = psutil.Process(self.fleet["portico-2"].pid)
-        workers = workers_of(server)
+        workers = workers_of(self.fleet)
         same(len(workers), 2)
         workers[0].kill()
         seconds = wait_for(
-            lambda: len(workers_of(server)) == 2 and workers[0] not in workers_of(server),
+            lambda: len(set(workers_of(self.fleet)) - {workers[0]}) == 2,
             seconds=SERVICE_SECONDS,
             what="another worker",
         )
@@ -237,18 +236,6 @@ class Load:
         self._process.send_signal(signal.SIGINT)
         printed, _errors = self._process.communicate(timeout=30)
         self.result = json.loads(printed.rpartition("RESULT ")[2])
-
-
-def workers_of(server: psutil.Process) -> list[psutil.Process]:
-    """The processes that answer; the other child is the standard library's resource tracker."""
-    return [child for child in server.children() if _is_worker(child)]
-
-
-def _is_worker(child: psutil.Process) -> bool:
-    try:
-        return any("spawn_main" in argument for argument in child.cmdline())
-    except psutil.NoSuchProcess:
-        return False
 
 
 def done(answer: Answer) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 from contextlib import suppress
 from types import FrameType
@@ -129,6 +130,19 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
 
 class Workers(Multiprocess):
     """Several processes on one socket."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, self._stop)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        """Tell them at once: the supervisor may be waiting for one that is only just starting."""
+        self.signal_queue.append(number)
+        for worker in self.processes:
+            if worker.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGTERM)
 
     def terminate_all(self) -> None:
         """Tell them to stop, and let go of the socket: it is theirs to listen on until they do.

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -42,7 +43,8 @@ class Stopping:
 
         signal.signal(signal.SIGTERM, announce)
         try:
-            yield
+            with _stopped_by_orphanhood(loop):
+                yield
         finally:
             signal.signal(signal.SIGTERM, server.handle_exit)
 
@@ -66,6 +68,26 @@ def _server() -> Server | None:
     """Find the server that runs this application: it has just made itself what SIGTERM calls."""
     owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return owner if isinstance(owner, Server) else None
+
+
+@contextmanager
+def _stopped_by_orphanhood(loop: asyncio.AbstractEventLoop) -> Generator[None]:
+    """Stop too where the parent of several workers was killed, which nobody would be told."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        yield
+        return
+
+    def stop() -> None:
+        loop.remove_reader(parent.sentinel)
+        log.warning("The parent is gone")
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, stop)
+    try:
+        yield
+    finally:
+        loop.remove_reader(parent.sentinel)
 
 
 def _last_of(listening: asyncio.Server) -> Iterator[socket.socket]:

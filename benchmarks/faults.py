@@ -1,0 +1,167 @@
+"""What goes wrong in production, done to a fleet; each is over when its function returns."""
+
+import asyncio
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import psutil
+from fleet import Fleet
+from processes import BenchmarkFailed, run
+
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+# More than PgBouncer opens to the primary.
+POOL = 30
+# Longer than Portico waits for a statement, and than it lets one run, in turn.
+STANDSTILL_SECONDS, TAKEN_SECONDS = 15, 8
+AWAY_SECONDS = 15
+DISK_BYTES = 192 * 1024 * 1024
+SET_BACK_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    happen: Callable[[Fleet], None]
+
+
+def rolling_restart(fleet: Fleet) -> None:
+    for name in ("portico-1", "portico-2"):
+        fleet[name].restart()
+
+
+def processes_killed(fleet: Fleet) -> None:
+    """One that serves and the one that runs jobs; who supervises starts the latter again."""
+    workers_of(fleet)[0].kill()
+    fleet["worker"].stop(signal.SIGKILL)
+    fleet["worker"].start()
+
+
+def connections_cut(fleet: Fleet) -> None:
+    fleet.fetch(CUT)
+
+
+def database_killed(fleet: Fleet) -> None:
+    """Without a shutdown: it recovers from its log."""
+    fleet["primary"].stop(signal.SIGQUIT)
+    fleet["primary"].start()
+
+
+def database_stands_still(fleet: Fleet) -> None:
+    """As on a machine that has lost its disk: every process is there and does nothing."""
+    postmaster = psutil.Process(fleet["primary"].pid)
+    stopped = [postmaster, *postmaster.children(recursive=True)]
+    for process in stopped:
+        process.suspend()
+    try:
+        time.sleep(STANDSTILL_SECONDS)
+    finally:
+        for process in stopped:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+def pooler_restarted(fleet: Fleet) -> None:
+    fleet["pgbouncer"].restart()
+
+
+def pool_exhausted(fleet: Fleet) -> None:
+    """Others take every connection to the server that PgBouncer has."""
+    asyncio.run(_sleep_at_once(fleet.url(port=fleet.ports.pooler)))
+
+
+def replica_killed(fleet: Fleet) -> None:
+    fleet["replica"].stop(signal.SIGQUIT)
+    time.sleep(AWAY_SECONDS)
+    fleet["replica"].start()
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time of day of those who were started with its `environment`."""
+
+    environment: dict[str, str]
+    offset: Path
+
+    @classmethod
+    def make(cls, directory: Path) -> "Clock":
+        library, offset = directory / "clock.so", directory / "clock.offset"
+        source = Path(__file__).parent / "clock.c"
+        run(["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], seconds=60)
+        offset.write_bytes(struct.pack("l", 0))
+        return cls({"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(offset)}, offset)
+
+    def set_back(self, _fleet: Fleet) -> None:
+        """An hour, and it stays so."""
+        with self.offset.open("r+b") as file:
+            file.write(struct.pack("l", -SET_BACK_SECONDS))
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A small one, of which other things can take the rest."""
+
+    directory: Path
+
+    @classmethod
+    @contextmanager
+    def mounted(cls, directory: Path) -> Generator["Disk | None"]:
+        """Give none where this user may not mount one."""
+        if os.geteuid() != 0:
+            yield None
+            return
+        directory.mkdir()
+        try:
+            options = f"size={DISK_BYTES},mode=0755"
+            run(["mount", "-t", "tmpfs", "-o", options, "none", str(directory)], seconds=10)
+        except BenchmarkFailed:
+            yield None
+            return
+        try:
+            yield cls(directory)
+        finally:
+            run(["umount", str(directory)], seconds=10)
+
+    def full(self, _fleet: Fleet) -> None:
+        rest = self.directory / "rest"
+        try:
+            with suppress(OSError), rest.open("wb", buffering=0) as file:
+                while file.write(bytes(1 << 16)):
+                    pass
+            time.sleep(AWAY_SECONDS)
+        finally:
+            rest.unlink(missing_ok=True)
+
+
+def workers_of(fleet: Fleet) -> list[psutil.Process]:
+    """Those of the two that has several; another child is the standard library's own."""
+    children = psutil.Process(fleet["portico-2"].pid).children()
+    return [child for child in children if _is_worker(child)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return any("spawn_main" in argument for argument in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def _sleep_at_once(url: str) -> None:
+    await asyncio.gather(*(_sleep(url) for _ in range(POOL)), return_exceptions=True)
+
+
+async def _sleep(url: str) -> None:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await connection.execute(f"SELECT pg_sleep({TAKEN_SECONDS})")
+    finally:
+        await connection.close(timeout=5)

@@ -1,0 +1,259 @@
+"""Whether a production survives ten minutes in which something goes wrong each minute.
+
+People register, sign in and out, refresh, ask `me` and page, through all of `deploy`; what they
+were told is held against what is there afterwards.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import faults
+import psutil
+from answers import Kind
+from crowd import Asked, Crowd, Ledger
+from faults import Clock, Disk, Fault
+from fleet import Fleet, fleet
+from processes import BenchmarkFailed, idle_share
+from reckoning import reckon
+from script import run_script
+from stage import processor, say, taken, write_result
+from tables import grid, report
+
+PEOPLE = 12
+MINUTE = 60
+# Within each minute.
+FAULT_AFTER, WELL_AFTER = 15, 55
+# The last of those that begin processes anew.
+SETTLED_MINUTE = 3
+SERVICE_SECONDS, ANSWER_SECONDS, GROWTH = 15, 30, 1.05
+MEBIBYTE = 1024 * 1024
+HONEST = {Kind.DONE, Kind.NOT_DONE, Kind.UNKNOWN, Kind.REFUSED}
+
+
+@dataclass(frozen=True)
+class Happened:
+    name: str
+    began: float
+    ended: float
+
+
+@dataclass
+class Course:
+    """What happened, minute by minute, and how large each process was then."""
+
+    began: float = field(default_factory=time.monotonic)
+    happened: list[Happened] = field(default_factory=list)
+    sizes: list[dict[str, int]] = field(default_factory=list)
+
+    def wait_until(self, minute: int, seconds: float) -> None:
+        time.sleep(max(0.0, self.began + minute * MINUTE + seconds - time.monotonic()))
+
+
+def main(options: argparse.Namespace) -> None:
+    idle = idle_share(seconds=1)
+    directory = Path(tempfile.mkdtemp(prefix="portico-soak-"))
+    directory.chmod(0o755)
+    try:
+        with ExitStack() as stack:
+            disk = stack.enter_context(Disk.mounted(directory / "disk"))
+            clock = Clock.make(directory) if shutil.which("cc") else None
+            say("The fleet starts …")
+            data = disk.directory if disk else None
+            extra = clock.environment if clock else {}
+            whole = stack.enter_context(fleet(extra, primary_data=data))
+            course, ledger = _live(whole, _faults(clock, disk)[: options.minutes], options.minutes)
+            say("What was told is held against what is there …")
+            found = list(_said(reckon(whole, ledger)))
+            audit = whole.portico("audit", "verify").strip()
+            about = _about(whole, idle)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    text, well = _report(course, ledger, found, audit, about)
+    write_result("soak.md", text)
+    print(text)
+    if not well:
+        raise BenchmarkFailed("not all was well: see above")
+
+
+def _faults(clock: Clock | None, disk: Disk | None) -> list[Fault]:
+    """One a minute; those that begin Portico's processes anew come first, for memory's sake."""
+    return [
+        Fault("rolling restart", faults.rolling_restart),
+        Fault("a worker and `portico worker` killed (SIGKILL)", faults.processes_killed),
+        Fault("every connection to PostgreSQL cut", faults.connections_cut),
+        Fault("PostgreSQL killed (SIGQUIT) and started", faults.database_killed),
+        Fault("PostgreSQL stands still for 15 s (SIGSTOP)", faults.database_stands_still),
+        Fault("PgBouncer restarted", faults.pooler_restarted),
+        Fault("every connection of the pool taken for 8 s", faults.pool_exhausted),
+        Fault("the replica killed, back after 15 s", faults.replica_killed),
+        *([Fault("the disk of the tables full for 15 s", disk.full)] if disk else []),
+        *([Fault("the clock of Portico set back by an hour", clock.set_back)] if clock else []),
+    ]
+
+
+def _live(whole: Fleet, to_come: Sequence[Fault], minutes: int) -> tuple[Course, Ledger]:
+    with Crowd(PEOPLE, whole.ports.proxy, whole.password) as crowd:
+        course = Course()
+        for minute in range(minutes):
+            course.wait_until(minute, FAULT_AFTER)
+            if minute < len(to_come):
+                fault, began = to_come[minute], time.monotonic()
+                fault.happen(whole)
+                course.happened.append(Happened(fault.name, began, time.monotonic()))
+                say(f"{minute + 1:>3}  {fault.name}: {time.monotonic() - began:.1f} s")
+            course.wait_until(minute, WELL_AFTER)
+            course.sizes.append(_sizes(whole))
+        course.wait_until(minutes, 0)
+    return course, crowd.ledger
+
+
+def _said(found: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
+    for what, number, wrong in found:
+        say(f"     {what}: {number:,}, {wrong} wrong")
+        yield what, number, wrong
+
+
+def _sizes(whole: Fleet) -> dict[str, int]:
+    """Resident bytes of each process whose memory is Portico's, or stands before or behind it."""
+    named = {name: psutil.Process(whole[name].pid) for name in ("portico-1", "worker", "pgbouncer")}
+    named["portico-2 (parent)"] = psutil.Process(whole["portico-2"].pid)
+    for number, process in enumerate(faults.workers_of(whole), 1):
+        named[f"portico-2 (worker {number})"] = process
+    return {f"{name} {each.pid}": each.memory_info().rss for name, each in named.items()}
+
+
+def _report(
+    course: Course,
+    ledger: Ledger,
+    found: Sequence[tuple[str, int, int]],
+    audit: str,
+    about: dict[str, str],
+) -> tuple[str, bool]:
+    rows = list(_minutes(course, ledger.asked))
+    kinds = Counter(each.answer.kind for each in ledger.asked)
+    longest = max(each.answer.seconds for each in ledger.asked)
+    returned = max(row.service_after for row in rows)
+    growth = _growth(course.sizes)
+    well = (
+        set(kinds) <= HONEST
+        and not any(wrong for _, _, wrong in found)
+        and audit.endswith("all is well.")
+        and longest < ANSWER_SECONDS
+        and returned < SERVICE_SECONDS
+        and max(growth.values()) <= GROWTH
+    )
+    total = len(ledger.asked)
+    verdict = (
+        f"**{'All was well' if well else 'NOT ALL WAS WELL'}.** {total:,} requests of {PEOPLE} "
+        f"people at once, in {len(course.sizes)} minutes; the longest took {longest:.1f} s, and "
+        f"service was back at most {returned:.1f} s after a fault was over. *Without service* is "
+        "from the first answer of the minute that was not well to the last one."
+    )
+    prose = [
+        verdict,
+        "## Answers",
+        "\n".join(grid(("what was answered", "times"), [[k, f"{n:,}"] for k, n in kinds.items()])),
+        *sorted({each.answer.detail for each in ledger.asked if each.answer.detail})[:5],
+        "## What was told, and what is there",
+        "\n".join(
+            grid(("what", "how many", "wrong"), [[w, f"{n:,}", f"{x}"] for w, n, x in found])
+        ),
+        f"`portico audit verify`: {audit}",
+        *ledger.untrue[:5],
+        "## Memory",
+        "\n".join(_memory(course.sizes, growth)),
+        f"Resident MiB after each minute, from minute {_settled(course.sizes) + 1} on, of the "
+        "processes that were there from then to the end.",
+    ]
+    table = grid(
+        ("fault", "answers", "told to try again", "fate unknown", "longest s", "without service s",
+         "after the fault s"),
+        [row.cells() for row in rows],
+    )  # fmt: skip
+    return report("A soak with a fault each minute", table, prose, about), well
+
+
+@dataclass(frozen=True)
+class Minute:
+    fault: str
+    answers: Sequence[Asked]
+    ended: float
+
+    @property
+    def bad(self) -> list[Asked]:
+        return [each for each in self.answers if each.answer.kind not in {Kind.DONE, Kind.REFUSED}]
+
+    @property
+    def without_service(self) -> float:
+        return self._until() - min((each.at for each in self.bad), default=self._until())
+
+    @property
+    def service_after(self) -> float:
+        return max(0.0, self._until() - self.ended)
+
+    def cells(self) -> list[str]:
+        kinds = Counter(each.answer.kind for each in self.answers)
+        longest = max(each.answer.seconds for each in self.answers)
+        return [self.fault, f"{len(self.answers):,}", f"{kinds[Kind.NOT_DONE]:,}",
+                f"{kinds[Kind.UNKNOWN]:,}", f"{longest:.2f}", f"{self.without_service:.1f}",
+                f"{self.service_after:.1f}"]  # fmt: skip
+
+    def _until(self) -> float:
+        return max((each.at + each.answer.seconds for each in self.bad), default=self.ended)
+
+
+def _minutes(course: Course, asked: Sequence[Asked]) -> Iterator[Minute]:
+    for number, happened in enumerate(course.happened):
+        start = course.began + number * MINUTE
+        answers = [each for each in asked if start <= each.at < start + MINUTE]
+        yield Minute(happened.name, answers, happened.ended)
+
+
+def _settled(sizes: Sequence[dict[str, int]]) -> int:
+    return min(SETTLED_MINUTE, len(sizes)) - 1
+
+
+def _growth(sizes: Sequence[dict[str, int]]) -> dict[str, float]:
+    first, last = sizes[_settled(sizes)], sizes[-1]
+    return {name: last[name] / size for name, size in first.items() if name in last}
+
+
+def _memory(sizes: Sequence[dict[str, int]], growth: dict[str, float]) -> list[str]:
+    shown = range(_settled(sizes), len(sizes))
+    rows = [
+        [
+            name.rpartition(" ")[0],
+            *(f"{sizes[minute][name] / MEBIBYTE:.1f}" for minute in shown),
+            f"{ratio:.3f}x",
+        ]
+        for name, ratio in growth.items()
+    ]
+    return grid(("process", *(f"{minute + 1}" for minute in shown), "ratio"), rows)
+
+
+def _about(whole: Fleet, idle: float) -> dict[str, str]:
+    server = whole.fetch("SHOW server_version")[0][0].split()[0]
+    return {
+        "taken": taken(),
+        "processor": f"{processor()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "postgresql": server,
+        "portico": version("portico"),
+        "idle before": f"{idle:.0%}",
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=int, default=10, help="how long, and how many faults")
+    run_script(main, parser)
