@@ -40,10 +40,9 @@ def rolling_restart(fleet: Fleet) -> None:
 
 
 def processes_killed(fleet: Fleet) -> None:
-    """One that serves and the one that runs jobs; who supervises starts the latter again."""
+    """One that serves and the one that runs jobs; whoever supervises them starts them again."""
     workers_of(fleet)[0].kill()
-    fleet["worker"].stop(signal.SIGKILL)
-    fleet["worker"].start()
+    fleet["worker"].child.process.kill()
 
 
 def connections_cut(fleet: Fleet) -> None:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -47,6 +48,7 @@ FOR_THE_RUN = {
     "LOG_FORMAT": "json",
 }
 GONE_SECONDS = 30
+SUPERVISED_SECONDS = 1
 
 
 @dataclass
@@ -61,6 +63,8 @@ class Part:
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     starts: int = 0
+    # Whether it is meant to run: whoever supervises it starts it again where it ends by itself.
+    wanted: bool = False
     _child: Child | None = None
     _end: ExitStack = field(default_factory=ExitStack)
 
@@ -77,6 +81,7 @@ class Part:
     def begin(self) -> None:
         """Start it, and do not wait for it."""
         self.starts += 1
+        self.wanted = True
         self._end = ExitStack()
         self._child = self._end.enter_context(
             running(
@@ -95,6 +100,7 @@ class Part:
 
     def stop(self, how: signal.Signals | None = None) -> None:
         """End it, and wait until it is gone."""
+        self.wanted = False
         self.child.process.send_signal(how or self.stop_signal)
         try:
             self.child.process.wait(GONE_SECONDS)
@@ -107,7 +113,14 @@ class Part:
         self.start()
 
     def close(self) -> None:
+        self.wanted = False
         self._end.close()
+
+    def supervise(self) -> None:
+        """Start it again where it has ended and nobody wanted that."""
+        if self.wanted and self.child.process.poll() is not None:
+            self.close()
+            self.begin()
 
     def logs(self) -> str:
         """Everything it has said, in all its lives."""
@@ -136,14 +149,10 @@ class Fleet:
     password: str = field(default_factory=lambda: f"fleet {secrets.token_urlsafe(12)}")
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(48))
     parts: dict[str, Part] = field(default_factory=dict)
+    _over: threading.Event = field(default_factory=threading.Event)
 
     def __getitem__(self, name: str) -> Part:
         return self.parts[name]
-
-    @property
-    def client(self) -> Client:
-        """Somebody new, through nginx."""
-        return Client(self.ports.proxy)
 
     def url(self, *, user: str = "portico", port: int | None = None, name: str = "portico") -> str:
         """Give the address of a database: of the primary itself, unless told otherwise."""
@@ -195,14 +204,22 @@ class Fleet:
         )
         self["worker"].start()
         self._start_proxy()
+        threading.Thread(target=self._supervise, daemon=True).start()
 
     def stop(self) -> None:
+        self._over.set()
         for part in reversed(self.parts.values()):
             part.close()
 
     @property
     def _database_password(self) -> str:
         return self.secret_key[:20]
+
+    def _supervise(self) -> None:
+        """As systemd, Docker and Kubernetes do, when they are told to."""
+        while not self._over.wait(SUPERVISED_SECONDS):
+            for part in self.parts.values():
+                part.supervise()
 
     def _add(self, part: Part) -> Part:
         self.parts[part.name] = part

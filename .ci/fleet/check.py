@@ -4,34 +4,23 @@ Sign-ins through nginx and PgBouncer, pages from the replica, whose address is b
 happens to all of these: a rolling restart under load, restarts of the databases, a killed worker.
 """
 
+import argparse
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from answers import Answer, Asker, Kind, Watch
+from crowd import LOGIN, ME, REFRESH, REGISTER, RESET
 from faults import workers_of
 from fleet import ADMIN, Fleet, fleet, is_ready, wait_for
 from load import for_each_token, write_requests
-from processes import BenchmarkFailed, end_on_sigterm
+from processes import BenchmarkFailed
+from script import run_script
 
-SIGNED_IN = """
-  __typename
-  ... on SignedIn { user { email } tokens { accessToken refreshToken } }
-  ... on Problem { message }
-"""
-REGISTER = f"mutation R($input: RegisterInput!) {{ register(input: $input) {{ {SIGNED_IN} }} }}"
-LOGIN = f"mutation L($input: LoginInput!) {{ login(input: $input) {{ {SIGNED_IN} }} }}"
-REFRESH = (
-    "mutation F($input: RefreshSessionInput!)"
-    f" {{ refreshSession(input: $input) {{ {SIGNED_IN} }} }}"
-)
-RESET = "mutation P($input: EmailInput!) { requestPasswordReset(input: $input) { message } }"
-ME = "{ me { email } }"
 USERS = "{ users(first: 100) { totalCount nodes { email } } }"
 FROM = """{ auditEvents(first: 1, filter: {names: ["session.started"]}) { nodes { ipAddress } } }"""
 PASSWORD = "difference engine 1"  # noqa: S105 - of nobody
@@ -64,6 +53,7 @@ class Checks:
         self.service_returns_after("pgbouncer")
         self.service_returns_after("primary")
         self.pages_come_without_the_replica()
+        self.nginx_answers_as_honestly()
 
     def people_get_in(self) -> None:
         tokens = self.signed_in(REGISTER, "ada@example.com", PASSWORD)
@@ -190,6 +180,13 @@ class Checks:
             f" {max(waited, default=0):.1f} s; the primary answered all"
         )
 
+    def nginx_answers_as_honestly(self) -> None:
+        same(self.ask("x" * 70_000).detail[:14], "413: b'{\"error")
+        for name in ("portico-1", "portico-2"):
+            self.fleet[name].stop()
+        same(self.ask(ME).kind, Kind.NOT_DONE)
+        self.say("without either process nginx says that nothing was done, and when to try again")
+
     def people(self) -> list[str]:
         page = done(self.ask(USERS, token=self.root))["users"]
         return [each["email"] for each in page["nodes"]]
@@ -254,14 +251,10 @@ def holds(found: object, what: str) -> None:
         raise BenchmarkFailed(f"not so: {what}")
 
 
-def main() -> None:
-    end_on_sigterm()
+def main(_options: argparse.Namespace) -> None:
     with fleet() as whole:
         Checks(whole).run()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BenchmarkFailed as failure:
-        sys.exit(f"fleet: {failure}")
+    run_script(main, argparse.ArgumentParser(description=__doc__))

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -23,6 +24,7 @@ from app.commands.setup import database, out, read_settings, started, url_of
 from app.config import Settings
 from app.http.connections import BoundedConnection
 from app.http.management import OFF
+from app.http.stopping import turn_away
 from app.logs import log_to_stderr
 from app.main import create_app
 
@@ -31,6 +33,8 @@ OTHER_FILES = 300
 # After this long without an answer a worker is taken for hung and replaced. Starting counts too,
 # and takes a while where others use the processor: with uvicorn's 5 s it would be killed for ever.
 HUNG_SECONDS = 30
+# The supervisor hears of a signal up to half a second late.
+EARLY_SECONDS = 1
 PORT_HELP = "Port to listen on."
 
 log = logging.getLogger(__name__)
@@ -119,7 +123,7 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
         timeout_worker_healthcheck=HUNG_SECONDS,
     )
     if workers > 1:
-        Workers(config, [config.bind_socket()]).run()
+        Workers(config, config.bind_socket(), settings.shutdown_delay_seconds).run()
         return
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
@@ -131,27 +135,39 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
 class Workers(Multiprocess):
     """Several processes on one socket."""
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        super().__init__(config, sockets)
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, delay: float) -> None:
+        super().__init__(config, [listener])
+        self._delay = delay
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._stop)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         """Tell them at once: the supervisor may be waiting for one that is only just starting."""
         self.signal_queue.append(number)
+        if number == signal.SIGINT:
+            # Whoever presses Ctrl-C does not want to wait.
+            self._delay = 0
+        if self._delay < EARLY_SECONDS:
+            self._turn_away()
         for worker in self.processes:
             if worker.pid is not None:
                 with suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGTERM)
+                    os.kill(worker.pid, number)
 
     def terminate_all(self) -> None:
-        """Tell them to stop, and let go of the socket: it is theirs to listen on until they do.
+        """Tell them to stop, and let go of the socket before they do.
 
         Otherwise the system would go on making connections that nobody takes in.
         """
         super().terminate_all()
+        time.sleep(max(0.0, self._delay - EARLY_SECONDS))
+        self._turn_away()
         for each in self.sockets:
             each.close()
+
+    def _turn_away(self) -> None:
+        for each in self.sockets:
+            turn_away(each)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

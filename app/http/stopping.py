@@ -1,18 +1,30 @@
 """Stopping: readiness ends first, so that nobody sends more; whoever has come is answered."""
 
 import asyncio
+import ctypes
 import logging
 import multiprocessing
 import os
 import signal
 import socket
+import struct
+import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from uvicorn import Server
+
+# Long enough for what the system had begun, too short to be noticed.
+SETTLE_SECONDS = 0.1
+SO_ATTACH_FILTER = 26
+# For the kernel, in classic BPF: look at the flags of TCP, drop what has SYN, let the rest through.
+WITHOUT_SYN = b"".join(
+    struct.pack("HBBI", *step)
+    for step in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+)
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +70,36 @@ async def stop_listening(server: Server) -> None:
 
     It would hang up on them, and a proxy cannot know that their requests were never read.
     """
+    if multiprocessing.parent_process() is None:
+        # Of several processes on one socket it is the parent who knows that all of them stop.
+        for each in server.servers:
+            for listener in _copies(each):
+                with listener:
+                    turn_away(listener)
+        await asyncio.sleep(SETTLE_SECONDS)
     arrived = [connection for each in server.servers for connection in _last_of(each)]
     loop = asyncio.get_running_loop()
     for connection in arrived:
         await loop.connect_accepted_socket(lambda: _protocol(server), connection)
+
+
+def turn_away(listener: socket.socket) -> None:
+    """Let no connection begin any more, which those that have begun do not notice.
+
+    Whoever asks gets no answer, asks again after a second, and is refused by then: of that a proxy
+    knows that nothing was sent. Linux only: elsewhere somebody may come between the last look and
+    the end, once in many times.
+    """
+    if sys.platform != "linux":
+        return
+    program = ctypes.create_string_buffer(WITHOUT_SYN)
+    steps = len(WITHOUT_SYN) // struct.calcsize("HBBI")
+    with suppress(OSError):
+        listener.setsockopt(
+            socket.SOL_SOCKET,
+            SO_ATTACH_FILTER,
+            struct.pack("HP", steps, ctypes.addressof(program)),
+        )
 
 
 def _server() -> Server | None:
@@ -91,7 +129,7 @@ def _stopped_by_orphanhood(loop: asyncio.AbstractEventLoop) -> Generator[None]:
 
 
 def _last_of(listening: asyncio.Server) -> Iterator[socket.socket]:
-    listeners = [socket.socket(fileno=os.dup(each.fileno())) for each in listening.sockets]
+    listeners = _copies(listening)
     # The loop takes in nobody any more; the system does until the last copy is closed.
     listening.close()
     for listener in listeners:
@@ -102,6 +140,10 @@ def _last_of(listening: asyncio.Server) -> Iterator[socket.socket]:
                     yield listener.accept()[0]
                 except BlockingIOError:
                     break
+
+
+def _copies(listening: asyncio.Server) -> list[socket.socket]:
+    return [socket.socket(fileno=os.dup(each.fileno())) for each in listening.sockets]
 
 
 def _protocol(server: Server) -> asyncio.Protocol:
