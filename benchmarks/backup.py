@@ -140,6 +140,6 @@ def _report(figures: Figures, options: argparse.Namespace, about: dict[str, str]
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--people", type=int, default=1_000_000)
-    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--people", type=int, default=200_000)
+    parser.add_argument("--events", type=int, default=50_000)
     run_script(main, parser)
