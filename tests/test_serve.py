@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+from app import migrations
 from app.cli import cli
 from tests.clients import LOGIN, ME
 from tests.leaks import SECRETS
+from tests.postgres import postgres
 from tests.servers import Server, portico, serving
 from tests.test_sessions import LOGOUT
 
@@ -25,6 +28,11 @@ def send(server: Server, query: str, bearer: str | None = None, **variables: Any
     body = {"query": query, "variables": variables}
     SECRETS.add_passwords_in(variables)
     return httpx.post(f"{server.url}/graphql", json=body, headers=headers).json()["data"]
+
+
+def workers_of(server: Server) -> list[psutil.Process]:
+    children = psutil.Process(server.process.pid).children()
+    return [each for each in children if each.net_connections("tcp")]
 
 
 def postgres_of(folder: Path) -> list[psutil.Process]:
@@ -79,8 +87,7 @@ def test_workers_end_with_their_parent_also_while_one_of_them_starts(
 ) -> None:
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
     with serving(tmp_path, "--workers", "2", **settings) as server:
-        parent = psutil.Process(server.process.pid)
-        workers = [each for each in parent.children() if each.net_connections("tcp")]
+        parent, workers = psutil.Process(server.process.pid), workers_of(server)
         workers[0].kill()
         psutil.wait_procs([workers[0]], timeout=10, callback=None)
         while len(family := parent.children(recursive=True)) < 3:
@@ -90,6 +97,25 @@ def test_workers_end_with_their_parent_also_while_one_of_them_starts(
 
         gone, left = psutil.wait_procs([*family, *workers], timeout=10)
     assert (len(gone) >= 3, left) == (True, [])
+
+
+def test_a_worker_that_dies_while_the_database_is_away_is_replaced_in_the_end(
+    tmp_path: Path,
+) -> None:
+    with postgres() as own:
+        migrations.upgrade(own.url)
+        settings = {"DATABASE_URL": own.url, "SECRET_KEY": SECRET}
+        with serving(tmp_path, "--workers", "2", **settings) as server:
+            own.stop("immediate")
+            for each in workers_of(server):
+                each.kill()
+            while server.output.count("Application startup failed") < 3:
+                time.sleep(0.1)
+
+            own.start()
+
+            assert server.wait_until_ready() < 20
+            assert send(server, ME) == {"me": None}
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:

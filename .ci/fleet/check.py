@@ -232,6 +232,7 @@ class Load:
         # It says then how it went.
         self._process.send_signal(signal.SIGINT)
         printed, _errors = self._process.communicate(timeout=30)
+        holds("RESULT" in printed, f"wrk says how it went: {printed!r}")
         self.result = json.loads(printed.rpartition("RESULT ")[2])
 
 

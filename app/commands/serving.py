@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors.multiprocess import Multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app.commands import cautions
 from app.commands.managing import managed
@@ -30,11 +30,7 @@ from app.main import create_app
 
 FACTORY = "app.main:create_app_from_environment"
 OTHER_FILES = 300
-# After this long without an answer a worker is taken for hung and replaced. Starting counts too,
-# and takes a while where others use the processor: with uvicorn's 5 s it would be killed for ever.
-HUNG_SECONDS = 30
-# The supervisor hears of a signal up to half a second late.
-EARLY_SECONDS = 1
+EARLY_SECONDS = 0.5
 PORT_HELP = "Port to listen on."
 
 log = logging.getLogger(__name__)
@@ -120,7 +116,6 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
         log_level=settings.log_level.lower(),
         log_config=None,
         timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
-        timeout_worker_healthcheck=HUNG_SECONDS,
     )
     if workers > 1:
         Workers(config, config.bind_socket(), settings.shutdown_delay_seconds).run()
@@ -138,27 +133,34 @@ class Workers(Multiprocess):
     def __init__(self, config: uvicorn.Config, listener: socket.socket, delay: float) -> None:
         super().__init__(config, [listener])
         self._delay = delay
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, self._stop)
 
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        """Tell them at once: the supervisor may be waiting for one that is only just starting."""
-        self.signal_queue.append(number)
-        if number == signal.SIGINT:
-            # Whoever presses Ctrl-C does not want to wait.
-            self._delay = 0
-        if self._delay < EARLY_SECONDS:
-            self._turn_away()
-        for worker in self.processes:
-            if worker.pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(worker.pid, number)
+    def keep_subprocess_alive(self) -> None:
+        """Replace whoever has ended, for as long as it takes: a database that is away comes back.
+
+        uvicorn would end all of them where one cannot start, kill whoever does not answer for some
+        seconds, as nobody does who only just starts on a busy machine, and hear of no signal while
+        it waits for that.
+        """
+        for place, worker in enumerate(self.processes):
+            if self.should_exit.is_set() or worker.process.is_alive():
+                continue
+            worker.join()
+            log.warning("A worker ended with %s: another one starts", worker.exitcode)
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
+
+    def handle_int(self) -> None:
+        # Whoever presses Ctrl-C does not want to wait.
+        self._delay = 0
+        super().handle_int()
 
     def terminate_all(self) -> None:
-        """Tell them to stop, and let go of the socket before they do.
+        """Tell them to stop, and let go of the socket just before they do.
 
         Otherwise the system would go on making connections that nobody takes in.
         """
+        if self._delay < EARLY_SECONDS:
+            self._turn_away()
         super().terminate_all()
         time.sleep(max(0.0, self._delay - EARLY_SECONDS))
         self._turn_away()
