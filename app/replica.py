@@ -49,8 +49,8 @@ class Replica:
             await asyncio.sleep(self.rest_seconds)
             try:
                 await replica.rows(ALIVE)
-            except Unavailable as outage:
-                log.debug("The replica is still away: %s", outage.reason)
+            except Exception as error:  # noqa: BLE001 - while it is made anew it refuses in many ways
+                log.debug("The replica is still away: %s", type(error).__name__)
             else:
                 break
         log.info("The replica answers again.")

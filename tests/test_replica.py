@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text
 
 from app import migrations
 from app.db import Database, Query, connect
+from app.errors import Unavailable
 from app.main import create_app
 from app.replica import Replica
 from tests.clients import ME, Api, Person
@@ -111,3 +112,29 @@ async def test_only_who_asks_first_waits_for_a_replica_that_hangs(
     await own.close()
 
     assert took[0] > 1 > max(took[1:])
+
+
+class MadeAnew:
+    """A database that is away, then refuses as one does that is made anew, then answers."""
+
+    def __init__(self) -> None:
+        self.faults: list[Exception] = [Unavailable("away"), PermissionError("no such role")]
+
+    async def fetch(self, *_: object) -> list[object]:
+        if self.faults:
+            raise self.faults.pop(0)
+        return [("replica",)]
+
+    rows = fetch
+
+
+async def test_a_replica_that_is_made_anew_comes_back(db: Database) -> None:
+    made_anew: Any = MadeAnew()
+    both = Replica(db, made_anew, rest_seconds=0)
+    assert await both.fetch(IS_REPLICA) == [(False,)]
+
+    async with asyncio.timeout(5):
+        while await both.fetch(IS_REPLICA) != [("replica",)]:  # noqa: ASYNC110 - it comes back by itself
+            await asyncio.sleep(0.01)
+
+    assert made_anew.faults == []

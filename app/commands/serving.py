@@ -30,6 +30,8 @@ from app.main import create_app
 
 FACTORY = "app.main:create_app_from_environment"
 OTHER_FILES = 300
+# By how much the parent turns newcomers away before its workers close the socket: it hears of a
+# signal up to half a second later than they do.
 EARLY_SECONDS = 0.5
 PORT_HELP = "Port to listen on."
 

@@ -37,7 +37,6 @@ FORGET_RECORDS = text("DELETE FROM pgqueuer_log WHERE created < :before")
 # What they carry is somebody's address, who may have left long ago.
 FORGET_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated < :before")
 
-
 log = logging.getLogger(__name__)
 
 

@@ -12,8 +12,6 @@ NO_SUCH_TABLE = "42P01"
 
 UNREACHABLE = "The database does not answer. Check DATABASE_URL and that PostgreSQL runs."
 UNMIGRATED = "The database has not been migrated. Run `portico db upgrade`."
-
-
 REVISION = text("SELECT version_num FROM alembic_version")
 
 
