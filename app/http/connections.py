@@ -20,8 +20,8 @@ from uvicorn.server import ServerState
 
 from app.errors import Code
 from app.graphql.errors import coded
-from app.http.corked import Corked
 from app.http.gate import GATE, Gate
+from app.http.whole import WholeAnswer
 
 # Whoever is sending a request while the server stops is answered, and a refusal can be read.
 LINGER_SECONDS = 0.5
@@ -101,10 +101,8 @@ class BoundedConnection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._corked = Corked(self.transport, cycle)
-        answering: Any = cycle
-        answering.transport = self._corked
-        super()._start_asgi_task(cycle, app)
+        whole: Any = WholeAnswer(app, cycle)
+        super()._start_asgi_task(cycle, whole)
 
     def on_body(self, body: bytes) -> None:
         self._other_bytes -= len(body)
@@ -123,7 +121,6 @@ class BoundedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         # As in uvicorn, but for its timer.
         self.server_state.total_requests += 1
-        self._corked.flush()
         if self._refused:
             return
         if self.transport.is_closing():
