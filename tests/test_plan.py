@@ -21,9 +21,10 @@ from app.graphql.documents import Document, Documents
 from app.graphql.engine import Engine, Operation, core_schema
 from app.graphql.limits import DocumentLimits
 from app.graphql.schema import build_schema
-from app.models import SessionRow, UserRow
+from app.models import AuditRow, SessionRow, UserRow
 from app.portico import Portico
 from app.security.viewer import Admin
+from app.services.audit_events import AuditFilter
 from app.services.outcomes import Client
 from app.services.pages import page_of
 
@@ -47,6 +48,14 @@ def session(number: int) -> SessionRow:
     )
 
 
+def event(number: int, actor: int) -> AuditRow:
+    actor_id, target_id = uuid.UUID(int=actor), uuid.UUID(int=99)
+    details = {"number": number}
+    return AuditRow(
+        uuid.UUID(int=number), NOW, "session.started", actor_id, target_id, None, None, details
+    )
+
+
 class Stand:
     """Services that answer from memory, some of it broken."""
 
@@ -57,7 +66,12 @@ class Stand:
         self.fail("page")
         if isinstance(arguments[1], uuid.UUID):
             return page_of([session(7)], arguments[-1])
+        if isinstance(arguments[1], AuditFilter):
+            return page_of([event(3, actor=1), event(4, actor=98)], arguments[-1])
         return page_of(self.rows, arguments[-1])
+
+    async def people(self, *_: Any) -> Any:
+        return {row.id: row for row in self.rows}
 
     async def count(self, *_: Any) -> Any:
         self.fail("count")
@@ -87,7 +101,9 @@ def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
             self.viewer = viewer
             return viewer
 
-    services = replace(portico.services, users=stand, sessions=stand, clock=lambda: NOW)
+    services = replace(
+        portico.services, users=stand, sessions=stand, audit_events=stand, clock=lambda: NOW
+    )
     return Known(services, Client(None, None, "request"))
 
 
