@@ -56,7 +56,15 @@ class Application(FastAPI):
             redirect_slashes=False,
             lifespan=lifespan,
         )
-        self._layers = layers
+        self._layers, self._traced = layers, telemetry
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._traced or self.middleware_stack is None or scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        # What FastAPI and Starlette do before it when nothing is traced.
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
 
     def build_middleware_stack(self) -> Any:
         app: Any = super().build_middleware_stack()

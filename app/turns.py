@@ -16,6 +16,7 @@ class Turns:
         self._free, self._wait_seconds = size, wait_seconds
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def take(self) -> None:
         """Wait for a turn.
@@ -27,11 +28,13 @@ class Turns:
         if self._free:
             self._free -= 1
             return
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None or self._timer is None:
+            # Asking which loop runs is a call to the system: once for all who wait.
+            loop = self._loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._wait_seconds, self._give_up)
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.append((loop.time() + self._wait_seconds, turn))
-        if self._timer is None:
-            self._timer = loop.call_later(self._wait_seconds, self._give_up)
         try:
             await turn
         except asyncio.CancelledError:

@@ -39,6 +39,11 @@ class Access(FieldExtension):
     def __init__(self, level: AccessLevel) -> None:
         self.level = level
 
+    @property
+    def guards(self) -> bool:
+        """Whether there is anybody whom it does not let through."""
+        return self.level is not AccessLevel.GUEST
+
     def apply(self, field: StrawberryField) -> None:
         # Called once for each schema that is built of the field.
         others = [each for each in field.directives if not isinstance(each, AccessDirective)]

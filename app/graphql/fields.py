@@ -67,10 +67,11 @@ def resolver_of(schema: GraphQLSchema, field: GraphQLField, below: frozenset[str
     if not plain or not (extensions == [] or _is_access(extensions)):
         return Resolver(cast("Callable[..., Any]", field.resolve), _unchanged)
     function, name = resolver.wrapped_func, resolver.info_parameter.name
+    access: Access | None = extensions[0] if extensions and extensions[0].guards else None
 
     async def call(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-        if extensions:
-            await extensions[0].admit(info.context)
+        if access is not None:
+            await access.admit(info.context)
         return await function(source, **{name: Info(info, definition, below)}, **arguments)
 
     return Resolver(call, _converting(schema, definition))

@@ -119,10 +119,10 @@ class Plan:
         self._selections = Selections(schema, fragments)
         kind: GraphQLObjectType = cast("Any", schema.query_type)
         self.root_fields = self._selections.of(kind, [operation.selection_set])
-        root = self._object(kind, [operation.selection_set])
-        if not isinstance(root, InTime):
+        parts = self._parts(kind, self.root_fields)
+        if not any(isinstance(each, Step) for each in parts.values()):
             raise Unplannable
-        self._root = root
+        self._root = self._with_steps(parts)
 
     async def run(self, context: Context, variables: dict[str, Any]) -> dict[str, Any]:
         """Answer the query.
@@ -131,7 +131,7 @@ class Plan:
             Exception: anything at all means that the stock executor has to answer it.
 
         """
-        return await self._root.read(ROOT, Run(context, self._coerced(variables)))
+        return await self._root(ROOT, Run(context, self._coerced(variables)))
 
     def _coerced(self, variables: dict[str, Any]) -> VariableValues:
         definitions = self.operation.variable_definitions
@@ -148,20 +148,27 @@ class Plan:
     def _object(
         self, kind: GraphQLObjectType, sets: list[SelectionSetNode], *, nullable: bool = False
     ) -> Completion:
-        selected = self._selections.of(kind, sets)
-        parts = {key: self._part(kind, key, nodes) for key, nodes in selected.items()}
-        steps = [each for each in parts.values() if isinstance(each, Step)]
+        parts = self._parts(kind, self._selections.of(kind, sets))
         reads = {key: each for key, each in parts.items() if not isinstance(each, Step)}
-        if not steps:
+        if len(reads) == len(parts):
             return Record(reads, nullable)
-        return unless_none(self._with_steps(list(parts), reads, steps), nullable=nullable)
+        return unless_none(self._with_steps(parts), nullable=nullable)
+
+    def _parts(
+        self, kind: GraphQLObjectType, selected: dict[str, list[FieldNode]]
+    ) -> dict[str, Part | Constant | Step]:
+        return {key: self._part(kind, key, nodes) for key, nodes in selected.items()}
 
     def _with_steps(
-        self, keys: list[str], reads: dict[str, Part | Constant], steps: list[Step]
+        self, parts: dict[str, Part | Constant | Step]
     ) -> Callable[[Any, Run], Coroutine[Any, Any, Any]]:
-        read, (first, *others) = compiled(Record(reads)), steps
+        steps = [each for each in parts.values() if isinstance(each, Step)]
+        reads = {key: each for key, each in parts.items() if not isinstance(each, Step)}
+        keys, read, (first, *others) = list(parts), compiled(Record(reads)), steps
 
         async def complete(source: Any, run: Run) -> Any:
+            if not reads and not others:
+                return {first.key: await first.take(source, run, self)}
             found = read(source)
             if others:
                 # All at once, as the stock executor does it.

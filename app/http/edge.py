@@ -4,7 +4,7 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import orjson
@@ -32,13 +32,12 @@ class Edge:
         self._app, self._access_log = app, access_log
         self._headers = (*SECURITY_HEADERS, ONLY_HTTPS) if https else SECURITY_HEADERS
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            await self._app(scope, receive, send)
+            return self._http(scope, receive, send)
+        if scope["type"] == "websocket":
+            return send({"type": "websocket.close", "code": 1008})
+        return self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope)
@@ -117,8 +116,8 @@ class Straight:
     def __init__(self, app: ASGIApp, paths: Mapping[str, ASGIApp], assets: Explorer | None) -> None:
         self._app, self._paths, self._assets = app, paths, assets
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         to = self._paths.get(scope["path"]) if scope["type"] == "http" else None
         if to is None and self._assets and scope.get("path", "").startswith(ASSETS):
             to = self._assets
-        await (to or self._app)(scope, receive, send)
+        return (to or self._app)(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
 
@@ -183,7 +184,14 @@ def _within(value: Any) -> Iterable[Any]:
 
 
 def _check_content_type(headers: Headers) -> None:
-    kind, *parameters = (headers.text(b"content-type") or "").lower().split(";")
+    _check_media_type(headers.values.get(b"content-type", b""))
+    if headers.values.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise HttpRefusal(415, "Send the body uncompressed.")
+
+
+@lru_cache(maxsize=64)
+def _check_media_type(header: bytes) -> None:
+    kind, *parameters = header.decode("latin-1").lower().split(";")
     if kind.strip() != "application/json":
         # Browsers send other types to other origins without asking; this keeps forms from running
         # mutations.
@@ -192,8 +200,6 @@ def _check_content_type(headers: Headers) -> None:
         name, _, value = parameter.strip().partition("=")
         if name == "charset" and value.strip('"') not in {"utf-8", "utf8"}:
             raise HttpRefusal(415, "JSON is UTF-8.")
-    if headers.values.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise HttpRefusal(415, "Send the body uncompressed.")
 
 
 async def _read_body(receive: Receive, headers: Headers, max_bytes: int) -> bytes:

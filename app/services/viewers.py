@@ -8,6 +8,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,25 +48,34 @@ class Viewers:
         self._waiting: Waiting = {}
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        # Those of the first who waits: asking for the loop is a call to the system.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._context: Context | None = None
 
     async def find(self, claims: Claims) -> Viewer | None:
         """Give the viewer, or None where the session has ended or the person may not act."""
-        future: asyncio.Future[Viewer | None] = asyncio.get_running_loop().create_future()
+        loop = self._loop
+        if loop is None or not self._waiting:
+            loop = self._expect(asyncio.get_running_loop())
+        future: asyncio.Future[Viewer | None] = loop.create_future()
         self._waiting.setdefault(claims.session_id, []).append((claims, future))
-        if len(self._waiting) == 1:
-            # After this turn of the loop, so that requests which arrived together share the
-            # statement.
-            asyncio.get_running_loop().call_soon(self._dispatch)
         return await future
 
-    def _dispatch(self) -> None:
-        if not self._waiting or self._in_flight >= MAX_IN_FLIGHT:
-            return
-        batch, self._waiting = self._waiting, {}
-        self._in_flight += 1
-        self._start(self._answer(batch))
+    def _expect(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+        """Begin a batch. Whatever is sent for it counts for whoever comes first."""
+        self._loop, self._context = loop, copy_context()
+        if self._in_flight < MAX_IN_FLIGHT:
+            self._begin()
+        return loop
 
-    async def _answer(self, batch: Waiting) -> None:
+    def _begin(self) -> None:
+        # It takes the batch when its turn comes, so that requests which arrived together share it.
+        self._in_flight += 1
+        self._start(self._answer(), self._context)
+        self._context = None
+
+    async def _answer(self) -> None:
+        batch, self._waiting = self._waiting, {}
         try:
             rows = await self._db.fetch_now(READ, ids=list(batch))
             viewers = {viewer.session.id: viewer for viewer in map(self._viewer, rows) if viewer}
@@ -80,10 +90,12 @@ class Viewers:
                 self._start(self._touch({each: batch[each] for each in stale}, viewers))
         finally:
             self._in_flight -= 1
-            self._dispatch()
+            if self._context is not None:
+                # Others have come meanwhile, and nobody has begun theirs.
+                self._begin()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _start(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> None:
+        task = asyncio.create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
