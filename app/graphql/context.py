@@ -8,7 +8,7 @@ from typing import Any, cast
 import strawberry
 
 from app.errors import Forbidden, Unauthenticated
-from app.graphql.selections import names_below
+from app.graphql.plans.selections import names_below
 from app.security.access_tokens import AccessTokens
 from app.security.viewer import Admin, Viewer
 from app.services.accounts import Accounts

@@ -24,7 +24,7 @@ from app.errors import Code
 from app.graphql.cache import SegmentedCache
 from app.graphql.errors import coded, request_errors
 from app.graphql.limits import DocumentLimits, Excess, Measured, measure
-from app.graphql.plan import Plan, plan
+from app.graphql.plans.plan import Plan, plan
 from app.services.pages import DEFAULT_PAGE
 
 # Each run of one of these tries a secret or sends a letter, so an operation gets one: thirty

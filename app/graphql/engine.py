@@ -18,7 +18,7 @@ from app.errors import Code, Unavailable
 from app.graphql.context import Context
 from app.graphql.documents import Document, Documents, RefusedDocument, excess_error
 from app.graphql.errors import coded, field_errors, internal_error, request_errors
-from app.graphql.plan import Plan
+from app.graphql.plans.plan import Plan
 
 QUERY = "Query"
 

@@ -28,8 +28,10 @@ Before = Annotated[
 T = TypeVar("T")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-RESOLUTION = timedelta(microseconds=1)
-TIMED = Struct(">4s16sq").pack
+# Days, seconds and microseconds, as Python keeps a span: one number of them would cost more to make
+# than all the rest of a cursor.
+SPAN = Struct(">iII")
+TIMED = Struct(">4s16siII").pack
 
 
 @strawberry.type(description="Where a page lies among the others.")
@@ -58,8 +60,8 @@ class PageInfo:
 class Cursors:
     """Writes and reads positions. The order is in the cursor, so that none passes for another.
 
-    In hexadecimal: a checksum of the name of the order, the id, and the value (a time
-    in microseconds, a text, or nothing).
+    In hexadecimal: a checksum of the name of the order, the id, and the value (a time since 1970, a
+    text, or nothing).
     """
 
     def __init__(self, order: str, *, of_time: bool = True) -> None:
@@ -75,9 +77,8 @@ class Cursors:
             if value is None:
                 return (order + row.id.bytes).hex()
             # Exact in microseconds, as PostgreSQL keeps it.
-            since = value - EPOCH
-            whole = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-            return TIMED(order, row.id.bytes, whole).hex()
+            at = value - EPOCH
+            return TIMED(order, row.id.bytes, at.days, at.seconds, at.microseconds).hex()
 
         def of_text(row: Any) -> str:
             return (order + row.id.bytes + position(row).encode()).hex()
@@ -111,7 +112,9 @@ class Cursors:
             return text
         if not raw:
             return None
-        return EPOCH + int.from_bytes(raw, "big", signed=True) * RESOLUTION
+        if len(raw) != SPAN.size:
+            raise ValueError
+        return EPOCH + timedelta(*SPAN.unpack(raw))
 
     def request(
         self, first: int | None, after: str | None, last: int | None, before: str | None

@@ -101,8 +101,10 @@ class UserConnection:
 
     @strawberry.field(description="The people of this page with their cursors.")
     def edges(self) -> list[UserEdge]:
-        now, position = self.now, self.cursor
-        return [UserEdge(node=User(row=row, now=now), position=position) for row in self.page.rows]
+        return [
+            UserEdge(node=User(row=row, now=self.now), position=self.cursor)
+            for row in self.page.rows
+        ]
 
     @strawberry.field(description="The people of this page, for those who need no cursors.")
     def nodes(self) -> list[User]:

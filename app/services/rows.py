@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Row, Update, and_, or_, select
@@ -37,7 +37,10 @@ def user_part(names: frozenset[str]) -> UserPart:
     plain: Any = cast("Any", namedtuple)("UserRow", kept)  # noqa: PYI024 - see above
     methods = {"__slots__": (), "is_active": UserRow.is_active}
     row: Any = type("UserRow", (plain,), methods)
-    return UserPart(tuple(getattr(models.User, name) for name in kept), row._make)
+    columns = tuple(getattr(models.User, name) for name in kept)
+    # What `_make` does, without a frame for each row.
+    make: Any = cast("Any", tuple).__new__
+    return UserPart(columns, partial(make, row))
 
 
 def is_active(now: object) -> ColumnElement[bool]:

@@ -4,8 +4,10 @@ graphql-core finds out for every request anew which fields are selected, which r
 and how its value becomes JSON. For a query without directives none of that hangs on the request:
 it is compiled here, once, into nested Python functions:
 
-- a field that is an attribute, or a method without arguments, becomes one call on the object;
-- its value is checked and written by one function for its type, lists by one comprehension;
+- fields that are attributes, or methods without arguments, are read, checked and written by one
+  function for all of them, however deep (`compiling.py`), in which a method of a single expression
+  stands as that expression, and an object that is only asked for its parts is never made
+  (`inlining.py`);
 - any other field (the root fields, and those with arguments) goes through its ordinary resolver,
   behind the same `Access` object, so that nothing about access or arguments is decided twice.
 
@@ -35,7 +37,9 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.language import FragmentDefinitionNode, SelectionSetNode
 
-from app.graphql.completion import (
+from app.graphql.context import Context
+from app.graphql.plans.compiling import compiled
+from app.graphql.plans.completion import (
     Completion,
     Constant,
     InTime,
@@ -44,15 +48,13 @@ from app.graphql.completion import (
     Read,
     Record,
     Run,
-    compiled,
     leaf,
     many,
     part,
     together,
     unless_none,
 )
-from app.graphql.context import Context
-from app.graphql.fields import (
+from app.graphql.plans.fields import (
     NO_VARIABLES,
     Resolver,
     fixed_arguments,
@@ -65,7 +67,7 @@ from app.graphql.fields import (
     resolver_of,
     shortest,
 )
-from app.graphql.selections import Selections, Unplannable, names_below
+from app.graphql.plans.selections import Selections, Unplannable, names_below
 
 # Root fields belong to no object; to the rest of a plan null would be one that is missing.
 ROOT = object()

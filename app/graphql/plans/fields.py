@@ -19,9 +19,9 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from app.graphql.access import Access
-from app.graphql.completion import Read
 from app.graphql.context import Info
-from app.graphql.selections import Unplannable
+from app.graphql.plans.completion import Read
+from app.graphql.plans.selections import Unplannable
 
 STRAWBERRY = "strawberry-definition"
 NO_VARIABLES = VariableValues({}, {})

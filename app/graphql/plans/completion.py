@@ -6,7 +6,7 @@ A shape checks what the stock executor checks, and raises `NotAsPlanned` instead
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
@@ -17,8 +17,6 @@ from app.graphql.context import Context
 
 Read = Callable[[Any], Any]
 EXACT: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
-# Loops and branches within each other that Python compiles: 20 and 100. Deeper ones get a function.
-MAX_NESTING = 12
 
 
 class NotAsPlanned(Exception):
@@ -142,95 +140,6 @@ async def together(parts: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
-
-
-def compiled(shape: Shape) -> Read:
-    """Write a shape out as one function of its own.
-
-    With no call and no frame for each field and each object within, a page of fifty people takes
-    half the time that functions composed of functions take. Response names and attributes are
-    names, so nothing but a name can come to stand in the text.
-    """
-    return _Text(shape).function()
-
-
-class _Text:
-    """The text of one function, and what it refers to."""
-
-    def __init__(self, shape: Shape) -> None:
-        self._names: dict[str, Any] = {"NotAsPlanned": NotAsPlanned, "UTC": UTC}
-        self._lines = ["def complete(value):"]
-        self._count = 0
-        self._write(shape, "value", 1)
-        self._lines.append("    return value")
-
-    def function(self) -> Read:
-        exec(compile("\n".join(self._lines), "<plan>", "exec"), self._names)  # noqa: S102 - ours
-        return self._names["complete"]
-
-    def _write(self, shape: Shape, name: str, depth: int) -> None:
-        """Turn what is in the variable into what stands in the answer."""
-        if isinstance(shape, Leaf):
-            self._write_leaf(shape, name, depth)
-            return
-        if depth > MAX_NESTING:
-            self._line(depth, f"{name} = {self._known(compiled(shape))}({name})")
-            return
-        if shape.nullable:
-            self._line(depth, f"if {name} is not None:")
-            depth += 1
-        else:
-            self._line(depth, f"if {name} is None: raise NotAsPlanned")
-        if isinstance(shape, Record):
-            self._write_record(shape, name, depth)
-        else:
-            self._write_many(shape, name, depth)
-
-    def _write_leaf(self, shape: Leaf, name: str, depth: int) -> None:
-        write = f"{name} = {self._known(shape.write)}({name})"
-        if shape.exact is None:
-            self._line(depth, write)
-            return
-        other = f"{name}.__class__ is not {self._known(shape.exact)}"
-        if shape.exact is datetime:
-            other += f" or {name}.tzinfo is not UTC"
-        self._line(depth, f"if {other}: {write}")
-
-    def _write_record(self, shape: Record, name: str, depth: int) -> None:
-        entries: list[str] = []
-        for key, each in shape.parts.items():
-            if isinstance(each, Constant):
-                entries.append(f"{key!r}: {each.value!r}")
-                continue
-            value = self._new()
-            by_name = isinstance(each.get, str)
-            read = f"{name}.{each.get}" if by_name else f"{self._known(each.get)}({name})"
-            self._line(depth, f"{value} = {read}")
-            self._write(each.shape, value, depth)
-            entries.append(f"{key!r}: {value}")
-        self._line(depth, f"{name} = {{{', '.join(entries)}}}")
-
-    def _write_many(self, shape: Many, name: str, depth: int) -> None:
-        items, item = self._new(), self._new()
-        self._line(depth, f"if not isinstance({name}, list): raise NotAsPlanned")
-        self._line(depth, f"{items} = []")
-        self._line(depth, f"for {item} in {name}:")
-        self._write(shape.item, item, depth + 1)
-        self._line(depth + 1, f"{items}.append({item})")
-        self._line(depth, f"{name} = {items}")
-
-    def _line(self, depth: int, text: str) -> None:
-        self._lines.append("    " * depth + text)
-
-    def _new(self) -> str:
-        self._count += 1
-        return f"value{self._count}"
-
-    def _known(self, thing: Any) -> str:
-        self._count += 1
-        name = f"known{self._count}"
-        self._names[name] = thing
-        return name
 
 
 def _items(value: Any) -> list[Any]:

@@ -1,0 +1,1 @@
+"""Plans: queries compiled once with their document. `plan.py` explains it."""
