@@ -121,6 +121,9 @@ class UserConnection:
         return await info.context.services.users.count(admin(info), self.found)
 
 
+EVERYBODY, BY_CREATION = service.UserFilter(), service.UserOrder()
+
+
 @cache
 def cursors_of(order: service.UserOrder) -> Cursors:
     direction = OrderDirection.DESC if order.descending else OrderDirection.ASC
@@ -132,7 +135,7 @@ def cursors_of(order: service.UserOrder) -> Cursors:
 
 def read_filter(part: UserFilter | None) -> service.UserFilter:
     if part is None:
-        return service.UserFilter()
+        return EVERYBODY
     span = given(part.created_at)
     return service.UserFilter(
         search=_search(given(part.search)),
@@ -146,7 +149,7 @@ def read_filter(part: UserFilter | None) -> service.UserFilter:
 
 def read_order(part: UserOrder | None) -> service.UserOrder:
     if part is None:
-        return service.UserOrder()
+        return BY_CREATION
     return service.UserOrder(part.field, descending=part.direction is OrderDirection.DESC)
 
 

@@ -10,7 +10,7 @@ What is gathered is lost when the process is killed outright; errors go through 
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -87,11 +87,21 @@ class AccessLog:
 
 
 def console_line(line: Line) -> str:
-    shown = (
+    text = (
         f"{_moment(line.at)} {line.method} {_printable(line.path)} {line.status} "
         f"{line.seconds * 1000:.1f}ms {line.request_id}"
     )
-    return " ".join((shown, *_details(line))) + "\n"
+    if line.operation:
+        text += f" {line.operation!r}"
+    if line.name:
+        text += f" as {_short(line.name)}"
+    if line.outcome:
+        text += f" {line.outcome}"
+    if line.user:
+        text += f" user={line.user}"
+    if line.document:
+        text += f" document={line.document} statements={line.tally.statements}"
+    return text + "\n"
 
 
 def json_line(line: Line) -> str:
@@ -113,17 +123,6 @@ def json_line(line: Line) -> str:
     }
     written = {name: value for name, value in known.items() if value is not None}
     return orjson.dumps(written, option=orjson.OPT_APPEND_NEWLINE).decode()
-
-
-def _details(line: Line) -> Iterable[str]:
-    if line.operation:
-        yield f"{line.operation!r}" + (f" as {_short(line.name)}" if line.name else "")
-    if line.outcome:
-        yield line.outcome
-    if line.user:
-        yield f"user={line.user}"
-    if line.document:
-        yield f"document={line.document} statements={line.tally.statements}"
 
 
 def _moment(at: float) -> str:

@@ -13,7 +13,7 @@ from opentelemetry import trace
 from app.graphql.errors import internal_error
 from app.http.access_log import AccessLog, Line
 from app.http.explorer import ASSETS, Explorer
-from app.http.requests import ASGIApp, Receive, Scope, Send
+from app.http.requests import ASGIApp, Headers, Receive, Scope, Send
 from app.statements import count_here
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -40,9 +40,10 @@ class Edge:
         return self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = _request_id(scope)
+        headers = Headers(scope)
+        request_id = _request_id(headers)
         line = Line(time.time(), scope["method"], scope["path"], request_id, count_here())
-        scope.setdefault("state", {}).update(request_id=request_id, line=line)
+        scope.setdefault("state", {}).update(request_id=request_id, line=line, headers=headers)
         started = time.perf_counter()
         started_to_answer = False
 
@@ -89,11 +90,11 @@ _PREFIX = secrets.token_hex(5)
 _numbers = itertools.count(1)
 
 
-def _request_id(scope: Scope) -> str:
+def _request_id(headers: Headers) -> str:
     """Take over the id of whoever stands before us, if it is well formed."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
-            return value.decode()
+    given = headers.values.get(b"x-request-id")
+    if given is not None and REQUEST_ID.fullmatch(given):
+        return given.decode()
     return f"{_PREFIX}{next(_numbers):06x}"
 
 

@@ -58,7 +58,7 @@ class Explorer:
             (b"cache-control", b"public, max-age=31536000, immutable"),
             (b"vary", b"accept-encoding"),
         ]
-        if "gzip" in (Headers.of(scope).text(b"accept-encoding") or ""):
+        if "gzip" in (Headers(scope).text(b"accept-encoding") or ""):
             headers.append((b"content-encoding", b"gzip"))
         else:
             packed = gzip.decompress(packed)

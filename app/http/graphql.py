@@ -49,7 +49,7 @@ class GraphQLOverHttp:
     proxies: Proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers.of(scope)
+        headers: Headers = scope["state"]["headers"]
         accept = headers.text(b"accept")
         if self.explorer and _wants_a_page(scope, accept):
             return await self.explorer.page(send)

@@ -1,7 +1,6 @@
 """Reads a GraphQL request off the wire: every shape that is not one ends here as a coded answer."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
@@ -45,7 +44,6 @@ class GraphQLRequest(NamedTuple):
     extensions: dict[str, Any]
 
 
-@dataclass(slots=True)
 class Headers:
     """The headers of a request by their first value; `doubled` came more than once.
 
@@ -53,20 +51,18 @@ class Headers:
     the nearest proxy, and the first one may be anybody's.
     """
 
-    values: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
-    doubled: set[bytes] = field(default_factory=set[bytes])
+    __slots__ = ("doubled", "values")
 
-    @classmethod
-    def of(cls, scope: Scope) -> "Headers":
-        headers = cls()
+    def __init__(self, scope: Scope) -> None:
+        self.doubled: set[bytes] = set()
+        self.values = values = dict[bytes, bytes]()
         for name, value in scope["headers"]:
-            if name in headers.values:
-                headers.doubled.add(name)
-                if name in LISTS:
-                    headers.values[name] += b"," + value
-            else:
-                headers.values[name] = value
-        return headers
+            if name not in values:
+                values[name] = value
+                continue
+            self.doubled.add(name)
+            if name in LISTS:
+                values[name] += b"," + value
 
     def text(self, name: bytes) -> str | None:
         value = self.values.get(name)

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from ipaddress import IPv6Address, ip_address
+from typing import NamedTuple
 
 from app.models import SessionRow, UserRow
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """Where a request came from, as far as it can be told."""
 
     ip_address: str | None

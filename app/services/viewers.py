@@ -7,7 +7,7 @@ only ever joins a statement that has not been sent yet, and a request alone star
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any
@@ -78,7 +78,7 @@ class Viewers:
         batch, self._waiting = self._waiting, {}
         try:
             rows = await self._db.fetch_now(READ, ids=list(batch))
-            viewers = {viewer.session.id: viewer for viewer in map(self._viewer, rows) if viewer}
+            viewers = dict(_acting(rows, self._clock()))
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
             for _, future in _each(batch.values()):
                 if not future.done():
@@ -98,11 +98,6 @@ class Viewers:
         task = asyncio.create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _viewer(self, row: Sequence[Any]) -> Viewer | None:
-        now, width = self._clock(), len(USER_COLUMNS)
-        user, session = UserRow._make(row[:width]), SessionRow._make(row[width:])
-        return Viewer(user, session) if session.is_alive(now) and user.is_active(now) else None
 
     def _stale(self, batch: Waiting, viewers: Found) -> set[uuid.UUID]:
         """Which sessions have a use to note: once a minute, and the first of a generation."""
@@ -133,6 +128,15 @@ class Viewers:
         except Exception:
             log.exception("The last use of %d sessions could not be noted", len(batch))
         _settle(batch.values(), viewers)
+
+
+def _acting(rows: Iterable[Sequence[Any]], now: datetime) -> Iterator[tuple[uuid.UUID, Viewer]]:
+    """Give those who may act now, by their sessions."""
+    width = len(USER_COLUMNS)
+    for row in rows:
+        user, session = UserRow._make(row[:width]), SessionRow._make(row[width:])
+        if session.is_alive(now) and user.is_active(now):
+            yield session.id, Viewer(user, session)
 
 
 def _generation(waiting: list[Waiter]) -> int:

@@ -69,6 +69,8 @@ from app.graphql.plans.fields import (
 )
 from app.graphql.plans.selections import Selections, Unplannable, names_below
 
+# No resolver of ours asks for the executor's helpers, which come last, or for its path.
+INFO: Any = GraphQLResolveInfo
 # Root fields belong to no object; to the rest of a plan null would be one that is missing.
 ROOT = object()
 
@@ -80,32 +82,25 @@ class Step:
     key: str
     field: GraphQLField
     resolver: Resolver
-    kind: GraphQLObjectType
-    nodes: list[FieldNode]
+    node: FieldNode
+    # What of a `GraphQLResolveInfo` hangs on the document alone.
+    place: tuple[Any, ...]
     # What does not hang on variables is read once.
     arguments: dict[str, Any] | None
     complete: Read | InTime
 
-    async def take(self, source: Any, run: Run, plan: "Plan") -> Any:
+    async def take(self, source: Any, run: Run) -> Any:
         arguments = self.arguments
         if arguments is None:
             arguments = self.resolver.convert(
-                get_argument_values(self.field, self.nodes[0], run.variables)
+                get_argument_values(self.field, self.node, run.variables)
             )
-        value = self.resolver.call(source, self._info(run, plan), **arguments)
+        info = INFO._make((*self.place, run.variables, run.context, is_awaitable, None, None))
+        value = self.resolver.call(source, info, **arguments)
         if is_awaitable(value):
             value = await value
         complete = self.complete
         return await complete.read(value, run) if isinstance(complete, InTime) else complete(value)
-
-    def _info(self, run: Run, plan: "Plan") -> GraphQLResolveInfo[Any]:
-        unused: Any = None  # no resolver of ours asks for its path, or for the executor's helpers
-        field: Any = self.field
-        place = (self.nodes[0].name.value, self.nodes, field.type, self.kind, unused)
-        document = (plan.schema, plan.fragments, None, plan.operation)
-        return GraphQLResolveInfo(
-            *place, *document, run.variables, run.context, is_awaitable, None, unused
-        )
 
 
 class Plan:
@@ -170,14 +165,14 @@ class Plan:
 
         async def complete(source: Any, run: Run) -> Any:
             if not reads and not others:
-                return {first.key: await first.take(source, run, self)}
+                return {first.key: await first.take(source, run)}
             found = read(source)
             if others:
                 # All at once, as the stock executor does it.
-                values = await together(step.take(source, run, self) for step in steps)
+                values = await together(step.take(source, run) for step in steps)
                 found.update(zip((step.key for step in steps), values, strict=True))
             else:
-                found[first.key] = await first.take(source, run, self)
+                found[first.key] = await first.take(source, run)
             return {key: found[key] for key in keys}
 
         return complete
@@ -199,7 +194,9 @@ class Plan:
         if not hangs_on_variables(nodes[0]):
             fixed = resolver.convert(fixed_arguments(field, nodes[0]))
         read = complete if isinstance(complete, InTime) else compiled(complete)
-        return Step(key, field, resolver, kind, nodes, fixed, read)
+        place = (name, nodes, field.type, kind, None)
+        document = (self.schema, self.fragments, None, self.operation)
+        return Step(key, field, resolver, nodes[0], place + document, fixed, read)
 
     def _type(self, kind: Any, nodes: list[FieldNode]) -> Completion:
         needed = is_non_null_type(kind)
