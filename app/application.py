@@ -36,12 +36,17 @@ CORS_HEADERS = (
 )
 
 
+def is_traced() -> bool:
+    """Whether whoever runs it wants telemetry: OpenTelemetry is set up by the environment."""
+    return any(name.startswith("OTEL_") for name in os.environ)
+
+
 class Application(FastAPI):
     """FastAPI, with layers of ours around all of its own, so that `/graphql` passes ours alone."""
 
     def __init__(self, *layers: Callable[[ASGIApp], ASGIApp], lifespan: Any) -> None:
         # Asked whether it is on, FastAPI looks into the environment anew for each request.
-        telemetry = any(name.startswith("OTEL_") for name in os.environ)
+        telemetry = is_traced()
         super().__init__(
             title="Portico",
             telemetry={
@@ -100,7 +105,7 @@ def layers(
             max_age=3600,
         )
     https = settings.public_url.startswith("https://")
-    yield lambda app: Edge(app, https=https, access_log=access_log)
+    yield lambda app: Edge(app, https=https, traced=is_traced(), access_log=access_log)
 
 
 def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:

@@ -217,7 +217,7 @@ def test_what_is_planned(text: str, is_planned: bool) -> None:
     document = engine(planned=True).documents.read(text)
 
     assert isinstance(document, Document)
-    assert bool(document.plans) is is_planned
+    assert bool(document.operations[None].plan) is is_planned
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,6 @@ async def test_a_plan_runs_to_its_end(app: FastAPI, text: str) -> None:
     prepared = engine(planned=True).prepare(text, None, {})
     assert isinstance(prepared, Operation)
 
-    answer = await prepared.document.plans[None].run(
-        context_of(app.state.portico, ROWS[1], set()), {}
-    )
-
-    assert answer
+    plan = prepared.executable.plan
+    assert plan
+    assert await plan.run(context_of(app.state.portico, ROWS[1], set()), {})

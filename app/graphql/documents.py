@@ -7,6 +7,7 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
@@ -58,16 +59,31 @@ HASH_CHARACTERS = 12
 
 
 @dataclass(frozen=True, slots=True)
+class Executable:
+    """One operation of a document, and what is the same each time it runs."""
+
+    node: OperationDefinitionNode
+    # What it asks first, as the schema names it: there are as many of these as root fields.
+    label: str
+    plan: Plan | None
+    # Whether the largest pages would cost too much, so that its variables have to be looked at.
+    may_be_too_much: bool
+
+    @property
+    def name(self) -> str | None:
+        return _name(self.node)
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A document that may be executed."""
 
     hash: str
     node: DocumentNode
     measured: Measured
-    operations: dict[str | None, OperationDefinitionNode]
-    plans: dict[str | None, Plan]
+    operations: dict[str | None, Executable]
 
-    def operation(self, name: str | None) -> OperationDefinitionNode | None:
+    def operation(self, name: str | None) -> Executable | None:
         """Choose as the specification has it (6.1): by name, or the only one there is."""
         if name is None:
             return next(iter(self.operations.values())) if len(self.operations) == 1 else None
@@ -118,24 +134,24 @@ class Documents:
         errors = self._validate(node)
         if errors:
             return RefusedDocument(request_errors(errors, Code.VALIDATION_FAILED))
-        operations = _operations(node)
         shortened = sha256(text.encode(errors="surrogatepass")).hexdigest()[:HASH_CHARACTERS]
-        return Document(shortened, node, measured, operations, self._plans(node, operations))
+        return Document(shortened, node, measured, self._executables(node, measured))
 
-    def _plans(
-        self, node: DocumentNode, operations: dict[str | None, OperationDefinitionNode]
-    ) -> dict[str | None, Plan]:
-        if not self.planned:
-            return {}
+    def _executables(self, node: DocumentNode, measured: Measured) -> dict[str | None, Executable]:
         fragments = {
             definition.name.value: definition
             for definition in node.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        plans = {
-            name: plan(self.schema, operation, fragments) for name, operation in operations.items()
+        return {
+            name: Executable(
+                operation,
+                _label(operation),
+                plan(self.schema, operation, fragments) if self.planned else None,
+                may_be_too_much=measured.operations[name]["cost"] > self.limits.cost,
+            )
+            for name, operation in _operations(node).items()
         }
-        return {name: found for name, found in plans.items() if found is not None}
 
     def _parse(self, text: str) -> DocumentNode:
         return parse(
@@ -170,9 +186,19 @@ def excess_error(excess: Excess) -> dict[str, Any]:
     return coded(excess.message, Code.VALIDATION_FAILED, limit=excess.limit, allowed=excess.allowed)
 
 
+def _name(operation: OperationDefinitionNode) -> str | None:
+    return operation.name.value if operation.name else None
+
+
+def _label(operation: OperationDefinitionNode) -> str:
+    first = operation.selection_set.selections[0]
+    asked = first.name.value if isinstance(first, FieldNode) else "fragment"
+    return f"{operation.operation.value} {asked}"
+
+
 def _operations(node: DocumentNode) -> dict[str | None, OperationDefinitionNode]:
     return {
-        definition.name.value if definition.name else None: definition
+        _name(definition): definition
         for definition in node.definitions
         if isinstance(definition, OperationDefinitionNode)
     }

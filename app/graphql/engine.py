@@ -12,11 +12,11 @@ from graphql import (
     GraphQLSchema,
     execute,  # pyright: ignore[reportUnknownVariableType] - its middleware is not typed
 )
-from graphql.language import FieldNode, OperationDefinitionNode
+from graphql.language import FieldNode
 
 from app.errors import Code, Unavailable
 from app.graphql.context import Context
-from app.graphql.documents import Document, Documents, RefusedDocument, excess_error
+from app.graphql.documents import Document, Documents, Executable, RefusedDocument, excess_error
 from app.graphql.errors import coded, field_errors, internal_error, request_errors
 from app.graphql.plans.plan import Plan
 
@@ -31,16 +31,8 @@ class Operation(NamedTuple):
     """What was asked for, found and fit to run."""
 
     document: Document
-    node: OperationDefinitionNode
-    name: str | None
+    executable: Executable
     variables: dict[str, Any]
-
-    @property
-    def label(self) -> str:
-        """What it asks first, as the schema names it: there are as many of these as root fields."""
-        first = self.node.selection_set.selections[0]
-        asked = first.name.value if isinstance(first, FieldNode) else "fragment"
-        return f"{self.node.operation.value} {asked}"
 
 
 class RequestError(NamedTuple):
@@ -60,23 +52,31 @@ class Engine:
         document = self.documents.read(text)
         if isinstance(document, RefusedDocument):
             return RequestError(document.errors)
-        node = document.operation(operation_name)
-        if node is None:
+        executable = document.operation(operation_name)
+        if executable is None:
             return RequestError(
                 [coded(_no_operation(operation_name), Code.OPERATION_RESOLUTION_FAILURE)]
             )
-        excess = document.measured.check_variables(
-            node.name.value if node.name else None, variables
-        )
-        if excess is not None:
-            return RequestError([excess_error(excess)])
-        return Operation(document, node, operation_name, variables)
+        if executable.may_be_too_much:
+            excess = document.measured.check_variables(executable.name, variables)
+            if excess is not None:
+                return RequestError([excess_error(excess)])
+        return Operation(document, executable, variables)
 
     async def run(self, operation: Operation, context: Context) -> Answer | RequestError:
         """Execute. Every error is masked here, after execution, wherever it was raised."""
-        planned = await self._planned(operation, context)
-        if planned is not None:
-            return planned
+        plan = operation.executable.plan
+        if plan is not None:
+            try:
+                return {"data": await plan.run(context, operation.variables)}
+            except Unavailable as outage:
+                # Twice the load is not what a database that does not answer needs.
+                return _unanswered(plan, outage, context.client.request_id)
+            except Exception as reason:
+                log.debug("A plan left the query to the stock executor", exc_info=reason)
+        return await self._run(operation, context)
+
+    async def _run(self, operation: Operation, context: Context) -> Answer | RequestError:
         try:
             result = await self._execute(operation, context)
         except Exception as error:  # noqa: BLE001 - the last door: nothing of it may reach a client
@@ -91,27 +91,13 @@ class Engine:
             "data": result.data,
         }
 
-    async def _planned(self, operation: Operation, context: Context) -> Answer | None:
-        name = operation.node.name
-        plan = operation.document.plans.get(name.value if name else None)
-        if plan is None:
-            return None
-        try:
-            return {"data": await plan.run(context, operation.variables)}
-        except Unavailable as outage:
-            # Twice the load is not what a database that does not answer needs.
-            return _unanswered(plan, outage, context.client.request_id)
-        except Exception as reason:
-            log.debug("A plan left the query to the stock executor", exc_info=reason)
-            return None
-
     async def _execute(self, operation: Operation, context: Context) -> ExecutionResult:
         result = execute(
             self.core,
             operation.document.node,
             context_value=context,
             variable_values=operation.variables,
-            operation_name=operation.name,
+            operation_name=operation.executable.name,
             executor_class=_executor_class(self.schema),
             max_coercion_errors=5,
             hide_suggestions=True,

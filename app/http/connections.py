@@ -44,7 +44,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_bytes = 0
         # What came after the head and is no part of the body: sizes of chunks, and trailers.
         self._other_bytes = 0
-        self._reads_head = True
+        self._reads_head, self._owes_body = True, False
         self._refused = self._stopping = self._lost = False
         # When the other side has taken too long to send, or to read; None while it is our turn.
         self._until: float | None = None
@@ -80,6 +80,10 @@ class BoundedConnection(HttpToolsProtocol):
             return
         except httptools.HttpParserError:
             self._refuse(400, "This is not HTTP.", Code.BAD_REQUEST)
+        if self._owes_body and not self._refused:
+            # A crowd that never sends it must not keep others out; most came with their heads.
+            self._owes_body = False
+            self._wait(self._limits.body_seconds)
         most = self._limits.head_bytes
         if self._other_bytes > most or (self._reads_head and self._head_bytes > most):
             self._refuse_head()
@@ -94,8 +98,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self._head_bytes > self._limits.head_bytes and self._has_too_big_a_head():
             self._refuse_head()
             return
-        # It still is to send the body: a crowd that never does must not keep others out.
-        self._wait(self._limits.body_seconds)
+        self._owes_body = True
         super().on_headers_complete()
         if self._stopping or self._gate.stopping.begun:
             self.cycle.keep_alive = False
@@ -113,6 +116,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self._refused:
             return
         self._head_bytes, self._other_bytes, self._reads_head = 0, 0, True
+        self._owes_body = False
         if not self.cycle.response_complete:
             self._until = None
             self._gate.waiting.pop(self, None)

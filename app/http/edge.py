@@ -28,8 +28,8 @@ ONLY_HTTPS = (b"strict-transport-security", b"max-age=63072000; includeSubDomain
 class Edge:
     """Pure ASGI. WebSockets end here, before they open: nothing of ours speaks over one."""
 
-    def __init__(self, app: ASGIApp, *, https: bool, access_log: AccessLog) -> None:
-        self._app, self._access_log = app, access_log
+    def __init__(self, app: ASGIApp, *, https: bool, traced: bool, access_log: AccessLog) -> None:
+        self._app, self._access_log, self._traced = app, access_log, traced
         self._headers = (*SECURITY_HEADERS, ONLY_HTTPS) if https else SECURITY_HEADERS
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -47,13 +47,14 @@ class Edge:
         started = time.perf_counter()
         started_to_answer = False
 
-        async def send_with_headers(message: Any) -> None:
+        def send_with_headers(message: Any) -> Awaitable[None]:
             nonlocal started_to_answer
             if message["type"] == "http.response.start":
                 line.status, started_to_answer = message["status"], True
                 message["headers"] = self._complete(message["headers"], request_id)
-                _name_span(line)
-            await send(message)
+                if self._traced:
+                    _name_span(line)
+            return send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
@@ -69,7 +70,7 @@ class Edge:
         self, headers: list[tuple[bytes, bytes]], request_id: str
     ) -> list[tuple[bytes, bytes]]:
         complete = [*headers, (b"x-request-id", request_id.encode()), *self._headers]
-        if not any(name == b"content-security-policy" for name, _ in headers):
+        if b"content-security-policy" not in dict(headers):
             complete.append(CLOSED_POLICY)
         return complete
 

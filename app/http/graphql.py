@@ -75,35 +75,34 @@ class GraphQLOverHttp:
         if media is None:
             raise HttpRefusal(406, f"Answers are {GRAPHQL_JSON} or {JSON}.")
         method = scope["method"]
-        request = await self._read(scope, receive, headers, method)
-        try:
-            text = self.persisted.find(request.query, request.document_id, request.extensions)
-        except DocumentRefused as refused:
-            # Apollo's links read the code out of a 200 in every version.
-            status = 200 if refused.code is Code.PERSISTED_QUERY_NOT_FOUND else 400
-            raise HttpRefusal(status, refused.message, code=refused.code) from None
+        if method == "POST":
+            request = await read_post(receive, headers, self.max_body_bytes)
+        elif method == "GET":
+            request = read_get(scope)
+        else:
+            raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
+        text = self._text(request)
         prepared = self.engine.prepare(text, request.operation_name, request.variables)
         if isinstance(prepared, RequestError):
             return _refused(prepared, media)
-        if method == "GET" and prepared.node.operation is not OperationType.QUERY:
+        executable = prepared.executable
+        if method == "GET" and executable.node.operation is not OperationType.QUERY:
             raise HttpRefusal(405, "A GET runs queries only; send a POST.", headers=ALLOW_POST)
         context = self._context(scope, headers)
-        name = prepared.node.name
-        line.operation, line.name = prepared.label, name.value if name else None
+        line.operation, line.name = executable.label, executable.name
         line.document = prepared.document.hash
         answer = await self.engine.run(prepared, context)
         line.user = str(context.viewer.user.id) if context.viewer else None
         line.outcome = context.problem or "ok"
         return _refused(answer, media) if isinstance(answer, RequestError) else _reply(answer)
 
-    async def _read(
-        self, scope: Scope, receive: Receive, headers: Headers, method: str
-    ) -> GraphQLRequest:
-        if method == "POST":
-            return await read_post(receive, headers, self.max_body_bytes)
-        if method == "GET":
-            return read_get(scope)
-        raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
+    def _text(self, request: GraphQLRequest) -> str:
+        try:
+            return self.persisted.find(request.query, request.document_id, request.extensions)
+        except DocumentRefused as refused:
+            # Apollo's links read the code out of a 200 in every version.
+            status = 200 if refused.code is Code.PERSISTED_QUERY_NOT_FOUND else 400
+            raise HttpRefusal(status, refused.message, code=refused.code) from None
 
     def _context(self, scope: Scope, headers: Headers) -> Context:
         peer = scope.get("client")
@@ -127,9 +126,11 @@ def _wants_a_page(scope: Scope, accept: str | None) -> bool:
 
 def _reply(answer: dict[str, Any]) -> Reply:
     """200 where a field was answered; 503 where none could be, and when it is worth another try."""
-    errors: list[dict[str, Any]] = answer.get("errors", [])
+    if "errors" not in answer:
+        return Reply(200, answer)
+    errors: list[dict[str, Any]] = answer["errors"]
     away = all(each["extensions"]["code"] == Code.SERVICE_UNAVAILABLE for each in errors)
-    if not errors or not away or any(_fields(answer)):
+    if not away or any(_fields(answer)):
         return Reply(200, answer)
     waits = [each["extensions"].get("retryAfter") for each in errors]
     # Not where nobody knows what became of a mutation: it must not be sent again unseen.

@@ -7,6 +7,7 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
 MAX_RANGES = 50
+CONTENT_TYPES = {name: f"{name}; charset=utf-8".encode() for name in (JSON, GRAPHQL_JSON)}
 
 
 class MediaType(NamedTuple):
@@ -16,7 +17,7 @@ class MediaType(NamedTuple):
 
     @property
     def header(self) -> bytes:
-        return f"{self.name}; charset=utf-8".encode()
+        return CONTENT_TYPES[self.name]
 
 
 class _Range(NamedTuple):

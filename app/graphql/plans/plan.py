@@ -121,14 +121,16 @@ class Plan:
             raise Unplannable
         self._root = self._with_steps(parts)
 
-    async def run(self, context: Context, variables: dict[str, Any]) -> dict[str, Any]:
+    def run(
+        self, context: Context, variables: dict[str, Any]
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
         """Answer the query.
 
         Raises:
             Exception: anything at all means that the stock executor has to answer it.
 
         """
-        return await self._root(ROOT, Run(context, self._coerced(variables)))
+        return self._root(ROOT, Run(context, self._coerced(variables)))
 
     def _coerced(self, variables: dict[str, Any]) -> VariableValues:
         definitions = self.operation.variable_definitions
