@@ -1,11 +1,16 @@
 """Who is asked for on every request, and how many statements that takes."""
 
 import asyncio
+import uuid
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.db import Database
+from app.db import Database, Query
+from app.security.access_tokens import Claims
+from app.services.viewers import Viewers
 from tests.clients import ME, Api, Person
 from tests.test_sessions import LOGOUT
 
@@ -99,3 +104,29 @@ async def test_connections_that_died_in_the_pool_fail_no_request(
     await db.close()
 
     assert answers == [{"me": {"email": ada.email}}] * 5
+
+
+async def test_a_statement_that_hangs_keeps_the_next_one_waiting_for_a_moment_only() -> None:
+    hanging = asyncio.Event()
+
+    class Stand:
+        asked: ClassVar[list[uuid.UUID]] = []
+
+        async def fetch_now(self, _query: Query, ids: list[uuid.UUID]) -> list[Any]:
+            self.asked.extend(ids)
+            if len(self.asked) == 1:
+                await hanging.wait()
+            return []
+
+    stand: Any = Stand()
+    viewers = Viewers(stand, lambda: datetime.now(UTC))
+    first, second = (Claims(uuid.uuid4(), uuid.UUID(int=number), 0, 0) for number in (1, 2))
+    hung = asyncio.create_task(viewers.find(first))
+    await asyncio.sleep(0.01)
+
+    async with asyncio.timeout(5):
+        assert await viewers.find(second) is None
+
+    assert (stand.asked, hung.done()) == ([first.session_id, second.session_id], False)
+    hanging.set()
+    assert await hung is None

@@ -1,7 +1,8 @@
 """Who is behind a token, asked of the database now: sign-out and suspension work at once.
 
 One statement serves all the requests that wait at the same moment. Nothing is remembered: a request
-only ever joins a statement that has not been sent yet, and a request alone starts its own at once.
+only ever joins a statement that has not been sent yet. Whoever comes alone starts one at once, and
+who comes while one is under way shares the next with all who come until then.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ from app.security.viewer import Viewer
 from app.services.rows import SESSION_COLUMNS, USER_COLUMNS
 
 MAX_IN_FLIGHT = 2
+# The longer a statement is waited for, the more share the next one; but not behind one that hangs.
+PATIENCE_SECONDS = 0.005
 TOUCH_AFTER = timedelta(minutes=1)
 
 Waiter = tuple[Claims, asyncio.Future[Viewer | None]]
@@ -51,6 +54,7 @@ class Viewers:
         # Those of the first who waits: asking for the loop is a call to the system.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: Context | None = None
+        self._late: asyncio.TimerHandle | None = None
 
     async def find(self, claims: Claims) -> Viewer | None:
         """Give the viewer, or None where the session has ended or the person may not act."""
@@ -64,13 +68,22 @@ class Viewers:
     def _expect(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
         """Begin a batch. Whatever is sent for it counts for whoever comes first."""
         self._loop, self._context = loop, copy_context()
-        if self._in_flight < MAX_IN_FLIGHT:
+        if self._in_flight:
+            self._late = loop.call_later(PATIENCE_SECONDS, self._begin_late)
+        else:
             self._begin()
         return loop
+
+    def _begin_late(self) -> None:
+        if self._context is not None and self._in_flight < MAX_IN_FLIGHT:
+            self._begin()
 
     def _begin(self) -> None:
         # It takes the batch when its turn comes, so that requests which arrived together share it.
         self._in_flight += 1
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
         self._start(self._answer(), self._context)
         self._context = None
 
