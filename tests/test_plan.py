@@ -91,7 +91,7 @@ class Stand:
 
 def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
     stand: Any = Stand(rows, failing)
-    viewer = Admin(user(1, role="ADMIN"), session(7))
+    viewer = Admin(user(1, role="ADMIN"), uuid.UUID(int=7))
 
     class Known(Context):
         async def identify(self) -> Admin:

@@ -1,5 +1,6 @@
 """The objects that other types refer to: `User` and `Session`."""
 
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -89,7 +90,7 @@ class SessionEdge:
 @strawberry.type(description="A page of sessions.")
 class SessionConnection:
     page: strawberry.Private[Page[SessionRow]]
-    asking: strawberry.Private[SessionRow]
+    asking: strawberry.Private[uuid.UUID]
 
     @strawberry.field(description="The sessions of this page with their cursors.")
     def edges(self) -> list[SessionEdge]:
@@ -104,7 +105,7 @@ class SessionConnection:
         return PageInfo.of(self.page, session_cursor)
 
     def _asks(self, row: SessionRow) -> bool:
-        return row.id == self.asking.id
+        return row.id == self.asking
 
 
 @strawberry.type(description="A person with an account.")
@@ -177,7 +178,7 @@ class User(Node):
             return None
         request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
         page = await info.context.services.sessions.page(viewer, self.row.id, request)
-        return SessionConnection(page=page, asking=viewer.session) if page else None
+        return SessionConnection(page=page, asking=viewer.session_id) if page else None
 
 
 SUSPENSION = frozenset({"suspended_at", "suspended_until"})

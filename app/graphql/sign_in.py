@@ -43,7 +43,7 @@ class SignedIn:
     def of(cls, outcome: outcomes.SignedIn, info: Info) -> "SignedIn":
         # From here on the answer is read by the one who signed in: it is their session, and their
         # account.
-        info.context.viewer = Viewer(outcome.user, outcome.session)
+        info.context.viewer = Viewer(outcome.user, outcome.session.id)
         tokens = Tokens(
             access_token=outcome.tokens.access_token,
             access_token_expires_at=outcome.tokens.access_token_expires_at,

@@ -238,5 +238,5 @@ class UserQueries:
             return await event_by_id(info, row_id)
         if kind == "Session":
             session = await services.sessions.by_id(viewer, row_id)
-            return Session(row=session, asks=row_id == viewer.session.id) if session else None
+            return Session(row=session, asks=row_id == viewer.session_id) if session else None
         return None

@@ -147,7 +147,7 @@ class PasswordChanges:
             .values(password_hash=password_hash, updated_at=now)
         )
         others = (models.Session.user_id == viewer.user.id) & (
-            models.Session.id != viewer.session.id
+            models.Session.id != viewer.session_id
         )
         async with self.db.begin() as session:
             row = await changed_user(session, changed)

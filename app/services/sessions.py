@@ -57,7 +57,7 @@ class Sessions:
 
     async def logout(self, viewer: Viewer, client: Client) -> SignedOut:
         """End the session that asks."""
-        only = models.Session.id == viewer.session.id
+        only = models.Session.id == viewer.session_id
         return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, only)
 
     async def logout_everywhere(
@@ -66,7 +66,7 @@ class Sessions:
         """End all sessions of the one who asks; with `keep_current`, all others."""
         mine = models.Session.user_id == viewer.user.id
         if keep_current:
-            mine &= models.Session.id != viewer.session.id
+            mine &= models.Session.id != viewer.session_id
         return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, mine)
 
     async def revoke(

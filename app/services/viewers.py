@@ -7,8 +7,7 @@ who comes while one is under way shares the next with all who come until then.
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,10 +17,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from app import models
 from app.db import Database, Query
-from app.models import SessionRow, UserRow
+from app.models import UserRow
 from app.security.access_tokens import Claims
 from app.security.viewer import Viewer
-from app.services.rows import SESSION_COLUMNS, USER_COLUMNS
+from app.services.rows import USER_COLUMNS
 
 MAX_IN_FLIGHT = 2
 # The longer a statement is waited for, the more share the next one; but not behind one that hangs.
@@ -29,13 +28,21 @@ PATIENCE_SECONDS = 0.005
 TOUCH_AFTER = timedelta(minutes=1)
 
 Waiter = tuple[Claims, asyncio.Future[Viewer | None]]
-Waiting = dict[uuid.UUID, list[Waiter]]
-Found = dict[uuid.UUID, Viewer]
+# By the numbers of their sessions' ids: a `UUID` takes ten times as long to find.
+Waiting = dict[int, list[Waiter]]
+Found = dict[int, Viewer]
 
 log = logging.getLogger(__name__)
 
+OVER_AT = func.least(models.Session.expires_at, models.Session.ends_by)
 READ = Query(
-    select(*USER_COLUMNS, *SESSION_COLUMNS)
+    select(
+        *USER_COLUMNS,
+        models.Session.id,
+        models.Session.last_used_at,
+        models.Session.used_generation,
+        OVER_AT,
+    )
     .join(models.User, models.User.id == models.Session.user_id)
     .where(
         models.Session.id == bindparam("ids", type_=ARRAY(UUID)).any_(),
@@ -62,7 +69,7 @@ class Viewers:
         if loop is None or not self._waiting:
             loop = self._expect(asyncio.get_running_loop())
         future: asyncio.Future[Viewer | None] = loop.create_future()
-        self._waiting.setdefault(claims.session_id, []).append((claims, future))
+        self._waiting.setdefault(claims.session_id.int, []).append((claims, future))
         return await future
 
     def _expect(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
@@ -90,17 +97,16 @@ class Viewers:
     async def _answer(self) -> None:
         batch, self._waiting = self._waiting, {}
         try:
-            rows = await self._db.fetch_now(READ, ids=list(batch))
-            viewers = dict(_acting(rows, self._clock()))
+            ids = [waiting[0][0].session_id for waiting in batch.values()]
+            viewers, stale = _read(await self._db.fetch_now(READ, ids=ids), batch, self._clock())
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
             for _, future in _each(batch.values()):
                 if not future.done():
                     future.set_exception(error)
         else:
-            stale = self._stale(batch, viewers)
-            _settle((batch[each] for each in batch if each not in stale), viewers)
+            _settle((waiting for key, waiting in batch.items() if key not in stale), viewers)
             if stale:
-                self._start(self._touch({each: batch[each] for each in stale}, viewers))
+                self._start(self._touch(stale, viewers))
         finally:
             self._in_flight -= 1
             if self._context is not None:
@@ -112,24 +118,14 @@ class Viewers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _stale(self, batch: Waiting, viewers: Found) -> set[uuid.UUID]:
-        """Which sessions have a use to note: once a minute, and the first of a generation."""
-        now = self._clock()
-        return {
-            viewer.session.id
-            for viewer in viewers.values()
-            if now - viewer.session.last_used_at >= TOUCH_AFTER
-            or _generation(batch[viewer.session.id]) > viewer.session.used_generation
-        }
-
     async def _touch(self, batch: Waiting, viewers: Found) -> None:
         """Note a use, and then answer. The first use of a generation settles a rotation."""
         table, now = models.Session, self._clock()
         try:
             async with self._db.begin() as session:
-                for session_id, waiting in batch.items():
+                for waiting in batch.values():
                     # A row that somebody holds is left for the next request: nobody waits for it.
-                    free = select(table.id).where(table.id == session_id)
+                    free = select(table.id).where(table.id == waiting[0][0].session_id)
                     values = {
                         "last_used_at": func.greatest(table.last_used_at, now),
                         "used_generation": func.greatest(
@@ -143,13 +139,24 @@ class Viewers:
         _settle(batch.values(), viewers)
 
 
-def _acting(rows: Iterable[Sequence[Any]], now: datetime) -> Iterator[tuple[uuid.UUID, Viewer]]:
-    """Give those who may act now, by their sessions."""
+def _read(rows: Iterable[Sequence[Any]], batch: Waiting, now: datetime) -> tuple[Found, Waiting]:
+    """Give those who may act now, and which of them wait in a session that has a use to note.
+
+    That is so once a minute, and at the first use of a generation.
+    """
+    viewers: Found = {}
+    stale: Waiting = {}
     width = len(USER_COLUMNS)
     for row in rows:
-        user, session = UserRow._make(row[:width]), SessionRow._make(row[width:])
-        if session.is_alive(now) and user.is_active(now):
-            yield session.id, Viewer(user, session)
+        user, (session_id, last_used_at, used_generation, over_at) = row[:width], row[width:]
+        viewer = Viewer(UserRow._make(user), session_id)
+        if over_at <= now or not viewer.user.is_active(now):
+            continue
+        key = session_id.int
+        viewers[key] = viewer
+        if now - last_used_at >= TOUCH_AFTER or _generation(batch[key]) > used_generation:
+            stale[key] = batch[key]
+    return viewers, stale
 
 
 def _generation(waiting: list[Waiter]) -> int:
@@ -158,7 +165,7 @@ def _generation(waiting: list[Waiter]) -> int:
 
 def _settle(waiting: Iterable[list[Waiter]], viewers: Found) -> None:
     for claims, future in _each(waiting):
-        viewer = viewers.get(claims.session_id)
+        viewer = viewers.get(claims.session_id.int)
         if not future.done():
             future.set_result(viewer if viewer and viewer.user.id == claims.user_id else None)
 
