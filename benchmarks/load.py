@@ -12,6 +12,7 @@ from processes import BenchmarkFailed, cpu_seconds, run
 
 SCRIPT = Path(__file__).parent / "post.lua"
 SPARE_SECONDS = 30
+REST_LOOKS, REST_SECONDS, AT_REST = 40, 0.25, 0.1
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,15 @@ def shuffled(
     order = list(requests)
     random.Random(seed).shuffle(order)
     return order
+
+
+def let_rest(pid: int) -> None:
+    """Wait until a server has done what wrk no longer waits for: the next one has the same core."""
+    for _ in range(REST_LOOKS):
+        before = cpu_seconds(pid)
+        time.sleep(REST_SECONDS)
+        if cpu_seconds(pid) - before < REST_SECONDS * AT_REST:
+            return
 
 
 def load(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import chart
 import tables
-from load import Round, for_each_token, load, require_wrk, write_requests
+from load import Round, for_each_token, let_rest, load, require_wrk, write_requests
 from operations import ME, OPERATIONS, Operation, check
 from script import run_script
 from servers import PEERS, PORTICO, installed, label_of, started, versions
@@ -66,7 +66,7 @@ def _measure(
     )
 
     def one_round(server: Server, seconds: float) -> Round:
-        return load(
+        taken = load(
             server.port,
             server.pid,
             file,
@@ -74,6 +74,8 @@ def _measure(
             connections=options.connections,
             core=set_up.other_core,
         )
+        let_rest(server.pid)
+        return taken
 
     rounds: dict[str, list[Round]] = {server.name: [] for server in servers}
     for server in servers:
