@@ -117,8 +117,9 @@ class Checks:
             time.sleep(1)
             for name, port in (("portico-1", ports.portico_1), ("portico-2", ports.portico_2)):
                 self.fleet[name].restart()
+                # The next one goes at once: nginx must have noticed by then.
                 holds(is_ready(port), f"{name} is ready")
-                time.sleep(1)
+            time.sleep(1)
         result = load.result
         failed = result["refused"] + result["broken"]
         if failed or result["requests"] < ENOUGH:
