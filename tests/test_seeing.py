@@ -1,5 +1,7 @@
 """Seeing: what an operator reads in logs, metrics and traces, and what they never read there."""
 
+import asyncio
+import errno
 import json
 import re
 import time
@@ -13,7 +15,9 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from app.http.access_log import MOST_LINES, AccessLog, Line, console_line
 from app.http.metrics import Metrics
+from app.statements import Tally
 from tests.clients import LOGIN, Person
 from tests.leaks import SECRETS
 from tests.servers import ROOT, Server, free_port, portico, serving
@@ -246,3 +250,25 @@ def test_the_start_says_what_is_open(tmp_path: Path) -> None:
 
     names = ["DEBUG", "EMAIL_VERIFICATION=off:", "PUBLIC_URL", "TRUSTED_PROXIES"]
     assert mind == [*names, "BCRYPT_ROUNDS=4:", "THROTTLE_SCALE=50:"]
+
+
+async def test_a_log_that_cannot_be_written_fails_no_request() -> None:
+    class Full:
+        def write(self, _text: str) -> None:
+            raise OSError(errno.ENOSPC, "no space left")
+
+        def flush(self) -> None: ...
+
+    counted: list[int] = []
+    failures: list[object] = []
+    log = AccessLog(Full(), console_line, lambda lines: counted.append(len(lines)))
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: failures.append(context["exception"])
+    )
+
+    for number in range(MOST_LINES):
+        log.add(Line(0, "GET", "/", str(number), Tally()))
+    await asyncio.sleep(0)
+
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert (counted, [type(each) for each in failures]) == ([MOST_LINES], [OSError])

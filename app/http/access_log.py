@@ -71,8 +71,9 @@ class AccessLog:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(FLUSH_SECONDS, self._flush_late)
         self._lines.append(line)
-        if len(self._lines) >= MOST_LINES:
-            self.flush()
+        if len(self._lines) == MOST_LINES:
+            # Not here: a log that cannot be written is no fault of this request.
+            asyncio.get_running_loop().call_soon(self.flush)
 
     def _flush_late(self) -> None:
         self._timer = None
