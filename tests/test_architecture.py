@@ -52,5 +52,35 @@ def test_nobody_commits_by_hand() -> None:
     assert [path.name for path in services if ".commit(" in path.read_text(encoding="utf-8")] == []
 
 
+JOINED_AS_THE_DATABASE_DOES = "app/security/evidence.py"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_is_hashed_is_never_joined_by_hand(path: Path) -> None:
+    """`keys.mac` and `keys.digest` take parts and encode them unambiguously."""
+    if path.relative_to(ROOT).as_posix() == JOINED_AS_THE_DATABASE_DOES:
+        return
+    hashed = [
+        argument
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and called(node) in {"mac", "digest", "sha256", "sha1", "md5"}
+        for argument in node.args
+    ]
+
+    assert [ast.unparse(each) for each in hashed if joins(each)] == []
+
+
+def called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+
+
+def joins(argument: ast.expr) -> bool:
+    return any(
+        isinstance(node, ast.BinOp | ast.JoinedStr)
+        or (isinstance(node, ast.Call) and called(node) in {"join", "format"})
+        for node in ast.walk(argument)
+    )
+
+
 def test_the_migrations_are_no_package() -> None:
     assert not (ROOT / "alembic" / "__init__.py").exists()

@@ -31,7 +31,8 @@ class DeviceTokens:
 
     def issue(self, user_id: uuid.UUID) -> str:
         body = user_id.bytes + secrets.token_bytes(PART_BYTES)
-        return PREFIX + urlsafe_b64encode(body + mac(self.keys[0], body)[:PART_BYTES]).decode()
+        tag = mac(self.keys[0], body)[:PART_BYTES]
+        return PREFIX + urlsafe_b64encode(body + tag).decode()
 
     def read(self, token: str | None) -> Device | None:
         """Give the device; None for what we did not issue."""

@@ -5,6 +5,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -91,11 +92,38 @@ class KeyPair:
         return cls(key_id, private, signs_from)
 
 
-def mac(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104)."""
+Part = bytes | str | int
+
+
+def mac(key: bytes, *parts: Part) -> bytes:
+    """HMAC-SHA256 (RFC 2104) of a list of parts."""
     tag = hmac.HMAC(key, hashes.SHA256())
-    tag.update(message)
+    tag.update(encoded(*parts))
     return tag.finalize()
+
+
+def digest(*parts: Part) -> bytes:
+    """SHA-256 of a list of parts."""
+    return sha256(encoded(*parts)).digest()
+
+
+def encoded(*parts: Part) -> bytes:
+    """Encode parts so that no two lists of parts have the same encoding.
+
+    Each part is written with its type and its length before it. Joined without, `("ab", "c")` and
+    `("a", "bc")` would be one message, and a value that a client chooses could name another one.
+    """
+    return b"".join(map(_encoded, parts))
+
+
+def _encoded(part: Part) -> bytes:
+    if isinstance(part, bytes):
+        return b"b%d:%b" % (len(part), part)
+    if isinstance(part, str):
+        # What JSON can carry and UTF-8 cannot (half of a surrogate pair) is encoded too.
+        written = part.encode(errors="surrogatepass")
+        return b"s%d:%b" % (len(written), written)
+    return b"i%d:" % part
 
 
 def same(left: bytes, right: bytes) -> bool:

@@ -2,7 +2,8 @@
 
 import re
 import secrets
-from hashlib import sha256
+
+from app.security import keys
 
 PREFIX = "pot_"
 RANDOM_BYTES = 32
@@ -16,4 +17,4 @@ def make() -> str:
 
 def digest(token: str) -> bytes | None:
     """Give what is stored of a token; None for what was never one."""
-    return sha256(token.encode("ascii")).digest() if FORM.fullmatch(token) else None
+    return keys.digest(token) if FORM.fullmatch(token) else None

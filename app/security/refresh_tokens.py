@@ -35,9 +35,8 @@ class RefreshTokens:
 
     def issue(self, session_id: uuid.UUID, generation: int, salt: bytes) -> str:
         body = session_id.bytes + generation.to_bytes(GENERATION_BYTES, "big")
-        return PREFIX + base64.urlsafe_b64encode(
-            body + mac(self.keys[0], body + salt)
-        ).decode().rstrip("=")
+        tag = mac(self.keys[0], session_id.bytes, generation, salt)
+        return PREFIX + base64.urlsafe_b64encode(body + tag).decode().rstrip("=")
 
     def read(self, token: str) -> Presented | None:
         """Take it apart; None for whatever is not of its form."""
@@ -55,5 +54,5 @@ class RefreshTokens:
         )
 
     def matches(self, presented: Presented, salt: bytes) -> bool:
-        body = presented.session_id.bytes + presented.generation.to_bytes(GENERATION_BYTES, "big")
-        return any(same(mac(key, body + salt), presented.tag) for key in self.keys)
+        session_id, generation = presented.session_id.bytes, presented.generation
+        return any(same(mac(key, session_id, generation, salt), presented.tag) for key in self.keys)

@@ -157,7 +157,7 @@ class Throttle:
         return self._charged(waits, values)
 
     def _values(self, *budgets: Budget) -> dict[str, Any]:
-        keyed = sorted((mac(self._key, each.name.encode())[:KEY_BYTES], each) for each in budgets)
+        keyed = sorted((mac(self._key, each.name)[:KEY_BYTES], each) for each in budgets)
         return {
             "keys": [key for key, _ in keyed],
             "most": [self._limits.scaled(each.most) for _, each in keyed],
