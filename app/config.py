@@ -110,9 +110,15 @@ class Settings(BaseSettings):
     throttle_account: int = Field(default=15, ge=1)
     throttle_address: int = Field(default=60, ge=1)
     throttle_device: int = Field(default=15, ge=1)
+    throttle_devices: int = Field(default=45, ge=1)
     throttle_sign_ups: int = Field(default=30, ge=1)
+    throttle_links: int = Field(default=60, ge=1)
+    throttle_refreshes: int = Field(default=300, ge=1)
     throttle_passwords: int = Field(default=15, ge=1)
     throttle_mails: int = Field(default=3, ge=1)
+    throttle_email_changes: int = Field(default=5, ge=1)
+    throttle_invitations: int = Field(default=300, ge=1)
+    throttle_profiles: int = Field(default=60, ge=1)
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
 
     first_admin_email: str | None = None

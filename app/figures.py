@@ -27,7 +27,7 @@ class Figures:
                 "portico_document_cache_misses": self.documents.misses,
                 "portico_token_cache_hits": tokens.hits,
                 "portico_token_cache_misses": tokens.misses,
-                "portico_budgets_refused": self.portico.throttle.refused,
+                "portico_budgets_refused": self.portico.budgets.refused,
                 "portico_job_tries_done": tries[True],
                 "portico_job_tries_failed": tries[False],
             }

@@ -29,6 +29,7 @@ from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
 
 CHECKPOINT_SECONDS = 300
 PURGE_SECONDS = 600
+REPORT_SECONDS = 60
 FIGURES_SECONDS = 5
 JOBS_SECONDS = 30
 NO_WORKER = (
@@ -106,6 +107,7 @@ def _access_log(settings: Settings, metrics: Metrics) -> AccessLog:
 def _chores(portico: Portico, figures: Figures, *, with_jobs: bool) -> Iterator[asyncio.Task[None]]:
     yield asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh))
     yield asyncio.create_task(every(PURGE_SECONDS, portico.housekeeping.tidy))
+    yield asyncio.create_task(every(REPORT_SECONDS, portico.budgets.report))
     yield asyncio.create_task(every(CHECKPOINT_SECONDS, portico.checkpoints.sign))
     yield asyncio.create_task(every(FIGURES_SECONDS, figures.hand_on))
     yield asyncio.create_task(every(JOBS_SECONDS, figures.hand_on_jobs))

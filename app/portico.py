@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from typing import Protocol
@@ -25,8 +25,10 @@ from app.services.administration import Administration
 from app.services.appointments import Appointments
 from app.services.audit_events import AuditEvents
 from app.services.breaches import breaches_of
+from app.services.budgets import Budget, Budgets
 from app.services.checkpoints import Checkpoints
 from app.services.confirmation import Confirmation
+from app.services.devices import Devices
 from app.services.emails import VERIFICATION_ASKED, Emails
 from app.services.housekeeping import Housekeeping
 from app.services.jobs import Handler, Jobs, SealedPayloads
@@ -34,6 +36,7 @@ from app.services.letters import Letters, Links, Writer
 from app.services.new_passwords import NewPasswords
 from app.services.one_time_tokens import OneTimeTokens
 from app.services.password_changes import RESET_ASKED, PasswordChanges
+from app.services.password_failures import PasswordFailures
 from app.services.profiles import Profiles
 from app.services.readiness import newer_revision, unready
 from app.services.registrations import Registrations
@@ -41,7 +44,9 @@ from app.services.rotation import Rotation
 from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
 from app.services.signing_keys import SigningKeys
-from app.services.throttle import Limits, Throttle
+from app.services.standing import Standing
+from app.services.throttle import Throttle
+from app.services.trust import Trust
 from app.services.user_files import UserFiles
 from app.services.users import Users
 from app.services.verification import Verification
@@ -70,7 +75,7 @@ class Portico:
     replica: Replica
     keys: SigningKeys
     passwords: Passwords
-    throttle: Throttle
+    budgets: Budgets
     services: Services
     jobs: Jobs
     worker: Worker
@@ -129,9 +134,15 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     )
     refresh_tokens = RefreshTokens.of(secrets)
     idle_lifetime = timedelta(days=settings.refresh_token_expire_days)
-    devices = DeviceTokens.of(secrets)
-    throttle = Throttle(db, secrets, devices, _limits(settings), clock)
-    verified_only = settings.email_verification == "required"
+    devices = Devices(DeviceTokens.of(secrets))
+    budgets = Budgets(db, secrets, _limits(settings), clock)
+    throttle = Throttle(db, budgets, devices)
+    standing = Standing(verified_only=settings.email_verification == "required")
+    jobs = Jobs(db, SealedPayloads(secrets))
+    letters = Letters(jobs, _writer(settings), mailer or _mailer(settings))
+    tokens = OneTimeTokens(db, clock)
+    failures = PasswordFailures(db, secrets, letters, clock)
+    trust = Trust(tokens, failures, clock)
     sign_in = SignIn(
         db,
         passwords,
@@ -140,37 +151,53 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         clock,
         idle_lifetime,
         max_lifetime=timedelta(days=settings.session_max_days),
-        verified_only=verified_only,
-        throttle=throttle,
+        standing=standing,
+        failures=failures,
         devices=devices,
     )
+    rotation = Rotation(db, refresh_tokens, sign_in, standing, clock, idle_lifetime)
     breaches = breaches_of(settings.breached_passwords_url, settings.breached_passwords_file)
     new_passwords = NewPasswords(
         passwords, breaches, settings.password_min_length, settings.password_min_guesses
     )
-    jobs = Jobs(db, SealedPayloads(secrets))
-    letters = Letters(jobs, _writer(settings), mailer or _mailer(settings))
-    tokens = OneTimeTokens(db, clock)
     registrations = Registrations(db, jobs, letters, tokens, throttle, clock)
-    confirmation = Confirmation(db, passwords, clock, throttle)
-    emails = Emails(db, jobs, letters, tokens, confirmation, sign_in, throttle, clock)
+    confirmation = Confirmation(db, passwords, failures, clock)
+    emails = Emails(db, jobs, letters, tokens, trust, confirmation, sign_in, throttle, clock)
     password_changes = PasswordChanges(
-        db, jobs, letters, tokens, confirmation, passwords, new_passwords, throttle, devices, clock
+        db,
+        jobs,
+        letters,
+        tokens,
+        trust,
+        confirmation,
+        passwords,
+        new_passwords,
+        throttle,
+        devices,
+        rotation,
+        sign_in,
+        clock,
     )
     services = Services(
         accounts=Accounts(
-            db, passwords, new_passwords, sign_in, clock, registrations if verified_only else None
+            db,
+            passwords,
+            new_passwords,
+            sign_in,
+            clock,
+            registrations if standing.verified_only else None,
         ),
-        administration=Administration(db, letters, tokens, clock),
+        administration=Administration(db, letters, tokens, trust, clock),
         audit_events=AuditEvents(db, replica, clock),
         emails=emails,
         password_changes=password_changes,
         profiles=Profiles(db, letters, confirmation, clock),
         sign_in=sign_in,
-        rotation=Rotation(db, refresh_tokens, sign_in, clock, idle_lifetime),
+        rotation=rotation,
         sessions=Sessions(db, clock, keep_ended=timedelta(days=settings.session_keep_ended_days)),
+        throttle=throttle,
         users=Users(db, replica, clock),
-        viewers=Viewers(db, clock),
+        viewers=Viewers(db, standing, clock),
         access_tokens=access_tokens,
         clock=clock,
     )
@@ -183,14 +210,21 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     retake_after = timedelta(seconds=settings.jobs_retake_seconds)
     worker = Worker(db, jobs.payloads, handlers, retake_after)
     housekeeping = Housekeeping(
-        services.sessions, tokens, jobs, throttle, clock, timedelta(days=settings.jobs_keep_days)
+        services.sessions,
+        tokens,
+        registrations,
+        jobs,
+        budgets,
+        failures,
+        clock,
+        timedelta(days=settings.jobs_keep_days),
     )
     return Portico(
         db,
         replica,
         keys,
         passwords,
-        throttle,
+        budgets,
         services,
         jobs,
         worker,
@@ -209,10 +243,10 @@ def _database(settings: Settings, url: str) -> Database:
     return Database(engine, pool_size=size, prepared=prepared)
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        **{limit.name: getattr(settings, f"throttle_{limit.name}") for limit in fields(Limits)}
-    )
+def _limits(settings: Settings) -> dict[Budget, int]:
+    named = {budget: getattr(settings, f"throttle_{budget.name.lower()}") for budget in Budget}
+    scale = settings.throttle_scale
+    return {budget: max(1, round(number * scale)) for budget, number in named.items()}
 
 
 def _mailer(settings: Settings) -> Mailer:

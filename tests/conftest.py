@@ -27,6 +27,7 @@ __all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setu
 
 TABLES = (
     "budgets",
+    "password_failures",
     "one_time_tokens",
     "sessions",
     "users",

@@ -29,9 +29,9 @@ ASKED: dict[str, str] = {
     "refreshSession": 'mutation { refreshSession(input: {refreshToken: ""}) { __typename } }',
     "verifyEmail": 'mutation { verifyEmail(input: {token: ""}) { __typename } }',
     "requestEmailVerification": (
-        'mutation { requestEmailVerification(input: {email: ""}) { message } }'
+        'mutation { requestEmailVerification(input: {email: ""}) { __typename } }'
     ),
-    "requestPasswordReset": 'mutation { requestPasswordReset(input: {email: ""}) { message } }',
+    "requestPasswordReset": 'mutation { requestPasswordReset(input: {email: ""}) { __typename } }',
     "resetPassword": (
         'mutation { resetPassword(input: {token: "", newPassword: ""}) { __typename } }'
     ),

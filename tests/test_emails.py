@@ -144,7 +144,7 @@ async def test_a_password_that_is_changed_meanwhile_confirms_nothing(
 
 
 async def test_changing_the_password_stops_the_change(api: Api, ada: Person, token: str) -> None:
-    assert await change(await api.login(ada), ada.password, "punched cards 77") == "UserChanged"
+    assert await change(await api.login(ada), ada.password, "punched cards 77") == "PasswordChanged"
 
     assert await confirm(api, token) == "TokenInvalid"
 

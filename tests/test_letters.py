@@ -77,8 +77,9 @@ LIFE = (
     Step(f'login(input: {{email: "{COUNTESS}", password: "{SECOND}"}})', "SignedIn", (), SIGNED_IN),
     Step(
         f'changePassword(input: {{currentPassword: "{SECOND}", newPassword: "{THIRD}"}})',
-        "UserChanged",
+        "PasswordChanged",
         ((COUNTESS, "Your password was changed"),),
+        "... on PasswordChanged { tokens { accessToken } }",
     ),
     Step('updateProfile(input: {displayName: "Ada"})', "UserChanged"),
     Step(

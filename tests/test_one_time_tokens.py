@@ -28,8 +28,13 @@ USES: dict[TokenPurpose, Use] = {
     TokenPurpose.RESET_PASSWORD: reset,
     TokenPurpose.CHANGE_EMAIL: confirm,
     TokenPurpose.INVITATION: reset,
+    TokenPurpose.UNDO_EMAIL_CHANGE: confirm,
 }
-SENT_TO_ADA = {TokenPurpose.VERIFY_EMAIL, TokenPurpose.RESET_PASSWORD}
+SENT_TO_ADA = {
+    TokenPurpose.VERIFY_EMAIL,
+    TokenPurpose.RESET_PASSWORD,
+    TokenPurpose.UNDO_EMAIL_CHANGE,
+}
 WON: dict[Use, str] = {verify: "SignedIn", reset: "UserChanged", confirm: "UserChanged"}
 SWAPPED = [each for each in permutations(TokenPurpose, 2) if USES[each[0]] is not USES[each[1]]]
 
@@ -39,6 +44,7 @@ def issue(
     api: Api,
     ada: Person,
     grace: Person,
+    db: Database,
     outbox: Outbox,
     deliver: Callable[[], Awaitable[None]],
 ) -> Issue:
@@ -55,6 +61,12 @@ def issue(
                 await ask(await api.login(ada), to, ada.password)
             case TokenPurpose.INVITATION:
                 await deed(await api.login(grace), CREATE, email=to)
+            case TokenPurpose.UNDO_EMAIL_CHANGE:
+                async with db.begin() as session:
+                    await session.execute(text("UPDATE users SET email_verified = true"))
+                await ask(await api.login(ada), "new@example.com", ada.password)
+                await deliver()
+                assert await confirm(api, outbox.token_for("new@example.com")) == "UserChanged"
         await deliver()
         return outbox.token_for(to)
 

@@ -44,7 +44,20 @@ def user(number: int, **changes: Any) -> UserRow:
 
 def session(number: int) -> SessionRow:
     return SessionRow(
-        uuid.UUID(int=number), uuid.UUID(int=1), b"", 0, NOW, 0, "agent", None, NOW, NOW, NOW, NOW
+        id=uuid.UUID(int=number),
+        user_id=uuid.UUID(int=1),
+        token_salt=b"",
+        generation=0,
+        rotated_at=NOW,
+        used_generation=0,
+        first_generation=0,
+        rotated_by=None,
+        user_agent="agent",
+        ip_address=None,
+        created_at=NOW,
+        last_used_at=NOW,
+        expires_at=NOW,
+        ends_by=NOW,
     )
 
 

@@ -92,6 +92,21 @@ async def test_a_token_older_than_the_predecessor_ends_the_session(api: Api, ada
     assert await reason(api, laptop.refresh_token) == "TOKEN_REUSED"
 
 
+@pytest.mark.parametrize("other", [{"user-agent": "another program"}, {}])
+async def test_a_step_that_another_program_asks_for_again_is_recorded(
+    api: Api, ada: Person, db: Database, other: dict[str, str]
+) -> None:
+    laptop = await api.login(ada)
+    first = await refresh(api, laptop.refresh_token)
+
+    api.http.headers.update(other)
+    second = await refresh(api, laptop.refresh_token)
+
+    assert token(first) == token(second)
+    events = await db.rows(text("SELECT name FROM audit_events WHERE name LIKE 'token.%'"))
+    assert [row[0] for row in events] == ["token.repeated"] * bool(other)
+
+
 async def test_a_hundred_at_once_leave_one_chain_and_nobody_outside(
     api: Api, ada: Person, db: Database
 ) -> None:

@@ -122,6 +122,19 @@ async def test_the_list_is_paged(api: Api, ada: Person) -> None:
     assert len(rest["edges"]) == 1
 
 
+async def test_of_a_hundred_and_one_sessions_the_oldest_ends(
+    api: Api, ada: Person, db: Database
+) -> None:
+    first, second = await api.login(ada), await api.login(ada)
+    # One from the registration, and these two.
+    others = [await api.login(ada) for _ in range(99)]
+
+    assert await reason(api, first.refresh_token) == "REVOKED"
+    assert await second(ME) == await others[-1](ME) == {"me": {"email": ada.email}}
+    alive = await db.rows(text("SELECT count(*) FROM sessions WHERE ended_at IS NULL"))
+    assert alive[0][0] == 100
+
+
 async def test_a_session_is_a_node_for_those_who_may_see_it(
     api: Api, ada: Person, grace: Person
 ) -> None:

@@ -19,8 +19,8 @@ from app.services.outcomes import block_of
 from tests.clients import LOGIN, REGISTER, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox
-from tests.test_emails import ask
-from tests.test_passwords import REQUEST, reset
+from tests.test_emails import ask, confirm
+from tests.test_passwords import NEW, REQUEST, change, reset
 from tests.test_rotation import REFRESH
 
 Deliver = Callable[[], Awaitable[None]]
@@ -33,6 +33,14 @@ RESET = """
 mutation Reset($input: ResetPasswordInput!) {
   resetPassword(input: $input) { __typename ... on UserChanged { deviceToken } }
 }
+"""
+REFRESHED = """
+mutation Refresh($token: String!) {
+  refreshSession(input: {refreshToken: $token}) { ... on SignedIn { tokens { deviceToken } } }
+}
+"""
+RENAME = """
+mutation Rename($name: String) { updateProfile(input: {displayName: $name}) { __typename } }
 """
 WAIT = """
 mutation Login($input: LoginInput!) {
@@ -278,6 +286,163 @@ async def test_one_setting_scales_all_budgets(
     assert api.errors == []
 
 
+async def test_a_name_of_an_account_cannot_be_that_of_another_budget(
+    client: Any, ada: Person
+) -> None:
+    # Joined with spaces this would name the budget of Ada's account at an address.
+    forged = f"and address {ada.email} 203.0.113.1"
+    for number in range(10):
+        await guesses(client(f"198.51.100.{number}"), forged, 1)
+
+    assert await login(client(), ada.email, ada.password) == "SignedIn"
+
+
+async def test_a_refresh_gives_no_device_token(client: Any, ada: Person) -> None:
+    first = (await client()(TOKENS, input=ada.credentials))["login"]["tokens"]
+
+    answer = await client()(REFRESHED, token=first["refreshToken"])
+
+    assert (first["deviceToken"] or "").startswith("pdt_")
+    assert answer == {"refreshSession": {"tokens": {"deviceToken": None}}}
+
+
+async def test_all_devices_of_an_account_share_a_budget(client: Any, ada: Person) -> None:
+    devices = [await device_of(client(), ada) for _ in range(4)]
+
+    answers = [await guesses(client(device=each), ada.email, 15) for each in devices]
+
+    assert answers[:3] == [["InvalidCredentials"] * 15] * 3
+    assert answers[3] == ["RateLimited"] * 15
+    assert await login(client(), ada.email, ada.password) == "SignedIn"
+
+
+@pytest.mark.parametrize("ended_by", ["reset", "change", "email"])
+async def test_a_device_is_unknown_again_after_what_ends_with_the_password(
+    client: Any,
+    limited: list[FastAPI],
+    ada: Person,
+    outbox: Outbox,
+    ended_by: str,
+) -> None:
+    person, drain = ada, limited[0].state.portico.worker.drain
+    device = await device_of(client(), ada)
+    laptop = client().with_tokens((await client()(LOGIN, input=ada.credentials))["login"])
+    if ended_by == "reset":
+        await client()(REQUEST, email=ada.email)
+        await drain()
+        assert await reset(client(), outbox.token_for(ada.email)) == "UserChanged"
+        person = replace(ada, password=NEW)
+    elif ended_by == "change":
+        assert await change(laptop, ada.password, NEW) == "PasswordChanged"
+        person = replace(ada, password=NEW)
+    else:
+        await ask(laptop, "countess@example.com", ada.password)
+        await drain()
+        assert await confirm(client(), outbox.token_for("countess@example.com")) == "UserChanged"
+        person = replace(ada, email="countess@example.com")
+
+    await guesses(client("198.51.100.1"), person.email, 8)
+
+    stolen = client("198.51.100.1", device)
+    assert await login(stolen, person.email, person.password) == "RateLimited"
+    renewed = await device_of(client(), person)
+    assert await login(client("198.51.100.1", renewed), person.email, person.password) == "SignedIn"
+
+
+async def test_emails_to_new_addresses_are_five_a_day(
+    client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox, clock: FakeClock
+) -> None:
+    laptop = client().with_tokens((await client()(LOGIN, input=ada.credentials))["login"])
+    wrong = [await ask(laptop, "s0@example.com", "wrong") for _ in range(6)]
+
+    asked = [await ask(laptop, f"s{number}@example.com", ada.password) for number in range(7)]
+    await limited[0].state.portico.worker.drain()
+
+    assert wrong == ["InvalidCredentials"] * 6
+    assert asked == [*["RequestAccepted"] * 5, "RateLimited", "RateLimited"]
+    strangers = [to for to, _ in outbox.subjects if to != ada.email]
+    assert sorted(strangers) == [f"s{number}@example.com" for number in range(5)]
+    clock.pass_(hours=24)
+    laptop = client().with_tokens((await client()(LOGIN, input=ada.credentials))["login"])
+    assert await ask(laptop, "s9@example.com", ada.password) == "RequestAccepted"
+
+
+async def test_a_profile_changes_sixty_times_an_hour(client: Any, ada: Person) -> None:
+    laptop = client().with_tokens((await client()(LOGIN, input=ada.credentials))["login"])
+
+    for number in range(60):
+        await laptop(RENAME, name=f"Ada {number}")
+        assert laptop.errors == []
+    await laptop(RENAME, name="Ada Lovelace")
+
+    assert laptop.last_code == "RATE_LIMITED"
+    assert 0 < laptop.errors[0]["extensions"]["retryAfter"] <= 3600
+    assert await laptop("{ me { displayName } }") == {"me": {"displayName": "Ada 59"}}
+
+
+async def test_unknown_refresh_tokens_are_limited_and_keep_no_session_waiting(
+    settings: Settings, clock: FakeClock, api: Api, ada: Person
+) -> None:
+    changes = {"throttle_scale": 1.0, "throttle_refreshes": 5}
+    app = create_app(settings.model_copy(update=changes), clock)
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        laptop = await guest.login(ada)
+        unknown = [(await guest(REFRESH, token=f"prt_{n}"))["refreshSession"] for n in range(7)]
+        answer = await guest(REFRESH, token=laptop.refresh_token)
+
+    names = [each["__typename"] for each in unknown]
+    assert names == [*["SessionEnded"] * 5, "RateLimited", "RateLimited"]
+    assert answer["refreshSession"]["__typename"] == "SignedIn"
+    assert api.errors == []
+
+
+class TestWhatIsRefusedIsReported:
+    async def test_once_for_each_budget_and_window_with_a_count(
+        self, client: Any, limited: list[FastAPI], ada: Person, db: Database, clock: FakeClock
+    ) -> None:
+        budgets = limited[0].state.portico.budgets
+        await guesses(client(), ada.email, 28)
+        await budgets.report()
+        assert await reported(db) == []
+
+        clock.pass_(minutes=15)
+        await asyncio.gather(*(each.state.portico.budgets.report() for each in limited))
+        await budgets.report()
+
+        assert await reported(db) == [
+            ("account_and_address", "20", "203.0.113.1", ada.email),
+        ]
+
+    async def test_an_address_that_guesses_for_a_day_is_seen_each_time(
+        self, client: Any, limited: list[FastAPI], db: Database, clock: FakeClock
+    ) -> None:
+        budgets = limited[0].state.portico.budgets
+        for _ in range(3):
+            for number in range(62):
+                await guesses(client(), f"nobody{number}@example.com", 1)
+            clock.pass_(minutes=5)
+            await budgets.report()
+            await limited[0].state.portico.housekeeping.tidy()
+
+        assert await reported(db) == [("address", "2", "203.0.113.1", None)] * 3
+
+
+async def reported(db: Database) -> list[Any]:
+    rows = await db.rows(
+        text(
+            "SELECT e.details->>'limit', e.details->>'refused', e.ip_address, u.email"
+            " FROM audit_events e LEFT JOIN users u ON u.id = e.target_id"
+            " WHERE e.name = 'rate_limit.exceeded' ORDER BY e.id"
+        )
+    )
+    return [tuple(row) for row in rows]
+
+
+async def device_of(client: Api, person: Person) -> str:
+    data = await client(TOKENS, input=person.credentials)
+    return data["login"]["tokens"]["deviceToken"]
+
+
 async def test_a_device_has_a_budget_too(client: Any, ada: Person) -> None:
     first = await client()(TOKENS, input=ada.credentials)
     stolen = client(device=first["login"]["tokens"]["deviceToken"])
@@ -348,10 +513,10 @@ async def test_sixty_tokens_from_one_address(client: Any, ada: Person) -> None:
     guest = client()
 
     answers = [await reset(guest, "pot_" + "x" * 43) for _ in range(61)]
-    await guest(REQUEST, email=ada.email)
+    asked = await guest(REQUEST, email=ada.email)
 
     assert answers == [*["TokenInvalid"] * 60, "RateLimited"]
-    assert guest.last_code == "RATE_LIMITED"
+    assert asked["requestPasswordReset"]["__typename"] == "RateLimited"
 
 
 async def test_a_stolen_session_does_not_find_the_password_out(client: Any, ada: Person) -> None:

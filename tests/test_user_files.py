@@ -300,6 +300,29 @@ async def test_a_registration_that_nobody_confirmed_takes_no_password_elsewhere(
     }
 
 
+async def test_a_registration_that_nobody_confirmed_gives_way_to_an_import(
+    api: Api, environment: dict[str, str], tmp_path: Path, db: Database
+) -> None:
+    await api.register(Person("other@example.com", "difference engine 1"))
+    async with db.begin() as session:
+        await session.execute(
+            text(
+                "INSERT INTO users (id, email, password_hash, open_to_registration, created_at,"
+                " updated_at) VALUES (:id, 'ada@example.com', 'x', true, now(), now())"
+            ),
+            {"id": uuid.uuid4()},
+        )
+    (tmp_path / "people").write_text('{"email": "ada@example.com", "displayName": "Ada"}\n')
+
+    taken = await asyncio.to_thread(
+        portico, "users", "import", "people", cwd=tmp_path, **environment
+    )
+
+    assert (taken.returncode, taken.stderr) == (0, "")
+    rows = await db.rows(text("SELECT email, display_name, password_hash IS NULL FROM users"))
+    assert min(tuple(row) for row in rows) == ("ada@example.com", "Ada", True)
+
+
 async def test_whoever_is_suspended_stays_so_elsewhere(
     api: Api, ada: Person, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:

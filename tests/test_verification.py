@@ -17,7 +17,9 @@ from app.main import create_app
 from tests.clients import LOGIN, ME, REGISTER, SIGNED_IN, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox
+from tests.test_administration import CREATE, deed
 from tests.test_passwords import AGAIN, NEW, REQUEST, reset
+from tests.test_rotation import reason
 
 Deliver = Callable[[], Awaitable[None]]
 EVE = Person("eve@example.com", "an apple a day 42", "Eve")
@@ -164,6 +166,7 @@ async def test_a_registration_changes_no_account_that_was_signed_in_to_since(
     await guest(AGAIN, email=EVE.email)
     await post()
     assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"
+    assert await laptop(ME) == {"me": None}
 
 
 async def test_the_password_that_a_link_brings_ends_a_link_to_another(
@@ -237,12 +240,89 @@ async def test_a_suspended_person_is_not_let_in_by_a_link(
     assert await login(guest, EVE) == "InvalidCredentials"
 
 
-async def test_a_session_from_before_goes_on(guest: Api, api: Api, ada: Person) -> None:
+async def test_a_session_from_before_does_not_go_on_unverified(
+    guest: Api, api: Api, ada: Person, outbox: Outbox, post: Deliver
+) -> None:
     laptop = await api.login(ada)
-
     same = Api(guest.http, laptop.access_token)
 
-    assert await same(ME) == {"me": {"email": ada.email}}
+    assert (await same(ME), same.last_code) == ({"me": None}, "UNAUTHENTICATED")
+    assert await reason(guest, laptop.refresh_token) == "REVOKED"
+
+    await guest(AGAIN, email=ada.email)
+    await post()
+    assert await verify(guest, outbox.token_for(ada.email)) == "SignedIn"
+
+
+async def test_a_verified_session_from_before_goes_on(
+    guest: Api, api: Api, ada: Person, db: Database
+) -> None:
+    laptop = await api.login(ada)
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET email_verified = true"))
+
+    assert await Api(guest.http, laptop.access_token)(ME) == {"me": {"email": ada.email}}
+
+
+async def test_a_registration_that_nobody_confirmed_gives_way_to_an_invitation(
+    guest: Api, grace: Person, outbox: Outbox, post: Deliver, db: Database
+) -> None:
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET email_verified = true"))
+    admin = await guest.login(grace)
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    link = outbox.token_for(EVE.email)
+
+    assert (await deed(admin, CREATE, email=EVE.email))["__typename"] == "UserChanged"
+    await post()
+
+    assert await verify(guest, link) == "TokenInvalid"
+    assert await login(guest, EVE) == "InvalidCredentials"
+    assert await reset(guest, outbox.token_for(EVE.email)) == "UserChanged"
+    assert await login(guest, replace(EVE, password=NEW)) == "SignedIn"
+
+
+async def test_a_registration_that_nobody_confirmed_gives_way_where_nobody_verifies(
+    guest: Api, api: Api, outbox: Outbox, post: Deliver
+) -> None:
+    await guest(REGISTER, input=replace(EVE, password="a stranger's secret 9").registration)
+    await post()
+
+    await api.register(EVE)
+
+    assert await verify(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
+    assert await api.login(EVE)
+
+
+async def test_a_registration_is_deleted_when_its_last_link_lapses(
+    strict_app: FastAPI,
+    guest: Api,
+    outbox: Outbox,
+    post: Deliver,
+    db: Database,
+    clock: FakeClock,
+) -> None:
+    tidy = strict_app.state.portico.housekeeping.tidy
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    clock.pass_(hours=20)
+    await guest(AGAIN, email=EVE.email)
+    await post()
+    clock.pass_(hours=20)
+    await tidy()
+    assert len(await db.rows(text("SELECT 1 FROM users"))) == 1
+
+    clock.pass_(hours=5)
+    await tidy()
+
+    assert await db.rows(text("SELECT 1 FROM users")) == []
+    events = text("SELECT name, details->>'reason', ip_address FROM audit_events ORDER BY id")
+    assert [tuple(row) for row in await db.rows(events)] == [
+        ("user.registered", None, None),
+        ("user.deleted", "unconfirmed", None),
+    ]
+    assert [to for to, _ in outbox.subjects] == [EVE.email, EVE.email]
 
 
 @pytest.mark.parametrize("made_by", ["an invitation", "an import"])

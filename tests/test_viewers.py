@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from app.db import Database, Query
 from app.security.access_tokens import Claims
+from app.services.standing import Standing
 from app.services.viewers import Viewers
 from tests.clients import ME, Api, Person
 from tests.test_sessions import LOGOUT
@@ -112,14 +113,15 @@ async def test_a_statement_that_hangs_keeps_the_next_one_waiting_for_a_moment_on
     class Stand:
         asked: ClassVar[list[uuid.UUID]] = []
 
-        async def fetch_now(self, _query: Query, ids: list[uuid.UUID]) -> list[Any]:
+        async def fetch_now(self, _query: Query, ids: list[uuid.UUID], now: datetime) -> list[Any]:
+            assert now
             self.asked.extend(ids)
             if len(self.asked) == 1:
                 await hanging.wait()
             return []
 
     stand: Any = Stand()
-    viewers = Viewers(stand, lambda: datetime.now(UTC))
+    viewers = Viewers(stand, Standing(verified_only=False), lambda: datetime.now(UTC))
     first, second = (Claims(uuid.uuid4(), uuid.UUID(int=number), 0, 0) for number in (1, 2))
     hung = asyncio.create_task(viewers.find(first))
     await asyncio.sleep(0.01)

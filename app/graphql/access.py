@@ -9,8 +9,10 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
+from app.graphql.charging import charged_for
 from app.graphql.context import Context
 from app.graphql.problems import Problem
+from app.services.throttle import Tried
 
 
 @strawberry.enum(description="Who may ask a field.")
@@ -65,13 +67,19 @@ class Access(FieldExtension):
             await context.identify_member()
 
 
-def guest_field(*, description: str) -> Any:
-    return strawberry.field(description=description, extensions=[Access(AccessLevel.GUEST)])
+def guest_field(*, description: str, tries: Tried | None = None) -> Any:
+    return _field(AccessLevel.GUEST, description, tries)
 
 
-def member_field(*, description: str) -> Any:
-    return strawberry.field(description=description, extensions=[Access(AccessLevel.MEMBER)])
+def member_field(*, description: str, tries: Tried | None = None) -> Any:
+    return _field(AccessLevel.MEMBER, description, tries)
 
 
-def admin_field(*, description: str) -> Any:
-    return strawberry.field(description=description, extensions=[Access(AccessLevel.ADMIN)])
+def admin_field(*, description: str, tries: Tried | None = None) -> Any:
+    return _field(AccessLevel.ADMIN, description, tries)
+
+
+def _field(level: AccessLevel, description: str, tries: Tried | None) -> Any:
+    """Access comes first, though Strawberry takes the last one as the outermost."""
+    charged: list[FieldExtension] = [charged_for(tries)] if tries else []
+    return strawberry.field(description=description, extensions=[*charged, Access(level)])

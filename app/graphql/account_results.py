@@ -44,6 +44,9 @@ class TokenInvalid(Problem):
     description="Somebody has an account with this address. Sign in, or use another one."
 )
 class EmailTaken(Problem):
+    def is_wrong_guess(self) -> bool:
+        return False
+
     @classmethod
     def make(cls) -> "EmailTaken":
         return cls(message="There is an account with this e-mail address already.")
@@ -51,6 +54,9 @@ class EmailTaken(Problem):
 
 @strawberry.type(description="There would be no administrator left who could act.")
 class LastAdministrator(Problem):
+    def is_wrong_guess(self) -> bool:
+        return False
+
     @classmethod
     def make(cls) -> "LastAdministrator":
         return cls(message="This is the last administrator. Make somebody else one first.")

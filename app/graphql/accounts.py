@@ -13,6 +13,7 @@ from app.graphql.problems import InvalidInput, RateLimited
 from app.graphql.sign_in import SignedIn
 from app.services import outcomes
 from app.services import registrations as service
+from app.services.throttle import Tried
 
 
 @strawberry.input(description="A new account.")
@@ -51,7 +52,8 @@ RegisterResult = Annotated[
 class AccountMutations:
     @guest_field(
         description="Make an account and sign in to it; where addresses have to be verified first, "
-        "send a letter."
+        "send a letter.",
+        tries=Tried.SIGN_UP,
     )
     async def register(
         self,
@@ -71,5 +73,3 @@ class AccountMutations:
                 return EmailTaken.make()
             case outcomes.InvalidInput() as invalid:
                 return InvalidInput.of(invalid)
-            case outcomes.RateLimited() as limited:
-                return RateLimited.of(limited)

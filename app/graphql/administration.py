@@ -17,6 +17,7 @@ from app.models import Role
 from app.services import administration as service
 from app.services import administrators, outcomes
 from app.services.inputs import MAX_REASON_CHARACTERS, known_reason
+from app.services.throttle import Tried
 
 
 @strawberry.input(description="A person.")
@@ -64,7 +65,8 @@ UserChangeResult = Annotated[
 class AdministrationMutations:
     @admin_field(
         description="Make an account for somebody and send them an invitation, with which they "
-        "choose their password through `resetPassword`."
+        "choose their password through `resetPassword`.",
+        tries=Tried.INVITATION,
     )
     async def create_user(
         self,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 import strawberry
+from graphql import get_named_type
 
 from app.errors import Forbidden, Unauthenticated
 from app.graphql.plans.selections import names_below
@@ -21,6 +22,7 @@ from app.services.profiles import Profiles
 from app.services.rotation import Rotation
 from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
+from app.services.throttle import Throttle
 from app.services.users import Users
 from app.services.viewers import Viewers
 
@@ -44,6 +46,7 @@ class Services:
     sign_in: SignIn
     rotation: Rotation
     sessions: Sessions
+    throttle: Throttle
     users: Users
     viewers: Viewers
     access_tokens: AccessTokens
@@ -79,6 +82,13 @@ class Context:
             raise Unauthenticated(SIGN_IN_AGAIN)
         return self.viewer
 
+    async def identify_if_valid(self) -> Viewer | None:
+        """Ask who calls; a token that is not valid is as good as none."""
+        try:
+            return await self.identify()
+        except Unauthenticated:
+            return None
+
     async def identify_member(self) -> Viewer:
         viewer = await self.identify()
         if viewer is None:
@@ -96,14 +106,23 @@ class Info(strawberry.Info[Context, None]):
     # A plan knows it beforehand.
     known_below: frozenset[str] | None = None
 
+    def may_answer(self, type_name: str) -> bool:
+        """Whether the type is a member of the union that this field answers."""
+        kind = cast("Any", get_named_type)(self._raw.return_type)
+        members: list[Any] = getattr(kind, "types", [])
+        return any(member.name == type_name for member in members)
+
+    @property
+    def _raw(self) -> Any:
+        # Typed, it has a generic without its parameter; there is no public name.
+        return cast("Any", self)._raw_info  # noqa: SLF001 - its own
+
     @property
     def names_below(self) -> frozenset[str]:
         """The names of all fields below this one, however deep."""
         if self.known_below is not None:
             return self.known_below
-        # Typed, it has a generic without its parameter; there is no public name.
-        raw: Any = cast("Any", self)._raw_info  # noqa: SLF001 - its own
-        return names_below(raw.field_nodes, raw.fragments)
+        return names_below(self._raw.field_nodes, self._raw.fragments)
 
 
 def member(info: Info) -> Viewer:

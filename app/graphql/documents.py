@@ -24,32 +24,10 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from app.errors import Code
 from app.graphql.cache import SegmentedCache
 from app.graphql.errors import coded, request_errors
+from app.graphql.field_policy import connection_fields, credential_fields
 from app.graphql.limits import DocumentLimits, Excess, Measured, measure
 from app.graphql.plans.plan import Plan, plan
-from app.services.pages import DEFAULT_PAGE
 
-# Each run of one of these tries a secret or sends a letter, so an operation gets one: thirty
-# aliases, thirty guesses.
-CREDENTIAL_FIELDS = frozenset(
-    {
-        "register",
-        "login",
-        "refreshSession",
-        "verifyEmail",
-        "requestEmailVerification",
-        "requestPasswordReset",
-        "resetPassword",
-        "changePassword",
-        "requestEmailChange",
-        "confirmEmailChange",
-        "deleteAccount",
-    }
-)
-CONNECTION_FIELDS: Mapping[str, int] = {
-    "users": DEFAULT_PAGE,
-    "sessions": DEFAULT_PAGE,
-    "auditEvents": DEFAULT_PAGE,
-}
 KEPT_CHARACTERS = 500_000
 # graphql-core compares fields that may overlap pairwise, and offers this budget to bound it. A page
 # of ours uses 2,000; its default lets 200 ms through. See benchmarks/documents.py.
@@ -104,6 +82,12 @@ class Documents:
     hits: int = 0
     misses: int = 0
     _kept: SegmentedCache[Document] = field(default_factory=lambda: SegmentedCache(KEPT_CHARACTERS))
+    _credentials: frozenset[str] = field(init=False)
+    _connections: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._credentials = credential_fields(self.schema)
+        self._connections = connection_fields(self.schema)
 
     def read(self, text: str) -> Document | RefusedDocument:
         document = self._kept.get(text)
@@ -126,8 +110,8 @@ class Documents:
         measured = measure(
             node,
             self.limits,
-            credential_fields=CREDENTIAL_FIELDS,
-            connection_fields=CONNECTION_FIELDS,
+            credential_fields=self._credentials,
+            connection_fields=self._connections,
         )
         if measured.excess is not None:
             return RefusedDocument([excess_error(measured.excess)])

@@ -18,6 +18,7 @@ from app.graphql.problems import InvalidInput, RateLimited
 from app.graphql.sign_in import InvalidCredentials, SignedIn
 from app.services import emails as service
 from app.services import one_time_tokens, outcomes
+from app.services.throttle import Tried
 
 IF_UNVERIFIED = "If there is an account to verify with this address, a link is on its way to it."
 WRITTEN = "We have written to the new address. The change is made when it is confirmed there."
@@ -33,6 +34,12 @@ VerifyEmailResult = Annotated[
     SignedIn | TokenInvalid | RateLimited,
     strawberry.union("VerifyEmailResult", description="How a verification ended."),
 ]
+RequestEmailVerificationResult = Annotated[
+    RequestAccepted | RateLimited,
+    strawberry.union(
+        "RequestEmailVerificationResult", description="How asking for another email ended."
+    ),
+]
 RequestEmailChangeResult = Annotated[
     RequestAccepted | InvalidCredentials | InvalidInput | RateLimited,
     strawberry.union("RequestEmailChangeResult", description="How asking for a change ended."),
@@ -46,7 +53,11 @@ ConfirmEmailChangeResult = Annotated[
 @strawberry.type
 class EmailMutations:
     @guest_field(
-        description="Take the token of a letter as proof that the address is read, and sign in."
+        description="Take the token of an emailed link as proof that the address is read, and sign "
+        "in. Where the address had not been verified before, every other session of the account "
+        "ends, and its password with them, unless the link belongs to the registration that chose "
+        "it, or the access token of a session of the account is sent along.",
+        tries=Tried.LINK,
     )
     async def verify_email(
         self,
@@ -56,17 +67,17 @@ class EmailMutations:
         ],
     ) -> VerifyEmailResult:
         context = info.context
-        match await context.services.emails.verify(input.token, context.client):
+        viewer = await context.identify_if_valid()
+        match await context.services.emails.verify(input.token, viewer, context.client):
             case outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
             case one_time_tokens.TokenInvalid():
                 return TokenInvalid.make()
-            case outcomes.RateLimited() as limited:
-                return RateLimited.of(limited)
 
     @guest_field(
-        description="Ask for another letter with a link that verifies an address. The answer is "
-        "the same for every address."
+        description="Ask for another email with a link that verifies an address. The answer is "
+        "the same for every address.",
+        tries=Tried.EMAIL,
     )
     async def request_email_verification(
         self,
@@ -74,13 +85,13 @@ class EmailMutations:
         input: Annotated[  # noqa: A002 - the name in the contract
             EmailInput, strawberry.argument(description="The address.")
         ],
-    ) -> RequestAccepted:
-        context = info.context
-        await context.services.emails.request_verification(input.email, context.client)
+    ) -> RequestEmailVerificationResult:
+        await info.context.services.emails.request_verification(input.email)
         return RequestAccepted(message=IF_UNVERIFIED)
 
     @member_field(
-        description="Ask for another address: a link goes to it, and a note to the present one."
+        description="Ask for another address: a link goes to it, and a note to the current one.",
+        tries=Tried.EMAIL_CHANGE,
     )
     async def request_email_change(
         self,
@@ -101,7 +112,12 @@ class EmailMutations:
             case outcomes.RateLimited() as limited:
                 return RateLimited.of(limited)
 
-    @guest_field(description="Confirm a change of address with the token sent to the new one.")
+    @guest_field(
+        description="Confirm a change of address with the token sent to the new one, or undo it "
+        "with the token that the former one got, which is valid for 7 days. An undone change signs "
+        "everybody out and removes the password; a link to choose another is sent.",
+        tries=Tried.LINK,
+    )
     async def confirm_email_change(
         self,
         info: Info,
@@ -117,5 +133,3 @@ class EmailMutations:
                 return TokenInvalid.make()
             case outcomes.EmailTaken():
                 return EmailTaken.make()
-            case outcomes.RateLimited() as limited:
-                return RateLimited.of(limited)

@@ -7,14 +7,17 @@ import strawberry
 from app.graphql.access import guest_field, member_field
 from app.graphql.account_results import EmailInput, RequestAccepted, TokenInvalid, UserChanged
 from app.graphql.context import Info, member
+from app.graphql.people import User
 from app.graphql.problems import InvalidInput, RateLimited
-from app.graphql.sign_in import InvalidCredentials
+from app.graphql.sign_in import InvalidCredentials, Tokens
 from app.services import one_time_tokens, outcomes
+from app.services import password_changes as service
+from app.services.throttle import Tried
 
 IF_KNOWN = "If there is an account with this address, a link to a new password is on its way to it."
 
 
-@strawberry.input(description="A new password, by the token of a letter.")
+@strawberry.input(description="A new password, by the token of an emailed link.")
 class ResetPasswordInput:
     token: str = strawberry.field(description="As it stands in the link, from `pot_` on.")
     new_password: str = strawberry.field(
@@ -22,9 +25,23 @@ class ResetPasswordInput:
     )
 
 
-@strawberry.input(description="A new password, by the present one.")
+@strawberry.type(
+    description="The password is changed. The session goes on with these tokens; the ones it had "
+    "are over, and so are copies of them."
+)
+class PasswordChanged:
+    user: User = strawberry.field(description="The person.")
+    tokens: Tokens = strawberry.field(description="What to send from now on.")
+
+    @classmethod
+    def of(cls, outcome: service.PasswordChanged, info: Info) -> "PasswordChanged":
+        user = User(row=outcome.user, now=info.context.services.clock())
+        return cls(user=user, tokens=Tokens.of(outcome.tokens))
+
+
+@strawberry.input(description="A new password, by the current one.")
 class ChangePasswordInput:
-    current_password: str = strawberry.field(description="The present password.")
+    current_password: str = strawberry.field(description="The current password.")
     new_password: str = strawberry.field(
         description="8 to 256 characters of any kind, not within easy reach of guessing."
     )
@@ -33,12 +50,18 @@ class ChangePasswordInput:
     )
 
 
+RequestPasswordResetResult = Annotated[
+    RequestAccepted | RateLimited,
+    strawberry.union(
+        "RequestPasswordResetResult", description="How asking for a new password ended."
+    ),
+]
 ResetPasswordResult = Annotated[
     UserChanged | TokenInvalid | InvalidInput | RateLimited,
     strawberry.union("ResetPasswordResult", description="How setting a password ended."),
 ]
 ChangePasswordResult = Annotated[
-    UserChanged | InvalidCredentials | InvalidInput | RateLimited,
+    PasswordChanged | InvalidCredentials | InvalidInput | RateLimited,
     strawberry.union("ChangePasswordResult", description="How changing a password ended."),
 ]
 
@@ -46,8 +69,9 @@ ChangePasswordResult = Annotated[
 @strawberry.type
 class PasswordMutations:
     @guest_field(
-        description="Ask for a letter with a link to a new password. The answer is the same for "
-        "every address."
+        description="Ask for an email with a link to a new password. The answer is the same for "
+        "every address.",
+        tries=Tried.EMAIL,
     )
     async def request_password_reset(
         self,
@@ -55,14 +79,14 @@ class PasswordMutations:
         input: Annotated[  # noqa: A002 - the name in the contract
             EmailInput, strawberry.argument(description="The address.")
         ],
-    ) -> RequestAccepted:
-        context = info.context
-        await context.services.password_changes.request_reset(input.email, context.client)
+    ) -> RequestPasswordResetResult:
+        await info.context.services.password_changes.request_reset(input.email)
         return RequestAccepted(message=IF_KNOWN)
 
     @guest_field(
         description="Set a password with the token of a reset or an invitation. Ends every session "
-        "of the account. A password that is refused does not use the token up."
+        "of the account. A password that is refused does not use the token up.",
+        tries=Tried.LINK,
     )
     async def reset_password(
         self,
@@ -80,12 +104,11 @@ class PasswordMutations:
                 return TokenInvalid.make()
             case outcomes.InvalidInput() as invalid:
                 return InvalidInput.of(invalid)
-            case outcomes.RateLimited() as limited:
-                return RateLimited.of(limited)
 
     @member_field(
         description="Change the password. Ends the other sessions, unless asked not to; the one "
-        "that asks goes on."
+        "that asks goes on with the tokens of the answer, and the ones it had are over.",
+        tries=Tried.PASSWORD,
     )
     async def change_password(
         self,
@@ -102,11 +125,9 @@ class PasswordMutations:
             context.client,
             keep_other_sessions=input.keep_other_sessions,
         ):
-            case outcomes.UserChanged() as changed:
-                return UserChanged.of(changed, info)
+            case service.PasswordChanged() as changed:
+                return PasswordChanged.of(changed, info)
             case outcomes.InvalidCredentials():
                 return InvalidCredentials.of_password()
             case outcomes.InvalidInput() as invalid:
                 return InvalidInput.of(invalid)
-            case outcomes.RateLimited() as limited:
-                return RateLimited.of(limited)

@@ -56,7 +56,7 @@ class Session(Node):
 
     @strawberry.field(description="When it ends, unless it is refreshed before.")
     def expires_at(self) -> datetime:
-        return min(self.row.expires_at, self.row.ends_by)
+        return self.row.lapses_at
 
     @strawberry.field(description="The program that signed in, as it calls itself.")
     def user_agent(self) -> str | None:

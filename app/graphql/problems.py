@@ -37,6 +37,10 @@ publish_enum(
 class Problem:
     message: str = strawberry.field(description="One or two sentences for the person, in English.")
 
+    def is_wrong_guess(self) -> bool:
+        """Whether a secret was wrong. A problem that does not say so counts as a guess."""
+        return True
+
 
 @strawberry.type(description="There is no such thing, or none that the caller may know of.")
 class NotFound(Problem):
@@ -48,6 +52,9 @@ class NotFound(Problem):
 @strawberry.type(description="Too many tries, or too busy a server: nothing was done.")
 class RateLimited(Problem):
     retry_after: int = strawberry.field(description="Seconds after which it is worth trying again.")
+
+    def is_wrong_guess(self) -> bool:
+        return False
 
     @classmethod
     def of(cls, outcome: outcomes.RateLimited) -> "RateLimited":
@@ -71,6 +78,9 @@ class InvalidInput(Problem):
     issues: list[InputIssue] = strawberry.field(
         description="Every fault that was found, at least one."
     )
+
+    def is_wrong_guess(self) -> bool:
+        return False
 
     @classmethod
     def of(cls, outcome: outcomes.InvalidInput) -> "InvalidInput":

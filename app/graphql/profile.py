@@ -11,6 +11,7 @@ from app.graphql.context import Info, member
 from app.graphql.problems import InvalidInput, RateLimited
 from app.graphql.sign_in import InvalidCredentials
 from app.services import administrators, outcomes, profiles
+from app.services.throttle import Tried
 
 
 @strawberry.input(description="What to change of the profile. What is left out stays as it is.")
@@ -42,7 +43,10 @@ DeleteAccountResult = Annotated[
 
 @strawberry.type
 class ProfileMutations:
-    @member_field(description="Change one's own profile.")
+    @member_field(
+        description="Change one's own profile.",
+        tries=Tried.PROFILE,
+    )
     async def update_profile(
         self,
         info: Info,
@@ -60,7 +64,8 @@ class ProfileMutations:
 
     @member_field(
         description="Delete one's own account: sessions end at once, personal data is erased. "
-        "There is no way back."
+        "There is no way back.",
+        tries=Tried.PASSWORD,
     )
     async def delete_account(
         self,
@@ -77,5 +82,3 @@ class ProfileMutations:
                 return InvalidCredentials.of_password()
             case administrators.LastAdministrator():
                 return LastAdministrator.make()
-            case outcomes.RateLimited() as limited:
-                return RateLimited.of(limited)

@@ -14,13 +14,15 @@ from app.graphql.sign_in import SignedIn
 from app.models import EndReason
 from app.services import outcomes, rotation
 from app.services import sessions as service
+from app.services.throttle import Tried
 
 publish_enum(
     EndReason,
     "Why a session is over.",
     EXPIRED="Its time ran out.",
     LOGGED_OUT="Its owner signed out.",
-    REVOKED="Its owner or an administrator ended it from elsewhere.",
+    REVOKED="Its owner or an administrator ended it from elsewhere, a newer one took its place, or "
+    "the server requires verified addresses now.",
     TOKEN_REUSED="A refresh token was used that had been used before: it was copied.",  # noqa: S106 - words
     PASSWORD_CHANGED="The password was changed.",  # noqa: S106 - words
     SUSPENDED="The account is suspended.",
@@ -60,6 +62,9 @@ class SignedOut:
 class SessionEnded(Problem):
     reason: EndReason = strawberry.field(description="Why it is over.")
 
+    def is_wrong_guess(self) -> bool:
+        return self.reason is EndReason.UNKNOWN_TOKEN
+
     @classmethod
     def of(cls, outcome: rotation.SessionEnded) -> "SessionEnded":
         message = MESSAGES.get(outcome.reason, "This session has ended. Sign in again.")
@@ -80,7 +85,8 @@ RevokeSessionResult = Annotated[
 class SessionMutations:
     @guest_field(
         description="Go on with a session: new tokens for the last refresh token. Asked twice "
-        "within 30 seconds, or again after a lost answer, it gives the same one once more."
+        "within 30 seconds, or again after a lost answer, it gives the same one once more.",
+        tries=Tried.REFRESH,
     )
     async def refresh_session(
         self,
@@ -95,8 +101,6 @@ class SessionMutations:
                 return SignedIn.of(signed_in, info)
             case rotation.SessionEnded() as ended:
                 return SessionEnded.of(ended)
-            case outcomes.RateLimited() as limited:
-                return RateLimited.of(limited)
 
     @member_field(description="End the session that asks.")
     async def logout(self, info: Info) -> SignedOut | None:

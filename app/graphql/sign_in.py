@@ -12,6 +12,7 @@ from app.graphql.problems import Problem, RateLimited
 from app.security.viewer import Viewer
 from app.services import outcomes
 from app.services import sign_in as service
+from app.services.throttle import Tried
 
 
 @strawberry.type(description="What a signed-in client keeps: secrets, all of it.")
@@ -26,11 +27,22 @@ class Tokens:
     refresh_token_expires_at: datetime = strawberry.field(
         description="When the session ends, unless it is refreshed before."
     )
-    device_token: str = strawberry.field(
-        description="Proof that this device has signed in to the account before. Keep it, also "
-        "when signed out, and send it as `Portico-Device` with the next `login`: wrong guesses of "
-        "strangers do not count against it. It opens nothing."
+    device_token: str | None = strawberry.field(
+        description="Proof that this device has signed in to the account before; null after a "
+        "refresh. Keep it, also when signed out, and send it as `Portico-Device` with the next "
+        "`login`: wrong guesses from elsewhere do not count against it. It opens nothing, and ends "
+        "with the password."
     )
+
+    @classmethod
+    def of(cls, tokens: outcomes.Tokens) -> "Tokens":
+        return cls(
+            access_token=tokens.access_token,
+            access_token_expires_at=tokens.access_token_expires_at,
+            refresh_token=tokens.refresh_token,
+            refresh_token_expires_at=tokens.refresh_token_expires_at,
+            device_token=tokens.device_token,
+        )
 
 
 @strawberry.type(description="Signed in: a new session and the tokens that belong to it.")
@@ -44,17 +56,10 @@ class SignedIn:
         # From here on the answer is read by the one who signed in: it is their session, and their
         # account.
         info.context.viewer = Viewer(outcome.user, outcome.session.id)
-        tokens = Tokens(
-            access_token=outcome.tokens.access_token,
-            access_token_expires_at=outcome.tokens.access_token_expires_at,
-            refresh_token=outcome.tokens.refresh_token,
-            refresh_token_expires_at=outcome.tokens.refresh_token_expires_at,
-            device_token=outcome.tokens.device_token,
-        )
         return cls(
             user=User(row=outcome.user, now=info.context.services.clock()),
             session=Session(row=outcome.session, asks=True),
-            tokens=tokens,
+            tokens=Tokens.of(outcome.tokens),
         )
 
 
@@ -83,6 +88,9 @@ class InvalidCredentials(Problem):
     "the letter, or ask for another one."
 )
 class EmailNotVerified(Problem):
+    def is_wrong_guess(self) -> bool:
+        return False
+
     @classmethod
     def make(cls) -> "EmailNotVerified":
         return cls(message="Open the link in the letter that we have sent you, then sign in.")
@@ -97,7 +105,8 @@ LoginResult = Annotated[
 @strawberry.type
 class SignInMutations:
     @guest_field(
-        description="Sign in with address and password. Takes as long for an unknown address."
+        description="Sign in with address and password. Takes as long for an unknown address.",
+        tries=Tried.SIGN_IN,
     )
     async def login(
         self,
@@ -114,5 +123,3 @@ class SignInMutations:
                 return InvalidCredentials.make()
             case service.EmailNotVerified():
                 return EmailNotVerified.make()
-            case outcomes.RateLimited() as limited:
-                return RateLimited.of(limited)

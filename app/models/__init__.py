@@ -10,6 +10,7 @@ from app.models.audit_event import (
 )
 from app.models.budget import Budget
 from app.models.one_time_token import OneTimeToken, TokenPurpose
+from app.models.password_failure import PasswordFailure, PasswordSource
 from app.models.session import EndReason, Session, SessionRow
 from app.models.signing_key import SigningKey
 from app.models.user import Role, User, UserRow
@@ -23,6 +24,8 @@ __all__ = [
     "Budget",
     "EndReason",
     "OneTimeToken",
+    "PasswordFailure",
+    "PasswordSource",
     "Role",
     "Session",
     "SessionRow",

@@ -41,6 +41,13 @@ class AuditName(enum.StrEnum):
     PASSWORD_CHANGED = "password.changed", "somebody changed their password"
     PASSWORD_RESET = "password.reset", "somebody chose a password by a letter"
     PROFILE_CHANGED = "profile.changed", "somebody changed their profile"
+    EMAIL_CHANGE_UNDONE = "email.change_undone", "the former address took a change back"
+    TOKEN_REPEATED = "token.repeated", "a refresh was repeated from another address or program"
+    PASSWORD_LOCKED = (
+        "password.locked",
+        "a password was wrong too often in a row and opens nothing until it is reset",
+    )
+    RATE_LIMIT_EXCEEDED = "rate_limit.exceeded", "more was tried than a limit allows"
 
 
 class AuditEvent(Base):

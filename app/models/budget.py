@@ -1,8 +1,9 @@
-"""Budgets: when something was tried lately, under a key that names nobody."""
+"""Budgets: when something was tried lately, under a key that names no one."""
 
+import uuid
 from datetime import datetime
 
-from sqlalchemy import DateTime
+from sqlalchemy import DateTime, Index, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,3 +16,17 @@ class Budget(Base):
     key: Mapped[bytes] = mapped_column(primary_key=True)
     spent: Mapped[list[datetime]] = mapped_column(ARRAY(DateTime(timezone=True)))
     over_at: Mapped[datetime] = mapped_column(index=True)
+    # What was refused since the first refusal, until it is reported to the audit.
+    refused: Mapped[int] = mapped_column(server_default=text("0"))
+    refused_from: Mapped[datetime | None]
+    refused_until: Mapped[datetime | None]
+    name: Mapped[str | None]
+    target_id: Mapped[uuid.UUID | None]
+    ip_address: Mapped[str | None]
+
+
+Index(
+    "ix_budgets_refused_until",
+    Budget.refused_until,
+    postgresql_where=Budget.refused_until.is_not(None),
+)

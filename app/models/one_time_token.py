@@ -15,6 +15,7 @@ class TokenPurpose(enum.Enum):
     RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105 - a name
     CHANGE_EMAIL = "CHANGE_EMAIL"
     INVITATION = "INVITATION"
+    UNDO_EMAIL_CHANGE = "UNDO_EMAIL_CHANGE"
 
 
 class OneTimeToken(Base):

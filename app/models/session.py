@@ -34,6 +34,10 @@ class Session(Base):
     generation: Mapped[int] = mapped_column(server_default=text("0"))
     rotated_at: Mapped[datetime]
     used_generation: Mapped[int] = mapped_column(server_default=text("-1"))
+    # Tokens of earlier generations are over: the password was changed since.
+    first_generation: Mapped[int] = mapped_column(server_default=text("0"))
+    # A digest of the address and program that took the last step.
+    rotated_by: Mapped[bytes | None]
     user_agent: Mapped[str | None]
     ip_address: Mapped[str | None]
     created_at: Mapped[datetime]
@@ -44,11 +48,16 @@ class Session(Base):
     end_reason: Mapped[str | None]
 
 
-# When a session was over, or will be if nobody refreshes it.
-OVER_AT: ColumnElement[datetime] = func.coalesce(
-    Session.ended_at, func.least(Session.expires_at, Session.ends_by)
-)
+# When a session ends by itself, unless it is refreshed; `SessionRow.lapses_at` says the same.
+LAPSES_AT: ColumnElement[datetime] = func.least(Session.expires_at, Session.ends_by)
+# When a session was over, or will be.
+OVER_AT: ColumnElement[datetime] = func.coalesce(Session.ended_at, LAPSES_AT)
 Index("ix_sessions_over_at", OVER_AT)
+
+
+def is_alive(now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Returns the condition under which a session is not over."""
+    return Session.ended_at.is_(None) & (now < LAPSES_AT)
 
 
 class SessionRow(NamedTuple):
@@ -60,6 +69,8 @@ class SessionRow(NamedTuple):
     generation: int
     rotated_at: datetime
     used_generation: int
+    first_generation: int
+    rotated_by: bytes | None
     user_agent: str | None
     ip_address: str | None
     created_at: datetime
@@ -67,6 +78,6 @@ class SessionRow(NamedTuple):
     expires_at: datetime
     ends_by: datetime
 
-    def is_alive(self, now: datetime) -> bool:
-        """Of a session that nobody has ended: whether its time has not run out."""
-        return self.expires_at > now and self.ends_by > now
+    @property
+    def lapses_at(self) -> datetime:
+        return min(self.expires_at, self.ends_by)

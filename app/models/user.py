@@ -59,6 +59,8 @@ class User(Base):
     # Made by a registration: until somebody shows that they read mail there, the next registration
     # of the address may take its place. Never so where an administrator or an import made it.
     open_to_registration: Mapped[bool] = mapped_column(server_default=text("false"))
+    # Device tokens carry the number that stood here when they were issued; any other is not valid.
+    device_generation: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class UserRow(NamedTuple):

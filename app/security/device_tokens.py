@@ -5,23 +5,30 @@ import secrets
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+from struct import Struct
 
 from app.security.keys import Secrets, mac, same
 
 PREFIX = "pdt_"
 FORM = re.compile(rf"{PREFIX}([A-Za-z0-9_-]{{64}})", re.ASCII)
-PART_BYTES = 16
+ID_BYTES, TAG_BYTES = 12, 16
+# The user, the generation of their devices, and the number of this one.
+BODY = Struct(f">16sI{ID_BYTES}s")
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
     user_id: uuid.UUID
+    generation: int
     id: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceTokens:
-    """HMAC over the account and a random number: nothing about them is stored."""
+    """A MAC over the user, the generation of their devices and a random number.
+
+    Nothing about a device is stored. Those of one user end together, with their generation.
+    """
 
     keys: tuple[bytes, ...]
 
@@ -29,18 +36,21 @@ class DeviceTokens:
     def of(cls, secrets_: Secrets) -> "DeviceTokens":
         return cls(tuple(secrets_.derive("device-token")))
 
-    def issue(self, user_id: uuid.UUID) -> str:
-        body = user_id.bytes + secrets.token_bytes(PART_BYTES)
-        tag = mac(self.keys[0], body)[:PART_BYTES]
-        return PREFIX + urlsafe_b64encode(body + tag).decode()
+    def issue(self, user_id: uuid.UUID, generation: int) -> str:
+        body = BODY.pack(user_id.bytes, generation, secrets.token_bytes(ID_BYTES))
+        return PREFIX + urlsafe_b64encode(body + self._tag(self.keys[0], body)).decode()
 
     def read(self, token: str | None) -> Device | None:
-        """Give the device; None for what we did not issue."""
+        """Returns the device; None for a token that this server did not issue."""
         match = FORM.fullmatch(token or "")
         if match is None:
             return None
         raw = urlsafe_b64decode(match[1])
-        body, tag = raw[: 2 * PART_BYTES], raw[2 * PART_BYTES :]
-        if not any(same(tag, mac(key, body)[:PART_BYTES]) for key in self.keys):
+        body, tag = raw[: BODY.size], raw[BODY.size :]
+        if not any(same(tag, self._tag(key, body)) for key in self.keys):
             return None
-        return Device(uuid.UUID(bytes=body[:PART_BYTES]), body[PART_BYTES:])
+        user_id, generation, device_id = BODY.unpack(body)
+        return Device(uuid.UUID(bytes=user_id), generation, device_id)
+
+    def _tag(self, key: bytes, body: bytes) -> bytes:
+        return mac(key, body)[:TAG_BYTES]

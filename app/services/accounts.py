@@ -5,21 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.db import Database
-from app.errors import Overloaded
 from app.models import AuditName
 from app.security.passwords import Passwords
 from app.services.audit import record
 from app.services.inputs import Registration, check, known_form
 from app.services.new_passwords import NewPasswords
-from app.services.new_users import new_user
-from app.services.outcomes import (
-    Client,
-    EmailTaken,
-    InputIssue,
-    InvalidInput,
-    RateLimited,
-    SignedIn,
-)
+from app.services.new_users import NewUser, new_user
+from app.services.outcomes import Client, EmailTaken, InputIssue, InvalidInput, SignedIn
 from app.services.registrations import Registrations, VerificationSent
 from app.services.sign_in import SignIn
 
@@ -36,27 +28,26 @@ class Accounts:
 
     async def register(
         self, email: str, password: str, display_name: str | None, client: Client
-    ) -> SignedIn | VerificationSent | EmailTaken | InvalidInput | RateLimited:
-        """Make an account and sign it in, or say that a letter is on its way.
+    ) -> SignedIn | VerificationSent | EmailTaken | InvalidInput:
+        """Make an account and sign it in, or say that an email is on its way.
 
         The database decides who was first with an address. Where addresses are verified the answer
         and its time are the same for one that has an account already.
+
+        Raises:
+            Overloaded: too many passwords are being hashed.
+
         """
-        charge = await self.sign_in.throttle.sign_up(client)
-        if isinstance(charge, RateLimited):
-            return charge
-        try:
-            checked = await self.checked(email, password, display_name)
-            if not isinstance(checked, Registration):
-                return InvalidInput(checked)
-            password_hash = await self.passwords.hash(checked.password, client.block)
-        except Overloaded as full:
-            return RateLimited(full.retry_after_seconds)
+        checked = await self.checked(email, password, display_name)
+        if not isinstance(checked, Registration):
+            return InvalidInput(checked)
+        password_hash = await self.passwords.hash(checked.password, client.block)
         if self.registrations is not None:
             return await self.registrations.accept(checked, password_hash, client)
         async with self.db.begin() as session:
             now, email, name = self.clock(), checked.email, checked.display_name
-            user = await new_user(session, now, email, password_hash, name, signs_in=True)
+            new = NewUser(email, password_hash, name, signs_in=True)
+            user = await new_user(session, now, new)
             if user is None:
                 return EmailTaken()
             event = AuditName.USER_REGISTERED

@@ -11,18 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.db import Database
-from app.models import AuditName, EndReason, Role, TokenPurpose, UserRow
+from app.models import AuditName, Role, TokenPurpose, UserRow
 from app.outages import repeatable
 from app.security.viewer import Admin
 from app.services.administrators import LastAdministrator, remains_another
 from app.services.audit import record
 from app.services.inputs import Invitee, check
 from app.services.letters import Letter, Letters
-from app.services.new_users import awaits_its_owner, new_user
-from app.services.one_time_tokens import IN_WORDS, OneTimeTokens
+from app.services.new_users import NewUser, awaits_its_owner, new_user
+from app.services.one_time_tokens import OneTimeTokens
 from app.services.outcomes import Client, EmailTaken, InvalidInput, NotFound, UserChanged
 from app.services.rows import changed_user, locked_user
-from app.services.sessions import end_sessions
+from app.services.trust import Change, Trust
 
 Changed = UserChanged | NotFound | LastAdministrator
 
@@ -39,6 +39,7 @@ class Administration:
     db: Database
     letters: Letters
     tokens: OneTimeTokens
+    trust: Trust
     clock: Callable[[], datetime]
 
     @repeatable
@@ -51,14 +52,11 @@ class Administration:
             return InvalidInput(checked)
         now, name, purpose = self.clock(), checked.display_name, TokenPurpose.INVITATION
         async with self.db.begin() as session:
-            user = await new_user(session, now, checked.email, None, name, role=role)
+            user = await new_user(session, now, NewUser(checked.email, None, name, role))
             if user is None:
                 return EmailTaken()
-            token = await self.tokens.issue(session, purpose, user.id, user.email)
-            lifetime = IN_WORDS[purpose]
-            await self.letters.post(
-                session, Letter.INVITATION, user.email, token=token, lifetime=lifetime
-            )
+            link = await self.tokens.issue(session, purpose, user.id, user.email)
+            await self.letters.post(session, Letter.INVITATION, user.email, link)
             event, details = AuditName.USER_CREATED, {"role": role.value}
             actor = admin.user.id
             await record(session, now, event, client, actor=actor, target=user.id, **details)
@@ -115,9 +113,15 @@ class Administration:
                 return UserChanged(user)
             details = {"until": until.isoformat() if until else "for good"}
             event = AuditName.USER_SUSPENDED
-            outcome = await self._change(session, admin, user, event, client, values, details)
-            await self._end_sessions(session, admin, user_id, EndReason.SUSPENDED, client)
-            return outcome
+            row = await self.trust.change(
+                session,
+                Change.SUSPENDED,
+                models.User.id == user_id,
+                values,
+                client,
+                actor=admin.user.id,
+            )
+            return await self._changed(session, admin, row, event, client, details)
 
     @repeatable
     async def reinstate(self, admin: Admin, user_id: uuid.UUID, client: Client) -> Changed:
@@ -139,7 +143,7 @@ class Administration:
             user = await locked_user(session, models.User.id == user_id)
             if user is None:
                 return NotFound()
-            await self._end_sessions(session, admin, user_id, EndReason.REVOKED, client)
+            await self.trust.end(session, Change.SIGNED_OUT, user, client, actor=admin.user.id)
             return UserChanged(user)
 
     async def _change(
@@ -152,22 +156,21 @@ class Administration:
         values: dict[str, Any],
         details: dict[str, str],
     ) -> UserChanged:
-        now, actor = self.clock(), admin.user.id
         change = update(models.User).where(models.User.id == user.id)
-        row = await changed_user(session, change.values(**values, updated_at=now))
-        if row is None:
-            raise LookupError("a locked row is gone")
-        await record(session, now, event, client, actor=actor, target=user.id, **details)
-        return UserChanged(row)
+        row = await changed_user(session, change.values(**values, updated_at=self.clock()))
+        return await self._changed(session, admin, row, event, client, details)
 
-    async def _end_sessions(
+    async def _changed(
         self,
         session: AsyncSession,
         admin: Admin,
-        user_id: uuid.UUID,
-        reason: EndReason,
+        row: UserRow | None,
+        event: AuditName,
         client: Client,
-    ) -> None:
-        theirs = models.Session.user_id == user_id
+        details: dict[str, str],
+    ) -> UserChanged:
+        if row is None:
+            raise LookupError("a locked row is gone")
         now, actor = self.clock(), admin.user.id
-        await end_sessions(session, now, reason, client, user_id, theirs, actor=actor)
+        await record(session, now, event, client, actor=actor, target=row.id, **details)
+        return UserChanged(row)

@@ -13,7 +13,7 @@ from app.models import AuditName, Role, UserRow
 from app.services.accounts import Accounts
 from app.services.audit import record
 from app.services.inputs import Registration, known_form
-from app.services.new_users import awaits_its_owner, new_user
+from app.services.new_users import NewUser, awaits_its_owner, new_user
 from app.services.outcomes import Client
 from app.services.rows import changed_user, locked_user
 
@@ -89,9 +89,8 @@ class Appointments:
         self, session: AsyncSession, email: str, password_hash: str
     ) -> UserRow | None:
         now, role = self.accounts.clock(), Role.ADMIN
-        user = await new_user(
-            session, now, email, password_hash, None, role=role, email_verified=True
-        )
+        new = NewUser(email, password_hash, None, role, email_verified=True)
+        user = await new_user(session, now, new)
         if user is not None:
             event, details = AuditName.USER_CREATED, {"role": role.value}
             await record(session, now, event, NOBODY, actor=None, target=user.id, **details)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,8 +19,8 @@ from app.services.confirmation import Confirmation
 from app.services.inputs import NewAddress, check, known_form
 from app.services.jobs import Jobs, Payload
 from app.services.letters import Letter, Letters
-from app.services.new_users import UNCONFIRMED, awaits_its_owner
-from app.services.one_time_tokens import IN_WORDS, OneTimeTokens, TokenInvalid, TokenRow
+from app.services.new_users import UNCONFIRMED, awaits_its_owner, is_reserved
+from app.services.one_time_tokens import Issued, OneTimeTokens, TokenInvalid, TokenRow
 from app.services.outcomes import (
     Client,
     EmailTaken,
@@ -32,9 +32,10 @@ from app.services.outcomes import (
     SignedIn,
     UserChanged,
 )
-from app.services.rows import changed_user, is_active, locked_user
+from app.services.rows import is_active, locked_user
 from app.services.sign_in import SignIn
-from app.services.throttle import MAIL_SECONDS, Throttle
+from app.services.throttle import Throttle
+from app.services.trust import Change, Trust
 
 VERIFICATION_ASKED = "email.verification_asked"
 UNCHANGED = InputIssue(
@@ -47,61 +48,69 @@ class RequestAccepted:
     """Whatever there was to do will be done; it says nothing about who has an account."""
 
 
+class Proof(NamedTuple):
+    """What a link proves, as a change of the account that it belongs to."""
+
+    change: Change
+    values: dict[str, Any]
+
+
+class Reserved(Exception):
+    """The address may still go back to another account: rolls back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Emails:
     db: Database
     jobs: Jobs
     letters: Letters
     tokens: OneTimeTokens
+    trust: Trust
     confirmation: Confirmation
     sign_in: SignIn
     throttle: Throttle
     clock: Callable[[], datetime]
 
-    async def verify(self, token: str, client: Client) -> SignedIn | TokenInvalid | RateLimited:
+    async def verify(
+        self, token: str, viewer: Viewer | None, client: Client
+    ) -> SignedIn | TokenInvalid:
         """Take a link as proof that its bearer reads mail at the address, and sign them in.
 
-        The link of a registration brings the password of that registration and of no other: nobody
-        who registered somebody else's address first gets in by the click of its owner.
+        Where nobody had proved the address before, the account may have been made by a stranger:
+        every session, device, link and the password end. Not if the link belongs to the
+        registration that the password comes from, which is the only one that it makes valid, nor
+        if a living session of the account brings the link.
         """
-        charge = await self.throttle.token(client)
-        if isinstance(charge, RateLimited):
-            return charge
         found = await self.tokens.find(token, TokenPurpose.VERIFY_EMAIL)
-        if found is None:
-            return TokenInvalid()
-        await self.throttle.give_back(charge)
+        return await self._verify(found, token, viewer, client) if found else TokenInvalid()
+
+    @repeatable
+    async def _verify(
+        self, found: TokenRow, token: str, viewer: Viewer | None, client: Client
+    ) -> SignedIn | TokenInvalid:
         now, user = self.clock(), models.User
-        changes: dict[str, Any] = {"email_verified": True, "last_login_at": now, "updated_at": now}
-        as_found = (user.id == found.user_id, user.email == found.email, is_active(now))
-        replaced = (TokenPurpose.VERIFY_EMAIL,)
+        as_found = and_(user.id == found.user_id, user.email == found.email, is_active(now))
         if found.password_hash is not None:
             # Not into an account that somebody has signed in to since, on a server that lets them.
-            as_found = (*as_found, UNCONFIRMED)
-            changes |= {"password_hash": found.password_hash, "display_name": found.display_name}
-            replaced = tuple(TokenPurpose)
+            as_found &= UNCONFIRMED
         async with self.db.begin() as session:
-            if not await locked_user(session, *as_found):
+            before = await locked_user(session, as_found)
+            if before is None or not await self.tokens.use(session, token):
                 return TokenInvalid()
-            if not await self.tokens.use(session, token):
-                return TokenInvalid()
-            row = await changed_user(session, update(user).where(*as_found).values(**changes))
+            proof = _proof(found, before, viewer)
+            values = {"email_verified": True, "last_login_at": now, **proof.values}
+            row = await self.trust.change(session, proof.change, as_found, values, client)
             if row is None:
                 raise LookupError("a locked row is gone")
-            await self.tokens.revoke(session, row.id, *replaced)
+            if proof.change is Change.ADDRESS_PROVED:
+                await self._send_password_link(session, row)
             event = AuditName.EMAIL_VERIFIED
             await record(session, now, event, client, actor=row.id, target=row.id)
             started = await self.sign_in.start(session, row, client)
         return self.sign_in.signed_in(row, started)
 
-    async def request_verification(self, email: str, client: Client) -> RequestAccepted:
-        """Ask for another link. The same work for every address: a job finds out about it.
-
-        Raises:
-            Overloaded: too many were asked for from there.
-
-        """
-        await self.throttle.request(client)
+    async def request_verification(self, email: str) -> RequestAccepted:
+        """Ask for another link. The same work for every address: a job finds out about it."""
         async with self.db.begin() as session:
             await self.jobs.enqueue(session, VERIFICATION_ASKED, {"email": known_form(email)})
         return RequestAccepted()
@@ -109,7 +118,7 @@ class Emails:
     async def post_verification(self, payload: Payload) -> None:
         """Send the link where there is something to verify: the job's handler."""
         async with self.db.begin() as session:
-            if not await self.throttle.mail(session, "verification", payload["email"] or ""):
+            if await self.throttle.mail(session, "verification", payload["email"] or ""):
                 return
             user = await user_at(session, payload["email"])
             if user is None or user.email_verified or not user.is_active(self.clock()):
@@ -120,7 +129,7 @@ class Emails:
                 # Every registration has lapsed: a link would bring the password of whoever was
                 # first, and that may be a stranger. They register anew.
                 return
-            token = await self.tokens.issue(
+            link = await self.tokens.issue(
                 session,
                 TokenPurpose.VERIFY_EMAIL,
                 user.id,
@@ -129,19 +138,19 @@ class Emails:
                 display_name=pending.display_name if pending else None,
             )
             others = await pending_registrations(session, user) > 1
-            await self.letters.post(
-                session,
-                Letter.VERIFY_REGISTRATION if pending else Letter.VERIFY_EMAIL,
-                user.email,
-                token=token,
-                lifetime=IN_WORDS[TokenPurpose.VERIFY_EMAIL],
-                others="yes" if others else None,
-            )
+            letter = Letter.VERIFY_REGISTRATION if pending else Letter.VERIFY_EMAIL
+            more = {"others": "yes" if others else None}
+            await self.letters.post(session, letter, user.email, link, **more)
 
     async def request_change(
         self, viewer: Viewer, new_email: str, password: str, client: Client
     ) -> RequestAccepted | InvalidCredentials | InvalidInput | RateLimited:
-        """Write to the new address, and tell the old one. Says nothing of who has the new one."""
+        """Write to the new address, and tell the old one. Says nothing of who has the new one.
+
+        Raises:
+            Overloaded: too many passwords are being hashed.
+
+        """
         checked = check(NewAddress, {"newEmail": new_email})
         if not isinstance(checked, NewAddress):
             return InvalidInput(checked)
@@ -150,19 +159,25 @@ class Emails:
         seen = await self.confirmation.ask(viewer, password, client)
         if not isinstance(seen, str):
             return seen
+        return await self._request_change(viewer, checked.new_email, seen, client)
+
+    @repeatable
+    async def _request_change(
+        self, viewer: Viewer, new_email: str, seen: str, client: Client
+    ) -> RequestAccepted | InvalidCredentials | RateLimited:
         now, purpose, user = self.clock(), TokenPurpose.CHANGE_EMAIL, models.User
-        as_seen = (user.id == viewer.user.id, user.password_hash == seen, is_active(now))
+        as_seen = and_(user.id == viewer.user.id, user.password_hash == seen, is_active(now))
         async with self.db.begin() as session:
-            if not await self.throttle.mail(session, "change", checked.new_email):
-                return RateLimited(MAIL_SECONDS)
             # While the password was verified its owner may have changed it, to stop just this.
-            row = await locked_user(session, *as_seen)
+            row = await locked_user(session, as_seen)
             if row is None:
                 return InvalidCredentials()
-            await self.tokens.revoke(session, row.id, purpose)
-            token = await self.tokens.issue(session, purpose, row.id, checked.new_email)
-            words = {"token": token, "lifetime": IN_WORDS[purpose]}
-            await self.letters.post(session, Letter.CONFIRM_EMAIL, checked.new_email, **words)
+            refused = await self.throttle.mail(session, "change", new_email)
+            if refused:
+                return refused
+            await self.tokens.revoke(session, row.id, (purpose,))
+            link = await self.tokens.issue(session, purpose, row.id, new_email)
+            await self.letters.post(session, Letter.CONFIRM_EMAIL, new_email, link)
             await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, row.email)
             event = AuditName.EMAIL_CHANGE_REQUESTED
             await record(session, now, event, client, actor=row.id, target=row.id)
@@ -170,43 +185,85 @@ class Emails:
 
     async def confirm_change(
         self, token: str, client: Client
-    ) -> UserChanged | TokenInvalid | EmailTaken | RateLimited:
-        """Move the account to the address that the link was sent to.
+    ) -> UserChanged | TokenInvalid | EmailTaken:
+        """Move the account to the address that the link was sent to, or back to the former one.
 
-        The database decides whether it is free. Sessions go on: whoever asked knew the password.
+        The database decides whether the address is free. Sessions go on after a change: whoever
+        asked for it knew the password. The former address, if it was verified, gets a link that
+        undoes the change for a week, and everything that was done since.
         """
-        charge = await self.throttle.token(client)
-        if isinstance(charge, RateLimited):
-            return charge
-        found = await self.tokens.find(token, TokenPurpose.CHANGE_EMAIL)
+        undo = TokenPurpose.UNDO_EMAIL_CHANGE
+        found = await self.tokens.find(token, TokenPurpose.CHANGE_EMAIL, undo)
         if found is None:
             return TokenInvalid()
-        await self.throttle.give_back(charge)
+        move = self._undo if found.purpose == undo.value else self._move
         try:
-            return await self._move(found, token, client)
-        except IntegrityError:
-            # The link stays good: the address may become free again while it lasts.
+            return await move(found, token, client)
+        except (IntegrityError, Reserved):
+            # The link stays valid: the address may become free again while it lasts.
             return EmailTaken()
 
     @repeatable
     async def _move(
         self, found: TokenRow, token: str, client: Client
     ) -> UserChanged | TokenInvalid:
-        now, user = self.clock(), models.User
-        mine = user.id == found.user_id
-        values = {"email": found.email, "email_verified": True, "updated_at": now}
         async with self.db.begin() as session:
-            former = await locked_user(session, mine, is_active(now))
-            if former is None or not await self.tokens.use(session, token):
+            moved = await self._moved(session, Change.EMAIL_CHANGED, found, token, client)
+            if moved is None:
                 return TokenInvalid()
-            row = await changed_user(session, update(user).where(mine).values(**values))
-            if row is None:
-                raise LookupError("a locked row is gone")
-            await self.tokens.revoke(session, row.id)
-            await self.letters.post(session, Letter.EMAIL_CHANGED, former.email)
+            former, row = moved
+            if await is_reserved(session, self.clock(), row):
+                raise Reserved
+            await self._tell_former(session, former)
             event = AuditName.EMAIL_CHANGED
-            await record(session, now, event, client, actor=row.id, target=row.id)
+            await record(session, self.clock(), event, client, actor=row.id, target=row.id)
         return UserChanged(row)
+
+    @repeatable
+    async def _undo(
+        self, found: TokenRow, token: str, client: Client
+    ) -> UserChanged | TokenInvalid:
+        async with self.db.begin() as session:
+            moved = await self._moved(session, Change.EMAIL_CHANGE_UNDONE, found, token, client)
+            if moved is None:
+                return TokenInvalid()
+            former, row = moved
+            # What an older change left behind can still be undone, what a later one did cannot.
+            undo = (TokenPurpose.UNDO_EMAIL_CHANGE,)
+            await self.tokens.revoke(session, row.id, undo, after=found.id)
+            await self._send_password_link(session, row)
+            await self.letters.post(session, Letter.EMAIL_CHANGE_UNDONE, former.email)
+            event = AuditName.EMAIL_CHANGE_UNDONE
+            await record(session, self.clock(), event, client, actor=row.id, target=row.id)
+        return UserChanged(row)
+
+    async def _moved(
+        self, session: AsyncSession, change: Change, found: TokenRow, token: str, client: Client
+    ) -> tuple[UserRow, UserRow] | None:
+        """Use the link, and return the user as they were before and as they are now."""
+        user, now = models.User, self.clock()
+        mine: ColumnElement[bool] = user.id == found.user_id
+        former = await locked_user(session, mine, is_active(now))
+        if former is None or not await self.tokens.use(session, token):
+            return None
+        values = {"email": found.email, "email_verified": True}
+        row = await self.trust.change(session, change, mine, values, client)
+        if row is None:
+            raise LookupError("a locked row is gone")
+        return former, row
+
+    async def _tell_former(self, session: AsyncSession, former: UserRow) -> None:
+        link: Issued | None = None
+        if former.email_verified:
+            # Otherwise the address may never have been theirs, and its owner would be let in.
+            undo = TokenPurpose.UNDO_EMAIL_CHANGE
+            link = await self.tokens.issue(session, undo, former.id, former.email)
+        await self.letters.post(session, Letter.EMAIL_CHANGED, former.email, link)
+
+    async def _send_password_link(self, session: AsyncSession, user: UserRow) -> None:
+        purpose = TokenPurpose.RESET_PASSWORD
+        link = await self.tokens.issue(session, purpose, user.id, user.email)
+        await self.letters.post(session, Letter.PASSWORD_REMOVED, user.email, link)
 
     async def _pending_registration(self, session: AsyncSession, user: UserRow) -> Any:
         table = models.OneTimeToken
@@ -221,6 +278,16 @@ class Emails:
             .limit(1)
         )
         return (await session.execute(newest)).one_or_none()
+
+
+def _proof(found: TokenRow, before: UserRow, viewer: Viewer | None) -> Proof:
+    if found.password_hash is not None:
+        brought = {"password_hash": found.password_hash, "display_name": found.display_name}
+        return Proof(Change.REGISTRATION_CONFIRMED, brought)
+    in_session = viewer is not None and viewer.user.id == before.id
+    if before.email_verified or in_session:
+        return Proof(Change.ADDRESS_PROVED_IN_SESSION, {})
+    return Proof(Change.ADDRESS_PROVED, {})
 
 
 async def user_at(session: AsyncSession, email: str | None) -> UserRow | None:

@@ -4,18 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.services.budgets import Budgets
 from app.services.jobs import Jobs
 from app.services.one_time_tokens import OneTimeTokens
+from app.services.password_failures import PasswordFailures
+from app.services.registrations import Registrations
 from app.services.sessions import Sessions
-from app.services.throttle import Throttle
 
 
 @dataclass(frozen=True, slots=True)
 class Housekeeping:
     sessions: Sessions
     tokens: OneTimeTokens
+    registrations: Registrations
     jobs: Jobs
-    throttle: Throttle
+    budgets: Budgets
+    failures: PasswordFailures
     clock: Callable[[], datetime]
     keep_jobs: timedelta
 
@@ -23,5 +27,7 @@ class Housekeeping:
         """Safe to run from several workers at once, and as often as one likes."""
         await self.sessions.purge()
         await self.tokens.purge()
-        await self.throttle.purge()
+        await self.registrations.purge()
+        await self.budgets.purge()
+        await self.failures.purge()
         await self.jobs.forget(self.clock() - self.keep_jobs)

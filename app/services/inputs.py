@@ -65,6 +65,11 @@ def known_form(text: str) -> str | None:
         return None
 
 
+def account_name(text: str) -> str:
+    """Returns what an address stands for in budgets, also where it cannot be stored."""
+    return known_form(text) or text[:MAX_EMAIL_BYTES]
+
+
 def new_password(text: str, info: ValidationInfo) -> str:
     """Bound and compose a password. Any characters will do (NIST SP 800-63B 3.1.1.2)."""
     context = cast("dict[str, int]", info.context or {})

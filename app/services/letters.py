@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.mail import Mailer, Message
 from app.services.jobs import Jobs, Payload
+from app.services.one_time_tokens import Issued
 
 JOB = "mail.letter"
 
@@ -26,6 +28,9 @@ class Letter(Enum):
     EMAIL_CHANGED = "email_changed"
     ACCOUNT_DELETED = "account_deleted"
     INVITATION = "invitation"
+    PASSWORD_LOCKED = "password_locked"  # noqa: S105 - a name
+    PASSWORD_REMOVED = "password_removed"  # noqa: S105 - a name
+    EMAIL_CHANGE_UNDONE = "email_change_undone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,9 @@ class Links:
             Letter.RESET_PASSWORD: self.reset_password,
             Letter.INVITATION: self.reset_password,
             Letter.CONFIRM_EMAIL: self.confirm_email,
+            # A change back to an address is confirmed as a change to it is.
+            Letter.EMAIL_CHANGED: self.confirm_email,
+            Letter.PASSWORD_REMOVED: self.reset_password,
         }
         page = pages.get(letter)
         return page.replace("{token}", token) if page and token else None
@@ -97,16 +105,34 @@ class Letters:
     mailer: Mailer
 
     async def post(
-        self, session: AsyncSession, letter: Letter, to: str, **values: str | None
+        self,
+        session: AsyncSession,
+        letter: Letter,
+        to: str,
+        link: Issued | None = None,
+        **values: str | None,
     ) -> None:
-        """Building block: a letter that leaves if, and only if, the caller's transaction commits.
+        """Building block: an email that leaves if, and only if, the caller's transaction commits.
 
-        Whoever reads the queue reads neither the address nor the token in it.
+        In the queue neither the address nor the token of the link can be read.
         """
-        await self.jobs.enqueue(session, JOB, {"letter": letter.value, "to": to, **values})
+        token = link.token if link else None
+        lifetime = in_words(link.lifetime) if link else None
+        linked = {"token": token, "lifetime": lifetime}
+        payload = {"letter": letter.value, "to": to, **linked, **values}
+        await self.jobs.enqueue(session, JOB, payload)
 
     async def deliver(self, payload: Payload) -> None:
         """Write one and hand it over: the job's handler."""
         values = dict(payload)
         letter, to = Letter(values.pop("letter")), values.pop("to")
         await self.mailer.send(self.writer.write(letter, to or "", values))
+
+
+def in_words(duration: timedelta) -> str:
+    """Writes a duration in the largest unit that leaves no rest and is more than one of it."""
+    minutes = duration // timedelta(minutes=1)
+    for unit, length in (("days", 24 * 60), ("hours", 60)):
+        if minutes % length == 0 and minutes > length:
+            return f"{minutes // length} {unit}"
+    return f"{minutes} minutes"

@@ -1,50 +1,21 @@
-"""Inserting a person: the database decides who was first with an address."""
+"""Inserting a user: the database decides who was first with an address."""
 
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
-from app.models import Role, UserRow
+from app.models import AuditName, Role, TokenPurpose, UserRow
+from app.services.audit import erase_person, record
 from app.services.identifiers import new_id
+from app.services.outcomes import Client
 from app.services.rows import changed_user
 
-
-async def new_user(  # noqa: PLR0913 - a column each
-    session: AsyncSession,
-    now: datetime,
-    email: str,
-    password_hash: str | None,
-    display_name: str | None,
-    *,
-    role: Role = Role.MEMBER,
-    email_verified: bool = False,
-    signs_in: bool = False,
-    open_to_registration: bool = False,
-) -> UserRow | None:
-    """Building block: insert the row, or None where the address is taken."""
-    created = (
-        insert(models.User)
-        .values(
-            id=new_id(now),
-            email=email,
-            email_verified=email_verified,
-            password_hash=password_hash,
-            display_name=display_name,
-            role=role.value,
-            created_at=now,
-            updated_at=now,
-            last_login_at=now if signs_in else None,
-            open_to_registration=open_to_registration,
-        )
-        .on_conflict_do_nothing(index_elements=[models.User.email])
-    )
-    return await changed_user(session, created)
-
-
-# No more than a registration that nobody confirmed, by whoever says that it is theirs.
+NO_CLIENT = Client(None, None)
+# A registration that no one confirmed: whoever made it, in whoever's name.
 UNCONFIRMED = and_(
     models.User.open_to_registration,
     models.User.email_verified.is_(False),
@@ -52,10 +23,83 @@ UNCONFIRMED = and_(
 )
 
 
-async def awaits_its_owner(session: AsyncSession, user: UserRow) -> bool:
-    """Building block: whether an account is no more than a registration that nobody confirmed.
+class NewUser(NamedTuple):
+    email: str
+    password_hash: str | None
+    display_name: str | None
+    role: Role = Role.MEMBER
+    email_verified: bool = False
+    signs_in: bool = False
+    open_to_registration: bool = False
 
-    Anybody may have made it, in anybody's name.
+
+async def new_user(session: AsyncSession, now: datetime, new: NewUser) -> UserRow | None:
+    """Building block: insert a user, or None if the address is taken.
+
+    A registration that no one has confirmed gives way, unless this is one too.
+    """
+    table = models.User
+    if not new.open_to_registration:
+        await delete_unconfirmed(session, now, table.email == new.email)
+    created = (
+        insert(table)
+        .values(
+            id=new_id(now),
+            email=new.email,
+            email_verified=new.email_verified,
+            password_hash=new.password_hash,
+            display_name=new.display_name,
+            role=new.role.value,
+            created_at=now,
+            updated_at=now,
+            last_login_at=now if new.signs_in else None,
+            open_to_registration=new.open_to_registration,
+        )
+        .on_conflict_do_nothing(index_elements=[table.email])
+    )
+    user = await changed_user(session, created)
+    # Asked after the insert, which has waited for a change of address that was under way.
+    if user is None or not await is_reserved(session, now, user):
+        return user
+    await session.execute(delete(table).where(table.id == user.id))
+    return None
+
+
+async def is_reserved(session: AsyncSession, now: datetime, user: UserRow) -> bool:
+    """Building block: whether the address of a user may still go back to another one.
+
+    As long as a change of address can be undone, the former address is not free: otherwise, a thief
+    could register it to keep the owner from coming back.
+    """
+    table = models.OneTimeToken
+    undo = exists().where(
+        table.purpose == TokenPurpose.UNDO_EMAIL_CHANGE.value,
+        table.email == user.email,
+        table.user_id != user.id,
+        table.used_at.is_(None),
+        table.expires_at > now,
+    )
+    return bool(await session.scalar(select(undo)))
+
+
+async def delete_unconfirmed(
+    session: AsyncSession, now: datetime, where: ColumnElement[bool]
+) -> int:
+    """Building block: delete registrations that no one has confirmed, and return how many."""
+    table = models.User
+    deleted = await session.execute(delete(table).where(UNCONFIRMED, where).returning(table.id))
+    ids = deleted.scalars().all()
+    for user_id in ids:
+        await erase_person(session, user_id)
+        event = AuditName.USER_DELETED
+        await record(session, now, event, NO_CLIENT, target=user_id, reason="unconfirmed")
+    return len(ids)
+
+
+async def awaits_its_owner(session: AsyncSession, user: UserRow) -> bool:
+    """Building block: whether an account is no more than a registration that no one confirmed.
+
+    It may have been made by somebody else, in the name of the owner of the address.
     """
     if user.email_verified or user.last_login_at is not None:
         return False

@@ -1,12 +1,12 @@
 """One-time tokens: issued in a letter, used once, gone with what they were made for."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
@@ -21,12 +21,8 @@ LIFETIMES = {
     TokenPurpose.RESET_PASSWORD: timedelta(minutes=30),
     TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
     TokenPurpose.INVITATION: timedelta(days=7),
-}
-IN_WORDS = {
-    TokenPurpose.VERIFY_EMAIL: "24 hours",
-    TokenPurpose.RESET_PASSWORD: "30 minutes",
-    TokenPurpose.CHANGE_EMAIL: "24 hours",
-    TokenPurpose.INVITATION: "7 days",
+    # Long enough that a week of holidays does not lose an account.
+    TokenPurpose.UNDO_EMAIL_CHANGE: timedelta(days=7),
 }
 
 
@@ -35,7 +31,15 @@ class TokenInvalid:
     """Unknown, used, replaced or expired: alike."""
 
 
+class Issued(NamedTuple):
+    """A token to be sent, and how long it is valid."""
+
+    token: str
+    lifetime: timedelta
+
+
 class TokenRow(NamedTuple):
+    id: uuid.UUID
     user_id: uuid.UUID
     purpose: str
     email: str
@@ -60,9 +64,9 @@ class OneTimeTokens:
         *,
         password_hash: str | None = None,
         display_name: str | None = None,
-    ) -> str:
-        """Building block: make one, in the transaction that posts its letter."""
-        token, now = one_time_tokens.make(), self.clock()
+    ) -> Issued:
+        """Building block: make one, in the transaction that posts its email."""
+        token, now, lifetime = one_time_tokens.make(), self.clock(), LIFETIMES[purpose]
         row = {
             "id": new_id(now),
             "user_id": user_id,
@@ -72,10 +76,10 @@ class OneTimeTokens:
             "password_hash": password_hash,
             "display_name": display_name,
             "created_at": now,
-            "expires_at": now + LIFETIMES[purpose],
+            "expires_at": now + lifetime,
         }
         await session.execute(insert(models.OneTimeToken), row)
-        return token
+        return Issued(token, lifetime)
 
     async def find(self, token: str, *purposes: TokenPurpose) -> TokenRow | None:
         """Look at one without using it up."""
@@ -106,15 +110,19 @@ class OneTimeTokens:
         return (await session.execute(used)).one_or_none() is not None
 
     async def revoke(
-        self, session: AsyncSession, user_id: uuid.UUID, *purposes: TokenPurpose
+        self,
+        session: AsyncSession,
+        user_id: uuid.UUID,
+        purposes: Collection[TokenPurpose],
+        *,
+        after: uuid.UUID | None = None,
     ) -> None:
-        """Building block: forget those that were not used, of these purposes or of all."""
+        """Building block: delete unused tokens of these purposes, or those issued after another."""
         table = models.OneTimeToken
-        named = [purpose.value for purpose in purposes or TokenPurpose]
+        named = table.purpose.in_([purpose.value for purpose in purposes])
+        later = table.id > after if after else true()
         await session.execute(
-            delete(table).where(
-                table.user_id == user_id, table.purpose.in_(named), table.used_at.is_(None)
-            )
+            delete(table).where(table.user_id == user_id, named, later, table.used_at.is_(None))
         )
 
     async def purge(self) -> None:

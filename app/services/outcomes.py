@@ -29,7 +29,8 @@ class Tokens:
     access_token_expires_at: datetime
     refresh_token: str
     refresh_token_expires_at: datetime
-    device_token: str
+    # Only after a password or an email, not after a refresh.
+    device_token: str | None
 
 
 @dataclass(frozen=True, slots=True)

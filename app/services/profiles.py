@@ -17,13 +17,7 @@ from app.services.audit import erase_person, record
 from app.services.confirmation import Confirmation
 from app.services.inputs import Profile, check
 from app.services.letters import Letter, Letters
-from app.services.outcomes import (
-    Client,
-    InvalidCredentials,
-    InvalidInput,
-    RateLimited,
-    UserChanged,
-)
+from app.services.outcomes import Client, InvalidCredentials, InvalidInput, UserChanged
 from app.services.rows import changed_user, locked_user
 
 
@@ -62,8 +56,13 @@ class Profiles:
 
     async def delete(
         self, viewer: Viewer, password: str, client: Client
-    ) -> AccountDeleted | InvalidCredentials | LastAdministrator | RateLimited:
-        """Erase a person. What stays are events with an opaque id, and a letter of farewell."""
+    ) -> AccountDeleted | InvalidCredentials | LastAdministrator:
+        """Erase a person. What stays are events with an opaque id, and a last email.
+
+        Raises:
+            Overloaded: too many passwords are being hashed.
+
+        """
         seen = await self.confirmation.ask(viewer, password, client)
         if not isinstance(seen, str):
             return seen

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import models
 from app.db import Database
 from app.models import AuditName, TokenPurpose, UserRow
 from app.services.audit import record
@@ -17,12 +19,19 @@ from app.services.emails import pending_registrations, user_at
 from app.services.inputs import Registration
 from app.services.jobs import Jobs, Payload
 from app.services.letters import Letter, Letters
-from app.services.new_users import awaits_its_owner, new_user
-from app.services.one_time_tokens import IN_WORDS, OneTimeTokens
+from app.services.new_users import (
+    UNCONFIRMED,
+    NewUser,
+    awaits_its_owner,
+    delete_unconfirmed,
+    new_user,
+)
+from app.services.one_time_tokens import LIFETIMES, OneTimeTokens
 from app.services.outcomes import Client
 from app.services.throttle import Throttle
 
 JOB = "user.registration"
+PURGE_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +68,15 @@ class Registrations:
         name = payload["display_name"]
         client = Client(payload["ip_address"], None, payload["request_id"])
         async with self.db.begin() as session:
-            now, may_write = self.clock(), await self.throttle.mail(session, "registration", email)
-            user = await new_user(
-                session, now, email, password_hash, name, open_to_registration=True
-            )
+            now, refused = self.clock(), await self.throttle.mail(session, "registration", email)
+            new = NewUser(email, password_hash, name, open_to_registration=True)
+            user = await new_user(session, now, new)
             if user is not None:
                 event = AuditName.USER_REGISTERED
                 await record(session, now, event, client, actor=user.id, target=user.id)
             else:
                 user = await user_at(session, email)
-            if user is None or not may_write:
+            if user is None or refused:
                 return
             if not await awaits_its_owner(session, user):
                 # Also one who signed in before addresses had to be verified, was invited or was
@@ -77,19 +85,28 @@ class Registrations:
                 return
             await self._ask(session, user, password_hash, name)
 
+    async def purge(self) -> None:
+        """Delete registrations whose last link has lapsed, some at a time."""
+        while await self._purge_some() == PURGE_BATCH:
+            pass
+
+    async def _purge_some(self) -> int:
+        now, user, token = self.clock(), models.User, models.OneTimeToken
+        # Before that the job that sends the first link may be on its way.
+        begun_long_ago = user.created_at < now - LIFETIMES[TokenPurpose.VERIFY_EMAIL]
+        has_link = exists().where(token.user_id == user.id, token.expires_at > now)
+        lapsed = select(user.id).where(UNCONFIRMED, begun_long_ago, ~has_link).limit(PURGE_BATCH)
+        async with self.db.begin() as session:
+            chosen = lapsed.with_for_update(skip_locked=True)
+            return await delete_unconfirmed(session, now, user.id.in_(chosen))
+
     async def _ask(
         self, session: AsyncSession, user: UserRow, password_hash: str, name: str | None
     ) -> None:
         others = await pending_registrations(session, user)
         purpose = TokenPurpose.VERIFY_EMAIL
-        token = await self.tokens.issue(
+        link = await self.tokens.issue(
             session, purpose, user.id, user.email, password_hash=password_hash, display_name=name
         )
-        await self.letters.post(
-            session,
-            Letter.VERIFY_REGISTRATION,
-            user.email,
-            token=token,
-            lifetime=IN_WORDS[purpose],
-            others="yes" if others else None,
-        )
+        more = {"others": "yes" if others else None}
+        await self.letters.post(session, Letter.VERIFY_REGISTRATION, user.email, link, **more)

@@ -5,26 +5,30 @@ same successor once more: within 30 s of the step, or later while nothing has us
 Anything older, or the predecessor after its successor was used, was copied (RFC 9700, 4.14.2).
 """
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.db import Database
 from app.models import AuditName, EndReason, SessionRow, UserRow
 from app.outages import repeatable
+from app.security.keys import digest
 from app.security.refresh_tokens import Presented, RefreshTokens
 from app.services.audit import record
-from app.services.outcomes import Client, RateLimited, SignedIn
+from app.services.outcomes import Client, SignedIn
 from app.services.rows import SESSION_COLUMNS, USER_COLUMNS, changed_session
 from app.services.sessions import end_sessions
-from app.services.sign_in import SignIn
+from app.services.sign_in import SignIn, Started
+from app.services.standing import Standing
 
 GRACE = timedelta(seconds=30)
+PROGRAM_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,17 @@ class Rotation:
     db: Database
     refresh_tokens: RefreshTokens
     sign_in: SignIn
+    standing: Standing
     clock: Callable[[], datetime]
     idle_lifetime: timedelta
 
     @repeatable
-    async def refresh(self, token: str, client: Client) -> SignedIn | SessionEnded | RateLimited:
-        """Take the next step of a session, or the last one again. A copied token ends it."""
+    async def refresh(self, token: str, client: Client) -> SignedIn | SessionEnded:
+        """Take the next step of a session, or the last one again. A copied token ends it.
+
+        The last step again for another address or program than took it is recorded: it may be a
+        copy, or a telephone that changed networks.
+        """
         presented = self.refresh_tokens.read(token)
         if presented is None:
             return SessionEnded(EndReason.UNKNOWN_TOKEN)
@@ -58,14 +67,28 @@ class Rotation:
             held = await self._held(session, presented)
             if held is None or not self.refresh_tokens.matches(presented, held.session.token_salt):
                 return SessionEnded(EndReason.UNKNOWN_TOKEN)
-            ended = self._ended(held)
+            ended = self._ended(held, presented)
             if ended is not None:
                 return SessionEnded(ended)
-            current = await self._step(session, held, presented)
+            current = await self._step(session, held, presented, client)
             if current is None:
                 await self._end_as_copied(session, held, client)
                 return SessionEnded(EndReason.TOKEN_REUSED)
-        return self.sign_in.signed_in(held.user, current)
+        return self.sign_in.signed_in(held.user, Started(current))
+
+    async def renew(
+        self, session: AsyncSession, session_id: uuid.UUID, client: Client
+    ) -> SessionRow | None:
+        """Building block: a living session goes on with new tokens, and all former ones are over.
+
+        None if the session is over.
+        """
+        table = models.Session
+        alive = models.session.is_alive(literal(self.clock()))
+        following = table.generation + 1
+        renewed = update(table).where(table.id == session_id, alive)
+        values = {"generation": following, "first_generation": following}
+        return await changed_session(session, renewed.values(**values, **self._stepped(client)))
 
     async def _held(self, session: AsyncSession, presented: Presented) -> Held | None:
         # The lock makes a hundred at once take turns: the first one steps, the others find the step
@@ -82,30 +105,38 @@ class Rotation:
         width = len(USER_COLUMNS)
         return Held(UserRow._make(row[:width]), SessionRow._make(row[width:-1]), row[-1])
 
-    def _ended(self, held: Held) -> EndReason | None:
+    def _ended(self, held: Held, presented: Presented) -> EndReason | None:
         now = self.clock()
         if held.end_reason is not None:
             return EndReason(held.end_reason)
-        if not held.session.is_alive(now):
+        if held.session.lapses_at <= now:
             return EndReason.EXPIRED
-        return None if held.user.is_active(now) else EndReason.SUSPENDED
+        if presented.generation < held.session.first_generation:
+            return EndReason.PASSWORD_CHANGED
+        return self.standing.refusal(held.user, now)
 
     async def _step(
-        self, session: AsyncSession, held: Held, presented: Presented
+        self, session: AsyncSession, held: Held, presented: Presented, client: Client
     ) -> SessionRow | None:
         """Give the session after the step; None where the token must have been copied."""
         found = held.session
         # A token ahead of its row is one that we made before the database was restored from a
         # backup.
         if presented.generation >= found.generation:
-            return await self._advance(session, presented)
+            return await self._advance(session, presented, client)
         unused = found.used_generation < found.generation
         recent = self.clock() - found.rotated_at <= GRACE
-        repeated = presented.generation == found.generation - 1 and (recent or unused)
-        return found if repeated else None
+        if presented.generation != found.generation - 1 or not (recent or unused):
+            return None
+        if found.rotated_by != _program(client):
+            now, event = self.clock(), AuditName.TOKEN_REPEATED
+            await record(session, now, event, client, target=held.user.id)
+        return found
 
-    async def _advance(self, session: AsyncSession, presented: Presented) -> SessionRow | None:
-        now, table = self.clock(), models.Session
+    async def _advance(
+        self, session: AsyncSession, presented: Presented, client: Client
+    ) -> SessionRow | None:
+        table = models.Session
         return await changed_session(
             session,
             update(table)
@@ -113,11 +144,18 @@ class Rotation:
             .values(
                 generation=presented.generation + 1,
                 used_generation=func.greatest(table.used_generation, presented.generation),
-                rotated_at=now,
-                last_used_at=now,
-                expires_at=now + self.idle_lifetime,
+                **self._stepped(client),
             ),
         )
+
+    def _stepped(self, client: Client) -> dict[str, Any]:
+        now = self.clock()
+        return {
+            "rotated_at": now,
+            "rotated_by": _program(client),
+            "last_used_at": now,
+            "expires_at": now + self.idle_lifetime,
+        }
 
     async def _end_as_copied(self, session: AsyncSession, held: Held, client: Client) -> None:
         now, user_id = self.clock(), held.user.id
@@ -126,3 +164,8 @@ class Rotation:
             session, now, reason, client, user_id, models.Session.id == held.session.id
         )
         await record(session, now, AuditName.TOKEN_REUSED, client, target=user_id)
+
+
+def _program(client: Client) -> bytes:
+    """Returns what tells the programs apart that use one session, by where they are."""
+    return digest(client.block, client.user_agent or "")[:PROGRAM_BYTES]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
@@ -114,7 +114,7 @@ class Sessions:
         return SignedOut(ended)
 
     def _alive(self) -> ColumnElement[bool]:
-        return _alive_at(literal(self.clock()))
+        return models.session.is_alive(literal(self.clock()))
 
 
 async def end_sessions(
@@ -153,11 +153,6 @@ def _page_query(form: Form) -> Query:
     table = models.Session
     mine = select(*SESSION_COLUMNS).where(
         table.user_id == bindparam("user_id", type_=table.user_id.type),
-        _alive_at(bindparam("now", type_=table.expires_at.type)),
+        models.session.is_alive(bindparam("now", type_=table.expires_at.type)),
     )
     return Query(NEWEST_FIRST.select(mine, form))
-
-
-def _alive_at(now: ColumnElement[datetime]) -> ColumnElement[bool]:
-    table = models.Session
-    return table.ended_at.is_(None) & (func.least(table.expires_at, table.ends_by) > now)

@@ -7,33 +7,36 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.db import Database, Query
-from app.errors import Overloaded
-from app.models import AuditName, SessionRow, UserRow
+from app.models import AuditName, EndReason, PasswordSource, SessionRow, UserRow
 from app.outages import repeatable
 from app.security.access_tokens import AccessTokens
-from app.security.device_tokens import DeviceTokens
 from app.security.passwords import Passwords, Verification
 from app.security.refresh_tokens import RefreshTokens
 from app.services.audit import record
+from app.services.devices import Devices
 from app.services.identifiers import new_id
-from app.services.inputs import MAX_EMAIL_BYTES, known_form
-from app.services.outcomes import Client, InvalidCredentials, RateLimited, SignedIn, Tokens
+from app.services.inputs import account_name, known_form
+from app.services.outcomes import Client, InvalidCredentials, SignedIn, Tokens
+from app.services.password_failures import PasswordFailures, is_open
 from app.services.rows import changed_session, changed_user, is_active
-from app.services.throttle import Throttle
+from app.services.sessions import end_sessions
+from app.services.standing import Standing
 
 SALT_BYTES = 16
 MAX_USER_AGENT_CHARACTERS = 300
+# Of one user. A new one ends the oldest: a script that signs in each time fills no table.
+MOST_SESSIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class EmailNotVerified:
-    """The password was right; what is missing is a click in a letter."""
+    """The password was right; what is missing is a click in an email."""
 
 
 class Known(NamedTuple):
@@ -42,6 +45,14 @@ class Known(NamedTuple):
     id: uuid.UUID
     password_hash: str | None
     email_verified: bool
+    device_generation: int
+
+
+class Started(NamedTuple):
+    """A session, and the token of the device if it has just been given one."""
+
+    session: SessionRow
+    device_token: str | None = None
 
 
 KNOWN = Query(
@@ -60,44 +71,31 @@ class SignIn:
     clock: Callable[[], datetime]
     idle_lifetime: timedelta
     max_lifetime: timedelta
-    verified_only: bool
-    throttle: Throttle
-    devices: DeviceTokens
+    standing: Standing
+    failures: PasswordFailures
+    devices: Devices
 
     async def login(
         self, email: str, password: str, client: Client
-    ) -> SignedIn | InvalidCredentials | EmailNotVerified | RateLimited:
-        """Sign in. Takes as long where nobody has this address (OWASP ASVS 6.3.8).
+    ) -> SignedIn | InvalidCredentials | EmailNotVerified:
+        """Sign in. Takes as long if no account has this address (OWASP ASVS 6.3.8).
 
-        Charged before the password is looked at, and given back if it was right. What is over a
-        budget is no try: it costs nothing, and is no event.
+        A wrong password is recorded, and counted with those before it.
+
+        Raises:
+            Overloaded: too many passwords are being hashed.
+
         """
         address = known_form(email)
         known = await self._known(address) if address else None
-        account = address or email[:MAX_EMAIL_BYTES]
-        charge = await self.throttle.sign_in(account, known.id if known else None, client)
-        if isinstance(charge, RateLimited):
-            return charge
-        entered = await self._login(address, known, password, client)
-        if entered is None:
-            return await self._refuse(known.id if known else None, client)
-        await self.throttle.give_back(charge)
-        return entered
-
-    async def _login(
-        self, address: str | None, known: Known | None, password: str, client: Client
-    ) -> SignedIn | EmailNotVerified | RateLimited | None:
-        try:
-            entered = await self._try(known, password, client)
-            if entered is None and address is not None:
-                # Another sign-in may have stored an upgraded hash of the same password meanwhile.
-                # Asked for nobody's address too, or the time of this read would tell them apart.
-                again = await self._known(address)
-                if again != known:
-                    entered = await self._try(again, password, client)
-        except Overloaded as full:
-            return RateLimited(full.retry_after_seconds)
-        return entered
+        entered = await self._try(known, password, client)
+        if entered is None and address is not None:
+            # Another sign-in may have stored an upgraded hash of the same password meanwhile.
+            # Asked for an unknown address too, or the time of this read would tell them apart.
+            again = await self._known(address)
+            if again != known:
+                entered = await self._try(again, password, client)
+        return entered or await self._refuse(known, account_name(email), client)
 
     async def _try(
         self, known: Known | None, password: str, client: Client
@@ -109,8 +107,8 @@ class SignIn:
             return None
         return await self._enter(known, verification, client)
 
-    async def start(self, session: AsyncSession, user: UserRow, client: Client) -> SessionRow:
-        """Building block: open a session in the caller's transaction."""
+    async def start(self, session: AsyncSession, user: UserRow, client: Client) -> Started:
+        """Building block: open a session in the caller's transaction, which has locked the user."""
         now = self.clock()
         started = insert(models.Session).values(
             id=new_id(now),
@@ -124,38 +122,50 @@ class SignIn:
             expires_at=now + self.idle_lifetime,
             ends_by=now + self.max_lifetime,
         )
-        await record(session, now, AuditName.SESSION_STARTED, client, actor=user.id, target=user.id)
         row = await changed_session(session, started)
         if row is None:
             raise LookupError("an insert gave no row")
-        return row
+        device_token = await self.devices.issue(session, user.id)
+        await self._end_oldest(session, now, user, client)
+        await record(session, now, AuditName.SESSION_STARTED, client, actor=user.id, target=user.id)
+        return Started(row, device_token)
 
-    def signed_in(self, user: UserRow, session: SessionRow) -> SignedIn:
+    def signed_in(self, user: UserRow, started: Started) -> SignedIn:
         """Building block: make the tokens, once the session is committed."""
+        session = started.session
         access = self.access_tokens.issue(user.id, session.id, session.generation)
         refresh = self.refresh_tokens.issue(session.id, session.generation, session.token_salt)
-        expires_at = min(session.expires_at, session.ends_by)
-        device = self.devices.issue(user.id)
-        tokens = Tokens(access.text, access.expires_at, refresh, expires_at, device)
+        tokens = Tokens(
+            access.text, access.expires_at, refresh, session.lapses_at, started.device_token
+        )
         return SignedIn(user, session, tokens)
+
+    async def _end_oldest(
+        self, session: AsyncSession, now: datetime, user: UserRow, client: Client
+    ) -> None:
+        table = models.Session
+        alive = models.session.is_alive(literal(now))
+        theirs = select(table.id).where(table.user_id == user.id, alive)
+        surplus = table.id.in_(theirs.order_by(table.id.desc()).offset(MOST_SESSIONS))
+        await end_sessions(session, now, EndReason.REVOKED, client, user.id, surplus, actor=user.id)
+
+    def _source(self, known: Known | None, client: Client) -> PasswordSource:
+        device = known and self.devices.known(client, known.id, known.device_generation)
+        return PasswordSource.KNOWN_DEVICE if device else PasswordSource.UNKNOWN_DEVICE
 
     async def _known(self, address: str) -> Known | None:
         # On the driver: what SQLAlchemy does to a row that was found is time that can be seen.
         rows = await self.db.fetch(KNOWN, email=address)
         return Known._make(rows[0]) if rows else None
 
-    async def _unverified(
-        self, user_id: uuid.UUID, as_seen: tuple[ColumnElement[bool], ...], client: Client
-    ) -> EmailNotVerified | None:
-        if not await self.db.rows(select(models.User.id).where(*as_seen)):
-            return None
-        await self._refuse(user_id, client)
-        return EmailNotVerified()
-
     @repeatable
-    async def _refuse(self, user_id: uuid.UUID | None, client: Client) -> InvalidCredentials:
+    async def _refuse(
+        self, known: Known | None, account: str, client: Client
+    ) -> InvalidCredentials:
         # Written for an unknown address too: that it is known must not show in the time this takes.
+        user_id, source = known.id if known else None, self._source(known, client)
         async with self.db.begin() as session:
+            await self.failures.count(session, user_id, account, source, client)
             event = AuditName.SESSION_REFUSED
             await record(session, self.clock(), event, client, target=user_id)
         return InvalidCredentials()
@@ -164,22 +174,39 @@ class SignIn:
     async def _enter(
         self, known: Known, verification: Verification, client: Client
     ) -> SignedIn | EmailNotVerified | None:
+        now, user_, source = self.clock(), models.User, self._source(known, client)
         # While the hash was computed the account may have been suspended or its password changed:
-        # the same row is asked again, under lock, and only as it was seen does it let anybody in.
-        now, user_ = self.clock(), models.User
-        as_seen = (user_.id == known.id, user_.password_hash == known.password_hash, is_active(now))
-        if self.verified_only and not known.email_verified:
+        # the same row is asked again, under lock, and lets somebody in only as it was seen.
+        as_seen = and_(
+            user_.id == known.id,
+            user_.password_hash == known.password_hash,
+            user_.device_generation == known.device_generation,
+            is_active(now),
+            is_open(known.id, source),
+        )
+        if self.standing.verified_only and not known.email_verified:
             return await self._unverified(known.id, as_seen, client)
         password_hash = verification.upgraded_hash or known.password_hash
         entered = (
-            update(user_).where(*as_seen).values(last_login_at=now, password_hash=password_hash)
+            update(user_).where(as_seen).values(last_login_at=now, password_hash=password_hash)
         )
         async with self.db.begin() as session:
             user = await changed_user(session, entered)
             if user is None:
                 return None
+            await self.failures.forget(session, user.id, source)
             started = await self.start(session, user, client)
         return self.signed_in(user, started)
+
+    async def _unverified(
+        self, user_id: uuid.UUID, as_seen: ColumnElement[bool], client: Client
+    ) -> EmailNotVerified | None:
+        if not await self.db.rows(select(models.User.id).where(as_seen)):
+            return None
+        async with self.db.begin() as session:
+            event = AuditName.SESSION_REFUSED
+            await record(session, self.clock(), event, client, target=user_id)
+        return EmailNotVerified()
 
 
 def _shown(user_agent: str | None) -> str | None:

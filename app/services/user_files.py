@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app import models
 from app.db import Database
-from app.models import AuditName, Role, UserRow
+from app.models import AuditName, Role, TokenPurpose, UserRow
 from app.services.audit import record
-from app.services.new_users import UNCONFIRMED
+from app.services.new_users import UNCONFIRMED, delete_unconfirmed
 from app.services.outcomes import Client
 from app.services.rows import USER_COLUMNS
 from app.services.user_lines import COLUMNS, lines, read_line, write_line
@@ -28,15 +28,23 @@ MAKE = f"CREATE TEMP TABLE incoming AS SELECT {VALUES}, 0::bigint AS line FROM u
 SETTLE = ("CREATE UNIQUE INDEX ON incoming (line)", "ANALYZE incoming")
 FIRSTS = "(SELECT line, min(line) OVER (PARTITION BY email) AS first FROM incoming) AS each"
 REPEATED = text(f"SELECT line, first FROM {FIRSTS} WHERE line > first ORDER BY line")  # noqa: S608
+RESERVED = (
+    "undo.email = incoming.email AND undo.used_at IS NULL AND undo.expires_at > now()"
+    f" AND undo.purpose = '{TokenPurpose.UNDO_EMAIL_CHANGE.value}'"
+)
+# A registration that no one has confirmed gives way. An address is not free while it may still go
+# back to the account that had it before.
 LEAVE_OUT = (
     f"DELETE FROM incoming WHERE line IN (SELECT line FROM {FIRSTS} WHERE line > first)",  # noqa: S608
-    "DELETE FROM incoming USING users WHERE users.email = incoming.email",
+    f"DELETE FROM incoming USING users WHERE users.email = incoming.email AND NOT ({UNCONFIRMED})",  # noqa: S608
+    f"DELETE FROM incoming USING one_time_tokens AS undo WHERE {RESERVED}",  # noqa: S608
 )
 LEFT = text("SELECT count(*) FROM incoming")
 NEXT = text(
     "SELECT max(line), count(*) FROM"
     " (SELECT line FROM incoming WHERE line > :after ORDER BY line LIMIT :size) AS each"
 )
+EMAILS = "SELECT email FROM incoming WHERE line > :after AND line <= :upto"
 # Somebody may have registered meanwhile. In one order, so that two of these wait for each other at
 # most once.
 TAKE = text(
@@ -121,6 +129,8 @@ class Import:
             upto, people = (await session.execute(NEXT, {"after": after, "size": BATCH})).one()
             if not people:
                 return None
+            theirs = models.User.email.in_(text(EMAILS).bindparams(after=after, upto=upto))
+            await delete_unconfirmed(session, self.clock(), theirs)
             bounds = {"after": after, "upto": upto, "admin": Role.ADMIN.value}
             added, administrators = (await session.execute(TAKE, bounds)).one()
             if added:

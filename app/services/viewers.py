@@ -21,6 +21,7 @@ from app.models import UserRow
 from app.security.access_tokens import Claims
 from app.security.viewer import Viewer
 from app.services.rows import USER_COLUMNS
+from app.services.standing import Standing
 
 MAX_IN_FLIGHT = 2
 # The longer a statement is waited for, the more share the next one; but not behind one that hangs.
@@ -30,31 +31,30 @@ TOUCH_AFTER = timedelta(minutes=1)
 Waiter = tuple[Claims, asyncio.Future[Viewer | None]]
 # By the numbers of their sessions' ids: a `UUID` takes ten times as long to find.
 Waiting = dict[int, list[Waiter]]
-Found = dict[int, Viewer]
+# The viewer of each session, and the generation before which its tokens are over.
+Found = dict[int, tuple[Viewer, int]]
 
 log = logging.getLogger(__name__)
 
-OVER_AT = func.least(models.Session.expires_at, models.Session.ends_by)
 READ = Query(
     select(
         *USER_COLUMNS,
         models.Session.id,
         models.Session.last_used_at,
         models.Session.used_generation,
-        OVER_AT,
+        models.Session.first_generation,
     )
     .join(models.User, models.User.id == models.Session.user_id)
     .where(
         models.Session.id == bindparam("ids", type_=ARRAY(UUID)).any_(),
-        models.Session.ended_at.is_(None),
+        models.session.is_alive(bindparam("now", type_=models.Session.ends_by.type)),
     )
 )
 
 
 class Viewers:
-    def __init__(self, db: Database, clock: Callable[[], datetime]) -> None:
-        self._db = db
-        self._clock = clock
+    def __init__(self, db: Database, standing: Standing, clock: Callable[[], datetime]) -> None:
+        self._db, self._standing, self._clock = db, standing, clock
         self._waiting: Waiting = {}
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,7 +98,9 @@ class Viewers:
         batch, self._waiting = self._waiting, {}
         try:
             ids = [waiting[0][0].session_id for waiting in batch.values()]
-            viewers, stale = _read(await self._db.fetch_now(READ, ids=ids), batch, self._clock())
+            now = self._clock()
+            rows = await self._db.fetch_now(READ, ids=ids, now=now)
+            viewers, stale = self._read(rows, batch, now)
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
             for _, future in _each(batch.values()):
                 if not future.done():
@@ -112,6 +114,28 @@ class Viewers:
             if self._context is not None:
                 # Others have come meanwhile, and nobody has begun theirs.
                 self._begin()
+
+    def _read(
+        self, rows: Iterable[Sequence[Any]], batch: Waiting, now: datetime
+    ) -> tuple[Found, Waiting]:
+        """Returns those who may act now, and which of them wait in a session with a use to note.
+
+        That is so once a minute, and at the first use of a generation.
+        """
+        viewers: Found = {}
+        stale: Waiting = {}
+        width = len(USER_COLUMNS)
+        refusal = self._standing.refusal
+        for row in rows:
+            user, (session_id, last_used_at, used, first) = row[:width], row[width:]
+            viewer = Viewer(UserRow._make(user), session_id)
+            if refusal(viewer.user, now):
+                continue
+            key = session_id.int
+            viewers[key] = (viewer, first)
+            if now - last_used_at >= TOUCH_AFTER or _generation(batch[key]) > used:
+                stale[key] = batch[key]
+        return viewers, stale
 
     def _start(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> None:
         task = asyncio.create_task(work, context=context)
@@ -139,35 +163,20 @@ class Viewers:
         _settle(batch.values(), viewers)
 
 
-def _read(rows: Iterable[Sequence[Any]], batch: Waiting, now: datetime) -> tuple[Found, Waiting]:
-    """Give those who may act now, and which of them wait in a session that has a use to note.
-
-    That is so once a minute, and at the first use of a generation.
-    """
-    viewers: Found = {}
-    stale: Waiting = {}
-    width = len(USER_COLUMNS)
-    for row in rows:
-        user, (session_id, last_used_at, used_generation, over_at) = row[:width], row[width:]
-        viewer = Viewer(UserRow._make(user), session_id)
-        if over_at <= now or not viewer.user.is_active(now):
-            continue
-        key = session_id.int
-        viewers[key] = viewer
-        if now - last_used_at >= TOUCH_AFTER or _generation(batch[key]) > used_generation:
-            stale[key] = batch[key]
-    return viewers, stale
-
-
 def _generation(waiting: list[Waiter]) -> int:
     return max(claims.generation for claims, _ in waiting)
 
 
 def _settle(waiting: Iterable[list[Waiter]], viewers: Found) -> None:
     for claims, future in _each(waiting):
-        viewer = viewers.get(claims.session_id.int)
+        found = viewers.get(claims.session_id.int)
         if not future.done():
-            future.set_result(viewer if viewer and viewer.user.id == claims.user_id else None)
+            future.set_result(_viewer(claims, *found) if found else None)
+
+
+def _viewer(claims: Claims, viewer: Viewer, first_generation: int) -> Viewer | None:
+    valid = viewer.user.id == claims.user_id and claims.generation >= first_generation
+    return viewer if valid else None
 
 
 def _each(waiting: Iterable[list[Waiter]]) -> Iterable[Waiter]:

@@ -1,0 +1,132 @@
+"""Device tokens and session tokens that end with the password; limits that are reported.
+
+Revision: 0011, after 0010
+"""
+
+import sqlalchemy as sa
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+FAILURES = """
+CREATE TABLE password_failures (
+    account uuid NOT NULL,
+    source text NOT NULL,
+    in_a_row integer NOT NULL,
+    user_id uuid,
+    last_at timestamptz NOT NULL,
+    CONSTRAINT pk_password_failures PRIMARY KEY (account, source)
+)
+"""
+# Checked at once, the key would keep sign-ins out for as long as it takes; the table is empty.
+FAILURES_OF = """
+ALTER TABLE password_failures ADD CONSTRAINT fk_password_failures_user_id
+    FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE NOT VALID
+"""
+# Spends from all budgets or from none, and says how long to wait. The keys come sorted, so no two
+# wait for each other in a circle. What lies further ahead than clocks differ was spent before a
+# clock was set back, and does not count. A refusal is counted where it is caused, until it is
+# reported; a budget from which nothing was spent leaves no row behind.
+CHARGE = """
+CREATE FUNCTION charge_budgets(
+    keys bytea[], names text[], targets uuid[], most integer[], windows interval[],
+    address text, moment timestamptz)
+RETURNS interval LANGUAGE plpgsql AS $$
+DECLARE
+    waits interval := interval '0';
+    kept timestamptz[];
+    full_ones integer[] := '{}';
+BEGIN
+    FOR i IN 1 .. cardinality(keys) LOOP
+        INSERT INTO budgets (key, spent, over_at) VALUES (keys[i], '{}', moment + windows[i])
+            ON CONFLICT (key) DO UPDATE SET over_at = moment + windows[i]
+            RETURNING spent INTO kept;
+        kept := ARRAY(
+            SELECT t FROM unnest(kept) t
+            WHERE t > moment - windows[i] AND t < moment + interval '1 minute' ORDER BY t);
+        IF cardinality(kept) >= most[i] THEN
+            full_ones := full_ones || i;
+            waits := greatest(
+                waits, kept[cardinality(kept) - most[i] + 1] + windows[i] - moment);
+        END IF;
+    END LOOP;
+    IF waits > interval '0' THEN
+        DELETE FROM budgets WHERE key = ANY(keys) AND spent = '{}';
+        FOR i IN 1 .. cardinality(keys) LOOP
+            UPDATE budgets
+            SET refused = refused + 1,
+                refused_from = coalesce(refused_from, moment),
+                refused_until = coalesce(refused_until, moment + windows[i]),
+                name = names[i],
+                target_id = targets[i],
+                ip_address = coalesce(ip_address, address)
+            WHERE key = keys[i] AND i = ANY(full_ones);
+        END LOOP;
+        RETURN waits;
+    END IF;
+    FOR i IN 1 .. cardinality(keys) LOOP
+        UPDATE budgets
+        SET spent = ARRAY(
+            SELECT t FROM unnest(spent) t
+            WHERE t > moment - windows[i] AND t < moment + interval '1 minute') || moment
+        WHERE key = keys[i];
+    END LOOP;
+    RETURN NULL;
+END
+$$
+"""
+
+
+def upgrade() -> None:
+    zero = sa.text("0")
+    op.add_column(
+        "users", sa.Column("device_generation", sa.Integer(), server_default=zero, nullable=False)
+    )
+    op.add_column(
+        "sessions", sa.Column("first_generation", sa.Integer(), server_default=zero, nullable=False)
+    )
+    op.add_column("sessions", sa.Column("rotated_by", sa.LargeBinary()))
+    op.execute(FAILURES)
+    op.create_index("ix_password_failures_user_id", "password_failures", ["user_id"])
+    op.execute(FAILURES_OF)
+    op.execute("ALTER TABLE password_failures VALIDATE CONSTRAINT fk_password_failures_user_id")
+    op.add_column(
+        "budgets", sa.Column("refused", sa.Integer(), server_default=zero, nullable=False)
+    )
+    for column in (
+        sa.Column("refused_from", sa.DateTime(timezone=True)),
+        sa.Column("refused_until", sa.DateTime(timezone=True)),
+        sa.Column("name", sa.Text()),
+        sa.Column("target_id", sa.Uuid()),
+        sa.Column("ip_address", sa.Text()),
+    ):
+        op.add_column("budgets", column)
+    op.create_index(
+        "ix_budgets_refused_until",
+        "budgets",
+        ["refused_until"],
+        postgresql_where=sa.text("refused_until IS NOT NULL"),
+    )
+    op.execute(CHARGE)
+
+
+def downgrade() -> None:
+    op.execute("DROP FUNCTION charge_budgets")
+    op.drop_index("ix_budgets_refused_until", "budgets")
+    for name in (
+        "ip_address",
+        "target_id",
+        "name",
+        "refused_until",
+        "refused_from",
+        "refused",
+    ):
+        op.drop_column("budgets", name)
+    op.drop_table("password_failures")
+    op.drop_column("sessions", "rotated_by")
+    op.drop_column("sessions", "first_generation")
+    op.drop_column("users", "device_generation")

@@ -1,0 +1,42 @@
+"""What limits on documents have to know of fields, read from the schema."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import graphql
+from graphql import GraphQLField, GraphQLSchema
+
+from app.graphql.charging import charged_as
+from app.services.pages import DEFAULT_PAGE
+
+PAGE_ARGUMENTS = frozenset({"first", "last"})
+
+
+def credential_fields(schema: GraphQLSchema) -> frozenset[str]:
+    """Returns the root fields that one operation may select only once.
+
+    Each run of one of these tests a secret or sends an email: thirty aliases, thirty guesses.
+    """
+    roots: tuple[Any, ...] = (schema.query_type, schema.mutation_type)
+    fields = (pair for root in roots if root for pair in root.fields.items())
+    return frozenset(name for name, field in fields if _is_limited_to_one(field))
+
+
+def connection_fields(schema: GraphQLSchema) -> Mapping[str, int]:
+    """Returns the fields that answer a page, of any type, and how many entries that has.
+
+    A field of the same name on another type costs as much; no client loses by that.
+    """
+    pages = (name for name, field in _fields(schema) if PAGE_ARGUMENTS & field.args.keys())
+    return dict.fromkeys(pages, DEFAULT_PAGE)
+
+
+def _is_limited_to_one(field: GraphQLField) -> bool:
+    tried = charged_as(field)
+    return tried is not None and tried.once
+
+
+def _fields(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLField]]:
+    for kind in schema.type_map.values():
+        if graphql.is_object_type(kind) or graphql.is_interface_type(kind):
+            yield from kind.fields.items()
