@@ -24,6 +24,7 @@ from app.services.accounts import Accounts
 from app.services.administration import Administration
 from app.services.appointments import Appointments
 from app.services.audit_events import AuditEvents
+from app.services.audit_retention import AuditRetention
 from app.services.breaches import breaches_of
 from app.services.checkpoints import Checkpoints
 from app.services.confirmation import Confirmation
@@ -182,8 +183,15 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     }
     retake_after = timedelta(seconds=settings.jobs_retake_seconds)
     worker = Worker(db, jobs.payloads, handlers, retake_after)
+    checkpoints = Checkpoints(db, keys, secrets, clock)
     housekeeping = Housekeeping(
-        services.sessions, tokens, jobs, throttle, clock, timedelta(days=settings.jobs_keep_days)
+        services.sessions,
+        tokens,
+        jobs,
+        throttle,
+        AuditRetention(db, checkpoints, secrets, clock, settings.audit_keep_days),
+        clock,
+        timedelta(days=settings.jobs_keep_days),
     )
     return Portico(
         db,
@@ -195,7 +203,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         jobs,
         worker,
         housekeeping,
-        Checkpoints(db, keys, secrets, clock),
+        checkpoints,
         Verification(db, secrets),
         Appointments(db, services.accounts),
         UserFiles(db, clock),

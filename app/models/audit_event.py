@@ -41,6 +41,7 @@ class AuditName(enum.StrEnum):
     PASSWORD_CHANGED = "password.changed", "somebody changed their password"
     PASSWORD_RESET = "password.reset", "somebody chose a password by a letter"
     PROFILE_CHANGED = "profile.changed", "somebody changed their profile"
+    AUDIT_TRIMMED = "audit.trimmed", "retention removed all events of days before one day"
 
 
 class AuditEvent(Base):
@@ -73,7 +74,7 @@ class AuditEvent(Base):
 
 
 class AuditChain(Base):
-    """The end of each chain, and how far it has been signed."""
+    """The end of each chain, how far it has been signed, and how far its events were removed."""
 
     __tablename__ = "audit_chains"
 
@@ -81,6 +82,7 @@ class AuditChain(Base):
     position: Mapped[int] = mapped_column(BigInteger)
     hash: Mapped[bytes]
     signed_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    trimmed_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class AuditCheckpoint(Base):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.services.audit_retention import AuditRetention
 from app.services.jobs import Jobs
 from app.services.one_time_tokens import OneTimeTokens
 from app.services.sessions import Sessions
@@ -16,6 +17,7 @@ class Housekeeping:
     tokens: OneTimeTokens
     jobs: Jobs
     throttle: Throttle
+    audit_retention: AuditRetention
     clock: Callable[[], datetime]
     keep_jobs: timedelta
 
@@ -25,3 +27,4 @@ class Housekeeping:
         await self.tokens.purge()
         await self.throttle.purge()
         await self.jobs.forget(self.clock() - self.keep_jobs)
+        await self.audit_retention.apply()
