@@ -300,7 +300,7 @@ async def test_a_person_is_erased_from_what_is_left(
 
 
 @pytest.mark.usefixtures("history")
-async def test_a_person_who_is_being_erased_does_not_wait_for_retention_nor_it_for_them(
+async def test_erasing_a_person_while_events_are_removed_fails_neither_of_them(
     api: Api, ada: Person, parts: Portico, db: Database, verify: Verify
 ) -> None:
     member = await api.login(ada)
@@ -406,7 +406,7 @@ async def test_an_announcement_that_this_service_did_not_make_is_named(
         await db.rows(trim)
     await parts.checkpoints.sign()
 
-    # The database takes it now; whoever verifies does not.
+    # The database accepts it now, verification does not.
     async with db.begin() as session:
         await session.execute(trim)
         await session.execute(

@@ -41,7 +41,7 @@ class AuditName(enum.StrEnum):
     PASSWORD_CHANGED = "password.changed", "somebody changed their password"
     PASSWORD_RESET = "password.reset", "somebody chose a password by a letter"
     PROFILE_CHANGED = "profile.changed", "somebody changed their profile"
-    AUDIT_TRIMMED = "audit.trimmed", "retention removed all events of days before one day"
+    AUDIT_TRIMMED = "audit.trimmed", "retention removes all events of the days before one day"
 
 
 class AuditEvent(Base):

@@ -20,7 +20,7 @@ from app.services.outcomes import Client
 
 LOCK = 0x7472696D  # "trim"
 PURPOSE = "audit-retention"
-# Each batch is a transaction of some 20 milliseconds, for which whoever erases an address waits.
+# Each batch is a short transaction: erasing an address of one of these events waits for it.
 BATCH = 1000
 SERVICE = Client(None, None)
 TODAY = text("SELECT (now() AT TIME ZONE 'UTC')::date")
@@ -55,8 +55,8 @@ HOLD_CHAIN = text(
     FOR UPDATE SKIP LOCKED
     """
 )
-# Somebody who erases addresses locks events in an order of their own: waiting for them could be a
-# deadlock. What they hold is removed next time.
+# Erasing the addresses of a person locks events in another order, so waiting for it could be a
+# deadlock. Events that are locked are removed next time.
 HOLD_EVENTS = text(
     """
     SELECT position FROM audit_events
@@ -96,8 +96,8 @@ def announced_day(row: Row[Any], secrets: Secrets) -> date | None:
 class AuditRetention:
     """An event is removed with its whole day, `keep_days` after the end of that day.
 
-    The announcement carries a MAC under SECRET_KEY: with access to the database alone one can
-    remove nothing that `portico audit verify` would not name.
+    The announcement carries a MAC under SECRET_KEY: an attacker with access to the
+    database alone can remove nothing that `portico audit verify` would not report.
     """
 
     db: Database
