@@ -47,6 +47,11 @@ TRIMMED_IN_PART = text(
 ANNOUNCEMENTS = text(
     "SELECT details - 'mac' FROM audit_events WHERE name = 'audit.trimmed' ORDER BY id"
 )
+ANNOUNCE_ON = text(
+    "INSERT INTO audit_events (id, at, name, details)"
+    " VALUES (gen_random_uuid(), now() - :announced * interval '1 day', 'audit.trimmed',"
+    "   jsonb_build_object('before', (now() AT TIME ZONE 'UTC')::date - CAST(:before AS int)))"
+)
 # As the application could: the event is chained, and signed with the others.
 ANNOUNCE = text(
     "INSERT INTO audit_events (id, at, name, details)"
@@ -479,6 +484,76 @@ async def test_removing_more_than_retention_would_is_found(
     said = await verify()
 
     assert said.endswith((" was removed", "with another SECRET_KEY", " was put in")), said
+
+
+async def trim(db: Database, where: str) -> None:
+    await db.rows(text(f"UPDATE audit_chains SET trimmed_position = position WHERE {where}"))  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    ("announced", "before", "removed"), [(0, 0, 1), (20, 5, 10)], ids=["too soon", "too much"]
+)
+async def test_an_announcement_covers_neither_yesterday_nor_days_after_its_own(
+    sign_ins: SignIns,
+    parts: Portico,
+    db: Database,
+    announced: int,
+    before: int,
+    removed: int,
+) -> None:
+    await sign_ins(removed)
+    days = {"announced": announced, "before": before}
+    async with db.begin() as session:
+        await session.execute(ANNOUNCE_ON, days)
+    await parts.checkpoints.sign()
+
+    with pytest.raises(DBAPIError, match=REFUSED):
+        await trim(db, f"chain LIKE '{day(removed)}/%'")
+
+
+@pytest.mark.usefixtures("trimmed")
+async def test_events_of_a_removed_day_that_are_not_signed_yet_stay(
+    db: Database,
+) -> None:
+    async with db.begin() as session:
+        await session.execute(OLDEST)
+
+    with pytest.raises(DBAPIError, match=REFUSED):
+        await trim(db, "position > signed_position AND audit_day(chain) < current_date - 40")
+
+
+# Sound in itself, behind what was removed: after a gap that the chain is said to be trimmed by.
+PUT_IN = """
+DO $$
+DECLARE
+    e audit_events;
+    c audit_chains;
+BEGIN
+    SELECT * INTO c FROM audit_chains WHERE chain = REMOVED;
+    SELECT * INTO e FROM audit_events ORDER BY id LIMIT 1;
+    e.id := gen_random_uuid();
+    e.at := now();
+    e.chain := c.chain;
+    e.previous_hash := sha256('x');
+    e.position := c.trimmed_position + GAP + 1;
+    e.hash := audit_hash(e);
+    INSERT INTO audit_events VALUES (e.*);
+    UPDATE audit_chains
+    SET position = e.position, hash = e.hash, trimmed_position = c.trimmed_position + GAP
+    WHERE chain = c.chain;
+END
+$$
+"""
+
+
+@pytest.mark.parametrize(("gap", "said"), [("0", "was altered or moved"), ("1", "was removed")])
+@pytest.mark.usefixtures("trimmed")
+async def test_an_event_that_was_put_in_after_removed_ones_is_found(
+    db: Database, verify: Verify, gap: str, said: str
+) -> None:
+    await tamper(db, in_sql(PUT_IN.replace("GAP", gap)))
+
+    assert (await verify()).endswith(said)
 
 
 KEYS = {"audit_events": "id", "audit_chains": "chain", "audit_checkpoints": "number"}
