@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     jobs_worker: bool = True
     jobs_retake_seconds: int = Field(default=30, ge=2, le=3600)
     jobs_keep_days: int = Field(default=30, ge=1, le=3650)
+    audit_keep_days: int | None = Field(default=None, ge=1, le=3650)
     breached_passwords_url: str | None = None
     breached_passwords_file: Path | None = None
 

@@ -24,6 +24,7 @@ from app.services.accounts import Accounts
 from app.services.administration import Administration
 from app.services.appointments import Appointments
 from app.services.audit_events import AuditEvents
+from app.services.audit_retention import AuditRetention
 from app.services.breaches import breaches_of
 from app.services.budgets import Budget, Budgets
 from app.services.checkpoints import Checkpoints
@@ -209,6 +210,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     }
     retake_after = timedelta(seconds=settings.jobs_retake_seconds)
     worker = Worker(db, jobs.payloads, handlers, retake_after)
+    checkpoints = Checkpoints(db, keys, secrets, clock)
     housekeeping = Housekeeping(
         services.sessions,
         tokens,
@@ -216,6 +218,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         jobs,
         budgets,
         failures,
+        AuditRetention(db, checkpoints, secrets, clock, settings.audit_keep_days),
         clock,
         timedelta(days=settings.jobs_keep_days),
     )
@@ -229,7 +232,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         jobs,
         worker,
         housekeeping,
-        Checkpoints(db, keys, secrets, clock),
+        checkpoints,
         Verification(db, secrets),
         Appointments(db, services.accounts),
         UserFiles(db, clock),

@@ -147,7 +147,7 @@ def _report(
     well = (
         set(kinds) <= HONEST
         and not any(wrong for _, _, wrong in found)
-        and audit.endswith("all is well.")
+        and audit.endswith(": valid.")
         and longest < ANSWER_SECONDS
         and returned < SERVICE_SECONDS
         and max(growth.values()) <= GROWTH

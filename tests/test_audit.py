@@ -390,5 +390,5 @@ def test_the_command_says_that_all_is_well_or_what_is_not(
     )
 
     assert sound.stdout.startswith(f"{history} events in ")
-    assert sound.stdout.endswith("2 checkpoints: all is well.\n")
+    assert sound.stdout.endswith("2 checkpoints: valid.\n")
     assert other.returncode == 1

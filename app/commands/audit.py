@@ -19,9 +19,10 @@ def verify() -> None:
         except Broken as broken:
             fail(f"{broken}.")
     erased = f", {found.erased} addresses erased" if found.erased else ""
+    since = f" since {found.since}" if found.since else ""
     out.print(
-        f"{found.events} events in {len(found.chains)} chains, {found.checkpoints} checkpoints"
-        f"{erased}: all is well."
+        f"{found.events} events in {len(found.chains)} chains{since}, "
+        f"{found.checkpoints} checkpoints{erased}: valid."
     )
 
 

@@ -37,7 +37,10 @@ class AuditDetail:
     value: str = strawberry.field(description="Its value, as text.")
 
 
-@strawberry.type(description="Something that happened. It can neither be changed nor removed.")
+@strawberry.type(
+    description="Something that happened. It cannot be changed. It is removed only with all events "
+    "of its day, where the operator has set a retention period; `audit.trimmed` then says so."
+)
 class AuditEvent(Node):
     row: strawberry.Private[AuditRow]
     people: strawberry.Private[People]

@@ -48,6 +48,7 @@ class AuditName(enum.StrEnum):
         "a password was wrong too often in a row and opens nothing until it is reset",
     )
     RATE_LIMIT_EXCEEDED = "rate_limit.exceeded", "more was tried than a limit allows"
+    AUDIT_TRIMMED = "audit.trimmed", "retention removes all events of the days before one day"
 
 
 class AuditEvent(Base):
@@ -80,7 +81,7 @@ class AuditEvent(Base):
 
 
 class AuditChain(Base):
-    """The end of each chain, and how far it has been signed."""
+    """The end of each chain, how far it has been signed, and how far its events were removed."""
 
     __tablename__ = "audit_chains"
 
@@ -88,6 +89,7 @@ class AuditChain(Base):
     position: Mapped[int] = mapped_column(BigInteger)
     hash: Mapped[bytes]
     signed_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    trimmed_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class AuditCheckpoint(Base):

@@ -30,6 +30,11 @@ def first_hash(chain: str) -> bytes:
     return sha256(chain.encode()).digest()
 
 
+def retention_text(before: str | None, chains: str | None, events: str | None) -> bytes:
+    """What the MAC of an announced removal is made of."""
+    return "".join(map(part, (before, chains, events))).encode()
+
+
 def checkpoint_text(
     number: int, at_microseconds: int, previous: bytes, heads: Mapping[str, Sequence[int | str]]
 ) -> bytes:

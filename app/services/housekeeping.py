@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.services.audit_retention import AuditRetention
 from app.services.budgets import Budgets
 from app.services.jobs import Jobs
 from app.services.one_time_tokens import OneTimeTokens
@@ -20,6 +21,7 @@ class Housekeeping:
     jobs: Jobs
     budgets: Budgets
     failures: PasswordFailures
+    audit_retention: AuditRetention
     clock: Callable[[], datetime]
     keep_jobs: timedelta
 
@@ -31,3 +33,4 @@ class Housekeeping:
         await self.budgets.purge()
         await self.failures.purge()
         await self.jobs.forget(self.clock() - self.keep_jobs)
+        await self.audit_retention.apply()

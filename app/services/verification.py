@@ -1,9 +1,10 @@
 """Walking the audit: every event hashed anew, every chain to its end, every signature checked."""
 
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from app import models
 from app.db import Database
 from app.security import evidence
 from app.security.keys import Secrets
+from app.services.audit_retention import ANNOUNCEMENTS, announced_day
 from app.services.checkpoints import NOTHING, SEAL, microseconds
 
 BATCH = 2000
@@ -30,9 +32,10 @@ AS_INDEXED = text("SET LOCAL enable_sort = off")
 SIGNED = (
     """
     CREATE TEMP TABLE signed_ends ON COMMIT DROP AS
-    SELECT ends.key AS chain, (ends.value->>0)::bigint AS position, ends.value->>1 AS hash, since
+    SELECT ends.key AS chain, (ends.value->>0)::bigint AS position, ends.value->>1 AS hash, since,
+           number, at
     FROM (
-        SELECT heads, CASE WHEN number > 1 THEN min(at) OVER (
+        SELECT heads, number, at, CASE WHEN number > 1 THEN min(at) OVER (
             ORDER BY number ROWS BETWEEN 1 PRECEDING AND UNBOUNDED FOLLOWING) END AS since
         FROM audit_checkpoints
     ) AS checkpoints, jsonb_each(heads) AS ends
@@ -40,8 +43,22 @@ SIGNED = (
     "CREATE INDEX ON signed_ends (chain, position)",
 )
 SIGNED_OF = text(
-    "SELECT position, hash, since FROM signed_ends WHERE chain = :chain ORDER BY position"
+    "SELECT position, hash, since FROM signed_ends"
+    " WHERE chain = :chain AND position > :trimmed ORDER BY position"
 )
+# Where the events of a chain that was trimmed begin, and what was signed of it.
+TRIMMED = text(
+    """
+    SELECT chain, trimmed_position AS position,
+           (SELECT hash FROM signed_ends s
+            WHERE s.chain = c.chain AND s.position = c.trimmed_position LIMIT 1) AS hash,
+           (SELECT max(position) FROM signed_ends s WHERE s.chain = c.chain) AS signed_position,
+           (SELECT at FROM signed_ends s WHERE s.chain = c.chain
+            ORDER BY number LIMIT 1) AS signed_at
+    FROM audit_chains c WHERE trimmed_position <> 0 ORDER BY chain
+    """
+)
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}/")
 LAST_SIGNED = text("SELECT chain, max(position) FROM signed_ends GROUP BY chain")
 # In the order in which the database hashes them.
 EVENTS = text(
@@ -68,6 +85,13 @@ class End(NamedTuple):
     hash: bytes
 
 
+class Stump(NamedTuple):
+    """How far a chain was trimmed, and the hash of what stood there, if that was signed."""
+
+    position: int
+    hash: bytes | None
+
+
 @dataclass(slots=True)
 class Walk:
     """What has been found so far."""
@@ -76,7 +100,10 @@ class Walk:
     erased: int = 0
     checkpoints: int = 0
     signed_at: datetime | None = None
+    # The day before which retention has removed everything.
+    since: date | None = None
     chains: dict[str, End] = field(default_factory=dict[str, End])
+    trimmed: dict[str, Stump] = field(default_factory=dict[str, Stump])
 
 
 @dataclass(slots=True)
@@ -118,9 +145,22 @@ class Verification:
             await self._checkpoints(snapshot, found)
             for statement in SIGNED:
                 await snapshot.execute(text(statement))
+            await self._announcements(snapshot, found)
+            await _stumps(snapshot, found)
             await _events(snapshot, found, progress)
             await _ends(snapshot, found)
         return found
+
+    async def _announcements(self, connection: AsyncConnection, found: Walk) -> None:
+        """Find the day before which everything may be missing."""
+        for row in await connection.execute(ANNOUNCEMENTS):
+            day = announced_day(row, self.secrets)
+            if day is None:
+                raise Broken(
+                    f"event {row.position} of chain {row.chain} (audit.trimmed, {row.id}) was not "
+                    "made by this service, or with another SECRET_KEY"
+                )
+            found.since = max(day, found.since or day)
 
     async def _checkpoints(self, connection: AsyncConnection, found: Walk) -> None:
         table, previous = models.AuditCheckpoint, NOTHING
@@ -145,14 +185,31 @@ class Verification:
             raise Broken(f"{name} was altered")
 
 
+async def _stumps(connection: AsyncConnection, found: Walk) -> None:
+    """Check that what was removed was announced, and signed before it was removed."""
+    for row in await connection.execute(TRIMMED):
+        # What was never signed has no day that can be trusted, and no end.
+        if row.signed_position is None or row.position > row.signed_position:
+            raise Broken(f"event {(row.signed_position or 0) + 1} of chain {row.chain} was removed")
+        if found.since is None or _day(row.chain, row.signed_at) >= found.since:
+            raise Broken(f"event 1 of chain {row.chain} was removed")
+        found.trimmed[row.chain] = Stump(row.position, row.hash and bytes.fromhex(row.hash))
+
+
+def _day(chain: str, signed_at: datetime) -> date:
+    """The day of a chain, as `audit_day` in the database."""
+    return date.fromisoformat(chain[:10]) if DAY.match(chain) else signed_at.date()
+
+
 async def _events(
     connection: AsyncConnection, found: Walk, progress: Callable[[int], object] | None
 ) -> None:
     chain: Chain | None = None
     async for row in _streamed(connection, EVENTS):
         if chain is None or row.chain != chain.name:
-            signed = deque(await connection.execute(SIGNED_OF, {"chain": row.chain}))
-            start = End(0, evidence.first_hash(row.chain))
+            start = _start(found, row)
+            kept = {"chain": row.chain, "trimmed": start.position}
+            signed = deque(await connection.execute(SIGNED_OF, kept))
             chain = Chain(row.chain, start, signed, found.signed_at)
         chain.follow(row)
         found.chains[chain.name] = chain.end
@@ -162,18 +219,33 @@ async def _events(
             progress(found.events)
 
 
+def _start(found: Walk, first: Any) -> End:
+    """Where a chain begins: what stands there is not an event, or was removed by retention.
+
+    A chain that is trimmed in part has no signed hash there. What is left of it still has to lead
+    to its signed end.
+    """
+    stump = found.trimmed.get(first.chain)
+    if stump is None:
+        return End(0, evidence.first_hash(first.chain))
+    return End(stump.position, stump.hash or first.previous_hash)
+
+
 def _check_event(row: Any, expected: int, previous: bytes) -> None:
-    if row.position != expected:
+    if row.position < expected:
+        raise Broken(f"{_named(row)} was put in")
+    if row.position > expected:
         raise Broken(f"event {expected} of chain {row.chain} was removed")
     if row.previous_hash != previous:
         raise Broken(f"{_named(row)} was altered or moved")
     parts = [None if each is None else str(each) for each in row[:PARTS]]
     if evidence.event_hash(previous, parts) != row.hash:
         raise Broken(f"{_named(row)} was altered")
-    if row.ip_address is None:
+    if row.ip_address is None and row.ip_salt is None:
         return
     if (
-        row.ip_salt is None
+        row.ip_address is None
+        or row.ip_salt is None
         or row.ip_digest_ != evidence.address_digest(row.ip_salt, row.ip_address).hex()
     ):
         raise Broken(f"{_named(row)} was altered: its address is another one")
@@ -197,7 +269,8 @@ async def _ends(connection: AsyncConnection, found: Walk) -> None:
     ends = {row.chain: row for row in await connection.execute(select(*columns))}
     signed = {row.chain: row.max for row in await connection.execute(LAST_SIGNED)}
     for chain in sorted({*found.chains, *ends, *signed}):
-        walked, end = found.chains.get(chain, nothing), ends.get(chain)
+        walked = found.chains.get(chain) or found.trimmed.get(chain, nothing)
+        end = ends.get(chain)
         kept = End(*end[:2]) if end else nothing
         if walked.position < max(kept.position, signed.get(chain, 0)):
             raise Broken(f"event {walked.position + 1} of chain {chain} was removed")
