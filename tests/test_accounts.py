@@ -114,6 +114,8 @@ async def test_what_is_no_address_is_refused(api: Api, db: Database, address: st
         ("letmein123", "PASSWORD_TOO_GUESSABLE"),
         ("Passw0rd!", "PASSWORD_TOO_GUESSABLE"),
         ("123456789012345", "PASSWORD_TOO_GUESSABLE"),
+        ("portico123", "PASSWORD_TOO_GUESSABLE"),
+        ("Lovelace1", "PASSWORD_TOO_GUESSABLE"),
         ("ada@example.com", "PASSWORD_TOO_GUESSABLE"),
         ("Ada Lovelace", "PASSWORD_TOO_GUESSABLE"),
     ],

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app import models
 from app.db import Database
@@ -103,7 +104,8 @@ class PasswordChanges:
             return TokenInvalid()
         await self.throttle.give_back(charge)
         try:
-            refused = await self._refused(new_password, found.email, None)
+            name = await self._name_of(found.user_id)
+            refused = await self._refused(new_password, found.email, name)
             if refused:
                 return refused
             password_hash = await self.passwords.hash(normalised(new_password), client.block)
@@ -185,6 +187,11 @@ class PasswordChanges:
             event = AuditName.PASSWORD_RESET
             await record(session, now, event, client, actor=row.id, target=row.id)
         return UserChanged(row, self.devices.issue(row.id))
+
+    async def _name_of(self, user_id: UUID) -> str | None:
+        user = models.User
+        rows = await self.db.rows(select(user.display_name).where(user.id == user_id))
+        return rows[0][0] if rows else None
 
     async def _refused(
         self, new_password: str, email: str, name: str | None
