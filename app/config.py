@@ -10,6 +10,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
+from app.security.password_strength import MAX_GUESSES
+
 MIN_SECRET_BYTES = 32
 POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://.")
 PLACEHOLDERS = (
@@ -58,7 +60,7 @@ class Settings(BaseSettings):
 
     bcrypt_rounds: int = Field(default=12, ge=4, le=16)
     password_min_length: int = Field(default=8, ge=8, le=128)
-    password_min_guesses: int = Field(default=10_000, ge=0)
+    password_min_guesses: int = Field(default=500_000, ge=0, le=MAX_GUESSES)
 
     database_read_url: SecretStr | None = None
     database_prepared_statements: bool = True

@@ -34,7 +34,7 @@ from app.services.emails import VERIFICATION_ASKED, Emails
 from app.services.housekeeping import Housekeeping
 from app.services.jobs import Handler, Jobs, SealedPayloads
 from app.services.letters import Letters, Links, Writer
-from app.services.new_passwords import NewPasswords
+from app.services.new_passwords import NewPasswords, service_words
 from app.services.one_time_tokens import OneTimeTokens
 from app.services.password_changes import RESET_ASKED, PasswordChanges
 from app.services.password_failures import PasswordFailures
@@ -159,7 +159,11 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     rotation = Rotation(db, refresh_tokens, sign_in, standing, clock, idle_lifetime)
     breaches = breaches_of(settings.breached_passwords_url, settings.breached_passwords_file)
     new_passwords = NewPasswords(
-        passwords, breaches, settings.password_min_length, settings.password_min_guesses
+        passwords,
+        breaches,
+        settings.password_min_length,
+        settings.password_min_guesses,
+        service_words(_sender(settings), settings.public_url, settings.frontend_url),
     )
     registrations = Registrations(db, jobs, letters, tokens, throttle, clock)
     confirmation = Confirmation(db, passwords, failures, clock)
@@ -265,4 +269,8 @@ def _writer(settings: Settings) -> Writer:
         settings.link(settings.link_reset_password),
         settings.link(settings.link_confirm_email),
     )
-    return Writer(links, parseaddr(settings.mail_from)[0] or "Portico")
+    return Writer(links, _sender(settings))
+
+
+def _sender(settings: Settings) -> str:
+    return parseaddr(settings.mail_from)[0] or "Portico"

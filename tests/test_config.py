@@ -25,6 +25,7 @@ from tests.settings import settings_of
         ({"public_url": "example.com"}, "http"),
         ({"bcrypt_rounds": 99}, "16"),
         ({"password_min_length": 7}, "8"),
+        ({"password_min_guesses": 10**8 + 1}, "100000000"),
         ({"cors_origins": "https://app.example.com,*"}, "no *"),
         ({"cors_origins": "https://*.example.com"}, "no *"),
         ({"cors_origins": "null"}, "must name each frontend"),

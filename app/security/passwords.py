@@ -10,24 +10,18 @@ import sys
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple, Protocol, TypeVar, cast
 
-from zxcvbn import zxcvbn
-
 from app.errors import Overloaded
 from app.security.cores import cores
 from app.security.password_hashes import context_of, matches
+from app.security.password_strength import estimated_guesses
 
 MAX_CHARACTERS = 256
 QUEUE_LENGTH = 50
-# zxcvbn takes more than linear time; what it would add beyond its own bound does not change a
-# refusal.
-JUDGED_CHARACTERS = 72
-JUDGED_SUBSTITUTES = 5
-SUBSTITUTES = frozenset("!$%(+0123456789<@[{|")
 WORKER_NICENESS = 10
 
 T = TypeVar("T")
@@ -127,10 +121,11 @@ class Passwords:
         """
         return await self._hashing.run(lambda: self._verify(password, password_hash), by)
 
-    async def guesses(self, password: str, known_words: list[str]) -> int:
-        """Estimate how many guesses it takes, `known_words` being the attacker's first."""
-        judged = _bounded(normalised(password))
-        return await self._judging.run(lambda: int(zxcvbn(judged, known_words)["guesses"]))
+    async def guesses(self, password: str, context: Collection[str]) -> int:
+        """Estimate how many guesses it takes; the words of the context are an attacker's first."""
+        text = normalised(password)
+        words = frozenset(normalised(word) for word in context)
+        return await self._judging.run(lambda: estimated_guesses(text, words))
 
     def close(self) -> None:
         self._hashing.close()
@@ -146,16 +141,6 @@ class Passwords:
         right = matched and readable and password_hash is not None
         outdated = right and self._context.needs_update(against)
         return Verification(right, self._context.hash(candidate) if outdated else None)
-
-
-def _bounded(password: str) -> str:
-    """Keep what zxcvbn takes long over out of it: length, and many kinds of letter substitutes.
-
-    It tries all combinations of what `4`, `@`, `1`, `|` and their like may stand for, so 72 of them
-    in turn take seconds. Whoever mixes more than five kinds is not guessed by way of the others.
-    """
-    kinds = list(dict.fromkeys(c for c in password if c in SUBSTITUTES))[JUDGED_SUBSTITUTES:]
-    return password[:JUDGED_CHARACTERS].translate(dict.fromkeys(map(ord, kinds), "~"))
 
 
 def normalised(password: str) -> str:

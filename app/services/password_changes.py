@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false
+from sqlalchemy import ColumnElement, and_, false, select
 
 from app import models
 from app.db import Database
@@ -102,7 +103,8 @@ class PasswordChanges:
         found = await self.tokens.find(token, *purposes)
         if found is None:
             return TokenInvalid()
-        refused = await self._refused(new_password, found.email, None)
+        name = await self._name_of(found.user_id)
+        refused = await self._refused(new_password, found.email, name)
         if refused:
             return refused
         password_hash = await self.passwords.hash(normalised(new_password), client.block)
@@ -182,6 +184,11 @@ class PasswordChanges:
             event = AuditName.PASSWORD_RESET
             await record(session, now, event, client, actor=row.id, target=row.id)
         return UserChanged(row, device_token)
+
+    async def _name_of(self, user_id: UUID) -> str | None:
+        user = models.User
+        rows = await self.db.rows(select(user.display_name).where(user.id == user_id))
+        return rows[0][0] if rows else None
 
     async def _refused(
         self, new_password: str, email: str, name: str | None

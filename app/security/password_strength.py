@@ -1,0 +1,190 @@
+"""How many guesses a password withstands: never more than zxcvbn estimates, in bounded time."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from zxcvbn import matching, scoring
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+# The highest estimate. zxcvbn's is above it for every password that is no single pattern and not
+# two in a row, so that no others have to be looked for.
+MAX_GUESSES = 10**8
+MIN_GUESSES_OF_TWO = 10_000
+MIN_GUESSES_OF_PART = 50
+MIN_GUESSES_OF_CHARACTER = 10
+DIGITS_OF_MAX = 8
+LONGEST_DATE = 10
+# str.lower() writes this letter in two ways.
+SIGMAS = "\u03c3\u03c2"
+# An exact count of the keyboard walks with more turns would take cubic time.
+MAX_TURNS = 9
+# Shorter words of the context are found by accident in any password.
+SHORTEST_CONTEXT_WORD = 3
+
+Span = tuple[int, int]
+
+
+def _look_alikes() -> list[set[str]]:
+    """Returns groups of characters that stand for each other, directly or through a third.
+
+    `1` stands for `i` and for `l`. With one form for all three a text is looked up once, instead of
+    once for each way to read it.
+    """
+    groups: list[set[str]] = [set(SIGMAS)]
+    for letter, substitutes in matching.L33T_TABLE.items():
+        group = {letter, *substitutes}
+        joined = [each for each in groups if each & group]
+        groups = [each for each in groups if each not in joined]
+        groups.append(group.union(*joined))
+    return groups
+
+
+FORMS = str.maketrans({each: min(group) for group in _look_alikes() for each in group})
+
+
+def estimated_guesses(password: str, context: Collection[str] = ()) -> int:
+    """Estimate how many guesses a password takes, at most `MAX_GUESSES`.
+
+    The words of the context cost an attacker nothing, wherever they stand in the password: what is
+    left of it when they are taken out is what has to be guessed.
+    """
+    estimator = Estimator(frozenset(form for word in context if word for form in _forms(word)))
+    return min(estimator.guesses(password), 2 * estimator.guesses(estimator.unknown(password)))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """zxcvbn's estimate for passwords of one pattern and of two, with each search made wider."""
+
+    context: frozenset[str]
+    known: dict[str, int] = field(default_factory=dict[str, int])
+
+    def guesses(self, text: str) -> int:
+        if text not in self.known:
+            self.known[text] = self._guesses(Reading.of(text)) if text else 1
+        return self.known[text]
+
+    def unknown(self, text: str) -> str:
+        """Returns the text without the words of the context."""
+        for word in sorted(self.context, key=lambda word: (-len(word), word)):
+            if len(word) >= SHORTEST_CONTEXT_WORD:
+                text = _without(text, word)
+        return text
+
+    def _guesses(self, reading: "Reading") -> int:
+        length = len(reading.text)
+        whole = self._pattern(reading, 0, length) + 1
+        return min(MAX_GUESSES, whole, *(self._two(reading, cut) for cut in range(1, length)))
+
+    def _two(self, reading: "Reading", cut: int) -> int:
+        first = self._part(reading, 0, cut)
+        second = self._part(reading, cut, len(reading.text))
+        return 2 * first * second + MIN_GUESSES_OF_TWO
+
+    def _part(self, reading: "Reading", start: int, end: int) -> int:
+        floor = MIN_GUESSES_OF_CHARACTER if end - start == 1 else MIN_GUESSES_OF_PART
+        return max(floor, self._pattern(reading, start, end))
+
+    def _pattern(self, reading: "Reading", start: int, end: int) -> int:
+        return min(
+            10 ** min(end - start, DIGITS_OF_MAX),
+            reading.patterns.get((start, end), MAX_GUESSES),
+            self._word(reading, start, end),
+            self._repeat(reading.text[start:end]),
+        )
+
+    def _word(self, reading: "Reading", start: int, end: int) -> int:
+        length = len(reading.text)
+        forwards = [self._rank(form[start:end]) for form in reading.forms]
+        backwards = [self._rank(form[length - end : length - start]) for form in reading.reversed]
+        rank = min(*forwards, *(2 * each for each in backwards))
+        if rank >= MAX_GUESSES:
+            return MAX_GUESSES
+        token: Any = {"token": reading.text[start:end]}
+        return rank * int(scoring.uppercase_variations(token))
+
+    def _rank(self, form: str) -> int:
+        return 1 if form in self.context else _ranks().get(form, MAX_GUESSES)
+
+    def _repeat(self, text: str) -> int:
+        period = (text + text).find(text, 1)
+        if period == len(text):
+            return MAX_GUESSES
+        return self.guesses(text[:period]) * (len(text) // period)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text, its forms, and the patterns at its start or end that are no words."""
+
+    text: str
+    forms: frozenset[str]
+    reversed: frozenset[str]
+    patterns: dict[Span, int]
+
+    @classmethod
+    def of(cls, text: str) -> "Reading":
+        return cls(text, _forms(text), _forms(text[::-1]), _patterns(text))
+
+
+@cache
+def _ranks() -> dict[str, int]:
+    """Returns the best rank of each form among zxcvbn's frequency lists. Takes a tenth of a second.
+
+    These are not its own dictionaries: zxcvbn leaves the words of its last call in them.
+    """
+    ranks: dict[str, int] = {}
+    for words in FREQUENCY_LISTS.values():
+        for rank, word in enumerate(words, 1):
+            form = _form(word)
+            ranks[form] = min(rank, ranks.get(form, rank))
+    return ranks
+
+
+def _forms(text: str) -> frozenset[str]:
+    """Returns the form, and the longer one by which zxcvbn looks up a text with `İ` in it."""
+    return frozenset((_form(text), text.lower().translate(FORMS)))
+
+
+def _form(text: str) -> str:
+    """Returns a form in which each character is where it is in the text."""
+    return text.replace("İ", "I").lower().translate(FORMS)
+
+
+def _without(text: str, word: str) -> str:
+    while (start := _form(text).find(word)) >= 0:
+        text = text[:start] + text[start + len(word) :]
+    return text
+
+
+def _patterns(text: str) -> dict[Span, int]:
+    patterns: dict[Span, int] = {}
+    for (start, end), match in _matches(text):
+        if start == 0 or end == len(text):
+            guesses = int(scoring.estimate_guesses(match, text))
+            patterns[start, end] = min(guesses, patterns.get((start, end), guesses))
+    return patterns
+
+
+def _matches(text: str) -> Iterator[tuple[Span, Any]]:
+    yield from _placed(_spatial_matches(text), 0)
+    yield from _placed(matching.sequence_match(text), 0)
+    yield from _placed(matching.regex_match(text), 0)
+    # It compares every date with every other: of a long text, only the ends are shown to it.
+    yield from _placed(matching.date_match(text[:LONGEST_DATE]), 0)
+    tail = max(0, len(text) - LONGEST_DATE)
+    yield from _placed(matching.date_match(text[tail:]), tail)
+
+
+def _placed(matches: list[Any], offset: int) -> Iterator[tuple[Span, Any]]:
+    for match in matches:
+        yield (match["i"] + offset, match["j"] + offset + 1), match
+
+
+def _spatial_matches(text: str) -> list[Any]:
+    matches: list[Any] = matching.spatial_match(text)
+    for match in matches:
+        match["turns"] = min(match["turns"], MAX_TURNS)
+    return matches
