@@ -23,7 +23,7 @@ REFRESH = (
     f" {{ refreshSession(input: $input) {{ {SIGNED_IN} }} }}"
 )
 LOGOUT = "mutation { logout { sessionsEnded } }"
-RESET = "mutation P($input: EmailInput!) { requestPasswordReset(input: $input) { message } }"
+RESET = "mutation P($input: EmailInput!) { requestPasswordReset(input: $input) { __typename } }"
 ME = "{ me { email } }"
 USERS = "{ users(first: 20) { nodes { email } pageInfo { endCursor } } }"
 # How often each, of a hundred.

@@ -413,6 +413,18 @@ class TestWhatIsRefusedIsReported:
             ("account_and_address", "20", "203.0.113.1", ada.email),
         ]
 
+    async def test_without_an_address_if_the_account_was_erased_meanwhile(
+        self, client: Any, limited: list[FastAPI], ada: Person, db: Database, clock: FakeClock
+    ) -> None:
+        await guesses(client(), ada.email, 10)
+        async with db.begin() as session:
+            await session.execute(text("DELETE FROM users"))
+        clock.pass_(minutes=15)
+
+        await limited[0].state.portico.budgets.report()
+
+        assert await reported(db) == [("account_and_address", "2", None, None)]
+
     async def test_an_address_that_guesses_for_a_day_is_seen_each_time(
         self, client: Any, limited: list[FastAPI], db: Database, clock: FakeClock
     ) -> None:

@@ -35,7 +35,9 @@ TAKE_REFUSED = text(
     " WHERE refused_until <= :now ORDER BY key LIMIT :most FOR UPDATE SKIP LOCKED)"
     " UPDATE budgets SET refused = 0, refused_from = NULL, refused_until = NULL, name = NULL,"
     " target_id = NULL, ip_address = NULL FROM due WHERE budgets.key = due.key"
-    " RETURNING due.name, due.refused, due.refused_from, due.target_id, due.ip_address"
+    " RETURNING due.name, due.refused, due.refused_from, due.target_id, due.ip_address,"
+    " due.target_id IS NOT NULL"
+    " AND NOT EXISTS (SELECT FROM users WHERE users.id = due.target_id) AS is_erased"
 )
 
 
@@ -143,11 +145,13 @@ class Budgets:
             taken = await session.execute(TAKE_REFUSED, {"now": now, "most": REPORTED_AT_ONCE})
             rows = taken.all()
             for row in rows:
+                # Of a user who was erased meanwhile nothing is kept but the id.
+                client = Client(None if row.is_erased else row.ip_address, None)
                 await record(
                     session,
                     now,
                     AuditName.RATE_LIMIT_EXCEEDED,
-                    Client(row.ip_address, None),
+                    client,
                     target=row.target_id,
                     limit=row.name,
                     refused=str(row.refused),
