@@ -477,9 +477,27 @@ async def test_frontends_of_other_origins_are_let_in_by_name(settings: Settings)
     assert answer.json() == ANSWER
 
 
+@pytest.mark.parametrize("name", ["variables", "extensions"])
+async def test_an_object_of_more_than_a_thousand_values_is_refused(api: Api, name: str) -> None:
+    def ask(values: int) -> str:
+        return json.dumps({"query": "{ __typename }", name: {"a": [0] * (values - 1)}})
+
+    most, one_more = await post(api, ask(1_000)), await post(api, ask(1_001))
+
+    assert (most.status_code, most.json()) == (200, ANSWER)
+    assert (one_more.status_code, code(one_more)) == (400, "BAD_REQUEST")
+    assert one_more.json()["errors"][0]["message"] == f"`{name}` has more than 1,000 values."
+
+
+async def test_a_query_string_of_more_than_fifty_parameters_is_refused(api: Api) -> None:
+    response = await api.http.get("/graphql?query={__typename}" + "&a=1" * 50)
+
+    assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
+
+
 async def test_a_variable_full_of_faults_is_refused_after_a_few(api: Api) -> None:
     query = "query($f: UserFilter) { users(filter: $f) { totalCount } }"
-    faults = {f"x{number}": number for number in range(4000)}
+    faults = {f"x{number}": number for number in range(900)}
 
     response = await post(api, json.dumps({"query": query, "variables": {"f": faults}}))
 
