@@ -72,8 +72,8 @@ def from_address(app: FastAPI, address: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://portico")
 
 
-async def ask(http: httpx.AsyncClient, query: str) -> httpx.Response:
-    return await http.post("/graphql", json={"query": query})
+async def ask(http: httpx.AsyncClient, query: str, **variables: Any) -> httpx.Response:
+    return await http.post("/graphql", json={"query": query, "variables": variables})
 
 
 async def until_planned(documents: Documents, text: str) -> Planning:
@@ -107,21 +107,46 @@ async def test_beyond_those_that_wait_new_documents_are_refused_and_known_ones_r
     assert (stranger.status_code, stranger.json()) == (200, {"data": {"__typename": "Query"}})
     assert took < took_all / 3
     refused = [each for each in answers if each.status_code != 200]
-    assert 1 <= len(refused) <= 10
+    assert 1 <= len(refused) <= 11
     assert {(each.status_code, each.headers["retry-after"]) for each in refused} == {(503, "2")}
     assert [each.json() for each in refused] == [
         {
             "errors": [
                 {
                     "message": (
-                        "The server is reading too many new documents now. Nothing was done: try"
-                        " again in a moment."
+                        "Too many new or large requests wait here."
+                        " Nothing was done: try again in a moment."
                     ),
                     "extensions": {"code": "RATE_LIMITED", "retryAfter": 2},
                 }
             ]
         }
     ] * len(refused)
+
+
+async def test_many_values_and_introspection_wait_as_new_documents_do(app: FastAPI) -> None:
+    known = (
+        "query Known($names: [String!]) { auditEvents(filter: {names: $names}) { nodes { id } } }"
+    )
+    introspection = "{ __schema { queryType { name } } }"
+    async with from_address(app, ADDRESS) as crowd:
+        await ask(crowd, known)
+        await ask(crowd, introspection)
+        asked = [
+            *(ask(crowd, new(n, fields=20)) for n in range(100, 180)),
+            ask(crowd, known, names=["a"] * 98),
+            ask(crowd, known, names=["a"] * 99),
+            ask(crowd, introspection),
+        ]
+        *_, few, many, explored = await asyncio.gather(*asked)
+        later = await ask(crowd, known, names=["a"] * 99)
+
+    codes = [
+        (each.status_code, each.json()["errors"][0]["extensions"]["code"])
+        for each in (few, many, explored, later)
+    ]
+    refused = (503, "RATE_LIMITED")
+    assert codes == [(200, "UNAUTHENTICATED"), refused, refused, (200, "UNAUTHENTICATED")]
 
 
 def test_documents_that_were_refused_make_none_be_forgotten() -> None:

@@ -13,7 +13,7 @@ from app.errors import Overloaded
 SHARE = 0.125
 MOST_WAITING = 64
 RETRY_AFTER_SECONDS = 2
-FULL = "The server is reading too many new documents now. Nothing was done: try again in a moment."
+FULL = "Too many new or large requests wait here. Nothing was done: try again in a moment."
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from graphql import (
 )
 from graphql.language import FieldNode
 
-from app.errors import Code, Overloaded, Unavailable
+from app.errors import Code, Unavailable
 from app.graphql.context import Context
 from app.graphql.documents import Document, Documents, RefusedDocument, excess_error
 from app.graphql.duty_cycle import DutyCycle
@@ -27,6 +27,8 @@ from app.graphql.plans.plan import Plan
 QUERY = "Query"
 # All planning stands in one queue of its own, beside those of clients with new documents.
 PLANNING = "planning"
+# Reading more values than these takes as long as reading a small document.
+MANY_VALUES = 100
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,8 @@ class RequestError(NamedTuple):
 class Engine:
     schema: strawberry.Schema
     documents: Documents
-    # What strangers can make it do that takes long: reading documents, planning, introspection.
+    # What strangers can make it do that takes long: reading documents and many values, planning,
+    # introspection.
     slow_work: DutyCycle = field(default_factory=DutyCycle)
 
     async def prepare(
@@ -83,6 +86,10 @@ class Engine:
     async def run(self, operation: Operation, context: Context) -> Answer | RequestError:
         """Execute. Every error is masked here, after execution, wherever it was raised."""
         executable = operation.executable
+        if executable.introspects or _has_many_values(operation.variables):
+            slow = partial(self._start, operation, context)
+            started = await self.slow_work.run(context.client.block, object(), slow)
+            return await self._finish(operation, context, started)
         if executable.is_due:
             self._plan(operation)
         plan = executable.plan
@@ -95,7 +102,7 @@ class Engine:
             except Exception as reason:  # noqa: BLE001 - the stock executor finds out what it is
                 # Its text may quote what the client sent.
                 log.debug("A plan left the query to the stock executor: %s", type(reason).__name__)
-        return await self._run(operation, context)
+        return await self._finish(operation, context, self._start(operation, context))
 
     def _plan(self, operation: Operation) -> None:
         """Plan it now or soon; until then the stock executor runs it."""
@@ -103,11 +110,27 @@ class Engine:
         plan = partial(self.documents.plan, document, executable)
         self.slow_work.start(PLANNING, id(executable), plan)
 
-    async def _run(self, operation: Operation, context: Context) -> Answer | RequestError:
+    def _start(self, operation: Operation, context: Context) -> Any:
+        """Execute as far as that goes without waiting; returns what to wait for, or the result."""
         try:
-            result = await self._execute(operation, context)
-        except Overloaded:
-            raise
+            return execute(
+                self.core,
+                operation.document.node,
+                context_value=context,
+                variable_values=operation.variables,
+                operation_name=operation.executable.name,
+                executor_class=_executor_class(self.schema),
+                max_coercion_errors=5,
+                hide_suggestions=True,
+            )
+        except Exception as error:  # noqa: BLE001 - for `_finish` to mask
+            return error
+
+    async def _finish(
+        self, operation: Operation, context: Context, started: Any
+    ) -> Answer | RequestError:
+        try:
+            result = await _result_of(started)
         except Exception as error:  # noqa: BLE001 - the last door: nothing of it may reach a client
             return {"errors": [internal_error(error, context.client.request_id)], "data": None}
         if not result.errors:
@@ -121,26 +144,6 @@ class Engine:
             "errors": field_errors(result.errors, context.client.request_id, texts),
             "data": result.data,
         }
-
-    async def _execute(self, operation: Operation, context: Context) -> ExecutionResult:
-        start = partial(self._start, operation, context)
-        if operation.executable.introspects:
-            result = await self.slow_work.run(context.client.block, object(), start)
-        else:
-            result = start()
-        return await result if isawaitable(result) else result
-
-    def _start(self, operation: Operation, context: Context) -> Any:
-        return execute(
-            self.core,
-            operation.document.node,
-            context_value=context,
-            variable_values=operation.variables,
-            operation_name=operation.executable.name,
-            executor_class=_executor_class(self.schema),
-            max_coercion_errors=5,
-            hide_suggestions=True,
-        )
 
     @property
     def core(self) -> GraphQLSchema:
@@ -162,6 +165,25 @@ def _unanswered(
 
 def _is_typename(nodes: list[FieldNode]) -> bool:
     return nodes[0].name.value == "__typename"
+
+
+async def _result_of(started: Any) -> ExecutionResult:
+    if isinstance(started, Exception):
+        raise started
+    return await started if isawaitable(started) else started
+
+
+def _has_many_values(variables: dict[str, Any]) -> bool:
+    todo: list[Any] = [variables]
+    number = 0
+    while todo and number <= MANY_VALUES:
+        value = todo.pop()
+        if isinstance(value, dict):
+            todo.extend(cast("dict[str, Any]", value).values())
+        elif isinstance(value, list):
+            todo.extend(cast("list[Any]", value))
+        number += 1
+    return number > MANY_VALUES
 
 
 def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
