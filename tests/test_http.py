@@ -259,7 +259,11 @@ async def test_what_was_sent_is_never_echoed(
     ("query", "message"),
     [
         ("query($a: Int) { __typename }", "Variable '$a' is never used."),
-        ("{ users(first: $a) { totalCount } }", "Variable '$a' is not defined."),
+        # Where a value stands: `$ecret` without quotes may be a password.
+        (
+            "{ users(first: $a) { totalCount } }",
+            "A variable that is not defined is used here.",
+        ),
         (
             "query($a: String) { users(first: $a) { totalCount } }",
             "Variable '$a' of type 'String' used in position expecting type 'Int'.",
@@ -267,7 +271,7 @@ async def test_what_was_sent_is_never_echoed(
         ("query($a: User) { __typename }", "Variable '$a' cannot be non-input type 'User'."),
     ],
 )
-async def test_a_mistake_with_a_variable_is_named(api: Api, query: str, message: str) -> None:
+async def test_a_mistake_with_a_variable_is_described(api: Api, query: str, message: str) -> None:
     response = await post(api, json.dumps({"query": query}))
 
     assert message in [error["message"] for error in response.json()["errors"]]
@@ -477,9 +481,80 @@ async def test_frontends_of_other_origins_are_let_in_by_name(settings: Settings)
     assert answer.json() == ANSWER
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "{ user(by: {id: $x}) { id } }",
+            "A variable that is not defined is used here.",
+        ),
+        (
+            "query($x: ID) { user(by: {id: $x}) { id } }",
+            (
+                "Variable '$x' is of type 'ID' but must be non-nullable to be used for OneOf Input"
+                " Object 'UserBy'."
+            ),
+        ),
+        (
+            "{ user(by: {}) { id } }",
+            "Exactly one field of UserBy must be given, and not null.",
+        ),
+        (
+            "query($by: UserBy!) { user(by: $by) { id } }",
+            (
+                "Variable '$by' has invalid value: exactly one field of UserBy must be given, and"
+                " not null."
+            ),
+        ),
+    ],
+)
+async def test_a_one_of_input_that_is_not_one_is_refused(
+    api: Api, query: str, message: str
+) -> None:
+    response = await post(api, json.dumps({"query": query, "variables": {"by": {}}}))
+
+    assert (response.status_code, response.json()["errors"][0]["message"]) == (400, message)
+
+
+async def test_a_one_of_input_may_stand_in_a_fragment_before_its_operation(api: Api) -> None:
+    query = "fragment F on Query { user(by: {id: $x}) { id } } query Q($x: ID!) { ...F }"
+
+    assert await api(query, x="User_01a2083b222b76c2921b1272dc98660f") == {"user": None}
+    assert api.last_code == "UNAUTHENTICATED"
+
+
+async def test_every_field_that_was_refused_has_its_error(api: Api) -> None:
+    query = "{ " + " ".join(f"a{n}: users(first: {n}) {{ totalCount }}" for n in range(8)) + " }"
+
+    data = await api(query)
+
+    assert data == {f"a{n}": None for n in range(8)}
+    assert [(each["path"], each["extensions"]["code"]) for each in api.errors] == [
+        ([f"a{n}"], "UNAUTHENTICATED") for n in range(8)
+    ]
+
+
+@pytest.mark.parametrize("name", ["variables", "extensions"])
+async def test_an_object_of_more_than_a_thousand_values_is_refused(api: Api, name: str) -> None:
+    def ask(values: int) -> str:
+        return json.dumps({"query": "{ __typename }", name: {"a": [0] * (values - 1)}})
+
+    most, one_more = await post(api, ask(1_000)), await post(api, ask(1_001))
+
+    assert (most.status_code, most.json()) == (200, ANSWER)
+    assert (one_more.status_code, code(one_more)) == (400, "BAD_REQUEST")
+    assert one_more.json()["errors"][0]["message"] == f"`{name}` has more than 1,000 values."
+
+
+async def test_a_query_string_of_more_than_fifty_parameters_is_refused(api: Api) -> None:
+    response = await api.http.get("/graphql?query={__typename}" + "&a=1" * 50)
+
+    assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
+
+
 async def test_a_variable_full_of_faults_is_refused_after_a_few(api: Api) -> None:
     query = "query($f: UserFilter) { users(filter: $f) { totalCount } }"
-    faults = {f"x{number}": number for number in range(4000)}
+    faults = {f"x{number}": number for number in range(900)}
 
     response = await post(api, json.dumps({"query": query, "variables": {"f": faults}}))
 

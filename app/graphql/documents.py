@@ -1,5 +1,6 @@
 """Documents: parsed, measured and validated once, then kept by their text."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -7,52 +8,41 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
-    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
-    OperationType,
     parse,
     specified_rules,
     validate,
 )
 from graphql.validation import NoSchemaIntrospectionCustomRule
 from graphql.validation.rules import overlapping_fields_can_be_merged
-from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from app.errors import Code
 from app.graphql.cache import SegmentedCache
-from app.graphql.errors import coded, request_errors
+from app.graphql.error_texts import ErrorTexts
+from app.graphql.errors import coded, request_errors, where_of
+from app.graphql.executable import Executable, Planning, name_of
 from app.graphql.field_policy import connection_fields, credential_fields
 from app.graphql.limits import DocumentLimits, Excess, Measured, measure
-from app.graphql.plans.plan import Plan, plan
+from app.graphql.one_of import OneOfVariablesRule, mark_one_of
+from app.graphql.plans.plan import plan
 
 KEPT_CHARACTERS = 500_000
-# graphql-core compares fields that may overlap pairwise, and offers this budget to bound it. A page
-# of ours uses 2,000; its default lets 200 ms through. See benchmarks/documents.py.
-overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 20_000
+# Refusals are kept apart: no number of them makes the server forget a document that runs.
+KEPT_REFUSED_CHARACTERS = 200_000
+# graphql-core compares fields that may overlap pairwise, and offers this budget to bound it.
+# Fifteen fragments that each select all of a user use 6,000; its default lets 200 ms through.
+# See benchmarks/documents.py.
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
 MAX_ERRORS = 5
 HASH_CHARACTERS = 12
 
-
-@dataclass(frozen=True, slots=True)
-class Executable:
-    """One operation of a document, and what is the same each time it runs."""
-
-    node: OperationDefinitionNode
-    # What it asks first, as the schema names it: there are as many of these as root fields.
-    label: str
-    plan: Plan | None
-    # Whether the largest pages would cost too much, so that its variables have to be looked at.
-    may_be_too_much: bool
-
-    @property
-    def name(self) -> str | None:
-        return _name(self.node)
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Document:
     """A document that may be executed."""
 
@@ -60,6 +50,8 @@ class Document:
     node: DocumentNode
     measured: Measured
     operations: dict[str | None, Executable]
+    # Whether the log has it that planning failed.
+    failure_logged: bool = False
 
     def operation(self, name: str | None) -> Executable | None:
         """Choose as the specification has it (6.1): by name, or the only one there is."""
@@ -73,6 +65,10 @@ class RefusedDocument:
     errors: list[dict[str, Any]]
 
 
+class UnreadableDocument(Exception):
+    """Reading it met a fault of ours. What it says holds nothing of the document."""
+
+
 @dataclass(slots=True)
 class Documents:
     schema: GraphQLSchema
@@ -81,30 +77,67 @@ class Documents:
     planned: bool = True
     hits: int = 0
     misses: int = 0
+    texts: ErrorTexts = field(init=False)
     _kept: SegmentedCache[Document] = field(default_factory=lambda: SegmentedCache(KEPT_CHARACTERS))
+    _refused: SegmentedCache[RefusedDocument] = field(
+        default_factory=lambda: SegmentedCache(KEPT_REFUSED_CHARACTERS)
+    )
     _credentials: frozenset[str] = field(init=False)
     _connections: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self._credentials = credential_fields(self.schema)
         self._connections = connection_fields(self.schema)
+        self.texts = ErrorTexts.of(self.schema)
+        mark_one_of(self.schema)
+
+    def known(self, text: str) -> Document | RefusedDocument | None:
+        """Returns what was read before, without work."""
+        known = self._kept.get(text) or self._refused.get(text)
+        if known is not None:
+            self.hits += 1
+        return known
 
     def read(self, text: str) -> Document | RefusedDocument:
-        document = self._kept.get(text)
-        if document is not None:
-            self.hits += 1
-            return document
+        """Read a document that may be new: this blocks for milliseconds.
+
+        Raises:
+            UnreadableDocument: a fault of ours.
+
+        """
+        known = self.known(text)
+        if known is not None:
+            return known
         self.misses += 1
-        read = self._read(text)
+        try:
+            read = self._read(text)
+        except Exception as error:  # noqa: BLE001 - its text may quote the document
+            fault = f"Reading document {_hash(text)} failed: {where_of(error)}"
+            raise UnreadableDocument(fault) from None
         if isinstance(read, Document):
             self._kept.put(text, read, weight=len(text))
+        else:
+            self._refused.put(text, read, weight=len(text))
         return read
+
+    def plan(self, document: Document, executable: Executable) -> None:
+        """Plan an operation, once. Whatever planning raises leaves it to the stock executor."""
+        if not executable.is_due:
+            return
+        executable.planning = Planning.NOT_PLANNED
+        try:
+            executable.plan = plan(self.schema, executable.node, _fragments(document.node))
+        except Exception as error:  # noqa: BLE001 - a fault of planning must not fail the query
+            _log_failure(document, error)
+            return
+        if executable.plan is not None:
+            executable.planning = Planning.PLANNED
 
     def _read(self, text: str) -> Document | RefusedDocument:
         try:
             node = self._parse(text)
         except GraphQLError as error:
-            return RefusedDocument(request_errors([error], Code.PARSE_FAILED))
+            return RefusedDocument(request_errors([error], Code.PARSE_FAILED, self.texts))
         except RecursionError:
             return RefusedDocument([coded("The document is nested too deeply.", Code.PARSE_FAILED)])
         measured = measure(
@@ -117,22 +150,16 @@ class Documents:
             return RefusedDocument([excess_error(measured.excess)])
         errors = self._validate(node)
         if errors:
-            return RefusedDocument(request_errors(errors, Code.VALIDATION_FAILED))
-        shortened = sha256(text.encode(errors="surrogatepass")).hexdigest()[:HASH_CHARACTERS]
-        return Document(shortened, node, measured, self._executables(node, measured))
+            return RefusedDocument(request_errors(errors, Code.VALIDATION_FAILED, self.texts))
+        return Document(_hash(text), node, measured, self._executables(node, measured))
 
     def _executables(self, node: DocumentNode, measured: Measured) -> dict[str | None, Executable]:
-        fragments = {
-            definition.name.value: definition
-            for definition in node.definitions
-            if isinstance(definition, FragmentDefinitionNode)
-        }
         return {
             name: Executable(
                 operation,
-                _label(operation),
-                plan(self.schema, operation, fragments) if self.planned else None,
                 may_be_too_much=measured.operations[name]["cost"] > self.limits.cost,
+                introspects=measured.operations[name]["introspection_depth"] > 0,
+                planning=Planning.NOT_ANSWERED if self.planned else Planning.NOT_PLANNED,
             )
             for name, operation in _operations(node).items()
         }
@@ -147,10 +174,10 @@ class Documents:
         )
 
     def _validate(self, node: DocumentNode) -> list[GraphQLError]:
-        rules = [*specified_rules, OneOfInputValidationRule]
+        rules = [*specified_rules, OneOfVariablesRule]
         if not self.explore:
             rules.append(NoSchemaIntrospectionCustomRule)
-        errors = validate(
+        return validate(
             self.schema,
             node,
             rules,
@@ -158,31 +185,33 @@ class Documents:
             hide_suggestions=not self.explore,
             allow_empty_selection_sets=False,
         )
-        subscriptions = (
-            GraphQLError("There are no subscriptions here.", operation)
-            for operation in _operations(node).values()
-            if operation.operation is OperationType.SUBSCRIPTION
-        )
-        return [*errors, *subscriptions]
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()[:HASH_CHARACTERS]
 
 
 def excess_error(excess: Excess) -> dict[str, Any]:
     return coded(excess.message, Code.VALIDATION_FAILED, limit=excess.limit, allowed=excess.allowed)
 
 
-def _name(operation: OperationDefinitionNode) -> str | None:
-    return operation.name.value if operation.name else None
-
-
-def _label(operation: OperationDefinitionNode) -> str:
-    first = operation.selection_set.selections[0]
-    asked = first.name.value if isinstance(first, FieldNode) else "fragment"
-    return f"{operation.operation.value} {asked}"
-
-
 def _operations(node: DocumentNode) -> dict[str | None, OperationDefinitionNode]:
     return {
-        _name(definition): definition
+        name_of(definition): definition
         for definition in node.definitions
         if isinstance(definition, OperationDefinitionNode)
     }
+
+
+def _fragments(node: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {
+        definition.name.value: definition
+        for definition in node.definitions
+        if isinstance(definition, FragmentDefinitionNode)
+    }
+
+
+def _log_failure(document: Document, error: Exception) -> None:
+    if not document.failure_logged:
+        document.failure_logged = True
+        log.error("Planning document %s failed: %s", document.hash, where_of(error))

@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 import strawberry
-from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
+
+from app.errors import BadInput
 
 NO_DATE_TIME = "DateTime takes an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z."
 # More digits of a second than six PostgreSQL would round away.
@@ -32,11 +33,11 @@ def write_json(answer: dict[str, Any]) -> bytes:
 def read_date_time(value: object) -> datetime:
     """Read a time; one without an offset means another moment to everybody, so none here."""
     if not isinstance(value, str) or not RFC_3339.fullmatch(value):
-        raise GraphQLError(NO_DATE_TIME)
+        raise BadInput(NO_DATE_TIME)
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise GraphQLError(NO_DATE_TIME) from None
+        raise BadInput(NO_DATE_TIME) from None
 
 
 DateTime: ScalarDefinition = strawberry.scalar(

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from graphql import OperationType
 
-from app.errors import Code
+from app.errors import Code, Overloaded
 from app.graphql.context import Context, Services
 from app.graphql.engine import Engine, RequestError
-from app.graphql.errors import coded
+from app.graphql.errors import coded, refusal
 from app.graphql.persisted import DocumentRefused, PersistedDocuments
 from app.graphql.scalars import write_json
 from app.http.access_log import Line
@@ -57,9 +57,11 @@ class GraphQLOverHttp:
         line: Line = scope["state"]["line"]
         try:
             reply = await self._answer(scope, receive, headers, media, line)
-        except HttpRefusal as refusal:
-            errors = [coded(refusal.message, refusal.code)]
-            reply = Reply(refusal.status, {"errors": errors}, refusal.headers)
+        except HttpRefusal as refused:
+            errors = [coded(refused.message, refused.code)]
+            reply = Reply(refused.status, {"errors": errors}, refused.headers)
+        except Overloaded as full:
+            reply = _overloaded(full)
         if "errors" in reply.answer:
             line.outcome = reply.answer["errors"][0]["extensions"]["code"]
         return await _send(send, media or MediaType(GRAPHQL_JSON), reply)
@@ -82,13 +84,15 @@ class GraphQLOverHttp:
         else:
             raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
         text = self._text(request)
-        prepared = self.engine.prepare(text, request.operation_name, request.variables)
+        context = self._context(scope, headers)
+        prepared = await self.engine.prepare(
+            text, request.operation_name, request.variables, context
+        )
         if isinstance(prepared, RequestError):
             return _refused(prepared, media)
         executable = prepared.executable
         if method == "GET" and executable.node.operation is not OperationType.QUERY:
             raise HttpRefusal(405, "A GET runs queries only; send a POST.", headers=ALLOW_POST)
-        context = self._context(scope, headers)
         line.operation, line.name = executable.label, executable.name
         line.document = prepared.document.hash
         answer = await self.engine.run(prepared, context)
@@ -141,6 +145,11 @@ def _reply(answer: dict[str, Any]) -> Reply:
 def _fields(answer: dict[str, Any]) -> Iterable[Any]:
     data: dict[str, Any] = answer["data"] or {}
     return data.values()
+
+
+def _overloaded(full: Overloaded) -> Reply:
+    retry_after = (b"retry-after", str(full.retry_after_seconds).encode())
+    return Reply(503, {"errors": [refusal(full, None)]}, (retry_after,))
 
 
 def _refused(refused: RequestError, media: MediaType) -> Reply:

@@ -16,7 +16,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_JSON_DEPTH = 24
+# graphql-core takes a microsecond or more for each value of a list, before it is known who asks.
+MAX_JSON_VALUES = 1_000
 MAX_QUERY_STRING_BYTES = 16 * 1024
+MAX_PARAMETERS = 50
 
 
 class HttpRefusal(Exception):
@@ -113,6 +116,8 @@ def read_get(scope: Scope) -> GraphQLRequest:
     raw: bytes = scope["query_string"]
     if len(raw) > MAX_QUERY_STRING_BYTES:
         raise HttpRefusal(414, "The query string is too long; send a POST.")
+    if raw.count(b"&") >= MAX_PARAMETERS:
+        raise HttpRefusal(400, f"The query string has more than {MAX_PARAMETERS} parameters.")
     try:
         given = dict(
             parse_qsl(
@@ -152,8 +157,7 @@ def _map(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise HttpRefusal(400, f"`{name}` must be an object.")
     value = cast("dict[str, Any]", given)
-    if _deeper_than(value, MAX_JSON_DEPTH):
-        raise HttpRefusal(400, f"`{name}` is nested more than {MAX_JSON_DEPTH} levels deep.")
+    _check_size(name, value)
     return value
 
 
@@ -164,13 +168,17 @@ def _object(name: str, text: str) -> Any:
         raise HttpRefusal(400, f"`{name}` is not JSON.") from None
 
 
-def _deeper_than(value: dict[str, Any], depth: int) -> bool:
+def _check_size(name: str, value: dict[str, Any]) -> None:
     level: list[Any] = [value]
-    for _ in range(depth + 1):
+    values = 0
+    for _ in range(MAX_JSON_DEPTH + 1):
         level = [inner for outer in level for inner in _within(outer)]
         if not level:
-            return False
-    return True
+            return
+        values += len(level)
+        if values > MAX_JSON_VALUES:
+            raise HttpRefusal(400, f"`{name}` has more than {MAX_JSON_VALUES:,} values.")
+    raise HttpRefusal(400, f"`{name}` is nested more than {MAX_JSON_DEPTH} levels deep.")
 
 
 def _within(value: Any) -> Iterable[Any]:

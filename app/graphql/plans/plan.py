@@ -1,4 +1,4 @@
-"""Plans: what is the same each time an operation runs is worked out once, with its document.
+"""Plans: what is the same each time an operation runs is worked out once, when it is asked again.
 
 graphql-core finds out for every request anew which fields are selected, which resolver each has
 and how its value becomes JSON. For a query without directives none of that hangs on the request:
