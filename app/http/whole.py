@@ -40,6 +40,9 @@ class WholeAnswer:
                 await cycle.send(message)
             else:
                 self._start = message
+                if cycle.waiting_for_100_continue:
+                    # Nobody knows whether the body will come (RFC 9110, 10.1.1).
+                    cycle.keep_alive = False
             return
         self._start = None
         answer = _whole(cycle, start, message)
