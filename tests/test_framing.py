@@ -70,9 +70,9 @@ def answers_in(received: bytes) -> list[Answer]:
         fields = {
             name.lower(): value for name, _, value in (line.partition(b": ") for line in lines[1:])
         }
-        length = int(fields.get(b"content-length", b"0"))
+        length = int(fields.get(b"content-length", len(rest) if b"close" in head else 0))
         status = int(lines[0].split()[1])
-        answers.append((status, json.loads(rest[:length]) if length else None))
+        answers.append((status, json.loads(rest[:length]) if b"json" in head else None))
         received = rest[length:]
     return answers
 

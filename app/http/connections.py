@@ -109,6 +109,8 @@ class BoundedConnection(FramedConnection):
         if not self.cycle.response_complete:
             self._until = None
             self._gate.waiting.pop(self, None)
+        elif self._ignores_input:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         # As in uvicorn, but for its timer.
@@ -216,7 +218,7 @@ class BoundedConnection(FramedConnection):
             return
         if cycle.response_started:
             self._refusal = b""
-        cycle.disconnected = True
+        cycle.disconnected, cycle.waiting_for_100_continue = True, False
         cycle.message_event.set()
         self._running = None
 

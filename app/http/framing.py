@@ -14,6 +14,7 @@ from app.http.heads import (
     NO_TARGET,
     NO_VERSION,
     VERSIONS,
+    is_origin_form,
     objection_to,
     origin_form,
 )
@@ -96,7 +97,7 @@ class FramedConnection(HttpToolsProtocol):
             return
         version, method = self.parser.get_http_version(), self.parser.get_method().decode()
         objection = objection_to(version, method, self._decisive)
-        if objection is None and not self.url.startswith(b"/"):
+        if objection is None and not is_origin_form(self.url):
             self.url = origin_form(method, self.url) or b""
             objection = None if self.url else NO_TARGET
         if objection is not None:
@@ -122,6 +123,9 @@ class FramedConnection(HttpToolsProtocol):
         if not cycle.response_complete:
             cycle.more_body = False
             cycle.message_event.set()
+        if not self.parser.should_keep_alive():
+            # A trailer can say so too, and the parser reads nothing behind that.
+            cycle.keep_alive = False
         # RFC 9112, 9.6: no request behind one that closes the connection is processed.
         self._ignores_input = not cycle.keep_alive
         self.request_was_read()
@@ -137,9 +141,10 @@ class FramedConnection(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as offered:
                 data = data[offered.args[0] :]
-                self._read_body_anew()
             else:
                 return
+            if not self._ignores_input:
+                self._read_body_anew()
 
     def _read_body_anew(self) -> None:
         """Go on behind a head that offered an upgrade as if it had not (RFC 9110, 7.8).
@@ -151,4 +156,5 @@ class FramedConnection(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         framing = [field for field in self.headers if field[0] in FRAMING]
         lines = b"".join(b"%b: %b\r\n" % field for field in framing)
-        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % lines)
+        method = self.scope["method"].encode()
+        self.parser.feed_data(b"%b / HTTP/1.1\r\n%b\r\n" % (method, lines))

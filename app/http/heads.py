@@ -25,7 +25,7 @@ IP_FUTURE = rb"v[0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+"
 AUTHORITY = re.compile(
     rb"(?:%b|\[(?:%b|(?P<ipv6>[0-9A-Fa-f:.]+))\])(?::[0-9]*)?" % (REG_NAME, IP_FUTURE)
 )
-ABSOLUTE = re.compile(rb"https?://(?P<authority>[^/?#]*)(?P<rest>[/?].*)?", re.IGNORECASE)
+ABSOLUTE = re.compile(rb"https?://(?P<authority>[^/?#]*)(?P<rest>[/?][^#]*)?", re.IGNORECASE)
 
 
 class Objection(NamedTuple):
@@ -60,12 +60,16 @@ def decisive_in(fields: Fields) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(field for field in fields if field[0] in DECISIVE)
 
 
+def is_origin_form(target: bytes) -> bool:
+    return target.startswith(b"/") and b"#" not in target
+
+
 def origin_form(method: str, target: bytes) -> bytes | None:
     """Write a target without its scheme and host; None: it is not a target of ours.
 
     `*` is the server itself, which only OPTIONS may mean (RFC 9112, 3.2.4).
     """
-    if target.startswith(b"/") or (target == b"*" and method == "OPTIONS"):
+    if is_origin_form(target) or (target == b"*" and method == "OPTIONS"):
         return target
     absolute = ABSOLUTE.fullmatch(target)
     if absolute is None or not is_authority(absolute["authority"]):
