@@ -182,9 +182,8 @@ class Workers(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         """Replace whoever has ended, for as long as it takes: a database that is away comes back.
 
-        uvicorn would end all of them where one cannot start, kill whoever does not answer for some
-        seconds, as nobody does who only just starts on a busy machine, and hear of no signal while
-        it waits for that.
+        One that cannot start does not end the others, one that is slow to start on a busy machine
+        is not killed for it, and signals are heard meanwhile.
         """
         for place, worker in enumerate(self.processes):
             if self.should_exit.is_set() or worker.process.is_alive():

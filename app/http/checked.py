@@ -32,7 +32,7 @@ class CheckedHeads:
 
 def _objection(scope: Scope) -> Objection | None:
     decisive = decisive_in(scope["headers"])
-    objection = objection_to(scope["http_version"], scope["method"], decisive)
+    objection = objection_to(scope["http_version"], scope["method"].encode(), decisive)
     if objection is not None:
         return objection
     target = scope["raw_path"] + b"?" + scope["query_string"]
@@ -41,7 +41,7 @@ def _objection(scope: Scope) -> Objection | None:
 
 def _rewritten(scope: Scope, target: bytes) -> Objection | None:
     """Give the application the path of a target that has a host in it."""
-    origin = origin_form(scope["method"], target)
+    origin = origin_form(scope["method"].encode(), target)
     if origin is None:
         return NO_TARGET
     path, _, query = origin.partition(b"?")

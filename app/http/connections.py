@@ -64,7 +64,7 @@ class BoundedConnection(FramedConnection):
     def data_received(self, data: bytes) -> None:
         if self._ignores_input or self._lost:
             return
-        if self._reads_head:
+        if self.reads_head:
             if self._head_bytes == 0 and self._running is not None:
                 # The next request of a connection that was kept.
                 self._until = self.loop.time() + self._limits.head_seconds
@@ -77,9 +77,9 @@ class BoundedConnection(FramedConnection):
             self._owes_body = False
             self._wait(self._limits.body_seconds)
         most = self._limits.head_bytes
-        if self._other_bytes > most or (self._reads_head and self._head_bytes > most):
+        if self._other_bytes > most or (self.reads_head and self._head_bytes > most):
             self._refuse_head()
-        elif self._reads_head and self._head_bytes and self.has_bad_version():
+        elif self.reads_head and self._head_bytes and self.has_bad_version():
             # Such a client may wait for an answer without having sent the end of a head.
             self.refuse(*NO_VERSION)
 
@@ -197,7 +197,7 @@ class BoundedConnection(FramedConnection):
         self._ignores_input, self._until = True, None
         self._gate.wait_for(self)
         self._refusal = self._refusal_of(status, message, code)
-        if not self._reads_head:
+        if not self.reads_head:
             self._give_up(self.cycle)
         if self._is_idle():
             self._write_refusal()

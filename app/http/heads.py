@@ -15,7 +15,7 @@ Fields = Iterable[tuple[bytes, bytes]]
 
 VERSIONS = frozenset({"1.0", "1.1"})
 # Those of RFC 9110, section 9, and RFC 5789, except CONNECT: this is no proxy.
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE"})
 # The fields that decide about a head; all others are the application's.
 DECISIVE = frozenset({b"host", b"transfer-encoding"})
 
@@ -44,7 +44,7 @@ OLD_CODING = Objection(400, "HTTP/1.0 has no transfer codings.")
 
 @lru_cache(maxsize=256)
 def objection_to(
-    version: str, method: str, decisive: tuple[tuple[bytes, bytes], ...]
+    version: str, method: bytes, decisive: tuple[tuple[bytes, bytes], ...]
 ) -> Objection | None:
     """Say why a head is refused, by its version, method and decisive fields; None: it is not."""
     if version not in VERSIONS:
@@ -64,12 +64,12 @@ def is_origin_form(target: bytes) -> bool:
     return target.startswith(b"/") and b"#" not in target
 
 
-def origin_form(method: str, target: bytes) -> bytes | None:
+def origin_form(method: bytes, target: bytes) -> bytes | None:
     """Write a target without its scheme and host; None: it is not a target of ours.
 
     `*` is the server itself, which only OPTIONS may mean (RFC 9112, 3.2.4).
     """
-    if is_origin_form(target) or (target == b"*" and method == "OPTIONS"):
+    if is_origin_form(target) or (target == b"*" and method == b"OPTIONS"):
         return target
     absolute = ABSOLUTE.fullmatch(target)
     if absolute is None or not is_authority(absolute["authority"]):

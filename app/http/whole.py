@@ -1,7 +1,7 @@
 """Sends an answer whole: its head and its body in one call to the system, one packet.
 
-uvicorn writes the two apart, which wakes the other side twice, and searches each header for what
-must not be in it; for a small query that is a tenth of what it costs.
+Written apart, the two would wake the other side twice; that, and a search of each header for what
+must not be in it, would be a tenth of what a small query costs.
 """
 
 from collections.abc import Awaitable, Iterable
