@@ -16,10 +16,12 @@ from app.figures import Figures
 from app.graphql.engine import Engine
 from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog, console_line, json_line
+from app.http.checked import CheckedHeads
 from app.http.gate import GATE, Gate
 from app.http.management import management
 from app.http.metrics import Metrics
 from app.http.plain import plain_routes
+from app.http.requests import ASGIApp
 from app.http.stopping import Stopping
 from app.logs import log_to_stderr
 from app.mail import Mailer
@@ -40,13 +42,17 @@ GC_THRESHOLDS = (10_000, 20, 50)
 
 
 def create_app(
-    settings: Settings, clock: Clock = system_clock, mailer: Mailer | None = None
+    settings: Settings,
+    clock: Clock = system_clock,
+    mailer: Mailer | None = None,
+    stopping: Stopping | None = None,
 ) -> FastAPI:
     """Make the ASGI application of these settings."""
     if settings.jobs_worker and not settings.database_prepared_statements:
         raise Misconfigured(NO_WORKER)
     portico = build(settings, clock, mailer)
-    metrics, stopping = Metrics(), Stopping()
+    metrics = Metrics()
+    stopping = stopping or Stopping()
     access_log = _access_log(settings, metrics)
     schema = build_schema()
     documents = documents_of(settings, schema)
@@ -82,10 +88,19 @@ def create_app(
 
 
 def create_app_from_environment() -> FastAPI:
-    """What `uvicorn --factory app.main:create_app_from_environment` and each worker call."""
+    """What each worker of `portico serve` calls."""
+    return create_app(_settings())
+
+
+def create_checked_app_from_environment() -> ASGIApp:
+    """What each worker calls where the server is one that ours knows nothing of."""
+    return CheckedHeads(create_app(_settings(), stopping=Stopping(is_known=False)))
+
+
+def _settings() -> Settings:
     settings = Settings()
     log_to_stderr(settings.log_level, settings.log_format)
-    return create_app(settings)
+    return settings
 
 
 def settle() -> None:

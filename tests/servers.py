@@ -64,13 +64,17 @@ class Server:
 
     def __init__(self, cwd: Path, *arguments: str, **environment: str) -> None:
         self.port = free_port()
+        command = [PORTICO, "serve", "--port", str(self.port), *arguments]
+        self._start(cwd, command, environment)
+
+    def _start(self, cwd: Path, command: list[str | Path], environment: dict[str, str]) -> None:
         self.url = f"http://127.0.0.1:{self.port}"
         # What it says to whoever starts it, letters too, and what it logs.
         self._said, self.log = cwd / f"server-{self.port}.out", cwd / f"server-{self.port}.log"
         _logs[self.log] = 0
         with self._said.open("w") as said, self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [PORTICO, "serve", "--port", str(self.port), *arguments],
+                command,
                 cwd=cwd,
                 env=_environment({"LOG_LEVEL": "DEBUG"} | environment),
                 stdout=said,
@@ -97,9 +101,29 @@ class Server:
         return self.process.wait(START_SECONDS)
 
 
+class UntestedServer(Server):
+    """`portico serve` on uvicorn and httptools of other versions than it is tested with."""
+
+    def __init__(self, cwd: Path, workers: int = 1, **environment: str) -> None:
+        self.port = free_port()
+        program = [sys.executable, "-m", "tests.untested_server", str(self.port), str(workers)]
+        self._start(cwd, [*program], {"PYTHONPATH": str(ROOT)} | environment)
+
+
 @contextlib.contextmanager
 def serving(cwd: Path, *arguments: str, **environment: str) -> Generator[Server]:
-    server = Server(cwd, *arguments, **environment)
+    with _until_stopped(Server(cwd, *arguments, **environment)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving_untested(cwd: Path, workers: int = 1, **environment: str) -> Generator[Server]:
+    with _until_stopped(UntestedServer(cwd, workers, **environment)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _until_stopped(server: Server) -> Generator[Server]:
     try:
         server.wait_until_ready()
         yield server

@@ -158,7 +158,7 @@ def test_an_answer_comes_in_one_piece(server: Server) -> None:
 
 def test_an_answer_without_a_body_is_not_held_back(server: Server) -> None:
     with connect(server) as connection:
-        connection.sendall(b"HEAD /nowhere HTTP/1.1\r\n\r\n")
+        connection.sendall(b"HEAD /nowhere HTTP/1.1\r\nhost: portico\r\n\r\n")
         head = connection.recv(65536)
 
         assert (head.startswith(b"HTTP/1.1 404"), head.endswith(b"\r\n\r\n")) == (True, True)

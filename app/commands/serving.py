@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import resource
 import signal
@@ -20,20 +21,26 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 from app.commands import cautions
 from app.commands.managing import managed
 from app.commands.ports import check_port
-from app.commands.setup import database, out, read_settings, started, url_of
+from app.commands.setup import database, err, out, read_settings, started, url_of
 from app.config import Settings
 from app.http.connections import BoundedConnection
 from app.http.management import OFF
 from app.http.stopping import turn_away
+from app.http.tested import TESTED, Versions, installed
 from app.logs import log_to_stderr
 from app.main import create_app
 
 FACTORY = "app.main:create_app_from_environment"
+CHECKED_FACTORY = "app.main:create_checked_app_from_environment"
 OTHER_FILES = 300
 # By how much the parent turns newcomers away before its workers close the socket: it hears of a
 # signal up to half a second later than they do.
 EARLY_SECONDS = 0.5
 PORT_HELP = "Port to listen on."
+UNTESTED = (
+    "portico: {found} are installed, this release is tested with {tested}: serving on uvicorn's "
+    "h11 protocol, slower, without time limits for requests and without SHUTDOWN_DELAY_SECONDS."
+)
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +51,11 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
 ) -> None:
     """Serve the API. Without DATABASE_URL, on a database of its own in DATA_DIR."""
+    serve_on(installed(), host, port, workers)
+
+
+def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
+    """Serve, on the server of these versions."""
     signal.signal(signal.SIGTERM, _terminate)
     settings = read_settings()
     log_to_stderr(settings.log_level, settings.log_format)
@@ -56,7 +68,12 @@ def serve(
         for caution in cautions.cautions(settings, host, management):
             out.print(f"[yellow]Mind[/yellow]      {caution}")
         out.print("Stop it with Ctrl-C.")
-        _listen(ready, host, port, workers)
+        _hand_on(ready)
+        if found == TESTED:
+            _listen(ready, host, port, workers)
+        else:
+            err.print(UNTESTED.format(found=found, tested=TESTED))
+            _listen_unaided(ready, host, port, workers)
 
 
 async def _prepare(settings: Settings) -> None:
@@ -97,13 +114,16 @@ def _announce(settings: Settings, host: str, port: int, management: str) -> None
         out.print(f"Metrics   http://{management}/metrics")
 
 
-def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
+def _hand_on(settings: Settings) -> None:
     # Workers are processes of their own: they read what was settled here from the environment.
     os.environ["DATABASE_URL"] = url_of(settings)
     os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value() if settings.secret_key else ""
     if settings.smtp_url:
         os.environ["SMTP_URL"] = settings.smtp_url.get_secret_value()
     os.environ["DEBUG"] = str(settings.explore).lower()
+
+
+def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
     config = uvicorn.Config(
         FACTORY,
         factory=True,
@@ -129,6 +149,29 @@ def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
         sys.exit(STARTUP_FAILURE)
 
 
+def _listen_unaided(settings: Settings, host: str, port: int, workers: int) -> None:
+    """Leave everything to uvicorn, in its own words, and to a parser that needs no help."""
+    uvicorn.run(
+        CHECKED_FACTORY,
+        factory=True,
+        http="h11",
+        interface="asgi3",
+        host=host,
+        port=port,
+        workers=workers,
+        ws="none",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_level=settings.log_level.lower(),
+        log_config=None,
+        limit_concurrency=settings.max_connections,
+        h11_max_incomplete_event_size=settings.max_head_bytes,
+        timeout_keep_alive=math.ceil(settings.keep_alive_seconds),
+        timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
+    )
+
+
 class Workers(Multiprocess):
     """Several processes on one socket."""
 
@@ -139,9 +182,8 @@ class Workers(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         """Replace whoever has ended, for as long as it takes: a database that is away comes back.
 
-        uvicorn would end all of them where one cannot start, kill whoever does not answer for some
-        seconds, as nobody does who only just starts on a busy machine, and hear of no signal while
-        it waits for that.
+        One that cannot start does not end the others, one that is slow to start on a busy machine
+        is not killed for it, and signals are heard meanwhile.
         """
         for place, worker in enumerate(self.processes):
             if self.should_exit.is_set() or worker.process.is_alive():

@@ -1,6 +1,6 @@
 """What one connection may take: time for a head, a body and to read answers, and bytes of a head.
 
-uvicorn bounds none of these. How many connections there may be is the gate's.
+How many connections there may be is the gate's.
 """
 
 import asyncio
@@ -8,19 +8,14 @@ import socket
 import struct
 from typing import Any
 
-import httptools
-import orjson
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.errors import Code
-from app.graphql.errors import coded
+from app.http.framing import FramedConnection
 from app.http.gate import GATE, Gate
+from app.http.heads import NO_VERSION, refusal_body
 from app.http.whole import WholeAnswer
 
 # Whoever is sending a request while the server stops is answered, and a refusal can be read.
@@ -28,7 +23,7 @@ LINGER_SECONDS = 0.5
 FORGET = struct.pack("ii", 1, 0)
 
 
-class BoundedConnection(HttpToolsProtocol):
+class BoundedConnection(FramedConnection):
     """One connection: it waits for a request, reads its head, reads its body, or is answered."""
 
     def __init__(
@@ -44,8 +39,12 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_bytes = 0
         # What came after the head and is no part of the body: sizes of chunks, and trailers.
         self._other_bytes = 0
-        self._reads_head, self._owes_body = True, False
-        self._refused = self._stopping = self._lost = False
+        self._owes_body = False
+        # What is written in the application's stead, once it is clear to which request.
+        self._refusal: bytes | None = None
+        # The request that the application has begun to answer last.
+        self._running: RequestResponseCycle | None = None
+        self._stopping = self._lost = False
         # When the other side has taken too long to send, or to read; None while it is our turn.
         self._until: float | None = None
         self._read_until: float | None = None
@@ -55,7 +54,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self._gate.admit(self):
             self._wait(self._limits.head_seconds)
         else:
-            self._refuse(503, "Too many connections. Try again.", Code.SERVICE_UNAVAILABLE)
+            self.refuse(503, "Too many connections. Try again.", Code.SERVICE_UNAVAILABLE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
@@ -63,70 +62,59 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        parser = self.parser
-        if self._refused or parser is None:
+        if self._ignores_input or self._lost:
             return
-        if self._reads_head:
-            if self._head_bytes == 0 and self._current() is not None:
+        if self.reads_head:
+            if self._head_bytes == 0 and self._running is not None:
                 # The next request of a connection that was kept.
                 self._until = self.loop.time() + self._limits.head_seconds
             self._head_bytes += len(data)
         else:
             self._other_bytes += len(data)
-        try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Nothing of ours speaks another protocol: it is answered as the request that it is.
-            return
-        except httptools.HttpParserError:
-            self._refuse(400, "This is not HTTP.", Code.BAD_REQUEST)
-        if self._owes_body and not self._refused:
+        self.feed(data)
+        if self._owes_body and not self._ignores_input:
             # A crowd that never sends it must not keep others out; most came with their heads.
             self._owes_body = False
             self._wait(self._limits.body_seconds)
         most = self._limits.head_bytes
-        if self._other_bytes > most or (self._reads_head and self._head_bytes > most):
+        if self._other_bytes > most or (self.reads_head and self._head_bytes > most):
             self._refuse_head()
+        elif self.reads_head and self._head_bytes and self.has_bad_version():
+            # Such a client may wait for an answer without having sent the end of a head.
+            self.refuse(*NO_VERSION)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # A trailer is no header (RFC 9110, 6.5.1): whoever stands before us has not looked at it.
-        if self._reads_head:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._reads_head = False
-        if self._head_bytes > self._limits.head_bytes and self._has_too_big_a_head():
-            self._refuse_head()
-            return
+    def head_was_read(self) -> None:
         self._owes_body = True
-        super().on_headers_complete()
         if self._stopping or self._gate.stopping.begun:
             self.cycle.keep_alive = False
 
+    def refuses_head(self) -> bool:
+        limit = self._limits.head_bytes
+        if self._head_bytes > limit and self._size_of_head() > limit:
+            self._refuse_head()
+        return self._ignores_input
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
         whole: Any = WholeAnswer(app, cycle)
         super()._start_asgi_task(cycle, whole)
 
     def on_body(self, body: bytes) -> None:
         self._other_bytes -= len(body)
-        if not self._refused:
-            super().on_body(body)
+        super().on_body(body)
 
-    def on_message_complete(self) -> None:
-        if self._refused:
-            return
-        self._head_bytes, self._other_bytes, self._reads_head = 0, 0, True
+    def request_was_read(self) -> None:
+        self._head_bytes, self._other_bytes = 0, 0
         self._owes_body = False
         if not self.cycle.response_complete:
             self._until = None
             self._gate.waiting.pop(self, None)
-        super().on_message_complete()
+        elif self._ignores_input:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         # As in uvicorn, but for its timer.
         self.server_state.total_requests += 1
-        if self._refused:
-            return
         if self.transport.is_closing():
             # It is, as soon as the other side has read all of it.
             self._until = self.loop.time() + self._limits.write_seconds
@@ -135,6 +123,8 @@ class BoundedConnection(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+        elif self._refusal is not None:
+            self._write_refusal()
         else:
             self._wait(self._limits.keep_alive_seconds)
 
@@ -163,7 +153,7 @@ class BoundedConnection(HttpToolsProtocol):
             # They do not read what they were sent: nor would they read this.
             self.drop()
         elif self._head_bytes or not self._is_idle():
-            self._refuse(408, "The request took too long to arrive.", Code.BAD_REQUEST)
+            self.refuse(408, "The request took too long to arrive.", Code.BAD_REQUEST)
         else:
             self.drop()
 
@@ -182,40 +172,59 @@ class BoundedConnection(HttpToolsProtocol):
         self._gate.wait_for(self)
 
     def _is_idle(self) -> bool:
-        cycle = self._current()
-        return cycle is None or cycle.response_complete
-
-    def _current(self) -> RequestResponseCycle | None:
-        # Declared as always there, it is None until the first head is complete.
-        return self.cycle
+        running = self._running
+        return not self.pipeline and (running is None or running.response_complete)
 
     def _close_if_idle(self) -> None:
         if self._is_idle():
             self.transport.close()
 
-    def _has_too_big_a_head(self) -> bool:
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return size > self._limits.head_bytes
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _refuse_head(self) -> None:
         kib = self._limits.head_bytes // 1024
-        words = f"The head of a request, and its trailers, have at most {kib} KiB."
-        self._refuse(431, words, Code.BAD_REQUEST)
+        self.refuse(431, f"The head of a request, and its trailers, have at most {kib} KiB.")
 
-    def _refuse(self, status: int, message: str, code: Code) -> None:
-        """Answer in the application's stead, once; what else is sent is read and forgotten."""
-        if self._refused:
+    def refuse(self, status: int, message: str, code: Code = Code.BAD_REQUEST) -> None:
+        """Answer in the application's stead, once; what else is sent is read and forgotten.
+
+        Requests that came before are answered first (RFC 9112, 9.3.2), and one that has had its
+        answer gets no other.
+        """
+        if self._ignores_input:
             return
-        self._refused, self._until = True, None
+        self._ignores_input, self._until = True, None
         self._gate.wait_for(self)
-        cycle = self._current()
-        if cycle is not None:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        body = orjson.dumps({"errors": [coded(message, code)]})
-        head = b"content-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n"
-        self.transport.write(STATUS_LINE[status] + head % len(body) + b"connection: close\r\n\r\n")
-        self.transport.write(body)
+        self._refusal = self._refusal_of(status, message, code)
+        if not self.reads_head:
+            self._give_up(self.cycle)
+        if self._is_idle():
+            self._write_refusal()
+
+    def _refusal_of(self, status: int, message: str, code: Code) -> bytes:
+        body = refusal_body(message, code)
+        head = b"content-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n" % len(
+            body
+        )
+        content = b"" if self.parser.get_method() == b"HEAD" else body
+        return STATUS_LINE[status] + head + b"connection: close\r\n\r\n" + content
+
+    def _give_up(self, cycle: RequestResponseCycle) -> None:
+        """Answer a request, whose body is being read, no more; the application hears of it."""
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            # It has not begun: those before it still run.
+            self.pipeline.popleft()
+            return
+        if cycle.response_started:
+            self._refusal = b""
+        cycle.disconnected, cycle.waiting_for_100_continue = True, False
+        cycle.message_event.set()
+        self._running = None
+
+    def _write_refusal(self) -> None:
+        if self._refusal:
+            self.transport.write(self._refusal)
         # Closed at once, what is still on its way here would make the system take the answer back.
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -11,11 +11,13 @@ import struct
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from uvicorn import Server
+
+from app.http.tested import TESTED, installed
 
 # Long enough for what the system had begun, too short to be noticed.
 SETTLE_SECONDS = 0.1
@@ -32,6 +34,9 @@ log = logging.getLogger(__name__)
 @dataclass(slots=True)
 class Stopping:
     begun: bool = False
+    # Whether the server is of a version that what follows is tested with. Another one stops as it
+    # does.
+    is_known: bool = field(default_factory=lambda: installed() == TESTED)
     _last_steps: asyncio.Task[None] | None = None
 
     @contextmanager
@@ -41,7 +46,7 @@ class Stopping:
         That is how long balancers take to notice (Kubernetes: until the endpoint is gone). Until
         then whoever comes is served, but no connection is kept.
         """
-        server = _server()
+        server = _server() if self.is_known else None
         if server is None:
             yield
             return

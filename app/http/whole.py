@@ -1,7 +1,7 @@
 """Sends an answer whole: its head and its body in one call to the system, one packet.
 
-uvicorn writes the two apart, which wakes the other side twice, and searches each header for what
-must not be in it; for a small query that is a tenth of what it costs.
+Written apart, the two would wake the other side twice; that, and a search of each header for what
+must not be in it, would be a tenth of what a small query costs.
 """
 
 from collections.abc import Awaitable, Iterable
@@ -40,6 +40,9 @@ class WholeAnswer:
                 await cycle.send(message)
             else:
                 self._start = message
+                if cycle.waiting_for_100_continue:
+                    # Nobody knows whether the body will come (RFC 9110, 10.1.1).
+                    cycle.keep_alive = False
             return
         self._start = None
         answer = _whole(cycle, start, message)

@@ -1,0 +1,113 @@
+"""An application that answers with what it was given, behind the protocols that are fuzzed."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from http.client import HTTPResponse
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from app.http.checked import CheckedHeads
+from app.http.connections import BoundedConnection
+from app.http.gate import GATE, ConnectionLimits, Gate
+from tests.wire.second_parser import EARLY, Request
+
+MODES = ("ours", "h11")
+LIMITS = ConnectionLimits(head_seconds=3, body_seconds=3, keep_alive_seconds=3)
+SLOW_SECONDS = 0.003
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with what was asked: `/early` without reading a body, `/slow` later."""
+    body = b"" if scope["path"].startswith(EARLY.decode()) else await _body(receive)
+    if body is None:
+        return
+    if scope["path"].startswith("/slow"):
+        await asyncio.sleep(SLOW_SECONDS)
+    target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+    label = label_of(scope["method"].encode(), target, body)
+    headers = [(b"content-length", b"0"), (b"x-asked", label)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _body(receive: Any) -> bytes | None:
+    """Read all of a body; None: its sender went away."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message["body"]
+        if not message["more_body"]:
+            return body
+
+
+def label_of(method: bytes, target: bytes, body: bytes) -> bytes:
+    """What tells a request from others, as a header's value."""
+    return b"%b %b %b" % (method, target, hashlib.sha256(body).hexdigest().encode())
+
+
+def label_of_echo(response: HTTPResponse) -> bytes | None:
+    said = response.getheader("x-asked")
+    return None if said is None else said.encode("latin-1")
+
+
+def echo_of(request: Request) -> bytes:
+    """What `echo` says to a request that was read like this."""
+    body = b"" if request.origin.startswith(EARLY) else request.body
+    target = request.origin.removesuffix(b"?")
+    return label_of(request.method, target, body)
+
+
+class _Faults(logging.Handler):
+    """What a server logs as an error, and what a loop catches of it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(record.getMessage())
+
+
+@contextmanager
+def _without_faults() -> Generator[None]:
+    faults = _Faults()
+    loggers = [logging.getLogger(name) for name in ("uvicorn.error", "asyncio")]
+    for logger in loggers:
+        logger.addHandler(faults)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(faults)
+    assert faults.found == [], faults.found
+
+
+@asynccontextmanager
+async def echoing(mode: str) -> AsyncGenerator[int]:
+    """Serve `echo` in this process; the port."""
+    application: Any = CheckedHeads(echo) if mode == "h11" else echo
+    config = uvicorn.Config(
+        application, interface="asgi3", http="h11", log_config=None, ws="none", server_header=False
+    )
+    config.load()
+    gate = Gate(LIMITS)
+    make: Any = BoundedConnection if mode == "ours" else config.http_protocol_class
+    state = ServerState()
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: make(config=config, server_state=state, app_state={GATE: gate}), "127.0.0.1", 0
+    )
+    watching = asyncio.create_task(gate.watch())
+    # What uvicorn's own protocol logs is not ours to judge.
+    try:
+        with _without_faults() if mode == "ours" else nullcontext():
+            yield listening.sockets[0].getsockname()[1]
+    finally:
+        watching.cancel()
+        listening.close()
