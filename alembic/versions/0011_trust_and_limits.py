@@ -12,21 +12,6 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-FAILURES = """
-CREATE TABLE password_failures (
-    account uuid NOT NULL,
-    source text NOT NULL,
-    in_a_row integer NOT NULL,
-    user_id uuid,
-    last_at timestamptz NOT NULL,
-    CONSTRAINT pk_password_failures PRIMARY KEY (account, source)
-)
-"""
-# Checked at once, the key would keep sign-ins out for as long as it takes; the table is empty.
-FAILURES_OF = """
-ALTER TABLE password_failures ADD CONSTRAINT fk_password_failures_user_id
-    FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE NOT VALID
-"""
 # Spends from all budgets or from none, and says how long to wait. The keys come sorted, so no two
 # wait for each other in a circle. What lies further ahead than clocks differ was spent before a
 # clock was set back, and does not count. A refusal is counted where it is caused, until it is
@@ -90,10 +75,22 @@ def upgrade() -> None:
         "sessions", sa.Column("first_generation", sa.Integer(), server_default=zero, nullable=False)
     )
     op.add_column("sessions", sa.Column("rotated_by", sa.LargeBinary()))
-    op.execute(FAILURES)
+    op.create_table(
+        "password_failures",
+        sa.Column("account", sa.Uuid(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("in_a_row", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Uuid()),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+            name="fk_password_failures_user_id",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account", "source", name="pk_password_failures"),
+    )
     op.create_index("ix_password_failures_user_id", "password_failures", ["user_id"])
-    op.execute(FAILURES_OF)
-    op.execute("ALTER TABLE password_failures VALIDATE CONSTRAINT fk_password_failures_user_id")
     op.add_column(
         "budgets", sa.Column("refused", sa.Integer(), server_default=zero, nullable=False)
     )
@@ -105,18 +102,11 @@ def upgrade() -> None:
         sa.Column("ip_address", sa.Text()),
     ):
         op.add_column("budgets", column)
-    op.create_index(
-        "ix_budgets_refused_until",
-        "budgets",
-        ["refused_until"],
-        postgresql_where=sa.text("refused_until IS NOT NULL"),
-    )
     op.execute(CHARGE)
 
 
 def downgrade() -> None:
     op.execute("DROP FUNCTION charge_budgets")
-    op.drop_index("ix_budgets_refused_until", "budgets")
     for name in (
         "ip_address",
         "target_id",

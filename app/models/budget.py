@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import DateTime, Index, text
+from sqlalchemy import DateTime, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,10 +23,3 @@ class Budget(Base):
     name: Mapped[str | None]
     target_id: Mapped[uuid.UUID | None]
     ip_address: Mapped[str | None]
-
-
-Index(
-    "ix_budgets_refused_until",
-    Budget.refused_until,
-    postgresql_where=Budget.refused_until.is_not(None),
-)
