@@ -12,6 +12,7 @@ from app.db import Database
 from tests.clients import LOGIN, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox
+from tests.test_emails import WAITING
 from tests.test_passwords import NEW, REQUEST, change, reset
 
 Deliver = Callable[[], Awaitable[None]]
@@ -131,3 +132,16 @@ async def test_an_address_without_an_account_is_counted_alike_and_forgotten_the_
 
     assert [tuple(row) for row in await db.rows(counted)] == [(2, False)]
     assert outbox.subjects == []
+
+
+async def test_a_user_who_is_deleted_meanwhile_is_refused_like_any_other(
+    api: Api, ada: Person, db: Database
+) -> None:
+    async with db.begin() as session:
+        await session.execute(text("DELETE FROM users"))
+        guessing = asyncio.ensure_future(guess(api, ada, 1))
+        while not guessing.done() and not await db.rows(WAITING):
+            await asyncio.wait({guessing}, timeout=0.01)
+
+    assert await guessing == {"InvalidCredentials"}
+    assert api.errors == []

@@ -91,6 +91,7 @@ async def delete_unconfirmed(
     ids = deleted.scalars().all()
     for user_id in ids:
         await erase_person(session, user_id)
+    for user_id in ids:
         event = AuditName.USER_DELETED
         await record(session, now, event, NO_CLIENT, target=user_id, reason="unconfirmed")
     return len(ids)

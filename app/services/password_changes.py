@@ -152,12 +152,14 @@ class PasswordChanges:
         as_seen = and_(user.id == viewer.user.id, user.password_hash == seen, is_active(now))
         values = {"password_hash": password_hash}
         async with self.db.begin() as session:
-            row = await self.trust.change(session, change, as_seen, values, client, sessions=ended)
-            if row is None:
+            if not await locked_user(session, as_seen):
                 return InvalidCredentials()
             renewed = await self.rotation.renew(session, viewer.session_id, client)
             if renewed is None:
                 raise Unauthenticated("The session has ended. Sign in again.")
+            row = await self.trust.change(session, change, as_seen, values, client, sessions=ended)
+            if row is None:
+                raise LookupError("a locked row is gone")
             started = Started(renewed, await self.devices.issue(session, row.id))
             await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email)
             event = AuditName.PASSWORD_CHANGED

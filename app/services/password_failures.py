@@ -46,12 +46,14 @@ class PasswordFailures:
         The same is written for both: what is left out could be seen in the time it takes. With the
         hundredth in a row the owner is told by email.
         """
-        now, table = self._clock(), models.PasswordFailure
+        now, table, user = self._clock(), models.PasswordFailure, models.User
+        # Null for an unknown address, and for a user who is deleted at this moment.
+        alive = select(user.id).where(user.id == user_id).with_for_update(read=True, key_share=True)
         counted = insert(table).values(
             account=user_id or self._unknown(account),
             source=source.value,
             in_a_row=1,
-            user_id=user_id,
+            user_id=alive.scalar_subquery(),
             last_at=now,
         )
         one_more = counted.on_conflict_do_update(

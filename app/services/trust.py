@@ -110,14 +110,15 @@ class Trust:
         ends, theirs = change.value, models.Session.user_id == user.id
         if ends.password or ends.devices:
             await self._end_on_user(session, user, ends)
-        if ends.sessions:
-            which = theirs & (true() if sessions is None else sessions)
-            by, now = actor or user.id, self.clock()
-            await end_sessions(session, now, ends.sessions, client, user.id, which, actor=by)
         if ends.links:
             await self.tokens.revoke(session, user.id, ends.links)
         if ends.failures:
             await self.failures.forget(session, user.id)
+        if ends.sessions:
+            # Last: it records an event, and who holds the end of a chain must wait for nothing.
+            which = theirs & (true() if sessions is None else sessions)
+            by, now = actor or user.id, self.clock()
+            await end_sessions(session, now, ends.sessions, client, user.id, which, actor=by)
         return user
 
     async def _end_on_user(self, session: AsyncSession, user: UserRow, ends: Ends) -> None:
