@@ -288,7 +288,9 @@ def test_verification_without_a_mail_server_refuses_to_start(tmp_path: Path) -> 
     environment = {"EMAIL_VERIFICATION": "required", "SECRET_KEY": SECRET}
     url = "postgresql://portico@127.0.0.1:1/portico"
 
-    refused = portico("serve", cwd=tmp_path, DATABASE_URL=url, **environment)
+    refused = portico(
+        "serve", "--port", str(free_port()), cwd=tmp_path, DATABASE_URL=url, **environment
+    )
 
     assert (refused.returncode, "needs SMTP_URL" in refused.stderr) == (1, True)
 

@@ -226,7 +226,11 @@ def test_insecure_settings_are_refused_by_name(
     tmp_path: Path, migrated_url: str, settings: dict[str, str], words: str
 ) -> None:
     result = portico(
-        "serve", cwd=tmp_path, **{"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET} | settings
+        "serve",
+        "--port",
+        str(free_port()),
+        cwd=tmp_path,
+        **{"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET} | settings,
     )
 
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
@@ -237,7 +241,7 @@ def test_an_explorer_is_not_served_to_everybody(tmp_path: Path, migrated_url: st
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "DEBUG": "true"}
     everywhere = ("--host", "0.0.0.0")  # noqa: S104 - what is refused
 
-    result = portico("serve", *everywhere, cwd=tmp_path, **settings)
+    result = portico("serve", "--port", str(free_port()), *everywhere, cwd=tmp_path, **settings)
 
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith("portico: DEBUG=true shows the schema")

