@@ -156,6 +156,26 @@ def test_an_answer_comes_in_one_piece(server: Server) -> None:
         assert connection.recv(65536).endswith(b'{"data":{"me":null}}')
 
 
+@pytest.mark.parametrize(
+    ("line", "more", "status"),
+    [
+        (b"POST /graphql HTTP/1.1", b"content-type: application/json\r\n", b"413"),
+        (b"POST /graphql HTTP/1.1", b"content-type: text/plain\r\nconnection: close\r\n", b"415"),
+        (b"POST /nowhere HTTP/1.0", b"", b"404"),
+    ],
+)
+def test_an_early_answer_that_closes_arrives_while_the_body_is_still_sent(
+    server: Server, line: bytes, more: bytes, status: bytes
+) -> None:
+    body = b" " * 3_000_000
+    head = line + b"\r\nhost: portico\r\n" + more + b"content-length: %d\r\n\r\n" % len(body)
+    for _ in range(10):
+        with connect(server) as connection:
+            connection.sendall(head + body)
+
+            assert rest(connection).startswith(b"HTTP/1.1 " + status)
+
+
 def test_an_answer_without_a_body_is_not_held_back(server: Server) -> None:
     with connect(server) as connection:
         connection.sendall(b"HEAD /nowhere HTTP/1.1\r\nhost: portico\r\n\r\n")

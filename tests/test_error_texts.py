@@ -109,7 +109,12 @@ CORPUS: list[tuple[str, str, str | None]] = [
         f"There can be only one input field named '{SECRET}'.",
         "A field is given twice.",
     ),
-    ("{ me @nothing { id } }", "Unknown directive '@nothing'.", None),
+    ("{ me @nothing { id } }", "Unknown directive '@nothing'.", "A directive is not known."),
+    (
+        "query ($a: String = p@ssw0rd) { me { id } }",
+        "Unknown directive '@ssw0rd'.",
+        "A directive is not known.",
+    ),
     (
         "query @include(if: true) { me { id } }",
         "Directive '@include' may not be used on query.",

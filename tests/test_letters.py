@@ -44,7 +44,7 @@ LIFE = (
         "RequestAccepted",
         ((ADA, "Confirm your registration"),),
     ),
-    Step(f'login(input: {{email: "{ADA}", password: "{FIRST}"}})', "EmailNotVerified"),
+    Step(f'login(input: {{email: "{ADA}", password: "{FIRST}"}})', "InvalidCredentials"),
     Step('verifyEmail(input: {token: "{token}"})', "SignedIn", (), SIGNED_IN),
     Step(
         f'register(input: {{email: "{ADA}", password: "{FIRST}"}})',

@@ -168,6 +168,9 @@ def test_no_estimate_is_above_the_highest_setting() -> None:
         "abcabcabcabc",
         "zaq12wsx",
         "19901224",
+        "Summer2026",
+        "Password2031",
+        "2026london",
     ],
 )
 def test_a_password_that_is_guessed_early_is_below_the_default(password: str) -> None:

@@ -397,6 +397,33 @@ async def test_unknown_refresh_tokens_are_limited_and_keep_no_session_waiting(
 
 
 class TestWhatIsRefusedIsReported:
+    async def test_without_an_address_where_many_took_part(
+        self, client: Any, limited: list[FastAPI], ada: Person, db: Database, clock: FakeClock
+    ) -> None:
+        for number in range(17):
+            await guesses(client(f"198.51.100.{number}"), ada.email, 1)
+        clock.pass_(minutes=15)
+
+        await limited[0].state.portico.budgets.report()
+
+        assert await reported(db) == [("account", "2", None, ada.email)]
+
+    async def test_also_if_nothing_is_charged_any_more(
+        self, client: Any, limited: list[FastAPI], ada: Person, db: Database, clock: FakeClock
+    ) -> None:
+        await guesses(client(), ada.email, 10)
+        async with db.begin() as session:
+            await session.execute(text("UPDATE budgets SET spent = '{}'"))
+        for number in range(60):
+            await guesses(client("198.51.100.1"), f"nobody{number}@example.com", 1)
+        assert await guesses(client("198.51.100.1"), ada.email, 1) == ["RateLimited"]
+        clock.pass_(minutes=15)
+
+        await limited[0].state.portico.budgets.report()
+
+        names = [row[0] for row in await reported(db)]
+        assert sorted(names) == ["account_and_address", "address"]
+
     async def test_once_for_each_budget_and_window_with_a_count(
         self, client: Any, limited: list[FastAPI], ada: Person, db: Database, clock: FakeClock
     ) -> None:

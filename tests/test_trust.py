@@ -250,6 +250,28 @@ class TestUndoneChangeOfAddress:
         assert await confirm(api, outbox.token_for(THIEF)) == "TokenInvalid"
         assert await thief(ME) == {"me": None}
 
+    async def test_a_thief_cannot_undo_that_the_owner_came_back(
+        self, api: Api, verified: Person, undo: tuple[Api, str], outbox: Outbox, deliver: Deliver
+    ) -> None:
+        thief, link = undo
+        await ask(thief, COUNTESS, verified.password)
+        await deliver()
+        assert await confirm(api, outbox.token_for(COUNTESS)) == "UserChanged"
+        await deliver()
+        between = outbox.token_for(THIEF)
+        await ask(thief, verified.email, verified.password)
+        await deliver()
+        assert await confirm(api, outbox.token_for(verified.email)) == "UserChanged"
+        await deliver()
+
+        notes = [each for each in outbox.messages if each.to == COUNTESS]
+        assert (notes[-1].subject, "pot_" in notes[-1].text) == (
+            "Your e-mail address was changed",
+            False,
+        )
+        assert await confirm(api, between) == "TokenInvalid"
+        assert await confirm(api, link) == "UserChanged"
+
     async def test_the_address_stays_reserved_for_as_long_as_it_lasts(
         self, api: Api, verified: Person, undo: tuple[Api, str], clock: FakeClock, grace: Person
     ) -> None:

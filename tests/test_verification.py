@@ -18,6 +18,7 @@ from tests.clients import LOGIN, ME, REGISTER, SIGNED_IN, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox
 from tests.test_administration import CREATE, deed
+from tests.test_emails import ask, confirm
 from tests.test_passwords import AGAIN, NEW, REQUEST, reset
 from tests.test_rotation import reason
 
@@ -87,8 +88,31 @@ async def test_nobody_signs_in_before(guest: Api, post: Deliver) -> None:
     await guest(REGISTER, input=EVE.registration)
     await post()
 
-    assert await login(guest, EVE) == "EmailNotVerified"
+    assert await login(guest, EVE) == "InvalidCredentials"
     assert await login(guest, replace(EVE, password="wrong")) == "InvalidCredentials"
+
+
+async def test_who_registers_an_address_does_not_learn_by_signing_in_whether_it_was_free(
+    guest: Api, ada: Person, post: Deliver, db: Database
+) -> None:
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET email_verified = true"))
+    seen: list[Any] = []
+
+    for person in (EVE, replace(ada, password=EVE.password)):
+        await guest(REGISTER, input=person.registration)
+        await post()
+        await guest(LOGIN, input=person.credentials)
+        seen.append(guest.last_seen)
+
+    assert seen[0] == seen[1]
+
+
+async def test_an_account_from_before_is_told_what_is_missing_after_the_right_password(
+    guest: Api, ada: Person
+) -> None:
+    assert await login(guest, ada) == "EmailNotVerified"
+    assert await login(guest, replace(ada, password="wrong")) == "InvalidCredentials"
 
 
 async def test_a_known_address_is_answered_alike_and_gets_a_note(
@@ -293,6 +317,42 @@ async def test_a_registration_that_nobody_confirmed_gives_way_where_nobody_verif
 
     assert await verify(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
     assert await api.login(EVE)
+
+
+async def test_a_registration_that_nobody_confirmed_gives_way_to_a_change_of_address(
+    guest: Api, ada: Person, outbox: Outbox, post: Deliver, db: Database
+) -> None:
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET email_verified = true"))
+    laptop = await guest.login(ada)
+    await guest(REGISTER, input=EVE.registration)
+    await post()
+    assert await ask(laptop, EVE.email, ada.password) == "RequestAccepted"
+    await post()
+
+    assert await confirm(guest, outbox.token_for(EVE.email)) == "UserChanged"
+
+    assert await laptop(ME) == {"me": {"email": EVE.email}}
+
+
+async def test_an_owner_who_is_crowded_out_does_not_get_the_password_of_a_stranger(
+    guest: Api, outbox: Outbox, post: Deliver
+) -> None:
+    strangers = [replace(EVE, password=f"attacker lemur {n} trombone") for n in range(3)]
+    for each in (*strangers, EVE):
+        await guest(REGISTER, input=each.registration)
+        await post()
+    assert len(outbox.messages) == 4
+    await guest(AGAIN, email=EVE.email)
+    await post()
+
+    assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"
+    await post()
+
+    assert [await login(guest, each) for each in strangers] == ["InvalidCredentials"] * 3
+    assert outbox.subjects[-1] == (EVE.email, "Choose a password for your account")
+    assert await reset(guest, outbox.token_for(EVE.email)) == "UserChanged"
+    assert await login(guest, replace(EVE, password=NEW)) == "SignedIn"
 
 
 async def test_a_registration_is_deleted_when_its_last_link_lapses(

@@ -19,7 +19,7 @@ depends_on = None
 CHARGE = """
 CREATE FUNCTION charge_budgets(
     keys bytea[], names text[], targets uuid[], most integer[], windows interval[],
-    address text, moment timestamptz)
+    addresses text[], moment timestamptz)
 RETURNS interval LANGUAGE plpgsql AS $$
 DECLARE
     waits interval := interval '0';
@@ -40,7 +40,7 @@ BEGIN
         END IF;
     END LOOP;
     IF waits > interval '0' THEN
-        DELETE FROM budgets WHERE key = ANY(keys) AND spent = '{}';
+        DELETE FROM budgets WHERE key = ANY(keys) AND spent = '{}' AND refused = 0;
         FOR i IN 1 .. cardinality(keys) LOOP
             UPDATE budgets
             SET refused = refused + 1,
@@ -48,7 +48,7 @@ BEGIN
                 refused_until = coalesce(refused_until, moment + windows[i]),
                 name = names[i],
                 target_id = targets[i],
-                ip_address = coalesce(ip_address, address)
+                ip_address = coalesce(ip_address, addresses[i])
             WHERE key = keys[i] AND i = ANY(full_ones);
         END LOOP;
         RETURN waits;

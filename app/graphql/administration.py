@@ -44,7 +44,7 @@ class SetUserRoleInput:
 class SuspendUserInput:
     user_id: strawberry.ID = strawberry.field(description="The id of the account.")
     reason: str = strawberry.field(
-        description=f"Why, in up to {MAX_REASON_CHARACTERS} characters. The person can read it."
+        description=f"Why, in up to {MAX_REASON_CHARACTERS} characters, for administrators to read."
     )
     until: datetime | None = strawberry.field(
         default=UNSET, description="When it lifts itself; left out or null: not by itself."

@@ -1,10 +1,11 @@
 """Runs one operation of a known document and gives the answer, ready to be written as JSON."""
 
 import logging
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isawaitable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import strawberry
 from graphql import (
@@ -32,6 +33,7 @@ MANY_VALUES = 100
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Answer = dict[str, Any]
 
 
@@ -53,9 +55,10 @@ class RequestError(NamedTuple):
 class Engine:
     schema: strawberry.Schema
     documents: Documents
-    # What strangers can make it do that takes long: reading documents and many values, planning,
-    # introspection.
+    # What clients can make it do that takes long: reading documents and many values, planning,
+    # introspection. Guests, however many, do not delay those who are signed in.
     slow_work: DutyCycle = field(default_factory=DutyCycle)
+    slow_work_of_users: DutyCycle = field(default_factory=DutyCycle)
 
     async def prepare(
         self, text: str, operation_name: str | None, variables: dict[str, Any], context: Context
@@ -69,7 +72,7 @@ class Engine:
         document = self.documents.known(text)
         if document is None:
             read = partial(self.documents.read, text)
-            document = await self.slow_work.run(context.client.block, text, read)
+            document = await self._in_turn(context, text, read)
         if isinstance(document, RefusedDocument):
             return RequestError(document.errors)
         executable = document.operation(operation_name)
@@ -88,7 +91,7 @@ class Engine:
         executable = operation.executable
         if executable.introspects or _has_many_values(operation.variables):
             slow = partial(self._start, operation, context)
-            started = await self.slow_work.run(context.client.block, object(), slow)
+            started = await self._in_turn(context, object(), slow)
             return await self._finish(operation, context, started)
         if executable.is_due:
             self._plan(operation)
@@ -103,6 +106,14 @@ class Engine:
                 # Its text may quote what the client sent.
                 log.debug("A plan left the query to the stock executor: %s", type(reason).__name__)
         return await self._finish(operation, context, self._start(operation, context))
+
+    async def _in_turn(self, context: Context, key: Hashable, work: Callable[[], T]) -> T:
+        """Run slow work in the turn of a user whose token was checked before, or of an address."""
+        bearer = context.bearer
+        claims = context.services.access_tokens.recall(bearer) if bearer else None
+        if claims is None:
+            return await self.slow_work.run(context.client.block, key, work)
+        return await self.slow_work_of_users.run(str(claims.user_id), key, work)
 
     def _plan(self, operation: Operation) -> None:
         """Plan it now or soon; until then the stock executor runs it."""

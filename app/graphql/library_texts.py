@@ -24,7 +24,6 @@ AS_THEY_ARE = (
     ),
     "Argument '@{member}({member2}:)' of type '{type}' is required, but it was not provided.",
     "There can be only one argument named '{name}'.",
-    "Unknown directive '@{name}'.",
     "Directive '@{name}' may not be used on {name2}.",
     "The directive '@{name}' can only be used once at this location.",
     "Unknown type '{name}'.{suggestion}",
@@ -80,6 +79,8 @@ AS_THEY_ARE = (
     "Syntax Error: Unterminated string.",
 )
 REPLACED = {
+    # Behind a value, such as a password without quotes, an `@` begins a directive.
+    "Unknown directive '@{value}'.": "A directive is not known.",
     # A name that is used as a variable stands where a value does: `$ecret` may be a password.
     "Variable '${value}' is not defined.": "A variable that is not defined is used here.",
     "Variable '${value}' is not defined by operation {value2}": (

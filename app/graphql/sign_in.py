@@ -70,13 +70,16 @@ class LoginInput:
 
 
 @strawberry.type(
-    description="The address is unknown, the password is wrong, or the account is suspended: "
-    "which of them is not said."
+    description="The address is unknown, the password is wrong, the account is suspended, or its "
+    "registration has yet to be confirmed by the emailed link: which of them is not said."
 )
 class InvalidCredentials(Problem):
     @classmethod
     def make(cls) -> "InvalidCredentials":
-        return cls(message="The e-mail address or the password is not right.")
+        return cls(
+            message="The e-mail address or the password is not right. If you have just registered, "
+            "open the link in the email first."
+        )
 
     @classmethod
     def of_password(cls) -> "InvalidCredentials":
@@ -84,8 +87,9 @@ class InvalidCredentials(Problem):
 
 
 @strawberry.type(
-    description="The password is right, but the address has not been verified: open the link in "
-    "the letter, or ask for another one."
+    description="The password is right, but the address of this account has not been verified: "
+    "open the link in the email, or ask for another one. A registration that has yet to be "
+    "confirmed answers `InvalidCredentials`."
 )
 class EmailNotVerified(Problem):
     def is_wrong_guess(self) -> bool:

@@ -6,6 +6,7 @@ How many connections there may be is the gate's.
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.config import Config
@@ -20,7 +21,18 @@ from app.http.whole import WholeAnswer
 
 # Whoever is sending a request while the server stops is answered, and a refusal can be read.
 LINGER_SECONDS = 0.5
+# How long the rest of a body is read and forgotten behind an answer that closes the connection.
+BODY_LINGER_SECONDS = 2.0
 FORGET = struct.pack("ii", 1, 0)
+
+
+class ClosingGently:
+    """The transport of a connection as an answer sees it: closing it is left to the connection."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write, self.is_closing, self.close = transport.write, transport.is_closing, close
 
 
 class BoundedConnection(FramedConnection):
@@ -44,13 +56,14 @@ class BoundedConnection(FramedConnection):
         self._refusal: bytes | None = None
         # The request that the application has begun to answer last.
         self._running: RequestResponseCycle | None = None
-        self._stopping = self._lost = False
+        self._stopping = self._lost = self._lingers = False
         # When the other side has taken too long to send, or to read; None while it is our turn.
         self._until: float | None = None
         self._read_until: float | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._closing_gently: Any = ClosingGently(transport, self.close_gently)
         if self._gate.admit(self):
             self._wait(self._limits.head_seconds)
         else:
@@ -96,6 +109,7 @@ class BoundedConnection(FramedConnection):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        cycle.transport = self._closing_gently
         whole: Any = WholeAnswer(app, cycle)
         super()._start_asgi_task(cycle, whole)
 
@@ -115,11 +129,13 @@ class BoundedConnection(FramedConnection):
     def on_response_complete(self) -> None:
         # As in uvicorn, but for its timer.
         self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        if self._lingers:
+            return
         if self.transport.is_closing():
             # It is, as soon as the other side has read all of it.
             self._until = self.loop.time() + self._limits.write_seconds
             return
-        self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
@@ -156,6 +172,20 @@ class BoundedConnection(FramedConnection):
             self.refuse(408, "The request took too long to arrive.", Code.BAD_REQUEST)
         else:
             self.drop()
+
+    def close_gently(self) -> None:
+        """Close behind an answer, and let it arrive though the body of its request still does.
+
+        Closed at once, the system would answer the rest of the body by resetting the connection,
+        and with it take back what the other side has not read yet (RFC 9112, 9.6).
+        """
+        running = self._running
+        if running is None or not running.more_body or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self._lingers = self._ignores_input = True
+        self.transport.write_eof()
+        self.loop.call_later(BODY_LINGER_SECONDS, self.drop)
 
     def drop(self) -> None:
         """Close it, and keep nothing for it: neither here nor in the system's buffers."""

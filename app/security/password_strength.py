@@ -1,5 +1,6 @@
 """How many guesses a password withstands: never more than zxcvbn estimates, in bounded time."""
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +17,7 @@ MIN_GUESSES_OF_PART = 50
 MIN_GUESSES_OF_CHARACTER = 10
 DIGITS_OF_MAX = 8
 LONGEST_DATE = 10
+YEAR = re.compile(r"20\d\d", re.ASCII)
 # str.lower() writes this letter in two ways.
 SIGMAS = "\u03c3\u03c2"
 # An exact count of the keyboard walks with more turns would take cubic time.
@@ -172,10 +174,26 @@ def _matches(text: str) -> Iterator[tuple[Span, Any]]:
     yield from _placed(_spatial_matches(text), 0)
     yield from _placed(matching.sequence_match(text), 0)
     yield from _placed(matching.regex_match(text), 0)
+    yield from _placed(_year_matches(text), 0)
     # It compares every date with every other: of a long text, only the ends are shown to it.
     yield from _placed(matching.date_match(text[:LONGEST_DATE]), 0)
     tail = max(0, len(text) - LONGEST_DATE)
     yield from _placed(matching.date_match(text[tail:]), tail)
+
+
+def _year_matches(text: str) -> list[Any]:
+    """Returns the years of this century, of which zxcvbn knows only those up to 2019."""
+    return [
+        {
+            "pattern": "regex",
+            "token": year.group(),
+            "i": year.start(),
+            "j": year.end() - 1,
+            "regex_name": "recent_year",
+            "regex_match": year,
+        }
+        for year in YEAR.finditer(text)
+    ]
 
 
 def _placed(matches: list[Any], offset: int) -> Iterator[tuple[Span, Any]]:

@@ -23,8 +23,11 @@ from app.services.audit import record
 from app.services.outcomes import Client, RateLimited
 
 KEY_BYTES = 16
+NO_CLIENT = Client(None, None)
 REPORTED_AT_ONCE = 200
-CHARGE = text("SELECT charge_budgets(:keys, :names, :targets, :most, :windows, :address, :moment)")
+CHARGE = text(
+    "SELECT charge_budgets(:keys, :names, :targets, :most, :windows, :addresses, :moment)"
+)
 GIVE_BACK = text(
     "UPDATE budgets SET spent = array_remove(spent, CAST(:moment AS timestamptz))"
     " WHERE key = ANY(:keys)"
@@ -107,7 +110,7 @@ class Budgets:
 
     async def spend(self, spendings: Sequence[Spending], client: Client) -> Charge | RateLimited:
         """Charge a try to all of these budgets, or to none where one of them is used up."""
-        values = self._values(spendings, client.ip_address)
+        values = self._values(spendings, client)
         ((waits,),) = await self._db.rows(CHARGE, values)
         return self._charged(waits, spendings, values["moment"])
 
@@ -116,7 +119,7 @@ class Budgets:
 
         A job that fails is not charged: the email of its third try must not be refused.
         """
-        values = self._values((spending,), None)
+        values = self._values((spending,), NO_CLIENT)
         waits = await session.scalar(CHARGE, values)
         return self._charged(waits, (spending,), values["moment"])
 
@@ -159,7 +162,7 @@ class Budgets:
                 )
         return len(rows)
 
-    def _values(self, spendings: Sequence[Spending], address: str | None) -> dict[str, Any]:
+    def _values(self, spendings: Sequence[Spending], client: Client) -> dict[str, Any]:
         # In one order for everybody, so that two tries never wait for each other.
         ordered = sorted(spendings, key=self._key)
         return {
@@ -168,7 +171,10 @@ class Budgets:
             "targets": [each.target for each in ordered],
             "most": [self._limits[each.budget] for each in ordered],
             "windows": [each.budget.window for each in ordered],
-            "address": address,
+            # Only where it is what is counted: of many, the first would pass for the guilty one.
+            "addresses": [
+                client.ip_address if client.block in each.subject else None for each in ordered
+            ],
             "moment": self._clock(),
         }
 

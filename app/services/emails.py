@@ -19,8 +19,13 @@ from app.services.confirmation import Confirmation
 from app.services.inputs import NewAddress, check, known_form
 from app.services.jobs import Jobs, Payload
 from app.services.letters import Letter, Letters
-from app.services.new_users import UNCONFIRMED, awaits_its_owner, is_reserved
-from app.services.one_time_tokens import Issued, OneTimeTokens, TokenInvalid, TokenRow
+from app.services.new_users import (
+    UNCONFIRMED,
+    awaits_its_owner,
+    delete_unconfirmed,
+    is_reserved,
+)
+from app.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
 from app.services.outcomes import (
     Client,
     EmailTaken,
@@ -129,6 +134,9 @@ class Emails:
                 # Every registration has lapsed: a link would bring the password of whoever was
                 # first, and that may be a stranger. They register anew.
                 return
+            if await pending_registrations(session, user) > 1:
+                # Which of them is the owner's cannot be told: the link brings no password.
+                pending = None
             link = await self.tokens.issue(
                 session,
                 TokenPurpose.VERIFY_EMAIL,
@@ -137,10 +145,8 @@ class Emails:
                 password_hash=pending.password_hash if pending else None,
                 display_name=pending.display_name if pending else None,
             )
-            others = await pending_registrations(session, user) > 1
             letter = Letter.VERIFY_REGISTRATION if pending else Letter.VERIFY_EMAIL
-            more = {"others": "yes" if others else None}
-            await self.letters.post(session, letter, user.email, link, **more)
+            await self.letters.post(session, letter, user.email, link, others=None)
 
     async def request_change(
         self, viewer: Viewer, new_email: str, password: str, client: Client
@@ -214,7 +220,7 @@ class Emails:
             former, row = moved
             if await is_reserved(session, self.clock(), row):
                 raise Reserved
-            await self._tell_former(session, former)
+            await self._tell_former(session, former, row)
             event = AuditName.EMAIL_CHANGED
             await record(session, self.clock(), event, client, actor=row.id, target=row.id)
         return UserChanged(row)
@@ -246,17 +252,24 @@ class Emails:
         former = await locked_user(session, mine, is_active(now))
         if former is None or not await self.tokens.use(session, token):
             return None
+        await delete_unconfirmed(session, now, user.email == found.email)
         values = {"email": found.email, "email_verified": True}
         row = await self.trust.change(session, change, mine, values, client)
         if row is None:
             raise LookupError("a locked row is gone")
         return former, row
 
-    async def _tell_former(self, session: AsyncSession, former: UserRow) -> None:
-        link: Issued | None = None
-        if former.email_verified:
-            # Otherwise the address may never have been theirs, and its owner would be let in.
-            undo = TokenPurpose.UNDO_EMAIL_CHANGE
+    async def _tell_former(self, session: AsyncSession, former: UserRow, row: UserRow) -> None:
+        """Write to the former address, and let it undo the change if that may be its owner's wish.
+
+        Not if it was never verified, since it may never have been theirs. Nor if the account comes
+        back to an address that could have undone a change: what lies in between may be a thief's.
+        """
+        undo, link = TokenPurpose.UNDO_EMAIL_CHANGE, None
+        before = await self.tokens.open_for(session, undo, row.id, row.email)
+        if before is not None:
+            await self.tokens.revoke(session, row.id, (undo,), after=before)
+        elif former.email_verified:
             link = await self.tokens.issue(session, undo, former.id, former.email)
         await self.letters.post(session, Letter.EMAIL_CHANGED, former.email, link)
 

@@ -94,6 +94,16 @@ class OneTimeTokens:
         )
         return TokenRow._make(rows[0]) if rows else None
 
+    async def open_for(
+        self, session: AsyncSession, purpose: TokenPurpose, user_id: uuid.UUID, email: str
+    ) -> uuid.UUID | None:
+        """Building block: the oldest open token that was sent to an address for a purpose."""
+        table = models.OneTimeToken
+        usable = (table.used_at.is_(None), table.expires_at > self.clock())
+        sent = (table.user_id == user_id, table.purpose == purpose.value, table.email == email)
+        oldest = select(table.id).where(*sent, *usable).order_by(table.id).limit(1)
+        return await session.scalar(oldest)
+
     async def use(self, session: AsyncSession, token: str) -> bool:
         """Building block: use one up. Of many who try at once, one is told that it may."""
         table, now = models.OneTimeToken, self.clock()

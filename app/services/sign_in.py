@@ -22,6 +22,7 @@ from app.services.audit import record
 from app.services.devices import Devices
 from app.services.identifiers import new_id
 from app.services.inputs import account_name, known_form
+from app.services.new_users import UNCONFIRMED
 from app.services.outcomes import Client, InvalidCredentials, SignedIn, Tokens
 from app.services.password_failures import PasswordFailures, is_open
 from app.services.rows import changed_session, changed_user, is_active
@@ -46,6 +47,8 @@ class Known(NamedTuple):
     password_hash: str | None
     email_verified: bool
     device_generation: int
+    # A registration that no one has confirmed.
+    unconfirmed: bool
 
 
 class Started(NamedTuple):
@@ -56,9 +59,13 @@ class Started(NamedTuple):
 
 
 KNOWN = Query(
-    select(*(getattr(models.User, name) for name in Known._fields)).where(
-        models.User.email == bindparam("email", type_=models.User.email.type)
-    )
+    select(
+        models.User.id,
+        models.User.password_hash,
+        models.User.email_verified,
+        models.User.device_generation,
+        UNCONFIRMED,
+    ).where(models.User.email == bindparam("email", type_=models.User.email.type))
 )
 
 
@@ -104,6 +111,10 @@ class SignIn:
         password_hash = known.password_hash if known else None
         verification = await self.passwords.verify(password, password_hash, client.block)
         if known is None or not verification.matches:
+            return None
+        if known.unconfirmed and self.standing.verified_only:
+            # Told apart, it would show that the address had no account before: registering gives
+            # the same answer for both, and so does signing in with the password just registered.
             return None
         return await self._enter(known, verification, client)
 
