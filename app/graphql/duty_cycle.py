@@ -83,7 +83,7 @@ class DutyCycle:
             return queue[key].done
         self._make_room(client)
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # Nobody may be waiting for it any more when it fails.
+        # If it fails and no one waits for it any more, that is no unhandled error.
         done.add_done_callback(_look_at)
         self._queues.setdefault(client, OrderedDict())[key] = _Waiting(work, done)
         self._wake()

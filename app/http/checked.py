@@ -40,7 +40,7 @@ def _objection(scope: Scope) -> Objection | None:
 
 
 def _rewritten(scope: Scope, target: bytes) -> Objection | None:
-    """Give the application the path of a target that has a host in it."""
+    """Pass the path of a target that has a host in it on to the application."""
     origin = origin_form(scope["method"].encode(), target)
     if origin is None:
         return NO_TARGET

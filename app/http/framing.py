@@ -70,7 +70,7 @@ class FramedConnection(HttpToolsProtocol):
             self._refuse_what_is_not_http()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # A trailer is no header (RFC 9110, 6.5.1): whoever stands before us has not looked at it.
+        # A trailer is no header (RFC 9110, 6.5.1): a proxy has not looked at it.
         if not self.reads_head:
             return
         name = name.lower()

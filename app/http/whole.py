@@ -41,7 +41,7 @@ class WholeAnswer:
             else:
                 self._start = message
                 if cycle.waiting_for_100_continue:
-                    # Nobody knows whether the body will come (RFC 9110, 10.1.1).
+                    # It is unknown whether the body will come (RFC 9110, 10.1.1).
                     cycle.keep_alive = False
             return
         self._start = None

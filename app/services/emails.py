@@ -81,7 +81,7 @@ class Emails:
     ) -> SignedIn | TokenInvalid:
         """Take a link as proof that its bearer reads mail at the address, and sign them in.
 
-        Where nobody had proved the address before, the account may have been made by a stranger:
+        If the address was not proved before, the account may have been made by a stranger:
         every session, device, link and the password end. Not if the link belongs to the
         registration that the password comes from, which is the only one that it makes valid, nor
         if a living session of the account brings the link.
@@ -194,8 +194,8 @@ class Emails:
     ) -> UserChanged | TokenInvalid | EmailTaken:
         """Move the account to the address that the link was sent to, or back to the former one.
 
-        The database decides whether the address is free. Sessions go on after a change: whoever
-        asked for it knew the password. The former address, if it was verified, gets a link that
+        The database decides whether the address is free. Sessions go on after a change: the user
+        who asked for it knew the password. The former address, if it was verified, gets a link that
         undoes the change for a week, and everything that was done since.
         """
         undo = TokenPurpose.UNDO_EMAIL_CHANGE

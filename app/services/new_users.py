@@ -15,7 +15,7 @@ from app.services.outcomes import Client
 from app.services.rows import changed_user
 
 NO_CLIENT = Client(None, None)
-# A registration that no one confirmed: whoever made it, in whoever's name.
+# A registration that no one has confirmed, perhaps made in the name of somebody else.
 UNCONFIRMED = and_(
     models.User.open_to_registration,
     models.User.email_verified.is_(False),

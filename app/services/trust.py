@@ -46,8 +46,8 @@ class Change(Enum):
     REGISTRATION_CONFIRMED = Ends(
         EndReason.PASSWORD_CHANGED, devices=True, links=ALL_LINKS, failures=True
     )
-    # By a link that brings no password, while nobody had proved the address before: whoever made
-    # the account may be a stranger.
+    # By a link that brings no password, the first proof of the address: the account may have been
+    # made by a stranger.
     ADDRESS_PROVED = Ends(
         EndReason.PASSWORD_CHANGED, devices=True, links=ALL_LINKS, password=True, failures=True
     )
