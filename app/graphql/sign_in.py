@@ -75,11 +75,10 @@ class LoginInput:
 )
 class InvalidCredentials(Problem):
     @classmethod
-    def make(cls) -> "InvalidCredentials":
-        return cls(
-            message="The e-mail address or the password is not right. If you have just registered, "
-            "open the link in the email first."
-        )
+    def make(cls, *, verified_only: bool) -> "InvalidCredentials":
+        message = "The e-mail address or the password is not right."
+        hint = " If you have just registered, open the link in the email first."
+        return cls(message=message + hint if verified_only else message)
 
     @classmethod
     def of_password(cls) -> "InvalidCredentials":
@@ -124,6 +123,6 @@ class SignInMutations:
             case outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
             case outcomes.InvalidCredentials():
-                return InvalidCredentials.make()
+                return InvalidCredentials.make(verified_only=sign_in.standing.verified_only)
             case service.EmailNotVerified():
                 return EmailNotVerified.make()
