@@ -1,6 +1,6 @@
 """Runs the former code beside the new one, on the new tables: a rolling upgrade.
 
-The former code is BASE_REF, or what there was before the migrations last changed. Fails where it
+The former code is BASE_REF, or what there was before the newest migration was added. Fails where it
 does not start there, or where what a person does with both of them goes wrong.
 """
 
@@ -63,9 +63,10 @@ def former_code() -> str:
     named = os.environ.get("BASE_REF")
     if named:
         return named
-    newest = git("log", "-1", "--format=%H", "--", "alembic/versions")
+    # One that is changed before it was released is still the same step of an upgrade.
+    newest = git("log", "-1", "--format=%H", "--diff-filter=A", "--", "alembic/versions")
     if not newest:
-        sys.exit("No commit has changed a migration: is this a whole clone?")
+        sys.exit("No commit has added a migration: is this a whole clone?")
     return f"{newest.decode().strip()}~1"
 
 
