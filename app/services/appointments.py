@@ -14,11 +14,10 @@ from app.services.accounts import Accounts
 from app.services.audit import record
 from app.services.inputs import Registration, known_form
 from app.services.new_users import NewUser, awaits_its_owner, new_user
-from app.services.outcomes import Client
+from app.services.outcomes import NO_CLIENT
 from app.services.rows import changed_user, locked_user
 
 LOCK = 0x61646D696E  # "admin"
-NOBODY = Client(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Appointments:
                 theirs = update(user).where(user.id == row.id)
                 await changed_user(session, theirs.values(role=role, updated_at=now))
                 event, details = AuditName.ROLE_CHANGED, {"from": row.role, "to": role}
-                await record(session, now, event, NOBODY, actor=None, target=row.id, **details)
+                await record(session, now, event, NO_CLIENT, actor=None, target=row.id, **details)
         return None
 
     async def _checked(self, email: str, password: str, before: str) -> tuple[str, str]:
@@ -93,7 +92,7 @@ class Appointments:
         user = await new_user(session, now, new)
         if user is not None:
             event, details = AuditName.USER_CREATED, {"role": role.value}
-            await record(session, now, event, NOBODY, actor=None, target=user.id, **details)
+            await record(session, now, event, NO_CLIENT, actor=None, target=user.id, **details)
         return user
 
     async def _nobody(self) -> bool:

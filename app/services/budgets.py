@@ -20,10 +20,9 @@ from app.db import Database
 from app.models import AuditName
 from app.security.keys import Part, Secrets, mac
 from app.services.audit import record
-from app.services.outcomes import Client, RateLimited
+from app.services.outcomes import NO_CLIENT, Client, RateLimited
 
 KEY_BYTES = 16
-NO_CLIENT = Client(None, None)
 REPORTED_AT_ONCE = 200
 CHARGE = text(
     "SELECT charge_budgets(:keys, :names, :targets, :most, :windows, :addresses, :moment)"

@@ -11,10 +11,9 @@ from app import models
 from app.models import AuditName, Role, TokenPurpose, UserRow
 from app.services.audit import erase_person, record
 from app.services.identifiers import new_id
-from app.services.outcomes import Client
+from app.services.outcomes import NO_CLIENT
 from app.services.rows import changed_user
 
-NO_CLIENT = Client(None, None)
 # A registration that no one has confirmed, perhaps made in the name of somebody else.
 UNCONFIRMED = and_(
     models.User.open_to_registration,

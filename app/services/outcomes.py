@@ -23,6 +23,10 @@ class Client(NamedTuple):
         return block_of(self.ip_address)
 
 
+# Of commands and of the server itself.
+NO_CLIENT = Client(None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     access_token: str

@@ -15,12 +15,11 @@ from app.db import Database
 from app.models import AuditName, Role, TokenPurpose, UserRow
 from app.services.audit import record
 from app.services.new_users import UNCONFIRMED, delete_unconfirmed
-from app.services.outcomes import Client
+from app.services.outcomes import NO_CLIENT
 from app.services.rows import USER_COLUMNS
 from app.services.user_lines import COLUMNS, lines, read_line, write_line
 
 BATCH = 2000
-NOBODY = Client(None, None)
 VALUES = ", ".join(COLUMNS)
 # Of the connection alone, and gone with it: nothing is changed by filling it. Lines are counted by
 # the file, so that what is wrong can be found there.
@@ -138,7 +137,7 @@ class Import:
                     session,
                     self.clock(),
                     AuditName.USERS_IMPORTED,
-                    NOBODY,
+                    NO_CLIENT,
                     people=str(added),
                     administrators=str(administrators),
                 )
