@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
-from app.http.cors import read_origin
+from app.http.origins import read_origin
 from app.security.password_strength import MAX_GUESSES
 
 MIN_SECRET_BYTES = 32

@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 
+from app.http.origins import pattern_of
 from app.http.refusals import refusal_body, send_refusal
 from app.http.requests import ASGIApp, Headers, Receive, Scope, Send
 
@@ -28,25 +29,6 @@ BAD_NAMES = (
 )
 NOT_ALLOWED = "Scripts of this origin may not ask: it is not in CORS_ORIGINS."
 
-ORIGIN = re.compile(
-    r"(?P<scheme>https?)://"
-    r"(?P<host>[a-z0-9*_-]+(?:\.[a-z0-9*_-]+)*|\[[0-9a-f:.]+\])"
-    r"(?::(?P<port>[0-9]{1,5}))?"
-)
-DEFAULT_PORTS = {"http": 80, "https": 443}
-LAST_PORT = 65_535
-NOT_AN_ORIGIN = (
-    "must name each frontend, such as https://app.example.com, "
-    "or previews of one, such as https://*.preview.example.com"
-)
-TOO_WIDE = (
-    "must name each frontend: a * stands for one label or a part of it, once in each, and never in "
-    "the last two"
-)
-# What `*` stands for. Never a dot: `https://*.a.example` is not to mean `https://x.y.a.example`.
-WITHIN_A_LABEL = "[a-z0-9-]+"
-FIXED_LABELS = 2
-
 
 @dataclass(frozen=True, slots=True)
 class Cors:
@@ -61,10 +43,10 @@ class Cors:
 
     @classmethod
     def of(cls, origins: Sequence[str]) -> "Cors":
-        """Take origins as `read_origin` writes them."""
+        """Take origins as `origins.read_origin` writes them."""
         return cls(
             frozenset(origin.encode() for origin in origins if "*" not in origin),
-            tuple(_pattern(origin) for origin in origins if "*" in origin),
+            tuple(pattern_of(origin) for origin in origins if "*" in origin),
         )
 
     def allows(self, origin: bytes) -> bool:
@@ -110,26 +92,6 @@ class Preflights:
         await send({"type": "http.response.body", "body": b""})
 
 
-def read_origin(text: str) -> str:
-    """Write an origin, or a pattern of some, as browsers write theirs.
-
-    Raises:
-        ValueError: it is none, or its `*` could stand for names that others may register.
-
-    """
-    match = ORIGIN.fullmatch(text.strip().removesuffix("/").lower())
-    if match is None:
-        raise ValueError(NOT_AN_ORIGIN)
-    scheme, host, port = match["scheme"], match["host"], match["port"]
-    if "*" in host and not _is_narrow(host.split(".")):
-        raise ValueError(TOO_WIDE)
-    if port is None or int(port) == DEFAULT_PORTS[scheme]:
-        return f"{scheme}://{host}"
-    if int(port) > LAST_PORT:
-        raise ValueError(NOT_AN_ORIGIN)
-    return f"{scheme}://{host}:{int(port)}"
-
-
 def origin_of(headers: Headers) -> bytes | None:
     """Returns the origin of a request; None where it has none, or several."""
     return None if b"origin" in headers.doubled else headers.values.get(b"origin")
@@ -139,18 +101,6 @@ def origin_in(fields: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """Returns the same of headers as a parser gives them."""
     origins = [value for name, value in fields if name == b"origin"]
     return origins[0] if len(origins) == 1 else None
-
-
-def _is_narrow(labels: list[str]) -> bool:
-    fixed = labels[-FIXED_LABELS:]
-    if len(labels) <= FIXED_LABELS or any("*" in label for label in fixed):
-        return False
-    return all(label.count("*") <= 1 for label in labels)
-
-
-def _pattern(origin: str) -> re.Pattern[bytes]:
-    parts = (re.escape(part) for part in origin.split("*"))
-    return re.compile(WITHIN_A_LABEL.join(parts).encode())
 
 
 def _requested(headers: Headers) -> bytes | None:
