@@ -7,7 +7,6 @@ from typing import Any
 
 import strawberry
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from app.config import Settings
 from app.graphql.context import Services
@@ -16,24 +15,13 @@ from app.graphql.engine import Engine, core_schema
 from app.graphql.limits import DocumentLimits
 from app.graphql.persisted import PersistedDocuments
 from app.http.access_log import AccessLog
+from app.http.cors import Cors, Preflights
 from app.http.edge import Edge, Straight
 from app.http.explorer import Explorer
 from app.http.gate import ConnectionLimits
 from app.http.graphql import GraphQLOverHttp
 from app.http.proxies import Proxies
 from app.http.requests import ASGIApp
-
-CORS_HEADERS = (
-    "authorization",
-    "content-type",
-    "apollographql-client-name",
-    "apollographql-client-version",
-    "apollo-require-preflight",
-    "traceparent",
-    "baggage",
-    "x-request-id",
-    "portico-device",
-)
 
 
 def is_traced() -> bool:
@@ -79,7 +67,7 @@ class Application(FastAPI):
 
 
 def layers(
-    settings: Settings, engine: Engine, services: Services, access_log: AccessLog
+    settings: Settings, engine: Engine, services: Services, access_log: AccessLog, cors: Cors
 ) -> Iterator[Callable[[ASGIApp], ASGIApp]]:
     """From the inside out."""
     persisted = PersistedDocuments.load(
@@ -96,16 +84,9 @@ def layers(
     )
     yield lambda app: Straight(app, {"/graphql": endpoint}, explorer)
     if settings.cors_origins:
-        yield lambda app: CORSMiddleware(
-            app,
-            allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST"),
-            allow_headers=CORS_HEADERS,
-            expose_headers=("x-request-id", "retry-after"),
-            max_age=3600,
-        )
+        yield lambda app: Preflights(app, cors)
     https = settings.public_url.startswith("https://")
-    yield lambda app: Edge(app, https=https, traced=is_traced(), access_log=access_log)
+    yield lambda app: Edge(app, https=https, traced=is_traced(), access_log=access_log, cors=cors)
 
 
 def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
+from app.http.origins import read_origin
 from app.security.password_strength import MAX_GUESSES
 
 MIN_SECRET_BYTES = 32
@@ -154,16 +155,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+            return tuple(part for part in value.split(",") if part.strip())
         return value
 
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            if not re.fullmatch(r"https?://[^/*\s]+", origin):
-                raise ValueError("must name each frontend, such as https://app.example.com; no *")
-        return value
+        return tuple(read_origin(origin) for origin in value)
 
     @field_validator("database_url", "database_read_url")
     @classmethod

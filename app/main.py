@@ -17,6 +17,7 @@ from app.graphql.engine import Engine
 from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog, console_line, json_line
 from app.http.checked import CheckedHeads
+from app.http.cors import CORS, Cors
 from app.http.gate import GATE, Gate
 from app.http.management import management
 from app.http.metrics import Metrics
@@ -57,6 +58,7 @@ def create_app(
     schema = build_schema()
     documents = documents_of(settings, schema)
     gate = Gate(connection_limits(settings), stopping)
+    cors = Cors.of(settings.cors_origins)
     figures = Figures(portico, documents, gate, metrics)
 
     @asynccontextmanager
@@ -72,7 +74,7 @@ def create_app(
                 management(settings.management_address, metrics.registry),
                 stopping.announced(settings.shutdown_delay_seconds),
             ):
-                yield {GATE: gate}
+                yield {GATE: gate, CORS: cors}
         finally:
             for chore in chores:
                 chore.cancel()
@@ -81,7 +83,8 @@ def create_app(
             access_log.flush()
 
     engine = Engine(schema, documents)
-    app = Application(*layers(settings, engine, portico.services, access_log), lifespan=lifespan)
+    around = layers(settings, engine, portico.services, access_log, cors)
+    app = Application(*around, lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
     app.include_router(plain_routes(portico.unready, portico.keys, stopping))
     return app
@@ -94,7 +97,9 @@ def create_app_from_environment() -> FastAPI:
 
 def create_checked_app_from_environment() -> ASGIApp:
     """What each worker calls where the server is one that ours knows nothing of."""
-    return CheckedHeads(create_app(_settings(), stopping=Stopping(is_known=False)))
+    settings = _settings()
+    app = create_app(settings, stopping=Stopping(is_known=False))
+    return CheckedHeads(app, Cors.of(settings.cors_origins))
 
 
 def _settings() -> Settings:

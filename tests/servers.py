@@ -68,11 +68,12 @@ class Server:
         self._start(cwd, command, environment)
 
     def _start(self, cwd: Path, command: list[str | Path], environment: dict[str, str]) -> None:
+        self._started_as = cwd, command, environment
         self.url = f"http://127.0.0.1:{self.port}"
         # What it says to whoever starts it, letters too, and what it logs.
         self._said, self.log = cwd / f"server-{self.port}.out", cwd / f"server-{self.port}.log"
-        _logs[self.log] = 0
-        with self._said.open("w") as said, self.log.open("w") as log:
+        _logs.setdefault(self.log, 0)
+        with self._said.open("a") as said, self.log.open("a") as log:
             self.process = subprocess.Popen(
                 command,
                 cwd=cwd,
@@ -95,6 +96,12 @@ class Server:
                     return time.monotonic() - started
             time.sleep(0.05)
         raise TimeoutError(self.output)
+
+    def restart(self) -> None:
+        """Stop it and start it again, on the same port."""
+        assert self.stop() == 0, self.output
+        self._start(*self._started_as)
+        self.wait_until_ready()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)

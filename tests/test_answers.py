@@ -8,6 +8,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from app.http.connections import BoundedConnection
+from app.http.cors import CORS, Cors
 from app.http.gate import GATE, ConnectionLimits, Gate
 
 GET = b"GET / HTTP/1.1\r\nhost: portico\r\n\r\n"
@@ -32,7 +33,7 @@ async def answer(*messages: dict[str, Any], request: bytes = GET) -> bytes:
 
     config = uvicorn.Config(application, interface="asgi3", log_config=None, ws="none")
     config.load()
-    state = {GATE: Gate(ConnectionLimits())}
+    state = {GATE: Gate(ConnectionLimits()), CORS: Cors.of(())}
     listening = await asyncio.get_running_loop().create_server(
         lambda: BoundedConnection(config, ServerState(), state), "127.0.0.1", 0
     )

@@ -26,9 +26,25 @@ from tests.settings import settings_of
         ({"bcrypt_rounds": 99}, "16"),
         ({"password_min_length": 7}, "8"),
         ({"password_min_guesses": 10**8 + 1}, "100000000"),
-        ({"cors_origins": "https://app.example.com,*"}, "no *"),
-        ({"cors_origins": "https://*.example.com"}, "no *"),
-        ({"cors_origins": "null"}, "must name each frontend"),
+        *(
+            ({"cors_origins": f"https://app.example.com,{origin}"}, words)
+            for origin, words in {
+                "*": "must name each frontend, such as",
+                "null": "must name each frontend, such as",
+                "app.example.com": "must name each frontend, such as",
+                "https://user@app.example.com": "must name each frontend, such as",
+                "https://app.example.com/path": "must name each frontend, such as",
+                "https://app.example.com?a": "must name each frontend, such as",
+                "https://app.example.com:99999": "must name each frontend, such as",
+                "https://app.example.com:*": "must name each frontend, such as",
+                "https://bücher.example": "must name each frontend, such as",
+                "ftp://app.example.com": "must name each frontend, such as",
+                "https://*": "never in the last two",
+                "https://*.com": "never in the last two",
+                "https://app.*.com": "never in the last two",
+                "https://a*b*c.example.com": "once in each",
+            }.items()
+        ),
         ({"trusted_proxies": "::/0"}, "must not trust everybody"),
     ],
 )
@@ -50,9 +66,25 @@ def test_a_key_of_random_characters_is_taken(make: Callable[[], str]) -> None:
 
 
 def test_origins_are_a_list_with_commas() -> None:
-    settings = settings_of(cors_origins="https://a.example, https://b.example/")
+    settings = settings_of(cors_origins="https://a.example, https://b.example/,")
 
     assert settings.cors_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("HTTPS://App.Example.com", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:80/", "http://app.example.com"),
+        ("https://app.example.com:80", "https://app.example.com:80"),
+        ("http://localhost:5173", "http://localhost:5173"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("https://*.Preview.example", "https://*.preview.example"),
+    ],
+)
+def test_origins_are_kept_as_browsers_write_them(given: str, written: str) -> None:
+    assert settings_of(cors_origins=given).cors_origins == (written,)
 
 
 def test_the_embedded_default_is_open_to_explore_and_a_named_database_is_not() -> None:

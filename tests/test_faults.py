@@ -97,11 +97,11 @@ async def test_while_the_database_is_away_answers_say_so_and_then_all_is_well(
 ) -> None:
     own.stop("immediate")
     try:
-        me = await eve(ME)
-        place = {"locations": [{"line": 1, "column": 12}], "path": ["me"]}
-        assert (me, eve.errors) == ({"me": None}, [unavailable() | place])
+        await eve(ME)
         assert eve.last is not None
+        assert eve.last.json() == {"errors": [unavailable()]}
         assert (eve.last.status_code, eve.last.headers["retry-after"]) == (503, "2")
+        assert eve.last.headers["content-type"].startswith("application/graphql-response+json")
         assert await eve(LOGIN, input=EVE.credentials) is None
         assert eve.errors[0]["extensions"] == unavailable()["extensions"]
         assert (await eve.http.get("/health/ready")).status_code == 503
@@ -114,6 +114,37 @@ async def test_while_the_database_is_away_answers_say_so_and_then_all_is_well(
     assert (await eve.http.get("/health/ready")).status_code == 200
 
 
+async def test_an_outage_is_a_503_without_data_unless_a_part_may_have_been_done(
+    own: Postgres, eve: Api
+) -> None:
+    async def ask(query: str, accept: str) -> tuple[int, str, dict[str, object]]:
+        headers = {"accept": accept, "authorization": f"Bearer {eve.access_token}"}
+        answer = await eve.http.post("/graphql", json={"query": query}, headers=headers)
+        return answer.status_code, answer.headers["content-type"], answer.json()
+
+    graphql, json = "application/graphql-response+json", "application/json"
+    parts = (
+        'mutation { a: updateProfile(input: {displayName: "Eve"}) { __typename }'
+        f' b: login(input: {{email: "{EVE.email}", password: "{EVE.password}"}})'
+        " { __typename } }"
+    )
+    own.stop("immediate")
+    try:
+        several = await ask("{ a: me { id } b: me { id } }", graphql)
+        legacy = await ask("{ me { id } }", json)
+        partly = await ask("{ __typename me { id } }", graphql)
+        deeds = await ask(parts, graphql)
+    finally:
+        own.start()
+
+    written = f"{graphql}; charset=utf-8"
+    assert several == legacy == (503, written, {"errors": [unavailable()]})
+    place = {"locations": [{"line": 1, "column": 14}], "path": ["me"]}
+    data = {"__typename": "Query", "me": None}
+    assert partly == (294, written, {"errors": [unavailable() | place], "data": data})
+    assert (deeds[0], deeds[1], deeds[2]["data"]) == (294, written, None)
+
+
 async def test_a_database_that_hangs_hangs_nobody(own: Postgres, eve: Api) -> None:
     with own.hanging():
         began = time.monotonic()
@@ -122,7 +153,7 @@ async def test_a_database_that_hangs_hangs_nobody(own: Postgres, eve: Api) -> No
         )
         took = time.monotonic() - began
 
-    assert answers == [{"me": None}] * 10 + [None] * 10
+    assert answers == [None] * 20
     assert eve.last is not None
     assert (eve.last.status_code, took < 15) == (503, True)
     assert await eve(ME) == {"me": {"email": EVE.email}}

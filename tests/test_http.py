@@ -65,18 +65,30 @@ async def test_a_client_that_takes_neither_is_told(api: Api, accept: str) -> Non
 @pytest.mark.parametrize(
     "body",
     [
-        "null",
-        '"text"',
-        "1",
-        "[]",
-        "[" + ASK + "]",
         "",
         "{",
         b"\xff\xfe",
         b'{"query": "\xff"}',
         "[" * 60_000,
-        '{"query":"{__typename}","variables":' + '{"a":' * 30 + "1" + "}" * 31,
         '{"query":"{__typename}","variables":{"a":' + "[" * 20_000 + "]" * 20_000 + "}}",
+        '{"query":"\\ud800"}',
+    ],
+)
+async def test_a_body_that_is_not_json_is_refused(api: Api, body: str | bytes) -> None:
+    response = await post(api, body)
+
+    assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "null",
+        '"text"',
+        "1",
+        "[]",
+        "[" + ASK + "]",
+        '{"query":"{__typename}","variables":' + '{"a":' * 30 + "1" + "}" * 31,
         '{"query":"{__typename}","variables":[]}',
         '{"query":"{__typename}","extensions":"x"}',
         '{"query":"{__typename}","operationName":1}',
@@ -84,13 +96,12 @@ async def test_a_client_that_takes_neither_is_told(api: Api, accept: str) -> Non
         '{"query":null}',
         '{"query":""}',
         "{}",
-        '{"query":"\\ud800"}',
     ],
 )
-async def test_a_body_that_is_no_request_is_refused(api: Api, body: str | bytes) -> None:
+async def test_a_body_that_is_no_request_is_refused(api: Api, body: str) -> None:
     response = await post(api, body)
 
-    assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
+    assert (response.status_code, code(response)) == (422, "BAD_REQUEST")
 
 
 async def test_an_integer_of_five_thousand_digits_is_refused(api: Api) -> None:
@@ -157,33 +168,29 @@ async def test_a_get_runs_no_mutation(api: Api) -> None:
     assert response.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
 async def test_other_methods_are_refused(api: Api, method: str) -> None:
     response = await api.http.request(method, "/graphql")
 
-    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, POST")
 
 
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("{", "GRAPHQL_PARSE_FAILED"),
-        ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { me { id } }", "GRAPHQL_VALIDATION_FAILED"),
-        ("query A { __typename } query B { __typename }", "OPERATION_RESOLUTION_FAILURE"),
-        ("fragment F on User { id }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{", (400, "GRAPHQL_PARSE_FAILED")),
+        ("{ nothing }", (422, "GRAPHQL_VALIDATION_FAILED")),
+        ("subscription { me { id } }", (422, "GRAPHQL_VALIDATION_FAILED")),
+        ("query A { __typename } query B { __typename }", (422, "OPERATION_RESOLUTION_FAILURE")),
+        ("fragment F on User { id }", (422, "GRAPHQL_VALIDATION_FAILED")),
     ],
 )
-async def test_a_document_that_cannot_run_is_refused(api: Api, query: str, expected: str) -> None:
+async def test_a_document_that_cannot_run_is_refused(
+    api: Api, query: str, expected: tuple[int, str]
+) -> None:
     response = await post(api, json.dumps({"query": query}))
 
-    assert (response.status_code, code(response)) == (400, expected)
-
-
-async def test_a_client_of_plain_json_gets_200_for_what_graphql_answers(api: Api) -> None:
-    response = await post(api, json.dumps({"query": "{"}), accept=JSON)
-
-    assert (response.status_code, code(response)) == (200, "GRAPHQL_PARSE_FAILED")
+    assert (response.status_code, code(response)) == expected
 
 
 SECRET = "hunter2-hunter2"
@@ -191,66 +198,81 @@ LOGIN = "mutation($input: LoginInput!) { login(input: $input) { __typename } }"
 
 
 @pytest.mark.parametrize(
-    ("query", "variables", "message"),
+    ("query", "variables", "status", "message"),
     [
         (
             LOGIN,
             {"input": {"email": "a@b.example", "password": [SECRET]}},
+            422,
             "Variable '$input' has invalid value at .password: it is not a value of type String.",
         ),
         (
             LOGIN,
             {"input": {"email": "a@b.example", "password": "x", "other": SECRET}},
+            422,
             "Variable '$input' has invalid value: LoginInput has no such field.",
         ),
         (
             LOGIN,
             {"input": SECRET},
+            422,
             "Variable '$input' has invalid value: it is not a value of type LoginInput.",
         ),
         (
             LOGIN,
             {},
+            422,
             "Variable '$input' has invalid value: a value of type LoginInput! is required.",
         ),
         (
             f'mutation {{ login(input: {{email: "", password: "{SECRET}", x: 1}}) {{ a }} }}',
             {},
+            422,
             "LoginInput has no such field.",
         ),
         (
             f'{{ login(input: {{password "{SECRET}"}}) }}',
             {},
+            400,
             "Syntax Error: Expected ':', found String.",
         ),
         (
             f"{{ login(input: {{password {SECRET[:7]}x}}) }}",
             {},
+            400,
             "Syntax Error: Expected ':', found Name.",
         ),
         (
             f'{{ users(first: "{SECRET}") {{ totalCount }} }}',
             {},
+            422,
             "It is not a value of type Int.",
         ),
         (
             f'{{ users(orderBy: {{direction: "{SECRET}"}}) {{ totalCount }} }}',
             {},
+            422,
             "It is not a value of type OrderDirection.",
         ),
         (
             f'{{ users(filter: {{createdAt: {{from: "{SECRET}"}}}}) {{ totalCount }} }}',
             {},
+            422,
             "DateTime takes an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z.",
         ),
     ],
 )
 async def test_what_was_sent_is_never_echoed(
-    api: Api, caplog: pytest.LogCaptureFixture, query: str, variables: dict[str, Any], message: str
+    api: Api,
+    caplog: pytest.LogCaptureFixture,
+    query: str,
+    variables: dict[str, Any],
+    status: int,
+    message: str,
 ) -> None:
     response = await post(api, json.dumps({"query": query, "variables": variables}))
 
-    assert (response.status_code, response.json()["errors"][0]["message"]) == (400, message)
+    assert (response.status_code, response.json()["errors"][0]["message"]) == (status, message)
     assert SECRET[:7] not in response.text
     assert SECRET[:7] not in caplog.text
 
@@ -346,9 +368,9 @@ async def test_an_automatic_persisted_query_is_learned_and_then_known(api: Api) 
     known = await post(api, json.dumps({"extensions": extensions}))
     forged = await post(api, json.dumps({"query": "{ me { id } }", "extensions": extensions}))
 
-    assert (unknown.status_code, code(unknown)) == (200, "PERSISTED_QUERY_NOT_FOUND")
+    assert (unknown.status_code, code(unknown)) == (422, "PERSISTED_QUERY_NOT_FOUND")
     assert (learned.json(), known.json()) == (ANSWER, ANSWER)
-    assert (forged.status_code, code(forged)) == (400, "BAD_REQUEST")
+    assert (forged.status_code, code(forged)) == (422, "BAD_REQUEST")
 
 
 async def test_with_trusted_documents_only_nothing_else_runs(
@@ -370,8 +392,8 @@ async def test_with_trusted_documents_only_nothing_else_runs(
         untrusted = await post(api, ASK)
 
     assert trusted.json() == ANSWER
-    assert code(unknown) == "PERSISTED_QUERY_NOT_FOUND"
-    assert (untrusted.status_code, code(untrusted)) == (400, "BAD_REQUEST")
+    assert (unknown.status_code, code(unknown)) == (422, "PERSISTED_QUERY_NOT_FOUND")
+    assert (untrusted.status_code, code(untrusted)) == (422, "BAD_REQUEST")
 
 
 async def test_introspection_and_suggestions_end_with_debug(settings: Settings) -> None:
@@ -383,7 +405,7 @@ async def test_introspection_and_suggestions_end_with_debug(settings: Settings) 
         typo = await post(api, json.dumps({"query": "{ mee { id } user(bye: 1) { id } }"}))
         page = await api.http.get("/graphql", headers={"accept": "text/html"})
 
-    assert (introspection.status_code, code(introspection)) == (400, "GRAPHQL_VALIDATION_FAILED")
+    assert (introspection.status_code, code(introspection)) == (422, "GRAPHQL_VALIDATION_FAILED")
     assert "Did you mean" not in typo.text
     assert page.status_code == 406
 
@@ -429,7 +451,7 @@ async def test_the_explorer_is_served_whole(api: Api) -> None:
 async def test_a_document_beyond_a_limit_is_told_which(api: Api, query: str, limit: str) -> None:
     response = await post(api, json.dumps({"query": query}))
 
-    assert (response.status_code, code(response)) == (400, "GRAPHQL_VALIDATION_FAILED")
+    assert (response.status_code, code(response)) == (422, "GRAPHQL_VALIDATION_FAILED")
     assert response.json()["errors"][0]["extensions"]["limit"] == limit
 
 
@@ -454,31 +476,6 @@ async def test_explorers_may_introspect_everything(api: Api) -> None:
     response = await post(api, json.dumps({"query": query}))
 
     assert len(response.json()["data"]["__schema"]["types"]) > 30
-
-
-async def test_frontends_of_other_origins_are_let_in_by_name(settings: Settings) -> None:
-    assert settings.database_url is not None
-    url = settings.database_url.get_secret_value()
-    app = create_app(settings_for(url, cors_origins="https://app.example"))
-    asked = {
-        "access-control-request-method": "POST",
-        "access-control-request-headers": "authorization,content-type,traceparent,x-request-id",
-    }
-
-    async with app.router.lifespan_context(app), Api.of(app) as api:
-        friend = await api.http.options(
-            "/graphql", headers={"origin": "https://app.example"} | asked
-        )
-        stranger = await api.http.options(
-            "/graphql", headers={"origin": "https://evil.example"} | asked
-        )
-        answer = await post(api, ASK, origin="https://app.example")
-
-    assert friend.headers["access-control-allow-origin"] == "https://app.example"
-    assert "access-control-allow-credentials" not in friend.headers
-    assert "access-control-allow-origin" not in stranger.headers
-    assert answer.headers["access-control-allow-origin"] == "https://app.example"
-    assert answer.json() == ANSWER
 
 
 @pytest.mark.parametrize(
@@ -513,7 +510,7 @@ async def test_a_one_of_input_that_is_not_one_is_refused(
 ) -> None:
     response = await post(api, json.dumps({"query": query, "variables": {"by": {}}}))
 
-    assert (response.status_code, response.json()["errors"][0]["message"]) == (400, message)
+    assert (response.status_code, response.json()["errors"][0]["message"]) == (422, message)
 
 
 async def test_a_one_of_input_may_stand_in_a_fragment_before_its_operation(api: Api) -> None:
@@ -542,14 +539,14 @@ async def test_an_object_of_more_than_a_thousand_values_is_refused(api: Api, nam
     most, one_more = await post(api, ask(1_000)), await post(api, ask(1_001))
 
     assert (most.status_code, most.json()) == (200, ANSWER)
-    assert (one_more.status_code, code(one_more)) == (400, "BAD_REQUEST")
+    assert (one_more.status_code, code(one_more)) == (422, "BAD_REQUEST")
     assert one_more.json()["errors"][0]["message"] == f"`{name}` has more than 1,000 values."
 
 
 async def test_a_query_string_of_more_than_fifty_parameters_is_refused(api: Api) -> None:
     response = await api.http.get("/graphql?query={__typename}" + "&a=1" * 50)
 
-    assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
+    assert (response.status_code, code(response)) == (422, "BAD_REQUEST")
 
 
 async def test_a_variable_full_of_faults_is_refused_after_a_few(api: Api) -> None:
@@ -558,5 +555,5 @@ async def test_a_variable_full_of_faults_is_refused_after_a_few(api: Api) -> Non
 
     response = await post(api, json.dumps({"query": query, "variables": {"f": faults}}))
 
-    assert (response.status_code, code(response)) == (400, "BAD_USER_INPUT")
+    assert (response.status_code, code(response)) == (422, "BAD_USER_INPUT")
     assert len(response.json()["errors"]) <= 5

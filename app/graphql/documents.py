@@ -12,6 +12,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
+    OperationType,
     parse,
     specified_rules,
     validate,
@@ -159,6 +160,8 @@ class Documents:
                 operation,
                 may_be_too_much=measured.operations[name]["cost"] > self.limits.cost,
                 introspects=measured.operations[name]["introspection_depth"] > 0,
+                in_parts=operation.operation is OperationType.MUTATION
+                and measured.operations[name]["root_fields"] > 1,
                 planning=Planning.NOT_ANSWERED if self.planned else Planning.NOT_PLANNED,
             )
             for name, operation in _operations(node).items()

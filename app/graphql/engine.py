@@ -50,6 +50,11 @@ class RequestError(NamedTuple):
 
     errors: list[dict[str, Any]]
 
+    @property
+    def code(self) -> Code:
+        """The one of all its errors: each stage ends a request with errors of its own code."""
+        return Code(self.errors[0]["extensions"]["code"])
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:

@@ -26,6 +26,8 @@ class Executable:
     may_be_too_much: bool
     # Whether it reads the schema itself, which takes long without waiting for anything.
     introspects: bool
+    # Whether it changes several things, of which some may be done and others fail.
+    in_parts: bool = False
     planning: Planning = Planning.NOT_ANSWERED
     plan: Plan | None = None
     # What it asks first, as the schema names it: there are as many of these as root fields.

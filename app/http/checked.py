@@ -1,8 +1,8 @@
 """Holds requests to the rules for heads where a protocol of uvicorn's own has read them."""
 
-from typing import Any
 from urllib.parse import unquote
 
+from app.http.cors import Cors, origin_in
 from app.http.heads import (
     NO_TARGET,
     Objection,
@@ -10,22 +10,26 @@ from app.http.heads import (
     is_origin_form,
     objection_to,
     origin_form,
-    refusal_body,
 )
+from app.http.refusals import refusal_body, send_refusal
 from app.http.requests import ASGIApp, Receive, Scope, Send
+
+CLOSE = (b"connection", b"close")
 
 
 class CheckedHeads:
     """An application that is only given requests whose heads nothing is wrong with."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, cors: Cors) -> None:
+        self._app, self._cors = app, cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             objection = _objection(scope)
             if objection is not None:
-                await _refuse(send, objection)
+                cors = self._cors.headers_for(origin_in(scope["headers"]))
+                body = refusal_body(objection.message)
+                await send_refusal(send, objection.status, body, (*cors, CLOSE))
                 return
         await self._app(scope, receive, send)
 
@@ -48,15 +52,3 @@ def _rewritten(scope: Scope, target: bytes) -> Objection | None:
     scope["raw_path"], scope["path"] = path, unquote(path.decode("ascii"))
     scope["query_string"] = query
     return None
-
-
-async def _refuse(send: Send, objection: Objection) -> None:
-    body = refusal_body(objection.message)
-    headers: Any = [
-        (b"content-type", b"application/json; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    start = {"type": "http.response.start", "status": objection.status, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": body})

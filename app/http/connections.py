@@ -14,9 +14,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from uvicorn.server import ServerState
 
 from app.errors import Code
+from app.http.cors import CORS, Cors, origin_in
 from app.http.framing import FramedConnection
 from app.http.gate import GATE, Gate
-from app.http.heads import NO_VERSION, refusal_body
+from app.http.heads import NO_VERSION
+from app.http.refusals import CONTENT_TYPE, refusal_body
 from app.http.whole import WholeAnswer
 
 # Whoever is sending a request while the server stops is answered, and a refusal can be read.
@@ -47,6 +49,7 @@ class BoundedConnection(FramedConnection):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._gate: Gate = app_state[GATE]
+        self._cors: Cors = app_state[CORS]
         self._limits = self._gate.limits
         self._head_bytes = 0
         # What came after the head and is no part of the body: sizes of chunks, and trailers.
@@ -234,11 +237,20 @@ class BoundedConnection(FramedConnection):
 
     def _refusal_of(self, status: int, message: str, code: Code) -> bytes:
         body = refusal_body(message, code)
-        head = b"content-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n" % len(
-            body
+        headers = (
+            (b"content-type", CONTENT_TYPE),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            *self._cors.headers_for(origin_in(self._headers_so_far())),
         )
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         content = b"" if self.parser.get_method() == b"HEAD" else body
-        return STATUS_LINE[status] + head + b"connection: close\r\n\r\n" + content
+        return STATUS_LINE[status] + lines + b"\r\n" + content
+
+    def _headers_so_far(self) -> list[tuple[bytes, bytes]]:
+        """Returns those of the request that is being read; uvicorn has no list before the first."""
+        headers: list[tuple[bytes, bytes]] | None = self.headers
+        return headers or []
 
     def _give_up(self, cycle: RequestResponseCycle) -> None:
         """Answer a request, whose body is being read, no more; the application hears of it."""

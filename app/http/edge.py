@@ -1,4 +1,4 @@
-"""The outermost layer: request ids, one line in the log, security headers on everything."""
+"""The outermost layer: request ids, a line in the log, security and CORS headers everywhere."""
 
 import itertools
 import re
@@ -7,12 +7,13 @@ import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-import orjson
 from opentelemetry import trace
 
 from app.graphql.errors import internal_error
 from app.http.access_log import AccessLog, Line
+from app.http.cors import Cors, origin_of
 from app.http.explorer import ASSETS, Explorer
+from app.http.refusals import errors_body, send_refusal
 from app.http.requests import ASGIApp, Headers, Receive, Scope, Send
 from app.statements import count_here
 
@@ -28,8 +29,11 @@ ONLY_HTTPS = (b"strict-transport-security", b"max-age=63072000; includeSubDomain
 class Edge:
     """Pure ASGI. WebSockets end here, before they open: nothing of ours speaks over one."""
 
-    def __init__(self, app: ASGIApp, *, https: bool, traced: bool, access_log: AccessLog) -> None:
+    def __init__(
+        self, app: ASGIApp, *, https: bool, traced: bool, access_log: AccessLog, cors: Cors
+    ) -> None:
         self._app, self._access_log, self._traced = app, access_log, traced
+        self._cors = cors
         self._headers = (*SECURITY_HEADERS, ONLY_HTTPS) if https else SECURITY_HEADERS
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -42,6 +46,7 @@ class Edge:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope)
         request_id = _request_id(headers)
+        origin = origin_of(headers)
         line = Line(time.time(), scope["method"], scope["path"], request_id, count_here())
         scope.setdefault("state", {}).update(request_id=request_id, line=line, headers=headers)
         started = time.perf_counter()
@@ -51,7 +56,7 @@ class Edge:
             nonlocal started_to_answer
             if message["type"] == "http.response.start":
                 line.status, started_to_answer = message["status"], True
-                message["headers"] = self._complete(message["headers"], request_id)
+                message["headers"] = self._complete(message["headers"], request_id, origin)
                 if self._traced:
                     _name_span(line)
             return send(message)
@@ -61,15 +66,17 @@ class Edge:
         except Exception as error:
             if started_to_answer:
                 raise
-            await _answer_500(send_with_headers, error, request_id)
+            body = errors_body(internal_error(error, request_id))
+            await send_refusal(send_with_headers, 500, body)
         finally:
             line.seconds = time.perf_counter() - started
             self._access_log.add(line)
 
     def _complete(
-        self, headers: list[tuple[bytes, bytes]], request_id: str
+        self, headers: list[tuple[bytes, bytes]], request_id: str, origin: bytes | None
     ) -> list[tuple[bytes, bytes]]:
         complete = [*headers, (b"x-request-id", request_id.encode()), *self._headers]
+        complete += self._cors.headers_for(origin)
         if b"content-security-policy" not in dict(headers):
             complete.append(CLOSED_POLICY)
         return complete
@@ -97,16 +104,6 @@ def _request_id(headers: Headers) -> str:
     if given is not None and REQUEST_ID.fullmatch(given):
         return given.decode()
     return f"{_PREFIX}{next(_numbers):06x}"
-
-
-async def _answer_500(send: Send, error: Exception, request_id: str) -> None:
-    body = orjson.dumps({"errors": [internal_error(error, request_id)]})
-    headers = [
-        (b"content-type", b"application/json; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 class Straight:

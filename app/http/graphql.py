@@ -1,21 +1,19 @@
-"""GraphQL over HTTP (the specification of 2025): `GET|POST /graphql`, as plain ASGI."""
+"""GraphQL over HTTP (September 2026): `GET|HEAD|POST /graphql`, as plain ASGI."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 from graphql import OperationType
 
-from app.errors import Code, Overloaded
+from app.errors import Overloaded
 from app.graphql.context import Context, Services
 from app.graphql.engine import Engine, RequestError
-from app.graphql.errors import coded, refusal
 from app.graphql.persisted import DocumentRefused, PersistedDocuments
 from app.graphql.scalars import write_json
 from app.http.access_log import Line
 from app.http.explorer import Explorer
-from app.http.negotiation import GRAPHQL_JSON, JSON, MediaType, negotiate, prefers_html
+from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON, JSON, negotiate, prefers_html
 from app.http.proxies import Proxies
+from app.http.replies import UNPROCESSABLE, Reply, executed, not_executed, overloaded, refused
 from app.http.requests import (
     GraphQLRequest,
     Headers,
@@ -29,14 +27,10 @@ from app.http.requests import (
 )
 from app.services.outcomes import Client
 
-ALLOW = ((b"allow", b"GET, POST"),)
+ALLOW = ((b"allow", b"GET, HEAD, POST"),)
 ALLOW_POST = ((b"allow", b"POST"),)
-
-
-class Reply(NamedTuple):
-    status: int
-    answer: dict[str, Any]
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+# HEAD is a GET whose content is not sent (RFC 9110, 9.3.2).
+READING = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +47,32 @@ class GraphQLOverHttp:
         accept = headers.text(b"accept")
         if self.explorer and _wants_a_page(scope, accept):
             return await self.explorer.page(send)
-        media = negotiate(accept)
+        accepted = negotiate(accept)
         line: Line = scope["state"]["line"]
         try:
-            reply = await self._answer(scope, receive, headers, media, line)
-        except HttpRefusal as refused:
-            errors = [coded(refused.message, refused.code)]
-            reply = Reply(refused.status, {"errors": errors}, refused.headers)
+            reply = await self._answer(scope, receive, headers, accepted, line)
+        except HttpRefusal as refusal:
+            reply = refused(refusal)
         except Overloaded as full:
-            reply = _overloaded(full)
+            reply = overloaded(full)
         if "errors" in reply.answer:
             line.outcome = reply.answer["errors"][0]["extensions"]["code"]
-        return await _send(send, media or MediaType(GRAPHQL_JSON), reply)
+        return await _send(send, scope["method"], accepted, reply)
 
     async def _answer(
         self,
         scope: Scope,
         receive: Receive,
         headers: Headers,
-        media: MediaType | None,
+        accepted: str | None,
         line: Line,
     ) -> Reply:
-        if media is None:
+        if accepted is None:
             raise HttpRefusal(406, f"Answers are {GRAPHQL_JSON} or {JSON}.")
         method = scope["method"]
         if method == "POST":
             request = await read_post(receive, headers, self.max_body_bytes)
-        elif method == "GET":
+        elif method in READING:
             request = read_get(scope)
         else:
             raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
@@ -89,24 +82,24 @@ class GraphQLOverHttp:
             text, request.operation_name, request.variables, context
         )
         if isinstance(prepared, RequestError):
-            return _refused(prepared, media)
+            return not_executed(prepared)
         executable = prepared.executable
-        if method == "GET" and executable.node.operation is not OperationType.QUERY:
+        if method in READING and executable.node.operation is not OperationType.QUERY:
             raise HttpRefusal(405, "A GET runs queries only; send a POST.", headers=ALLOW_POST)
         line.operation, line.name = executable.label, executable.name
         line.document = prepared.document.hash
         answer = await self.engine.run(prepared, context)
         line.user = str(context.viewer.user.id) if context.viewer else None
         line.outcome = context.problem or "ok"
-        return _refused(answer, media) if isinstance(answer, RequestError) else _reply(answer)
+        if isinstance(answer, RequestError):
+            return not_executed(answer)
+        return executed(answer, in_parts=executable.in_parts)
 
     def _text(self, request: GraphQLRequest) -> str:
         try:
             return self.persisted.find(request.query, request.document_id, request.extensions)
-        except DocumentRefused as refused:
-            # Apollo's links read the code out of a 200 in every version.
-            status = 200 if refused.code is Code.PERSISTED_QUERY_NOT_FOUND else 400
-            raise HttpRefusal(status, refused.message, code=refused.code) from None
+        except DocumentRefused as refusal:
+            raise HttpRefusal(UNPROCESSABLE, refusal.message, code=refusal.code) from None
 
     def _context(self, scope: Scope, headers: Headers) -> Context:
         peer = scope.get("client")
@@ -125,45 +118,19 @@ class GraphQLOverHttp:
 
 
 def _wants_a_page(scope: Scope, accept: str | None) -> bool:
-    return scope["method"] == "GET" and not scope["query_string"] and prefers_html(accept or "")
+    is_bare = scope["method"] in READING and not scope["query_string"]
+    return is_bare and prefers_html(accept or "")
 
 
-def _reply(answer: dict[str, Any]) -> Reply:
-    """200 where a field was answered; 503 where none could be, and when it is worth another try."""
-    if "errors" not in answer:
-        return Reply(200, answer)
-    errors: list[dict[str, Any]] = answer["errors"]
-    away = all(each["extensions"]["code"] == Code.SERVICE_UNAVAILABLE for each in errors)
-    if not away or any(_fields(answer)):
-        return Reply(200, answer)
-    waits = [each["extensions"].get("retryAfter") for each in errors]
-    # Not where nobody knows what became of a mutation: it must not be sent again unseen.
-    headers = () if None in waits else ((b"retry-after", str(max(waits)).encode()),)
-    return Reply(503, answer, headers)
-
-
-def _fields(answer: dict[str, Any]) -> Iterable[Any]:
-    data: dict[str, Any] = answer["data"] or {}
-    return data.values()
-
-
-def _overloaded(full: Overloaded) -> Reply:
-    retry_after = (b"retry-after", str(full.retry_after_seconds).encode())
-    return Reply(503, {"errors": [refusal(full, None)]}, (retry_after,))
-
-
-def _refused(refused: RequestError, media: MediaType) -> Reply:
-    return Reply(200 if media.legacy else 400, {"errors": refused.errors})
-
-
-async def _send(send: Send, media: MediaType, reply: Reply) -> None:
+async def _send(send: Send, method: str, accepted: str | None, reply: Reply) -> None:
     body = write_json(reply.answer)
+    status, media_type = reply.seen_by(accepted)
     headers = [
-        (b"content-type", media.header),
+        (b"content-type", CONTENT_TYPES[media_type]),
         (b"content-length", str(len(body)).encode()),
         (b"vary", b"accept"),
         (b"cache-control", b"no-store"),
         *reply.headers,
     ]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})

@@ -6,11 +6,6 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
-import orjson
-
-from app.errors import Code
-from app.graphql.errors import coded
-
 Fields = Iterable[tuple[bytes, bytes]]
 
 VERSIONS = frozenset({"1.0", "1.1"})
@@ -84,10 +79,6 @@ def is_authority(text: bytes) -> bool:
     if match is None:
         return False
     return match["ipv6"] is None or _is_ipv6(match["ipv6"].decode())
-
-
-def refusal_body(message: str, code: Code = Code.BAD_REQUEST) -> bytes:
-    return orjson.dumps({"errors": [coded(message, code)]})
 
 
 def _about_hosts(version: str, hosts: list[bytes]) -> Objection | None:

@@ -10,36 +10,26 @@ MAX_RANGES = 50
 CONTENT_TYPES = {name: f"{name}; charset=utf-8".encode() for name in (JSON, GRAPHQL_JSON)}
 
 
-class MediaType(NamedTuple):
-    name: str
-    # A client that names application/json and gets it expects 200 for whatever GraphQL answers.
-    legacy: bool = False
-
-    @property
-    def header(self) -> bytes:
-        return CONTENT_TYPES[self.name]
-
-
 class _Range(NamedTuple):
     name: str
     quality: float
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str | None) -> MediaType | None:
-    """Choose between the two media types of GraphQL; None where the client takes neither."""
+def negotiate(accept: str | None) -> str | None:
+    """Choose between the two media types of GraphQL; None where the client accepts neither."""
     if accept is None or not accept.strip():
-        return MediaType(JSON)
+        return JSON
     ranges = _ranges(accept)
     weighed = [
         (quality_of(name, ranges), _named(name, ranges), name) for name in (JSON, GRAPHQL_JSON)
     ]
     # Equal quality: what was named goes before what a wildcard covers; named both, the newer; named
     # none, JSON.
-    quality, named, name = max(
+    quality, _, name = max(
         weighed, key=lambda choice: (choice[0], choice[1], choice[1] == (choice[2] == GRAPHQL_JSON))
     )
-    return MediaType(name, legacy=named and name == JSON) if quality > 0 else None
+    return name if quality > 0 else None
 
 
 @lru_cache(maxsize=256)

@@ -38,7 +38,7 @@ class HttpRefusal(Exception):
 
 
 class GraphQLRequest(NamedTuple):
-    """The parameters of GraphQL over HTTP, 5.1; an empty one counts as absent."""
+    """The parameters of GraphQL over HTTP, 4.1; an empty one counts as absent."""
 
     query: str | None
     document_id: str | None
@@ -90,7 +90,7 @@ async def read_post(receive: Receive, headers: Headers, max_bytes: int) -> Graph
     """Read the body of a POST.
 
     Raises:
-        HttpRefusal: 400, 413 or 415.
+        HttpRefusal: 400 where it is not JSON, 422 where it is JSON and no request, 413 or 415.
 
     """
     _check_content_type(headers)
@@ -100,9 +100,9 @@ async def read_post(receive: Receive, headers: Headers, max_bytes: int) -> Graph
     except orjson.JSONDecodeError:
         raise HttpRefusal(400, "The body is not JSON in UTF-8.") from None
     if isinstance(parameters, list):
-        raise HttpRefusal(400, "The body is a list: requests are not batched here.")
+        raise HttpRefusal(422, "The body is a list: requests are not batched here.")
     if not isinstance(parameters, dict):
-        raise HttpRefusal(400, "The body is not a JSON object.")
+        raise HttpRefusal(422, "The body is not a JSON object.")
     return read_parameters(cast("dict[str, Any]", parameters))
 
 
@@ -110,14 +110,14 @@ def read_get(scope: Scope) -> GraphQLRequest:
     """Read the query string of a GET.
 
     Raises:
-        HttpRefusal: 400 or 414.
+        HttpRefusal: 400 where it cannot be decoded, 422 where it is no request, or 414.
 
     """
     raw: bytes = scope["query_string"]
     if len(raw) > MAX_QUERY_STRING_BYTES:
         raise HttpRefusal(414, "The query string is too long; send a POST.")
     if raw.count(b"&") >= MAX_PARAMETERS:
-        raise HttpRefusal(400, f"The query string has more than {MAX_PARAMETERS} parameters.")
+        raise HttpRefusal(422, f"The query string has more than {MAX_PARAMETERS} parameters.")
     try:
         given = dict(
             parse_qsl(
@@ -146,7 +146,7 @@ def read_parameters(parameters: Mapping[str, Any]) -> GraphQLRequest:
 def _string(name: str, parameters: Mapping[str, Any]) -> str | None:
     value = parameters.get(name)
     if value is not None and not isinstance(value, str):
-        raise HttpRefusal(400, f"`{name}` must be a string.")
+        raise HttpRefusal(422, f"`{name}` must be a string.")
     return value or None
 
 
@@ -155,7 +155,7 @@ def _map(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     if given is None or given == "":
         return {}
     if not isinstance(given, dict):
-        raise HttpRefusal(400, f"`{name}` must be an object.")
+        raise HttpRefusal(422, f"`{name}` must be an object.")
     value = cast("dict[str, Any]", given)
     _check_size(name, value)
     return value
@@ -177,8 +177,8 @@ def _check_size(name: str, value: dict[str, Any]) -> None:
             return
         values += len(level)
         if values > MAX_JSON_VALUES:
-            raise HttpRefusal(400, f"`{name}` has more than {MAX_JSON_VALUES:,} values.")
-    raise HttpRefusal(400, f"`{name}` is nested more than {MAX_JSON_DEPTH} levels deep.")
+            raise HttpRefusal(422, f"`{name}` has more than {MAX_JSON_VALUES:,} values.")
+    raise HttpRefusal(422, f"`{name}` is nested more than {MAX_JSON_DEPTH} levels deep.")
 
 
 def _within(value: Any) -> Iterable[Any]:

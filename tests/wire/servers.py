@@ -13,12 +13,14 @@ from uvicorn.server import ServerState
 
 from app.http.checked import CheckedHeads
 from app.http.connections import BoundedConnection
+from app.http.cors import CORS, Cors
 from app.http.gate import GATE, ConnectionLimits, Gate
 from tests.wire.second_parser import EARLY, Request
 
 MODES = ("ours", "h11")
 LIMITS = ConnectionLimits(head_seconds=3, body_seconds=3, keep_alive_seconds=3)
 SLOW_SECONDS = 0.003
+NO_ORIGINS = Cors.of(())
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -92,16 +94,16 @@ def _without_faults() -> Generator[None]:
 @asynccontextmanager
 async def echoing(mode: str) -> AsyncGenerator[int]:
     """Serve `echo` in this process; the port."""
-    application: Any = CheckedHeads(echo) if mode == "h11" else echo
+    application: Any = CheckedHeads(echo, NO_ORIGINS) if mode == "h11" else echo
     config = uvicorn.Config(
         application, interface="asgi3", http="h11", log_config=None, ws="none", server_header=False
     )
     config.load()
     gate = Gate(LIMITS)
     make: Any = BoundedConnection if mode == "ours" else config.http_protocol_class
-    state = ServerState()
+    state, of_app = ServerState(), {GATE: gate, CORS: NO_ORIGINS}
     listening = await asyncio.get_running_loop().create_server(
-        lambda: make(config=config, server_state=state, app_state={GATE: gate}), "127.0.0.1", 0
+        lambda: make(config=config, server_state=state, app_state=of_app), "127.0.0.1", 0
     )
     watching = asyncio.create_task(gate.watch())
     # What uvicorn's own protocol logs is not ours to judge.

@@ -14,5 +14,6 @@ python3 -m uv pip install --quiet --python "$venv" --require-hashes --requiremen
 rm -rf generated
 mkdir generated
 "$venv/bin/ariadne-codegen" >"$venv/log" || { cat "$venv/log"; exit 1; }
-"$venv/bin/mypy" --cache-dir "$venv/mypy" call.py generated/portico_client
+"$venv/bin/mypy" --cache-dir "$venv/mypy" call.py statuses.py generated/portico_client
 PYTHONPATH=generated "$venv/bin/python" call.py
+PYTHONPATH=generated "$venv/bin/python" statuses.py

@@ -1,0 +1,33 @@
+"""Answers to requests that do not reach GraphQL, in the shape that its clients read."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from app.errors import Code
+from app.graphql.errors import coded
+from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON
+from app.http.requests import Send
+
+CONTENT_TYPE = CONTENT_TYPES[GRAPHQL_JSON]
+
+
+def refusal_body(message: str, code: Code = Code.BAD_REQUEST) -> bytes:
+    return errors_body(coded(message, code))
+
+
+def errors_body(error: dict[str, Any]) -> bytes:
+    return orjson.dumps({"errors": [error]})
+
+
+async def send_refusal(
+    send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    start = [
+        (b"content-type", CONTENT_TYPE),
+        (b"content-length", str(len(body)).encode()),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,87 @@
+"""Status codes and media types of answers: GraphQL over HTTP, September 2026, 5.1 and 5.4."""
+
+from typing import Any, NamedTuple
+
+from app.errors import Code, Overloaded
+from app.graphql.engine import RequestError
+from app.graphql.errors import coded, refusal
+from app.http.negotiation import GRAPHQL_JSON, JSON
+from app.http.requests import HttpRefusal
+
+OK = 200
+# "Partial Success". The specification defines it beside its own media type only (6.1).
+PARTIAL = 294
+BAD_REQUEST = 400
+UNPROCESSABLE = 422
+UNAVAILABLE = 503
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+class Reply(NamedTuple):
+    status: int
+    answer: dict[str, Any]
+    headers: Fields = ()
+
+    def seen_by(self, accepted: str | None) -> tuple[int, str]:
+        """Returns the status code and the media type for a client, by the type it accepts.
+
+        A client that does not know the media type of GraphQL can rely on an `application/json`
+        body only where the status is 200: whatever else it gets names the type of GraphQL.
+        """
+        if accepted != JSON:
+            return self.status, GRAPHQL_JSON
+        if self.status in {OK, PARTIAL}:
+            return OK, JSON
+        return self.status, GRAPHQL_JSON
+
+
+def executed(answer: dict[str, Any], *, in_parts: bool) -> Reply:
+    """Reply to an operation that was executed; `in_parts`: of which a part may have been done."""
+    if "errors" not in answer:
+        return Reply(OK, answer)
+    if not in_parts and _is_outage(answer):
+        return _unavailable(answer["errors"])
+    return Reply(PARTIAL, answer)
+
+
+def not_executed(refused: RequestError) -> Reply:
+    """Reply to a request whose document, operation or variables are at fault."""
+    unreadable = refused.code is Code.PARSE_FAILED
+    status = BAD_REQUEST if unreadable else UNPROCESSABLE
+    return Reply(status, {"errors": refused.errors})
+
+
+def overloaded(full: Overloaded) -> Reply:
+    headers = _retry_after(full.retry_after_seconds)
+    return Reply(UNAVAILABLE, {"errors": [refusal(full, None)]}, headers)
+
+
+def refused(by: HttpRefusal) -> Reply:
+    return Reply(by.status, {"errors": [coded(by.message, by.code)]}, by.headers)
+
+
+def _is_outage(answer: dict[str, Any]) -> bool:
+    """Whether nothing could be answered, and all of it for want of the database."""
+    data: dict[str, Any] = answer["data"] or {}
+    if any(value is not None for value in data.values()):
+        return False
+    codes = {each["extensions"]["code"] for each in answer["errors"]}
+    return codes == {Code.SERVICE_UNAVAILABLE}
+
+
+def _unavailable(errors: list[dict[str, Any]]) -> Reply:
+    """Reply without `data`, which allows only 2xx, and so without paths into it."""
+    told: list[dict[str, Any]] = []
+    for error in errors:
+        entry = {"message": error["message"], "extensions": error["extensions"]}
+        if entry not in told:
+            told.append(entry)
+    waits = [entry["extensions"].get("retryAfter") for entry in told]
+    # Not where nobody knows what became of a mutation: it must not be sent again unseen.
+    headers = () if None in waits else _retry_after(max(waits))
+    return Reply(UNAVAILABLE, {"errors": told}, headers)
+
+
+def _retry_after(seconds: int) -> Fields:
+    return ((b"retry-after", str(seconds).encode()),)
