@@ -83,7 +83,7 @@ def create_app(
     engine = Engine(schema, documents)
     app = Application(*layers(settings, engine, portico.services, access_log), lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
-    app.include_router(plain_routes(portico.unready, portico.keys, stopping))
+    app.include_router(plain_routes(portico.unready, portico.keys, settings.public_url, stopping))
     return app
 
 
