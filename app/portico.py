@@ -15,6 +15,7 @@ from app.mail import Mailer, mailer_of
 from app.replica import Replica
 from app.security.access_tokens import AccessTokens
 from app.security.device_tokens import DeviceTokens
+from app.security.cursor_ciphers import CursorCiphers
 from app.security.keys import Secrets
 from app.security.passwords import Passwords
 from app.security.refresh_tokens import RefreshTokens
@@ -206,6 +207,8 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         access_tokens=access_tokens,
         clock=clock,
     )
+        cursor_ciphers=CursorCiphers(secrets),
+        server_facts=_server_facts(settings),
     handlers: Mapping[str, Handler] = {
         letters_service.JOB: letters.deliver,
         registrations_service.JOB: registrations.take,

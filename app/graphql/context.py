@@ -11,6 +11,7 @@ from graphql import get_named_type
 from app.errors import Forbidden, Unauthenticated
 from app.graphql.plans.selections import names_below
 from app.security.access_tokens import AccessTokens
+from app.security.cursor_ciphers import CursorCiphers
 from app.security.viewer import Admin, Viewer
 from app.services.accounts import Accounts
 from app.services.administration import Administration
@@ -51,6 +52,8 @@ class Services:
     viewers: Viewers
     access_tokens: AccessTokens
     clock: Callable[[], datetime]
+    cursor_ciphers: CursorCiphers
+    server_facts: ServerFacts
 
 
 @dataclass(slots=True)

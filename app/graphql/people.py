@@ -12,7 +12,7 @@ from strawberry import UNSET
 from app.graphql.context import Info
 from app.graphql.ids import Node, global_id
 from app.graphql.inputs import given
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.problems import publish_enum
 from app.models import Role, SessionRow, UserRow
 from app.services.pages import Page
@@ -67,10 +67,8 @@ class Session(Node):
         return self.row.ip_address
 
 
-SESSION_CURSORS = Cursors(order="Session.CREATED_AT.DESC")
-
-
-session_cursor = SESSION_CURSORS.writer(attrgetter("created_at"))
+SESSION_CURSORS = Cursors(PlainForm("Session.CREATED_AT.DESC"), attrgetter("created_at"))
+session_cursor = SESSION_CURSORS.write
 
 
 @strawberry.type(description="A session in a page.")

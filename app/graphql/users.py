@@ -16,9 +16,11 @@ from app.graphql.audit import event_by_id
 from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, read_id, read_id_of
 from app.graphql.inputs import DateTimeRange, given
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.people import Session, User, user_columns
 from app.graphql.problems import publish_enum
+from app.security.cursor_ciphers import CursorCiphers
+from app.security.viewer import Viewer
 from app.models import Role, UserRow
 from app.services import users as service
 from app.services.pages import Page
@@ -124,12 +126,14 @@ class UserConnection:
 EVERYBODY, BY_CREATION = service.UserFilter(), service.UserOrder()
 
 
-@cache
-def cursors_of(order: service.UserOrder) -> Cursors:
-    direction = OrderDirection.DESC if order.descending else OrderDirection.ASC
+def cursors_of(order: service.UserOrder, ciphers: CursorCiphers) -> Cursors:
+    field, direction = order.field, "DESC" if order.descending else "ASC"
+    name = f"User.{field.value}.{direction}"
+    is_plain = field is service.UserOrderField.CREATED_AT
     return Cursors(
-        order=f"User.{order.field.value}.{direction.value}",
-        of_time=order.field is not service.UserOrderField.EMAIL,
+        PlainForm(name) if is_plain else ciphers.of(name),
+        service.POSITIONS[field],
+        of_time=field is not service.UserOrderField.EMAIL,
     )
 
 
@@ -194,14 +198,13 @@ class UserQueries:
         ] = UNSET,
     ) -> UserConnection | None:
         order, found = read_order(given(order_by)), read_filter(given(filter))
-        cursors = cursors_of(order)
+        cursors = cursors_of(order, info.context.services.cursor_ciphers)
         request = cursors.request(given(first), given(after), given(last), given(before))
         columns = user_columns(info.names_below)
         users = info.context.services.users
         page = await users.page(admin(info), found, order, request, columns=columns)
-        cursor = cursors.writer(service.POSITIONS[order.field])
         now = info.context.services.clock()
-        return UserConnection(page=page, found=found, cursor=cursor, now=now)
+        return UserConnection(page=page, found=found, cursor=cursors.write, now=now)
 
     @member_field(
         description="One person. Members see themselves, administrators everybody; "
