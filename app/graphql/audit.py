@@ -126,10 +126,13 @@ class AuditFilter:
         default=UNSET, description="Only events of these names."
     )
     actor_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="Only what this person did. They may be gone by now."
+        default=UNSET,
+        description="Only what this user did: an `id` or a `subject`. They may be gone by now.",
     )
     target_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="Only what was done to this person. They may be gone by now."
+        default=UNSET,
+        description="Only what was done to this user: an `id` or a `subject`. They may be gone by "
+        "now.",
     )
     at: DateTimeRange | None = strawberry.field(
         default=UNSET, description="Only what happened in this time."

@@ -115,6 +115,13 @@ class User(Node):
     def id(self) -> strawberry.ID:
         return global_id("User", self.row.id)
 
+    @strawberry.field(
+        description="What access tokens call the user: `sub`, a UUID. It never changes. Accepted "
+        "wherever the `id` of a user is."
+    )
+    def subject(self) -> str:
+        return str(self.row.id)
+
     @strawberry.field(description="The address, normalised: composed, and in lower case.")
     def email(self) -> str:
         return self.row.email
@@ -183,6 +190,7 @@ SUSPENSION = frozenset({"suspended_at", "suspended_until"})
 # What the fields of `User` are read from. All have the row's id.
 COLUMNS: Mapping[str, frozenset[str]] = {
     "id": frozenset(),
+    "subject": frozenset(),
     "email": frozenset({"email"}),
     "emailVerified": frozenset({"email_verified"}),
     "displayName": frozenset({"display_name"}),
