@@ -21,6 +21,7 @@ from app.services.outcomes import Client
 from app.services.password_changes import PasswordChanges
 from app.services.profiles import Profiles
 from app.services.rotation import Rotation
+from app.services.server_facts import ServerFacts
 from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
 from app.services.throttle import Throttle
@@ -51,9 +52,9 @@ class Services:
     users: Users
     viewers: Viewers
     access_tokens: AccessTokens
-    clock: Callable[[], datetime]
     cursor_ciphers: CursorCiphers
     server_facts: ServerFacts
+    clock: Callable[[], datetime]
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from app.graphql.profile import ProfileMutations
 from app.graphql.scalars import DateTime
 from app.graphql.sessions import SessionMutations
 from app.graphql.sign_in import SignInMutations
+from app.graphql.server import ServerQueries
 from app.graphql.users import UserQueries
 
 # Built in since the specification of September 2025; printing it makes generators declare it twice.
@@ -22,7 +23,7 @@ BUILT_IN = "directive @oneOf on INPUT_OBJECT\n\n"
 
 
 @strawberry.type(description="What can be asked. Root fields are answered at once.")
-class Query(UserQueries, AuditQueries):
+class Query(UserQueries, AuditQueries, ServerQueries):
     pass
 
 
