@@ -86,7 +86,7 @@ def create_app(
     around = layers(settings, engine, portico.services, access_log, cors)
     app = Application(*around, lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
-    app.include_router(plain_routes(portico.unready, portico.keys, stopping))
+    app.include_router(plain_routes(portico.unready, portico.keys, settings.public_url, stopping))
     return app
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
+from importlib.metadata import version
 from typing import Protocol
 
 from app.config import Settings
@@ -14,9 +15,10 @@ from app.graphql.context import Services
 from app.mail import Mailer, mailer_of
 from app.replica import Replica
 from app.security.access_tokens import AccessTokens
+from app.security.cursor_ciphers import CursorCiphers
 from app.security.device_tokens import DeviceTokens
 from app.security.keys import Secrets
-from app.security.passwords import Passwords
+from app.security.passwords import MAX_CHARACTERS, Passwords
 from app.security.refresh_tokens import RefreshTokens
 from app.services import letters as letters_service
 from app.services import registrations as registrations_service
@@ -42,6 +44,7 @@ from app.services.profiles import Profiles
 from app.services.readiness import newer_revision, unready
 from app.services.registrations import Registrations
 from app.services.rotation import Rotation
+from app.services.server_facts import ServerFacts
 from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
 from app.services.signing_keys import SigningKeys
@@ -204,6 +207,8 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         users=Users(db, replica, clock),
         viewers=Viewers(db, standing, clock),
         access_tokens=access_tokens,
+        cursor_ciphers=CursorCiphers(secrets),
+        server_facts=_server_facts(settings),
         clock=clock,
     )
     handlers: Mapping[str, Handler] = {
@@ -270,6 +275,15 @@ def _writer(settings: Settings) -> Writer:
         settings.link(settings.link_confirm_email),
     )
     return Writer(links, _sender(settings))
+
+
+def _server_facts(settings: Settings) -> ServerFacts:
+    return ServerFacts(
+        version("portico"),
+        verified_only=settings.email_verification == "required",
+        password_min_length=settings.password_min_length,
+        password_max_length=MAX_CHARACTERS,
+    )
 
 
 def _sender(settings: Settings) -> str:

@@ -15,6 +15,7 @@ TYPE = "{ __typename }"
 # How each root field is asked, so that whoever may ask it is answered.
 ASKED: dict[str, str] = {
     "me": "{ me { id } }",
+    "server": "{ server { version } }",
     "users": "{ users { totalCount } }",
     "auditEvents": "{ auditEvents { nodes { id } } }",
     "user": '{ user(by: {email: "ada@example.com"}) { id } }',

@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -21,11 +22,19 @@ from app.config import Settings
 from app.errors import Misconfigured
 from app.main import create_app
 from app.portico import Portico
+from app.security.access_tokens import CLAIMS
 from app.security.keys import KeyPair
 from tests.clients import ME, Api, Person
 from tests.clock import FakeClock
 from tests.test_rotation import REFRESH
 
+LASTING = """
+mutation Login($input: LoginInput!) {
+  login(input: $input) {
+    ... on SignedIn { tokens { accessToken accessTokenExpiresAt accessTokenExpiresIn } }
+  }
+}
+"""
 NOBODY = ({"me": None}, "UNAUTHENTICATED")
 
 
@@ -79,6 +88,11 @@ FORGERIES: dict[str, Callable[[Forger], str]] = {
     "issued in the future": lambda f: f.with_claims(
         iat=int(time.time()) + 60, exp=int(time.time()) + 90
     ),
+    "authenticated in the future": lambda f: f.with_claims(auth_time=int(time.time()) + 60),
+    "auth_time as text": lambda f: f.with_claims(auth_time=str(f.claims["auth_time"])),
+    "auth_time as true": lambda f: f.with_claims(auth_time=True),
+    "another client": lambda f: f.with_claims(client_id="other"),
+    "one claim more": lambda f: f.with_claims(scope="admin"),
     "another person": lambda f: f.with_claims(sub=str(uuid.uuid4())),
     "another session": lambda f: f.with_claims(sid=str(uuid.uuid4())),
     "sub as a number": lambda f: f.with_claims(sub=1),
@@ -101,7 +115,7 @@ FORGERIES: dict[str, Callable[[Forger], str]] = {
 }
 
 
-@pytest.mark.parametrize("claim", ["iss", "aud", "sub", "sid", "iat", "exp", "jti"])
+@pytest.mark.parametrize("claim", sorted(CLAIMS))
 async def test_a_token_without_a_claim_opens_nothing(
     api: Api, ada: Person, app: FastAPI, claim: str
 ) -> None:
@@ -150,6 +164,35 @@ async def test_another_scheme_opens_nothing(api: Api) -> None:
 
 async def post(api: Api, headers: list[tuple[str, str]]) -> httpx.Response:
     return await api.http.post("/graphql", json={"query": ME}, headers=headers)
+
+
+def claims_of(token: str | None) -> dict[str, Any]:
+    return jwt.decode(token or "", options={"verify_signature": False})
+
+
+async def test_a_refresh_does_not_move_the_time_of_authentication(
+    api: Api, ada: Person, clock: FakeClock
+) -> None:
+    laptop = await api.login(ada)
+    signed_in = claims_of(laptop.access_token)
+
+    clock.pass_(minutes=10)
+    answer = (await api(REFRESH, token=laptop.refresh_token))["refreshSession"]
+
+    refreshed = claims_of(answer["tokens"]["accessToken"])
+    assert refreshed["auth_time"] == signed_in["auth_time"]
+    assert refreshed["iat"] == signed_in["iat"] + 600
+    assert refreshed["sid"] == signed_in["sid"]
+
+
+async def test_tokens_say_how_many_seconds_they_last(api: Api, ada: Person) -> None:
+    answer = await api(LASTING, input=ada.credentials)
+
+    tokens = answer["login"]["tokens"]
+    claims = claims_of(tokens["accessToken"])
+    assert tokens["accessTokenExpiresIn"] == claims["exp"] - claims["iat"] == 15 * 60
+    expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+    assert datetime.fromisoformat(tokens["accessTokenExpiresAt"]) == expires_at
 
 
 async def key_ids(api: Api) -> list[str]:

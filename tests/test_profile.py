@@ -79,6 +79,15 @@ async def test_a_deleted_account_leaves_no_trace_of_the_person(
     assert await api.register(ada)
 
 
+async def test_a_deleted_account_answers_the_id_that_it_had(api: Api, ada: Person) -> None:
+    laptop = await api.login(ada)
+    named = DELETE.replace("__typename", "__typename ... on AccountDeleted { userId }")
+
+    answer = await laptop(named, password=ada.password)
+
+    assert answer["deleteAccount"] == {"__typename": "AccountDeleted", "userId": ada.id}
+
+
 async def test_a_wrong_password_deletes_nothing(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
 

@@ -1,7 +1,10 @@
 """The schema as clients generate from it."""
 
+import re
 from pathlib import Path
+from typing import Any
 
+import pytest
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -16,6 +19,7 @@ from graphql import (
 from graphql.language import parse
 
 from app.graphql import schema as code
+from tests.clients import Api
 
 ROOT = Path(__file__).parent.parent
 SDL = code.printed(code.build_schema())
@@ -66,6 +70,52 @@ def test_every_root_field_says_who_may_ask_it() -> None:
     fields = [field for root in roots for field in getattr(root, "fields", ())]
 
     assert [field.name.value for field in fields if "@access(" not in print_ast(field)] == []
+
+
+WORDS = {
+    "GUEST": "No sign-in needed.",
+    "MEMBER": "Signed-in users only.",
+    "ADMIN": "Administrators only.",
+}
+
+
+def described_root_fields() -> dict[str, tuple[str, dict[str, str]]]:
+    """The description of each root field, and the first argument of each of its directives."""
+    roots: list[Any] = [
+        definition
+        for definition in parse(SDL).definitions
+        if getattr(getattr(definition, "name", None), "value", "") in {"Query", "Mutation"}
+    ]
+    return {
+        field.name.value: (
+            field.description.value,
+            {each.name.value: each.arguments[0].value.value for each in field.directives},
+        )
+        for root in roots
+        for field in root.fields
+    }
+
+
+@pytest.mark.parametrize("name", described_root_fields())
+def test_the_description_of_a_root_field_says_what_its_directives_say(name: str) -> None:
+    description, directives = described_root_fields()[name]
+
+    said = [words for words in WORDS.values() if words in description]
+    limits = re.findall(r"Rate limited as `(\w+)`\.", description)
+
+    assert said == [WORDS[directives["access"]]]
+    assert limits == [value for key, value in directives.items() if key == "rateLimited"]
+
+
+async def test_introspection_says_how_to_sign_in_and_who_may_ask(api: Api) -> None:
+    answer = await api("{ __schema { description mutationType { fields { name description } } } }")
+
+    asked = {
+        each["name"]: each["description"] for each in answer["__schema"]["mutationType"]["fields"]
+    }
+    assert answer["__schema"]["description"] == served().description
+    assert "`Authorization: Bearer <accessToken>`" in (served().description or "")
+    assert asked["createUser"].endswith("Administrators only. Rate limited as `INVITATION`.")
 
 
 def test_what_is_built_in_is_not_printed() -> None:

@@ -55,6 +55,31 @@ async def test_signing_out_everywhere_ends_every_session(api: Api, ada: Person) 
     assert (await phone(ME), phone.last_code) == ({"me": None}, "UNAUTHENTICATED")
 
 
+IDS = "sessionsEnded endedSessionIds"
+
+
+async def test_every_way_of_signing_out_names_the_sessions_that_ended(
+    api: Api, ada: Person
+) -> None:
+    laptop, phone, tablet = [await api.login(ada) for _ in range(3)]
+    revoke = f'revokeSession(input: {{sessionId: "{phone.session_id}"}}) '
+    listed = (await laptop(SESSIONS))["me"]["sessions"]["nodes"]
+    registered = listed[-1]["id"]
+
+    revoked = await laptop(f"mutation {{ {revoke} {{ ... on SignedOut {{ {IDS} }} }} }}")
+    others = await laptop(
+        f"mutation {{ logoutEverywhere(input: {{keepCurrent: true}}) {{ {IDS} }} }}"
+    )
+    last = await laptop(f"mutation {{ logout {{ {IDS} }} }}")
+
+    ended = {"sessionsEnded": 1, "endedSessionIds": [phone.session_id]}
+    assert revoked == {"revokeSession": ended}
+    assert others["logoutEverywhere"]["sessionsEnded"] == 2
+    ids = others["logoutEverywhere"]["endedSessionIds"]
+    assert set(ids) == {tablet.session_id, registered}
+    assert last == {"logout": {"sessionsEnded": 1, "endedSessionIds": [laptop.session_id]}}
+
+
 async def test_signing_out_everywhere_else_keeps_this_one(api: Api, ada: Person) -> None:
     laptop, phone = await api.login(ada), await api.login(ada)
 

@@ -222,7 +222,9 @@ async def test_a_cursor_of_another_order_is_refused(
     for other in others:
         assert await admin(USERS, after=cursor, orderBy=other) == {"users": None}
         assert admin.last_code == "BAD_USER_INPUT"
-        assert admin.errors[0]["message"] == "`after` is a cursor of another order."
+        assert admin.errors[0]["message"] == (
+            "`after` is not a cursor of this server, in this order."
+        )
 
 
 async def test_a_page_of_none_tells_whether_there_is_anybody(api: Api, grace: Person) -> None:

@@ -16,6 +16,9 @@ const outcomes = new Set(
 // So is what exists only as a part of something else.
 const parts = ["PageInfo", "InputIssue", "Suspension", "Tokens", "AuditDetail"];
 
+// There is one of it.
+const singletons = ["Server"];
+
 export default [
   {
     files: ["**/*.graphql"],
@@ -29,7 +32,7 @@ export default [
       ...graphql.configs["flat/schema-relay"].rules,
       "@graphql-eslint/strict-id-in-types": [
         "error",
-        { exceptions: { types: [...outcomes, ...parts], suffixes: ["Connection", "Edge"] } },
+        { exceptions: { types: [...outcomes, ...parts, ...singletons], suffixes: ["Connection", "Edge"] } },
       ],
       // Connections keep their promised `nodes`, and a short list that is always whole, such as
       // the issues of one input, needs no cursors.

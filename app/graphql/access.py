@@ -1,4 +1,4 @@
-"""Who may ask a root field: one object enforces it and is printed into the schema as `@access`."""
+"""Who may ask a root field: one object enforces it and prints it, as `@access` and in words."""
 
 import enum
 from collections.abc import Awaitable, Callable
@@ -20,6 +20,13 @@ class AccessLevel(enum.Enum):
     GUEST = strawberry.enum_value("GUEST", description="Everybody, signed in or not.")
     MEMBER = strawberry.enum_value("MEMBER", description="Whoever is signed in.")
     ADMIN = strawberry.enum_value("ADMIN", description="Administrators.")
+
+
+WORDS = {
+    AccessLevel.GUEST: "No sign-in needed.",
+    AccessLevel.MEMBER: "Signed-in users only.",
+    AccessLevel.ADMIN: "Administrators only.",
+}
 
 
 @strawberry.schema_directive(
@@ -45,6 +52,11 @@ class Access(FieldExtension):
     def guards(self) -> bool:
         """Whether there is anybody whom it does not let through."""
         return self.level is not AccessLevel.GUEST
+
+    @property
+    def words(self) -> str:
+        """What the description of a field says of it: introspection shows no directives."""
+        return WORDS[self.level]
 
     def apply(self, field: StrawberryField) -> None:
         # Called once for each schema that is built of the field.
@@ -81,5 +93,6 @@ def admin_field(*, description: str, tries: Tried | None = None) -> Any:
 
 def _field(level: AccessLevel, description: str, tries: Tried | None) -> Any:
     """Access comes first, though Strawberry takes the last one as the outermost."""
-    charged: list[FieldExtension] = [charged_for(tries)] if tries else []
-    return strawberry.field(description=description, extensions=[*charged, Access(level)])
+    charged, access = [charged_for(tries)] if tries else [], Access(level)
+    words = " ".join((description, access.words, *(each.words for each in charged)))
+    return strawberry.field(description=words, extensions=[*charged, access])

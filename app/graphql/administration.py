@@ -22,7 +22,7 @@ from app.services.throttle import Tried
 
 @strawberry.input(description="A person.")
 class UserInput:
-    user_id: strawberry.ID = strawberry.field(description="The id of the account.")
+    user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")
 
 
 @strawberry.input(description="An account for somebody else.")
@@ -36,13 +36,13 @@ class CreateUserInput:
 
 @strawberry.input(description="What somebody may do from now on.")
 class SetUserRoleInput:
-    user_id: strawberry.ID = strawberry.field(description="The id of the account.")
+    user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")
     role: Role = strawberry.field(description="The role.")
 
 
 @strawberry.input(description="A pause for somebody.")
 class SuspendUserInput:
-    user_id: strawberry.ID = strawberry.field(description="The id of the account.")
+    user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")
     reason: str = strawberry.field(
         description=f"Why, in up to {MAX_REASON_CHARACTERS} characters, for administrators to read."
     )

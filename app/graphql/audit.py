@@ -13,7 +13,7 @@ from app.graphql.access import admin_field
 from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, global_id, read_id_of
 from app.graphql.inputs import DateTimeRange, given
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.people import User
 from app.models import AuditName, AuditRow, UserRow
 from app.services.audit_events import AuditFilter as Found
@@ -21,14 +21,14 @@ from app.services.pages import Page
 
 NAMES = ", ".join(f"`{name.value}` ({name.meaning})" for name in AuditName)
 People = dict[uuid.UUID, UserRow]
-CURSORS = Cursors(order="AuditEvent.DESC")
 
 
 def _nothing(_row: AuditRow) -> None:
     """An event is ordered by its id alone."""
 
 
-write_cursor = CURSORS.writer(_nothing)
+CURSORS = Cursors(PlainForm("AuditEvent.DESC"), _nothing)
+write_cursor = CURSORS.write
 
 
 @strawberry.type(description="One more thing that is known of an event.")
@@ -126,10 +126,13 @@ class AuditFilter:
         default=UNSET, description="Only events of these names."
     )
     actor_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="Only what this person did. They may be gone by now."
+        default=UNSET,
+        description="Only what this user did: an `id` or a `subject`. They may be gone by now.",
     )
     target_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="Only what was done to this person. They may be gone by now."
+        default=UNSET,
+        description="Only what was done to this user: an `id` or a `subject`. They may be gone by "
+        "now.",
     )
     at: DateTimeRange | None = strawberry.field(
         default=UNSET, description="Only what happened in this time."

@@ -42,6 +42,11 @@ class Charged(FieldExtension):
     def __init__(self, tried: Tried) -> None:
         self.tried = tried
 
+    @property
+    def words(self) -> str:
+        """What the description of a field says of it: introspection shows no directives."""
+        return f"Rate limited as `{self.tried.name}`."
+
     def apply(self, field: StrawberryField) -> None:
         # Called once for each schema that is built of the field.
         others = [each for each in field.directives if not isinstance(each, RateLimitedDirective)]

@@ -11,6 +11,7 @@ from graphql import get_named_type
 from app.errors import Forbidden, Unauthenticated
 from app.graphql.plans.selections import names_below
 from app.security.access_tokens import AccessTokens
+from app.security.cursor_ciphers import CursorCiphers
 from app.security.viewer import Admin, Viewer
 from app.services.accounts import Accounts
 from app.services.administration import Administration
@@ -20,6 +21,7 @@ from app.services.outcomes import Client
 from app.services.password_changes import PasswordChanges
 from app.services.profiles import Profiles
 from app.services.rotation import Rotation
+from app.services.server_facts import ServerFacts
 from app.services.sessions import Sessions
 from app.services.sign_in import SignIn
 from app.services.throttle import Throttle
@@ -50,6 +52,8 @@ class Services:
     users: Users
     viewers: Viewers
     access_tokens: AccessTokens
+    cursor_ciphers: CursorCiphers
+    server_facts: ServerFacts
     clock: Callable[[], datetime]
 
 

@@ -1,4 +1,8 @@
-"""Global ids: a type name and a UUID, opaque to clients (Relay's object identification)."""
+"""Global ids: a type name and a UUID, opaque to clients (Relay's object identification).
+
+Access tokens name a user by the UUID alone (`sub`), so wherever the id of a user is taken, that is
+taken too.
+"""
 
 import re
 import uuid
@@ -9,6 +13,9 @@ import strawberry
 from app.errors import BadInput
 
 WRITTEN = re.compile(r"([A-Za-z]+)_([0-9a-f]{32})", re.ASCII)
+# As RFC 9562 (4) writes a UUID; upper case is accepted, as it asks.
+SUBJECT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+USER = "User"
 
 
 @strawberry.interface(description="Anything that can be fetched again by its id.")
@@ -27,12 +34,14 @@ def global_id(type_name: str, row_id: uuid.UUID) -> Any:
 
 
 def read_id(text: str, argument: str) -> tuple[str, uuid.UUID]:
-    """Take a global id apart.
+    """Take a global id apart. A bare UUID is the subject of a user.
 
     Raises:
-        BadInput: it is not one.
+        BadInput: it is neither.
 
     """
+    if SUBJECT.fullmatch(text):
+        return USER, uuid.UUID(text)
     parts = WRITTEN.fullmatch(text)
     if parts is None:
         msg = f"`{argument}` is not an id of this server."
@@ -41,7 +50,7 @@ def read_id(text: str, argument: str) -> tuple[str, uuid.UUID]:
 
 
 def read_id_of(type_name: str, text: str, argument: str) -> uuid.UUID:
-    """Take apart the id of one kind of thing.
+    """Take apart the id of one kind of thing; for a user, or their subject.
 
     Raises:
         BadInput: it is no id, or that of another kind.
@@ -52,3 +61,16 @@ def read_id_of(type_name: str, text: str, argument: str) -> uuid.UUID:
         msg = f"`{argument}` is not the id of a {type_name}."
         raise BadInput(msg)
     return row_id
+
+
+def read_subject(text: str, argument: str) -> uuid.UUID:
+    """Read what tokens call a user.
+
+    Raises:
+        BadInput: it is no UUID.
+
+    """
+    if not SUBJECT.fullmatch(text):
+        msg = f"`{argument}` is not a subject: it must be a UUID, as `sub` in an access token."
+        raise BadInput(msg)
+    return uuid.UUID(text)

@@ -12,7 +12,7 @@ from strawberry import UNSET
 from app.graphql.context import Info
 from app.graphql.ids import Node, global_id
 from app.graphql.inputs import given
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.problems import publish_enum
 from app.models import Role, SessionRow, UserRow
 from app.services.pages import Page
@@ -67,10 +67,8 @@ class Session(Node):
         return self.row.ip_address
 
 
-SESSION_CURSORS = Cursors(order="Session.CREATED_AT.DESC")
-
-
-session_cursor = SESSION_CURSORS.writer(attrgetter("created_at"))
+SESSION_CURSORS = Cursors(PlainForm("Session.CREATED_AT.DESC"), attrgetter("created_at"))
+session_cursor = SESSION_CURSORS.write
 
 
 @strawberry.type(description="A session in a page.")
@@ -116,6 +114,13 @@ class User(Node):
     @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
     def id(self) -> strawberry.ID:
         return global_id("User", self.row.id)
+
+    @strawberry.field(
+        description="What access tokens call the user: `sub`, a UUID. It never changes. Accepted "
+        "wherever the `id` of a user is."
+    )
+    def subject(self) -> str:
+        return str(self.row.id)
 
     @strawberry.field(description="The address, normalised: composed, and in lower case.")
     def email(self) -> str:
@@ -185,6 +190,7 @@ SUSPENSION = frozenset({"suspended_at", "suspended_until"})
 # What the fields of `User` are read from. All have the row's id.
 COLUMNS: Mapping[str, frozenset[str]] = {
     "id": frozenset(),
+    "subject": frozenset(),
     "email": frozenset({"email"}),
     "emailVerified": frozenset({"email_verified"}),
     "displayName": frozenset({"display_name"}),

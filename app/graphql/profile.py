@@ -8,6 +8,7 @@ from strawberry import UNSET
 from app.graphql.access import member_field
 from app.graphql.account_results import LastAdministrator, UserChanged
 from app.graphql.context import Info, member
+from app.graphql.ids import global_id
 from app.graphql.problems import InvalidInput, RateLimited
 from app.graphql.sign_in import InvalidCredentials
 from app.services import administrators, outcomes, profiles
@@ -29,6 +30,9 @@ class DeleteAccountInput:
 @strawberry.type(description="The account is gone, with everything that was known of the person.")
 class AccountDeleted:
     message: str = strawberry.field(description="What to tell the person, in English.")
+    user_id: strawberry.ID = strawberry.field(
+        description="The id that the user had, to remove them from caches by."
+    )
 
 
 UpdateProfileResult = Annotated[
@@ -76,8 +80,10 @@ class ProfileMutations:
     ) -> DeleteAccountResult | None:
         context = info.context
         match await context.services.profiles.delete(member(info), input.password, context.client):
-            case profiles.AccountDeleted():
-                return AccountDeleted(message="Your account is deleted.")
+            case profiles.AccountDeleted(user_id):
+                return AccountDeleted(
+                    message="Your account is deleted.", user_id=global_id("User", user_id)
+                )
             case outcomes.InvalidCredentials():
                 return InvalidCredentials.of_password()
             case administrators.LastAdministrator():

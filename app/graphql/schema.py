@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import strawberry
+from graphql import StringValueNode, print_ast
 from strawberry.schema.config import StrawberryConfig
 
 from app.graphql.accounts import AccountMutations
@@ -10,19 +11,36 @@ from app.graphql.administration import AdministrationMutations
 from app.graphql.audit import AuditQueries
 from app.graphql.context import Info
 from app.graphql.emails import EmailMutations
+from app.graphql.engine import core_schema
 from app.graphql.passwords import PasswordMutations
 from app.graphql.profile import ProfileMutations
 from app.graphql.scalars import DateTime
+from app.graphql.server import ServerQueries
 from app.graphql.sessions import SessionMutations
 from app.graphql.sign_in import SignInMutations
 from app.graphql.users import UserQueries
 
 # Built in since the specification of September 2025; printing it makes generators declare it twice.
 BUILT_IN = "directive @oneOf on INPUT_OBJECT\n\n"
+DEFINITION = "schema {\n  query: Query\n  mutation: Mutation\n}"
+DESCRIPTION = """\
+Portico: accounts, sign-in and sessions.
+
+Sign in with `register` or `login`. Send the `tokens.accessToken` of the answer with each request,
+in the header `Authorization: Bearer <accessToken>`. When it expires, `refreshSession` answers the
+next one. The description of each root field says who may ask it.
+
+What can become of a mutation is a member of its result union. Each member that implements `Problem`
+says in `message` what to tell the person. A field that is refused is null and has an entry in
+`errors`, whose `extensions.code` says why (`UNAUTHENTICATED`, `FORBIDDEN`, `BAD_USER_INPUT`, ...).
+The rest of the answer stands.
+
+The documentation is README.md, in the source of Portico.\
+"""
 
 
 @strawberry.type(description="What can be asked. Root fields are answered at once.")
-class Query(UserQueries, AuditQueries):
+class Query(UserQueries, AuditQueries, ServerQueries):
     pass
 
 
@@ -41,9 +59,14 @@ class Mutation(
 
 def build_schema() -> strawberry.Schema:
     config = StrawberryConfig(scalar_map={datetime: DateTime}, info_class=Info)
-    return strawberry.Schema(query=Query, mutation=Mutation, config=config)
+    schema = strawberry.Schema(query=Query, mutation=Mutation, config=config)
+    core_schema(schema).description = DESCRIPTION
+    return schema
 
 
 def printed(schema: strawberry.Schema) -> str:
-    """Give the SDL, as `schema.graphql` holds it."""
-    return schema.as_str().replace(BUILT_IN, "").rstrip() + "\n"
+    """Returns the SDL, as `schema.graphql` holds it."""
+    types = schema.as_str().replace(BUILT_IN, "").rstrip()
+    # Strawberry prints no description of the schema itself.
+    description = StringValueNode(value=core_schema(schema).description or "", block=True)
+    return f"{print_ast(description)}\n{DEFINITION}\n\n{types}\n"

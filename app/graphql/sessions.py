@@ -7,7 +7,7 @@ from strawberry import UNSET
 
 from app.graphql.access import guest_field, member_field
 from app.graphql.context import Info, member
-from app.graphql.ids import read_id_of
+from app.graphql.ids import global_id, read_id_of
 from app.graphql.inputs import given
 from app.graphql.problems import NotFound, Problem, RateLimited, publish_enum
 from app.graphql.sign_in import SignedIn
@@ -56,6 +56,14 @@ class RevokeSessionInput:
 @strawberry.type(description="Signed out: what has ended serves no further request.")
 class SignedOut:
     sessions_ended: int = strawberry.field(description="How many sessions ended.")
+    ended_session_ids: list[strawberry.ID] = strawberry.field(
+        description="The ids of these sessions."
+    )
+
+    @classmethod
+    def of(cls, outcome: service.SignedOut) -> "SignedOut":
+        ids = [global_id("Session", session_id) for session_id in outcome.session_ids]
+        return cls(sessions_ended=len(ids), ended_session_ids=ids)
 
 
 @strawberry.type(description="The session is over. Sign in again.")
@@ -106,7 +114,7 @@ class SessionMutations:
     async def logout(self, info: Info) -> SignedOut | None:
         context = info.context
         ended = await context.services.sessions.logout(member(info), context.client)
-        return SignedOut(sessions_ended=ended.sessions_ended)
+        return SignedOut.of(ended)
 
     @member_field(description="End all sessions of the one who asks, on every device.")
     async def logout_everywhere(
@@ -120,7 +128,7 @@ class SessionMutations:
         ended = await context.services.sessions.logout_everywhere(
             member(info), context.client, keep_current=which is not None and which.keep_current
         )
-        return SignedOut(sessions_ended=ended.sessions_ended)
+        return SignedOut.of(ended)
 
     @member_field(
         description="End one session from another. Members end their own, administrators anybody's."
@@ -136,6 +144,6 @@ class SessionMutations:
         session_id = read_id_of("Session", input.session_id, "input.sessionId")
         match await context.services.sessions.revoke(member(info), session_id, context.client):
             case service.SignedOut() as ended:
-                return SignedOut(sessions_ended=ended.sessions_ended)
+                return SignedOut.of(ended)
             case outcomes.NotFound():
                 return NotFound.make()

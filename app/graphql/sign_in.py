@@ -21,6 +21,10 @@ class Tokens:
         description="Send it as `Authorization: Bearer …`. A JWT (RFC 9068) that others can verify."
     )
     access_token_expires_at: datetime = strawberry.field(description="When the access token ends.")
+    access_token_expires_in: int = strawberry.field(
+        description="How many seconds the access token is valid from its issue, for clients whose "
+        "clock is wrong."
+    )
     refresh_token: str = strawberry.field(
         description="Opaque; good for one refresh, which answers the next. Send it nowhere else."
     )
@@ -39,6 +43,7 @@ class Tokens:
         return cls(
             access_token=tokens.access_token,
             access_token_expires_at=tokens.access_token_expires_at,
+            access_token_expires_in=tokens.access_token_expires_in_seconds,
             refresh_token=tokens.refresh_token,
             refresh_token_expires_at=tokens.refresh_token_expires_at,
             device_token=tokens.device_token,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from functools import cache
 from typing import Annotated
 from unicodedata import category, normalize
 
@@ -14,12 +13,14 @@ from app.errors import BadInput
 from app.graphql.access import admin_field, guest_field, member_field
 from app.graphql.audit import event_by_id
 from app.graphql.context import Info, admin, member
-from app.graphql.ids import Node, read_id, read_id_of
+from app.graphql.ids import Node, read_id, read_id_of, read_subject
 from app.graphql.inputs import DateTimeRange, given
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.people import Session, User, user_columns
 from app.graphql.problems import publish_enum
 from app.models import Role, UserRow
+from app.security.cursor_ciphers import CursorCiphers
+from app.security.viewer import Viewer
 from app.services import users as service
 from app.services.pages import Page
 
@@ -75,10 +76,13 @@ class UserOrder:
 @strawberry.input(one_of=True, description="Names one person, in one of these ways.")
 class UserBy:
     id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="By the id of the account."
+        default=UNSET, description="By the `id` of the user, or the `subject`."
     )
     email: str | None = strawberry.field(
         default=UNSET, description="By the address, in any spelling."
+    )
+    subject: str | None = strawberry.field(
+        default=UNSET, description="By what access tokens call the user: `sub`, a UUID."
     )
 
 
@@ -124,12 +128,14 @@ class UserConnection:
 EVERYBODY, BY_CREATION = service.UserFilter(), service.UserOrder()
 
 
-@cache
-def cursors_of(order: service.UserOrder) -> Cursors:
-    direction = OrderDirection.DESC if order.descending else OrderDirection.ASC
+def cursors_of(order: service.UserOrder, ciphers: CursorCiphers) -> Cursors:
+    field, direction = order.field, "DESC" if order.descending else "ASC"
+    name = f"User.{field.value}.{direction}"
+    is_plain = field is service.UserOrderField.CREATED_AT
     return Cursors(
-        order=f"User.{order.field.value}.{direction.value}",
-        of_time=order.field is not service.UserOrderField.EMAIL,
+        PlainForm(name) if is_plain else ciphers.of(name),
+        service.POSITIONS[field],
+        of_time=field is not service.UserOrderField.EMAIL,
     )
 
 
@@ -164,6 +170,15 @@ def _search(text: str | None) -> str | None:
     return composed
 
 
+async def _named(users: service.Users, viewer: Viewer, by: UserBy) -> UserRow | None:
+    user_id, subject = given(by.id), given(by.subject)
+    if user_id is not None:
+        return await users.by_id(viewer, read_id_of("User", user_id, "by.id"))
+    if subject is not None:
+        return await users.by_id(viewer, read_subject(subject, "by.subject"))
+    return await users.by_email(viewer, given(by.email) or "")
+
+
 @strawberry.type
 class UserQueries:
     @guest_field(
@@ -194,14 +209,13 @@ class UserQueries:
         ] = UNSET,
     ) -> UserConnection | None:
         order, found = read_order(given(order_by)), read_filter(given(filter))
-        cursors = cursors_of(order)
+        cursors = cursors_of(order, info.context.services.cursor_ciphers)
         request = cursors.request(given(first), given(after), given(last), given(before))
         columns = user_columns(info.names_below)
         users = info.context.services.users
         page = await users.page(admin(info), found, order, request, columns=columns)
-        cursor = cursors.writer(service.POSITIONS[order.field])
         now = info.context.services.clock()
-        return UserConnection(page=page, found=found, cursor=cursor, now=now)
+        return UserConnection(page=page, found=found, cursor=cursors.write, now=now)
 
     @member_field(
         description="One person. Members see themselves, administrators everybody; "
@@ -210,12 +224,8 @@ class UserQueries:
     async def user(
         self, info: Info, by: Annotated[UserBy, strawberry.argument(description="Whom.")]
     ) -> User | None:
-        services, viewer = info.context.services, member(info)
-        user_id = given(by.id)
-        if user_id is not None:
-            row = await services.users.by_id(viewer, read_id_of("User", user_id, "by.id"))
-        else:
-            row = await services.users.by_email(viewer, given(by.email) or "")
+        services = info.context.services
+        row = await _named(services.users, member(info), by)
         return User(row=row, now=services.clock()) if row else None
 
     @member_field(
@@ -226,7 +236,8 @@ class UserQueries:
         self,
         info: Info,
         id: Annotated[  # noqa: A002 - the name in the contract
-            strawberry.ID, strawberry.argument(description="Its id.")
+            strawberry.ID,
+            strawberry.argument(description="Its `id`; the `subject` of a user is accepted too."),
         ],
     ) -> Node | None:
         kind, row_id = read_id(id, "id")

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import orjson
 
+from app.http.metadata import OAUTH, OPENID
 from app.statements import Tally
 
 FLUSH_SECONDS = 0.1
@@ -24,8 +25,9 @@ MOST_LINES = 100
 MAX_PATH_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 64
 STATE = "line"
-# No path of ours has a word as long as this, but for the names of GraphiQL's files.
+# No path of ours has a word as long as this, but for these and the names of GraphiQL's files.
 SECRETIVE = re.compile(r"@|%40|[\w-]{20}")
+LONG_WORDS = frozenset(path.rpartition("/")[2] for path in (OPENID, OAUTH))
 
 
 @dataclass(slots=True)
@@ -143,5 +145,9 @@ def _short(name: str | None) -> str | None:
 def _printable(path: str) -> str:
     # A path is the client's text: it must not write lines of its own into the log, and whoever
     # follows a link to the wrong server must not leave its token or an address there.
-    words = ("…" if SECRETIVE.search(word) else word for word in path.split("/"))
+    words = ("…" if _is_secretive(word) else word for word in path.split("/"))
     return "".join(c if c.isprintable() else "?" for c in "/".join(words)[:MAX_PATH_CHARACTERS])
+
+
+def _is_secretive(word: str) -> bool:
+    return word not in LONG_WORDS and SECRETIVE.search(word) is not None

@@ -1,37 +1,49 @@
-"""What is not GraphQL: health and the public keys."""
+"""What is not GraphQL: health, the public keys, and the metadata of the issuer."""
 
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from app.http.metadata import JWKS, metadata, metadata_paths
 from app.http.stopping import Stopping
 from app.services.signing_keys import SigningKeys
 
 STOPPING = "The server is stopping."
+# FastAPI answers HEAD only where it is named.
+READ = ["GET", "HEAD"]
+# Far shorter than the day by which a new key is published ahead; after `keys rotate` it is what
+# verifiers may lag behind, unless they look again for an id they do not know.
+CACHED = {"cache-control": "public, max-age=300"}
 
 
 def plain_routes(
-    unready: Callable[[], Awaitable[str | None]], keys: SigningKeys, stopping: Stopping
+    unready: Callable[[], Awaitable[str | None]],
+    keys: SigningKeys,
+    issuer: str,
+    stopping: Stopping,
 ) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/health/live")
+    @router.api_route("/health/live", methods=READ)
     async def live() -> JSONResponse:
         return JSONResponse({"status": "alive"})
 
-    @router.get("/health/ready")
+    @router.api_route("/health/ready", methods=READ)
     async def ready() -> JSONResponse:
         reason = STOPPING if stopping.begun else await unready()
         if reason:
             return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ready"})
 
-    @router.get("/.well-known/jwks.json")
+    @router.api_route(JWKS, methods=READ)
     async def jwks() -> JSONResponse:
-        # Far shorter than the day by which a new key is published ahead; after `keys rotate` it is
-        # what verifiers may lag behind, unless they look again for an id they do not know.
-        return JSONResponse(keys.jwks(), headers={"cache-control": "public, max-age=300"})
+        return JSONResponse(keys.jwks(), headers=CACHED)
 
+    async def described() -> JSONResponse:
+        return JSONResponse(metadata(issuer), headers=CACHED)
+
+    for path in metadata_paths(issuer):
+        router.add_api_route(path, described, methods=READ)
     del live, ready, jwks
     return router

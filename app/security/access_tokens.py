@@ -18,6 +18,10 @@ TYPE = "at+jwt"
 MAX_CHARACTERS = 2048
 HEADER = {"alg", "kid", "typ"}
 CLOCK_SKEW_SECONDS = 5
+# The client that a token was issued to (RFC 9068, 2.2). No clients are registered: users sign in at
+# Portico itself, whatever program they use, so Portico is the client of every token.
+CLIENT_ID = "portico"
+CLAIMS = {"iss", "sub", "aud", "client_id", "sid", "gen", "iat", "auth_time", "exp", "jti"}
 
 
 class Claims(NamedTuple):
@@ -32,6 +36,8 @@ class Claims(NamedTuple):
 class AccessToken(NamedTuple):
     text: str
     expires_at: datetime
+    # Seconds from its issue.
+    expires_in: int
 
 
 class Ring(Protocol):
@@ -86,23 +92,35 @@ class AccessTokens:
     clock: Callable[[], datetime]
     remembered: Remembered = field(default_factory=Remembered)
 
-    def issue(self, user_id: uuid.UUID, session_id: uuid.UUID, generation: int) -> AccessToken:
-        """Sign one. `gen` ties it to the refresh token beside it: its use shows that both came."""
-        now = int(self.clock().timestamp())
-        expires = now + int(self.lifetime.total_seconds())
+    def issue(
+        self,
+        user_id: uuid.UUID,
+        session_id: uuid.UUID,
+        generation: int,
+        authenticated_at: datetime,
+    ) -> AccessToken:
+        """Sign one.
+
+        `gen` ties it to the refresh token beside it: its use shows that both came. `auth_time` is
+        when the user last proved who they are, which a refresh does not move (RFC 9068, 2.2.1).
+        """
+        now, lifetime = int(self.clock().timestamp()), int(self.lifetime.total_seconds())
         key = self.ring.signing_key()
         claims = {
             "iss": self.issuer,
-            "aud": self.audience,
             "sub": str(user_id),
+            "aud": self.audience,
+            "client_id": CLIENT_ID,
             "sid": str(session_id),
             "gen": generation,
             "iat": now,
-            "exp": expires,
+            "auth_time": int(authenticated_at.timestamp()),
+            "exp": now + lifetime,
             "jti": secrets.token_urlsafe(12),
         }
         text = jwt.encode(claims, key.private, ALGORITHM, headers={"typ": TYPE, "kid": key.id})
-        return AccessToken(text, datetime.fromtimestamp(expires, self.clock().tzinfo))
+        expires_at = datetime.fromtimestamp(now + lifetime, self.clock().tzinfo)
+        return AccessToken(text, expires_at, lifetime)
 
     def recall(self, text: str) -> Claims | None:
         """Give what a token says whose signature was checked before, if it is valid now."""
@@ -122,7 +140,8 @@ class AccessTokens:
         what a small query costs, and the session behind it is asked each time all the same.
 
         Stricter than RFC 7519 asks: one algorithm, the three header fields we write and no other
-        (so no `jwk`, `jku`, `x5u`, `crit`), each claim present, exact and of its JSON type.
+        (so no `jwk`, `jku`, `x5u`, `crit`), the claims we write and no other, each exact and of
+        its JSON type.
         """
         known = self.remembered.get(text)
         if known is not None:
@@ -151,24 +170,31 @@ class AccessTokens:
         return self._checked(claims)
 
     def _checked(self, claims: dict[str, Any]) -> Claims | None:
+        if set(claims) != CLAIMS or not self._are_ours(claims) or not self._are_timely(claims):
+            return None
+        user_id, session_id = _uuid(claims["sub"]), _uuid(claims["sid"])
+        generation = claims["gen"]
+        if user_id is None or session_id is None or type(generation) is not int:
+            return None
+        return Claims(user_id, session_id, generation, claims["exp"])
+
+    def _are_ours(self, claims: dict[str, Any]) -> bool:
+        return (
+            claims["iss"] == self.issuer
+            and claims["aud"] == self.audience
+            and claims["client_id"] == CLIENT_ID
+            and isinstance(claims["jti"], str)
+        )
+
+    def _are_timely(self, claims: dict[str, Any]) -> bool:
+        issued, expires, authenticated = claims["iat"], claims["exp"], claims["auth_time"]
+        # Not `isinstance`: a boolean is an integer to it.
+        if type(issued) is not int or type(expires) is not int or type(authenticated) is not int:
+            return False
         now = self.clock().timestamp()
-        issued, expires, generation = claims.get("iat"), claims.get("exp"), claims.get("gen")
-        if claims.get("iss") != self.issuer or claims.get("aud") != self.audience:
-            return None
-        if type(issued) is not int or type(expires) is not int or type(generation) is not int:
-            return None
-        if (
-            issued > now + CLOCK_SKEW_SECONDS
-            or expires <= now
-            or not isinstance(claims.get("jti"), str)
-        ):
-            return None
-        if not 0 < expires - issued <= self.lifetime.total_seconds():
-            return None
-        user_id, session_id = _uuid(claims.get("sub")), _uuid(claims.get("sid"))
-        if user_id is None or session_id is None:
-            return None
-        return Claims(user_id, session_id, generation, expires)
+        latest = now + CLOCK_SKEW_SECONDS
+        lasts = 0 < expires - issued <= self.lifetime.total_seconds()
+        return issued <= latest and authenticated <= latest and now < expires and lasts
 
 
 UNCHECKED = {

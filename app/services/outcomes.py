@@ -31,6 +31,7 @@ NO_CLIENT = Client(None, None)
 class Tokens:
     access_token: str
     access_token_expires_at: datetime
+    access_token_expires_in_seconds: int
     refresh_token: str
     refresh_token_expires_at: datetime
     # Only after a password or an email, not after a refresh.

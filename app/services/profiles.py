@@ -1,5 +1,6 @@
 """What people do with their own account: change its profile, and delete it."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,8 @@ from app.services.rows import changed_user, locked_user
 @dataclass(frozen=True, slots=True)
 class AccountDeleted:
     """Gone, with its sessions and tokens. Events keep an id that leads nowhere."""
+
+    user_id: uuid.UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +83,4 @@ class Profiles:
             await record(session, now, event, nowhere, actor=user_id, target=user_id)
             await erase_person(session, user_id)
             await self.letters.post(session, Letter.ACCOUNT_DELETED, row.email)
-        return AccountDeleted()
+        return AccountDeleted(user_id)

@@ -27,7 +27,7 @@ NEWEST_FIRST = Keyset(
 
 @dataclass(frozen=True, slots=True)
 class SignedOut:
-    sessions_ended: int
+    session_ids: tuple[uuid.UUID, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Sessions:
             return NotFound()
         only = models.Session.id == session_id
         ended = await self._end(viewer, client, EndReason.REVOKED, found.user_id, only)
-        return ended if ended.sessions_ended else NotFound()
+        return ended if ended.session_ids else NotFound()
 
     async def purge(self) -> int:
         """Delete sessions that were over long ago, a batch at a time, and say how many."""
@@ -126,8 +126,8 @@ async def end_sessions(
     which: ColumnElement[bool],
     *,
     actor: uuid.UUID | None = None,
-) -> int:
-    """Building block: end sessions of one person, with their event, and say how many there were."""
+) -> tuple[uuid.UUID, ...]:
+    """Building block: end sessions of one person, with their event, and say which they were."""
     table = models.Session
     ended = (
         update(table)
@@ -135,12 +135,12 @@ async def end_sessions(
         .values(ended_at=now, end_reason=reason.value)
         .returning(table.id)
     )
-    number = len((await session.execute(ended)).all())
-    if number:
+    ids = tuple((await session.scalars(ended)).all())
+    if ids:
         event = AuditName.SESSION_ENDED
-        details = {"reason": reason.value, "sessions": str(number)}
+        details = {"reason": reason.value, "sessions": str(len(ids))}
         await record(session, now, event, client, actor=actor, target=owner, **details)
-    return number
+    return ids
 
 
 def _of(viewer: Viewer) -> ColumnElement[bool]:

@@ -144,10 +144,18 @@ class SignIn:
     def signed_in(self, user: UserRow, started: Started) -> SignedIn:
         """Building block: make the tokens, once the session is committed."""
         session = started.session
-        access = self.access_tokens.issue(user.id, session.id, session.generation)
+        # A session begins only with a proof of who signs in.
+        access = self.access_tokens.issue(
+            user.id, session.id, session.generation, session.created_at
+        )
         refresh = self.refresh_tokens.issue(session.id, session.generation, session.token_salt)
         tokens = Tokens(
-            access.text, access.expires_at, refresh, session.lapses_at, started.device_token
+            access.text,
+            access.expires_at,
+            access.expires_in,
+            refresh,
+            session.lapses_at,
+            started.device_token,
         )
         return SignedIn(user, session, tokens)
 

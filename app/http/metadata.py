@@ -1,0 +1,37 @@
+"""Issuer metadata: where libraries that verify access tokens find its keys and algorithm."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.security.access_tokens import ALGORITHM
+
+WELL_KNOWN = "/.well-known"
+JWKS = f"{WELL_KNOWN}/jwks.json"
+OPENID = f"{WELL_KNOWN}/openid-configuration"
+OAUTH = f"{WELL_KNOWN}/oauth-authorization-server"
+
+
+def metadata(issuer: str) -> dict[str, Any]:
+    """Returns the metadata of an issuer: what verifying its tokens takes, and no more.
+
+    Portico is neither an OpenID provider nor an OAuth authorization server: it has no endpoint that
+    grants tokens, so the fields that name one are left out (RFC 8414, 3.2: what has no value is
+    omitted). `id_token_signing_alg_values_supported` is where libraries look for the algorithm;
+    without it some assume RS256.
+    """
+    return {
+        "issuer": issuer,
+        "jwks_uri": issuer + JWKS,
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "subject_types_supported": ["public"],
+    }
+
+
+def metadata_paths(issuer: str) -> list[str]:
+    """Returns the paths that libraries ask for the metadata of an issuer.
+
+    OpenID Connect Discovery 1.0 (4) appends to the issuer, and the proxy that serves it below a
+    path takes that path away; RFC 8414 (3.1 and 5) puts the path of the issuer behind.
+    """
+    path = urlsplit(issuer).path
+    return list(dict.fromkeys((OPENID, OAUTH, OPENID + path, OAUTH + path)))
