@@ -14,6 +14,7 @@ from app.graphql.documents import Documents
 from app.graphql.engine import Engine, core_schema
 from app.graphql.limits import DocumentLimits
 from app.graphql.persisted import PersistedDocuments
+from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog
 from app.http.cors import Cors, Preflights
 from app.http.edge import Edge, Straight
@@ -87,6 +88,17 @@ def layers(
         yield lambda app: Preflights(app, cors)
     https = settings.public_url.startswith("https://")
     yield lambda app: Edge(app, https=https, traced=is_traced(), access_log=access_log, cors=cors)
+
+
+def schema_of(settings: Settings) -> strawberry.Schema:
+    """Build the schema, whose descriptions state the limits of these settings."""
+    numbers = {name: value for name, value in settings if type(value) is int}
+    return build_schema(numbers)
+
+
+def default_schema() -> strawberry.Schema:
+    """Build the schema with the limits that hold where nothing is set: that of `schema.graphql`."""
+    return schema_of(Settings.model_construct())
 
 
 def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:

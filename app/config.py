@@ -6,10 +6,12 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
+from email_validator import EmailNotValidError
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
+from app.email_addresses import ascii_domain
 from app.http.origins import read_origin
 from app.security.password_strength import MAX_GUESSES
 
@@ -96,6 +98,7 @@ class Settings(BaseSettings):
     limit_cost: int = Field(default=10_000, ge=1)
 
     email_verification: Literal["off", "required"] = "off"
+    email_domains_allowed: Annotated[tuple[str, ...], NoDecode] = ()
     smtp_url: SecretStr | None = None
     mail_from: str = "Portico <portico@localhost>"
     frontend_url: str | None = None
@@ -143,6 +146,15 @@ class Settings(BaseSettings):
                 msg = "must not trust everybody: anyone could then say where they come from"
                 raise ValueError(msg)
         return networks
+
+    @field_validator("email_domains_allowed", mode="before")
+    @classmethod
+    def _domains(cls, value: object) -> object:
+        texts = value.split(",") if isinstance(value, str) else ()
+        try:
+            return tuple(ascii_domain(text.strip()) for text in texts if text.strip())
+        except EmailNotValidError:
+            raise ValueError("must be domains with commas, such as corp.local,lan") from None
 
     @field_validator("management_address")
     @classmethod
@@ -205,6 +217,11 @@ class Settings(BaseSettings):
         """Give the address of a page of the frontend, whole."""
         base = (self.frontend_url or self.public_url).rstrip("/")
         return base + page if page.startswith("/") else page
+
+    @property
+    def email_domains(self) -> tuple[str, ...]:
+        """Domains that are not public and of which users may have addresses."""
+        return (*self.email_domains_allowed, "test") if self.explore else self.email_domains_allowed
 
     @property
     def embedded(self) -> bool:

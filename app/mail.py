@@ -1,5 +1,6 @@
 """Sending mail: a message, and who carries it. What messages say is written elsewhere."""
 
+import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,14 +11,27 @@ from ipaddress import ip_address
 from typing import Protocol, TextIO
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import aiosmtplib
-from email_validator import validate_email
+from aiosmtplib import (
+    SMTP,
+    SMTPDataError,
+    SMTPNotSupported,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+)
 
+from app import email_addresses
 from app.errors import Misconfigured
 
 CONSOLE = "console:"
 SMTP_PORTS = {"smtp": 587, "smtps": 465}
 TIMEOUT_SECONDS = 20
+# About this mailbox or this message (RFC 5321, 4.2.2; RFC 7504). Other codes of 500 and more are
+# about the connection or its commands.
+PERMANENT = {550, 551, 552, 553, 554, 556}
+# RFC 3463. Of all that a server replies, only this and the code are sure to hold no address.
+ENHANCED_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\S)")
+NO_SMTPUTF8 = "the mail server does not support SMTPUTF8, which this address needs"
+REFUSED = "the mail server refuses this recipient or message for good"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +42,18 @@ class Message:
     html: str
 
 
+class Undeliverable(Exception):
+    """The mail server will never take this message. The text names no address."""
+
+
 class Mailer(Protocol):
     async def send(self, message: Message) -> None:
-        """Hand it over. Raising means that nobody has taken it: it is tried again."""
+        """Hand it over. Raising means that nobody has taken it: it is tried again.
+
+        Raises:
+            Undeliverable: trying again cannot help.
+
+        """
 
 
 class NoMailer:
@@ -91,9 +114,25 @@ class SmtpMailer:
 
     async def send(self, message: Message) -> None:
         to = receiver(message.to)
-        await aiosmtplib.send(
-            written(message, to, self.sender),
-            recipients=[to.addr_spec],
+        async with self._client() as client:
+            # Connected: what is not supported from here on is SMTPUTF8.
+            try:
+                await client.send_message(
+                    written(message, to, self.sender), recipients=[to.addr_spec]
+                )
+            except SMTPNotSupported:
+                if to.addr_spec.isascii():
+                    raise
+                raise Undeliverable(NO_SMTPUTF8) from None
+            except SMTPRecipientsRefused as refused:
+                _raise_if_permanent(refused.recipients[0])
+                raise
+            except SMTPDataError as refused:
+                _raise_if_permanent(refused)
+                raise
+
+    def _client(self) -> SMTP:
+        return SMTP(
             hostname=self.hostname,
             port=self.port,
             username=self.username,
@@ -105,6 +144,18 @@ class SmtpMailer:
         )
 
 
+def _raise_if_permanent(refused: SMTPResponseException) -> None:
+    """Tell replies that stay the same however often a message is sent (RFC 5321, 4.2.1).
+
+    A policy (RFC 3463, X.7) may be about this server and not about the address, as where a relay
+    wants a password: the operator has time to mend that.
+    """
+    found = ENHANCED_STATUS.match(refused.message)
+    status = found[0] if found else ""
+    if refused.code in PERMANENT and not status.startswith("5.7."):
+        raise Undeliverable(f"{REFUSED} ({refused.code} {status}".rstrip() + ")") from None
+
+
 def receiver(email: str) -> Address:
     """Read one address and no more, its domain in ASCII, as every server has it (RFC 5891).
 
@@ -114,7 +165,7 @@ def receiver(email: str) -> Address:
         EmailNotValidError: it is none.
 
     """
-    read = validate_email(email, check_deliverability=False, test_environment=True, strict=True)
+    read = email_addresses.parse(email)
     return Address(username=read.local_part, domain=read.ascii_domain)
 
 

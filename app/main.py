@@ -9,12 +9,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.application import Application, connection_limits, documents_of, layers
+from app.application import Application, connection_limits, documents_of, layers, schema_of
 from app.config import Settings
 from app.errors import Misconfigured
 from app.figures import Figures
 from app.graphql.engine import Engine
-from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog, console_line, json_line
 from app.http.checked import CheckedHeads
 from app.http.cors import CORS, Cors
@@ -55,7 +54,7 @@ def create_app(
     metrics = Metrics()
     stopping = stopping or Stopping()
     access_log = _access_log(settings, metrics)
-    schema = build_schema()
+    schema = schema_of(settings)
     documents = documents_of(settings, schema)
     gate = Gate(connection_limits(settings), stopping)
     cors = Cors.of(settings.cors_origins)

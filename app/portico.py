@@ -170,7 +170,18 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     )
     registrations = Registrations(db, jobs, letters, tokens, throttle, clock)
     confirmation = Confirmation(db, passwords, failures, clock)
-    emails = Emails(db, jobs, letters, tokens, trust, confirmation, sign_in, throttle, clock)
+    emails = Emails(
+        db,
+        jobs,
+        letters,
+        tokens,
+        trust,
+        confirmation,
+        sign_in,
+        throttle,
+        clock,
+        settings.email_domains,
+    )
     password_changes = PasswordChanges(
         db,
         jobs,
@@ -194,8 +205,9 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
             sign_in,
             clock,
             registrations if standing.verified_only else None,
+            settings.email_domains,
         ),
-        administration=Administration(db, letters, tokens, trust, clock),
+        administration=Administration(db, letters, tokens, trust, clock, settings.email_domains),
         audit_events=AuditEvents(db, replica, clock),
         emails=emails,
         password_changes=password_changes,
@@ -244,7 +256,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         checkpoints,
         Verification(db, secrets),
         Appointments(db, services.accounts),
-        UserFiles(db, clock),
+        UserFiles(db, clock, settings.email_domains),
     )
 
 

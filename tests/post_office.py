@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback, which can be slow to say that it has taken a letter."""
+"""A real SMTP server on loopback, which can refuse an email and be slow to say it has taken one."""
 
 import asyncio
 from collections.abc import Generator
@@ -25,9 +25,24 @@ class PostOffice:
     receivers: list[list[str]] = field(default_factory=list[list[str]])
     arrived: Event = field(default_factory=Event)
     silent: bool = False
+    # What it replies to each recipient and to each message, where it does not take them.
+    recipient_reply: str | None = None
+    message_reply: str | None = None
+    tries: int = 0
     port: int = 0
 
+    async def handle_RCPT(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        self.tries += 1
+        if self.recipient_reply is not None:
+            return self.recipient_reply
+        envelope.rcpt_tos.append(address)
+        return TAKEN
+
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.message_reply is not None:
+            return self.message_reply
         letter = message_from_bytes(envelope.content, policy=policy.default)
         self.letters.append(letter)
         self.receivers.append(envelope.rcpt_tos)

@@ -1,14 +1,21 @@
 """Making an account."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app.db import Database
+from app.services.outcomes import InputIssue, InputIssueCode
 from tests.clients import ME, REGISTER, Api, Person
 
+LIMITS = """
+mutation Register($input: RegisterInput!) {
+  register(input: $input) { ... on InvalidInput { issues { path code limit } } }
+}
+"""
 BAD_ADDRESSES = [
     "",
     "ada",
@@ -148,6 +155,45 @@ async def test_every_fault_is_told_at_once(api: Api) -> None:
         (("password",), "TOO_SHORT"),
         (("displayName",), "INVALID_FORMAT"),
     ]
+
+
+@pytest.mark.parametrize("nothing", ["", "  ", None])
+async def test_an_empty_name_is_none(api: Api, nothing: str | None) -> None:
+    person = Person("ada@example.com", "difference engine 1", nothing)
+
+    data = await api(REGISTER, input=person.registration)
+
+    assert data["register"]["user"]["displayName"] is None
+
+
+async def test_what_is_too_short_or_too_long_says_the_limit(api: Api) -> None:
+    values = {"email": f"{'x' * 250}@example.com", "password": "q7#vK2x", "displayName": "a" * 101}
+
+    data = await api(LIMITS, input=values)
+    long = await api(LIMITS, input={"email": "ada", "password": "ä" * 257})
+
+    assert data["register"]["issues"] == [
+        {"path": ["email"], "code": "TOO_LONG", "limit": 254},
+        {"path": ["password"], "code": "TOO_SHORT", "limit": 8},
+        {"path": ["displayName"], "code": "TOO_LONG", "limit": 100},
+    ]
+    assert long["register"]["issues"] == [
+        {"path": ["email"], "code": "INVALID_FORMAT", "limit": None},
+        {"path": ["password"], "code": "TOO_LONG", "limit": 256},
+    ]
+
+
+@pytest.mark.parametrize("code", InputIssueCode)
+@pytest.mark.parametrize("limit", [None, 8])
+def test_no_issue_has_a_limit_but_those_that_need_one(
+    code: InputIssueCode, limit: int | None
+) -> None:
+    bounded = code in {InputIssueCode.TOO_SHORT, InputIssueCode.TOO_LONG}
+    refused = pytest.raises(ValueError, match="do not fit together")
+    expected = nullcontext() if bounded is (limit is not None) else refused
+
+    with expected:
+        InputIssue(("name",), code, "Words.", limit)
 
 
 async def test_two_keyboards_spell_one_password_alike(api: Api) -> None:

@@ -33,6 +33,11 @@ def mutation(name: str, kind: str) -> str:
 
 ROLE = mutation("setUserRole", "SetUserRoleInput")
 SUSPEND = mutation("suspendUser", "SuspendUserInput")
+SUSPEND_ISSUES = """
+mutation Suspend($input: SuspendUserInput!) {
+  suspendUser(input: $input) { ... on InvalidInput { issues { path code limit } } }
+}
+"""
 REINSTATE = mutation("reinstateUser", "UserInput")
 END = mutation("endUserSessions", "UserInput")
 DELETE = "mutation D($input: DeleteAccountInput!) { deleteAccount(input: $input) { __typename } }"
@@ -237,21 +242,39 @@ async def test_a_suspension_is_lifted(api: Api, admin: Api, ada: Person, db: Dat
 
 
 @pytest.mark.parametrize(
-    ("values", "named"),
+    ("values", "path", "code", "limit"),
     [
-        ({"reason": " "}, "input.reason"),
-        ({"reason": "x" * 501}, "input.reason"),
-        ({"reason": "a\u202eb"}, "input.reason"),
-        ({"reason": "x", "until": "2020-01-01T00:00:00Z"}, "input.until"),
+        ({"reason": ""}, "reason", "REQUIRED", None),
+        ({"reason": " "}, "reason", "REQUIRED", None),
+        ({"reason": "x" * 501}, "reason", "TOO_LONG", 500),
+        ({"reason": "x" * 5000}, "reason", "TOO_LONG", 500),
+        ({"reason": "a\u202eb"}, "reason", "INVALID_FORMAT", None),
+        ({"reason": "x", "until": "2020-01-01T00:00:00Z"}, "until", "INVALID_FORMAT", None),
+        ({"reason": "x", "until": "9999-12-31T23:59:59Z"}, "until", "INVALID_FORMAT", None),
     ],
 )
 async def test_a_suspension_that_makes_no_sense_is_refused(
-    api: Api, admin: Api, ada: Person, values: dict[str, str], named: str
+    api: Api, admin: Api, ada: Person, values: dict[str, str], path: str, code: str, limit: int
 ) -> None:
-    await admin(SUSPEND, input={"userId": ada.id, **values})
+    data = await admin(SUSPEND_ISSUES, input={"userId": ada.id, **values})
 
-    assert (admin.last_code, named in admin.errors[0]["message"]) == ("BAD_USER_INPUT", True)
+    assert data == {"suspendUser": {"issues": [{"path": [path], "code": code, "limit": limit}]}}
     assert await api.login(ada)
+
+
+async def test_every_fault_of_a_suspension_is_told_at_once(admin: Api, ada: Person) -> None:
+    values = {"userId": ada.id, "reason": "", "until": "2020-01-01T00:00:00Z"}
+
+    data = await admin(SUSPEND_ISSUES, input=values)
+
+    assert [issue["path"] for issue in data["suspendUser"]["issues"]] == [["reason"], ["until"]]
+
+
+async def test_an_empty_name_of_an_invitation_is_none(admin: Api) -> None:
+    await deed(admin, CREATE, email="new@example.com", displayName="")
+
+    data = await admin('{ user(by: {email: "new@example.com"}) { displayName } }')
+    assert data == {"user": {"displayName": None}}
 
 
 async def test_somebody_is_signed_out_everywhere(api: Api, admin: Api, ada: Person) -> None:

@@ -34,18 +34,19 @@ from hypothesis import strategies as st
 from hypothesis_graphql import from_schema
 from hypothesis_graphql.nodes import String
 
+from app.application import default_schema
 from app.config import Settings
 from app.errors import Code
 from app.graphql.engine import core_schema
 from app.graphql.error_texts import GENERIC, ErrorTexts
 from app.graphql.one_of import OneOfVariablesRule, mark_one_of
-from app.graphql.schema import build_schema, printed
+from app.graphql.schema import printed
 from app.main import create_app
 from tests.clients import Api
 from tests.leaks import SECRETS
 from tests.settings import settings_for
 
-STRAWBERRY_SCHEMA = build_schema()
+STRAWBERRY_SCHEMA = default_schema()
 SCHEMA = core_schema(STRAWBERRY_SCHEMA)
 mark_one_of(SCHEMA)
 SDL = printed(STRAWBERRY_SCHEMA)

@@ -14,13 +14,13 @@ from graphql import (
 )
 from sqlalchemy import text
 
+from app.application import default_schema
 from app.config import Settings
 from app.db import Database
 from app.graphql.access import admin_field, member_field
 from app.graphql.engine import core_schema
 from app.graphql.field_policy import connection_fields, credential_fields
 from app.graphql.pagination import First
-from app.graphql.schema import build_schema as build_own
 from app.graphql.schema import printed
 from app.main import create_app
 from app.services.budgets import Budget
@@ -29,7 +29,7 @@ from tests.clients import Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox
 
-OWN = build_own()
+OWN = default_schema()
 SDL = printed(OWN)
 SCHEMA: GraphQLSchema = build_schema(SDL)
 SECRETS = ("password", "token", "code", "secret", "credential", "answer")

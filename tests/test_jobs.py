@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from sqlalchemy import make_url, text
 
 from app import migrations
+from app.config import Settings
 from app.db import Database
 from app.mail import Mailer, Message, SmtpMailer
 from app.portico import Portico
@@ -114,6 +115,98 @@ async def test_a_letter_that_keeps_failing_is_kept_and_can_be_tried_again(
     assert await jobs.retry(None) == 1
     await worker_with(app, mailer).drain()
     assert mailer.subjects == [(ada.email, "Choose a new password")]
+
+
+@pytest.mark.parametrize(
+    ("office", "shown"),
+    [
+        (PostOffice(recipient_reply="550 5.1.1 <ada@example.com>: no such user"), "550 5.1.1"),
+        (PostOffice(recipient_reply="553 <ada@example.com> is not here"), "553"),
+        (PostOffice(recipient_reply="556 5.1.10 example.com takes no mail"), "556 5.1.10"),
+        (PostOffice(message_reply="554 5.6.0 not for ada@example.com"), "554 5.6.0"),
+    ],
+)
+async def test_an_email_that_is_refused_for_good_is_tried_once_and_kept(
+    api: Api,
+    ada: Person,
+    app: FastAPI,
+    db: Database,
+    caplog: pytest.LogCaptureFixture,
+    office: PostOffice,
+    shown: str,
+) -> None:
+    await api(REQUEST, email=ada.email)
+    with post_office(office):
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+        await worker_with(app, mailer).drain()
+
+    reason = f"the mail server refuses this recipient or message for good ({shown})"
+    (kept,) = await app.state.portico.jobs.failed()
+    assert (kept.name, kept.tries, kept.failure) == ("mail.letter", 0, reason)
+    assert (office.tries, office.letters) == (1, [])
+    ours = [each.getMessage() for each in caplog.records if each.name.startswith("app.")]
+    assert ada.email not in str([ours, await db.rows(text("SELECT * FROM pgqueuer_log"))])
+
+
+@pytest.mark.parametrize(
+    "office",
+    [
+        PostOffice(recipient_reply="450 4.2.1 busy"),
+        PostOffice(recipient_reply="554 5.7.1 relay access denied"),
+        PostOffice(recipient_reply="530 authentication is needed"),
+        PostOffice(message_reply="452 4.3.1 no space"),
+    ],
+)
+async def test_an_email_that_may_be_taken_later_is_tried_again(
+    api: Api, ada: Person, app: FastAPI, office: PostOffice
+) -> None:
+    await api(REQUEST, email=ada.email)
+    with post_office(office):
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+        await worker_with(app, mailer).drain()
+
+    (kept,) = await app.state.portico.jobs.failed()
+    assert (kept.tries, office.tries, office.letters) == (3, 4, [])
+
+
+async def test_an_address_that_the_mail_server_cannot_take_fails_at_once_and_says_so(
+    api: Api, app: FastAPI, db: Database, tmp_path: Path, settings: Settings
+) -> None:
+    await api.register(Person("jörg@example.com", "unterwegs nach Ulm"))
+    await api(REQUEST, email="jörg@example.com")
+    with post_office(enable_SMTPUTF8=False) as office:
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+        await worker_with(app, mailer).drain()
+
+    assert settings.database_url is not None
+    assert settings.secret_key is not None
+    shown = await asyncio.to_thread(
+        portico,
+        "jobs",
+        cwd=tmp_path,
+        DATABASE_URL=settings.database_url.get_secret_value(),
+        SECRET_KEY=settings.secret_key.get_secret_value(),
+        COLUMNS="200",
+    )
+    reason = "the mail server does not support SMTPUTF8, which this address needs"
+    assert reason in shown.stdout
+    assert "jörg" not in shown.stdout + str(await db.rows(text("SELECT * FROM pgqueuer_log")))
+    assert (office.tries, office.letters) == (0, [])
+
+
+async def test_an_email_that_was_refused_for_good_is_sent_once_the_server_takes_it(
+    api: Api, ada: Person, app: FastAPI
+) -> None:
+    await api(REQUEST, email=ada.email)
+    office = PostOffice(recipient_reply="550 5.1.1 no such user")
+    with post_office(office):
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+        await worker_with(app, mailer).drain()
+        office.recipient_reply = None
+        assert await app.state.portico.jobs.retry(None) == 1
+        await worker_with(app, mailer).drain()
+
+    assert office.receivers == [[ada.email]]
 
 
 async def test_a_job_that_failed_for_good_is_gone_after_thirty_days(

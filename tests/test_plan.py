@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis_graphql import queries
 from hypothesis_graphql.nodes import String
 
+from app.application import default_schema
 from app.errors import Unavailable
 from app.graphql.context import Context
 from app.graphql.documents import Document, Documents
@@ -22,7 +23,6 @@ from app.graphql.duty_cycle import DutyCycle
 from app.graphql.engine import Engine, Operation, core_schema
 from app.graphql.executable import Planning
 from app.graphql.limits import DocumentLimits
-from app.graphql.schema import build_schema
 from app.models import AuditRow, SessionRow, UserRow
 from app.portico import Portico
 from app.security.viewer import Admin
@@ -30,7 +30,7 @@ from app.services.audit_events import AuditFilter
 from app.services.outcomes import Client
 from app.services.pages import page_of
 
-SCHEMA = build_schema()
+SCHEMA = default_schema()
 SDL: str = SCHEMA.as_str()
 UNLIMITED = DocumentLimits(**dict.fromkeys(DocumentLimits.__dataclass_fields__, 10**9))
 NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)

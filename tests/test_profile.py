@@ -44,6 +44,13 @@ async def test_a_name_is_changed_kept_and_removed(api: Api, ada: Person) -> None
     assert await update(laptop, displayName=None) == {"user": {"displayName": None}}
 
 
+@pytest.mark.parametrize("nothing", ["", "  "])
+async def test_an_empty_name_is_removed_as_null_is(api: Api, ada: Person, nothing: str) -> None:
+    laptop = await api.login(ada)
+
+    assert await update(laptop, displayName=nothing) == {"user": {"displayName": None}}
+
+
 async def test_what_changes_nothing_is_no_event(api: Api, ada: Person, db: Database) -> None:
     laptop = await api.login(ada)
 

@@ -18,11 +18,14 @@ from graphql import (
 )
 from graphql.language import parse
 
-from app.graphql import schema as code
+from app.application import default_schema, schema_of
+from app.graphql.schema import printed
 from tests.clients import Api
+from tests.servers import portico
+from tests.settings import settings_of
 
 ROOT = Path(__file__).parent.parent
-SDL = code.printed(code.build_schema())
+SDL = printed(default_schema())
 
 
 def served() -> GraphQLSchema:
@@ -58,6 +61,41 @@ def test_the_committed_schema_is_what_the_code_serves() -> None:
 
 def test_every_type_field_argument_and_value_is_described() -> None:
     assert undescribed(served()) == []
+
+
+def stated(**settings: int) -> str:
+    """The schema of a server with these settings."""
+    return printed(schema_of(settings_of(**settings)))
+
+
+def test_descriptions_state_the_limits_that_are_configured() -> None:
+    changed = stated(password_min_length=12, limit_depth=9, refresh_token_expire_days=7)
+
+    new_password = "8 to 256 characters of any kind, not within easy reach of guessing."
+    assert SDL.count(new_password) == 3
+    assert changed.count(new_password.replace("8 to", "12 to")) == 3
+    assert "and 9 levels of fields." in changed
+    assert "Lifetime in days: 7, of a session in all: 365." in changed
+
+
+def test_schemas_of_one_process_state_each_its_own() -> None:
+    stated(password_min_length=12)
+
+    assert stated() == SDL
+
+
+def test_no_placeholder_is_left_in_any_description() -> None:
+    assert "${" not in SDL
+
+
+def test_an_export_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
+    environment = {"PASSWORD_MIN_LENGTH": "12", "LIMIT_DEPTH": "9", "DEBUG": "true"}
+    (tmp_path / ".env").write_text("REFRESH_TOKEN_EXPIRE_DAYS=7\n")
+
+    made = portico("schema", "export", cwd=tmp_path, **environment)
+
+    assert (made.returncode, made.stderr) == (0, "")
+    assert (tmp_path / "schema.graphql").read_text(encoding="utf-8") == SDL
 
 
 def test_every_root_field_says_who_may_ask_it() -> None:

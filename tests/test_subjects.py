@@ -16,10 +16,11 @@ from graphql import (
     GraphQLUnionType,
 )
 
-from app.graphql.schema import build_schema, printed
+from app.application import default_schema
+from app.graphql.schema import printed
 from tests.clients import Api, Person
 
-SCHEMA: GraphQLSchema = graphql.build_schema(printed(build_schema()))
+SCHEMA: GraphQLSchema = graphql.build_schema(printed(default_schema()))
 NOBODY = uuid.UUID("01a2083b-222b-76c2-921b-1272dc98660f")
 SAMPLES: dict[str, Any] = {"String": "x", "Int": 1, "Boolean": False}
 BY = "query User($by: UserBy!) { user(by: $by) { id subject email } }"

@@ -134,7 +134,11 @@ async def test_a_known_and_an_unknown_account_are_limited_alike(
         clock.pass_(minutes=5)
 
     assert bodies[0] == bodies[1]
-    assert bodies[0]["retryAfter"] == 900
+    assert bodies[0] == {
+        "__typename": "RateLimited",
+        "message": "Too many attempts. Try again in 15 minutes.",
+        "retryAfter": 900,
+    }
 
 
 async def test_the_window_slides(client: Any, ada: Person, clock: FakeClock) -> None:
@@ -375,6 +379,7 @@ async def test_a_profile_changes_sixty_times_an_hour(client: Any, ada: Person) -
         assert laptop.errors == []
     await laptop(RENAME, name="Ada Lovelace")
 
+    assert laptop.errors[0]["message"] == "Too many attempts. Try again in 60 minutes."
     assert laptop.last_code == "RATE_LIMITED"
     assert 0 < laptop.errors[0]["extensions"]["retryAfter"] <= 3600
     assert await laptop("{ me { displayName } }") == {"me": {"displayName": "Ada 59"}}

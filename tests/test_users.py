@@ -8,9 +8,9 @@ import pytest
 from graphql import GraphQLObjectType
 from sqlalchemy import text
 
+from app.application import default_schema
 from app.db import Database
 from app.graphql.engine import core_schema
-from app.graphql.schema import build_schema
 from tests.clients import Api, Person
 
 USERS = """
@@ -41,7 +41,7 @@ EQUAL = text(
     " last_login_at = CASE WHEN email > 'e' THEN now() END WHERE email < 'grace'"
 )
 SELECTED = {"sessions": "{ nodes { id } }", "suspension": "{ reason until }"}
-USER_FIELDS = cast("GraphQLObjectType", core_schema(build_schema()).type_map["User"]).fields
+USER_FIELDS = cast("GraphQLObjectType", core_schema(default_schema()).type_map["User"]).fields
 TWO_ROOTS = "{ me { email } a: users(first: 1) { totalCount } b: users(first: 1) { totalCount } }"
 
 

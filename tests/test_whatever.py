@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from hypothesis_graphql import from_schema
 from hypothesis_graphql.nodes import String
 
-from app.graphql.schema import build_schema, printed
+from app.application import default_schema
+from app.graphql.schema import printed
 from tests.clients import Api, Person
 
-SDL = printed(build_schema())
+SDL = printed(default_schema())
 MOMENTS = st.sampled_from(["2026-01-31T12:00:00Z", "0001-01-01T00:00:00+14:00", "nonsense"])
 OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
 

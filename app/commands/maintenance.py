@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from app import migrations
+from app.application import default_schema
 from app.commands.setup import database, fail, out, read_settings, started, url_of
 from app.config import Settings
-from app.graphql.schema import build_schema, printed
+from app.graphql.schema import printed
 from app.portico import build
 
 
@@ -31,8 +32,8 @@ def schema_export(
     ] = False,
     path: Annotated[Path, typer.Option(help="The file.")] = Path("schema.graphql"),
 ) -> None:
-    """Write the schema that the code serves to schema.graphql."""
-    text = printed(build_schema())
+    """Write the schema that the code serves, with default limits, to schema.graphql."""
+    text = printed(default_schema())
     current = path.read_text(encoding="utf-8") if path.exists() else None
     if check:
         if current != text:

@@ -8,25 +8,25 @@ from strawberry import UNSET
 from app.graphql.access import guest_field
 from app.graphql.account_results import EmailTaken
 from app.graphql.context import Info
-from app.graphql.inputs import given
+from app.graphql.inputs import PASSWORD, given
 from app.graphql.problems import InvalidInput, RateLimited
 from app.graphql.sign_in import SignedIn
 from app.services import outcomes
 from app.services import registrations as service
+from app.services.inputs import MAX_EMAIL_BYTES, MAX_NAME_CHARACTERS
 from app.services.throttle import Tried
 
 
 @strawberry.input(description="A new account.")
 class RegisterInput:
     email: str = strawberry.field(
-        description="Up to 254 bytes; letters of any script; case does not matter."
+        description=f"Up to {MAX_EMAIL_BYTES} bytes; letters of any script; case does not matter."
     )
-    password: str = strawberry.field(
-        description="8 to 256 characters of any kind, not within easy reach of guessing."
-    )
+    password: str = strawberry.field(description=PASSWORD)
     display_name: str | None = strawberry.field(
         default=UNSET,
-        description="What to be called, up to 100 characters; may be left out or null.",
+        description=f"What to be called, up to {MAX_NAME_CHARACTERS} characters; may be left out, "
+        "null or empty.",
     )
 
 

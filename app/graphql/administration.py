@@ -16,7 +16,7 @@ from app.graphql.problems import InvalidInput, NotFound
 from app.models import Role
 from app.services import administration as service
 from app.services import administrators, outcomes
-from app.services.inputs import MAX_REASON_CHARACTERS, known_reason
+from app.services.inputs import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS
 from app.services.throttle import Tried
 
 
@@ -29,7 +29,9 @@ class UserInput:
 class CreateUserInput:
     email: str = strawberry.field(description="Their address; the invitation goes there.")
     display_name: str | None = strawberry.field(
-        default=UNSET, description="What they are called; may be left out or null."
+        default=UNSET,
+        description=f"What they are called, up to {MAX_NAME_CHARACTERS} characters; may be left "
+        "out, null or empty.",
     )
     role: Role = strawberry.field(default=Role.MEMBER, description="What they may do.")
 
@@ -47,7 +49,9 @@ class SuspendUserInput:
         description=f"Why, in up to {MAX_REASON_CHARACTERS} characters, for administrators to read."
     )
     until: datetime | None = strawberry.field(
-        default=UNSET, description="When it lifts itself; left out or null: not by itself."
+        default=UNSET,
+        description="When it lifts itself, at most 100 years from now; left out or null: not by "
+        "itself.",
     )
 
 
@@ -56,7 +60,7 @@ CreateUserResult = Annotated[
     strawberry.union("CreateUserResult", description="How making an account ended."),
 ]
 UserChangeResult = Annotated[
-    UserChanged | NotFound | LastAdministrator,
+    UserChanged | NotFound | LastAdministrator | InvalidInput,
     strawberry.union("UserChangeResult", description="How changing somebody's account ended."),
 ]
 
@@ -114,15 +118,10 @@ class AdministrationMutations:
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
-        reason, until = known_reason(input.reason), given(input.until)
-        if reason is None:
-            msg = f"`input.reason` takes 1 to {MAX_REASON_CHARACTERS} characters, and no controls."
-            raise BadInput(msg)
-        if until is not None and until <= context.services.clock():
-            raise BadInput("`input.until` is over already.")
+        administration = context.services.administration
         return _result(
-            await context.services.administration.suspend(
-                admin(info), user_id, reason, until, context.client
+            await administration.suspend(
+                admin(info), user_id, input.reason, given(input.until), context.client
             ),
             info,
         )
@@ -154,7 +153,7 @@ class AdministrationMutations:
         )
 
 
-def _result(outcome: service.Changed, info: Info) -> UserChangeResult:
+def _result(outcome: service.Changed | outcomes.InvalidInput, info: Info) -> UserChangeResult:
     match outcome:
         case outcomes.UserChanged() as changed:
             return UserChanged.of(changed, info)
@@ -162,3 +161,5 @@ def _result(outcome: service.Changed, info: Info) -> UserChangeResult:
             return NotFound.make()
         case administrators.LastAdministrator():
             return LastAdministrator.make()
+        case outcomes.InvalidInput() as invalid:
+            return InvalidInput.of(invalid)

@@ -11,12 +11,11 @@ from strawberry.types.field import StrawberryField
 
 from app.errors import Overloaded
 from app.graphql.context import Context, Info
-from app.graphql.problems import Problem, RateLimited, publish_enum
+from app.graphql.problems import Problem, RateLimited, publish_enum, too_many_attempts
 from app.services import outcomes
 from app.services.throttle import Tried, Try
 
 STRAWBERRY = "strawberry-definition"
-TOO_MANY = "Too many attempts. Try again in a moment."
 
 publish_enum(
     Tried,
@@ -111,4 +110,5 @@ def _refused(info: Info, refused: outcomes.RateLimited) -> RateLimited:
     """Returns the member of the field's union, or raises if it has none."""
     if info.may_answer("RateLimited"):
         return RateLimited.of(refused)
-    raise Overloaded(TOO_MANY, retry_after_seconds=refused.retry_after_seconds)
+    seconds = refused.retry_after_seconds
+    raise Overloaded(too_many_attempts(seconds), retry_after_seconds=seconds)

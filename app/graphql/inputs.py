@@ -6,6 +6,14 @@ from typing import TypeVar
 import strawberry
 from strawberry import UNSET
 
+from app.security.passwords import MAX_CHARACTERS
+
+# What descriptions say of a new password.
+PASSWORD = (
+    f"${{password_min_length}} to {MAX_CHARACTERS} characters of any kind, not within easy reach "
+    "of guessing."
+)
+
 T = TypeVar("T")
 
 

@@ -7,6 +7,7 @@ import strawberry
 from app.graphql.access import guest_field, member_field
 from app.graphql.account_results import EmailInput, RequestAccepted, TokenInvalid, UserChanged
 from app.graphql.context import Info, member
+from app.graphql.inputs import PASSWORD
 from app.graphql.people import User
 from app.graphql.problems import InvalidInput, RateLimited
 from app.graphql.sign_in import InvalidCredentials, Tokens
@@ -20,9 +21,7 @@ IF_KNOWN = "If there is an account with this address, a link to a new password i
 @strawberry.input(description="A new password, by the token of an emailed link.")
 class ResetPasswordInput:
     token: str = strawberry.field(description="As it stands in the link, from `pot_` on.")
-    new_password: str = strawberry.field(
-        description="8 to 256 characters of any kind, not within easy reach of guessing."
-    )
+    new_password: str = strawberry.field(description=PASSWORD)
 
 
 @strawberry.type(
@@ -42,9 +41,7 @@ class PasswordChanged:
 @strawberry.input(description="A new password, by the current one.")
 class ChangePasswordInput:
     current_password: str = strawberry.field(description="The current password.")
-    new_password: str = strawberry.field(
-        description="8 to 256 characters of any kind, not within easy reach of guessing."
-    )
+    new_password: str = strawberry.field(description=PASSWORD)
     keep_other_sessions: bool = strawberry.field(
         default=False, description="Whether other devices stay signed in. This one does anyway."
     )

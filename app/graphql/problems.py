@@ -1,11 +1,13 @@
 """Problems: the failing members of result unions, to show to a person and act on."""
 
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 import strawberry
 
 from app.services import outcomes
+from app.services.durations import in_words, rounded_up
 
 
 def publish_enum(
@@ -23,7 +25,8 @@ publish_enum(
     REQUIRED="It is empty and must not be.",
     TOO_SHORT="It has too few characters.",
     TOO_LONG="It has too many characters.",
-    INVALID_FORMAT="It is not written as such a thing is, or has characters that cannot be kept.",
+    INVALID_FORMAT="It is not written as such a thing is, has characters that cannot be kept, or "
+    "is a time that makes no sense here.",
     PASSWORD_BREACHED="The password is known from a breach.",  # noqa: S106 - words
     PASSWORD_TOO_GUESSABLE="It is among the first that an attacker tries.",  # noqa: S106 - words
     UNCHANGED="It is what it was before.",
@@ -40,6 +43,11 @@ class Problem:
     def is_wrong_guess(self) -> bool:
         """Whether a secret was wrong. A problem that does not say so counts as a guess."""
         return True
+
+
+def too_many_attempts(retry_after_seconds: int) -> str:
+    wait = rounded_up(timedelta(seconds=retry_after_seconds))
+    return f"Too many attempts. Try again in {in_words(wait)}."
 
 
 @strawberry.type(description="There is no such thing, or none that the caller may know of.")
@@ -59,7 +67,7 @@ class RateLimited(Problem):
     @classmethod
     def of(cls, outcome: outcomes.RateLimited) -> "RateLimited":
         return cls(
-            message="Too many attempts. Try again in a moment.",
+            message=too_many_attempts(outcome.retry_after_seconds),
             retry_after=outcome.retry_after_seconds,
         )
 
@@ -70,6 +78,10 @@ class InputIssue:
     code: outcomes.InputIssueCode = strawberry.field(description="What a program switches on.")
     message: str = strawberry.field(
         description="One sentence for the person, to show beside the field."
+    )
+    limit: int | None = strawberry.field(
+        description="The bound that was not kept, of TOO_SHORT and TOO_LONG: in characters (code "
+        "points of Unicode), or in bytes for an e-mail address. Null for other codes."
     )
 
 
@@ -85,7 +97,9 @@ class InvalidInput(Problem):
     @classmethod
     def of(cls, outcome: outcomes.InvalidInput) -> "InvalidInput":
         issues = [
-            InputIssue(path=list(issue.path), code=issue.code, message=issue.message)
+            InputIssue(
+                path=list(issue.path), code=issue.code, message=issue.message, limit=issue.limit
+            )
             for issue in outcome.issues
         ]
         return cls(message="Some of this needs another look.", issues=issues)

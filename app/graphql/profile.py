@@ -12,13 +12,15 @@ from app.graphql.ids import global_id
 from app.graphql.problems import InvalidInput, RateLimited
 from app.graphql.sign_in import InvalidCredentials
 from app.services import administrators, outcomes, profiles
+from app.services.inputs import MAX_NAME_CHARACTERS
 from app.services.throttle import Tried
 
 
 @strawberry.input(description="What to change of the profile. What is left out stays as it is.")
 class UpdateProfileInput:
     display_name: str | None = strawberry.field(
-        default=UNSET, description="Up to 100 characters; null removes it."
+        default=UNSET,
+        description=f"Up to {MAX_NAME_CHARACTERS} characters; null or an empty one removes it.",
     )
 
 

@@ -1,5 +1,6 @@
 """The schema: every area put together, and the SDL that clients generate from."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import strawberry
@@ -10,6 +11,7 @@ from app.graphql.accounts import AccountMutations
 from app.graphql.administration import AdministrationMutations
 from app.graphql.audit import AuditQueries
 from app.graphql.context import Info
+from app.graphql.descriptions import fill_in
 from app.graphql.emails import EmailMutations
 from app.graphql.engine import core_schema
 from app.graphql.passwords import PasswordMutations
@@ -39,7 +41,17 @@ The documentation is README.md, in the source of Portico.\
 """
 
 
-@strawberry.type(description="What can be asked. Root fields are answered at once.")
+DOCUMENT_LIMITS = (
+    "One document has at most ${limit_characters} characters, ${limit_fields} fields, "
+    "${limit_aliases} aliases and ${limit_depth} levels of fields. One operation has at most "
+    "${limit_root_fields} root fields, one of which may test a credential, and costs at most "
+    "${limit_cost}: a field costs 1, times the entries of the pages it stands on."
+)
+
+
+@strawberry.type(
+    description=f"What can be asked. Root fields are answered at once.\n\n{DOCUMENT_LIMITS}"
+)
 class Query(UserQueries, AuditQueries, ServerQueries):
     pass
 
@@ -57,10 +69,12 @@ class Mutation(
     pass
 
 
-def build_schema() -> strawberry.Schema:
+def build_schema(numbers: Mapping[str, int]) -> strawberry.Schema:
+    """Build the schema. Its descriptions state these numbers, which are named as settings are."""
     config = StrawberryConfig(scalar_map={datetime: DateTime}, info_class=Info)
     schema = strawberry.Schema(query=Query, mutation=Mutation, config=config)
     core_schema(schema).description = DESCRIPTION
+    fill_in(core_schema(schema), numbers)
     return schema
 
 

@@ -18,7 +18,8 @@ from app.services.throttle import Tried
 @strawberry.type(description="What a signed-in client keeps: secrets, all of it.")
 class Tokens:
     access_token: str = strawberry.field(
-        description="Send it as `Authorization: Bearer …`. A JWT (RFC 9068) that others can verify."
+        description="Send it as `Authorization: Bearer …`. A JWT (RFC 9068) that others can "
+        "verify. Lifetime in minutes: ${access_token_expire_minutes}."
     )
     access_token_expires_at: datetime = strawberry.field(description="When the access token ends.")
     access_token_expires_in: int = strawberry.field(
@@ -26,7 +27,8 @@ class Tokens:
         "clock is wrong."
     )
     refresh_token: str = strawberry.field(
-        description="Opaque; good for one refresh, which answers the next. Send it nowhere else."
+        description="Opaque; good for one refresh, which answers the next. Send it nowhere else. "
+        "Lifetime in days: ${refresh_token_expire_days}, of a session in all: ${session_max_days}."
     )
     refresh_token_expires_at: datetime = strawberry.field(
         description="When the session ends, unless it is refreshed before."

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from typing import Annotated
-from unicodedata import category, normalize
+from unicodedata import category
 
 import strawberry
 from strawberry import UNSET
@@ -21,6 +21,7 @@ from app.graphql.problems import publish_enum
 from app.models import Role, UserRow
 from app.security.cursor_ciphers import CursorCiphers
 from app.security.viewer import Viewer
+from app.services import text_lines
 from app.services import users as service
 from app.services.pages import Page
 
@@ -162,12 +163,10 @@ def read_order(part: UserOrder | None) -> service.UserOrder:
 def _search(text: str | None) -> str | None:
     if text is None:
         return None
-    # Neither addresses nor names have controls, and both are composed: as everything is stored.
-    composed = normalize("NFC", text[: MAX_SEARCH_CHARACTERS + 1])
-    if len(text) > MAX_SEARCH_CHARACTERS or any(category(each) in UNSEARCHED for each in composed):
+    if len(text) > MAX_SEARCH_CHARACTERS or any(category(each) in UNSEARCHED for each in text):
         msg = f"`filter.search` takes up to {MAX_SEARCH_CHARACTERS} characters, and no controls."
         raise BadInput(msg)
-    return composed
+    return text_lines.normalised(text)
 
 
 async def _named(users: service.Users, viewer: Viewer, by: UserBy) -> UserRow | None:

@@ -1,6 +1,6 @@
 """Accounts: how one is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,7 @@ class Accounts:
     clock: Callable[[], datetime]
     # None while nobody verifies addresses.
     registrations: Registrations | None
+    email_domains: Collection[str]
 
     async def register(
         self, email: str, password: str, display_name: str | None, client: Client
@@ -60,7 +61,12 @@ class Accounts:
     ) -> Registration | tuple[InputIssue, ...]:
         """Building block: everything that is wrong with a registration, in one answer."""
         values = {"email": email, "password": password, "displayName": display_name}
-        result = check(Registration, values, password_min_length=self.new_passwords.min_length)
+        result = check(
+            Registration,
+            values,
+            password_min_length=self.new_passwords.min_length,
+            email_domains=self.email_domains,
+        )
         issues = () if isinstance(result, Registration) else result
         if any(issue.path == ("password",) for issue in issues):
             return issues

@@ -1,7 +1,7 @@
 """What administrators do with other people's accounts."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from app.outages import repeatable
 from app.security.viewer import Admin
 from app.services.administrators import LastAdministrator, remains_another
 from app.services.audit import record
-from app.services.inputs import Invitee, check
+from app.services.inputs import Invitee, NewSuspension, check
 from app.services.letters import Letter, Letters
 from app.services.new_users import NewUser, awaits_its_owner, new_user
 from app.services.one_time_tokens import OneTimeTokens
@@ -41,13 +41,15 @@ class Administration:
     tokens: OneTimeTokens
     trust: Trust
     clock: Callable[[], datetime]
+    email_domains: Collection[str]
 
     @repeatable
     async def create_user(
         self, admin: Admin, email: str, display_name: str | None, role: Role, client: Client
     ) -> UserChanged | EmailTaken | InvalidInput:
         """Make an account without a password, and send a link by which one is chosen."""
-        checked = check(Invitee, {"email": email, "displayName": display_name})
+        values = {"email": email, "displayName": display_name}
+        checked = check(Invitee, values, email_domains=self.email_domains)
         if not isinstance(checked, Invitee):
             return InvalidInput(checked)
         now, name, purpose = self.clock(), checked.display_name, TokenPurpose.INVITATION
@@ -92,14 +94,20 @@ class Administration:
         reason: str,
         until: datetime | None,
         client: Client,
-    ) -> Changed:
+    ) -> Changed | InvalidInput:
         """Shut somebody out, and end their sessions. With an end it lifts itself.
 
         Where they are shut out already, another reason or end takes the place of the present one;
         the same again is no event.
         """
         now = self.clock()
-        values: dict[str, Any] = {"suspended_until": until, "suspension_reason": reason}
+        checked = check(NewSuspension, {"reason": reason, "until": until}, now=now)
+        if not isinstance(checked, NewSuspension):
+            return InvalidInput(checked)
+        values: dict[str, Any] = {
+            "suspended_until": checked.until,
+            "suspension_reason": checked.reason,
+        }
         async with self.db.begin() as session:
             another = await remains_another(session, user_id, now)
             user = await locked_user(session, models.User.id == user_id)
@@ -111,7 +119,7 @@ class Administration:
                 values["suspended_at"] = now
             elif all(getattr(user, name) == value for name, value in values.items()):
                 return UserChanged(user)
-            details = {"until": until.isoformat() if until else "for good"}
+            details = {"until": checked.until.isoformat() if checked.until else "for good"}
             event = AuditName.USER_SUSPENDED
             row = await self.trust.change(
                 session,

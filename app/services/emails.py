@@ -1,6 +1,6 @@
 """Addresses: showing that one reads mail there, and changing to another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -75,6 +75,7 @@ class Emails:
     sign_in: SignIn
     throttle: Throttle
     clock: Callable[[], datetime]
+    email_domains: Collection[str]
 
     async def verify(
         self, token: str, viewer: Viewer | None, client: Client
@@ -157,7 +158,7 @@ class Emails:
             Overloaded: too many passwords are being hashed.
 
         """
-        checked = check(NewAddress, {"newEmail": new_email})
+        checked = check(NewAddress, {"newEmail": new_email}, email_domains=self.email_domains)
         if not isinstance(checked, NewAddress):
             return InvalidInput(checked)
         if checked.new_email == viewer.user.email:

@@ -1,10 +1,10 @@
 """What people type, checked by Pydantic models: normalised, or one issue for each fault."""
 
-import unicodedata
-from datetime import UTC, datetime
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -17,50 +17,48 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from app import email_addresses
 from app.security import password_hashes, passwords
+from app.services import text_lines
 from app.services.outcomes import InputIssue, InputIssueCode
 
 MAX_EMAIL_BYTES = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
+# Characters are code points of Unicode, as PostgreSQL counts them: an emoji may be several.
 MAX_NAME_CHARACTERS = 100
 MAX_REASON_CHARACTERS = 500
-# Longer than any address or name can be in characters: beyond it, nothing looks at the text.
-MAX_LOOKED_AT = 1000
+MAX_SUSPENSION = timedelta(days=36_500)
+# Longer than any address, name or reason can be in characters: nothing reads such a text further.
+MAX_READ_CHARACTERS = 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def email_address(text: str) -> str:
-    """Write an address in the one form under which it is stored: NFC, IDNA as Unicode, lower case.
+def email_address(text: str, info: ValidationInfo) -> str:
+    """Write an address in the one form under which it is stored, if a user may have it.
+
+    Domains that are not public are those of `email_domains` in the context, and all below them.
 
     Raises:
-        PydanticCustomError: it is missing, too long or no address.
+        PydanticCustomError: it is missing, too long, no address, or of another special-use domain.
 
     """
-    if not text.strip():
-        raise _fault(InputIssueCode.REQUIRED, "Enter an e-mail address.")
-    if len(text.encode(errors="replace")) > MAX_EMAIL_BYTES:
+    domains = cast("dict[str, Collection[str]]", info.context or {}).get("email_domains", ())
+    address = _address(text)
+    if not (address.is_public or address.is_within(domains)):
         raise _fault(
-            InputIssueCode.TOO_LONG, f"An e-mail address has at most {MAX_EMAIL_BYTES} bytes."
+            InputIssueCode.INVALID_FORMAT, "E-mail addresses of this domain are not accepted."
         )
-    try:
-        address = validate_email(
-            text.strip(), check_deliverability=False, test_environment=True, strict=True
-        )
-        normalised = unicodedata.normalize("NFC", address.normalized.lower())
-    except (EmailNotValidError, UnicodeError):
-        raise _fault(InputIssueCode.INVALID_FORMAT, "This is not an e-mail address.") from None
-    if len(normalised.encode()) > MAX_EMAIL_BYTES:
-        raise _fault(
-            InputIssueCode.TOO_LONG, f"An e-mail address has at most {MAX_EMAIL_BYTES} bytes."
-        )
-    return normalised
+    return address.normalised
 
 
 def known_form(text: str) -> str | None:
-    """Write an address as it would be stored; None where nothing of the kind can be stored."""
+    """Write an address as it would be stored; None if it cannot be stored.
+
+    Of any domain: users keep their accounts when the domains that are allowed change.
+    """
     try:
-        return email_address(text)
+        return _address(text).normalised
     except PydanticCustomError:
         return None
 
@@ -77,49 +75,26 @@ def new_password(text: str, info: ValidationInfo) -> str:
     if not text:
         raise _fault(InputIssueCode.REQUIRED, "Enter a password.")
     if len(text) > passwords.MAX_CHARACTERS:
-        raise _fault(
-            InputIssueCode.TOO_LONG,
-            f"A password has at most {passwords.MAX_CHARACTERS} characters.",
-        )
+        raise _too_long("A password", passwords.MAX_CHARACTERS)
     if not passwords.is_storable(text):
         raise _fault(InputIssueCode.INVALID_FORMAT, "A password cannot contain this character.")
     composed = passwords.normalised(text)
     if len(composed) > passwords.MAX_CHARACTERS:
-        raise _fault(
-            InputIssueCode.TOO_LONG,
-            f"A password has at most {passwords.MAX_CHARACTERS} characters.",
-        )
+        raise _too_long("A password", passwords.MAX_CHARACTERS)
     if len(composed) < shortest:
-        raise _fault(InputIssueCode.TOO_SHORT, f"Use at least {shortest} characters.")
+        raise _fault(InputIssueCode.TOO_SHORT, f"Use at least {shortest} characters.", shortest)
     return composed
 
 
-def known_reason(text: str) -> str | None:
-    """Trim and compose a reason; None for what cannot stand as one."""
-    composed = unicodedata.normalize("NFC", text[:MAX_LOOKED_AT]).strip()
-    shown = all(unicodedata.category(each) not in {"Cc", "Cf", "Cs", "Co"} for each in composed)
-    return composed if shown and 0 < len(composed) <= MAX_REASON_CHARACTERS else None
+def optional_name(text: str | None) -> str | None:
+    """Read a name that may be left out. One that is empty, as forms send it, is left out."""
+    return None if text is None or not text.strip() else _line(text, "A name", MAX_NAME_CHARACTERS)
 
 
-def display_name(text: str) -> str:
-    """Trim and compose a name; no controls, no invisible or direction-changing characters."""
-    if len(text) > MAX_LOOKED_AT:
-        raise _fault(
-            InputIssueCode.TOO_LONG, f"A name has at most {MAX_NAME_CHARACTERS} characters."
-        )
-    if any(
-        unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-        for character in text
-    ):
-        raise _fault(InputIssueCode.INVALID_FORMAT, "A name cannot contain control characters.")
-    composed = unicodedata.normalize("NFC", text).strip()
-    if not composed:
-        raise _fault(InputIssueCode.TOO_SHORT, "Enter a name, or leave it out.")
-    if len(composed) > MAX_NAME_CHARACTERS:
-        raise _fault(
-            InputIssueCode.TOO_LONG, f"A name has at most {MAX_NAME_CHARACTERS} characters."
-        )
-    return composed
+def reason(text: str) -> str:
+    if not text.strip():
+        raise _fault(InputIssueCode.REQUIRED, "Enter a reason.")
+    return _line(text, "A reason", MAX_REASON_CHARACTERS)
 
 
 def password_hash(text: str) -> str:
@@ -155,23 +130,27 @@ def past_moment(value: datetime, info: ValidationInfo) -> datetime:
     return value
 
 
-def reason(text: str) -> str:
-    known = known_reason(text)
-    if known is None:
+def suspension_end(value: datetime, info: ValidationInfo) -> datetime:
+    """Keep to ends that are still to come, and within a human life."""
+    now = cast("dict[str, datetime]", info.context)["now"]
+    if value <= now:
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This end has passed. Choose a later one.")
+    if value - now > MAX_SUSPENSION:
         raise _fault(
             InputIssueCode.INVALID_FORMAT,
-            f"A reason has 1 to {MAX_REASON_CHARACTERS} characters, and no controls.",
+            "This end is more than 100 years away. Leave it out for a suspension without an end.",
         )
-    return known
+    return value
 
 
 EmailAddress = Annotated[str, AfterValidator(email_address)]
 NewPassword = Annotated[str, AfterValidator(new_password), Field(repr=False)]
-DisplayName = Annotated[str, AfterValidator(display_name)]
+OptionalName = Annotated[str | None, AfterValidator(optional_name)]
 PasswordHash = Annotated[str, AfterValidator(password_hash)]
 Moment = Annotated[datetime, PlainValidator(moment)]
 PastMoment = Annotated[Moment, AfterValidator(past_moment)]
 Reason = Annotated[str, AfterValidator(reason)]
+SuspensionEnd = Annotated[datetime, AfterValidator(suspension_end)]
 
 
 class Input(BaseModel):
@@ -181,7 +160,7 @@ class Input(BaseModel):
 class Registration(Input):
     email: EmailAddress
     password: NewPassword
-    display_name: DisplayName | None = None
+    display_name: OptionalName = None
 
 
 class NewAddress(Input):
@@ -190,7 +169,12 @@ class NewAddress(Input):
 
 class Invitee(Input):
     email: EmailAddress
-    display_name: DisplayName | None = None
+    display_name: OptionalName = None
+
+
+class NewSuspension(Input):
+    reason: Reason
+    until: SuspensionEnd | None = None
 
 
 class ImportedSuspension(Input):
@@ -206,7 +190,7 @@ class ImportedUser(Input):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     email: EmailAddress
-    display_name: DisplayName | None = None
+    display_name: OptionalName = None
     role: Literal["MEMBER", "ADMIN"] = "MEMBER"
     email_verified: bool = False
     created_at: PastMoment | None = None
@@ -219,7 +203,7 @@ class ChosenPassword(Input):
 
 
 class Profile(Input):
-    display_name: DisplayName | None = None
+    display_name: OptionalName = None
 
 
 def check(
@@ -229,16 +213,63 @@ def check(
     try:
         return model.model_validate(values, context=context)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
-        return tuple(_issue(detail["type"], detail["loc"], detail["msg"]) for detail in details)
+        details = error.errors(include_url=False, include_input=False)
+        return tuple(
+            _issue(detail["type"], detail["loc"], detail["msg"], detail.get("ctx", {}).get("limit"))
+            for detail in details
+        )
 
 
-def _issue(kind: str, location: tuple[int | str, ...], message: str) -> InputIssue:
+def _address(text: str) -> email_addresses.EmailAddress:
+    """Read an address of any domain."""
+    if not text.strip():
+        raise _fault(InputIssueCode.REQUIRED, "Enter an e-mail address.")
+    if len(text.encode(errors="replace")) > MAX_EMAIL_BYTES:
+        raise _too_long_address()
+    try:
+        address = email_addresses.parse(text.strip())
+    except (EmailNotValidError, UnicodeError):
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This is not an e-mail address.") from None
+    if len(address.normalised.encode()) > MAX_EMAIL_BYTES:
+        raise _too_long_address()
+    return address
+
+
+def _line(text: str, what: str, most: int) -> str:
+    """Read a line of text that people write."""
+    if len(text) > MAX_READ_CHARACTERS:
+        raise _too_long(what, most)
+    line = text_lines.normalised(text)
+    if not text_lines.is_line(line):
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            f"{what} is one line without invisible characters, such as zero-width spaces and "
+            "those that change the direction of text.",
+        )
+    if len(line) > most:
+        raise _too_long(what, most)
+    return line
+
+
+def _issue(
+    kind: str, location: tuple[int | str, ...], message: str, limit: int | None
+) -> InputIssue:
     known = kind in InputIssueCode.__members__
     code = InputIssueCode[kind] if known else InputIssueCode.INVALID_FORMAT
-    return InputIssue(tuple(str(step) for step in location), code, message)
+    return InputIssue(
+        tuple(str(step) for step in location), code, message, limit if known else None
+    )
 
 
-def _fault(code: InputIssueCode, message: str) -> PydanticCustomError:
+def _too_long(what: str, most: int) -> PydanticCustomError:
+    return _fault(InputIssueCode.TOO_LONG, f"{what} has at most {most} characters.", most)
+
+
+def _too_long_address() -> PydanticCustomError:
+    message = f"An e-mail address has at most {MAX_EMAIL_BYTES} bytes."
+    return _fault(InputIssueCode.TOO_LONG, message, MAX_EMAIL_BYTES)
+
+
+def _fault(code: InputIssueCode, message: str, limit: int | None = None) -> PydanticCustomError:
     # Braces would be read as a template by the library.
-    return PydanticCustomError(code.value, "{message}", {"message": message})
+    return PydanticCustomError(code.value, "{message}", {"message": message, "limit": limit})

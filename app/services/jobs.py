@@ -40,6 +40,13 @@ FORGET_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated <
 log = logging.getLogger(__name__)
 
 
+class PermanentFailure(Exception):
+    """A handler has found that trying again cannot help.
+
+    The text is shown to operators and kept in the database: it holds no address and no secret.
+    """
+
+
 class FailedJob(NamedTuple):
     """A job that is kept because it kept failing."""
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.mail import Mailer, Message
-from app.services.jobs import Jobs, Payload
+from app.mail import Mailer, Message, Undeliverable
+from app.services.durations import in_words
+from app.services.jobs import Jobs, Payload, PermanentFailure
 from app.services.one_time_tokens import Issued
 
 JOB = "mail.letter"
@@ -123,16 +123,15 @@ class Letters:
         await self.jobs.enqueue(session, JOB, payload)
 
     async def deliver(self, payload: Payload) -> None:
-        """Write one and hand it over: the job's handler."""
+        """Write one and hand it over: the job's handler.
+
+        Raises:
+            PermanentFailure: the mail server will never take it.
+
+        """
         values = dict(payload)
         letter, to = Letter(values.pop("letter")), values.pop("to")
-        await self.mailer.send(self.writer.write(letter, to or "", values))
-
-
-def in_words(duration: timedelta) -> str:
-    """Writes a duration in the largest unit that leaves no rest and is more than one of it."""
-    minutes = duration // timedelta(minutes=1)
-    for unit, length in (("days", 24 * 60), ("hours", 60)):
-        if minutes % length == 0 and minutes > length:
-            return f"{minutes // length} {unit}"
-    return f"{minutes} minutes"
+        try:
+            await self.mailer.send(self.writer.write(letter, to or "", values))
+        except Undeliverable as why:
+            raise PermanentFailure(str(why)) from None

@@ -1,6 +1,6 @@
 """Outcomes that operations share. They are returned, not raised: what led to them stays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from ipaddress import IPv6Address, ip_address
@@ -82,15 +82,24 @@ class InputIssueCode(Enum):
     UNCHANGED = "UNCHANGED"
 
 
+BOUNDED = frozenset({InputIssueCode.TOO_SHORT, InputIssueCode.TOO_LONG})
+
+
 @dataclass(frozen=True, slots=True)
 class InputIssue:
     path: tuple[str, ...]
     code: InputIssueCode
     message: str
+    # The bound that was not kept, of the codes that have one.
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.code in BOUNDED) is (self.limit is None):
+            raise ValueError(f"{self.code.value} and the limit {self.limit} do not fit together")
 
     def at(self, *path: str) -> "InputIssue":
         """The same fault, of another part of an input."""
-        return InputIssue(path, self.code, self.message)
+        return replace(self, path=path)
 
 
 @dataclass(frozen=True, slots=True)

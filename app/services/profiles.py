@@ -40,7 +40,10 @@ class Profiles:
     async def update(
         self, viewer: Viewer, changes: dict[str, str | None], client: Client
     ) -> UserChanged | InvalidInput:
-        """Change what is in `changes`: a name that is None is removed, one left out stays."""
+        """Change what is in `changes`; what is not in it stays.
+
+        A name that is None is removed, and so is an empty one, which a form sends for "none".
+        """
         checked = check(Profile, changes)
         if not isinstance(checked, Profile):
             return InvalidInput(checked)

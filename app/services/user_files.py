@@ -1,6 +1,6 @@
 """People in and out of files, one JSON object a line; however many, a few thousand at a time."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,6 +84,7 @@ class Import:
 
     connection: AsyncConnection
     clock: Callable[[], datetime]
+    email_domains: Collection[str]
 
     async def read(self, file: BinaryIO) -> AsyncIterator[Fault | Place]:
         """Read it through: every fault of a line by itself, and after some lines the place."""
@@ -91,7 +92,7 @@ class Import:
         while batch := list(islice(every, BATCH)):
             rows: list[tuple[Any, ...]] = []
             for number, line in batch:
-                read = read_line(line, now)
+                read = read_line(line, now, self.email_domains)
                 if isinstance(read, str):
                     yield Fault(number, read)
                 elif read is not None:
@@ -154,13 +155,14 @@ class Import:
 class UserFiles:
     db: Database
     clock: Callable[[], datetime]
+    email_domains: Collection[str]
 
     @asynccontextmanager
     async def incoming(self) -> AsyncGenerator[Import]:
         """Begin an import. The memory it takes here does not grow with the file."""
         async with self.db.unhurried() as connection:
             await _run(connection, MAKE)
-            yield Import(connection, self.clock)
+            yield Import(connection, self.clock, self.email_domains)
 
     async def give(self, *, with_hashes: bool) -> AsyncIterator[bytes]:
         """Everybody, as an import reads them, in the order in which they came.

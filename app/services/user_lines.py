@@ -1,6 +1,6 @@
 """One person as a line of JSON, in and out: what a file of people holds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, cast
 
@@ -37,7 +37,9 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
         yield line.strip()
 
 
-def read_line(line: bytes, now: datetime) -> Sequence[Any] | str | None:
+def read_line(
+    line: bytes, now: datetime, email_domains: Collection[str]
+) -> Sequence[Any] | str | None:
     """Give the values of `COLUMNS`, what is wrong in words that quote nothing, or nothing."""
     if not line:
         return None
@@ -49,7 +51,9 @@ def read_line(line: bytes, now: datetime) -> Sequence[Any] | str | None:
         return "the line is no JSON"
     if not isinstance(values, dict):
         return "the line is no JSON object"
-    person = check(ImportedUser, cast("dict[str, Any]", values), now=now)
+    person = check(
+        ImportedUser, cast("dict[str, Any]", values), now=now, email_domains=email_domains
+    )
     if not isinstance(person, ImportedUser):
         return "; ".join(f"{'.'.join(issue.path)}: {issue.message}" for issue in person)
     return _row(person, now)

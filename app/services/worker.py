@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.queries import Queries
@@ -18,7 +18,7 @@ from pgqueuer.domain.models import Context, Job
 from pgqueuer.domain.types import QueueExecutionMode
 
 from app.db import Database
-from app.services.jobs import Handler, SealedPayloads
+from app.services.jobs import Handler, PermanentFailure, SealedPayloads
 
 # Two days of trying: a mail server that is down over a weekend loses nothing, and what fails for
 # another reason is seen in `portico jobs` by then.
@@ -34,11 +34,22 @@ AT_ONCE = 6
 RESTART_SECONDS = (1, 2, 5, 10, 30)
 STOP_SECONDS = 8
 
+AGAIN = "Job %d (%s) failed with %s; again in %s"
+EXHAUSTED = "Job %d (%s) failed %d times, the last time with %s. It is kept: `portico jobs`"
+PERMANENT = "Job %d (%s) cannot succeed: %s. It is kept: `portico jobs`"
+
 log = logging.getLogger(__name__)
 
 
 class JobFailed(Exception):
-    """A try of a job failed. It carries the name of what went wrong and nothing of what it held."""
+    """A try of a job failed. It says what went wrong and nothing of what the job held."""
+
+
+class Failure(NamedTuple):
+    """Why a try failed."""
+
+    reason: str
+    is_permanent: bool
 
 
 @dataclass
@@ -53,24 +64,29 @@ class Retrying(AbstractEntrypointExecutor):
     tries: Counter[bool]
 
     async def execute(self, job: Job, context: Context) -> None:  # noqa: ARG002 - the library's
+        failure = await self._run(job)
+        self.tries[failure is None] += 1
+        if failure is None:
+            return
+        if failure.is_permanent:
+            log.error(PERMANENT, job.id, self.name, failure.reason)
+            raise JobFailed(failure.reason)
+        if job.attempts >= len(self.delays):
+            log.error(EXHAUSTED, job.id, self.name, job.attempts + 1, failure.reason)
+            raise JobFailed(failure.reason)
+        delay = self.delays[job.attempts]
+        log.warning(AGAIN, job.id, self.name, failure.reason, delay)
+        raise RetryRequested(delay, failure.reason)
+
+    async def _run(self, job: Job) -> Failure | None:
         try:
             await self.handler(self.payloads.open(job.payload or b""))
+        except PermanentFailure as failure:
+            return Failure(str(failure), is_permanent=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must not be lost
             # Without the error itself: messages of mail servers quote addresses.
-            failure = _named(error)
-        else:
-            self.tries[True] += 1
-            return
-        self.tries[False] += 1
-        if job.attempts >= len(self.delays):
-            log.error(
-                "Job %d (%s) failed %d times, the last time with %s. It is kept: `portico jobs`",
-                job.id, self.name, job.attempts + 1, failure,
-            )  # fmt: skip
-            raise JobFailed(failure)
-        delay = self.delays[job.attempts]
-        log.warning("Job %d (%s) failed with %s; again in %s", job.id, self.name, failure, delay)
-        raise RetryRequested(delay, failure)
+            return Failure(_named(error), is_permanent=False)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

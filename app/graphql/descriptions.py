@@ -1,0 +1,46 @@
+"""Descriptions that state configured limits, by placeholders such as `${password_min_length}`."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+)
+
+PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+
+
+def fill_in(schema: GraphQLSchema, values: Mapping[str, int]) -> None:
+    """Put values in place of the placeholders of a schema that was just built.
+
+    graphql-core's objects belong to this schema alone. The definitions they were made of, which
+    other schemas of the process share, keep their placeholders.
+
+    Raises:
+        KeyError: a description names a value that there is none of.
+
+    """
+    for described in _described(schema):
+        if described.description and PLACEHOLDER.search(described.description):
+            described.description = PLACEHOLDER.sub(
+                lambda found: f"{values[found[1]]:,}", described.description
+            )
+
+
+def _described(schema: GraphQLSchema) -> Iterator[Any]:
+    yield schema
+    for kind in schema.type_map.values():
+        yield kind
+        if isinstance(kind, GraphQLEnumType):
+            yield from kind.values.values()
+        if isinstance(kind, GraphQLInputObjectType):
+            yield from kind.fields.values()
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for field in kind.fields.values():
+                yield field
+                yield from field.args.values()
