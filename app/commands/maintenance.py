@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from app import migrations
-from app.commands.setup import database, fail, out, read_settings, started, url_of
-from app.config import Settings
+from app.commands.setup import database, fail, out, started, url_of
+from app.config import Settings, read_settings
 from app.graphql.schema import build_schema, printed
 from app.portico import build
 
