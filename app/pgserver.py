@@ -63,12 +63,19 @@ def _start(server: PostgresServer, log: Path) -> None:
             time.sleep(1)
 
 
+def living_owners(directory: Path) -> list[int]:
+    """Returns the processes that run PostgreSQL on the data in `directory`, as far as is known."""
+    with suppress(ValueError, OSError):
+        return _living(directory / HANDLES)
+    return []
+
+
 def _forget_dead_owners(path: Path) -> None:
     # The library counts its owners in this file and would wait for ever for one that was killed.
-    if not path.exists():
-        return
     with suppress(ValueError, OSError):
-        owners = json.loads(path.read_text(encoding="ascii") or "[]")
-        path.write_text(
-            json.dumps([pid for pid in owners if psutil.pid_exists(pid)]), encoding="ascii"
-        )
+        path.write_text(json.dumps(_living(path)), encoding="ascii")
+
+
+def _living(path: Path) -> list[int]:
+    owners = json.loads(path.read_text(encoding="ascii") or "[]")
+    return [pid for pid in owners if psutil.pid_exists(pid)]

@@ -160,7 +160,10 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         devices=devices,
     )
     rotation = Rotation(db, refresh_tokens, sign_in, standing, clock, idle_lifetime)
-    breaches = breaches_of(settings.breached_passwords_url, settings.breached_passwords_file)
+    breached_url = settings.breached_passwords_url
+    breaches = breaches_of(
+        breached_url.get_secret_value() if breached_url else None, settings.breached_passwords_file
+    )
     new_passwords = NewPasswords(
         passwords,
         breaches,

@@ -17,7 +17,7 @@ from typing import Any
 import uvloop
 from operations import OPERATIONS
 from script import run_script
-from stage import CHEAP_HASHES, UNTHROTTLED, Stage, machine, say, stage, write_result
+from stage import CHEAP_HASHES, PUBLIC_URL, UNTHROTTLED, Stage, machine, say, stage, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -45,6 +45,7 @@ async def _measured(set_up: Stage, token: str, options: argparse.Namespace) -> s
         "_env_file": None,
         "database_url": set_up.database_url,
         "secret_key": set_up.secret_key,
+        "public_url": PUBLIC_URL,
         "access_token_expire_minutes": 24 * 60,
         "access_log": False,
         "execution_plans": options.plans == "on",

@@ -36,6 +36,8 @@ SERVER_CORE, OTHER_CORE = 0, 1
 TOKEN_MINUTES = 24 * 60
 QUIET = 0.9
 UNTHROTTLED = {"THROTTLE_SCALE": "100000"}
+# The issuer of tokens: one server makes them, another is measured with them.
+PUBLIC_URL = "http://127.0.0.1:8000"
 # Making tokens is not what is measured: the server that makes them hashes cheaply.
 CHEAP_HASHES = {"BCRYPT_ROUNDS": "4"}
 
@@ -78,6 +80,7 @@ class Stage:
         environment = {
             "DATABASE_URL": self.database_url,
             "SECRET_KEY": self.secret_key,
+            "PUBLIC_URL": PUBLIC_URL,
             "DEBUG": "false",
             "ACCESS_TOKEN_EXPIRE_MINUTES": str(TOKEN_MINUTES),
             **(settings or {}),

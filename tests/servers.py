@@ -62,14 +62,22 @@ def portico(
 class Server:
     """`portico serve`, in a folder of its own."""
 
-    def __init__(self, cwd: Path, *arguments: str, **environment: str) -> None:
-        self.port = free_port()
+    def __init__(
+        self,
+        cwd: Path,
+        *arguments: str,
+        opened_at: str = "127.0.0.1",
+        port: int | None = None,
+        **environment: str,
+    ) -> None:
+        self.host = opened_at
+        self.port = port or free_port()
         command = [PORTICO, "serve", "--port", str(self.port), *arguments]
         self._start(cwd, command, environment)
 
     def _start(self, cwd: Path, command: list[str | Path], environment: dict[str, str]) -> None:
         self._started_as = cwd, command, environment
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}:{self.port}"
         # What it says to whoever starts it, letters too, and what it logs.
         self._said, self.log = cwd / f"server-{self.port}.out", cwd / f"server-{self.port}.log"
         _logs.setdefault(self.log, 0)
@@ -112,14 +120,19 @@ class UntestedServer(Server):
     """`portico serve` on uvicorn and httptools of other versions than it is tested with."""
 
     def __init__(self, cwd: Path, workers: int = 1, **environment: str) -> None:
+        self.host = "127.0.0.1"
         self.port = free_port()
         program = [sys.executable, "-m", "tests.untested_server", str(self.port), str(workers)]
         self._start(cwd, [*program], {"PYTHONPATH": str(ROOT)} | environment)
 
 
 @contextlib.contextmanager
-def serving(cwd: Path, *arguments: str, **environment: str) -> Generator[Server]:
-    with _until_stopped(Server(cwd, *arguments, **environment)) as server:
+def serving(
+    cwd: Path, *arguments: str, opened_at: str = "127.0.0.1", **environment: str
+) -> Generator[Server]:
+    with _until_stopped(
+        Server(cwd, *arguments, opened_at=opened_at, port=None, **environment)
+    ) as server:
         yield server
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from app.config import Settings
 from app.errors import Misconfigured
@@ -70,7 +71,7 @@ async def register(guest: Api, person: Person) -> Any:
 @pytest.mark.usefixtures("api")
 async def test_a_service_is_asked_by_five_characters_of_the_hash(settings: Settings) -> None:
     with range_service() as (url, asked):
-        async with guest_of(settings, breached_passwords_url=url) as guest:
+        async with guest_of(settings, breached_passwords_url=SecretStr(url)) as guest:
             answers = [await register(guest, person) for person in (KNOWN, FRESH)]
 
     assert answers == [["PASSWORD_BREACHED"], "SignedIn"]
@@ -84,7 +85,7 @@ async def test_a_service_that_does_not_answer_holds_nobody_up(
 ) -> None:
     caplog.set_level(logging.WARNING)
     with range_service(**fault) as (url, _):
-        async with guest_of(settings, breached_passwords_url=url) as guest:
+        async with guest_of(settings, breached_passwords_url=SecretStr(url)) as guest:
             answer = await register(guest, KNOWN)
 
     assert answer == "SignedIn"

@@ -395,6 +395,33 @@ def test_a_newcomer_finds_the_letter_on_the_console(tmp_path: Path) -> None:
         while "pot_" not in server.output and time.monotonic() < deadline:
             time.sleep(0.05)
 
-    assert f"{server.url}/verify-email#token=pot_" in server.output.replace(
-        "http://127.0.0.1:8000", server.url
+    assert f"{server.url}/verify-email#token=pot_" in server.output
+
+
+def test_a_worker_that_cannot_know_where_links_lead_refuses_to_start(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    del environment["FRONTEND_URL"]
+    with serving(tmp_path, **environment) as server:
+        send(server.url, REGISTER)
+
+    refused = portico("worker", cwd=tmp_path, **environment)
+    waiting = portico("jobs", cwd=tmp_path, **environment)
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "portico: PUBLIC_URL is not set, and links in emails lead there: set it, or FRONTEND_URL, "
+        "as for `portico serve`.\n"
+    )
+    assert "1 queued" in waiting.stdout
+
+
+def test_a_worker_of_the_embedded_database_says_where_links_lead(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        # A password that is both in clear is refused as soon as the services are made.
+        stopped = portico("worker", cwd=tmp_path, SMTP_URL="smtp://portico:x@127.0.0.1?tls=none")
+
+    assert (stopped.returncode, stopped.stdout) == (
+        1,
+        "Warning   PUBLIC_URL is not set: links in emails lead to http://127.0.0.1:8000.\n",
     )

@@ -5,8 +5,10 @@ import socket
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import jwt
 import psutil
 import pytest
 from typer.testing import CliRunner
@@ -20,6 +22,13 @@ from tests.servers import Server, free_port, portico, serving
 from tests.test_sessions import LOGOUT
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
+REGISTER = """
+mutation ($email: String!) {
+  register(input: {email: $email, password: "difference engine 1"}) {
+    ... on SignedIn { tokens { accessToken } }
+  }
+}
+"""
 NOWHERE = "postgresql://portico@127.0.0.1:1/portico"
 
 
@@ -55,7 +64,7 @@ def test_one_command_serves_recovers_and_leaves_nothing_running(tmp_path: Path) 
         server.stop(signal.SIGKILL)
     assert (tmp_path / ".data" / "secret_key").stat().st_mode & 0o777 == 0o600
 
-    again = Server(tmp_path)
+    again = Server(tmp_path, port=server.port)
     seconds = again.wait_until_ready()
     me = send(again, ME, bearer=signed_in["tokens"]["accessToken"])
 
@@ -67,7 +76,14 @@ def test_one_command_serves_recovers_and_leaves_nothing_running(tmp_path: Path) 
 
 
 def test_a_second_server_shares_the_database_and_knows_who_signed_out(tmp_path: Path) -> None:
-    with serving(tmp_path) as first, serving(tmp_path, "--workers", "2") as second:
+    # What a token names as its issuer is the same for both, as for any two servers of a database.
+    public = {"PUBLIC_URL": "http://127.0.0.1:8000"}
+    with (
+        serving(tmp_path, **public) as first,
+        serving(tmp_path, "--workers", "2", **public) as second,
+    ):
+        assert "shared with another Portico" not in first.output
+        assert "Database  in .data, shared with another Portico\n" in second.output
         password = first.output.split("password ")[1].split()[0]
         credentials = {"email": "admin@example.com", "password": password}
         laptop = send(first, LOGIN, input=credentials)["login"]["tokens"]["accessToken"]
@@ -124,7 +140,86 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         result = portico("serve", "--port", str(port), cwd=tmp_path)
 
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"portico: port {port} is in use. Choose another: --port\n"
+    line = f"portico: Port {port} is in use by another program. Choose another, such as --port "
+    assert result.stderr.startswith(line)
+    other = result.stderr.removeprefix(line).removesuffix(".\n")
+    with socket.create_server(("127.0.0.1", int(other))):
+        pass
+    assert not (tmp_path / ".data").exists()
+
+
+def test_a_management_port_in_use_is_one_line(tmp_path: Path, migrated_url: str) -> None:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        address = f"127.0.0.1:{port}"
+        result = portico(
+            "serve",
+            "--port",
+            str(free_port()),
+            cwd=tmp_path,
+            MANAGEMENT_ADDRESS=address,
+            **settings,
+        )
+
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith(
+        f"portico: Port {port} is in use by another program. "
+        "Choose another, such as MANAGEMENT_ADDRESS=127.0.0.1:"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "opened_at"),
+    [
+        ((), "127.0.0.1"),
+        (("--workers", "2"), "127.0.0.1"),
+        (("--host", "::1"), "[::1]"),
+        (("--host", "::", "--workers", "2"), "[::1]"),
+        (("--host", "localhost"), "localhost"),
+    ],
+)
+def test_addresses_and_tokens_name_where_the_server_listens(
+    tmp_path: Path, migrated_url: str, arguments: tuple[str, ...], opened_at: str
+) -> None:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
+    with serving(tmp_path, *arguments, opened_at=opened_at, **settings) as server:
+        token = send(server, REGISTER, email=f"{uuid4().hex}@example.com")["register"]["tokens"]
+        claims = jwt.decode(token["accessToken"], options={"verify_signature": False})
+        known = send(server, ME, bearer=token["accessToken"])["me"]
+        printed = [line.split()[1] for line in server.output.splitlines() if "http" in line[:18]]
+
+    assert (claims["iss"], known is None) == (server.url, False)
+    assert printed[:3] == [
+        f"{server.url}/graphql",
+        f"{server.url}/.well-known/jwks.json",
+        f"{server.url}/health/ready",
+    ]
+
+
+def test_a_public_url_that_is_set_is_what_tokens_name(tmp_path: Path, migrated_url: str) -> None:
+    (tmp_path / ".env").write_text("PUBLIC_URL=https://id.example.com\n")
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
+    with serving(tmp_path, "--workers", "2", **settings) as server:
+        token = send(server, REGISTER, email=f"{uuid4().hex}@example.com")["register"]["tokens"]
+        warnings = [line for line in server.output.splitlines() if "PUBLIC_URL" in line]
+
+    claims = jwt.decode(token["accessToken"], options={"verify_signature": False})
+    assert (claims["iss"], warnings) == ("https://id.example.com", [])
+
+
+def test_a_database_of_yours_without_a_public_url_is_warned_of(
+    tmp_path: Path, migrated_url: str
+) -> None:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
+    with serving(tmp_path, **settings) as server:
+        warnings = [line for line in server.output.splitlines() if "PUBLIC_URL" in line]
+
+    warning = (
+        f"Warning   PUBLIC_URL is not set: tokens and links in emails name {server.url}. "
+        "Servers that share a database need the same one."
+    )
+    assert warnings == [warning]
 
 
 @pytest.mark.parametrize(

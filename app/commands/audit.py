@@ -5,8 +5,8 @@ import sys
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.commands.setup import database, fail, out, read_settings, started
-from app.config import Settings
+from app.commands.setup import database, fail, out, started
+from app.config import Settings, read_settings
 from app.portico import build
 from app.services.verification import Broken, Walk
 

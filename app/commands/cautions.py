@@ -1,9 +1,9 @@
 """Cautions: what is open, or weaker than it could be, about the present settings."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from app.commands.addresses import http_url, is_loopback
 from app.config import Settings
 from app.errors import Misconfigured
 
@@ -25,17 +25,32 @@ def check(settings: Settings, host: str) -> None:
         )
 
 
-def cautions(settings: Settings, host: str, management: str) -> Iterator[str]:
+def check_links(settings: Settings) -> str | None:
+    """Returns what to know about links in emails that a process sends which listens nowhere.
+
+    Raises:
+        Misconfigured: it cannot know where they lead to.
+
+    """
+    pages = (settings.link_verify_email, settings.link_reset_password, settings.link_confirm_email)
+    follow = any(page.startswith("/") for page in pages) and settings.frontend_url is None
+    if not follow or "public_url" in settings.model_fields_set:
+        return None
+    if settings.embedded:
+        return f"PUBLIC_URL is not set: links in emails lead to {settings.public_url}."
+    raise Misconfigured(
+        "PUBLIC_URL is not set, and links in emails lead there: set it, or FRONTEND_URL, as for "
+        "`portico serve`."
+    )
+
+
+def cautions(settings: Settings, host: str, port: int, management: str) -> Iterator[str]:
     """Say what an operator should know, a line each. `settings` are those of before the start."""
-    open_to_others = not is_loopback(host)
     if settings.explore:
         yield "DEBUG is on: GraphiQL, introspection and suggestions are open."
     if settings.email_verification == "off":
         yield "EMAIL_VERIFICATION=off: anybody registers any address, and is told what is taken."
-    if open_to_others and settings.public_url.startswith("http://"):
-        yield f"PUBLIC_URL is {settings.public_url}: passwords and tokens travel unencrypted."
-    if open_to_others and not settings.trusted_proxies:
-        yield "TRUSTED_PROXIES is not set: behind a proxy, everybody shares one address's budgets."
+    yield from _of_addresses(settings, host, port)
     if settings.bcrypt_rounds < USUAL_ROUNDS:
         yield f"BCRYPT_ROUNDS={settings.bcrypt_rounds}: stolen hashes are cheap to try."
     if settings.password_min_guesses == 0:
@@ -46,8 +61,15 @@ def cautions(settings: Settings, host: str, management: str) -> Iterator[str]:
         yield f"MANAGEMENT_ADDRESS={management}: /metrics is open to whoever reaches it."
 
 
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _of_addresses(settings: Settings, host: str, port: int) -> Iterator[str]:
+    open_to_others = not is_loopback(host)
+    if "public_url" in settings.model_fields_set:
+        if open_to_others and settings.public_url.startswith("http://"):
+            yield f"PUBLIC_URL is {settings.public_url}: passwords and tokens travel unencrypted."
+    elif open_to_others or not settings.embedded:
+        yield (
+            f"PUBLIC_URL is not set: tokens and links in emails name {http_url(host, port)}. "
+            "Servers that share a database need the same one."
+        )
+    if open_to_others and not settings.trusted_proxies:
+        yield "TRUSTED_PROXIES is not set: behind a proxy, everybody shares one address's budgets."

@@ -7,15 +7,20 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app.commands.setup import database, fail, out, read_settings, started
-from app.config import Settings
+from app.commands.cautions import check_links
+from app.commands.setup import database, fail, out, started
+from app.config import Settings, read_settings
 from app.portico import build
 from app.services.jobs import Jobs
 
 
 def worker() -> None:
     """Run jobs, apart from the server. Stop it with Ctrl-C: a running job may finish."""
-    with database(read_settings()) as settings:
+    given = read_settings()
+    caution = check_links(given)
+    if caution:
+        out.print(f"[yellow]Warning[/yellow]   {caution}")
+    with database(given) as settings:
         asyncio.run(_work(settings))
 
 

@@ -8,8 +8,8 @@ import typer
 
 from app import migrations
 from app.application import default_schema
-from app.commands.setup import database, fail, out, read_settings, started, url_of
-from app.config import Settings
+from app.commands.setup import database, fail, out, started, url_of
+from app.config import Settings, read_settings
 from app.graphql.schema import printed
 from app.portico import build
 

@@ -29,7 +29,9 @@ def managed(address: str | None, workers: int) -> Generator[str]:
     """
     address = address or _default()
     if address != OFF:
-        check_port(*host_and_port(address), name="--port or MANAGEMENT_ADDRESS")
+        check_port(
+            *host_and_port(address), change=f"MANAGEMENT_ADDRESS={address.rpartition(':')[0]}:{{}}"
+        )
     if workers == 1 or address == OFF:
         os.environ["MANAGEMENT_ADDRESS"] = address
         yield address

@@ -12,8 +12,8 @@ from typing import Annotated, BinaryIO, cast
 import typer
 
 from app.commands.meter import Meter
-from app.commands.setup import database, fail, out, read_settings, started
-from app.config import Settings
+from app.commands.setup import database, fail, out, started
+from app.config import Settings, read_settings
 from app.portico import build
 from app.services.user_files import Fault, Import, Place
 

@@ -15,14 +15,17 @@ from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
+from rich.markup import escape
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app.commands import cautions
-from app.commands.managing import managed
+from app.commands.addresses import http_url
+from app.commands.managing import DEFAULT, managed
 from app.commands.ports import check_port
-from app.commands.setup import database, err, out, read_settings, started, url_of
-from app.config import Settings
+from app.commands.setup import database, err, out, started, url_of
+from app.config import Settings, read_settings
+from app.embedded import in_use
 from app.http.connections import BoundedConnection
 from app.http.management import OFF
 from app.http.stopping import turn_away
@@ -57,16 +60,20 @@ def serve(
 def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
     """Serve, on the server of these versions."""
     signal.signal(signal.SIGTERM, _terminate)
-    settings = read_settings()
+    given = read_settings()
+    settings = reached_at(given, http_url(host, port))
     log_to_stderr(settings.log_level, settings.log_format)
-    cautions.check(settings, host)
+    cautions.check(given, host)
     check_port(host, port)
     allow_connections(settings.max_connections)
+    shared = settings.embedded and in_use(settings.data_dir)
     with database(settings) as ready, managed(settings.management_address, workers) as management:
         asyncio.run(_prepare(ready))
-        _announce(ready, host, port, management)
-        for caution in cautions.cautions(settings, host, management):
-            out.print(f"[yellow]Mind[/yellow]      {caution}")
+        if shared:
+            out.print(f"Database  in {settings.data_dir}, shared with another Portico")
+        _announce(ready, http_url(host, port), management)
+        for caution in cautions.cautions(given, host, port, management):
+            out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
         out.print("Stop it with Ctrl-C.")
         _hand_on(ready)
         if found == TESTED:
@@ -74,6 +81,13 @@ def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
         else:
             err.print(UNTESTED.format(found=found, tested=TESTED))
             _listen_unaided(ready, host, port, workers)
+
+
+def reached_at(settings: Settings, url: str) -> Settings:
+    """Returns the settings of a server that clients reach at `url`, unless PUBLIC_URL is set."""
+    if "public_url" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"public_url": url})
 
 
 async def _prepare(settings: Settings) -> None:
@@ -99,19 +113,19 @@ def allow_connections(most: int) -> None:
         log.warning("MAX_CONNECTIONS=%d needs %d open files, ulimit -n is %d", most, wanted, hard)
 
 
-def _announce(settings: Settings, host: str, port: int, management: str) -> None:
-    everywhere = host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
-    base = f"http://{'127.0.0.1' if everywhere else host}:{port}"
+def _announce(settings: Settings, base: str, management: str) -> None:
     out.print(
         f"GraphQL   {base}/graphql"
         + ("   (open it in a browser for GraphiQL)" if settings.explore else "")
     )
     out.print(f"Keys      {base}/.well-known/jwks.json")
     out.print(f"Health    {base}/health/ready")
-    if management == OFF:
-        out.print("Metrics   nowhere (MANAGEMENT_ADDRESS)")
-    else:
+    if management != OFF:
         out.print(f"Metrics   http://{management}/metrics")
+    elif settings.management_address is None:
+        out.print(f"Metrics   nowhere: {DEFAULT} is in use. MANAGEMENT_ADDRESS names another.")
+    else:
+        out.print("Metrics   nowhere (MANAGEMENT_ADDRESS)")
 
 
 def _hand_on(settings: Settings) -> None:
@@ -120,6 +134,7 @@ def _hand_on(settings: Settings) -> None:
     os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value() if settings.secret_key else ""
     if settings.smtp_url:
         os.environ["SMTP_URL"] = settings.smtp_url.get_secret_value()
+    os.environ["PUBLIC_URL"] = settings.public_url
     os.environ["DEBUG"] = str(settings.explore).lower()
 
 

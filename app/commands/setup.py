@@ -1,11 +1,11 @@
-"""What every command begins with: the settings, a database, and one line for what is wrong."""
+"""What commands begin with: a database, services, and a line for each thing that is wrong."""
 
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 
@@ -20,15 +20,6 @@ DEFAULT_ADMIN = "admin@example.com"
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def read_settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else "The settings"
-        raise Misconfigured(f"{name} {first['msg'].removeprefix('Value error, ')}.") from None
 
 
 @contextmanager
@@ -49,15 +40,19 @@ def database(settings: Settings) -> Generator[Settings]:
     key = settings.secret_key or SecretStr(embedded_secret(settings.data_dir))
     with postgres as url:
         migrations.upgrade(url)
-        # What hangs on being embedded is settled now: from here on it is a database like any other.
-        settled = {
-            "database_url": SecretStr(url),
-            "secret_key": key,
-            "debug": settings.explore,
-            "smtp_url": settings.smtp_url or SecretStr(CONSOLE),
-            "first_admin_email": settings.first_admin_email or DEFAULT_ADMIN,
-        }
+        # What depends on being embedded is settled now: from here on it is a database like any
+        # other.
+        settled = {"database_url": SecretStr(url), "secret_key": key, **embedded_values(settings)}
         yield settings.model_copy(update=settled)
+
+
+def embedded_values(settings: Settings) -> dict[str, Any]:
+    """Returns what settings are with the embedded database, where they are not set."""
+    return {
+        "debug": settings.explore,
+        "smtp_url": settings.smtp_url or SecretStr(CONSOLE),
+        "first_admin_email": settings.first_admin_email or DEFAULT_ADMIN,
+    }
 
 
 @asynccontextmanager
@@ -75,5 +70,6 @@ def url_of(settings: Settings) -> str:
 
 
 def fail(message: str) -> NoReturn:
-    err.print(f"[red]portico:[/red] {escape(message)}")
+    for line in message.splitlines():
+        err.print(f"[red]portico:[/red] {escape(line)}")
     sys.exit(1)
