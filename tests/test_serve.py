@@ -132,7 +132,10 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     [
         ({"DATABASE_URL": NOWHERE}, "SECRET_KEY is not set"),
         ({"DATABASE_URL": NOWHERE, "SECRET_KEY": "short"}, "SECRET_KEY must be at least 32 bytes"),
-        ({"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET}, "The database does not answer"),
+        (
+            {"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET},
+            "Nothing listens at the address in DATABASE_URL",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_line(
@@ -149,7 +152,10 @@ def test_what_cannot_be_served_is_refused_in_one_line(
     ("environment", "words"),
     [
         ({}, "DATABASE_URL is not set, and the embedded database is not part of this installation"),
-        ({"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET}, "The database does not answer"),
+        (
+            {"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET},
+            "Nothing listens at the address in DATABASE_URL",
+        ),
     ],
 )
 def test_an_installation_without_the_embedded_database_needs_one_of_yours(

@@ -13,6 +13,7 @@ from app import migrations
 from app.config import Settings
 from app.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
+from app.logs import set_levels
 from app.mail import CONSOLE
 from app.portico import Portico
 
@@ -23,12 +24,20 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def read_settings() -> Settings:
+    """Read the settings, and from here on log as much as they say.
+
+    Raises:
+        Misconfigured: says in one line which setting is wrong.
+
+    """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "The settings"
         raise Misconfigured(f"{name} {first['msg'].removeprefix('Value error, ')}.") from None
+    set_levels(settings.log_level)
+    return settings
 
 
 @contextmanager
