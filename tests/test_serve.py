@@ -104,13 +104,15 @@ def test_a_worker_that_dies_while_the_database_is_away_is_replaced_in_the_end(
 ) -> None:
     with postgres() as own:
         migrations.upgrade(own.url)
-        settings = {"DATABASE_URL": own.url, "SECRET_KEY": SECRET}
+        settings = {"DATABASE_URL": own.url, "SECRET_KEY": SECRET, "LOG_LEVEL": "INFO"}
         with serving(tmp_path, "--workers", "2", **settings) as server:
             own.stop("immediate")
             for each in workers_of(server):
                 each.kill()
             while server.output.count("Application startup failed") < 3:
                 time.sleep(0.1)
+            assert "Nothing listens at the address in DATABASE_URL." in server.output
+            assert "Traceback" not in server.output
 
             own.start()
 
