@@ -1,7 +1,9 @@
 """Runs the former code beside the new one, on the new tables: a rolling upgrade.
 
-The former code is BASE_REF, or what there was before the newest migration was added. Fails where it
-does not start there, or where what a person does with both of them goes wrong.
+The former code is BASE_REF, or what there was before the newest migration was added. It makes the
+database, the new code migrates it, and both serve. Fails where the new code does not go on from
+what the former one made, where that does not start afterwards, or where what a person does with
+both of them goes wrong.
 """
 
 import os
@@ -34,7 +36,7 @@ SETTINGS = {
     "FIRST_ADMIN_EMAIL": "root@example.com",
     "FIRST_ADMIN_PASSWORD": "nanoseconds of wire",
 }
-SERVE = "import sys; from app.cli import main; sys.argv[0] = 'portico'; main()"
+PORTICO = "import sys; from app.cli import main; sys.argv[0] = 'portico'; main()"
 
 SIGNED_IN = "__typename ... on SignedIn { tokens { accessToken refreshToken } }"
 REGISTER = f"mutation($input: RegisterInput!) {{ done: register(input: $input) {{ {SIGNED_IN} }} }}"
@@ -92,19 +94,34 @@ def python_of(folder: Path) -> Path:
     return venv / "bin" / "python"
 
 
-@contextmanager
-def serving(name: str, python: Path, code: Path, database: str) -> Generator["Client"]:
-    """Serve what is in a folder, from an empty one: no `.env` is read."""
-    port = free_port()
-    environment = {
+def environment_of(code: Path, database: str) -> dict[str, str]:
+    return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(code),
         "DATABASE_URL": database,
         **SETTINGS,
     }
+
+
+def migrate(python: Path, code: Path, database: str) -> None:
+    """Run `portico db upgrade` of what is in a folder, from an empty one."""
+    with TemporaryDirectory() as cwd:
+        subprocess.run(
+            [python, "-c", PORTICO, "db", "upgrade"],
+            cwd=cwd,
+            env=environment_of(code, database),
+            check=True,
+        )
+
+
+@contextmanager
+def serving(name: str, python: Path, code: Path, database: str) -> Generator["Client"]:
+    """Serve what is in a folder, from an empty one: no `.env` is read."""
+    port = free_port()
+    environment = environment_of(code, database)
     with TemporaryDirectory() as cwd, (Path(cwd) / "log").open("w") as log:
         server = subprocess.Popen(
-            [python, "-c", SERVE, "serve", "--port", str(port)],
+            [python, "-c", PORTICO, "serve", "--port", str(port)],
             cwd=cwd,
             env=environment,
             stdout=log,
@@ -177,9 +194,11 @@ def main() -> None:
     with TemporaryDirectory() as folder, postgres() as server, ExitStack() as servers:
         former = Path(folder)
         check_out(base, former)
-        migrations.upgrade(server.url)
+        python = python_of(former)
+        migrate(python, former, server.url)
+        migrate(Path(sys.executable), ROOT, server.url)
         new = servers.enter_context(serving("new", Path(sys.executable), ROOT, server.url))
-        old = servers.enter_context(serving("old", python_of(former), former, server.url))
+        old = servers.enter_context(serving("old", python, former, server.url))
         live_with(old, new)
         live_with(new, old)
     print(f"{base[:12]} and the new code have served side by side on revision {migrations.head()}")

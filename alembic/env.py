@@ -11,12 +11,30 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from alembic import context
+from app.after_upgrade import (
+    CREATE_EXTENSION,
+    CREATE_INDEX,
+    FIX_SEARCH_PATHS,
+    SEARCH_INDEX,
+    fix_search_paths,
+    make_search_index,
+)
 from app.config import Settings
+from app.database_errors import sqlstate
 from app.db import async_url
 from app.errors import Hindered
+from app.migration_table import (
+    FORMER_TABLE,
+    MADE,
+    TABLE,
+    check_schema,
+    former_revision,
+    starting_at,
+    take_over,
+)
 from app.models import User
 from app.online import LIMITS, STATEMENT_TIMEOUT
-from app.outages import sqlstate
+from app.outages import outages
 
 # Any constant will do, as long as nobody else locks it: "portico" in ASCII.
 MIGRATION_LOCK = 0x706F727469636F
@@ -27,13 +45,15 @@ TURN_SECONDS = 0.2
 # Seconds until the next try: a minute in all, in which a transaction that is in the way may end.
 PAUSES: Sequence[float] = context.config.attributes.get("pauses", (1, 2, 4, 8, 15, 30))
 # Waited too long for a lock, or in a circle with others.
-LOCKED_OUT = ("55P03", "40P01")
+LOCK_FAILURES = ("55P03", "40P01")
 # Kept others out for too long; so it would the next time.
 TOO_SLOW = "57014"
-# Made where the server has pg_trgm.
-SEARCH = "ix_users_search"
 
 log = logging.getLogger("app.migrations")
+
+
+class LockedOut(Hindered):
+    """Somebody else holds a lock that a migration needs."""
 
 
 class Printed(PostgresqlImpl):
@@ -47,30 +67,61 @@ class Printed(PostgresqlImpl):
             self.static_output(f"{limit};\n")
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection) -> bool:
+    """Run the migrations; returns whether the database is at the newest revision then."""
+    _configure(connection, TABLE)
+    reads_only = context.get_context().opts.get("dont_mutate", False)
+    # In a transaction that is over before Alembic begins those of the migrations.
+    with connection.begin():
+        former = former_revision(connection)
+        if not reads_only:
+            check_schema(connection, FORMER_TABLE if former else TABLE)
+            if former:
+                take_over(connection, former)
+    if former and reads_only:
+        _configure(connection, FORMER_TABLE)
+    with context.begin_transaction():
+        context.run_migrations()
+    current = set(context.get_context().get_current_heads())
+    return not reads_only and current == set(context.script.get_heads())
+
+
+def _configure(connection: Connection, table: str) -> None:
     context.configure(
         connection=connection,
+        version_table=table,
         target_metadata=User.metadata,
         compare_type=True,
         include_name=_is_ours,
         transaction_per_migration=True,
     )
-    with context.begin_transaction():
-        context.run_migrations()
 
 
 def _print() -> None:
     # The driver decides whether percent signs are doubled.
     context.configure(
-        url="postgresql+asyncpg://", literal_binds=True, transaction_per_migration=True
+        url="postgresql+asyncpg://",
+        version_table=TABLE,
+        literal_binds=True,
+        transaction_per_migration=True,
     )
+    start = context.get_starting_revision_argument()
+    if isinstance(start, str) and start in MADE:
+        for statement in starting_at(start):
+            context.execute(statement)
     with context.begin_transaction():
         context.run_migrations()
+    if context.get_revision_argument() in context.script.get_heads():
+        # Last, since it is for servers that have the extension.
+        for statement in (FIX_SEARCH_PATHS, CREATE_EXTENSION, CREATE_INDEX.format(schema="")):
+            context.execute(statement)
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     """Leave out the tables of the library that keeps the queue, and what not every server has."""
-    return not (kind == "table" and name and name.startswith("pgqueuer")) and name != SEARCH
+    if kind == "table" and name:
+        return not name.startswith("pgqueuer") and name != FORMER_TABLE
+    return name != SEARCH_INDEX
 
 
 def _limit(connection: Connection) -> None:
@@ -120,46 +171,65 @@ async def _turn(engine: AsyncEngine) -> AsyncGenerator[None]:
         yield
 
 
-async def _run(engine: AsyncEngine) -> None:
+async def _run(engine: AsyncEngine) -> bool:
     async with engine.connect() as connection:
-        await connection.run_sync(migrate)
+        is_newest = await connection.run_sync(migrate)
         await connection.commit()
+    return is_newest
 
 
-async def _run_patiently(engine: AsyncEngine) -> None:
+async def _complete(engine: AsyncEngine) -> None:
+    """Do what every upgrade ends with, and hand on what is missing."""
+    async with engine.begin() as connection:
+        await connection.run_sync(fix_search_paths)
+    alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with alone.connect() as connection:
+        context.config.attributes["note"] = await connection.run_sync(make_search_index)
+
+
+async def _run_patiently(engine: AsyncEngine) -> bool:
     """Try again where somebody was in the way: what was done so far is not done again.
+
+    Returns whether the database is at the newest revision then.
 
     Raises:
         Hindered: somebody still is.
 
     """
-    for pause in (*PAUSES, None):
+    for pause in PAUSES:
         try:
-            return await _run(engine)
-        except DBAPIError as error:
-            if sqlstate(error) == TOO_SLOW:
-                raise Hindered(
-                    f"The database could not be migrated: a change took more than "
-                    f"{STATEMENT_TIMEOUT}, in which others wait. It was undone. Run this again "
-                    "when less is going on."
-                ) from error
-            if sqlstate(error) not in LOCKED_OUT:
-                raise
-            if pause is None:
-                raise Hindered(
-                    "The database could not be migrated: a long transaction holds a lock that is "
-                    "needed. Run this again when it is over."
-                ) from error
+            return await _run_within_limits(engine)
+        except LockedOut:
             log.warning("A migration could not get a lock in time. Again in %s s.", pause)
             await asyncio.sleep(pause)
-    return None
+    return await _run_within_limits(engine)
+
+
+async def _run_within_limits(engine: AsyncEngine) -> bool:
+    try:
+        return await _run(engine)
+    except DBAPIError as error:
+        if sqlstate(error) == TOO_SLOW:
+            raise Hindered(
+                f"The database could not be migrated: a change took more than "
+                f"{STATEMENT_TIMEOUT}, in which others wait. It was undone. Run this again "
+                "when less is going on."
+            ) from error
+        if sqlstate(error) in LOCK_FAILURES:
+            raise LockedOut(
+                "The database could not be migrated: a long transaction holds a lock that is "
+                "needed. Run this again when it is over."
+            ) from error
+        raise
 
 
 async def main() -> None:
     engine = _engine()
     try:
-        async with _turn(engine):
-            await _run_patiently(engine)
+        with outages():
+            async with _turn(engine):
+                if await _run_patiently(engine):
+                    await _complete(engine)
     finally:
         await engine.dispose()
 

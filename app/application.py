@@ -51,14 +51,30 @@ class Application(FastAPI):
             lifespan=lifespan,
         )
         self._layers, self._traced = layers, telemetry
+        self._refusal: str | None = None
+
+    def refuse_to_start(self, reason: str) -> None:
+        """Let the server say this one line, where the framework would send it a traceback."""
+        self._refusal = reason
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, self._in_one_line(send))
+            return
         if self._traced or self.middleware_stack is None or scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
         # What FastAPI and Starlette do before it when nothing is traced.
         scope["app"] = self
         await self.middleware_stack(scope, receive, send)
+
+    def _in_one_line(self, send: Any) -> Any:
+        async def send_in_one_line(message: Any) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._refusal:
+                message = {**message, "message": self._refusal}
+            await send(message)
+
+        return send_in_one_line
 
     def build_middleware_stack(self) -> Any:
         app: Any = super().build_middleware_stack()

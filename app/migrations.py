@@ -1,5 +1,6 @@
 """Runs Alembic from code, and knows which revision this code expects."""
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,22 +18,33 @@ SCRIPTS = next(
 )
 
 
-def upgrade(url: str) -> bool:
+@dataclass(frozen=True)
+class Upgraded:
+    """What became of a database."""
+
+    # Not where a newer release has already been there: its revision is not known here.
+    newest: bool
+    # What is missing that Portico can do without, and how to get it.
+    note: str | None = None
+
+
+def upgrade(url: str) -> Upgraded:
     """Bring a database to the newest revision; waits for another one that does the same.
 
-    False where a newer release has already been there: its revision is not known here.
-
     Raises:
-        Hindered: a long transaction is in the way.
+        Hindered: a long transaction is in the way, or another schema.
+        Unavailable: the database does not answer.
+        DBAPIError: the database refuses.
 
     """
+    settings = config(url)
     try:
-        command.upgrade(config(url), "head")
+        command.upgrade(settings, "head")
     except CommandError as error:
         if not isinstance(error.__cause__, ResolutionError):
             raise
-        return False
-    return True
+        return Upgraded(newest=False)
+    return Upgraded(newest=True, note=settings.attributes.get("note"))
 
 
 def config(url: str | None = None) -> Config:

@@ -11,13 +11,14 @@ from typing import Any, ParamSpec, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoneFree
 
+from app.database_errors import DATA_EXCEPTION, said, sqlstate
 from app.errors import Conflict, ConnectionLost, Unavailable
 
 # SQLSTATEs (PostgreSQL, appendix A), by how they begin.
 LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
-WITHOUT_MEANS = ("53", "58", "25006", "57014", "55P03")
+# The last two: what is said of a role or a database while connecting, after a change of either.
+WITHOUT_MEANS = ("53", "58", "25006", "57014", "55P03", "28", "3D000")
 CONFLICTS = ("40001", "40P01")
-UNFIT = "22"
 PAUSES: Sequence[float] = (0.02, 0.1, 0.4)
 
 Arguments = ParamSpec("Arguments")
@@ -51,7 +52,7 @@ def forget_values(error: BaseException) -> None:
     """
     each: Any = error
     while each is not None:
-        if sqlstate(each).startswith(UNFIT):
+        if sqlstate(each).startswith(DATA_EXCEPTION):
             each.args = (f"a value does not fit ({sqlstate(each)})",)
         if isinstance(each, DBAPIError):
             each = each.orig
@@ -70,11 +71,11 @@ def outage_of(error: BaseException) -> Unavailable | None:
     if state.startswith(CONFLICTS):
         return Conflict("another transaction was in the way")
     if is_lost(error):
-        return ConnectionLost(f"the connection was lost ({state or type(error).__name__})")
+        return ConnectionLost(f"the connection was lost: {said(error) or type(error).__name__}")
     if isinstance(error, NoneFree):
         return Unavailable("no connection became free in time")
     if state.startswith(WITHOUT_MEANS):
-        return Unavailable(f"the database cannot do it now ({state})")
+        return Unavailable(f"the database cannot do it now: {said(error)}")
     return None
 
 
@@ -83,11 +84,6 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, OSError | TimeoutError) or sqlstate(error).startswith(LOST)
-
-
-def sqlstate(error: BaseException) -> str:
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(original, "sqlstate", None) or ""
 
 
 def repeatable(

@@ -41,7 +41,7 @@ from app.services.one_time_tokens import OneTimeTokens
 from app.services.password_changes import RESET_ASKED, PasswordChanges
 from app.services.password_failures import PasswordFailures
 from app.services.profiles import Profiles
-from app.services.readiness import newer_revision, unready
+from app.services.readiness import Readiness
 from app.services.registrations import Registrations
 from app.services.rotation import Rotation
 from app.services.server_facts import ServerFacts
@@ -88,25 +88,26 @@ class Portico:
     verification: Verification
     appointments: Appointments
     user_files: UserFiles
+    readiness: Readiness
 
     async def start(self) -> None:
         """Refuse to serve what could not be served.
 
         Raises:
             Misconfigured: says in one line what to do.
+            Unavailable: the database does not answer, or cannot do it now.
+            SQLAlchemyError: the database refuses.
 
         """
-        reason = await unready(self.db)
-        if reason:
-            raise Misconfigured(reason)
-        newer = await newer_revision(self.db)
+        await self.readiness.check()
+        newer = await self.readiness.newer_revision()
         if newer:
             log.warning(NEWER, newer)
         await self.keys.refresh()
 
     async def unready(self) -> str | None:
-        """Say in one sentence why no request can be served now; None where all is well."""
-        return await unready(self.db) or (None if self.keys.can_sign else NO_KEY)
+        """Say in one public sentence why no request can be served now; None if they can."""
+        return await self.readiness.reason() or (None if self.keys.can_sign else NO_KEY)
 
     async def stop(self) -> None:
         self.passwords.close()
@@ -260,6 +261,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         Verification(db, secrets),
         Appointments(db, services.accounts),
         UserFiles(db, clock, settings.email_domains),
+        Readiness(db),
     )
 
 

@@ -9,6 +9,7 @@ from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.database_errors import said
 from app.errors import ConnectionLost, Unavailable
 from app.outages import outages
 from app.statements import begin_statement
@@ -107,7 +108,7 @@ class Readers:
         except PostgresError as error:
             if reader.driver.is_closed():
                 await reader.connection.invalidate()
-                raise ConnectionLost("the connection was lost") from error
+                raise ConnectionLost(f"the connection was lost: {said(error)}") from error
             self._idle.append(reader)
             with outages():
                 raise
@@ -119,7 +120,8 @@ class Readers:
             lost = reader.driver.is_closed()
             await reader.connection.invalidate()
             if lost and isinstance(error, Exception):
-                raise ConnectionLost("the connection was lost") from error
+                reason = said(error) or type(error).__name__
+                raise ConnectionLost(f"the connection was lost: {reason}") from error
             raise
         finally:
             if span is not None:

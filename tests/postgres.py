@@ -40,6 +40,12 @@ class Postgres:
         log = str(self.directory / "log")
         self.run("pg_ctl", "-w", "-D", str(self.directory), "-l", log, "-o", options, "start")
 
+    def admit(self, *rules: str) -> None:
+        """Put rules before all others in pg_hba.conf."""
+        file = self.directory / "pg_hba.conf"
+        file.write_text("\n".join((*rules, file.read_text())))
+        self.run("pg_ctl", "-D", str(self.directory), "reload")
+
     def replica(self, directory: Path) -> "Postgres":
         """Make a streaming replica of it."""
         self.run("pg_basebackup", "-d", self.url, "-D", str(directory), "-R", "-c", "fast")

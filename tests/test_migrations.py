@@ -20,7 +20,7 @@ from tests.servers import portico
 from tests.settings import settings_for
 
 ADA = Person("ada@example.com", "difference engine 1")
-NEXT_RELEASE = "UPDATE alembic_version SET version_num = '9999'"
+NEXT_RELEASE = "UPDATE portico_migrations SET version_num = '9999'"
 
 
 async def tables(url: str) -> set[str]:
@@ -43,7 +43,7 @@ async def test_every_migration_goes_down_and_up_again(empty_url: str) -> None:
     made = await tables(empty_url)
 
     await asyncio.to_thread(command.downgrade, migrations.config(empty_url), "base")
-    assert await tables(empty_url) == {"alembic_version"}
+    assert await tables(empty_url) == {"portico_migrations"}
     await asyncio.to_thread(migrations.upgrade, empty_url)
 
     assert await tables(empty_url) == made

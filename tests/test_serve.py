@@ -120,13 +120,15 @@ def test_a_worker_that_dies_while_the_database_is_away_is_replaced_in_the_end(
 ) -> None:
     with postgres() as own:
         migrations.upgrade(own.url)
-        settings = {"DATABASE_URL": own.url, "SECRET_KEY": SECRET}
+        settings = {"DATABASE_URL": own.url, "SECRET_KEY": SECRET, "LOG_LEVEL": "INFO"}
         with serving(tmp_path, "--workers", "2", **settings) as server:
             own.stop("immediate")
             for each in workers_of(server):
                 each.kill()
             while server.output.count("Application startup failed") < 3:
                 time.sleep(0.1)
+            assert "Nothing listens at the address in DATABASE_URL." in server.output
+            assert "Traceback" not in server.output
 
             own.start()
 
@@ -227,7 +229,10 @@ def test_a_database_of_yours_without_a_public_url_is_warned_of(
     [
         ({"DATABASE_URL": NOWHERE}, "SECRET_KEY is not set"),
         ({"DATABASE_URL": NOWHERE, "SECRET_KEY": "short"}, "SECRET_KEY must be at least 32 bytes"),
-        ({"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET}, "The database does not answer"),
+        (
+            {"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET},
+            "Nothing listens at the address in DATABASE_URL",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_line(
@@ -244,7 +249,10 @@ def test_what_cannot_be_served_is_refused_in_one_line(
     ("environment", "words"),
     [
         ({}, "DATABASE_URL is not set, and the embedded database is not part of this installation"),
-        ({"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET}, "The database does not answer"),
+        (
+            {"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET},
+            "Nothing listens at the address in DATABASE_URL",
+        ),
     ],
 )
 def test_an_installation_without_the_embedded_database_needs_one_of_yours(

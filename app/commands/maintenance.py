@@ -17,12 +17,14 @@ from app.portico import build
 def db_upgrade() -> None:
     """Bring the database to the newest revision. Safe to run from several places at once."""
     with database(read_settings()) as settings:
-        newest = migrations.upgrade(url_of(settings))
+        upgraded = migrations.upgrade(url_of(settings))
     out.print(
         f"The database is at revision {migrations.head()}, the newest."
-        if newest
+        if upgraded.newest
         else "A newer release has migrated the database already: nothing to do."
     )
+    if upgraded.note:
+        out.print(upgraded.note, markup=False)
 
 
 def schema_export(

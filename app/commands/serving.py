@@ -93,6 +93,7 @@ def reached_at(settings: Settings, url: str) -> Settings:
 async def _prepare(settings: Settings) -> None:
     """Find out before a port is opened whether it will serve; make the first administrator."""
     async with started(create_app(settings).state.portico) as portico:
+        await portico.readiness.check_writable()
         email, given = settings.first_admin_email, settings.first_admin_password
         if email is None:
             return

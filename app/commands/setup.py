@@ -13,6 +13,7 @@ from app import migrations
 from app.config import Settings
 from app.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
+from app.logs import set_levels
 from app.mail import CONSOLE
 from app.portico import Portico
 
@@ -24,7 +25,11 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def database(settings: Settings) -> Generator[Settings]:
-    """Give settings with a database and a secret in them, our own where none are named."""
+    """Give settings with a database and a secret in them, our own where none are named.
+
+    From here on as much is logged as the settings say.
+    """
+    set_levels(settings.log_level)
     if not settings.embedded:
         if settings.secret_key is None:
             msg = (

@@ -1,35 +1,100 @@
 """Whether the database is there and has the tables that this code expects."""
 
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+import logging
+from dataclasses import dataclass
 
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+
+from app.database_errors import STANDBY, said, sqlstate
 from app.db import Database
-from app.errors import Unavailable
+from app.errors import Misconfigured, Unavailable
+from app.migration_table import TABLE
 from app.migrations import head, known
-from app.outages import sqlstate
 
 NO_SUCH_TABLE = "42P01"
 
-UNREACHABLE = "The database does not answer. Check DATABASE_URL and that PostgreSQL runs."
+# What anybody may read at /health/ready: nothing that the database said.
+UNUSABLE = "The database cannot be used now. The log says why."
 UNMIGRATED = "The database has not been migrated. Run `portico db upgrade`."
-REVISION = text("SELECT version_num FROM alembic_version")
+ELSEWHERE = (
+    "The tables of Portico are in the schema {schema}, which is not on the search_path of this "
+    "role. Set it: ALTER ROLE … SET search_path = {schema}"
+)
+REVISION = text(f"SELECT version_num FROM {TABLE}")  # noqa: S608 - a name of ours
+SCHEMA = text(
+    "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+    " WHERE relname = :table AND relkind = 'r' ORDER BY 1 LIMIT 1"
+)
+
+READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
+
+log = logging.getLogger(__name__)
 
 
-async def unready(db: Database) -> str | None:
-    """Say in one sentence why no request can be served now; None where all is well."""
-    try:
-        rows = await db.rows(REVISION)
-    except Unavailable:
-        return UNREACHABLE
-    except SQLAlchemyError as error:
-        return UNMIGRATED if sqlstate(error) == NO_SUCH_TABLE else UNREACHABLE
-    # A revision that this code does not know is a newer one: during a rolling upgrade the old
-    # release goes on serving on tables that the new one has already migrated.
-    older = known() - {head()}
-    return UNMIGRATED if not rows or any(row[0] in older for row in rows) else None
+@dataclass
+class Readiness:
+    """Asks the database; what it says when it cannot be used is logged once, not at each probe."""
 
+    db: Database
+    _logged: str | None = None
 
-async def newer_revision(db: Database) -> str | None:
-    """Give the revision of a ready database if it is one that only a newer release knows."""
-    rows = await db.rows(REVISION)
-    return next((row[0] for row in rows if row[0] not in known()), None)
+    async def check(self) -> None:
+        """Return if requests can be served on this database.
+
+        A revision that this code does not know is a newer one: during a rolling upgrade the former
+        release goes on serving on tables that the new one has already migrated.
+
+        Raises:
+            Misconfigured: it was not migrated for this release; says what to do.
+            Unavailable: it does not answer, or cannot do it now.
+            SQLAlchemyError: it refuses.
+
+        """
+        revisions = await self._revisions()
+        older = known() - {head()}
+        if not revisions or older & revisions:
+            raise Misconfigured(UNMIGRATED)
+
+    async def check_writable(self) -> None:
+        """Return if the database accepts changes: nobody can sign in on a standby.
+
+        Raises:
+            Misconfigured: says what DATABASE_URL has to name.
+
+        """
+        if (await self.db.rows(READ_ONLY))[0][0]:
+            raise Misconfigured(STANDBY)
+
+    async def reason(self) -> str | None:
+        """Say in one public sentence why no request can be served now; None if they can."""
+        try:
+            await self.check()
+        except Misconfigured:
+            return UNMIGRATED
+        except (Unavailable, SQLAlchemyError) as error:
+            self._log(said(error) or type(error).__name__)
+            return UNUSABLE
+        self._logged = None
+        return None
+
+    async def newer_revision(self) -> str | None:
+        """Returns the revision of a ready database if only a newer release knows it."""
+        return next(iter(await self._revisions() - known()), None)
+
+    async def _revisions(self) -> frozenset[str]:
+        try:
+            return frozenset(row[0] for row in await self.db.rows(REVISION))
+        except ProgrammingError as error:
+            if sqlstate(error) != NO_SUCH_TABLE:
+                raise
+            raise Misconfigured(await self._where_it_is()) from error
+
+    async def _where_it_is(self) -> str:
+        found = await self.db.rows(SCHEMA, {"table": TABLE})
+        return ELSEWHERE.format(schema=found[0][0]) if found else UNMIGRATED
+
+    def _log(self, heard: str) -> None:
+        if heard != self._logged:
+            log.warning("Not ready: %s", heard)
+        self._logged = heard

@@ -17,6 +17,7 @@ from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Context, Job
 from pgqueuer.domain.types import QueueExecutionMode
 
+from app.database_errors import said
 from app.db import Database
 from app.services.jobs import Handler, PermanentFailure, SealedPayloads
 
@@ -114,7 +115,8 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - the database comes back, and so does this
                 delay = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
                 say = log.warning if failures == 0 else log.debug
-                say("The worker stopped (%s) and starts anew in %d s", _named(error), delay)
+                reason = said(error) or _named(error)
+                say("The worker stopped (%s) and starts anew in %d s", reason, delay)
                 failures += 1
                 await asyncio.sleep(delay)
 

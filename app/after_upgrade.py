@@ -1,0 +1,104 @@
+"""What every upgrade ends with, whichever revision it began at: it can be done again and again."""
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from app.database_errors import said
+
+# A function runs with the search_path of whoever calls it, whose temporary tables come before ours:
+# with one named audit_chains, anybody who may delete events could do it in spite of the trigger.
+# https://www.postgresql.org/docs/15/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY
+# It is done here, since CREATE OR REPLACE takes it back, and a schema may be renamed. Functions in
+# SQL are left out: they are called by these, and could not be inlined any more.
+FUNCTIONS = (
+    "append_audit_event()",
+    "keep_audit_event()",
+    "check_audit_trim()",
+    "spend(bytea[], integer[], interval[], timestamptz)",
+    "charge_budgets(bytea[], text[], uuid[], integer[], interval[], text[], timestamptz)",
+)
+FIX_SEARCH_PATHS = f"""
+DO $$
+DECLARE
+    signature text;
+    function regprocedure;
+    path text := format('%I, pg_temp', current_schema());
+BEGIN
+    FOREACH signature IN ARRAY ARRAY[{", ".join(f"'{each}'" for each in FUNCTIONS)}] LOOP
+        function := to_regprocedure(format('%I.%s', current_schema(), signature));
+        CONTINUE WHEN function IS NULL OR EXISTS (
+            SELECT FROM pg_proc WHERE oid = function AND 'search_path=' || path = ANY (proconfig)
+        );
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %s', function, path);
+    END LOOP;
+END
+$$
+"""
+
+SEARCH_INDEX = "ix_users_search"
+QUALIFIED_INDEX = f"to_regclass(format('%I.{SEARCH_INDEX}', current_schema()))"
+CREATE_EXTENSION = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
+# The operator class is named with its schema, which need not be on the search_path.
+CREATE_INDEX = (
+    f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {SEARCH_INDEX} ON users USING gin"
+    " ((email || E'\\n' || coalesce(display_name, '')) {schema}gin_trgm_ops)"
+)
+IS_VALID = text(f"SELECT indisvalid FROM pg_index WHERE indexrelid = {QUALIFIED_INDEX}")  # noqa: S608 - a name of ours
+DROP_INDEX = f"DROP INDEX CONCURRENTLY IF EXISTS {SEARCH_INDEX}"
+IS_AVAILABLE = text("SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm')")
+SCHEMA_OF_EXTENSION = text(
+    "SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace"
+    " WHERE extname = 'pg_trgm'"
+)
+WITHOUT_INDEX = (
+    "Searches for users read all of them, since there is no index: {reason} "
+    "Then run `portico db upgrade` again."
+)
+NOT_AVAILABLE = "the server has no pg_trgm. Install it there (Debian: postgresql-contrib)."
+NOT_CREATED = (
+    "PostgreSQL says: {said}. Let an administrator of the database run CREATE EXTENSION pg_trgm."
+)
+NOT_BUILT = "PostgreSQL says: {said}. Grant what is missing."
+
+
+def fix_search_paths(connection: Connection) -> None:
+    """Let functions in PL/pgSQL see our tables alone, whoever calls them."""
+    connection.exec_driver_sql(FIX_SEARCH_PATHS)
+
+
+def make_search_index(connection: Connection) -> str | None:
+    """Build the trigram index for searches, if it is missing and the server can.
+
+    The connection commits each statement, so that others can write meanwhile. Returns why there is
+    none, and what to do: Portico works without it.
+    """
+    is_valid = connection.scalar(IS_VALID)
+    if is_valid:
+        return None
+    reason = _extension_missing(connection) or _build(connection, exists=is_valid is not None)
+    return reason and WITHOUT_INDEX.format(reason=reason)
+
+
+def _extension_missing(connection: Connection) -> str | None:
+    if connection.scalar(SCHEMA_OF_EXTENSION):
+        return None
+    if not connection.scalar(IS_AVAILABLE):
+        return NOT_AVAILABLE
+    # Hosts refuse it in ways of their own, with other codes than that of a missing privilege.
+    try:
+        connection.exec_driver_sql(CREATE_EXTENSION)
+    except DBAPIError as error:
+        return NOT_CREATED.format(said=said(error))
+    return None
+
+
+def _build(connection: Connection, *, exists: bool) -> str | None:
+    schema = connection.scalar(SCHEMA_OF_EXTENSION)
+    try:
+        # An interrupted build leaves an index that is not valid.
+        if exists:
+            connection.exec_driver_sql(DROP_INDEX)
+        connection.exec_driver_sql(CREATE_INDEX.format(schema=f"{schema}."))
+    except DBAPIError as error:
+        return NOT_BUILT.format(said=said(error))
+    return None
