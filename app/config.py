@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
+from app.security.password_hashes.bounds import MAX_OWN_BCRYPT_COST
 from app.security.password_strength import MAX_GUESSES
 
 MIN_SECRET_BYTES = 32
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
     session_keep_ended_days: int = Field(default=30, ge=0, le=3650)
     signing_key_rotate_days: int = Field(default=30, ge=1, le=365)
 
-    bcrypt_rounds: int = Field(default=12, ge=4, le=16)
+    bcrypt_rounds: int = Field(default=12, ge=4, le=MAX_OWN_BCRYPT_COST)
     password_min_length: int = Field(default=8, ge=8, le=128)
     password_min_guesses: int = Field(default=500_000, ge=0, le=MAX_GUESSES)
 

@@ -17,7 +17,10 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from app.security import password_hashes, passwords
+from app.security import passwords
+from app.security.password_hashes.preparations import normalised
+from app.security.password_hashes.refusals import Refused
+from app.security.password_hashes.table import read
 from app.services.outcomes import InputIssue, InputIssueCode
 
 MAX_EMAIL_BYTES = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
@@ -47,14 +50,14 @@ def email_address(text: str) -> str:
         address = validate_email(
             text.strip(), check_deliverability=False, test_environment=True, strict=True
         )
-        normalised = unicodedata.normalize("NFC", address.normalized.lower())
+        stored = unicodedata.normalize("NFC", address.normalized.lower())
     except (EmailNotValidError, UnicodeError):
         raise _fault(InputIssueCode.INVALID_FORMAT, "This is not an e-mail address.") from None
-    if len(normalised.encode()) > MAX_EMAIL_BYTES:
+    if len(stored.encode()) > MAX_EMAIL_BYTES:
         raise _fault(
             InputIssueCode.TOO_LONG, f"An e-mail address has at most {MAX_EMAIL_BYTES} bytes."
         )
-    return normalised
+    return stored
 
 
 def known_form(text: str) -> str | None:
@@ -83,7 +86,7 @@ def new_password(text: str, info: ValidationInfo) -> str:
         )
     if not passwords.is_storable(text):
         raise _fault(InputIssueCode.INVALID_FORMAT, "A password cannot contain this character.")
-    composed = passwords.normalised(text)
+    composed = normalised(text)
     if len(composed) > passwords.MAX_CHARACTERS:
         raise _fault(
             InputIssueCode.TOO_LONG,
@@ -123,11 +126,12 @@ def display_name(text: str) -> str:
 
 
 def password_hash(text: str) -> str:
-    """Take over a hash of another system."""
+    """Accept a hash of another system that can be verified at a sign-in."""
     try:
-        return password_hashes.taken_over(text)
-    except password_hashes.Refused as why:
+        read(text)
+    except Refused as why:
         raise _fault(InputIssueCode.INVALID_FORMAT, f"This hash {why}.") from None
+    return text
 
 
 def moment(value: object) -> datetime:
