@@ -22,6 +22,7 @@ from zxcvbn import zxcvbn
 from app.email_addresses import ascii_domain
 from app.errors import Misconfigured
 from app.http.origins import read_origin
+from app.security.password_hashes.bounds import MAX_OWN_BCRYPT_COST
 from app.security.password_strength import MAX_GUESSES
 from app.setting_names import meant_by
 
@@ -119,7 +120,7 @@ class Settings(BaseSettings):
     bcrypt_rounds: int = Field(
         default=12,
         ge=4,
-        le=16,
+        le=MAX_OWN_BCRYPT_COST,
         description="cost of a hash, each step doubles it; lower is cheaper for thieves too",
     )
     password_min_length: int = Field(

@@ -8,16 +8,17 @@ import asyncio
 import os
 import sys
 import threading
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import NamedTuple, Protocol, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 from app.errors import Overloaded
 from app.security.cores import cores
-from app.security.password_hashes import context_of, matches
+from app.security.password_hashes.ours import OurHashes
+from app.security.password_hashes.preparations import normalised
+from app.security.password_hashes.table import read, read_or_none
 from app.security.password_strength import estimated_guesses
 
 MAX_CHARACTERS = 256
@@ -30,18 +31,6 @@ T = TypeVar("T")
 class Verification(NamedTuple):
     matches: bool
     upgraded_hash: str | None
-
-
-class Hasher(Protocol):
-    """What is used of passlib's CryptContext, which is not typed."""
-
-    def hash(self, secret: str) -> str: ...
-
-    def identify(self, hash: str) -> str | None: ...  # noqa: A002
-
-    def verify(self, secret: str | bytes, hash: str) -> bool: ...  # noqa: A002
-
-    def needs_update(self, hash: str) -> bool: ...  # noqa: A002
 
 
 class BoundedPool:
@@ -95,14 +84,14 @@ class Passwords:
     """The one place where a password is turned into a hash."""
 
     def __init__(self, *, rounds: int, threads: int | None = None, scale: float = 1) -> None:
-        self._context = cast("Hasher", context_of(rounds))
+        self._ours = OurHashes(rounds)
         threads = threads or cores()
         self._hashing = BoundedPool("hashing", threads, QUEUE_LENGTH, scale)
         # Python throughout, it holds the interpreter lock: more threads would not judge faster, and
         # those who sign in must not queue behind those who register.
         self._judging = BoundedPool("judging", 1, QUEUE_LENGTH)
         # What an unknown address is checked against, so that it costs what a known one does.
-        self._dummy_hash = self._context.hash("portico")
+        self._dummy_hash = read(self._ours.make("portico"))
 
     @property
     def places_taken(self) -> int:
@@ -110,7 +99,7 @@ class Passwords:
         return self._hashing.places_taken
 
     async def hash(self, password: str, by: str = "") -> str:
-        return await self._hashing.run(lambda: self._context.hash(normalised(password)), by)
+        return await self._hashing.run(lambda: self._ours.make(password), by)
 
     async def verify(self, password: str, password_hash: str | None, by: str = "") -> Verification:
         """Check a password, in the same time whether there is a hash to check it against or not.
@@ -133,19 +122,14 @@ class Passwords:
 
     def _verify(self, password: str, password_hash: str | None) -> Verification:
         # The same is done where there is no hash: what is left out could be seen in the time.
-        against = self._dummy_hash if password_hash is None else password_hash
-        readable = self._context.identify(against) is not None
-        against = against if readable else self._dummy_hash
-        candidate = normalised(password) if is_hashable(password) else ""
-        matched = matches(self._context, candidate, against) and is_hashable(password)
-        right = matched and readable and password_hash is not None
-        outdated = right and self._context.needs_update(against)
-        return Verification(right, self._context.hash(candidate) if outdated else None)
-
-
-def normalised(password: str) -> str:
-    """Compose it (NFC, as RFC 8265 does), so that two keyboards spell one password alike."""
-    return unicodedata.normalize("NFC", password)
+        known = None if password_hash is None else read_or_none(password_hash)
+        against = self._dummy_hash if known is None else known
+        # A hash of no password at all, which another system may have had, lets nobody in.
+        usable = password != "" and is_hashable(password)
+        matched = against.matches(password if usable else "")
+        right = matched and usable and known is not None
+        outdated = right and password_hash is not None and self._ours.outdated(password_hash)
+        return Verification(right, self._ours.make(password) if outdated else None)
 
 
 def is_hashable(password: str) -> bool:

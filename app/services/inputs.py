@@ -18,7 +18,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from app import email_addresses
-from app.security import password_hashes, passwords
+from app.security import passwords
+from app.security.password_hashes.preparations import normalised
+from app.security.password_hashes.refusals import Refused
+from app.security.password_hashes.table import read
 from app.services import text_lines
 from app.services.outcomes import InputIssue, InputIssueCode
 
@@ -78,7 +81,7 @@ def new_password(text: str, info: ValidationInfo) -> str:
         raise _too_long("A password", passwords.MAX_CHARACTERS)
     if not passwords.is_storable(text):
         raise _fault(InputIssueCode.INVALID_FORMAT, "A password cannot contain this character.")
-    composed = passwords.normalised(text)
+    composed = normalised(text)
     if len(composed) > passwords.MAX_CHARACTERS:
         raise _too_long("A password", passwords.MAX_CHARACTERS)
     if len(composed) < shortest:
@@ -98,11 +101,12 @@ def reason(text: str) -> str:
 
 
 def password_hash(text: str) -> str:
-    """Take over a hash of another system."""
+    """Accept a hash of another system that can be verified at a sign-in."""
     try:
-        return password_hashes.taken_over(text)
-    except password_hashes.Refused as why:
+        read(text)
+    except Refused as why:
         raise _fault(InputIssueCode.INVALID_FORMAT, f"This hash {why}.") from None
+    return text
 
 
 def moment(value: object) -> datetime:

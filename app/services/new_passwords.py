@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.security.passwords import Passwords, normalised
+from app.security.password_hashes.preparations import normalised
+from app.security.passwords import Passwords
 from app.services.breaches import Breaches
 from app.services.outcomes import InputIssue, InputIssueCode
 

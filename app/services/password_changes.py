@@ -12,7 +12,8 @@ from app.db import Database
 from app.errors import Unauthenticated
 from app.models import AuditName, TokenPurpose, UserRow
 from app.outages import repeatable
-from app.security.passwords import Passwords, normalised
+from app.security.password_hashes.preparations import normalised
+from app.security.passwords import Passwords
 from app.security.viewer import Viewer
 from app.services.audit import record
 from app.services.confirmation import Confirmation

@@ -1,0 +1,1 @@
+"""Password hashes: ours, and those that people bring from other systems."""

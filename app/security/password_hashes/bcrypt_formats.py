@@ -1,0 +1,45 @@
+"""The formats that hold a bcrypt hash: bare, of Django, LDAP, Spring Security and WordPress."""
+
+from collections.abc import Callable
+
+from app.security.password_hashes.derivations import Bcrypt
+from app.security.password_hashes.passlib_handlers import bcrypt64
+from app.security.password_hashes.preparations import (
+    Prepare,
+    as_django_does,
+    as_wordpress_does,
+    cut_to_72_bytes,
+)
+from app.security.password_hashes.refusals import Refused
+from app.security.password_hashes.spellings import Parts, Spelling
+
+HASH = (
+    r"\$(?P<version>2[abxy]?)\$(?P<cost>[0-9]{2})"
+    r"\$(?P<salt>[./A-Za-z0-9]{22})(?P<output>[./A-Za-z0-9]{31})"
+)
+
+
+def _bcrypt(prepare: Prepare) -> Callable[[Parts], Bcrypt]:
+    def derive(parts: Parts) -> Bcrypt:
+        if parts["version"] == "2x":
+            raise Refused("was made by a version of bcrypt that mistook non-ASCII characters")
+        # Some old libraries set bits that the last characters do not use.
+        salt: str = bcrypt64.repair_unused(parts["salt"])
+        output: str = bcrypt64.repair_unused(parts["output"])
+        return Bcrypt(f"${parts['version']}${parts['cost']}${salt}{output}", prepare)
+
+    return derive
+
+
+def _format(name: str, prefix: str, prepare: Prepare) -> Spelling:
+    return Spelling(name, prefix + r"\$2[abxy]?\$", prefix + HASH, _bcrypt(prepare))
+
+
+BCRYPT_FORMATS = (
+    _format("bcrypt", "", cut_to_72_bytes),
+    _format("django_bcrypt", r"bcrypt\$", cut_to_72_bytes),
+    _format("django_bcrypt_sha256", r"bcrypt_sha256\$", as_django_does),
+    _format("ldap_bcrypt", r"(?i:\{crypt\})", cut_to_72_bytes),
+    _format("spring_bcrypt", r"(?i:\{bcrypt\})", cut_to_72_bytes),
+    _format("wordpress", r"\$wp", as_wordpress_does),
+)
