@@ -21,6 +21,7 @@ from app.graphql.people import Session, User, user_columns
 from app.graphql.problems import publish_enum
 from app.models import Role, UserRow
 from app.services import users as service
+from app.services.inputs import MAX_EXTERNAL_ID_CHARACTERS, is_external_id
 from app.services.pages import Page
 
 MAX_SEARCH_CHARACTERS = 254
@@ -59,6 +60,10 @@ class UserFilter:
     )
     created_at: DateTimeRange | None = strawberry.field(
         default=UNSET, description="Only accounts made in this time."
+    )
+    external_id: str | None = strawberry.field(
+        default=UNSET,
+        description="Only the person whom another system called this; exactly as it is written.",
     )
 
 
@@ -144,6 +149,7 @@ def read_filter(part: UserFilter | None) -> service.UserFilter:
         email_verified=given(part.email_verified),
         created_from=given(span.from_) if span else None,
         created_before=given(span.before) if span else None,
+        external_id=_external_id(given(part.external_id)),
     )
 
 
@@ -162,6 +168,14 @@ def _search(text: str | None) -> str | None:
         msg = f"`filter.search` takes up to {MAX_SEARCH_CHARACTERS} characters, and no controls."
         raise BadInput(msg)
     return composed
+
+
+def _external_id(text: str | None) -> str | None:
+    if text is None or is_external_id(text):
+        return text
+    raise BadInput(
+        f"`filter.externalId` takes 1 to {MAX_EXTERNAL_ID_CHARACTERS} characters, and no controls."
+    )
 
 
 @strawberry.type
