@@ -29,13 +29,14 @@ PEOPLE = 200_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MAKE = f"""
 INSERT INTO users (id, email, email_verified, display_name, role, created_at, updated_at,
-                   last_login_at, suspended_at)
+                   last_login_at, suspended_at, external_id)
 SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
        md5(n::text) || '@example.com', n % 20 > 0, 'Name ' || n,
        CASE WHEN n % 1000 = 0 THEN 'ADMIN' ELSE 'MEMBER' END,
        timestamptz '2026-01-01 00:00:00Z' + n * interval '1 second', now(),
        CASE WHEN n % 3 > 0 THEN timestamptz '2026-02-01 00:00:00Z' + n % 1000 * interval '1 h' END,
-       CASE WHEN n % 999 = 0 THEN now() END
+       CASE WHEN n % 999 = 0 THEN now() END,
+       CASE WHEN n % 2 = 0 THEN 'auth0|' || n END
 FROM generate_series(1, {PEOPLE}) n
 """  # noqa: S608 - a number of ours
 INDEXES = text(
@@ -163,6 +164,15 @@ async def test_a_stretch_of_time_is_found_by_an_index(crowd: Database) -> None:
             # In another order than of creation two ranges meet, and no index has both.
             in_order = order.field is UserOrderField.CREATED_AT
             assert read(steps) <= (PAGE if in_order else PEOPLE // 10)
+
+
+async def test_an_external_id_is_found_by_its_index_in_every_order(crowd: Database) -> None:
+    found = UserFilter(external_id="auth0|199998")
+    for order in ORDERS:
+        steps = await plan(crowd, found, order, FIRST)
+
+        assert {step.get("Index Name") for step in steps} - {None} == {"ix_users_external_id"}
+        assert read(steps) == 1
 
 
 @pytest.mark.parametrize("found", [RARE, COMMON], ids=["rare", "common"])

@@ -30,6 +30,12 @@ INDEX = text(
 )
 # What a build that fails leaves: an index of this name that is none.
 FAILED_BUILD = "CREATE UNIQUE INDEX CONCURRENTLY ix_users_email_verified_email ON users (role)"
+ADDED_COLUMN = "ALTER TABLE users ADD COLUMN external_id text"
+FAILED_UNIQUE_BUILD = "CREATE UNIQUE INDEX CONCURRENTLY ix_users_external_id ON users (role)"
+UNIQUE_INDEX = text(
+    "SELECT indisvalid, indisunique FROM pg_index "
+    "WHERE indexrelid = 'ix_users_external_id'::regclass"
+)
 EVENTS = text(
     "INSERT INTO audit_events (id, at, name, ip_address, details) "
     "SELECT lpad(to_hex(n), 32, '0')::uuid, now(), 'session.started', '192.0.2.1', '{}' "
@@ -111,6 +117,24 @@ async def test_an_index_that_was_not_finished_is_built_anew(empty_url: str, used
 
     valid, definition = (await used.rows(INDEX))[0]
     assert (valid, definition.endswith("USING btree (email_verified, email)")) == (True, True)
+
+
+async def test_a_column_that_was_added_before_its_index_failed_is_taken_as_it_is(
+    empty_url: str, used: Database
+) -> None:
+    await migrating(empty_url, "0011")
+    async with used.begin() as session:
+        await register(session, "ada@example.com")
+        await register(session, "eve@example.com")
+    autocommit = used.engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with autocommit.connect() as connection:
+        await connection.execute(text(ADDED_COLUMN))
+        with pytest.raises(DBAPIError):
+            await connection.execute(text(FAILED_UNIQUE_BUILD))
+
+    await migrating(empty_url, "head")
+
+    assert await used.rows(UNIQUE_INDEX) == [(True, True)]
 
 
 async def test_chaining_what_happened_before_goes_on_where_it_was_interrupted(

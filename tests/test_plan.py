@@ -39,7 +39,7 @@ NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 def user(number: int, **changes: Any) -> UserRow:
     row = UserRow(
         uuid.UUID(int=number), f"u{number}@example.com", bool(number % 2), None, "MEMBER",
-        None, None, None, NOW, NOW, None,
+        None, None, None, NOW, NOW, None, None,
     )  # fmt: skip
     return row._replace(**changes)
 

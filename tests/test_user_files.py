@@ -4,19 +4,26 @@ import asyncio
 import json
 import os
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import jwt
 import pytest
-from sqlalchemy import make_url, text
+from hypothesis import strategies as st
+from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from app import migrations
 from app.cli import cli
 from app.config import Settings
 from app.db import Database
+from app.security.password_hashes.ours import OurHashes
+from app.services.inputs import ImportedUser
 from app.services.user_files import BATCH
 from tests.clients import LOGIN, Api, Person
+from tests.conftest import on_server
 from tests.foreign_hashes import FOREIGN_HASHES
 from tests.servers import PORTICO, portico
 from tests.test_access import contents
@@ -30,11 +37,18 @@ NO_TIMES = [
     "0001-01-01T00:00:00+14:00",
     "2024-05-01T00:00:00",
     "2024-05-01",
-    1714564800,
+    "20240501",
+    32503680000,
+    17145648,
+    1714564800000000,
+    -1714564800,
     True,
 ]
 ELSEWHERE = text(
     "INSERT INTO users (id, email, created_at, updated_at) VALUES (:id, :email, now(), now())"
+)
+WAITING = text(
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
 
 
@@ -47,6 +61,13 @@ def environment(settings: Settings) -> dict[str, str]:
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "SECRET_KEY": settings.secret_key.get_secret_value(),
     }
+
+
+@pytest.fixture
+async def elsewhere(empty_url: str) -> dict[str, str]:
+    """Of a command on another database, in which there is nobody."""
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    return {"DATABASE_URL": empty_url, "SECRET_KEY": SECRET}
 
 
 def written(folder: Path, *people: Any) -> Path:
@@ -151,6 +172,199 @@ async def test_a_dry_run_says_who_is_there_and_changes_nothing(
     assert await contents(db) == before
 
 
+THEIR_ID = "7d4a5eaf-9f3c-4a2d-9b79-4e3f5a6b7c8d"
+OTHER_ID = "0190163d-8694-739b-aea5-966c26f8ad91"
+
+
+async def test_an_id_and_an_external_id_are_kept_and_find_the_person(
+    api: Api, grace: Person, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    eve = {"email": "eve@example.com", "id": THEIR_ID.upper(), "externalId": "auth0|5f7c"}
+    eve |= {"passwordHash": OurHashes(4).make(PASSWORD), "lastLoginAt": "2024-05-01T12:00:00Z"}
+    bob = {"email": "bob@example.com", "externalId": "auth0|5F7C"}
+
+    await run("users", "import", str(written(tmp_path, eve, bob)), **environment)
+
+    admin, member = await api.login(grace), await api.login(Person(eve["email"], PASSWORD))
+    found = await admin(
+        "query($id: String) { users(filter: {externalId: $id}) {"
+        " totalCount nodes { id email externalId } } }",
+        id="auth0|5f7c",
+    )
+    nobody = await admin('{ users(filter: {externalId: "auth0|5f7"}) { nodes { email } } }')
+    person = {"id": f"User_{uuid.UUID(THEIR_ID).hex}", "externalId": "auth0|5f7c"}
+    person |= {"email": eve["email"]}
+    assert found == {"users": {"totalCount": 1, "nodes": [person]}}
+    assert nobody == {"users": {"nodes": []}}
+    assert await member("{ me { id email externalId } }") == {"me": person}
+    claims = jwt.decode(member.access_token or "", options={"verify_signature": False})
+    assert claims["sub"] == THEIR_ID
+    for refused in ("", "x" * 256, "a\x00b"):
+        data = await admin(
+            "query($id: String) { users(filter: {externalId: $id}) { totalCount } }", id=refused
+        )
+        assert (data, admin.last_code) == ({"users": None}, "BAD_USER_INPUT")
+
+
+async def test_a_last_sign_in_is_kept_and_times_are_what_they_mean(
+    api: Api, grace: Person, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    times = ["2024-05-01T14:00:00+02:00", 1714564800, 1714564800.0, 1714564800000, "1714564800000"]
+    absent = [None, ""]
+    people = [
+        {"email": f"{number}@example.com", "lastLoginAt": time, "createdAt": time}
+        for number, time in enumerate([*times, *absent])
+    ]
+
+    answer = await run("users", "import", str(written(tmp_path, *people)), **environment)
+
+    admin = await api.login(grace)
+    data = await admin(
+        '{ users(filter: {search: "@example"}, orderBy: {field: EMAIL}) {'
+        " nodes { email createdAt lastLoginAt } } }"
+    )
+    found = {each.pop("email"): each for each in data["users"]["nodes"]}
+    assert "7 people added" in answer.stdout
+    meant = {"createdAt": "2024-05-01T12:00:00Z", "lastLoginAt": "2024-05-01T12:00:00Z"}
+    assert [found[f"{number}@example.com"] for number in range(len(times))] == [meant] * len(times)
+    for number in range(len(times), len(people)):
+        assert found[f"{number}@example.com"]["lastLoginAt"] is None
+
+
+async def test_whatever_may_be_left_out_may_be_null_or_empty(
+    api: Api, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    names = set(ImportedUser.model_json_schema()["properties"]) - {"email"}
+    people = [
+        {"email": f"{number}@example.com"} | dict.fromkeys(names, empty)
+        for number, empty in enumerate([None, ""])
+    ]
+
+    answer = await run("users", "import", str(written(tmp_path, *people)), **environment)
+    exported = await run("users", "export", "-", **environment)
+
+    assert "2 people added" in answer.stdout, answer.output
+    for line in exported.stdout.splitlines():
+        assert json.loads(line) | {"id": "", "email": "", "createdAt": ""} == {
+            "id": "",
+            "externalId": None,
+            "email": "",
+            "displayName": None,
+            "role": "MEMBER",
+            "emailVerified": False,
+            "createdAt": "",
+            "lastLoginAt": None,
+        }
+    assert api.errors == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "why"),
+    [
+        ({"id": "7d4a5eaf9f3c4a2d9b794e3f5a6b7c8d"}, "id: Write a UUID, such as "),
+        ({"id": f"{{{THEIR_ID}}}"}, "id: Write a UUID, such as "),
+        ({"id": 5}, "id: Write a UUID, such as "),
+        ({"id": "00000000-0000-0000-0000-000000000000"}, "id: This UUID stands for no one."),
+        ({"id": "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"}, "id: This UUID stands for no one."),
+        ({"externalId": "x" * 256}, "externalId: An external id has 1 to 255 characters"),
+        ({"externalId": "a\x00"}, "externalId: An external id has 1 to 255 characters"),
+        ({"externalId": 7}, "externalId: Input should be a valid string"),
+        ({"id": THEIR_ID}, "id: Another user has this id."),
+        ({"externalId": "7"}, "externalId: Another user has this external id."),
+        (
+            {"email": "bob@example.com", "id": OTHER_ID},
+            "id: The user with this address has another id.",
+        ),
+        (
+            {"email": "BOB@example.com", "externalId": "8"},
+            "externalId: The user with this address has another one, or none.",
+        ),
+        (
+            {"email": "ann@example.com", "externalId": "8"},
+            "externalId: The user with this address has another one, or none.",
+        ),
+        (
+            {"id": THEIR_ID, "externalId": "7"},
+            "externalId: Another user has this external id. id: Another user has this id.",
+        ),
+    ],
+)
+async def test_an_id_that_is_none_or_that_of_somebody_else_is_said_and_changes_nothing(
+    api: Api,
+    db: Database,
+    tmp_path: Path,
+    environment: dict[str, str],
+    theirs: dict[str, Any],
+    why: str,
+) -> None:
+    bob = {"email": "bob@example.com", "id": THEIR_ID, "externalId": "7"}
+    kim = {"email": "kim@example.com"}
+    there = written(tmp_path, bob, {"email": "ann@example.com"}, kim)
+    await run("users", "import", str(there), **environment)
+    before = await contents(db)
+    given = written(tmp_path, kim, {"email": "eve@example.com"} | theirs)
+
+    dry = await run("users", "import", str(given), "--dry-run", **environment)
+    refused = await run("users", "import", str(given), **environment)
+
+    for answer in (dry, refused):
+        assert answer.stdout.splitlines()[0].startswith(f"line 2: {why}")
+    assert dry.stdout.splitlines()[1:] == [
+        "0 people would be added, 1 are there already.",
+        "Nothing was changed. 1 line would fail.",
+    ]
+    assert refused.exit_code == 1
+    assert (await contents(db), api.errors) == (before, [])
+
+
+async def test_of_two_lines_with_one_id_the_first_counts_and_the_other_is_named(
+    api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    people = [
+        {"email": "eve@example.com", "id": THEIR_ID},
+        {"email": "bob@example.com", "id": THEIR_ID.upper()},
+        {"email": "ann@example.com", "externalId": "7"},
+        {"email": "joe@example.com", "externalId": "7"},
+        {"email": "kim@example.com"},
+    ]
+    file = written(tmp_path, *people)
+
+    refused = await run("users", "import", str(file), **environment)
+    taken = await run("users", "import", str(file), "--skip-invalid", **environment)
+
+    assert refused.stdout.splitlines() == [
+        "line 2: id: Line 1 has the same id.",
+        "line 4: externalId: Line 3 has the same external id.",
+    ]
+    assert (refused.exit_code, "3 people added" in taken.stdout) == (1, True)
+    rows = await db.rows(text("SELECT split_part(email, '@', 1) FROM users ORDER BY 1"))
+    assert ([row[0] for row in rows], api.errors) == (["ann", "eve", "kim"], [])
+
+
+async def test_whoever_takes_an_id_while_people_are_added_is_named_too(
+    api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    file = written(tmp_path, {"email": "eve@example.com", "id": THEIR_ID})
+    async with db.begin() as session:
+        await session.execute(ELSEWHERE, {"id": THEIR_ID, "email": "bob@example.com"})
+        command = [PORTICO, "users", "import", str(file)]
+        importing = await asyncio.create_subprocess_exec(
+            *command, cwd=tmp_path, env=environment, stdout=asyncio.subprocess.PIPE
+        )
+        while not await db.rows(WAITING):
+            assert importing.returncode is None
+            await asyncio.sleep(0.05)
+
+    said, _ = await importing.communicate()
+
+    assert said.decode().splitlines() == [
+        "line 1: id: Another user has this id.",
+        "0 people added, 0 were there already, 1 line left out.",
+    ]
+    rows = await db.rows(text("SELECT email FROM users"))
+    assert ([row[0] for row in rows], api.errors) == (["bob@example.com"], [])
+
+
 async def test_an_import_that_was_killed_goes_on(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -250,14 +464,9 @@ async def test_good_lines_are_taken_if_the_others_may_be_skipped(
 
 
 async def test_what_is_written_can_be_taken_over(
-    api: Api, ada: Person, tmp_path: Path, environment: dict[str, str], empty_url: str
+    api: Api, ada: Person, tmp_path: Path, environment: dict[str, str], elsewhere: dict[str, str]
 ) -> None:
     file = tmp_path / "people.ndjson"
-    elsewhere = {
-        "DATABASE_URL": make_url(empty_url).render_as_string(hide_password=False),
-        "SECRET_KEY": SECRET,
-    }
-    await asyncio.to_thread(migrations.upgrade, empty_url)
 
     await run("users", "export", str(file), "--with-password-hashes", **environment)
     await run("users", "import", str(file), **elsewhere)
@@ -265,15 +474,75 @@ async def test_what_is_written_can_be_taken_over(
     bare = await run("users", "export", "-", **environment)
 
     assert again.stdout == file.read_text()
-    assert json.loads(bare.stdout) | {"createdAt": ""} == {
+    assert json.loads(bare.stdout) | {"createdAt": "", "lastLoginAt": ""} == {
+        "id": str(uuid.UUID(ada.id.removeprefix("User_"))),
+        "externalId": None,
         "email": ada.email,
         "displayName": ada.name,
         "role": "MEMBER",
         "emailVerified": False,
         "createdAt": "",
+        "lastLoginAt": "",
     }
     assert file.stat().st_mode & 0o777 == 0o600
     assert api.errors == []
+
+
+MOMENTS = st.datetimes(
+    min_value=datetime(1970, 1, 1),  # noqa: DTZ001 - `timezones` says which one
+    max_value=datetime(2026, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+).map(datetime.isoformat)
+TEXTS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=40)
+PEOPLE = st.fixed_dictionaries(
+    {"email": st.emails(domains=st.sampled_from(["example.com", "bücher.example"]))},
+    optional={
+        "id": st.uuids(allow_nil=False).map(str),
+        "externalId": TEXTS | st.sampled_from([None, ""]),
+        "displayName": TEXTS.filter(str.strip) | st.sampled_from([None, ""]),
+        "role": st.sampled_from(["MEMBER", "ADMIN"]),
+        "emailVerified": st.booleans() | st.none(),
+        "createdAt": MOMENTS | st.sampled_from([None, "", 1714564800, "1714564800123"]),
+        "lastLoginAt": MOMENTS | st.sampled_from([None, "", 1714564800.5]),
+        "suspension": st.fixed_dictionaries(
+            {"reason": TEXTS.filter(str.strip)},
+            optional={"until": st.sampled_from([None, "", "2999-12-31T23:59:59.999999+14:00"])},
+        )
+        | st.none(),
+        "passwordHash": st.sampled_from(["$2b$04$" + "a" * 21 + "O" + "a" * 31, None, ""]),
+    },
+)
+
+
+@hypothesis.settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
+)
+@hypothesis.given(people=st.lists(PEOPLE, min_size=1, max_size=30))
+def test_an_export_and_import_into_an_empty_database_give_the_same_people(
+    api: Api, elsewhere: dict[str, str], tmp_path: Path, environment: dict[str, str], people: Any
+) -> None:
+    asyncio.run(on_server(environment["DATABASE_URL"], "DELETE FROM users"))
+    asyncio.run(on_server(elsewhere["DATABASE_URL"], "DELETE FROM users"))
+    given, first, second = (tmp_path / name for name in ("given", "first", "second"))
+    given.write_text("".join(f"{json.dumps(each)}\n" for each in people))
+
+    for file, arguments, where in (
+        (given, ("import", "--skip-invalid"), environment),
+        (first, ("export", "--with-password-hashes"), environment),
+        (first, ("import",), elsewhere),
+        (second, ("export", "--with-password-hashes"), elsewhere),
+    ):
+        answer = CliRunner().invoke(cli, ["users", *arguments, str(file)], env=where)
+        assert answer.exit_code == 0, answer.output
+
+    ids = {each["id"] for each in map(json.loads, first.read_text().splitlines())}
+    assert {people[0]["id"]} <= ids if "id" in people[0] else len(ids) > 0
+    assert (second.read_bytes(), api.errors) == (first.read_bytes(), [])
 
 
 async def test_a_registration_that_nobody_confirmed_takes_no_password_elsewhere(

@@ -25,9 +25,9 @@ class Rate(ProgressColumn):
 
 
 class Meter:
-    """Counts up to a total, and says how fast and for how much longer."""
+    """Counts up to a total, if there is one, and says how fast and for how much longer."""
 
-    def __init__(self, console: Console, name: str, total: int) -> None:
+    def __init__(self, console: Console, name: str, total: int | None) -> None:
         self._console = console
         self._name = name
         self._total = total
@@ -60,5 +60,8 @@ class Meter:
         if self._watched or now - self._told < LINE_SECONDS:
             return
         self._told, rate = now, done / (now - self._started)
-        left = f", {(self._total - done) / rate:,.0f} s left" if rate else ""
-        self._console.print(f"{self._name} {done:,}/{self._total:,}, {rate:,.0f}/s{left}")
+        of_all = "" if self._total is None else f"/{self._total:,}"
+        left = ""
+        if rate and self._total is not None:
+            left = f", {(self._total - done) / rate:,.0f} s left"
+        self._console.print(f"{self._name} {done:,}{of_all}, {rate:,.0f}/s{left}")

@@ -160,6 +160,13 @@ class User(Node):
     def last_login_at(self) -> datetime | None:
         return self.row.last_login_at
 
+    @strawberry.field(
+        description="What another system called this person, from which they were imported; "
+        "null for everybody else."
+    )
+    def external_id(self) -> str | None:
+        return self.row.external_id
+
     @strawberry.field(description="The pause on this account, if there is one now.")
     def suspension(self) -> Suspension | None:
         if self.row.is_active(self.now):
@@ -199,6 +206,7 @@ COLUMNS: Mapping[str, frozenset[str]] = {
     "createdAt": frozenset({"created_at"}),
     "updatedAt": frozenset({"updated_at"}),
     "lastLoginAt": frozenset({"last_login_at"}),
+    "externalId": frozenset({"external_id"}),
     "suspension": SUSPENSION | {"suspension_reason"},
     "sessions": frozenset(),
 }

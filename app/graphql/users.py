@@ -23,6 +23,7 @@ from app.security.cursor_ciphers import CursorCiphers
 from app.security.viewer import Viewer
 from app.services import text_lines
 from app.services import users as service
+from app.services.inputs import MAX_EXTERNAL_ID_CHARACTERS, is_external_id
 from app.services.pages import Page
 
 MAX_SEARCH_CHARACTERS = 254
@@ -61,6 +62,10 @@ class UserFilter:
     )
     created_at: DateTimeRange | None = strawberry.field(
         default=UNSET, description="Only accounts made in this time."
+    )
+    external_id: str | None = strawberry.field(
+        default=UNSET,
+        description="Only the person whom another system called this; exactly as it is written.",
     )
 
 
@@ -151,6 +156,7 @@ def read_filter(part: UserFilter | None) -> service.UserFilter:
         email_verified=given(part.email_verified),
         created_from=given(span.from_) if span else None,
         created_before=given(span.before) if span else None,
+        external_id=_external_id(given(part.external_id)),
     )
 
 
@@ -176,6 +182,14 @@ async def _named(users: service.Users, viewer: Viewer, by: UserBy) -> UserRow | 
     if subject is not None:
         return await users.by_id(viewer, read_subject(subject, "by.subject"))
     return await users.by_email(viewer, given(by.email) or "")
+
+
+def _external_id(text: str | None) -> str | None:
+    if text is None or is_external_id(text):
+        return text
+    raise BadInput(
+        f"`filter.externalId` takes 1 to {MAX_EXTERNAL_ID_CHARACTERS} characters, and no controls."
+    )
 
 
 @strawberry.type

@@ -42,6 +42,12 @@ class User(Base):
         *_orders("ix_users_email_verified_", "email_verified"),
         *_orders("ix_users_admin_", where="role = 'ADMIN'"),
         *_orders("ix_users_suspended_", where="suspended_at IS NOT NULL"),
+        Index(
+            "ix_users_external_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -61,6 +67,8 @@ class User(Base):
     open_to_registration: Mapped[bool] = mapped_column(server_default=text("false"))
     # Device tokens carry the number that stood here when they were issued; any other is not valid.
     device_generation: Mapped[int] = mapped_column(server_default=text("0"))
+    # What another system calls this person; of an import, and never changed afterwards.
+    external_id: Mapped[str | None]
 
 
 class UserRow(NamedTuple):
@@ -77,6 +85,7 @@ class UserRow(NamedTuple):
     created_at: datetime
     updated_at: datetime
     last_login_at: datetime | None
+    external_id: str | None
 
     def is_active(self, now: datetime) -> bool:
         """A suspension with an end lifts itself."""

@@ -1,5 +1,8 @@
 """What people type, checked by Pydantic models: normalised, or one issue for each fault."""
 
+import re
+import unicodedata
+import uuid
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -13,6 +16,7 @@ from pydantic import (
     PlainValidator,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
@@ -32,7 +36,15 @@ MAX_REASON_CHARACTERS = 500
 MAX_SUSPENSION = timedelta(days=36_500)
 # Longer than any address, name or reason can be in characters: nothing reads such a text further.
 MAX_READ_CHARACTERS = 1000
+MAX_EXTERNAL_ID_CHARACTERS = 255
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A number is a time in seconds or in milliseconds: both run from 1973 to 5138, and do not overlap.
+LEAST_SECONDS = 10**8
+LEAST_MILLISECONDS = 10**11
+MOST_MILLISECONDS = 10**14
+NUMBER = re.compile(r"\d{9,14}(\.\d{1,9})?", re.ASCII)
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+NO_UUIDS = (uuid.UUID(int=0), uuid.UUID(int=(1 << 128) - 1))
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -109,8 +121,46 @@ def password_hash(text: str) -> str:
     return text
 
 
+def user_id(value: object) -> uuid.UUID:
+    """Read a UUID (RFC 9562, section 4); the nil UUID and the max UUID stand for no one."""
+    if not isinstance(value, str) or not UUID_TEXT.fullmatch(value):
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            "Write a UUID, such as 0190163d-8694-739b-aea5-966c26f8ad91.",
+        )
+    read = uuid.UUID(value)
+    if read in NO_UUIDS:
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This UUID stands for no one.")
+    return read
+
+
+def is_external_id(text: str) -> bool:
+    """Whether it can be stored as what another system calls a user."""
+    controls = any(
+        unicodedata.category(each) in {"Cc", "Cs"} for each in text[:MAX_READ_CHARACTERS]
+    )
+    return 0 < len(text) <= MAX_EXTERNAL_ID_CHARACTERS and not controls
+
+
+def external_id(text: str) -> str:
+    """Keep what another system calls a user; it is that system's, so nothing is trimmed."""
+    if not is_external_id(text):
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            f"An external id has 1 to {MAX_EXTERNAL_ID_CHARACTERS} characters, and no controls.",
+        )
+    return text
+
+
 def moment(value: object) -> datetime:
-    """Read a time (RFC 3339); one without an offset means another moment to everybody."""
+    """Read a time: RFC 3339, or seconds or milliseconds since 1970, as a number or as digits.
+
+    A time without an offset means another moment to everybody, so it is refused.
+    """
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return _since_epoch(float(value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _since_epoch(value)
     try:
         read = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -124,6 +174,17 @@ def moment(value: object) -> datetime:
         return read.astimezone(UTC)
     except OverflowError:
         raise _fault(InputIssueCode.INVALID_FORMAT, "There is no such time.") from None
+
+
+def _since_epoch(number: float) -> datetime:
+    if LEAST_SECONDS <= number < LEAST_MILLISECONDS:
+        return EPOCH + timedelta(seconds=number)
+    if LEAST_MILLISECONDS <= number < MOST_MILLISECONDS:
+        return EPOCH + timedelta(milliseconds=number)
+    raise _fault(
+        InputIssueCode.INVALID_FORMAT,
+        "A number is a time in seconds or milliseconds since 1970, and not before March 1973.",
+    )
 
 
 def past_moment(value: datetime, info: ValidationInfo) -> datetime:
@@ -151,6 +212,8 @@ EmailAddress = Annotated[str, AfterValidator(email_address)]
 NewPassword = Annotated[str, AfterValidator(new_password), Field(repr=False)]
 OptionalName = Annotated[str | None, AfterValidator(optional_name)]
 PasswordHash = Annotated[str, AfterValidator(password_hash)]
+UserId = Annotated[uuid.UUID, PlainValidator(user_id)]
+ExternalId = Annotated[str, AfterValidator(external_id)]
 Moment = Annotated[datetime, PlainValidator(moment)]
 PastMoment = Annotated[Moment, AfterValidator(past_moment)]
 Reason = Annotated[str, AfterValidator(reason)]
@@ -181,23 +244,41 @@ class NewSuspension(Input):
     until: SuspensionEnd | None = None
 
 
-class ImportedSuspension(Input):
+class Imported(Input):
+    """Whatever may be left out may be null or an empty text too."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_is_empty(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        given = cast("dict[str, Any]", values)
+        needed = {to_camel(name) for name, each in cls.model_fields.items() if each.is_required()}
+        return {
+            name: each
+            for name, each in given.items()
+            if each is not None and (each != "" or name in needed)
+        }
+
+
+class ImportedSuspension(Imported):
     reason: Reason
     until: Moment | None = None
 
 
-class ImportedUser(Input):
+class ImportedUser(Imported):
     """One line of an import, as `portico users export` writes it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+    id: UserId | None = None
+    external_id: ExternalId | None = None
     email: EmailAddress
     display_name: OptionalName = None
     role: Literal["MEMBER", "ADMIN"] = "MEMBER"
     email_verified: bool = False
     created_at: PastMoment | None = None
+    last_login_at: PastMoment | None = None
     suspension: ImportedSuspension | None = None
     password_hash: PasswordHash | None = Field(default=None, repr=False)
 

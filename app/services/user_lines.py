@@ -1,17 +1,17 @@
-"""One person as a line of JSON, in and out: what a file of people holds."""
+"""One person in and out of a file: the values of a record as a row, and a row as a line of JSON."""
 
-from collections.abc import Collection, Iterator, Sequence
+import uuid
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, cast
+from typing import Any, NamedTuple
 
 import orjson
 
 from app.models import UserRow
 from app.services.identifiers import new_id
-from app.services.inputs import ImportedUser, check
+from app.services.inputs import ImportedSuspension, ImportedUser, check
+from app.services.outcomes import InputIssue
 
-MAX_LINE_BYTES = 16 * 1024
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 COLUMNS = (
     "id",
     "email",
@@ -24,60 +24,65 @@ COLUMNS = (
     "suspension_reason",
     "created_at",
     "updated_at",
+    "last_login_at",
+    "external_id",
 )
+PASSWORD_HASH = "passwordHash"  # noqa: S105 - the name of a field
 
 
-def lines(file: BinaryIO) -> Iterator[bytes]:
-    """Give lines without their ends; one that is too long comes cut, so that it takes no memory."""
-    file.seek(len(BYTE_ORDER_MARK) if file.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK else 0)
-    while line := file.readline(MAX_LINE_BYTES + 2):
-        if not line.endswith(b"\n"):
-            while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-                pass
-        yield line.strip()
+class Person(NamedTuple):
+    """The values of `COLUMNS`, the id that the record gave, and what of it was left out."""
+
+    row: Sequence[Any]
+    given_id: uuid.UUID | None
+    left_out: str | None = None
 
 
-def read_line(
-    line: bytes, now: datetime, email_domains: Collection[str]
-) -> Sequence[Any] | str | None:
-    """Give the values of `COLUMNS`, what is wrong in words that quote nothing, or nothing."""
-    if not line:
-        return None
-    if len(line) > MAX_LINE_BYTES:
-        return "the line is too long"
-    try:
-        values: Any = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return "the line is no JSON"
-    if not isinstance(values, dict):
-        return "the line is no JSON object"
-    person = check(
-        ImportedUser, cast("dict[str, Any]", values), now=now, email_domains=email_domains
-    )
-    if not isinstance(person, ImportedUser):
-        return "; ".join(f"{'.'.join(issue.path)}: {issue.message}" for issue in person)
-    return _row(person, now)
+def read_person(
+    values: dict[str, Any],
+    now: datetime,
+    email_domains: Collection[str],
+    *,
+    drop_unreadable_hashes: bool,
+) -> Person | str:
+    """Check the values of a record, or say what is wrong with them in words that quote nothing."""
+    person = check(ImportedUser, values, now=now, email_domains=email_domains)
+    if isinstance(person, ImportedUser):
+        return Person(_row(person, now), person.id)
+    if drop_unreadable_hashes and all(issue.path[:1] == (PASSWORD_HASH,) for issue in person):
+        bare = {name: each for name, each in values.items() if name != PASSWORD_HASH}
+        without = read_person(bare, now, email_domains, drop_unreadable_hashes=False)
+        return without if isinstance(without, str) else without._replace(left_out=_words(person))
+    return _words(person)
 
 
 def write_line(user: UserRow, password_hash: str | None, now: datetime) -> bytes:
     values: dict[str, Any] = {
+        # The driver's UUID is none that orjson knows.
+        "id": str(user.id),
+        "externalId": user.external_id,
         "email": user.email,
         "displayName": user.display_name,
         "role": user.role,
         "emailVerified": user.email_verified,
         "createdAt": user.created_at,
+        "lastLoginAt": user.last_login_at,
     }
     if not user.is_active(now):
         values["suspension"] = {"reason": user.suspension_reason, "until": user.suspended_until}
     if password_hash is not None:
-        values["passwordHash"] = password_hash
+        values[PASSWORD_HASH] = password_hash
     return orjson.dumps(values, option=orjson.OPT_UTC_Z)
 
 
+def _words(issues: Sequence[InputIssue]) -> str:
+    return "; ".join(f"{'.'.join(issue.path)}: {issue.message}" for issue in issues)
+
+
 def _row(person: ImportedUser, now: datetime) -> Sequence[Any]:
-    created, suspension = person.created_at or now, person.suspension
+    created, suspension = person.created_at or now, _lasting(person.suspension, now)
     return (
-        new_id(created),
+        person.id or new_id(created),
         person.email,
         person.email_verified,
         person.password_hash,
@@ -88,4 +93,12 @@ def _row(person: ImportedUser, now: datetime) -> Sequence[Any]:
         suspension.reason if suspension else None,
         created,
         now,
+        person.last_login_at,
+        person.external_id,
     )
+
+
+def _lasting(suspension: ImportedSuspension | None, now: datetime) -> ImportedSuspension | None:
+    """A suspension that has not ended yet."""
+    ended = suspension and suspension.until and suspension.until <= now
+    return None if ended else suspension

@@ -53,6 +53,7 @@ class UserFilter:
     email_verified: bool | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
+    external_id: str | None = None
 
 
 ALL_COLUMNS = frozenset(UserRow._fields)
@@ -81,6 +82,7 @@ class Parts(NamedTuple):
     email_verified: bool | None
     created_from: bool
     created_before: bool
+    external_id: bool
 
     @property
     def hangs_on_values(self) -> bool:
@@ -150,6 +152,7 @@ class Users:
             "now": self.clock(),
             "created_from": found.created_from,
             "created_before": found.created_before,
+            "external_id": found.external_id,
         }
 
 
@@ -168,6 +171,7 @@ def _parts(found: UserFilter) -> Parts:
         found.email_verified,
         found.created_from is not None,
         found.created_before is not None,
+        found.external_id is not None,
     )
 
 
@@ -210,6 +214,8 @@ def _conditions(parts: Parts) -> Iterator[ColumnElement[bool]]:
         yield user.created_at >= bindparam("created_from", type_=TIMESTAMP(timezone=True))
     if parts.created_before:
         yield user.created_at < bindparam("created_before", type_=TIMESTAMP(timezone=True))
+    if parts.external_id:
+        yield user.external_id == bindparam("external_id", type_=Text)
 
 
 def _literal(text: str) -> str:
