@@ -188,7 +188,7 @@ async def test_a_user_of_keycloak_signs_in_with_their_pbkdf2_hash_of_64_bytes(
     value = hashlib.pbkdf2_hmac(digest, PASSWORD.encode(), salt, 27_500, 64)
     algorithm = "pbkdf2" if digest == "sha1" else f"pbkdf2-{digest}"
     secret = {"value": b64encode(value).decode(), "salt": b64encode(salt).decode()}
-    used = {"hashIterations": 27_500, "algorithm": algorithm, "additionalParameters": {}}
+    used: dict[str, Any] = {"hashIterations": 27_500, "algorithm": algorithm}
     credential = {"secretData": json.dumps(secret), "credentialData": json.dumps(used)}
     user = {"username": "ada", "email": "ada@example.com", "enabled": True}
     user |= {"credentials": [{"type": "password", **credential}]}
