@@ -160,10 +160,11 @@ async def test_the_access_token_carries_its_claims(api: Api, ada: Person) -> Non
         "sid": str(uuid.UUID((laptop.session_id or "").removeprefix("Session_"))),
         "gen": 0,
         "iat": claims["exp"] - 15 * 60,
-        "auth_time": claims["iat"],
+        "auth_time": claims["auth_time"],
         "exp": claims["exp"],
         "jti": claims["jti"],
     }
+    assert 0 <= claims["iat"] - claims["auth_time"] < 60
 
 
 async def test_the_refresh_token_is_not_in_the_database(

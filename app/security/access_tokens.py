@@ -114,7 +114,8 @@ class AccessTokens:
             "sid": str(session_id),
             "gen": generation,
             "iat": now,
-            "auth_time": int(authenticated_at.timestamp()),
+            # A clock that was set back must not make a token of what is yet to come.
+            "auth_time": min(int(authenticated_at.timestamp()), now),
             "exp": now + lifetime,
             "jti": secrets.token_urlsafe(12),
         }
@@ -192,9 +193,8 @@ class AccessTokens:
         if type(issued) is not int or type(expires) is not int or type(authenticated) is not int:
             return False
         now = self.clock().timestamp()
-        latest = now + CLOCK_SKEW_SECONDS
         lasts = 0 < expires - issued <= self.lifetime.total_seconds()
-        return issued <= latest and authenticated <= latest and now < expires and lasts
+        return authenticated <= issued <= now + CLOCK_SKEW_SECONDS and now < expires and lasts
 
 
 UNCHECKED = {
