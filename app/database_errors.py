@@ -27,6 +27,7 @@ CERTIFICATE = (
 # By how an SQLSTATE begins; the longest that fits counts.
 HINTS: Mapping[str, str] = {
     "08": "The connection was refused or broke: is PostgreSQL, or its pooler, at this address?",
+    "08P01": "The server, or the pooler before it, refuses this connection.",
     "0A": "The server cannot do what Portico needs. It has to be PostgreSQL 15 or later.",
     "25006": STANDBY,
     "26000": POOLER,
