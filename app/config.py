@@ -1,5 +1,6 @@
 """Settings, read from the environment and `.env`; nothing here connects to anything."""
 
+import os
 import re
 from email.utils import parseaddr
 from ipaddress import ip_network
@@ -10,10 +11,10 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
+from app.database_url import read
 from app.security.password_strength import MAX_GUESSES
 
 MIN_SECRET_BYTES = 32
-POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://.")
 PLACEHOLDERS = (
     "change",
     "secret",
@@ -168,8 +169,8 @@ class Settings(BaseSettings):
     @field_validator("database_url", "database_read_url")
     @classmethod
     def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not POSTGRESQL.match(value.get_secret_value()):
-            raise ValueError("must be a postgresql:// address")
+        if value is not None:
+            read(value.get_secret_value(), os.environ)
         return value
 
     @field_validator("public_url")
