@@ -11,7 +11,6 @@ from fastapi import FastAPI
 
 from app.application import Application, connection_limits, documents_of, layers
 from app.config import Settings
-from app.errors import Misconfigured
 from app.figures import Figures
 from app.graphql.engine import Engine
 from app.graphql.schema import build_schema
@@ -34,10 +33,6 @@ PURGE_SECONDS = 600
 REPORT_SECONDS = 60
 FIGURES_SECONDS = 5
 JOBS_SECONDS = 30
-NO_WORKER = (
-    "JOBS_WORKER=true needs the database itself, not a pooler: set it to false here, "
-    "and run `portico worker` with the database's own address."
-)
 GC_THRESHOLDS = (10_000, 20, 50)
 
 
@@ -48,8 +43,6 @@ def create_app(
     stopping: Stopping | None = None,
 ) -> FastAPI:
     """Make the ASGI application of these settings."""
-    if settings.jobs_worker and not settings.database_prepared_statements:
-        raise Misconfigured(NO_WORKER)
     portico = build(settings, clock, mailer)
     metrics = Metrics()
     stopping = stopping or Stopping()
