@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from alembic.ddl.postgresql import PostgresqlImpl
 from sqlalchemy import Connection, event, pool, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alembic import context
 from app.after_upgrade import (
@@ -20,8 +21,10 @@ from app.after_upgrade import (
     make_search_index,
 )
 from app.config import Settings
+from app.connector import UNPREPARED, Connector
 from app.database_errors import sqlstate
-from app.db import async_url
+from app.database_url import read
+from app.db import settings_of
 from app.errors import Hindered
 from app.migration_table import (
     FORMER_TABLE,
@@ -137,19 +140,13 @@ def _engine() -> AsyncEngine:
         msg = "DATABASE_URL is not set; `portico db upgrade` also knows the embedded database"
         raise SystemExit(msg)
     address = url if isinstance(url, str) else url.get_secret_value()
-    engine = create_async_engine(
-        async_url(address),
+    connector = Connector(read(address, os.environ), "portico migrations", settings_of(None))
+    engine = connector.engine(
         poolclass=pool.NullPool,
-        hide_parameters=True,
         # Any other would keep a snapshot, for which CREATE INDEX CONCURRENTLY waits: for ourselves.
         isolation_level="READ COMMITTED",
-        connect_args={
-            "server_settings": {
-                "application_name": "portico migrations",
-                "statement_timeout": "0",
-                "idle_in_transaction_session_timeout": "0",
-            }
-        },
+        # Each runs once: there is nothing to keep, which a pooler could lose.
+        connect_args={**UNPREPARED},
     )
     event.listen(engine.sync_engine, "begin", _limit)
     return engine

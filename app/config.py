@@ -1,5 +1,6 @@
 """Settings, read from the environment and `.env`; nothing here connects to anything."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pydantic_settings import (
 )
 from zxcvbn import zxcvbn
 
+from app.database_url import read
 from app.email_addresses import ascii_domain
 from app.errors import Misconfigured
 from app.http.origins import read_origin
@@ -30,7 +32,6 @@ ENV_FILE = ".env"
 # Under this name a field says what stands in while it is not set, where that is no fixed value.
 UNSET = "unset"
 MIN_SECRET_BYTES = 32
-POSTGRESQL = re.compile(r"postgres(ql)?(\+asyncpg)?://.")
 PLACEHOLDERS = (
     "change",
     "secret",
@@ -64,8 +65,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(
         default=None,
-        description="a `postgresql://` address, 15 or later; unset, Portico runs its own in "
-        "`DATA_DIR`",
+        description="a `postgresql://` address, 15 or later, UTF-8, read as libpq does; unset, "
+        "Portico runs its own in `DATA_DIR`",
         json_schema_extra={UNSET: "embedded"},
     )
     data_dir: Path = Field(
@@ -143,7 +144,7 @@ class Settings(BaseSettings):
         default=True,
         description="false behind a pooler in transaction mode that does not keep them (PgBouncer "
         'before 1.21, or without `max_prepared_statements`): otherwise "prepared statement does '
-        'not exist"',
+        'not exist". A pooler that refuses start-up parameters is noticed without it',
     )
     database_pool_size: int = Field(
         default=16,
@@ -453,8 +454,8 @@ class Settings(BaseSettings):
     @field_validator("database_url", "database_read_url")
     @classmethod
     def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not POSTGRESQL.match(value.get_secret_value()):
-            raise ValueError("must be a postgresql:// address")
+        if value is not None:
+            read(value.get_secret_value(), os.environ)
         return value
 
     @field_validator("public_url")

@@ -1,25 +1,27 @@
 """The engine, units of work and the declarative base. Models and statements live elsewhere."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import DateTime, Executable, MetaData, Row, Select, Text, event, make_url
+from sqlalchemy import DateTime, Executable, MetaData, Row, Select, Text, event
 from sqlalchemy.dialects.postgresql import asyncpg
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError, IntegrityError
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
-    create_async_engine,
 )
 from sqlalchemy.orm import DeclarativeBase
 
-from app.errors import FateUnknown
+from app.connector import Connector, is_pooled
+from app.database_url import read
+from app.errors import FateUnknown, Misconfigured
 from app.outages import forget_values, is_lost, outage_of, outages
 from app.readers import Readers
 from app.statements import observe
@@ -32,20 +34,15 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 AT_ONCE = 2
-CONNECT_SECONDS = 5
 POOL_WAIT_SECONDS = 5
 STATEMENT_SECONDS = 10.0
 # How much later than that a server must have said that a statement took too long, to be there.
 ANSWER_SECONDS = 2
 GIVE_UP_SECONDS = 3
-
-
-# Behind a pooler each transaction may be on another connection: none of them remembers statements.
-UNPREPARED: Mapping[str, Any] = {
-    "statement_cache_size": 0,
-    "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": str,
-}
+NOT_LASTING = (
+    "This command keeps a temporary table, and a pooler in transaction mode loses it: for this"
+    " command set DATABASE_URL to PostgreSQL itself and leave DATABASE_PREPARED_STATEMENTS unset."
+)
 
 
 class Base(DeclarativeBase):
@@ -53,11 +50,11 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), str: Text}
 
 
-def async_url(text: str) -> URL:
-    """Accept the URL as hosts hand it out: any `postgres` scheme, libpq's `sslmode`."""
-    url = make_url(text)
-    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
-    return url.set(drivername="postgresql+asyncpg", query=query)
+class Link(NamedTuple):
+    """An engine, and how it opens connections."""
+
+    connector: Connector
+    engine: AsyncEngine
 
 
 def connect(
@@ -66,39 +63,47 @@ def connect(
     pool_size: int,
     timeout_seconds: float | None = STATEMENT_SECONDS,
     prepared: bool = True,
-) -> AsyncEngine:
-    """Make the engine; nothing is opened until it is used.
+) -> Link:
+    """Make the engine for a `DATABASE_URL`; nothing is opened until it is used.
 
-    The timeout is that of a statement, and of a transaction that waits for the next one.
+    The timeout is that of a statement, and of a transaction that waits for the next one. Without
+    `prepared` it is set up for a pooler in transaction mode from the start.
+
+    Raises:
+        InvalidDatabaseUrl: the text is not one that can be used.
+        Misconfigured: a file that it names cannot be used.
+
     """
-    # To PostgreSQL 0 is no limit.
-    milliseconds = str(round((timeout_seconds or 0) * 1000))
-    engine = create_async_engine(
-        async_url(text),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=POOL_WAIT_SECONDS,
-        pool_recycle=3600,
-        # Statements are logged when they fail; what they carried is addresses and hashes.
-        hide_parameters=True,
-        connect_args={
-            **({} if prepared else UNPREPARED),
-            "timeout": CONNECT_SECONDS,
-            "command_timeout": timeout_seconds and timeout_seconds + ANSWER_SECONDS,
-            "server_settings": {
-                "application_name": "portico",
-                "statement_timeout": milliseconds,
-                "idle_in_transaction_session_timeout": milliseconds,
-                "timezone": "UTC",
-                # Generic plans at once: the hot statements have one good plan, planning them costs
-                # more than they do.
-                "jit": "off",
-            },
-        },
+    connector = Connector(
+        read(text, os.environ),
+        "portico",
+        settings_of(timeout_seconds),
+        pooled=not prepared,
+        statement_seconds=timeout_seconds and timeout_seconds + ANSWER_SECONDS,
+    )
+    return link(connector, pool_size)
+
+
+def link(connector: Connector, pool_size: int) -> Link:
+    engine = connector.engine(
+        pool_size=pool_size, max_overflow=0, pool_timeout=POOL_WAIT_SECONDS, pool_recycle=3600
     )
     event.listen(engine.sync_engine, "checkout", _alive)
     observe(engine)
-    return engine
+    return Link(connector, engine)
+
+
+def settings_of(timeout_seconds: float | None) -> dict[str, str]:
+    # To PostgreSQL 0 is no limit.
+    milliseconds = str(round((timeout_seconds or 0) * 1000))
+    return {
+        "statement_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": milliseconds,
+        "timezone": "UTC",
+        # Generic plans at once: the hot statements have one good plan, planning them costs more
+        # than they do.
+        "jit": "off",
+    }
 
 
 def _alive(connection: Any, _record: object, _proxy: object) -> None:
@@ -132,12 +137,11 @@ class Database:
     else: a crowd of pages keeps out neither the one read that every request needs nor the writes.
     """
 
-    def __init__(self, engine: AsyncEngine, *, pool_size: int, prepared: bool = True) -> None:
-        self.engine, self._prepared = engine, prepared
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._at_once = Readers(engine, AT_ONCE, prepared=prepared)
-        self._in_turn = Readers(engine, (pool_size - AT_ONCE) // 2, prepared=prepared)
+    def __init__(self, link: Link, *, pool_size: int) -> None:
+        self._connector, self.engine = link
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._at_once = Readers(self.engine, AT_ONCE)
+        self._in_turn = Readers(self.engine, (pool_size - AT_ONCE) // 2)
 
     @property
     def taken(self) -> int:
@@ -192,35 +196,52 @@ class Database:
                     await connection.invalidate()
                     raise
 
-    def _alone(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    @asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[AsyncConnection]:
         """Give a connection for one statement, which commits it."""
-        return self._autocommit.connect() if self._prepared else self.engine.begin()
+        async with self.engine.connect() as connection:
+            if not await _is_pooled(connection):
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection
+            await connection.commit()
 
     @asynccontextmanager
-    async def unhurried(self) -> AsyncGenerator[AsyncConnection]:
+    async def unhurried(self, *, lasting: bool = False) -> AsyncGenerator[AsyncConnection]:
         """Give a connection without limits, for commands that read or write all there is.
+
+        `lasting` is for what must be there in its next transaction, such as a temporary table.
 
         Raises:
             Unavailable: there was none to be had.
+            Misconfigured: it has to last, and a pooler stands between.
 
         """
-        url = self.engine.url.render_as_string(hide_password=False)
-        engine = connect(url, pool_size=1, timeout_seconds=None, prepared=self._prepared)
+        settings = settings_of(timeout_seconds=None)
+        unlimited = link(
+            replace(self._connector, settings=settings, statement_seconds=None), pool_size=1
+        )
         try:
             with outages():
-                connection = await engine.connect()
+                connection = await unlimited.engine.connect()
             try:
+                if lasting and await _is_pooled(connection):
+                    raise Misconfigured(NOT_LASTING)
                 yield connection
             finally:
                 await connection.close()
         finally:
-            await engine.dispose()
+            await unlimited.engine.dispose()
 
     async def close(self) -> None:
         """Close what is idle. What is used again afterwards opens anew."""
         await self._at_once.close()
         await self._in_turn.close()
         await self.engine.dispose()
+
+
+async def _is_pooled(connection: AsyncConnection) -> bool:
+    raw = await connection.get_raw_connection()
+    return is_pooled(raw.driver_connection)
 
 
 async def _commit(session: AsyncSession) -> None:

@@ -38,10 +38,6 @@ PURGE_SECONDS = 600
 REPORT_SECONDS = 60
 FIGURES_SECONDS = 5
 JOBS_SECONDS = 30
-NO_WORKER = (
-    "JOBS_WORKER=true needs the database itself, not a pooler: set it to false here, "
-    "and run `portico worker` with the database's own address."
-)
 GC_THRESHOLDS = (10_000, 20, 50)
 
 log = logging.getLogger(__name__)
@@ -54,8 +50,6 @@ def create_app(
     stopping: Stopping | None = None,
 ) -> FastAPI:
     """Make the ASGI application of these settings."""
-    if settings.jobs_worker and not settings.database_prepared_statements:
-        raise Misconfigured(NO_WORKER)
     portico = build(settings, clock, mailer)
     metrics = Metrics()
     stopping = stopping or Stopping()

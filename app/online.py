@@ -35,9 +35,10 @@ def create_index(
     revision is noted at the end only.
     """
     migration = op.get_context()
+    # An interrupted build leaves an index that passes for one and is not.
+    invalid = not migration.as_sql and op.get_bind().scalar(INVALID, {"name": name})
     with migration.autocommit_block():
-        # An interrupted build leaves an index that passes for one and is not.
-        if not migration.as_sql and op.get_bind().scalar(INVALID, {"name": name}):
+        if invalid:
             _drop(name, table)
         op.create_index(
             name,

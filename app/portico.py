@@ -268,8 +268,8 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
 def _database(settings: Settings, url: str) -> Database:
     size, prepared = settings.database_pool_size, settings.database_prepared_statements
     seconds = settings.database_timeout_seconds
-    engine = connect(url, pool_size=size, timeout_seconds=seconds, prepared=prepared)
-    return Database(engine, pool_size=size, prepared=prepared)
+    link = connect(url, pool_size=size, timeout_seconds=seconds, prepared=prepared)
+    return Database(link, pool_size=size)
 
 
 def _limits(settings: Settings) -> dict[Budget, int]:

@@ -9,6 +9,7 @@ from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.connector import is_pooled
 from app.database_errors import said
 from app.errors import ConnectionLost, Unavailable
 from app.outages import outages
@@ -33,11 +34,8 @@ Run = Callable[[Any, str, Sequence[Any]], Awaitable[list[Sequence[Any]]]]
 
 
 async def _plain(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
-    return await driver.fetch(sql, *arguments)
-
-
-async def _in_transaction(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
-    # Statements that are not prepared by name are gone when the pooler changes the connection.
+    if not is_pooled(driver):
+        return await driver.fetch(sql, *arguments)
     async with driver.transaction(readonly=True):
         return await driver.fetch(sql, *arguments)
 
@@ -55,8 +53,7 @@ class Readers:
     They are in AUTOCOMMIT: a lone SELECT needs no BEGIN and ROLLBACK around it.
     """
 
-    def __init__(self, engine: AsyncEngine, size: int, *, prepared: bool = True) -> None:
-        self._run = _plain if prepared else _in_transaction
+    def __init__(self, engine: AsyncEngine, size: int) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._turns = Turns(size, WAIT_SECONDS)
         self._idle: list[Reader] = []
@@ -76,7 +73,7 @@ class Readers:
         """
         await self._turns.take()
         try:
-            return await self._fetch_again(_planned if plan_anew else self._run, sql, arguments)
+            return await self._fetch_again(_planned if plan_anew else _plain, sql, arguments)
         finally:
             self._turns.give()
 

@@ -10,11 +10,10 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import migrations
 from app.config import Settings
-from app.db import Database, async_url, connect
+from app.db import Database, connect
 from app.embedded import embedded_postgres
 from app.main import create_app
 from tests.clients import Api, Person
@@ -159,7 +158,8 @@ async def grace(api: Api, db: Database) -> Person:
 
 
 async def on_server(url: str, statement: str) -> None:
-    engine = create_async_engine(async_url(url), isolation_level="AUTOCOMMIT")
+    engine = connect(url, pool_size=1).engine
     async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text(statement))
     await engine.dispose()

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
 from app import migrations
-from app.db import async_url
+from app.db import connect
 from tests.conftest import on_server
 from tests.postgres import BINARIES
 from tests.servers import ROOT, portico
@@ -38,7 +37,7 @@ FUNCTIONS = (
 
 
 async def found(url: str, query: str) -> list[tuple[Any, ...]]:
-    engine = create_async_engine(async_url(url))
+    engine = connect(url, pool_size=1).engine
     async with engine.connect() as connection:
         rows = [tuple(row) for row in await connection.execute(text(query))]
     await engine.dispose()

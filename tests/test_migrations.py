@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
 from app import migrations
-from app.db import async_url
+from app.db import connect
 from app.errors import Misconfigured
 from app.main import create_app
 from app.services.readiness import UNMIGRATED
@@ -24,7 +23,7 @@ NEXT_RELEASE = "UPDATE portico_migrations SET version_num = '9999'"
 
 
 async def tables(url: str) -> set[str]:
-    engine = create_async_engine(async_url(url))
+    engine = connect(url, pool_size=1).engine
     async with engine.connect() as connection:
         found = await connection.execute(
             text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")

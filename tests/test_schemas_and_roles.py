@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import migrations
 from app.after_upgrade import NOT_AVAILABLE, WITHOUT_INDEX
-from app.db import async_url
+from app.db import connect
 from app.errors import Hindered
 from app.main import create_app
 from tests.clients import ME, Api, Person
@@ -157,7 +156,7 @@ async def test_nobody_deletes_events_behind_a_temporary_table(
 
 
 async def in_one_transaction(by: Role, *statements: str) -> None:
-    engine = create_async_engine(async_url(by.url))
+    engine = connect(by.url, pool_size=1).engine
     try:
         async with engine.begin() as connection:
             for statement in statements:

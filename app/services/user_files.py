@@ -251,7 +251,7 @@ class UserFiles:
     @asynccontextmanager
     async def incoming(self) -> AsyncGenerator[Import]:
         """Begin an import. The memory it takes here does not grow with the file."""
-        async with self.db.unhurried() as connection:
+        async with self.db.unhurried(lasting=True) as connection:
             await _run(connection, *MAKE)
             yield Import(connection, self.clock, self.email_domains)
 

@@ -16,7 +16,9 @@ from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Context, Job
 from pgqueuer.domain.types import QueueExecutionMode
+from pgqueuer.ports.driver import NotifyCallback
 
+from app.connector import is_pooled
 from app.database_errors import said
 from app.db import Database
 from app.services.jobs import Handler, PermanentFailure, SealedPayloads
@@ -32,6 +34,8 @@ DELAYS: Sequence[timedelta] = (
 )
 # So that a crowd of letters takes neither every connection nor every place at the mail server.
 AT_ONCE = 6
+# How long a new job waits at most where none announces itself.
+LOOK = timedelta(seconds=5)
 RESTART_SECONDS = (1, 2, 5, 10, 30)
 STOP_SECONDS = 8
 
@@ -51,6 +55,37 @@ class Failure(NamedTuple):
 
     reason: str
     is_permanent: bool
+
+
+class PooledDriver(AsyncpgDriver):
+    """The queue behind a pooler in transaction mode.
+
+    Each statement is a transaction, on whichever server. To listen would be to leave a server
+    listening that is somebody else's in the next moment.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self._pooled = connection
+        self._one_at_a_time = asyncio.Lock()
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        async with self._one_at_a_time, self._pooled.transaction():
+            return await super().fetch(query, *args)
+
+    async def execute(self, query: str, *args: object) -> str:
+        async with self._one_at_a_time, self._pooled.transaction():
+            return await super().execute(query, *args)
+
+    async def notify(self, channel: str, payload: str) -> None:
+        async with self._one_at_a_time, self._pooled.transaction():
+            await super().notify(channel, payload)
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        """Hear nothing: `Worker` looks for new jobs instead."""
+
+    async def remove_listener(self, channel: str, callback: NotifyCallback) -> None:
+        """Nothing was added."""
 
 
 @dataclass
@@ -130,10 +165,11 @@ class Worker:
         manager: QueueManager,
         mode: QueueExecutionMode = QueueExecutionMode.continuous,
     ) -> None:
-        # New jobs announce themselves. A look now and then finds those of a worker that died, and
-        # all of them where announcements do not come through, as behind PgBouncer.
+        # New jobs announce themselves, but not through a pooler. A look now and then finds those of
+        # a worker that died.
+        pooled = isinstance(manager.queries.driver, PooledDriver)
         await manager.run(
-            dequeue_timeout=self.retake_after,
+            dequeue_timeout=min(LOOK, self.retake_after) if pooled else self.retake_after,
             batch_size=AT_ONCE // 2,
             mode=mode,
             max_concurrent_tasks=AT_ONCE,
@@ -150,8 +186,9 @@ class Worker:
                 # It listens: nobody else must get it out of the pool.
                 await connection.invalidate()
 
-    def _manager(self, driver: Any) -> QueueManager:
-        manager = QueueManager(Queries(AsyncpgDriver(driver)))
+    def _manager(self, connection: Any) -> QueueManager:
+        driver = PooledDriver if is_pooled(connection) else AsyncpgDriver
+        manager = QueueManager(Queries(driver(connection)))
         for name, handler in self.handlers.items():
             parameters = EntrypointExecutorParameters(0, _unused, on_failure="hold")
             executor = Retrying(parameters, name, handler, self.payloads, self.delays, self.tries)
