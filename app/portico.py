@@ -43,6 +43,7 @@ from app.services.password_failures import PasswordFailures
 from app.services.profiles import Profiles
 from app.services.readiness import Readiness
 from app.services.registrations import Registrations
+from app.services.repeated_links import RepeatedLinks
 from app.services.rotation import Rotation
 from app.services.server_facts import ServerFacts
 from app.services.sessions import Sessions
@@ -174,6 +175,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     )
     registrations = Registrations(db, jobs, letters, tokens, throttle, clock)
     confirmation = Confirmation(db, passwords, failures, clock)
+    repeats = RepeatedLinks(db, tokens, sign_in, clock)
     emails = Emails(
         db,
         jobs,
@@ -182,6 +184,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         trust,
         confirmation,
         sign_in,
+        repeats,
         throttle,
         clock,
         settings.email_domains,

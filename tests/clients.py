@@ -58,6 +58,7 @@ class Api:
     session_id: str | None = None
     last: httpx.Response | None = None
     errors: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    user_agent: str | None = None
 
     @classmethod
     @asynccontextmanager
@@ -86,6 +87,8 @@ class Api:
             if self.access_token is not None
             else {}
         )
+        if self.user_agent is not None:
+            headers["user-agent"] = self.user_agent
         self.last = await self.http.post("/graphql", json=body, headers=headers)
         answer = self.last.json()
         self.errors = answer.get("errors", [])
@@ -107,6 +110,10 @@ class Api:
         return Api(
             self.http, tokens["accessToken"], tokens["refreshToken"], signed_in["session"]["id"]
         )
+
+    def of_program(self, name: str) -> "Api":
+        """Returns a guest at the same address whose program has another name."""
+        return Api(self.http, user_agent=name)
 
     def with_bearer(self, access_token: str) -> "Api":
         return Api(self.http, access_token)

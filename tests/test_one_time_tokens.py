@@ -79,20 +79,34 @@ async def test_of_fifty_who_use_one_at_once_one_wins(
 ) -> None:
     token, use = await issue(purpose), USES[purpose]
 
-    answers = await asyncio.gather(*(use(Api(api.http), token) for _ in range(50)))
+    clients = [api.of_program(f"browser {number}") for number in range(50)]
+    answers = await asyncio.gather(*(use(client, token) for client in clients))
 
     assert sorted(answers) == sorted([WON[use], *["TokenInvalid"] * 49])
 
 
 @pytest.mark.parametrize("purpose", TokenPurpose)
-async def test_the_second_time_is_too_late(
+async def test_another_client_is_too_late(
     api: Api, db: Database, issue: Issue, purpose: TokenPurpose
 ) -> None:
     token, use = await issue(purpose), USES[purpose]
     assert await use(api, token) == WON[use]
     before = await contents(db)
 
-    assert await use(api, token) == "TokenInvalid"
+    assert await use(api.of_program("another browser"), token) == "TokenInvalid"
+
+    assert await contents(db) == before
+
+
+@pytest.mark.parametrize("purpose", [TokenPurpose.RESET_PASSWORD, TokenPurpose.INVITATION])
+async def test_a_password_is_chosen_once_by_one_link(
+    api: Api, db: Database, issue: Issue, purpose: TokenPurpose
+) -> None:
+    token = await issue(purpose)
+    assert await reset(api, token) == "UserChanged"
+    before = await contents(db)
+
+    assert await reset(api, token) == "TokenInvalid"
 
     assert await contents(db) == before
 

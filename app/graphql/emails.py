@@ -56,7 +56,9 @@ class EmailMutations:
         description="Take the token of an emailed link as proof that the address is read, and sign "
         "in. Where the address had not been verified before, every other session of the account "
         "ends, and its password with them, unless the link belongs to the registration that chose "
-        "it, or the access token of a session of the account is sent along.",
+        "it, or the access token of a session of the account is sent along. Sent again by the same "
+        "client (address and user agent), within 30 seconds or while nothing has used the session, "
+        "it answers with the same session.",
         tries=Tried.LINK,
     )
     async def verify_email(
@@ -115,7 +117,9 @@ class EmailMutations:
     @guest_field(
         description="Confirm a change of address with the token sent to the new one, or undo it "
         "with the token that the former one got, which is valid for 7 days. An undone change signs "
-        "everybody out and removes the password; a link to choose another is sent.",
+        "everybody out and removes the password; a link to choose another is sent. Sent again by "
+        "the same client (address and user agent), it gives the same answer while the address is "
+        "still that one.",
         tries=Tried.LINK,
     )
     async def confirm_email_change(

@@ -34,3 +34,6 @@ class OneTimeToken(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
+    # Whoever used it gets the same answer again: which client that was, and the session it began.
+    used_by: Mapped[bytes | None]
+    session_id: Mapped[uuid.UUID | None]

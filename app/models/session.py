@@ -79,5 +79,10 @@ class SessionRow(NamedTuple):
     ends_by: datetime
 
     @property
+    def is_unused(self) -> bool:
+        """Whether none of its tokens has been used since it began."""
+        return self.generation == 0 and self.used_generation < 0
+
+    @property
     def lapses_at(self) -> datetime:
         return min(self.expires_at, self.ends_by)

@@ -37,6 +37,7 @@ from app.services.outcomes import (
     SignedIn,
     UserChanged,
 )
+from app.services.repeated_links import RepeatedLinks
 from app.services.rows import is_active, locked_user
 from app.services.sign_in import SignIn
 from app.services.throttle import Throttle
@@ -73,6 +74,7 @@ class Emails:
     trust: Trust
     confirmation: Confirmation
     sign_in: SignIn
+    repeats: RepeatedLinks
     throttle: Throttle
     clock: Callable[[], datetime]
     email_domains: Collection[str]
@@ -88,12 +90,13 @@ class Emails:
         if a living session of the account brings the link.
         """
         found = await self.tokens.find(token, TokenPurpose.VERIFY_EMAIL)
-        return await self._verify(found, token, viewer, client) if found else TokenInvalid()
+        signed_in = await self._verify(found, token, viewer, client) if found else None
+        return signed_in or await self.repeats.verified(token, client) or TokenInvalid()
 
     @repeatable
     async def _verify(
         self, found: TokenRow, token: str, viewer: Viewer | None, client: Client
-    ) -> SignedIn | TokenInvalid:
+    ) -> SignedIn | None:
         now, user = self.clock(), models.User
         as_found = and_(user.id == found.user_id, user.email == found.email, is_active(now))
         if found.password_hash is not None:
@@ -101,8 +104,8 @@ class Emails:
             as_found &= UNCONFIRMED
         async with self.db.begin() as session:
             before = await locked_user(session, as_found)
-            if before is None or not await self.tokens.use(session, token):
-                return TokenInvalid()
+            if before is None or not await self.tokens.use(session, token, client):
+                return None
             proof = _proof(found, before, viewer)
             values = {"email_verified": True, "last_login_at": now, **proof.values}
             row = await self.trust.change(session, proof.change, as_found, values, client)
@@ -113,6 +116,7 @@ class Emails:
             event = AuditName.EMAIL_VERIFIED
             await record(session, now, event, client, actor=row.id, target=row.id)
             started = await self.sign_in.start(session, row, client)
+            await self.tokens.note_session(session, found.id, started.session.id)
         return self.sign_in.signed_in(row, started)
 
     async def request_verification(self, email: str) -> RequestAccepted:
@@ -201,23 +205,23 @@ class Emails:
         """
         undo = TokenPurpose.UNDO_EMAIL_CHANGE
         found = await self.tokens.find(token, TokenPurpose.CHANGE_EMAIL, undo)
-        if found is None:
-            return TokenInvalid()
-        move = self._undo if found.purpose == undo.value else self._move
         try:
-            return await move(found, token, client)
+            changed = await self._confirm(found, token, client) if found else None
+            return changed or await self.repeats.confirmed(token, client) or TokenInvalid()
         except (IntegrityError, Reserved):
             # The link stays valid: the address may become free again while it lasts.
             return EmailTaken()
 
+    async def _confirm(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
+        undoes = found.purpose == TokenPurpose.UNDO_EMAIL_CHANGE.value
+        return await (self._undo if undoes else self._move)(found, token, client)
+
     @repeatable
-    async def _move(
-        self, found: TokenRow, token: str, client: Client
-    ) -> UserChanged | TokenInvalid:
+    async def _move(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
         async with self.db.begin() as session:
             moved = await self._moved(session, Change.EMAIL_CHANGED, found, token, client)
             if moved is None:
-                return TokenInvalid()
+                return None
             former, row = moved
             if await is_reserved(session, self.clock(), row):
                 raise Reserved
@@ -227,13 +231,11 @@ class Emails:
         return UserChanged(row)
 
     @repeatable
-    async def _undo(
-        self, found: TokenRow, token: str, client: Client
-    ) -> UserChanged | TokenInvalid:
+    async def _undo(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
         async with self.db.begin() as session:
             moved = await self._moved(session, Change.EMAIL_CHANGE_UNDONE, found, token, client)
             if moved is None:
-                return TokenInvalid()
+                return None
             former, row = moved
             # What an older change left behind can still be undone, what a later one did cannot.
             undo = (TokenPurpose.UNDO_EMAIL_CHANGE,)
@@ -251,7 +253,7 @@ class Emails:
         user, now = models.User, self.clock()
         mine: ColumnElement[bool] = user.id == found.user_id
         former = await locked_user(session, mine, is_active(now))
-        if former is None or not await self.tokens.use(session, token):
+        if former is None or not await self.tokens.use(session, token, client):
             return None
         await delete_unconfirmed(session, now, user.email == found.email)
         values = {"email": found.email, "email_verified": True}

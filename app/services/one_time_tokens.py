@@ -14,6 +14,7 @@ from app.db import Database
 from app.models import TokenPurpose
 from app.security import one_time_tokens
 from app.services.identifiers import new_id
+from app.services.outcomes import Client
 
 # OWASP Forgot Password Cheat Sheet: short. A registration or an invitation is read later.
 LIFETIMES = {
@@ -45,6 +46,13 @@ class TokenRow(NamedTuple):
     email: str
     password_hash: str | None
     display_name: str | None
+
+
+class UsedToken(NamedTuple):
+    user_id: uuid.UUID
+    email: str
+    used_at: datetime
+    session_id: uuid.UUID | None
 
 
 COLUMNS = tuple(getattr(models.OneTimeToken, name) for name in TokenRow._fields)
@@ -94,6 +102,20 @@ class OneTimeTokens:
         )
         return TokenRow._make(rows[0]) if rows else None
 
+    async def used(self, token: str, client: Client, *purposes: TokenPurpose) -> UsedToken | None:
+        """Look at one that this client has used, until it would have expired."""
+        digest = one_time_tokens.digest(token)
+        if digest is None:
+            return None
+        table = models.OneTimeToken
+        named = table.purpose.in_([purpose.value for purpose in purposes])
+        by_client = (table.used_by == client.program, table.expires_at > self.clock())
+        columns = (table.user_id, table.email, table.used_at, table.session_id)
+        rows = await self.db.rows(
+            select(*columns).where(table.token_hash == digest, named, *by_client)
+        )
+        return UsedToken._make(rows[0]) if rows else None
+
     async def open_for(
         self, session: AsyncSession, purpose: TokenPurpose, user_id: uuid.UUID, email: str
     ) -> uuid.UUID | None:
@@ -104,7 +126,7 @@ class OneTimeTokens:
         oldest = select(table.id).where(*sent, *usable).order_by(table.id).limit(1)
         return await session.scalar(oldest)
 
-    async def use(self, session: AsyncSession, token: str) -> bool:
+    async def use(self, session: AsyncSession, token: str, client: Client) -> bool:
         """Building block: use one up. Of many who try at once, one is told that it may."""
         table, now = models.OneTimeToken, self.clock()
         used = (
@@ -114,10 +136,18 @@ class OneTimeTokens:
                 table.used_at.is_(None),
                 table.expires_at > now,
             )
-            .values(used_at=now)
+            .values(used_at=now, used_by=client.program)
             .returning(table.id)
         )
         return (await session.execute(used)).one_or_none() is not None
+
+    async def note_session(
+        self, session: AsyncSession, token_id: uuid.UUID, session_id: uuid.UUID
+    ) -> None:
+        """Building block: remember which session a token has begun."""
+        table = models.OneTimeToken
+        noted = update(table).where(table.id == token_id).values(session_id=session_id)
+        await session.execute(noted)
 
     async def revoke(
         self,

@@ -7,6 +7,9 @@ from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 from app.models import SessionRow, UserRow
+from app.security.keys import digest
+
+PROGRAM_BYTES = 8
 
 
 class Client(NamedTuple):
@@ -21,6 +24,11 @@ class Client(NamedTuple):
     def block(self) -> str:
         """What limits count as one place."""
         return block_of(self.ip_address)
+
+    @property
+    def program(self) -> bytes:
+        """Returns a digest of the address and the user agent: what tells two clients apart."""
+        return digest(self.block, self.user_agent or "")[:PROGRAM_BYTES]
 
 
 # Of commands and of the server itself.

@@ -18,7 +18,6 @@ from app import models
 from app.db import Database
 from app.models import AuditName, EndReason, SessionRow, UserRow
 from app.outages import repeatable
-from app.security.keys import digest
 from app.security.refresh_tokens import Presented, RefreshTokens
 from app.services.audit import record
 from app.services.outcomes import Client, SignedIn
@@ -28,7 +27,6 @@ from app.services.sign_in import SignIn, Started
 from app.services.standing import Standing
 
 GRACE = timedelta(seconds=30)
-PROGRAM_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ class Rotation:
         recent = self.clock() - found.rotated_at <= GRACE
         if presented.generation != found.generation - 1 or not (recent or unused):
             return None
-        if found.rotated_by != _program(client):
+        if found.rotated_by != client.program:
             now, event = self.clock(), AuditName.TOKEN_REPEATED
             await record(session, now, event, client, target=held.user.id)
         return found
@@ -152,7 +150,7 @@ class Rotation:
         now = self.clock()
         return {
             "rotated_at": now,
-            "rotated_by": _program(client),
+            "rotated_by": client.program,
             "last_used_at": now,
             "expires_at": now + self.idle_lifetime,
         }
@@ -164,8 +162,3 @@ class Rotation:
             session, now, reason, client, user_id, models.Session.id == held.session.id
         )
         await record(session, now, AuditName.TOKEN_REUSED, client, target=user_id)
-
-
-def _program(client: Client) -> bytes:
-    """Returns what tells the programs apart that use one session, by where they are."""
-    return digest(client.block, client.user_agent or "")[:PROGRAM_BYTES]

@@ -1,0 +1,76 @@
+"""Links that are sent again: a page that runs twice, a retry, or an answer that was lost.
+
+The client that used a link gets the answer again, as `rotation` has it for refresh tokens. A client
+is told by its address and user agent: for another one a used link is not valid.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import models
+from app.db import Database
+from app.models import SessionRow, TokenPurpose, UserRow
+from app.services.one_time_tokens import OneTimeTokens
+from app.services.outcomes import Client, SignedIn, UserChanged
+from app.services.rotation import GRACE
+from app.services.rows import SESSION_COLUMNS, USER_COLUMNS, is_active
+from app.services.sign_in import SignIn, Started
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedLinks:
+    db: Database
+    tokens: OneTimeTokens
+    sign_in: SignIn
+    clock: Callable[[], datetime]
+
+    async def verified(self, token: str, client: Client) -> SignedIn | None:
+        """Returns the session that a link has begun, with new tokens of it.
+
+        Within 30 seconds, or later if nothing has used the session: its tokens never arrived then.
+        """
+        used = await self.tokens.used(token, client, TokenPurpose.VERIFY_EMAIL)
+        if used is None or used.session_id is None:
+            return None
+        recent = self.clock() - used.used_at <= GRACE
+        async with self.db.begin() as session:
+            begun = await self._begun(session, used.session_id)
+            if begun is None or not (recent or begun[1].is_unused):
+                return None
+            user, row = begun
+            device_token = await self.sign_in.devices.issue(session, user.id)
+        return self.sign_in.signed_in(user, Started(row, device_token))
+
+    async def confirmed(self, token: str, client: Client) -> UserChanged | None:
+        """Returns the user whose address a link has changed, if it still is that address."""
+        purposes = (TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL_CHANGE)
+        used = await self.tokens.used(token, client, *purposes)
+        if used is None:
+            return None
+        user = models.User
+        as_changed = (user.id == used.user_id, user.email == used.email, is_active(self.clock()))
+        rows = await self.db.rows(select(*USER_COLUMNS).where(*as_changed))
+        return UserChanged(UserRow._make(rows[0])) if rows else None
+
+    async def _begun(
+        self, session: AsyncSession, session_id: UUID
+    ) -> tuple[UserRow, SessionRow] | None:
+        now = self.clock()
+        alive = models.session.is_alive(literal(now))
+        statement = (
+            select(*USER_COLUMNS, *SESSION_COLUMNS)
+            .join(models.User, models.User.id == models.Session.user_id)
+            .where(models.Session.id == session_id, alive)
+        )
+        found = (await session.execute(statement)).one_or_none()
+        if found is None:
+            return None
+        user = UserRow._make(found[: len(USER_COLUMNS)])
+        if self.sign_in.standing.refusal(user, now):
+            return None
+        return user, SessionRow._make(found[len(USER_COLUMNS) :])
