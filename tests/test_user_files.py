@@ -374,6 +374,8 @@ async def test_an_import_that_was_killed_goes_on(
         # The second batch waits for this address, so that it is killed after the first.
         values = {"id": uuid.uuid4(), "email": f"{BATCH}@example.com"}
         await session.execute(ELSEWHERE, values)
+        # A busy machine may take longer than that to start the command.
+        await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=environment)
         while await number_of_people(db) == 0:
             assert process.returncode is None

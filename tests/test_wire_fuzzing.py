@@ -11,7 +11,7 @@ from tests.wire.applications import ECHOES, PORTICO
 from tests.wire.fuzzing import Fuzzing
 from tests.wire.servers import MODES, echoing
 
-SECONDS = 2
+STREAMS = 200
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +25,14 @@ async def test_a_stream_is_read_as_another_parser_reads_it(mode: str) -> None:
     async with echoing(mode) as port:
         fuzzing = Fuzzing(port, ECHOES[mode], partial(streams.stream_of, "test"))
 
-        await fuzzing.run(SECONDS)
+        await fuzzing.run(lambda sent: sent < STREAMS)
 
-    assert fuzzing.sent > 100
+    assert fuzzing.sent == STREAMS
 
 
 async def test_portico_answers_each_request_of_a_stream_in_its_place(server: Server) -> None:
     fuzzing = Fuzzing(server.port, PORTICO, partial(portico.stream_of, "test"))
 
-    await fuzzing.run(SECONDS)
+    await fuzzing.run(lambda sent: sent < STREAMS)
 
-    assert fuzzing.sent > 100
+    assert fuzzing.sent == STREAMS

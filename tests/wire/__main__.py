@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import secrets
 import sys
+import time
 from functools import partial
 
 from tests.wire.applications import ECHOES, PORTICO
@@ -45,7 +46,8 @@ async def _fuzz(options: argparse.Namespace) -> None:
 async def _run(fuzzing: Fuzzing, options: argparse.Namespace, name: str) -> None:
     try:
         if options.only is None:
-            await fuzzing.run(options.seconds)
+            ends = time.monotonic() + options.seconds
+            await fuzzing.run(lambda _sent: time.monotonic() < ends)
         else:
             await fuzzing.check(options.only)
     finally:

@@ -1,7 +1,6 @@
 """Sends streams for as long as there is time, and stops at the first that is answered wrongly."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,19 +23,17 @@ class Fuzzing:
     make: Callable[[int], Stream]
     sent: int = 0
 
-    async def run(self, seconds: float, first: int = 0) -> None:
-        """Send streams from the first number on.
+    async def run(self, goes_on: Callable[[int], bool]) -> None:
+        """Send streams for as long as it goes on, of which it is told how many were sent.
 
         Raises:
             Found: names the stream.
 
         """
-        self.sent = first
-        ends = time.monotonic() + seconds
         try:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(AT_ONCE):
-                    tasks.create_task(self._send_until(ends))
+                    tasks.create_task(self._send_while(goes_on))
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
 
@@ -52,8 +49,8 @@ class Fuzzing:
                 f"h11: {reading}\nReceived: {received}\nOdd: {stream.quirks}"
             )
 
-    async def _send_until(self, ends: float) -> None:
-        while time.monotonic() < ends:
+    async def _send_while(self, goes_on: Callable[[int], bool]) -> None:
+        while goes_on(self.sent):
             number = self.sent
             self.sent += 1
             await self.check(number)
