@@ -1,6 +1,7 @@
 """Real processes on loopback ports, for what only a real server shows."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -20,6 +21,8 @@ PORTICO = Path(sys.executable).parent / "portico"
 START_SECONDS = 40
 # The logs of what was started, and how far each was read by `logged`.
 _logs: dict[Path, int] = {}
+# A server that is started again writes files of its own.
+_starts = itertools.count()
 
 
 def logged() -> dict[str, str]:
@@ -79,9 +82,10 @@ class Server:
         self._started_as = cwd, command, environment
         self.url = f"http://{self.host}:{self.port}"
         # What it says to whoever starts it, letters too, and what it logs.
-        self._said, self.log = cwd / f"server-{self.port}.out", cwd / f"server-{self.port}.log"
-        _logs.setdefault(self.log, 0)
-        with self._said.open("a") as said, self.log.open("a") as log:
+        name = f"server-{self.port}-{next(_starts)}"
+        self._said, self.log = cwd / f"{name}.out", cwd / f"{name}.log"
+        _logs[self.log] = 0
+        with self._said.open("w") as said, self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command,
                 cwd=cwd,

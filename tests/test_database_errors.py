@@ -95,6 +95,7 @@ def told(tmp_path: Path, url: str, *command: str, **environment: str) -> str:
     """What a command that fails says, which is one line."""
     if command == ("serve",):
         command = ("serve", "--port", str(free_port()))
+    environment = {"PUBLIC_URL": "https://id.example.com", **environment}
     result = portico(*command, cwd=tmp_path, **settings_of(url), **environment)
     assert (result.returncode, result.stdout) == (1, "")
     assert PASSWORD not in result.stderr

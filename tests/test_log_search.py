@@ -76,7 +76,7 @@ def test_standard_error_and_the_logs_of_servers_are_heard(tmp_path: Path) -> Non
 
     assert [leak.split(",")[0] for leak in found] == [
         "in standard error",
-        f"in server-{server.port}.log",
+        f"in {server.log.name}",
     ]
 
 
