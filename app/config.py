@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
+from dotenv.parser import parse_stream
 from email_validator import EmailNotValidError
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -449,7 +450,14 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(read_origin(origin) for origin in value)
+        origins: list[str] = []
+        for number, origin in enumerate(value, 1):
+            try:
+                origins.append(read_origin(origin))
+            except ValueError as why:
+                # Not what it is, which may hold a password.
+                raise ValueError(f"{why}: see number {number} of {len(value)}") from None
+        return tuple(origins)
 
     @field_validator("database_url", "database_read_url")
     @classmethod
@@ -554,7 +562,8 @@ def read_settings() -> Settings:
             that of a setting, a line each; never a value that is secret.
 
     """
-    wrong = [*_misspelled(read_sources())]
+    sources = read_sources()
+    wrong = [*_unreadable_lines(), *_misspelled(sources)]
     try:
         settings = Settings()
     except ValidationError as error:
@@ -583,10 +592,31 @@ def read_sources() -> Sources:
     )
 
 
+def unknown_in_file(sources: Sources) -> list[str]:
+    """Returns the names in `.env` that nothing reads, but for those in UNRELATED_VARIABLES."""
+    known = {*Settings.model_fields, *(name.lower() for name in _unrelated(sources))}
+    return sorted(name.upper() for name in sources.file if name.lower() not in known)
+
+
+def _unreadable_lines() -> Iterator[str]:
+    """Name the lines of `.env` that set nothing, which would be left out without a word."""
+    path = Path(ENV_FILE)
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8-sig") as file:
+        for binding in parse_stream(file):
+            if binding.error or (binding.key and binding.value is None):
+                yield f"{ENV_FILE}, line {binding.original.line}, is not NAME=value."
+
+
+def _unrelated(sources: Sources) -> set[str]:
+    listed = (sources.file | sources.environment).get("unrelated_variables", "")
+    return {name.upper() for name in _listed(listed)}
+
+
 def _misspelled(sources: Sources) -> Iterator[str]:
     settings = [field.upper() for field in Settings.model_fields]
-    listed = (sources.file | sources.environment).get("unrelated_variables", "")
-    unrelated = {name.upper() for name in _listed(listed)}
+    unrelated = _unrelated(sources)
     for place, variables in ((f" in {ENV_FILE}", sources.file), ("", sources.environment)):
         for variable in sorted({name.upper() for name in variables} - unrelated):
             # The environment is shared with other programs, the file is written for this one.

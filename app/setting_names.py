@@ -7,6 +7,8 @@ from difflib import get_close_matches
 
 # As many settings with one first word are a family that no other program has by accident.
 FAMILY = 8
+# Other programs put their name before their variables.
+PREFIX = "PORTICO_"
 
 
 def meant_by(variable: str, settings: Collection[str], *, strict: bool) -> list[str]:
@@ -25,6 +27,9 @@ def meant_by(variable: str, settings: Collection[str], *, strict: bool) -> list[
             does (`LIMIT_`, `THROTTLE_`).
 
     """
+    bare = variable.removeprefix(PREFIX)
+    if bare != variable and bare in settings:
+        return [bare]
     # A leading underscore is how people put a variable aside.
     if variable in settings or variable.startswith("_"):
         return []

@@ -14,7 +14,7 @@ from tests.outbox import Outbox
 from tests.test_access import contents
 from tests.test_administration import SUSPEND, deed
 from tests.test_emails import ask, confirm
-from tests.test_passwords import AGAIN
+from tests.test_passwords import AGAIN, CHANGE, NEW
 from tests.test_rotation import LOGOUT, refresh
 from tests.test_verification import VERIFY, verify
 
@@ -98,6 +98,17 @@ async def test_an_answer_whose_session_was_refreshed_has_arrived(
 
 async def test_a_link_whose_session_is_over_does_not_bring_it_back(api: Api, link: str) -> None:
     await api.with_tokens(await signed_in(api, link))(LOGOUT)
+
+    assert await verify(api, link) == "TokenInvalid"
+
+
+async def test_a_link_does_not_outlive_a_change_of_the_password(
+    api: Api, ada: Person, link: str
+) -> None:
+    session = api.with_tokens(await signed_in(api, link))
+    passwords = {"currentPassword": ada.password, "newPassword": NEW, "keepOtherSessions": True}
+    changed = await session(CHANGE, input=passwords)
+    assert changed["changePassword"]["__typename"] == "PasswordChanged"
 
     assert await verify(api, link) == "TokenInvalid"
 

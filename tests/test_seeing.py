@@ -249,12 +249,14 @@ def test_an_explorer_is_not_served_to_everybody(tmp_path: Path, migrated_url: st
 
 def test_the_start_says_what_is_open(tmp_path: Path) -> None:
     everywhere = ("--host", "0.0.0.0")  # noqa: S104 - what is warned of
+    (tmp_path / ".env").write_text("PORT=8240\nUNRELATED_VARIABLES=HOST\nHOST=::1\nsmtp_host=x\n")
     with serving(tmp_path, *everywhere, THROTTLE_SCALE="50") as server:
         warnings = [
             line.split()[1] for line in server.output.splitlines() if line.startswith("Warning")
         ]
+        assert ".env sets names that are not settings: PORT, SMTP_HOST.\n" in server.output
 
-    names = ["DEBUG", "EMAIL_VERIFICATION=off:", "PUBLIC_URL", "TRUSTED_PROXIES"]
+    names = ["DEBUG", "EMAIL_VERIFICATION=off:", "PUBLIC_URL", "TRUSTED_PROXIES", ".env"]
     assert warnings == [*names, "BCRYPT_ROUNDS=4:", "THROTTLE_SCALE=50:"]
 
 

@@ -136,6 +136,11 @@ def test_every_setting_that_may_be_meant_is_named(written: str) -> None:
     assert set(meant_by(written, NAMES, strict=False)) <= {"THROTTLE_DEVICE", "THROTTLE_DEVICES"}
 
 
+def test_our_own_name_before_a_setting_means_the_setting() -> None:
+    assert meant_by("PORTICO_SECRET_KEY", NAMES, strict=False) == ["SECRET_KEY"]
+    assert meant_by("PORTICO_ELSEWHERE", NAMES, strict=False) == []
+
+
 def test_names_of_other_programs_are_left_alone() -> None:
     assert misspelled(OF_OTHER_PROGRAMS, strict=False) == {}
 

@@ -146,6 +146,18 @@ def test_a_file_of_settings_that_is_not_text_is_one_line(tmp_path: Path) -> None
     assert result.stderr == "portico: .env is not UTF-8 text.\n"
 
 
+def test_a_line_of_a_file_that_sets_nothing_is_refused(tmp_path: Path) -> None:
+    lines = ["# a comment", "", "DEBUG: false", "export LOG_LEVEL=INFO", "DEBUG", "set DEBUG=false"]
+    (tmp_path / ".env").write_text("\n".join(lines))
+
+    result = portico("settings", cwd=tmp_path)
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "".join(
+        f"portico: .env, line {number}, is not NAME=value.\n" for number in (3, 5, 6)
+    )
+
+
 def test_the_version_is_the_one_that_is_installed(tmp_path: Path) -> None:
     result = portico("--version", cwd=tmp_path)
 

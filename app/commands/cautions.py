@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from app.commands.addresses import http_url, is_loopback
-from app.config import Settings
+from app.config import ENV_FILE, Settings, read_sources, unknown_in_file
 from app.errors import Misconfigured
 
 USUAL_ROUNDS = 10
@@ -51,6 +51,9 @@ def cautions(settings: Settings, host: str, port: int, management: str) -> Itera
     if settings.email_verification == "off":
         yield "EMAIL_VERIFICATION=off: anybody registers any address, and is told what is taken."
     yield from _of_addresses(settings, host, port)
+    unknown = unknown_in_file(read_sources())
+    if unknown:
+        yield f"{ENV_FILE} sets names that are not settings: {', '.join(unknown)}."
     if settings.bcrypt_rounds < USUAL_ROUNDS:
         yield f"BCRYPT_ROUNDS={settings.bcrypt_rounds}: stolen hashes are cheap to try."
     if settings.password_min_guesses == 0:

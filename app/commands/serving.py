@@ -54,7 +54,8 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
 ) -> None:
     """Serve the API. Without DATABASE_URL, on a database of its own in DATA_DIR."""
-    serve_on(installed(), host, port, workers)
+    # An IPv6 address is in brackets in a URL, and not here.
+    serve_on(installed(), host.strip("[]"), port, workers)
 
 
 def serve_on(found: Versions, host: str, port: int, workers: int) -> None:

@@ -104,7 +104,7 @@ class Emails:
             as_found &= UNCONFIRMED
         async with self.db.begin() as session:
             before = await locked_user(session, as_found)
-            if before is None or not await self.tokens.use(session, token, client):
+            if before is None or not await self.tokens.use(session, token):
                 return None
             proof = _proof(found, before, viewer)
             values = {"email_verified": True, "last_login_at": now, **proof.values}
@@ -116,7 +116,7 @@ class Emails:
             event = AuditName.EMAIL_VERIFIED
             await record(session, now, event, client, actor=row.id, target=row.id)
             started = await self.sign_in.start(session, row, client)
-            await self.tokens.note_session(session, found.id, started.session.id)
+            await self.tokens.remember(session, found.id, client, started.session.id)
         return self.sign_in.signed_in(row, started)
 
     async def request_verification(self, email: str) -> RequestAccepted:
@@ -253,13 +253,14 @@ class Emails:
         user, now = models.User, self.clock()
         mine: ColumnElement[bool] = user.id == found.user_id
         former = await locked_user(session, mine, is_active(now))
-        if former is None or not await self.tokens.use(session, token, client):
+        if former is None or not await self.tokens.use(session, token):
             return None
         await delete_unconfirmed(session, now, user.email == found.email)
         values = {"email": found.email, "email_verified": True}
         row = await self.trust.change(session, change, mine, values, client)
         if row is None:
             raise LookupError("a locked row is gone")
+        await self.tokens.remember(session, found.id, client)
         return former, row
 
     async def _tell_former(self, session: AsyncSession, former: UserRow, row: UserRow) -> None:

@@ -126,7 +126,7 @@ class OneTimeTokens:
         oldest = select(table.id).where(*sent, *usable).order_by(table.id).limit(1)
         return await session.scalar(oldest)
 
-    async def use(self, session: AsyncSession, token: str, client: Client) -> bool:
+    async def use(self, session: AsyncSession, token: str) -> bool:
         """Building block: use one up. Of many who try at once, one is told that it may."""
         table, now = models.OneTimeToken, self.clock()
         used = (
@@ -136,18 +136,25 @@ class OneTimeTokens:
                 table.used_at.is_(None),
                 table.expires_at > now,
             )
-            .values(used_at=now, used_by=client.program)
+            .values(used_at=now)
             .returning(table.id)
         )
         return (await session.execute(used)).one_or_none() is not None
 
-    async def note_session(
-        self, session: AsyncSession, token_id: uuid.UUID, session_id: uuid.UUID
+    async def remember(
+        self,
+        session: AsyncSession,
+        token_id: uuid.UUID,
+        client: Client,
+        session_id: uuid.UUID | None = None,
     ) -> None:
-        """Building block: remember which session a token has begun."""
+        """Building block: let the client that has used a token send it again.
+
+        After all that its use ends: that forgets it too. `session_id` is the session it has begun.
+        """
         table = models.OneTimeToken
-        noted = update(table).where(table.id == token_id).values(session_id=session_id)
-        await session.execute(noted)
+        values = {"used_by": client.program, "session_id": session_id}
+        await session.execute(update(table).where(table.id == token_id).values(**values))
 
     async def revoke(
         self,
@@ -157,13 +164,17 @@ class OneTimeTokens:
         *,
         after: uuid.UUID | None = None,
     ) -> None:
-        """Building block: delete unused tokens of these purposes, or those issued after another."""
+        """Building block: end tokens of these purposes, or those issued after another.
+
+        The unused ones are deleted. The client that has used one cannot send it again.
+        """
         table = models.OneTimeToken
         named = table.purpose.in_([purpose.value for purpose in purposes])
         later = table.id > after if after else true()
-        await session.execute(
-            delete(table).where(table.user_id == user_id, named, later, table.used_at.is_(None))
-        )
+        theirs = (table.user_id == user_id, named, later)
+        await session.execute(delete(table).where(*theirs, table.used_at.is_(None)))
+        remembered = (*theirs, table.used_by.is_not(None))
+        await session.execute(update(table).where(*remembered).values(used_by=None))
 
     async def purge(self) -> None:
         """Delete what has expired."""

@@ -177,7 +177,7 @@ class PasswordChanges:
         async with self.db.begin() as session:
             if not await locked_user(session, as_found):
                 return TokenInvalid()
-            if not await self.tokens.use(session, token, client):
+            if not await self.tokens.use(session, token):
                 return TokenInvalid()
             row = await self.trust.change(session, change, as_found, values, client)
             if row is None:
