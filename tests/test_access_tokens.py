@@ -22,7 +22,7 @@ from app.config import Settings
 from app.errors import Misconfigured
 from app.main import create_app
 from app.portico import Portico
-from app.security.access_tokens import CLAIMS
+from app.security.access_tokens import CLAIMS, FORMER_CLAIMS
 from app.security.keys import KeyPair
 from tests.clients import ME, Api, Person
 from tests.clock import FakeClock
@@ -113,6 +113,17 @@ FORGERIES: dict[str, Callable[[Forger], str]] = {
     "HMAC with the public key": lambda f: f.with_hmac_of_public_key(),
     "a megabyte": lambda f: f.with_claims(jti="x" * 1_000_000),
 }
+
+
+async def test_a_token_of_the_release_before_is_accepted_while_servers_are_replaced(
+    api: Api, ada: Person, app: FastAPI
+) -> None:
+    forger = Forger(app.state.portico, (await api.login(ada)).access_token or "")
+    claims = {name: forger.claims[name] for name in FORMER_CLAIMS}
+
+    laptop = api.with_bearer(forger.sign(forger.header, claims))
+
+    assert await laptop(ME) == {"me": {"email": ada.email}}
 
 
 @pytest.mark.parametrize("claim", sorted(CLAIMS))

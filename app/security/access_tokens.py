@@ -22,6 +22,9 @@ CLOCK_SKEW_SECONDS = 5
 # Portico itself, whatever program they use, so Portico is the client of every token.
 CLIENT_ID = "portico"
 CLAIMS = {"iss", "sub", "aud", "client_id", "sid", "gen", "iat", "auth_time", "exp", "jti"}
+# Of tokens that servers of the release before issue, which these stand beside while they are
+# replaced. The next release no longer accepts them.
+FORMER_CLAIMS = CLAIMS - {"client_id", "auth_time"}
 
 
 class Claims(NamedTuple):
@@ -171,6 +174,8 @@ class AccessTokens:
         return self._checked(claims)
 
     def _checked(self, claims: dict[str, Any]) -> Claims | None:
+        if set(claims) == FORMER_CLAIMS:
+            claims = {**claims, "client_id": CLIENT_ID, "auth_time": claims["iat"]}
         if set(claims) != CLAIMS or not self._are_ours(claims) or not self._are_timely(claims):
             return None
         user_id, session_id = _uuid(claims["sub"]), _uuid(claims["sid"])

@@ -153,8 +153,8 @@ class OneTimeTokens:
         After all that its use ends: that forgets it too. `session_id` is the session it has begun.
         """
         table = models.OneTimeToken
-        values = {"used_by": client.program, "session_id": session_id}
-        await session.execute(update(table).where(table.id == token_id).values(**values))
+        used = update(table).where(table.id == token_id)
+        await session.execute(used.values(used_by=client.program, session_id=session_id))
 
     async def revoke(
         self,
