@@ -179,9 +179,7 @@ async def _complete(engine: AsyncEngine) -> None:
     """Do what every upgrade ends with, and hand on what is missing."""
     async with engine.begin() as connection:
         await connection.run_sync(fix_search_paths)
-    alone = engine.execution_options(isolation_level="AUTOCOMMIT")
-    async with alone.connect() as connection:
-        context.config.attributes["note"] = await connection.run_sync(make_search_index)
+    context.config.attributes["note"] = await make_search_index(engine)
 
 
 async def _run_patiently(engine: AsyncEngine) -> bool:

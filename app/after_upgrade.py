@@ -1,7 +1,10 @@
 """What every upgrade ends with, whichever revision it began at: it can be done again and again."""
 
-from sqlalchemy import Connection, text
+from typing import Any
+
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database_errors import said
 
@@ -66,39 +69,51 @@ def fix_search_paths(connection: Connection) -> None:
     connection.exec_driver_sql(FIX_SEARCH_PATHS)
 
 
-def make_search_index(connection: Connection) -> str | None:
+async def make_search_index(engine: AsyncEngine) -> str | None:
     """Build the trigram index for searches, if it is missing and the server can.
 
-    The connection commits each statement, so that others can write meanwhile. Returns why there is
-    none, and what to do: Portico works without it.
+    Others can write meanwhile. Returns why there is none, and what to do: Portico works without it.
     """
-    is_valid = connection.scalar(IS_VALID)
+    is_valid = await _read(engine, IS_VALID)
     if is_valid:
         return None
-    reason = _extension_missing(connection) or _build(connection, exists=is_valid is not None)
+    reason = await _extension_missing(engine) or await _build(engine, exists=is_valid is not None)
     return reason and WITHOUT_INDEX.format(reason=reason)
 
 
-def _extension_missing(connection: Connection) -> str | None:
-    if connection.scalar(SCHEMA_OF_EXTENSION):
+async def _extension_missing(engine: AsyncEngine) -> str | None:
+    if await _read(engine, SCHEMA_OF_EXTENSION):
         return None
-    if not connection.scalar(IS_AVAILABLE):
+    if not await _read(engine, IS_AVAILABLE):
         return NOT_AVAILABLE
     # Hosts refuse it in ways of their own, with other codes than that of a missing privilege.
     try:
-        connection.exec_driver_sql(CREATE_EXTENSION)
+        await _run_alone(engine, CREATE_EXTENSION)
     except DBAPIError as error:
         return NOT_CREATED.format(said=said(error))
     return None
 
 
-def _build(connection: Connection, *, exists: bool) -> str | None:
-    schema = connection.scalar(SCHEMA_OF_EXTENSION)
+async def _build(engine: AsyncEngine, *, exists: bool) -> str | None:
+    schema = await _read(engine, SCHEMA_OF_EXTENSION)
     try:
         # An interrupted build leaves an index that is not valid.
         if exists:
-            connection.exec_driver_sql(DROP_INDEX)
-        connection.exec_driver_sql(CREATE_INDEX.format(schema=f"{schema}."))
+            await _run_alone(engine, DROP_INDEX)
+        await _run_alone(engine, CREATE_INDEX.format(schema=f"{schema}."))
     except DBAPIError as error:
         return NOT_BUILT.format(said=said(error))
     return None
+
+
+async def _read(engine: AsyncEngine, query: TextClause) -> Any:
+    """Read one value in a transaction: behind a pooler nothing else returns rows."""
+    async with engine.connect() as connection:
+        return await connection.scalar(query)
+
+
+async def _run_alone(engine: AsyncEngine, statement: str) -> None:
+    """Run a statement outside of a transaction, as CREATE INDEX CONCURRENTLY has to."""
+    alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with alone.connect() as connection:
+        await connection.exec_driver_sql(statement)

@@ -563,7 +563,7 @@ def read_settings() -> Settings:
 
     """
     sources = read_sources()
-    wrong = [*_unreadable_lines(), *_misspelled(sources)]
+    wrong = [*_empty(), *_unreadable_lines(), *_misspelled(sources)]
     try:
         settings = Settings()
     except ValidationError as error:
@@ -596,6 +596,16 @@ def unknown_in_file(sources: Sources) -> list[str]:
     """Returns the names in `.env` that nothing reads, but for those in UNRELATED_VARIABLES."""
     known = {*Settings.model_fields, *(name.lower() for name in _unrelated(sources))}
     return sorted(name.upper() for name in sources.file if name.lower() not in known)
+
+
+def _empty() -> Iterator[str]:
+    """Name what is meant to be set from outside and was not: its default is another database."""
+    names = {name.upper() for name, value in os.environ.items() if not value}
+    if "DATABASE_URL" in names:
+        yield (
+            "DATABASE_URL is set and empty: set it to the address of the database, or unset it for "
+            "the embedded one."
+        )
 
 
 def _unreadable_lines() -> Iterator[str]:

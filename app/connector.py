@@ -136,6 +136,8 @@ class Connector:
     application_name: str
     settings: Mapping[str, str]
     pooled: bool = False
+    # Whether `pooled` was found out by a refusal, and not said.
+    refused: bool = False
     # Of one statement, on this side: nobody waits for longer for a server that has gone.
     statement_seconds: float | None = None
 
@@ -164,7 +166,7 @@ class Connector:
         unprepared = {**options, **UNPREPARED}
         connection = dialect.connect(**unprepared, async_creator_fn=self._open_pooled)
         if not self.pooled:
-            self.pooled = True
+            self.pooled = self.refused = True
             log.info("A pooler refuses settings of a connection: each transaction sets them.")
         return connection
 

@@ -60,6 +60,16 @@ HINTS: Mapping[str, str] = {
     "57014": "A statement took longer than DATABASE_TIMEOUT_SECONDS allows.",
     "57P": "The server is starting, stopping or recovering. Try again in a moment.",
 }
+# Where the SQLSTATE alone would not tell: what the message has in it.
+HINTS_OF_MESSAGES: Mapping[tuple[str, str], str] = {
+    # The driver's own for every connection that broke, with PgBouncer's words behind.
+    ("08003", "statement pooling mode"): (
+        "A pooler in statement mode cannot serve Portico: use transaction or session mode."
+    ),
+    ("42601", "command-line argument"): (
+        "`options` in DATABASE_URL, or PGOPTIONS, has something that this server does not know."
+    ),
+}
 # The first that fits counts: later ones are more general.
 HINTS_OF_KINDS: Sequence[tuple[type[BaseException], str]] = (
     (
@@ -131,6 +141,9 @@ def cause_of(error: BaseException) -> BaseException:
 
 def _hint(error: BaseException) -> str:
     state = sqlstate(error)
+    for (known, words), hint in HINTS_OF_MESSAGES.items():
+        if state == known and words in _message(error):
+            return hint
     for length in range(len(state), 0, -1):
         if state[:length] in HINTS:
             return HINTS[state[:length]]

@@ -226,6 +226,19 @@ REFUSED: Mapping[str, tuple[frozenset[str], str]] = {
     "sslcertmode": (frozenset({"allow"}), "must be allow: anything else cannot be enforced"),
     "sslsni": (frozenset({"1"}), "must be 1: the server's name is always sent"),
 }
+# What other programs read from the same URL: libpq does not know it, and what to do instead.
+REMOVE = "remove it"
+FOREIGN: Mapping[str, str] = {
+    "connection_limit": f"{REMOVE}, and set DATABASE_POOL_SIZE",
+    "pgbouncer": f"{REMOVE}, and set DATABASE_PREPARED_STATEMENTS=false",
+    "pool_timeout": REMOVE,
+    "prepared_statement_cache_size": f"{REMOVE}, and set DATABASE_PREPARED_STATEMENTS=false",
+    "schema": "write options=-csearch_path%3D and the name of the schema instead",
+    "statement_cache_size": f"{REMOVE}, and set DATABASE_PREPARED_STATEMENTS=false",
+}
+# node-postgres has it for TLS that proves nothing.
+NO_VERIFY = "no-verify"
+QUOTES = ("'", '"', "`")
 
 
 def read(text: str, environment: Mapping[str, str]) -> DatabaseUrl:
@@ -265,7 +278,7 @@ def parameters_of(text: str) -> dict[str, str]:
     text = text.strip()
     scheme = SCHEME.match(text)
     if scheme is None:
-        raise InvalidDatabaseUrl("must be a postgresql:// address")
+        raise InvalidDatabaseUrl(f"must be a postgresql:// address{_pasted(text)}")
     rest = text[scheme.end() :]
     found: dict[str, str] = {}
     credentials = CREDENTIALS.match(rest)
@@ -294,6 +307,14 @@ def settings_of(options: str) -> tuple[dict[str, str], list[str]]:
         else:
             settings[setting[1].replace("-", "_")] = setting[2]
     return settings, others
+
+
+def _pasted(text: str) -> str:
+    """Say what was copied along with an address."""
+    command = re.match(r"psql\s+", text)
+    if command is not None:
+        return " alone, without psql before it and without quotes"
+    return ", without quotes around it" if text.startswith(QUOTES) else ""
 
 
 def _authority(rest: str) -> tuple[list[str], list[str], str]:
@@ -332,7 +353,8 @@ def _known(name: str, value: str) -> tuple[str, str]:
         return "sslmode", "require" if value == "true" else value
     if name not in PARAMETERS:
         quoted = f": {name}" if PRINTABLE_NAME.fullmatch(name) else ""
-        raise InvalidDatabaseUrl(f"has an unknown parameter{quoted}")
+        advice = f" ({FOREIGN[name]})" if name in FOREIGN else ""
+        raise InvalidDatabaseUrl(f"has an unknown parameter{quoted}{advice}")
     return name, value
 
 
@@ -448,6 +470,11 @@ def _chosen(given: Mapping[str, str], name: str, default: Choice) -> Choice:
 def _tls(given: Mapping[str, str]) -> Tls:
     root = given.get("sslrootcert")
     default = SslMode.VERIFY_FULL if root == SYSTEM else SslMode.PREFER
+    if given.get("sslmode") == NO_VERIFY:
+        raise InvalidDatabaseUrl(
+            "has sslmode=no-verify: write require, which encrypts and verifies no certificate"
+            " unless there is a root certificate"
+        )
     negotiation = _chosen(given, "sslnegotiation", Negotiation.POSTGRES)
     tls = Tls(
         mode=_chosen(given, "sslmode", default),

@@ -43,6 +43,12 @@ NOT_LASTING = (
     "This command keeps a temporary table, and a pooler in transaction mode loses it: for this"
     " command set DATABASE_URL to PostgreSQL itself and leave DATABASE_PREPARED_STATEMENTS unset."
 )
+REFUSED_SETTINGS = (
+    "This command keeps a temporary table, and the pooler refuses start-up parameters, as one in"
+    " transaction mode does, which would lose it: for this command set DATABASE_URL to PostgreSQL"
+    " itself. If the pooler is in session mode, let it ignore them instead (PgBouncer:"
+    " ignore_startup_parameters = {names})."
+)
 
 
 class Base(DeclarativeBase):
@@ -225,7 +231,7 @@ class Database:
                 connection = await unlimited.engine.connect()
             try:
                 if lasting and await _is_pooled(connection):
-                    raise Misconfigured(NOT_LASTING)
+                    raise Misconfigured(_not_lasting(unlimited.connector))
                 yield connection
             finally:
                 await connection.close()
@@ -237,6 +243,15 @@ class Database:
         await self._at_once.close()
         await self._in_turn.close()
         await self.engine.dispose()
+
+
+def _not_lasting(connector: Connector) -> str:
+    if not connector.refused:
+        return NOT_LASTING
+    options = ["options"] if connector.url.options else []
+    # PgBouncer follows the time zone, and would not take its name here.
+    names = [name for name in connector.settings if name != "timezone"]
+    return REFUSED_SETTINGS.format(names=", ".join([*names, *options]))
 
 
 async def _is_pooled(connection: AsyncConnection) -> bool:

@@ -101,6 +101,7 @@ class Portico:
 
         """
         await self.readiness.check()
+        await self.readiness.check_schema()
         newer = await self.readiness.newer_revision()
         if newer:
             log.warning(NEWER, newer)

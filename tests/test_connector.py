@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import literal_column, make_url, select, text
 
 from app.database_url import read
-from app.db import NOT_LASTING, Database, Query, connect
+from app.db import NOT_LASTING, REFUSED_SETTINGS, Database, Query, connect
 from app.errors import ConnectionLost, Unavailable
 from app.main import create_app
 from app.passfile import password_from
@@ -250,9 +250,46 @@ async def test_an_import_says_that_it_needs_a_session_and_changes_nothing(
         SECRET_KEY=SECRET,
     )
     assert (result.returncode, result.stdout) == (1, "")
+    names = "statement_timeout, idle_in_transaction_session_timeout, jit"
+    assert result.stderr.splitlines()[-1] == f"portico: {REFUSED_SETTINGS.format(names=names)}"
+    assert await db.rows(text("SELECT count(*) FROM users")) == [(0,)]
+    assert api.errors == []
+
+
+async def test_an_import_through_a_pooler_that_was_configured_says_which_setting_to_unset(
+    api: Api, migrated_url: str, tmp_path: Path, db: Database
+) -> None:
+    (tmp_path / "people.ndjson").write_text('{"email": "eve@example.com"}\n')
+    result = await asyncio.to_thread(
+        portico,
+        *("users", "import", "people.ndjson"),
+        cwd=tmp_path,
+        DATABASE_URL=migrated_url,
+        DATABASE_PREPARED_STATEMENTS="false",
+        SECRET_KEY=SECRET,
+    )
+    assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1] == f"portico: {NOT_LASTING}"
     assert await db.rows(text("SELECT count(*) FROM users")) == [(0,)]
     assert api.errors == []
+
+
+async def test_an_upgrade_through_such_a_pooler_does_all_that_one_without_does(
+    empty_url: str, tmp_path: Path
+) -> None:
+    url = read(empty_url, os.environ)
+    login = f"{url.user}:{url.password}" if url.password else url.user
+    async with refusing_pooler(url.hosts[0]) as port:
+        pooled = f"postgresql://{login}@127.0.0.1:{port}/{url.database}"
+        results = [
+            await asyncio.to_thread(
+                portico, "db", "upgrade", cwd=tmp_path, DATABASE_URL=given, SECRET_KEY=SECRET
+            )
+            for given in (pooled, empty_url)
+        ]
+    assert [result.returncode for result in results] == [0, 0]
+    assert results[0].stdout == results[1].stdout
+    assert results[0].stdout.startswith("The database is at revision ")
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

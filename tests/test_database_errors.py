@@ -172,13 +172,23 @@ def test_a_server_without_privileges_says_which(own: Postgres, tmp_path: Path) -
     )
 
 
-def test_nobody_serves_on_a_standby(tmp_path: Path) -> None:
+def test_options_that_the_server_does_not_know_are_named_as_the_cause(
+    own: Postgres, tmp_path: Path
+) -> None:
+    assert told(tmp_path, f"{url_of(own)}?options=nonsense", "db", "upgrade") == (
+        "`options` in DATABASE_URL, or PGOPTIONS, has something that this server does not know. "
+        "PostgreSQL says: invalid command-line argument for server process: nonsense (42601)"
+    )
+
+
+def test_neither_a_server_nor_a_worker_runs_on_a_standby(tmp_path: Path) -> None:
     with postgres() as primary:
         migrations.upgrade(primary.url)
         signed = portico("keys", "rotate", cwd=tmp_path, **settings_of(primary.url))
         assert signed.returncode == 0
         with streaming_replica(primary) as standby:
             assert told(tmp_path, standby.url, "serve") == STANDBY
+            assert told(tmp_path, standby.url, "worker") == STANDBY
 
 
 @pytest.mark.parametrize("address", NO_DATABASE)

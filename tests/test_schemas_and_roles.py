@@ -16,7 +16,7 @@ from tests.clients import ME, Api, Person
 from tests.conftest import on_server
 from tests.outbox import Outbox
 from tests.roles import TO_SERVE, Role, role
-from tests.servers import portico
+from tests.servers import free_port, portico
 from tests.settings import settings_for
 from tests.test_migration_table import OURS, found
 
@@ -194,6 +194,39 @@ async def test_a_server_whose_search_path_lacks_the_tables_is_told_where_they_ar
     assert refused.stderr == (
         'portico: The tables of Portico are in the schema "my people", which is not on the '
         'search_path of this role. Set it: ALTER ROLE … SET search_path = "my people"\n'
+    )
+
+
+@pytest.mark.parametrize("hidden", ["users", "sessions"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("serve", "--port", "{port}"), ("worker",), ("jobs",), ("users", "export", "-")],
+    ids=lambda arguments: arguments[0],
+)
+async def test_a_table_of_somebody_else_that_hides_ours_is_named(
+    empty_url: str, tmp_path: Path, arguments: tuple[str, ...], hidden: str
+) -> None:
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    hiding = ("CREATE SCHEMA {role} AUTHORIZATION {role}",)
+    async with role(empty_url, hiding) as server:
+        await server.given(*TO_SERVE)
+        await server.given(f"CREATE TABLE {{role}}.{hidden} (id int)")
+        words = [word.format(port=free_port()) for word in arguments]
+
+        refused = await asyncio.to_thread(
+            portico,
+            *words,
+            cwd=tmp_path,
+            DATABASE_URL=server.url,
+            SECRET_KEY=SECRET,
+            PUBLIC_URL="https://id.example.com",
+        )
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"portico: Another table named {hidden}, in the schema {server.name}, comes before the one "
+        "of Portico, in public, on the search_path of this role. Set it: ALTER ROLE … SET "
+        "search_path = public\n"
     )
 
 

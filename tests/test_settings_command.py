@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from app.config import Settings
@@ -162,3 +163,23 @@ def test_the_version_is_the_one_that_is_installed(tmp_path: Path) -> None:
     result = portico("--version", cwd=tmp_path)
 
     assert (result.returncode, result.stdout, result.stderr) == (0, "portico 0.1.0\n", "")
+
+
+@pytest.mark.parametrize("command", [("settings",), ("db", "upgrade"), ("serve",), ("jobs",)])
+def test_an_address_that_was_to_come_from_outside_and_is_empty_makes_no_database(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    result = portico(*command, cwd=tmp_path, DATABASE_URL="")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "portico: DATABASE_URL is set and empty: set it to the address of the database, or unset "
+        "it for the embedded one.\n"
+    )
+    assert not (tmp_path / ".data").exists()
+
+
+def test_an_empty_line_of_a_file_is_a_setting_that_is_not_set(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=\n")
+
+    assert settings_in(tmp_path)["DATABASE_URL"] == ("PostgreSQL in .data", "embedded")

@@ -52,6 +52,7 @@ AT_ONCE = 2
 HBA = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
 PGBOUNCER = """\
 [databases]
+statement = host=localhost port={server} pool_mode=statement
 * = host=localhost port={server}
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -86,6 +87,10 @@ SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('jit
                  (SELECT count(*) FROM pg_listening_channels()),
                  (SELECT count(*) FROM pg_class WHERE relpersistence = 't'))
 """
+HAS_INDEX = (
+    "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('ix_users_search') AND indisvalid"
+)
+STATEMENT_MODE = "portico: A pooler in statement mode cannot serve Portico"
 REFUSED = "portico: This command keeps a temporary table"
 
 
@@ -242,6 +247,18 @@ class Walk:
 
     def migrates(self) -> None:
         same(self.portico("db", "upgrade")[:28], "The database is at revision ")
+        same(asyncio.run(self.valid_indexes()), 1)
+
+    async def valid_indexes(self) -> int:
+        connection = await self.world.connect(self.world.port, self.form.name)
+        found = await connection.fetchval(HAS_INDEX)
+        await connection.close()
+        return found
+
+    def says_that_statement_mode_is_none(self) -> None:
+        for command in (("db", "upgrade"), ("jobs",)):
+            said = self.portico(*command, code=1)
+            same(said.splitlines()[-1][: len(STATEMENT_MODE)], STATEMENT_MODE)
 
     def imports(self) -> None:
         file = self.folder / "people.ndjson"
@@ -506,11 +523,20 @@ def walk(made: World, form: Form) -> None:
         Walk(made, form, Path(folder)).run()
 
 
+def refuse_statement_mode(made: World) -> None:
+    """Nothing can be migrated or served where no transaction is longer than a statement."""
+    psql(made, "CREATE DATABASE statement OWNER portico")
+    form = Form("statement", "PgBouncer in statement mode", made.url("statement", made.pooler))
+    with tempfile.TemporaryDirectory() as folder:
+        Walk(made, form, Path(folder)).says_that_statement_mode_is_none()
+
+
 def main() -> None:
     began = time.monotonic()
     with world() as made, ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         Proofs(made).run()
         print(f"{time.monotonic() - began:6.1f} s  TLS proves what each sslmode says", flush=True)
+        refuse_statement_mode(made)
         walks = {pool.submit(walk, made, form): form for form in made.forms()}
         for done in as_completed(walks):
             done.result()

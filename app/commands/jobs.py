@@ -46,6 +46,7 @@ def retry(
 
 async def _work(settings: Settings) -> None:
     async with started(build(settings)) as portico:
+        await portico.readiness.check_writable()
         work = asyncio.create_task(portico.worker.run())
         for each in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(each, work.cancel)

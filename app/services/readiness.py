@@ -11,6 +11,7 @@ from app.db import Database
 from app.errors import Misconfigured, Unavailable
 from app.migration_table import TABLE
 from app.migrations import head, known
+from app.models import User
 
 NO_SUCH_TABLE = "42P01"
 
@@ -26,6 +27,18 @@ SCHEMA = text(
     "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
     " WHERE relname = :table AND relkind = 'r' ORDER BY 1 LIMIT 1"
 )
+
+HIDDEN = (
+    "Another table named {table}, in the schema {there}, comes before the one of Portico, in "
+    "{here}, on the search_path of this role. Set it: ALTER ROLE … SET search_path = {here}"
+)
+HIDDEN_TABLES = text("""
+    SELECT quote_ident(c.relname), quote_ident(n.nspname), quote_ident(h.nspname)
+    FROM unnest(CAST(:tables AS text[])) AS name
+    JOIN pg_class c ON c.oid = to_regclass(name) JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_class m ON m.oid = to_regclass(:ours) JOIN pg_namespace h ON h.oid = m.relnamespace
+    WHERE n.oid <> h.oid ORDER BY 1 LIMIT 1
+""")
 
 READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
 
@@ -55,6 +68,17 @@ class Readiness:
         older = known() - {head()}
         if not revisions or older & revisions:
             raise Misconfigured(UNMIGRATED)
+
+    async def check_schema(self) -> None:
+        """Return if every table that is found by its name is the one of Portico.
+
+        Raises:
+            Misconfigured: names a table that another schema hides.
+
+        """
+        names = {"tables": sorted(User.metadata.tables), "ours": TABLE}
+        for table, there, here in await self.db.rows(HIDDEN_TABLES, names):
+            raise Misconfigured(HIDDEN.format(table=table, there=there, here=here))
 
     async def check_writable(self) -> None:
         """Return if the database accepts changes: nobody can sign in on a standby.
