@@ -44,7 +44,7 @@ CREDENTIALS = f"portico:{quote(PASSWORD, safe='')}"
 ADMIN = {"email": "root@example.com", "password": "correct horse battery staple"}
 MEMBER = {"email": "ada@example.com", "password": "difference engine 1"}
 IMPORTED = {"email": "grace@example.com", "displayName": "Grace Hopper"}
-START_SECONDS = 30
+START_SECONDS = 60
 STATEMENT_SECONDS = 1
 SERVERS = 4
 AT_ONCE = 2
