@@ -104,8 +104,14 @@ async def test_people_come_with_the_passwords_they_had(
     assert f"{len(people)} people added" in answer.stdout, answer.stdout + answer.stderr
     for email, each in people.items():
         assert await api.login(Person(email, each.password)), each
-    kept = await db.rows(text("SELECT DISTINCT left(password_hash, 15) FROM users"))
-    assert [row[0] for row in kept] == ["$bcrypt-sha256$"]
+    kept = await db.rows(text("SELECT email, password_hash FROM users"))
+    theirs = {email: kept_hash for email, kept_hash in kept if kept_hash == people[email].text}
+    others = {kept_hash[:15] for email, kept_hash in kept if email not in theirs}
+    assert others == {"$bcrypt-sha256$"}
+    # Of these passwords only a part counts, and ours count.
+    assert {people[email].format for email in theirs} == {
+        *("bcrypt", "wordpress", "better_auth", "bcrypt_sha256")
+    }
 
 
 async def test_a_hash_that_would_have_to_be_corrected_is_refused(
@@ -229,6 +235,24 @@ async def test_a_last_sign_in_is_kept_and_times_are_what_they_mean(
     assert [found[f"{number}@example.com"] for number in range(len(times))] == [meant] * len(times)
     for number in range(len(times), len(people)):
         assert found[f"{number}@example.com"]["lastLoginAt"] is None
+
+
+async def test_a_time_of_zero_is_an_unknown_one(
+    api: Api, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    people = [
+        {"email": f"{number}@example.com", "createdAt": zero, "lastLoginAt": zero}
+        for number, zero in enumerate([0, "0", 0.0])
+    ]
+    started = datetime.now(UTC)
+
+    await run("users", "import", str(written(tmp_path, *people)), **environment)
+    exported = await run("users", "export", "-", **environment)
+
+    taken = [json.loads(line) for line in exported.stdout.splitlines()]
+    assert [each["lastLoginAt"] for each in taken] == [None, None, None]
+    assert all(datetime.fromisoformat(each["createdAt"]) >= started for each in taken)
+    assert api.errors == []
 
 
 async def test_whatever_may_be_left_out_may_be_null_or_empty(
@@ -431,9 +455,56 @@ async def test_a_dry_run_names_each_line_that_would_fail(
     named = [line.split(":")[0] for line in answer.stdout.splitlines() if line.startswith("line")]
     assert named == [f"line {number}" for number in range(2, 11 + len(NO_TIMES))]
     assert f"{9 + len(NO_TIMES)} lines would fail" in answer.stdout
+    assert answer.exit_code == 1
     assert secret not in answer.stdout
     assert (refused.exit_code, await db.rows(text("SELECT 1 FROM users"))) == (1, [])
     assert api.errors == []
+
+
+async def test_a_dry_run_fails_as_the_import_would(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    good, bad = {"email": "eve@example.com"}, {"email": "no address"}
+    arguments = ("users", "import", str(tmp_path / "people.ndjson"), "--dry-run")
+
+    written(tmp_path, good, bad)
+    invalid = await run(*arguments, **environment)
+    skipping = await run(*arguments, "--skip-invalid", **environment)
+    written(tmp_path, good)
+    valid = await run(*arguments, **environment)
+
+    assert [each.exit_code for each in (invalid, skipping, valid)] == [1, 0, 0]
+    assert invalid.stdout == skipping.stdout
+
+
+@pytest.mark.parametrize("command", ["dry run", "conflicts", "export"])
+async def test_a_command_whose_reader_goes_away_ends_without_a_word(
+    db: Database, tmp_path: Path, environment: dict[str, str], command: str
+) -> None:
+    same, unreadable = {"email": "eve@example.com"}, "not JSON"
+    lines = {"dry run": [unreadable], "conflicts": [same], "export": []}[command] * 5000
+    written(tmp_path, *lines)
+    if command == "export":
+        many = (
+            "INSERT INTO users (id, email, created_at, updated_at)"
+            " SELECT gen_random_uuid(), number || '@example.com', now(), now()"
+            " FROM generate_series(1, 5000) AS number"
+        )
+        async with db.begin() as session:
+            await session.execute(text(many))
+    words = "export -" if command == "export" else "import people.ndjson --dry-run"
+    shell = f"set -o pipefail; {PORTICO} users {words} | head -1"
+
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", shell),
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    told, complaints = await process.communicate()
+
+    assert (told.count(b"\n"), complaints, process.returncode) == (1, b"", 1)
 
 
 async def test_a_dry_run_leaves_no_line_out_however_many_fail(

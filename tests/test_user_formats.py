@@ -23,8 +23,9 @@ from sqlalchemy import text
 from app.db import Database
 from app.services.user_formats import firebase, keycloak, supabase
 from app.services.user_formats.fields import NotTaken
-from app.services.user_formats.formats import Origin, formats, records_of
+from app.services.user_formats.formats import formats, records_of
 from app.services.user_formats.json_lists import JsonList
+from app.services.user_formats.origins import Origin
 from app.services.user_formats.records import UnreadableFile
 from app.services.user_lines import Person as ImportedPerson
 from app.services.user_lines import read_person
@@ -341,6 +342,7 @@ async def test_rows_that_cannot_be_taken_are_named_by_the_line_on_which_they_beg
         ",joe@example.com,,{no JSON,",
         ",\udcff@example.com,,,",
         ',kim@example.com,,"' + "x" * 200_000 + '",',
+        f",{'y' * 200_000}@example.com,,,",
     ]
     file.write_bytes("\n".join(rows).encode(errors="surrogateescape"))
 
@@ -351,11 +353,11 @@ async def test_rows_that_cannot_be_taken_are_named_by_the_line_on_which_they_beg
         "line 5: the line is of an account that was deleted",
         "line 6: the line has 2 columns, and the first one 5",
         "line 8: email: This is not an e-mail address.",
-        "line 9: the line is not CSV",
-        "2 people added, 0 were there already, 4 lines left out.",
+        "line 10: email: An e-mail address has at most 254 bytes.",
+        "3 people added, 0 were there already, 4 lines left out.",
     ]
     found = await db.rows(text("SELECT email, display_name FROM users ORDER BY 1"))
-    people = [("eve@example.com", "Eve"), ("joe@example.com", None)]
+    people = [("eve@example.com", "Eve"), ("joe@example.com", None), ("kim@example.com", None)]
     assert ([tuple(row) for row in found], api.errors) == (people, [])
 
 
@@ -379,6 +381,104 @@ async def test_a_file_of_another_format_is_refused_as_a_whole(
 
     assert (answer.exit_code, answer.stderr) == (1, f"portico: {why} Nothing was changed.\n")
     assert await db.rows(text("SELECT 1 FROM users")) == []
+
+
+CSV_COLUMNS = {
+    "supabase": "id,email,encrypted_password\n",
+    "cognito": "cognito:username,email,name\n",
+    "firebase": "",
+}
+
+
+@pytest.mark.parametrize("origin", CSV_COLUMNS)
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '1,eve@example.com,"\n2,bob@example.com,x\n',
+        '1,eve@example.com,"\n2,bob@example.com,""\n3,joe@example.com,"x"\n',
+        '1,eve@example.com,"x"y\n2,bob@example.com,x\n',
+        "1,eve@example.com," + "x" * 1_100_000 + "\n2,bob@example.com,x\n",
+    ],
+    ids=["not closed", "closed by that of another person", "closed too soon", "too long"],
+)
+async def test_a_row_after_which_the_next_one_cannot_be_found_refuses_the_file(
+    api: Api,
+    db: Database,
+    tmp_path: Path,
+    environment: dict[str, str],
+    origin: str,
+    rows: str,
+) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text(CSV_COLUMNS[origin] + "0,ann@example.com,x\n" + rows)
+    before = await contents(db)
+
+    arguments = ("--from", origin, "--skip-invalid", "--drop-unreadable-hashes")
+    answer = await run("users", "import", str(file), *arguments, **environment)
+
+    line = 3 if CSV_COLUMNS[origin] else 2
+    why = f"portico: The record that begins on line {line} is not CSV: "
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert answer.stderr.startswith(why), answer.stderr
+    assert answer.stderr.endswith(" Nothing was changed.\n")
+    assert (await contents(db), api.errors) == (before, [])
+
+
+@pytest.mark.parametrize("sample", [*EXPECTED, "portico"])
+async def test_nobody_is_taken_of_a_file_of_another_system(
+    api: Api, db: Database, tmp_path: Path, environment: dict[str, str], sample: str
+) -> None:
+    file = SAMPLES / sample
+    if sample == "portico":
+        file = tmp_path / "people.ndjson"
+        await run(
+            "users", "import", str(SAMPLES / "keycloak.json"), "--from", "keycloak", **environment
+        )
+        await run("users", "export", str(file), **environment)
+        async with db.begin() as session:
+            await session.execute(text("DELETE FROM users"))
+    before = await contents(db)
+
+    for origin in set(Origin) - {origin_of(sample)}:
+        arguments = ("--from", origin, "--skip-invalid", "--drop-unreadable-hashes")
+        answer = await run("users", "import", str(file), *arguments, **environment)
+        refused = answer.exit_code == 1 and "Nothing was changed" in answer.stderr
+        assert refused or answer.stdout.split("\n")[-2].startswith("0 people added, 0 were"), origin
+
+    assert (await contents(db), api.errors) == (before, [])
+
+
+@pytest.mark.parametrize("origin", [each for each in Origin if each != "supabase"])
+async def test_a_record_of_another_system_is_said_to_be_one(
+    db: Database, tmp_path: Path, environment: dict[str, str], origin: Origin
+) -> None:
+    record = json.loads((SAMPLES / "supabase.json").read_text())[1]
+    member = formats(None)[origin].member
+    file = tmp_path / "people.json"
+    file.write_text(json.dumps({member: [record]} if member else record))
+
+    arguments = ("--from", origin, "--drop-unreadable-hashes")
+    answer = await run("users", "import", str(file), *arguments, **environment)
+
+    unit = "record" if member else "line"
+    assert answer.stdout == f"{unit} 1: the {unit} looks like one of supabase: see --from\n"
+    assert (answer.exit_code, await db.rows(text("SELECT 1 FROM users"))) == (1, [])
+
+
+@pytest.mark.parametrize("time", ["2020-02-29T00:00:00", "2020-02-29T01:00:00+01:00"])
+async def test_a_time_of_django_without_an_offset_is_utc(
+    api: Api, tmp_path: Path, environment: dict[str, str], time: str
+) -> None:
+    file = tmp_path / "people.json"
+    values = {"email": "eve@example.com", "password": "!", "date_joined": time, "last_login": time}
+    file.write_text(json.dumps([{"model": "auth.user", "pk": 1, "fields": values}]))
+
+    await run("users", "import", str(file), "--from", "django", **environment)
+    exported = await run("users", "export", "-", **environment)
+
+    person = json.loads(exported.stdout)
+    assert (person["createdAt"], person["lastLoginAt"]) == (LEAP_DAY, LEAP_DAY)
+    assert api.errors == []
 
 
 async def test_a_file_that_is_not_there_is_one_line(

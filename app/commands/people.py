@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -18,7 +18,8 @@ from app.portico import build
 from app.services.user_files import Import, Invalid, Place, WithoutPassword
 from app.services.user_formats.fields import decoded
 from app.services.user_formats.firebase import HashParameters
-from app.services.user_formats.formats import Format, Origin, Records, formats, records_of
+from app.services.user_formats.formats import Format, Records, formats, records_of
+from app.services.user_formats.origins import Origin
 from app.services.user_formats.records import UnreadableFile
 
 SHOWN = 100
@@ -106,7 +107,7 @@ def import_users(  # noqa: PLR0913 - each is an option of the command
         Origin, typer.Option("--from", help="The system that has written it.")
     ] = Origin.PORTICO,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; say what is invalid.")
+        bool, typer.Option("--dry-run", help="Change nothing; say what is invalid: exit code 1.")
     ] = False,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out what is invalid.")
@@ -189,7 +190,7 @@ async def _import(settings: Settings, opened: Opened, wanted: Wanted) -> None:
         if wanted.dry_run:
             out.print(f"{missing} people would be added, {people - missing} are there already.")
             out.print(f"Nothing was changed. {telling.invalid} would fail.{telling.bare}")
-            return
+            raise typer.Exit(1 if telling.number and not wanted.skip_invalid else 0)
         if telling.number and not wanted.skip_invalid:
             fail(f"Invalid: {telling.invalid}. Nothing was changed: see --skip-invalid.")
         added = await _add(incoming, missing)
@@ -205,15 +206,17 @@ async def _read(
 ) -> int:
     """Say what is wrong with which record; give how many people there are."""
     place = Place(0, 0)
+    reading = incoming.read(
+        records, wanted.format, drop_unreadable_hashes=wanted.drop_unreadable_hashes
+    )
     with Meter(out, "Reading", size) as meter:
-        async for found in incoming.read(
-            records, wanted.format, drop_unreadable_hashes=wanted.drop_unreadable_hashes
-        ):
-            if isinstance(found, Place):
-                place = found
-                meter.at(found.bytes)
-            else:
-                telling.tell(found)
+        async with aclosing(reading):
+            async for found in reading:
+                if isinstance(found, Place):
+                    place = found
+                    meter.at(found.bytes)
+                else:
+                    telling.tell(found)
     people = place.people - await _conflicts(incoming, telling)
     telling.end()
     return people
@@ -221,18 +224,21 @@ async def _read(
 
 async def _conflicts(incoming: Import, telling: Telling) -> int:
     number = 0
-    async for found in incoming.conflicts(telling.unit):
-        telling.tell(found)
-        number += 1
+    # Whoever reads what is told may go away: what it is read from ends first, and then the rest.
+    async with aclosing(incoming.conflicts(telling.unit)) as conflicts:
+        async for found in conflicts:
+            telling.tell(found)
+            number += 1
     return number
 
 
 async def _add(incoming: Import, missing: int) -> int:
     done = added = 0
     with Meter(out, "Adding", missing) as meter:
-        async for step in incoming.add():
-            done, added = done + step.people, added + step.added
-            meter.at(done)
+        async with aclosing(incoming.add()) as steps:
+            async for step in steps:
+                done, added = done + step.people, added + step.added
+                meter.at(done)
     return added
 
 
@@ -257,10 +263,12 @@ def _read_from(file: Path) -> Generator[Opened]:
 async def _export(settings: Settings, file: Path, *, with_hashes: bool) -> None:
     async with started(build(settings)) as portico:
         number = 0
+        everybody = portico.user_files.give(with_hashes=with_hashes)
         with _opened(file) as lines:
-            async for line in portico.user_files.give(with_hashes=with_hashes):
-                lines.write(line + b"\n")
-                number += 1
+            async with aclosing(everybody):
+                async for line in everybody:
+                    lines.write(line + b"\n")
+                    number += 1
     if file != DASH:
         out.print(f"{number} people written to {file}, which only you can read.")
 

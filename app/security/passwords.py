@@ -129,6 +129,9 @@ class Passwords:
         matched = against.matches(password if usable else "")
         right = matched and usable and known is not None
         outdated = right and password_hash is not None and self._ours.outdated(password_hash)
+        # Where only a part of the password counts, ours would lock out who types the other spelling
+        # next time: the hash stays.
+        outdated = outdated and against.keeps(password)
         return Verification(right, self._ours.make(password) if outdated else None)
 
 

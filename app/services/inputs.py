@@ -16,6 +16,7 @@ from pydantic import (
     PlainValidator,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -42,6 +43,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LEAST_SECONDS = 10**8
 LEAST_MILLISECONDS = 10**11
 MOST_MILLISECONDS = 10**14
+ZEROS = frozenset({"0", "0.0"})
 NUMBER = re.compile(r"\d{9,14}(\.\d{1,9})?", re.ASCII)
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 NO_UUIDS = (uuid.UUID(int=0), uuid.UUID(int=(1 << 128) - 1))
@@ -281,6 +283,12 @@ class ImportedUser(Imported):
     last_login_at: PastMoment | None = None
     suspension: ImportedSuspension | None = None
     password_hash: PasswordHash | None = Field(default=None, repr=False)
+
+    @field_validator("created_at", "last_login_at", mode="before")
+    @classmethod
+    def _take_zero_as_unknown(cls, value: Any) -> Any:
+        """Old systems write 0 where they know no time, or where nothing has happened yet."""
+        return None if str(value) in ZEROS else value
 
 
 class ChosenPassword(Input):

@@ -1,6 +1,6 @@
 """People in and out of files; however many, a few thousand at a time."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -151,7 +151,7 @@ class Import:
 
     async def read(
         self, records: Records, known: Format, *, drop_unreadable_hashes: bool
-    ) -> AsyncIterator[Invalid | WithoutPassword | Place]:
+    ) -> AsyncGenerator[Invalid | WithoutPassword | Place]:
         """Read a file through: what is wrong with each record, and after some of them the place.
 
         Raises:
@@ -186,15 +186,15 @@ class Import:
             return f"the {unit} {why}"
         return read_person(values, now, self.email_domains, drop_unreadable_hashes=drop)
 
-    async def conflicts(self, unit: str) -> AsyncIterator[Invalid]:
+    async def conflicts(self, unit: str) -> AsyncGenerator[Invalid]:
         """Find and leave out what only the whole file, or the database, shows to be invalid.
 
         Asked again when everybody is added, it finds whom others were quicker to add.
         """
         async with self.connection.begin():
             await self.connection.execute(FIND_INVALID, {"unit": unit.capitalize()})
-        async with self.connection.begin():
-            async for number, message in await self.connection.stream(INVALID):
+        async with self.connection.begin(), self.connection.stream(INVALID) as found:
+            async for number, message in found:
                 yield Invalid(number, message)
         await _run(self.connection, *FORGET_INVALID)
 
@@ -204,7 +204,7 @@ class Import:
         async with self.connection.begin():
             return await self.connection.scalar(LEFT) or 0
 
-    async def add(self) -> AsyncIterator[Step]:
+    async def add(self) -> AsyncGenerator[Step]:
         """Add them, some thousands in a transaction with its event.
 
         Interrupted, it leaves what was committed: the next import of the file goes on from there.
@@ -255,7 +255,7 @@ class UserFiles:
             await _run(connection, *MAKE)
             yield Import(connection, self.clock, self.email_domains)
 
-    async def give(self, *, with_hashes: bool) -> AsyncIterator[bytes]:
+    async def give(self, *, with_hashes: bool) -> AsyncGenerator[bytes]:
         """Everybody, as an import reads them, in the order in which they came.
 
         The password of a registration that nobody confirmed stays here: elsewhere it would be that
@@ -268,9 +268,10 @@ class UserFiles:
         # Whoever reads what is written may take their time.
         async with self.db.unhurried() as connection:
             options = {"yield_per": BATCH}
-            async for row in await connection.stream(everybody, execution_options=options):
-                values = UserRow._make(row[: len(USER_COLUMNS)])
-                yield write_line(values, row[-1] if with_hashes else None, now)
+            async with connection.stream(everybody, execution_options=options) as rows:
+                async for row in rows:
+                    values = UserRow._make(row[: len(USER_COLUMNS)])
+                    yield write_line(values, row[-1] if with_hashes else None, now)
 
 
 async def _run(connection: AsyncConnection, *statements: str) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from app.security.password_hashes.derivations import Bcrypt
 from app.security.password_hashes.passlib_handlers import bcrypt64
 from app.security.password_hashes.preparations import (
-    Prepare,
-    as_django_does,
-    as_wordpress_does,
-    cut_to_72_bytes,
+    AS_DJANGO_DOES,
+    AS_WORDPRESS_DOES,
+    CUT_TO_72_BYTES,
+    Preparation,
 )
 from app.security.password_hashes.refusals import Refused
 from app.security.password_hashes.spellings import Parts, Spelling
@@ -19,27 +19,27 @@ HASH = (
 )
 
 
-def _bcrypt(prepare: Prepare) -> Callable[[Parts], Bcrypt]:
+def _bcrypt(preparation: Preparation) -> Callable[[Parts], Bcrypt]:
     def derive(parts: Parts) -> Bcrypt:
         if parts["version"] == "2x":
             raise Refused("was made by a version of bcrypt that mistook non-ASCII characters")
         # Some old libraries set bits that the last characters do not use.
         salt: str = bcrypt64.repair_unused(parts["salt"])
         output: str = bcrypt64.repair_unused(parts["output"])
-        return Bcrypt(f"${parts['version']}${parts['cost']}${salt}{output}", prepare)
+        return Bcrypt(f"${parts['version']}${parts['cost']}${salt}{output}", preparation)
 
     return derive
 
 
-def _format(name: str, prefix: str, prepare: Prepare) -> Spelling:
-    return Spelling(name, prefix + r"\$2[abxy]?\$", prefix + HASH, _bcrypt(prepare))
+def _format(name: str, prefix: str, preparation: Preparation) -> Spelling:
+    return Spelling(name, prefix + r"\$2[abxy]?\$", prefix + HASH, _bcrypt(preparation))
 
 
 BCRYPT_FORMATS = (
-    _format("bcrypt", "", cut_to_72_bytes),
-    _format("django_bcrypt", r"bcrypt\$", cut_to_72_bytes),
-    _format("django_bcrypt_sha256", r"bcrypt_sha256\$", as_django_does),
-    _format("ldap_bcrypt", r"(?i:\{crypt\})", cut_to_72_bytes),
-    _format("spring_bcrypt", r"(?i:\{bcrypt\})", cut_to_72_bytes),
-    _format("wordpress", r"\$wp", as_wordpress_does),
+    _format("bcrypt", "", CUT_TO_72_BYTES),
+    _format("django_bcrypt", r"bcrypt\$", CUT_TO_72_BYTES),
+    _format("django_bcrypt_sha256", r"bcrypt_sha256\$", AS_DJANGO_DOES),
+    _format("ldap_bcrypt", r"(?i:\{crypt\})", CUT_TO_72_BYTES),
+    _format("spring_bcrypt", r"(?i:\{bcrypt\})", CUT_TO_72_BYTES),
+    _format("wordpress", r"\$wp", AS_WORDPRESS_DOES),
 )

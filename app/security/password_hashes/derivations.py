@@ -24,7 +24,7 @@ from app.security.password_hashes.bounds import (
     check_salt,
 )
 from app.security.password_hashes.passlib_handlers import UNREADABLE, handler_of
-from app.security.password_hashes.preparations import Prepare, as_utf8
+from app.security.password_hashes.preparations import AS_UTF8, Preparation
 from app.security.password_hashes.refusals import DAMAGED, Refused
 
 DIGESTS = ("sha1", "sha224", "sha256", "sha384", "sha512")
@@ -49,9 +49,20 @@ class Derivation(Protocol):
         """Verify a password, as the system did that made the hash."""
         ...
 
+    def keeps(self, password: str) -> bool:
+        """Returns whether all of a password counts, as it was typed."""
+        ...
+
+
+class Exact:
+    """A hash of a password as it was typed."""
+
+    def keeps(self, password: str) -> bool:  # noqa: ARG002 - of any
+        return True
+
 
 @dataclass(frozen=True)
-class Pbkdf2:
+class Pbkdf2(Exact):
     """PBKDF2 with HMAC (RFC 8018, section 5.2)."""
 
     digest: str
@@ -110,7 +121,7 @@ class Scrypt:
     settings: ScryptSettings
     salt: bytes
     output: bytes
-    prepare: Prepare = as_utf8
+    preparation: Preparation = AS_UTF8
 
     def check(self) -> None:
         self.settings.check()
@@ -118,14 +129,17 @@ class Scrypt:
         check_output(self.output)
 
     def matches(self, password: str) -> bool:
-        secret = self.prepare(password)
+        secret = self.preparation.secret(password)
         return compare_digest(
             self.settings.derive(secret, self.salt, len(self.output)), self.output
         )
 
+    def keeps(self, password: str) -> bool:
+        return self.preparation.keeps(password)
+
 
 @dataclass(frozen=True)
-class FirebaseScrypt:
+class FirebaseScrypt(Exact):
     """Firebase's own: what scrypt derives encrypts a key of the project (firebase/scrypt)."""
 
     settings: ScryptSettings
@@ -147,7 +161,7 @@ class FirebaseScrypt:
 
 
 @dataclass(frozen=True)
-class Argon2:
+class Argon2(Exact):
     """Argon2 (RFC 9106); memory in KiB."""
 
     variant: Type
@@ -188,7 +202,7 @@ class Bcrypt:
     """bcrypt, as its text `$2b$…` says, of which the bits that no character uses are clear."""
 
     text: str
-    prepare: Prepare
+    preparation: Preparation
 
     def check(self) -> None:
         try:
@@ -198,6 +212,9 @@ class Bcrypt:
         check_rounds(parsed.rounds, MAX_BCRYPT_COST)
 
     def matches(self, password: str) -> bool:
-        secret = self.prepare(password)
+        secret = self.preparation.secret(password)
         # Where a NUL ends a password differs between implementations; nothing can be typed so.
         return b"\0" not in secret and BCRYPT.verify(secret, self.text)
+
+    def keeps(self, password: str) -> bool:
+        return self.preparation.keeps(password)

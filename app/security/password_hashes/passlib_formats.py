@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.security.password_hashes.bounds import MAX_OWN_BCRYPT_COST, MAX_PBKDF2_ROUNDS
+from app.security.password_hashes.derivations import Exact
 from app.security.password_hashes.passlib_handlers import UNREADABLE, handler_of
 from app.security.password_hashes.preparations import normalised
-from app.security.password_hashes.refusals import DAMAGED, TOO_MUCH_WORK, Refused
+from app.security.password_hashes.refusals import DAMAGED, NO_SALT, TOO_MUCH_WORK, Refused
 
 # `{ssha}`: names of schemes are case-insensitive (RFC 2307, section 5.3), and passlib's are not.
 SCHEME = re.compile(r"\A\{[A-Za-z0-9-]+\}")
@@ -15,7 +16,7 @@ MAX_CRYPT_ROUNDS = 1_000_000
 
 
 @dataclass(frozen=True)
-class PasslibHash:
+class PasslibHash(Exact):
     handler: Any
     text: str
     rounds: int
@@ -58,6 +59,8 @@ class PasslibFormat:
         if parsed.checksum is None:
             # Settings for a hash to be made.
             raise Refused(DAMAGED)
+        if not getattr(parsed, "salt", None):
+            raise Refused(NO_SALT)
         rounds = getattr(parsed, "rounds", None) or 0
         return PasslibHash(self.handler, known, rounds, self.most_rounds, self.of_normalised)
 

@@ -5,8 +5,7 @@ import hmac
 import unicodedata
 from base64 import b64encode
 from collections.abc import Callable
-
-Prepare = Callable[[str], bytes]
+from dataclasses import dataclass
 
 BCRYPT_BYTES = 72
 # What PHP's `trim` removes.
@@ -18,25 +17,51 @@ def normalised(password: str) -> str:
     return unicodedata.normalize("NFC", password)
 
 
-def as_utf8(password: str) -> bytes:
-    return password.encode()
+def _as_it_is(secret: bytes) -> bytes:
+    return secret
 
 
-def as_nfkc(password: str) -> bytes:
+@dataclass(frozen=True)
+class Preparation:
+    """What counts of a password, so that several spellings match, and what of that is hashed."""
+
+    reduce: Callable[[str], bytes] = str.encode
+    digest: Callable[[bytes], bytes] = _as_it_is
+
+    def secret(self, password: str) -> bytes:
+        """Returns what the function gets that makes the hash."""
+        return self.digest(self.reduce(password))
+
+    def keeps(self, password: str) -> bool:
+        """Returns whether all of a password counts, as it was typed."""
+        return self.reduce(password) == password.encode()
+
+
+def _composed_for_compatibility(password: str) -> bytes:
     return unicodedata.normalize("NFKC", password).encode()
 
 
-def cut_to_72_bytes(password: str) -> bytes:
-    """Drop what bcrypt does not read; other systems did, the library refuses longer passwords."""
+def _cut(password: str) -> bytes:
     return password.encode()[:BCRYPT_BYTES]
 
 
-def as_django_does(password: str) -> bytes:
-    """Returns what `BCryptSHA256PasswordHasher` gives to bcrypt."""
-    return hashlib.sha256(password.encode()).hexdigest().encode()
+def _trimmed(password: str) -> bytes:
+    return password.strip(PHP_WHITE_SPACE).encode()
 
 
-def as_wordpress_does(password: str) -> bytes:
-    """Returns what WordPress 6.8 gives to bcrypt: trimmed, as `wp_authenticate` does too."""
-    trimmed = password.strip(PHP_WHITE_SPACE).encode()
-    return b64encode(hmac.digest(b"wp-sha384", trimmed, "sha384"))
+def _sha_256(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).hexdigest().encode()
+
+
+def _wordpress_hmac(secret: bytes) -> bytes:
+    return b64encode(hmac.digest(b"wp-sha384", secret, "sha384"))
+
+
+AS_UTF8 = Preparation()
+AS_NFKC = Preparation(_composed_for_compatibility)
+# Without what bcrypt does not read; other systems did so, the library refuses longer passwords.
+CUT_TO_72_BYTES = Preparation(_cut)
+# What `BCryptSHA256PasswordHasher` gives to bcrypt.
+AS_DJANGO_DOES = Preparation(digest=_sha_256)
+# What WordPress 6.8 gives to bcrypt: trimmed, as `wp_authenticate` does too.
+AS_WORDPRESS_DOES = Preparation(_trimmed, _wordpress_hmac)

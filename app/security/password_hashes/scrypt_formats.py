@@ -3,7 +3,7 @@
 from app.security.password_hashes.derivations import FirebaseScrypt, Scrypt, ScryptSettings
 from app.security.password_hashes.encodings import from_base64, from_hex, number, settings
 from app.security.password_hashes.passlib_handlers import crypt64
-from app.security.password_hashes.preparations import as_nfkc
+from app.security.password_hashes.preparations import AS_NFKC
 from app.security.password_hashes.refusals import DAMAGED, TOO_MUCH_WORK, Refused
 from app.security.password_hashes.spellings import BASE64, HEX, Parts, Spelling
 
@@ -59,7 +59,7 @@ def _spring(parts: Parts) -> Scrypt:
 def _better_auth(parts: Parts) -> Scrypt:
     # The salt is the text, not the bytes that it stands for.
     chosen = ScryptSettings(16384, 16, 1)
-    return Scrypt(chosen, parts["salt"].encode(), from_hex(parts["output"]), as_nfkc)
+    return Scrypt(chosen, parts["salt"].encode(), from_hex(parts["output"]), AS_NFKC)
 
 
 def _firebase(parts: Parts) -> FirebaseScrypt:

@@ -33,8 +33,6 @@ COLUMNS = (
     "disabled",
     "customAttributes",
 )
-# The last sign-in of those who have not signed in.
-NEVER = (0, "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +60,10 @@ def person(record: Mapping[str, Any], parameters: HashParameters | None) -> Fiel
         "emailVerified": flag(record.get("emailVerified")),
         "displayName": record.get("displayName"),
         "createdAt": record.get("createdAt"),
-        "lastLoginAt": _last_login(record.get("lastSignedInAt")),
+        "lastLoginAt": record.get("lastSignedInAt"),
         "suspension": {"reason": "Disabled in Firebase"} if flag(record.get("disabled")) else None,
         "passwordHash": _password_hash(record, parameters),
     }
-
-
-def _last_login(time: Any) -> Any:
-    return None if time in NEVER else time
 
 
 def _password_hash(record: Mapping[str, Any], parameters: HashParameters | None) -> str | None:

@@ -1,34 +1,24 @@
 """The formats that an import reads: how each of their files is cut into records, and these read."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO
 
 from app.services.user_formats import auth0, cognito, django, firebase, keycloak, supabase
 from app.services.user_formats.fields import Fields
 from app.services.user_formats.firebase import HashParameters
+from app.services.user_formats.origins import Origin, check_origin
 from app.services.user_formats.records import Record, Source, csv_rows, json_lines, json_list
 
-
-class Origin(StrEnum):
-    """The system that has written a file."""
-
-    PORTICO = "portico"
-    AUTH0 = "auth0"
-    FIREBASE = "firebase"
-    KEYCLOAK = "keycloak"
-    SUPABASE = "supabase"
-    DJANGO = "django"
-    COGNITO = "cognito"
+Reader = Callable[[Mapping[str, Any]], Fields]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """`person` takes what can be taken of a record; the rest says which files there are."""
 
-    person: Callable[[Mapping[str, Any]], Fields]
+    person: Reader
     # The list in a file that is one JSON object; without it an object is a line.
     member: str | None = None
     # Of a CSV file: those that it must name itself, or all of one that names none.
@@ -50,7 +40,7 @@ class Records:
 def formats(firebase_hashes: HashParameters | None) -> Mapping[Origin, Format]:
     """Give all formats; a hash of Firebase takes the parameters of its project."""
     of_firebase = partial(firebase.person, parameters=firebase_hashes)
-    return {
+    known = {
         Origin.PORTICO: Format(dict, lists=False),
         Origin.AUTH0: Format(auth0.person),
         Origin.FIREBASE: Format(of_firebase, member="users", columns=firebase.COLUMNS),
@@ -61,6 +51,15 @@ def formats(firebase_hashes: HashParameters | None) -> Mapping[Origin, Format]:
             cognito.person, member="Users", named_columns=("cognito:username", "email")
         ),
     }
+    return {
+        origin: replace(each, person=partial(_person, origin, each.person))
+        for origin, each in known.items()
+    }
+
+
+def _person(origin: Origin, read: Reader, record: Mapping[str, Any]) -> Fields:
+    check_origin(origin, record)
+    return read(record)
 
 
 def records_of(file: BinaryIO, known: Format) -> Records:

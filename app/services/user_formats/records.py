@@ -15,6 +15,9 @@ HEAD_BYTES = 4096
 CHUNK_BYTES = 64 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+# For the process: a profile may be longer than the 128 KiB that a field of CSV has otherwise.
+csv.field_size_limit(MAX_RECORD_BYTES)
+
 
 class UnreadableFile(Exception):
     """A file that is not of the format that was named; the text is a whole sentence."""
@@ -89,27 +92,34 @@ def csv_rows(
     Their columns are named by the first row, or are these.
 
     Raises:
-        UnreadableFile: the first row does not name the columns that are needed.
+        UnreadableFile: the first row does not name the columns that are needed, or a row is not
+            CSV: where the next one begins is a guess then, and a wrong one mixes two people up.
 
     """
-    rows = csv.reader(_texts(source))
+    rows = _numbered_rows(source)
     names = columns
     if names is None:
-        names = next(rows, list[str]())
+        _, names = next(rows, (1, list[str]()))
         missing = [name for name in needed if name not in names]
         if missing:
             raise UnreadableFile(f"The first line of the file names no column `{missing[0]}`.")
+    for number, row in rows:
+        if row:
+            yield Record(number, _row(names, row, fixed=columns is not None))
+
+
+def _numbered_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
+    rows = csv.reader(_texts(source), strict=True)
     while True:
         number = rows.line_num + 1
         try:
             row = next(rows, None)
-        except csv.Error:
-            yield Record(number, "the line is not CSV")
-            continue
+        except csv.Error as problem:
+            message = f"The record that begins on line {number} is not CSV: {problem}."
+            raise UnreadableFile(message) from None
         if row is None:
             return
-        if row:
-            yield Record(number, _row(names, row, fixed=columns is not None))
+        yield number, row
 
 
 def _row(names: Sequence[str], row: list[str], *, fixed: bool) -> dict[str, Any] | str:
@@ -140,8 +150,12 @@ def _lines(source: Source) -> Iterator[bytes]:
 
 
 def _texts(source: Source) -> Iterator[str]:
-    # Whatever is no UTF-8 becomes characters that no field takes, so that it costs one row.
-    return (line.decode("utf-8", "surrogateescape") for line in _lines(source))
+    for line in _lines(source):
+        if len(line) > MAX_RECORD_BYTES:
+            # It comes cut, perhaps between quotes.
+            raise csv.Error("the line is too long")
+        # Whatever is no UTF-8 becomes characters that no field takes, so that it costs one row.
+        yield line.decode("utf-8", "surrogateescape")
 
 
 def _chunk(source: Source) -> bytes:
