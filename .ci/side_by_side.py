@@ -88,9 +88,10 @@ def python_of(folder: Path) -> Path:
     # `uv run` says where it is itself.
     uv, venv = os.environ.get("UV", "uv"), folder / ".venv"
     subprocess.run([uv, "venv", "-q", venv], check=True)
-    subprocess.run(
-        [uv, "pip", "install", "-q", "--python", venv, "--require-hashes", "-r", lock], check=True
-    )
+    install = [uv, "pip", "install", "-q", "--python", venv]
+    subprocess.run([*install, "--require-hashes", "-r", lock], check=True)
+    # It asks for its own version.
+    subprocess.run([*install, "--no-deps", folder], check=True)
     return venv / "bin" / "python"
 
 
