@@ -62,8 +62,8 @@ def label_of_echo(response: HTTPResponse) -> bytes | None:
 def echo_of(request: Request) -> bytes:
     """What `echo` says to a request that was read like this."""
     body = b"" if request.origin.startswith(EARLY) else request.body
-    target = request.origin.removesuffix(b"?")
-    return label_of(request.method, target, body)
+    path, _, query = request.origin.partition(b"?")
+    return label_of(request.method, path + b"?" + query if query else path, body)
 
 
 class _Faults(logging.Handler):
