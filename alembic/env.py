@@ -114,7 +114,8 @@ def _print() -> None:
             context.execute(statement)
     with context.begin_transaction():
         context.run_migrations()
-    if context.get_revision_argument() in context.script.get_heads():
+    is_whole = not context.config.attributes.get("migrations_only")
+    if is_whole and context.get_revision_argument() in context.script.get_heads():
         # Last, since it is for servers that have the extension.
         for statement in (FIX_SEARCH_PATHS, CREATE_EXTENSION, CREATE_INDEX.format(schema="")):
             context.execute(statement)
