@@ -8,7 +8,7 @@ import typer
 
 from app import migrations
 from app.application import default_schema
-from app.commands.setup import database, fail, out, started, url_of
+from app.commands.setup import database, database_alone, fail, out, started, url_of
 from app.config import Settings, read_settings
 from app.graphql.schema import printed
 from app.portico import build
@@ -16,7 +16,7 @@ from app.portico import build
 
 def db_upgrade() -> None:
     """Bring the database to the newest revision. Safe to run from several places at once."""
-    with database(read_settings()) as settings:
+    with database_alone(read_settings()) as settings:
         upgraded = migrations.upgrade(url_of(settings))
     out.print(
         f"The database is at revision {migrations.head()}, the newest."
