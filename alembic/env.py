@@ -20,7 +20,7 @@ from app.after_upgrade import (
     fix_search_paths,
     make_search_index,
 )
-from app.config import Settings
+from app.config import read_settings
 from app.connector import UNPREPARED, Connector
 from app.database_errors import sqlstate
 from app.database_url import read
@@ -136,7 +136,7 @@ def _limit(connection: Connection) -> None:
 
 
 def _engine() -> AsyncEngine:
-    url = context.config.attributes.get("url") or Settings().database_url
+    url = context.config.attributes.get("url") or read_settings().database_url
     if url is None:
         msg = "DATABASE_URL is not set; `portico db upgrade` also knows the embedded database"
         raise SystemExit(msg)

@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from dotenv.parser import parse_stream
 from email_validator import EmailNotValidError
@@ -25,6 +25,7 @@ from app.database_url import read
 from app.email_addresses import ascii_domain
 from app.errors import Misconfigured
 from app.http.origins import read_origin
+from app.secret_files import file_variable, read_secret
 from app.security.password_hashes.bounds import MAX_OWN_BCRYPT_COST
 from app.security.password_strength import MAX_GUESSES
 from app.setting_names import meant_by
@@ -540,6 +541,14 @@ def check_secret(key: str) -> None:
         raise ValueError("can be guessed: make one of random characters")
 
 
+# Each setting that is a secret, and the variable that names a file with it.
+SECRET_FILES = {
+    name: file_variable(name)
+    for name, field in Settings.model_fields.items()
+    if SecretStr in (field.annotation, *get_args(field.annotation))
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What the environment and `.env` say: lower-case names, without those that are empty."""
@@ -548,14 +557,30 @@ class Sources:
     file: dict[str, str]
 
     def of(self, field: str) -> str:
-        """Returns where the value of a setting comes from; the environment goes first."""
+        """Returns where the value of a setting comes from: the environment, `.env`, or a path."""
+        path = self.secret_file(field)
+        if path:
+            return path
         if field in self.environment:
             return "environment"
         return ENV_FILE if field in self.file else "default"
 
+    def secret_file(self, field: str) -> str | None:
+        """Returns the path of the file that a setting is read from, if it is.
+
+        The environment goes first, whether it has the value or names a file.
+        """
+        variable = SECRET_FILES.get(field, "")
+        for variables in (self.environment, self.file):
+            if field in variables:
+                return None
+            if variable in variables:
+                return variables[variable]
+        return None
+
 
 def read_settings() -> Settings:
-    """Read the settings from the environment and `.env`.
+    """Read the settings from the environment, `.env`, and the files that these name for secrets.
 
     Raises:
         Misconfigured: names every setting that is wrong, and every variable whose name is nearly
@@ -563,11 +588,13 @@ def read_settings() -> Settings:
 
     """
     sources = read_sources()
-    wrong = [*_empty(), *_unreadable_lines(), *_misspelled(sources)]
+    wrong = [*_empty(sources), *_unreadable_lines(), *_misspelled(sources), *_set_twice(sources)]
+    secrets, unreadable = _read_secrets(sources)
+    wrong += unreadable
     try:
-        settings = Settings()
+        settings = Settings(**secrets)
     except ValidationError as error:
-        wrong += _invalid(error)
+        wrong += _invalid(error, secrets)
     else:
         if not wrong:
             return settings
@@ -592,19 +619,47 @@ def read_sources() -> Sources:
     )
 
 
+def _read_secrets(sources: Sources) -> tuple[dict[str, Any], list[str]]:
+    """Returns the secrets that are in files, and a line for each file that cannot be used."""
+    secrets: dict[str, Any] = {}
+    unreadable: list[str] = []
+    for field, variable in SECRET_FILES.items():
+        path = sources.secret_file(field)
+        if path is None:
+            continue
+        try:
+            secrets[field] = SecretStr(read_secret(path))
+        except ValueError as why:
+            unreadable.append(f"{variable.upper()}: the file {why}.")
+    return secrets, unreadable
+
+
+def _set_twice(sources: Sources) -> Iterator[str]:
+    for place, variables in ((f" in {ENV_FILE}", sources.file), ("", sources.environment)):
+        for field, variable in SECRET_FILES.items():
+            if field in variables and variable in variables:
+                yield f"{field.upper()} and {variable.upper()} are both set{place}: unset one."
+
+
 def unknown_in_file(sources: Sources) -> list[str]:
     """Returns the names in `.env` that nothing reads, but for those in UNRELATED_VARIABLES."""
-    known = {*Settings.model_fields, *(name.lower() for name in _unrelated(sources))}
+    unrelated = (name.lower() for name in _unrelated(sources))
+    known = {*Settings.model_fields, *SECRET_FILES.values(), *unrelated}
     return sorted(name.upper() for name in sources.file if name.lower() not in known)
 
 
-def _empty() -> Iterator[str]:
+def _empty(sources: Sources) -> Iterator[str]:
     """Name what is meant to be set from outside and was not: its default is another database."""
     names = {name.upper() for name, value in os.environ.items() if not value}
-    if "DATABASE_URL" in names:
+    if "DATABASE_URL" in names and "database_url_file" not in sources.environment:
         yield (
             "DATABASE_URL is set and empty: set it to the address of the database, or unset it for "
             "the embedded one."
+        )
+    if "DATABASE_URL_FILE" in names and "database_url" not in sources.environment:
+        yield (
+            "DATABASE_URL_FILE is set and empty: set it to the path of a file with the address of "
+            "the database, or unset it for the embedded one."
         )
 
 
@@ -629,11 +684,12 @@ def _unrelated(sources: Sources) -> set[str]:
 
 def _misspelled(sources: Sources) -> Iterator[str]:
     settings = [field.upper() for field in Settings.model_fields]
+    files = [variable.upper() for variable in SECRET_FILES.values()]
     unrelated = _unrelated(sources)
     for place, variables in ((f" in {ENV_FILE}", sources.file), ("", sources.environment)):
         for variable in sorted({name.upper() for name in variables} - unrelated):
             # The environment is shared with other programs, the file is written for this one.
-            meant = meant_by(variable, settings, strict=variables is sources.file)
+            meant = meant_by(variable, settings, files, strict=variables is sources.file)
             if meant:
                 yield (
                     f"{variable}{place} is not a setting. Did you mean {' or '.join(meant)}? "
@@ -641,9 +697,12 @@ def _misspelled(sources: Sources) -> Iterator[str]:
                 )
 
 
-def _invalid(error: ValidationError) -> Iterator[str]:
+def _invalid(error: ValidationError, from_files: Collection[str]) -> Iterator[str]:
     for each in error.errors(include_url=False, include_input=False, include_context=False):
-        name = str(each["loc"][0]).upper() if each["loc"] else "The settings"
+        field = str(each["loc"][0]) if each["loc"] else "The settings"
+        name = field.upper() if each["loc"] else field
+        if field in from_files:
+            name += f", read from {SECRET_FILES[field].upper()},"
         said = each["msg"].removeprefix("Value error, ")
         yield f"{name} {said.replace('Input should', 'must', 1)}."
 

@@ -51,12 +51,16 @@ def is_new(data_dir: Path) -> bool:
     return not (data_dir / "postgres" / "PG_VERSION").exists()
 
 
+def secret_path(data_dir: Path) -> Path:
+    return data_dir / "secret_key"
+
+
 def embedded_secret(data_dir: Path) -> str:
     """Make the secret key once and keep it readable by its owner alone.
 
     The link makes it appear whole or not at all, so two first starts agree on one key.
     """
-    path = data_dir / "secret_key"
+    path = secret_path(data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_suffix(f".{os.getpid()}")

@@ -11,7 +11,9 @@ FAMILY = 8
 PREFIX = "PORTICO_"
 
 
-def meant_by(variable: str, settings: Collection[str], *, strict: bool) -> list[str]:
+def meant_by(
+    variable: str, settings: Collection[str], files: Collection[str], *, strict: bool
+) -> list[str]:
     """Returns the settings that `variable` nearly names; none if it is one, or something else.
 
     A name is nearly another if the same words are joined or separated differently, or if a word
@@ -22,18 +24,21 @@ def meant_by(variable: str, settings: Collection[str], *, strict: bool) -> list[
     Args:
         variable: In upper case.
         settings: All names of settings, in upper case.
+        files: The variables that name a file with a setting in it, in upper case. They count for
+            no family: they are no settings more.
         strict: For a file that is written for these settings: a plural is a misspelling there, so
             is a word left out or added within a name, and whatever begins as a family of settings
             does (`LIMIT_`, `THROTTLE_`).
 
     """
+    known = (*settings, *files)
     bare = variable.removeprefix(PREFIX)
-    if bare != variable and bare in settings:
+    if bare != variable and bare in known:
         return [bare]
     # A leading underscore is how people put a variable aside.
-    if variable in settings or variable.startswith("_"):
+    if variable in known or variable.startswith("_"):
         return []
-    near = [setting for setting in settings if _is_near(variable, setting, strict=strict)]
+    near = [name for name in known if _is_near(variable, name, strict=strict)]
     return near or (_relative(variable, settings) if strict else [])
 
 

@@ -154,7 +154,9 @@ class Fleet:
     def __getitem__(self, name: str) -> Part:
         return self.parts[name]
 
-    def url(self, *, user: str = "portico", port: int | None = None, name: str = "portico") -> str:
+    def url(
+        self, *, user: str = "portico_a", port: int | None = None, name: str = "portico"
+    ) -> str:
         """Give the address of a database: of the primary itself, unless told otherwise."""
         port = port or self.ports.primary
         return f"postgresql://{user}:{self._database_password}@127.0.0.1:{port}/{name}"
@@ -184,11 +186,14 @@ class Fleet:
             **BEHIND,
         }
 
+    @property
+    def owner(self) -> dict[str, str]:
+        """Settings of the one command that migrates."""
+        return {"DATABASE_URL": self.url(user="portico_owner")}
+
     def portico(self, *arguments: str) -> str:
         """Run a command of Portico's to its end."""
-        return run(
-            [portico_command(), *arguments], seconds=120, cwd=self.directory, env=self.direct
-        )
+        return self._command(arguments, self.direct)
 
     def fetch(self, sql: str, *, url: str | None = None) -> list[asyncpg.Record]:
         """Ask PostgreSQL itself."""
@@ -235,19 +240,18 @@ class Fleet:
                   "-A", "scram-sha-256", f"--pwfile={password}",
                   f"--waldir={self.directory / 'wal'}")  # fmt: skip
         self._add(_postgres(self, "primary", data, self.ports.primary)).start()
-        for statement in (
-            f"CREATE ROLE portico LOGIN PASSWORD '{self._database_password}'",
-            "CREATE DATABASE portico OWNER portico",
-        ):
+        for statement in _statements(DEPLOY / "postgres" / "roles.sql"):
             self.fetch(statement, url=self.url(user="postgres", name="postgres"))
-        self.portico("db", "upgrade")
+        for role in ("portico_owner", "portico_a"):
+            self.fetch(f"ALTER ROLE {role} PASSWORD '{self._database_password}'")
+        self._command(("db", "upgrade", "--grant", "portico_server"), self.owner)
         copy = self.directory / "replica"
         _run_tool("pg_basebackup", "-d", self.url(user="postgres"), "-D", str(copy), "-R",
                   "-c", "fast")  # fmt: skip
         self._add(_postgres(self, "replica", copy, self.ports.replica)).start()
 
     def _start_pooler(self) -> None:
-        users = self._write("userlist.txt", f'"portico" "{self._database_password}"\n')
+        users = self._write("userlist.txt", f'"portico_a" "{self._database_password}"\n')
         text = replaced(DEPLOY / "pgbouncer.ini", {
             "host=postgres port=5432": f"host=127.0.0.1 port={self.ports.primary}",
             "host=replica port=5432": f"host=127.0.0.1 port={self.ports.replica}",
@@ -272,6 +276,11 @@ class Fleet:
                    "-p", str(self.directory), "-e", "stderr", "-g", "daemon off;"]  # fmt: skip
         self._add(Part("nginx", command, self.directory, _accepting(self.ports.proxy)))
         self["nginx"].start()
+
+    def _command(self, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+        return run(
+            [portico_command(), *arguments], seconds=120, cwd=self.directory, env=environment
+        )
 
     def _write(self, name: str, text: str) -> Path:
         """Write a file that PostgreSQL's user may read, and nobody else."""
@@ -360,6 +369,13 @@ def _postgres(whole: Fleet, name: str, data: Path, port: int) -> Part:
     # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
     return Part(name, command, whole.directory, ready, user=server_user(),
                 stop_signal=signal.SIGINT)  # fmt: skip
+
+
+def _statements(path: Path) -> list[str]:
+    """Returns the statements of a file that has neither quoted semicolons nor commands of psql."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("--"))
+    return [each.strip() for each in text.split(";") if each.strip()]
 
 
 def _accepting(port: int) -> Callable[[Part], bool]:

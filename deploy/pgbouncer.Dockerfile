@@ -1,17 +1,15 @@
-# PgBouncer as Debian has it. pgbouncer.ini is mounted; who may come in is written at each start, from
-# PORTICO_DATABASE_PASSWORD, to where nothing stays.
+# PgBouncer as Debian has it. pgbouncer.ini and the file of who may come in are mounted.
 FROM debian:trixie-slim
 # Debian keeps one version for each release, so there is none to name beside the release.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends pgbouncer \
-    && rm -rf /var/lib/apt/lists/* \
-    && ln -sf /tmp/userlist.txt /etc/pgbouncer/userlist.txt
+    && rm -rf /var/lib/apt/lists/*
 USER 10002:10002
 EXPOSE 6432
 # SIGTERM would wait for clients that never leave; this one waits for their transactions.
 STOPSIGNAL SIGINT
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 \
     CMD ["bash", "-c", ": </dev/tcp/127.0.0.1/6432"]
-ENTRYPOINT ["bash", "-euc", "umask 077; printf '\"portico\" \"%s\"\\n' \"$PORTICO_DATABASE_PASSWORD\" >/tmp/userlist.txt; exec pgbouncer \"$@\"", "pgbouncer"]
+ENTRYPOINT ["pgbouncer"]
 CMD ["/etc/pgbouncer/pgbouncer.ini"]

@@ -12,8 +12,12 @@ TOKEN = re.compile(r"pot_[A-Za-z0-9_-]{43}")
 class Outbox:
     messages: list[Message] = field(default_factory=list[Message])
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> str:
         self.messages.append(message)
+        return "kept"
+
+    async def check(self) -> str:
+        return "Emails are kept."
 
     @property
     def subjects(self) -> list[tuple[str, str]]:

@@ -48,11 +48,11 @@ class Failing(Outbox):
 
     failures: int = 0
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> str:
         if self.failures:
             self.failures -= 1
             raise ConnectionRefusedError(f"cannot reach {message.to}")
-        await super().send(message)
+        return await super().send(message)
 
 
 def worker_with(app: FastAPI, mailer: Mailer) -> Worker:

@@ -6,11 +6,13 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from app.config import Settings
+from app.config import SECRET_FILES, Settings
 from app.setting_names import meant_by
 from tests.servers import ROOT
 
-NAMES = [field.upper() for field in Settings.model_fields]
+SETTINGS = [field.upper() for field in Settings.model_fields]
+FILES = [variable.upper() for variable in SECRET_FILES.values()]
+NAMES = SETTINGS + FILES
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # What shells, systemd, containers, CI, cloud platforms and other programs put into environments,
 # and what other programs have in `.env` files of their own.
@@ -51,9 +53,13 @@ NAMED_BY_OTHER_PROGRAMS = """
 OF_OTHER_PROGRAMS = {name.upper() for name in re.findall(r"\w+", NAMED_BY_OTHER_PROGRAMS)}
 
 
+def meant(written: str, *, strict: bool) -> list[str]:
+    return meant_by(written, SETTINGS, FILES, strict=strict)
+
+
 def misspelled(names: set[str], *, strict: bool) -> dict[str, list[str]]:
-    meant = {name: meant_by(name, NAMES, strict=strict) for name in names}
-    return {name: settings for name, settings in meant.items() if settings}
+    found = {name: meant(name, strict=strict) for name in names}
+    return {name: settings for name, settings in found.items() if settings}
 
 
 @st.composite
@@ -85,7 +91,7 @@ def test_a_name_with_one_letter_wrong_means_the_setting(
     setting, written = slip
     hypothesis.assume(written not in NAMES)
 
-    assert setting in meant_by(written, NAMES, strict=strict)
+    assert setting in meant(written, strict=strict)
 
 
 @hypothesis.given(
@@ -95,7 +101,7 @@ def test_words_joined_or_separated_otherwise_mean_the_setting(setting: str, sepa
     written = setting.replace("_", separator)
     hypothesis.assume(written not in NAMES)
 
-    assert setting in meant_by(written, NAMES, strict=False)
+    assert setting in meant(written, strict=False)
 
 
 @pytest.mark.parametrize(
@@ -110,10 +116,12 @@ def test_words_joined_or_separated_otherwise_mean_the_setting(setting: str, sepa
         ("FRONT_END_URL", "FRONTEND_URL"),
         ("ACCESS_TOKEN_EXPIRES_MINUTES", "ACCESS_TOKEN_EXPIRE_MINUTES"),
         ("THROTTLE_ACOUNT_AND_ADRESS", "THROTTLE_ACCOUNT_AND_ADDRESS"),
+        ("SECRET_KEYFILE", "SECRET_KEY_FILE"),
+        ("DATABASE_URI_FILE", "DATABASE_URL_FILE"),
     ],
 )
 def test_what_people_write_means_the_setting(written: str, setting: str) -> None:
-    assert meant_by(written, NAMES, strict=False) == [setting]
+    assert meant(written, strict=False) == [setting]
 
 
 @pytest.mark.parametrize(
@@ -124,21 +132,22 @@ def test_what_people_write_means_the_setting(written: str, setting: str) -> None
         ("ACCESS_TOKEN_MINUTES", "ACCESS_TOKEN_EXPIRE_MINUTES"),
         ("LIMIT_FIELD_COUNT", "LIMIT_FIELDS"),
         ("THROTTLE_SIGNUP", "THROTTLE_SIGN_UPS"),
+        ("DATABASE_FILE", "DATABASE_URL_FILE"),
     ],
 )
 def test_a_file_of_settings_is_read_more_strictly(written: str, setting: str) -> None:
-    assert meant_by(written, NAMES, strict=True) == [setting]
-    assert meant_by(written, NAMES, strict=False) == []
+    assert meant(written, strict=True) == [setting]
+    assert meant(written, strict=False) == []
 
 
 @pytest.mark.parametrize("written", ["THROTTLE_DEVICEE", "THROTTLE_DVICES"])
 def test_every_setting_that_may_be_meant_is_named(written: str) -> None:
-    assert set(meant_by(written, NAMES, strict=False)) <= {"THROTTLE_DEVICE", "THROTTLE_DEVICES"}
+    assert set(meant(written, strict=False)) <= {"THROTTLE_DEVICE", "THROTTLE_DEVICES"}
 
 
 def test_our_own_name_before_a_setting_means_the_setting() -> None:
-    assert meant_by("PORTICO_SECRET_KEY", NAMES, strict=False) == ["SECRET_KEY"]
-    assert meant_by("PORTICO_ELSEWHERE", NAMES, strict=False) == []
+    assert meant("PORTICO_SECRET_KEY", strict=False) == ["SECRET_KEY"]
+    assert meant("PORTICO_ELSEWHERE", strict=False) == []
 
 
 def test_names_of_other_programs_are_left_alone() -> None:
@@ -163,4 +172,4 @@ def test_the_examples_of_files_have_no_misspelled_setting(file: str) -> None:
 
 @hypothesis.given(name=st.text(max_size=40), strict=st.booleans())
 def test_any_name_is_judged(name: str, strict: bool) -> None:
-    assert set(meant_by(name, NAMES, strict=strict)) <= set(NAMES)
+    assert set(meant(name, strict=strict)) <= set(NAMES)

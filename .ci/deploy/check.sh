@@ -22,8 +22,25 @@ python3 -m uv pip install --quiet --python "$tools/python" --no-build --require-
   tee "$scratch/kubernetes.log"
 # A kind or version that it does not know is a warning alone.
 [ ! -s "$scratch/kubernetes.log" ]
+mkdir "$scratch/gateway"
+cp .ci/deploy/gateway/*.json "$scratch/gateway"
+"$tools/python" .ci/deploy/gateway/manifest.py >"$scratch/gateway/manifest.ts"
+(cd "$scratch/gateway" && npm ci --silent && npm run --silent check)
 "$tools/python" .ci/deploy/rules.py
 
 unshare --mount "$tools/python" .ci/deploy/image.py "$scratch/srv" >"$scratch/build.log" 2>&1 ||
   { cat "$scratch/build.log"; exit 1; }
+# The units, in a root of their own where what they start is there.
+mkdir -p "$scratch/root/etc/systemd/system" "$scratch/root/etc/portico" "$scratch/root/opt/portico/bin"
+mkdir -p "$scratch/root/usr/lib/systemd"
+cp -r /usr/lib/systemd/system "$scratch/root/usr/lib/systemd"
+cp deploy/systemd/*.service "$scratch/root/etc/systemd/system"
+cp "$scratch/srv/portico/bin/portico" "$scratch/root/opt/portico/bin"
+touch "$scratch/root/etc/portico/portico.env"
+for unit in deploy/systemd/*.service; do
+  systemd-analyze verify --man=no --root="$scratch/root" "$(basename "$unit")"
+  # Of 10, where 0 is the least exposed.
+  systemd-analyze security --no-pager --offline=yes --threshold=20 "$unit" >"$scratch/unit.log" ||
+    { cat "$scratch/unit.log"; exit 1; }
+done
 unshare --mount --net "$tools/python" .ci/deploy/start.py "$scratch"

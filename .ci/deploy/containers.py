@@ -103,8 +103,16 @@ class Networks:
 class Container:
     """One service, run as compose says."""
 
-    def __init__(self, name: str, service: Mapping[str, Any], image: Image, scratch: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        service: Mapping[str, Any],
+        image: Image,
+        secrets: Mapping[str, Any],
+        scratch: Path,
+    ) -> None:
         self.name, self.service, self.image = name, service, image
+        self._secrets = secrets
         self._scratch = scratch
         self.log = scratch / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -130,7 +138,7 @@ class Container:
         self.log.touch()
         # Whatever its user is, as with Docker's own pipes.
         self.log.chmod(0o666)
-        with self.log.open("wb") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
 
     def wait(self) -> int:
@@ -150,6 +158,9 @@ class Container:
         if self._running().poll() is not None:
             raise SystemExit(f"{self.name} ended by itself:\n{self.log.read_text()}")
         return self.run(*self.health).returncode == 0
+
+    def volume(self, name: str) -> Path:
+        return self._scratch / "volumes" / name
 
     def memory(self) -> int:
         """Give the bytes that it holds."""
@@ -173,6 +184,14 @@ class Container:
             return self._running().wait(self.grace_seconds)
         except subprocess.TimeoutExpired:
             raise SystemExit(f"{self.name} does not stop in {self.grace_seconds} s") from None
+
+    def restart(self) -> None:
+        self.ask_to_stop()
+        self.wait_until_stopped()
+        self.start(self._hosts.read_text())
+
+    def send(self, which: signal.Signals) -> None:
+        self._running().send_signal(which)
 
     def remove(self) -> None:
         for process in (self._process, self._network):
@@ -235,18 +254,28 @@ class Container:
         yield self.image.made or ":"
         for volume in self.service.get("volumes", ()):
             yield from self._mounted(*volume.split(":"))
+        for secret in self.service.get("secrets", ()):
+            yield from self._secret(secret)
         for mounted in self.service.get("tmpfs", ()):
             target, _, options = mounted.partition(":")
             yield f"mkdir -p .{target}; mount -t tmpfs -o {options} tmpfs .{target}"
         if self.service.get("read_only"):
             yield "mount -o remount,bind,ro ."
 
+    def _secret(self, secret: str | Mapping[str, str]) -> Iterator[str]:
+        """Mount its file, by the short or the long form."""
+        named = {"source": secret} if isinstance(secret, str) else secret
+        source = self._secrets[named["source"]]["file"]
+        target = named.get("target", f"/run/secrets/{named['source']}")
+        yield f"mkdir -p .{Path(target).parent}; touch .{target}"
+        yield f"mount --bind {source} .{target}; mount -o remount,bind,ro .{target}"
+
     def _mounted(self, source: str, target: str, mode: str = "rw") -> Iterator[str]:
         if source.startswith("."):
             path = (Path(__file__).resolve().parents[2] / "deploy" / source).resolve()
             yield f"mkdir -p .{Path(target).parent}; [ -e .{target} ] || touch .{target}"
         else:
-            path = self._scratch / "volumes" / source
+            path = self.volume(source)
             path.mkdir(parents=True, exist_ok=True)
             os.chown(path, *(int(part) for part in self.service["user"].split(":")))
             yield f"mkdir -p .{target}"

@@ -4,7 +4,7 @@ set -euo pipefail
 if [ ! -e "$PGDATA/PG_VERSION" ]; then
   mkdir -p "$PGDATA"
   initdb -U postgres --encoding=UTF8 --auth-local=trust --auth-host=scram-sha-256 \
-    --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD")
+    --pwfile=<(cat "$POSTGRES_PASSWORD_FILE")
   echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
   echo "listen_addresses = '*'" >>"$PGDATA/postgresql.conf"
   pg_ctl --wait --options "-c listen_addresses=''" start

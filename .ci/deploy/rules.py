@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from composing import composed, names
@@ -44,6 +45,31 @@ PROBES = {
     "livenessProbe": "/health/live",
 }
 KINDS = ("requests", "limits")
+# Settings that may be read from a file, by the name of the setting and _FILE.
+FILES = {"SECRET_KEY", "DATABASE_URL", "DATABASE_READ_URL", "SMTP_URL"}
+SERVERS_SECRETS = {"secret_key", "server_url", "server_read_url", "smtp_url"}
+# Who may read what: no secret of servers for who migrates, and the owner's for nobody else.
+SECRETS = {
+    "proxy": set[str](),
+    "portico-1": SERVERS_SECRETS,
+    "portico-2": SERVERS_SECRETS,
+    "worker": {"secret_key", "worker_url", "smtp_url"},
+    "migrate": {"owner_url"},
+    "pgbouncer": {"userlist"},
+    "postgres": {
+        "postgres_password",
+        "portico_owner_password",
+        "portico_a_password",
+        "portico_b_password",
+        "portico_backup_password",
+        "replicator_password",
+    },
+    "replica": {"replicator_password"},
+    "backup": {"portico_backup_password"},
+}
+MIGRATION = ["db", "upgrade", "--grant", "portico_server"]
+# A user with a password, in an address.
+CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@")
 # PostgreSQL's own default, and what it keeps for superusers.
 CONNECTIONS, RESERVED = 100, 3
 # How much longer than it was given a server takes to leave.
@@ -89,12 +115,17 @@ def compose() -> Problems:
     for name in variables:
         if not re.search(rf"^(# )?{name}=", text, re.MULTILINE):
             yield f".env.example says nothing of {name}"
-    for name, required in variables.items():
-        if not required and re.search("SECRET|PASSWORD", name):
-            yield f"compose starts without {name}"
+    for name in variables:
+        if re.search("(SECRET|PASSWORD|KEY)$", name):
+            yield f"compose reads {name} from the environment, where everybody sees it"
     file = composed(DEPLOY / "compose.yaml", dict.fromkeys(variables, "x"))
     for name, service in file["services"].items():
         yield from (f"compose, {name}: {problem}" for problem in _service(name, service))
+    if file["services"]["migrate"]["command"] != MIGRATION:
+        yield f"compose: the migration is not {MIGRATION}"
+    for name, secret in file["secrets"].items():
+        if secret != {"file": f"x/{name}"}:
+            yield f"compose: {name} is not the file of its name"
     yield from _neighbours(file)
     yield from _poolers(file["services"])
 
@@ -111,6 +142,22 @@ def _service(name: str, service: dict[str, Any]) -> Problems:
         yield "it has no healthcheck"
     if service["image"].startswith("portico:"):
         yield from _portico(service)
+    given = {_source(secret): _target(secret) for secret in service.get("secrets", ())}
+    if given.keys() != SECRETS[name]:
+        yield f"it has the secrets {sorted(given)}"
+    for variable, value in service.get("environment", {}).items():
+        if CREDENTIALS.search(str(value)):
+            yield f"{variable} has a password in it"
+        if variable.endswith("_FILE") and value not in given.values():
+            yield f"{variable} names a file that it does not have"
+
+
+def _source(secret: str | dict[str, str]) -> str:
+    return secret if isinstance(secret, str) else secret["source"]
+
+
+def _target(secret: str | dict[str, str]) -> str:
+    return f"/run/secrets/{secret}" if isinstance(secret, str) else secret["target"]
 
 
 def _confinement(service: dict[str, Any]) -> Problems:
@@ -132,7 +179,7 @@ def _confinement(service: dict[str, Any]) -> Problems:
 
 def _portico(service: dict[str, Any]) -> Problems:
     given = service["environment"]
-    yield from (f"{name} is no setting" for name in given if name.lower() not in settings())
+    yield from (f"{name} is no setting" for name in given if not is_setting(name))
     if service["image"] != f"portico:{version()}":
         yield f"its image is not portico:{version()}"
     if "command" not in service:
@@ -157,6 +204,12 @@ def _neighbours(file: dict[str, Any]) -> Problems:
             yield f"compose, {name}: it trusts others than the proxy, {address}"
         if given["MANAGEMENT_ADDRESS"] != f"{server['metrics']['ipv4_address']}:9464":
             yield f"compose, {name}: its metrics are elsewhere"
+    worker = services["worker"]
+    management = f"{worker['networks']['metrics']['ipv4_address']}:9464"
+    if worker["environment"]["MANAGEMENT_ADDRESS"] != management:
+        yield "compose, worker: its metrics are elsewhere"
+    if worker["environment"]["HEALTH_URL"] != f"http://{management}/health/ready":
+        yield "compose, worker: its health is elsewhere"
     for network in ("edge", "data", "metrics"):
         if not file["networks"][network]["internal"]:
             yield f"compose: {network} must not lead outside"
@@ -172,8 +225,9 @@ def _poolers(services: dict[str, Any]) -> Problems:
         host = re.search(r"host=(\S+)", line)
         if host is None or host[1] not in services:
             yield f"pgbouncer.ini: {name} is nowhere"
-    taken = int(pooler["pgbouncer"]["default_pool_size"])
-    taken += 2 * int(services["worker"]["environment"]["DATABASE_POOL_SIZE"]) + 2 + RESERVED
+    # Of two roles while one follows the other; and the migration, a replica and a backup.
+    taken = 2 * int(pooler["pgbouncer"]["default_pool_size"])
+    taken += 2 * int(services["worker"]["environment"]["DATABASE_POOL_SIZE"]) + 4 + RESERVED
     if f"-cmax_connections={CONNECTIONS}" not in services["postgres"]["command"]:
         yield f"compose: PostgreSQL takes other than {CONNECTIONS} connections"
     if taken > CONNECTIONS:
@@ -183,7 +237,7 @@ def _poolers(services: dict[str, Any]) -> Problems:
 def kubernetes() -> Problems:
     documents = list(yaml.safe_load_all(read("kubernetes.yaml")))
     given = _one(documents, "ConfigMap", "portico")["data"]
-    yield from (f"{name} is no setting" for name in given if name.lower() not in settings())
+    yield from (f"{name} is no setting" for name in given if not is_setting(name))
     for each in documents:
         if each["kind"] in {"Deployment", "Job"}:
             name = each["metadata"]["name"]
@@ -193,8 +247,15 @@ def kubernetes() -> Problems:
             yield f"kubernetes: {each['kind']} names a namespace"
         if each["kind"] == "Secret":
             yield "kubernetes: there is a secret in the file"
-    yield from (f"kubernetes: {problem}" for problem in _server(documents, given))
-    yield from (f"kubernetes: {problem}" for problem in _policies(documents))
+    for problems in (
+        _roles(documents),
+        _server(documents, given),
+        _worker(documents),
+        _matching(documents),
+        _connections(documents, given),
+        _policies(documents),
+    ):
+        yield from (f"kubernetes: {problem}" for problem in problems)
 
 
 def _pod(pod: dict[str, Any]) -> Problems:
@@ -214,8 +275,38 @@ def _pod(pod: dict[str, Any]) -> Problems:
         if any(container["resources"][kind].keys() != {"cpu", "memory"} for kind in KINDS):
             yield "it needs requests and limits of CPU and memory"
         for one in container.get("env", ()):
-            if one["name"].lower() not in settings():
+            if not is_setting(one["name"]):
                 yield f"{one['name']} is no setting"
+
+
+def _roles(documents: list[dict[str, Any]]) -> Problems:
+    """Whether the job has the owner's address and nothing else, and everybody else has all but that."""
+    job = _one(documents, "Job", "portico-migrate")["spec"]["template"]["spec"]
+    if job["containers"][0]["args"] != MIGRATION:
+        yield f"the migration is not {MIGRATION}"
+    if "envFrom" in job["containers"][0]:
+        yield "the migration has the settings of servers"
+    wanted = {
+        "portico-migrate": "portico-owner",
+        "portico": "portico-server",
+        "portico-worker": "portico-server",
+    }
+    for each in documents:
+        if each["kind"] in {"Deployment", "Job"}:
+            name, pod = each["metadata"]["name"], each["spec"]["template"]["spec"]
+            mounted = [one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one]
+            if mounted != [wanted[name]] or "secretRef" in str(pod) or "secretKeyRef" in str(pod):
+                yield f"{name} has the secrets {mounted}, or has them as variables"
+
+
+def _worker(documents: list[dict[str, Any]]) -> Problems:
+    spec = _one(documents, "Deployment", "portico-worker")["spec"]
+    container = spec["template"]["spec"]["containers"][0]
+    for kind, path in PROBES.items():
+        if container[kind]["httpGet"] != {"path": path, "port": "metrics"}:
+            yield f"the {kind} of the worker does not ask {path} at its management address"
+    if spec["replicas"] < 2:
+        yield "one worker is none while its node is emptied"
 
 
 def _server(documents: list[dict[str, Any]], given: dict[str, str]) -> Problems:
@@ -235,20 +326,20 @@ def _server(documents: list[dict[str, Any]], given: dict[str, str]) -> Problems:
         yield "an update takes servers away before there are others"
     if given.get("JOBS_WORKER") != "false":
         yield "servers run jobs beside the worker"
-    yield from _matching(documents, spec["template"]["metadata"]["labels"], container["ports"])
-    yield from _connections(documents, given)
 
 
-def _matching(
-    documents: list[dict[str, Any]], labels: dict[str, str], ports: list[dict[str, Any]]
-) -> Problems:
+def _matching(documents: list[dict[str, Any]]) -> Problems:
+    server = _one(documents, "Deployment", "portico")["spec"]["template"]
+    ports = server["spec"]["containers"][0]["ports"]
     for each in documents:
+        name = each["metadata"]["name"]
         match each["kind"]:
             case "Service":
                 selector = each["spec"]["selector"]
                 targets = {port["targetPort"] for port in each["spec"]["ports"]}
                 if targets != {"http"} or "http" not in {port["name"] for port in ports}:
                     yield f"the service reaches {targets}"
+                name = "portico"
             case "PodDisruptionBudget":
                 selector = each["spec"]["selector"]["matchLabels"]
             case "Deployment" | "Job":
@@ -259,16 +350,22 @@ def _matching(
                 continue
             case _:
                 continue
+        labels = _one(documents, "Deployment", name)["spec"]["template"]["metadata"]["labels"]
         if selector != labels:
-            yield f"the {each['kind']} does not select the servers alone"
+            yield f"the {each['kind']} {name} does not select the pods of {name} alone"
+    budgets = {each["metadata"]["name"] for each in documents if "Budget" in each["kind"]}
+    if budgets != {"portico", "portico-worker"}:
+        yield f"servers and workers need a budget each, not {budgets}"
 
 
 def _connections(documents: list[dict[str, Any]], given: dict[str, str]) -> Problems:
     scaling = _one(documents, "HorizontalPodAutoscaler", "portico")["spec"]
-    worker = _one(documents, "Deployment", "portico-worker")["spec"]["template"]["spec"]
-    own = {one["name"]: one["value"] for one in worker["containers"][0]["env"]}
+    worker = _one(documents, "Deployment", "portico-worker")["spec"]
+    container = worker["template"]["spec"]["containers"][0]
+    own = {one["name"]: one["value"] for one in container["env"]}
     servers = (scaling["maxReplicas"] + 1) * int(given["DATABASE_POOL_SIZE"])
-    taken = servers + 2 * int(own["DATABASE_POOL_SIZE"]) + 1 + RESERVED
+    workers = (worker["replicas"] + 1) * int(own["DATABASE_POOL_SIZE"])
+    taken = servers + workers + 1 + RESERVED
     if scaling["minReplicas"] < 2:
         yield "one server is none while it is being replaced"
     if taken > CONNECTIONS or f"= {taken}," not in read("kubernetes.yaml"):
@@ -279,12 +376,76 @@ def _policies(documents: list[dict[str, Any]]) -> Problems:
     everybody = _one(documents, "NetworkPolicy", "portico")["spec"]
     if everybody["policyTypes"] != ["Ingress", "Egress"] or "ingress" in everybody:
         yield "whoever likes may come in"
-    for rule in _one(documents, "NetworkPolicy", "portico-server")["spec"]["ingress"]:
-        ports = [port["port"] for port in rule.get("ports", ())]
-        spaces = [one["namespaceSelector"]["matchLabels"] for one in rule["from"]]
-        wanted = {"http": "ingress-nginx", "metrics": "monitoring"}.get("".join(ports))
-        if spaces != [{"kubernetes.io/metadata.name": wanted}]:
-            yield f"{spaces} may reach {ports}"
+    for name, ports in (("portico-server", ["http", "metrics"]), ("portico-worker", ["metrics"])):
+        policy = _one(documents, "NetworkPolicy", name)["spec"]
+        if [_opened(rule) for rule in policy["ingress"]] != ports:
+            yield f"{name} lets others in than the gateway and monitoring"
+
+
+def _opened(rule: dict[str, Any]) -> str:
+    """Give the one port that it opens to who may reach that."""
+    port = "".join(str(port["port"]) for port in rule.get("ports", ()))
+    wanted = {"http": "gateway", "metrics": "monitoring"}.get(port)
+    by_name = {"matchLabels": {"kubernetes.io/metadata.name": wanted}}
+    return port if rule["from"] == [{"namespaceSelector": by_name}] else f"{rule}"
+
+
+def gateway() -> Problems:
+    """Whether what comes in at the public address reaches the servers, and by https alone."""
+    documents = list(yaml.safe_load_all(read("gateway.yaml")))
+    servers = list(yaml.safe_load_all(read("kubernetes.yaml")))
+    public = urlsplit(_one(servers, "ConfigMap", "portico")["data"]["PUBLIC_URL"])
+    listeners = {
+        one["name"]: one for one in _one(documents, "Gateway", "portico")["spec"]["listeners"]
+    }
+    for name, listener in listeners.items():
+        if listener["hostname"] != public.hostname:
+            yield f"gateway.yaml: the listener {name} is not at {public.hostname}"
+    for each in documents:
+        if each["kind"] == "HTTPRoute":
+            for parent in each["spec"]["parentRefs"]:
+                if parent["sectionName"] not in listeners:
+                    yield f"gateway.yaml: there is no listener {parent['sectionName']}"
+            if each["spec"]["hostnames"] != [public.hostname]:
+                yield f"gateway.yaml: {each['metadata']['name']} is not at {public.hostname}"
+    (rule,) = _one(documents, "HTTPRoute", "portico")["spec"]["rules"]
+    (port,) = _one(servers, "Service", "portico")["spec"]["ports"]
+    if rule["backendRefs"] != [{"name": "portico", "port": port["port"]}]:
+        yield "gateway.yaml: the route does not lead to the service"
+    seconds = re.search(r"proxy_read_timeout (\d+s);", read("nginx.conf"))
+    if seconds is None or set(rule["timeouts"].values()) != {seconds[1]}:
+        yield "gateway.yaml: it does not wait as long as nginx.conf"
+    if "retry" in rule:
+        yield "gateway.yaml: a request that may have been done is sent again"
+    (moved,) = _one(documents, "HTTPRoute", "portico-to-https")["spec"]["rules"]
+    if "backendRefs" in moved or listeners["http"]["protocol"] != "HTTP":
+        yield "gateway.yaml: servers answer without TLS"
+
+
+def systemd() -> Problems:
+    for path in sorted((DEPLOY / "systemd").glob("*.service")):
+        yield from (f"{path.name}: {problem}" for problem in _unit(path))
+
+
+def _unit(path: Path) -> Problems:
+    lines = [line.partition("=") for line in path.read_text().splitlines() if line[:1] != "#"]
+    loaded = [value for name, _, value in lines if name == "LoadCredential"]
+    pairs = [value.split() for name, _, value in lines if name == "Environment"]
+    given = dict(pair.split("=", 1) for pair in chain.from_iterable(pairs))
+    yield from (f"{name} is no setting" for name in given if not is_setting(name))
+    credentials = {f"%d/{one.partition(':')[0]}" for one in loaded}
+    if credentials != {value for name, value in given.items() if name.endswith("_FILE")}:
+        yield "the credentials that it loads are not those that it reads"
+    owner = path.name == "portico-migrate.service"
+    if any(one.endswith("/owner_url") != owner for one in loaded):
+        yield "the owner's address is for the migration, which has no other secret"
+    command = next(value for name, _, value in lines if name == "ExecStart")
+    if owner and not command.endswith(" ".join(("portico", *MIGRATION))):
+        yield f"the migration is not {MIGRATION}"
+    if "SHUTDOWN_DELAY_SECONDS" in given:
+        stopping = next(int(value) for name, _, value in lines if name == "TimeoutStopSec")
+        if stopping < _seconds(given):
+            yield f"it needs {_seconds(given)} s to stop"
 
 
 def _one(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
@@ -306,6 +467,15 @@ def version() -> str:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
+def is_setting(name: str) -> bool:
+    """Whether Portico reads it, itself or from a file, or the image's health check does."""
+    return (
+        name.lower() in settings()
+        or (name.endswith("_FILE") and name.removesuffix("_FILE") in FILES)
+        or name == "HEALTH_URL"
+    )
+
+
 def settings() -> set[str]:
     tree = ast.parse((ROOT / "app" / "config.py").read_text())
     found = next(node for node in tree.body if isinstance(node, ast.ClassDef))
@@ -315,7 +485,7 @@ def settings() -> set[str]:
 
 if __name__ == "__main__":
     status = 0
-    for problem in chain(dockerfiles(), compose(), kubernetes()):
+    for problem in chain(dockerfiles(), compose(), kubernetes(), gateway(), systemd()):
         status = 1
         print(problem, file=sys.stderr)
     sys.exit(status)

@@ -5,12 +5,15 @@ Called by check.sh as root, after image.py, in a mount and a network namespace o
 """
 
 import json
+import os
 import re
-import secrets
+import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -64,23 +67,30 @@ python -c "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9
 kill $!
 wait $!
 """
+SUPERUSERS = """
+SELECT usename FROM pg_stat_activity JOIN pg_roles ON rolname = usename
+WHERE rolsuper AND backend_type = 'client backend'
+"""
+OWNERS = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+SERVING = """
+SELECT DISTINCT usename FROM pg_stat_activity
+WHERE datname = 'portico' AND usename IN ('portico_owner', 'portico_a', 'portico_b')
+"""
+END_PORTICO_A = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'portico_a'"
+# By the role that serves, of what the database promises about it.
+REFUSED = {
+    "ALTER TABLE audit_events DISABLE TRIGGER ALL": "must be owner of table audit_events",
+    "DROP TABLE audit_events": "must be owner of table audit_events",
+    "CREATE TABLE mine ()": "permission denied for schema public",
+}
 ADA = {"email": "ada@example.com", "password": "difference engine 1"}
 VARIABLES = {
     "PUBLIC_URL": "https://id.example.com",
     "FRONTEND_URL": "https://app.example.com",
-    "SMTP_URL": "smtp://mail.example:1025?tls=none",
     "MAIL_FROM": "Example <no-reply@example.com>",
     "FIRST_ADMIN_EMAIL": "you@example.com",
-    **{
-        name: secrets.token_urlsafe(48)
-        for name in (
-            "SECRET_KEY",
-            "POSTGRES_PASSWORD",
-            "PORTICO_DATABASE_PASSWORD",
-            "REPLICATION_PASSWORD",
-        )
-    },
 }
+SMTP_URL = "smtp://mail.example:1025?tls=none"
 
 
 class Post:
@@ -110,18 +120,44 @@ class Post:
         self._controller.stop()
 
 
+class Secrets:
+    """What `secrets.sh` makes, and the one that the operator writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.script("make")
+        (path / "smtp_url").write_text(SMTP_URL)
+        (path / "smtp_url").chmod(0o644)
+
+    def script(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [DEPLOY / "secrets.sh", *arguments],
+            env={**os.environ, "SECRETS_DIRECTORY": str(self.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def __getitem__(self, name: str) -> str:
+        return (self.path / name).read_text()
+
+
 class Composition:
     """All services, started in the order that their conditions give."""
 
     def __init__(self, scratch: Path) -> None:
-        file = composed(DEPLOY / "compose.yaml", VARIABLES)
+        self.secrets = Secrets(scratch / "secrets")
+        file = composed(
+            DEPLOY / "compose.yaml", {**VARIABLES, "SECRETS_DIRECTORY": str(self.secrets.path)}
+        )
         self.services: dict[str, Any] = file["services"]
         self.networks = Networks(file["networks"], self.services)
         images = _images()
         self.containers = {
-            name: Container(name, service, images[name], scratch)
+            name: Container(name, service, images[name], file["secrets"], scratch)
             for name, service in self.services.items()
         }
+        self.bearer = ""
         self._ended: dict[str, int] = {}
         self._started: list[str] = []
 
@@ -176,7 +212,7 @@ def main(scratch: Path) -> None:
     post = Post(composition.networks.gateway("outside"))
     try:
         composition.start()
-        for check in (people, metrics, addresses, replica, images, manifest, memory, update, stop):
+        for check in CHECKS:
             began = time.monotonic()
             check(composition, post)
             print(f"{check.__name__}: {check.__doc__} ({time.monotonic() - began:.1f} s)")
@@ -195,16 +231,17 @@ def people(them: Composition, post: Post) -> None:
     expect(registered == {"__typename": "VerificationSent"}, f"a letter: {registered}")
     verified = ask(two, VERIFY, token=post.token())["verifyEmail"]
     expect(verified["__typename"] == "SignedIn", f"signed in: {verified}")
-    bearer = verified["tokens"]["accessToken"]
+    them.bearer = verified["tokens"]["accessToken"]
     for server in (proxy, one, two):
-        me = ask(server, ME, bearer=bearer)
+        me = ask(server, ME, bearer=them.bearer)
         expect(me == {"me": {"email": ADA["email"]}}, f"{server} knows them: {me}")
 
 
 def metrics(them: Composition, _post: Post) -> None:
     """The metrics are in their own network and nowhere else."""
-    own = them.networks.address("portico-1", "metrics")
-    expect("portico_requests_total" in httpx.get(f"http://{own}:9464/metrics").text, "metrics")
+    for name, figure in (("portico-1", "portico_requests_total"), ("worker", "portico_jobs")):
+        own = them.networks.address(name, "metrics")
+        expect(figure in httpx.get(f"http://{own}:9464/metrics").text, f"metrics of {name}")
     expect(httpx.get(f"{at(them, 'proxy')}/metrics").status_code == 404, "none at the proxy")
     for network in ("edge", "data", "outside"):
         expect(is_closed(them.networks.address("portico-1", network), 9464), f"not in {network}")
@@ -224,11 +261,39 @@ def addresses(them: Composition, _post: Post) -> None:
 
 
 def replica(them: Composition, _post: Post) -> None:
-    """The replica follows the primary, as a role that is no superuser."""
+    """The replica follows the primary."""
     state = sql(them, "SELECT state || usename FROM pg_stat_replication", user="postgres")
     expect(state == "streamingreplicator", f"a replica that streams: {state}")
-    roles = sql(them, "SELECT rolsuper FROM pg_roles WHERE rolname IN ('portico', 'replicator')")
-    expect(roles.split() == ["f", "f"], f"no superusers: {roles}")
+
+
+def roles(them: Composition, _post: Post) -> None:
+    """Nobody signs in as a superuser, and who serves owns nothing and cannot change the audit."""
+    supers = sql(them, SUPERUSERS)
+    expect(supers == "", f"no connection of a superuser: {supers}")
+    owners = sql(them, OWNERS)
+    expect(owners == "portico_owner", f"one owner of all tables: {owners}")
+    serving = sql(them, SERVING, user="postgres")
+    expect(serving == "portico_a", f"one role that serves: {serving}")
+    for statement, denied in REFUSED.items():
+        told = psql(them, statement)
+        expect(told.returncode == 1 and denied in told.stderr, f"{statement}: {told.stderr}")
+
+
+def backup(them: Composition, _post: Post) -> None:
+    """A backup has been taken, and one more is; each is whole, and can be read by nobody else."""
+    container = them.containers["backup"]
+    time.sleep(1)  # Its name has the second.
+    taken = container.run("/backup.sh", "once")
+    expect(taken.returncode == 0, taken.stderr)
+    files = sorted((container.volume("backups") / "backups").iterdir())
+    expect([each.suffix for each in files] == [".dump", ".dump"], f"two backups: {files}")
+    expect({each.stat().st_mode & 0o777 for each in files} == {0o600}, "for their owner alone")
+    listed = container.run("pg_restore", "--list", f"/var/lib/postgresql/backups/{files[1].name}")
+    for table in ("users", "audit_events", "signing_keys"):
+        expect(f"TABLE DATA public {table} portico_owner" in listed.stdout, f"{table}: {listed}")
+    gone = container.run("/backup.sh", "once", PGHOST="nowhere")
+    expect(gone.returncode == 1, "a failure that is told")
+    expect(len(files) == len(list((container.volume("backups") / "backups").glob("*.dump"))), "two")
 
 
 def images(them: Composition, _post: Post) -> None:
@@ -236,7 +301,7 @@ def images(them: Composition, _post: Post) -> None:
     server = them.containers["portico-1"]
     confined = server.run("sh", "-ec", CONFINED)
     expect(confined.stdout.split() == ["10001", "CapBnd:", "0" * 16], f"{confined.stderr}")
-    alone = server.run("portico", "db", "upgrade", DATABASE_URL=None)
+    alone = server.run("portico", "db", "upgrade", DATABASE_URL_FILE=None)
     expect(alone.stderr == WITHOUT and alone.returncode == 1, f"one line: {alone.stderr}")
     management = {"MANAGEMENT_ADDRESS": "127.0.0.1:9465", "SHUTDOWN_DELAY_SECONDS": "0"}
     several = server.run("sh", "-ec", SEVERAL, **management)
@@ -251,7 +316,13 @@ def manifest(them: Composition, _post: Post) -> None:
     documents = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
     settings = next(each["data"] for each in documents if each["kind"] == "ConfigMap")
     code = "from app.config import read_settings; print(read_settings().model_dump_json())"
-    given = them.containers["migrate"].run("python", "-c", code, **settings)
+    # The secrets are where compose has them.
+    places = {
+        "DATABASE_URL_FILE": "/run/secrets/server_url",
+        "SECRET_KEY_FILE": "/run/secrets/secret_key",
+        "SMTP_URL_FILE": "/run/secrets/smtp_url",
+    }
+    given = them.containers["portico-1"].run("python", "-c", code, **{**settings, **places})
     expect(given.returncode == 0, f"settings: {given.stderr}")
     expect(
         str(json.loads(given.stdout)["database_pool_size"]) == settings["DATABASE_POOL_SIZE"], ""
@@ -265,6 +336,39 @@ def memory(them: Composition, _post: Post) -> None:
         used = them.containers[name].memory() / 2**20
         print(f"  {name}: {used:.0f} MiB of {limit}")
         expect(used < int(limit.removesuffix("M")) / 2, f"{name} needs {used:.0f} MiB of {limit}")
+
+
+def rotation(them: Composition, _post: Post) -> None:
+    """The password of the database changes under requests, and none fails."""
+    refused = them.secrets.script("renew", "portico_a")
+    expect(refused.returncode == 1 and "portico_a serves" in refused.stderr, f"{refused}")
+    former = them.secrets["portico_a_password"]
+    with asking(them) as statuses:
+        renew(them, "portico_b")
+        them.secrets.script("serve-as", "portico_b")
+        for name in ("portico-1", "portico-2", "worker"):
+            them.containers[name].restart()
+            wait_until(them.containers[name].is_healthy, f"{name} healthy")
+        renew(them, "portico_a")
+        sql(them, END_PORTICO_A, user="postgres")
+        time.sleep(2)
+    expect(len(statuses) > 50 and set(statuses) == {200}, f"answers: {statuses}")
+    serving = sql(them, SERVING, user="postgres")
+    expect(serving == "portico_b", f"the other role serves: {serving}")
+    told = psql(them, "SELECT 1", user="portico_a", password=former)
+    expect("password authentication failed" in told.stderr, f"the former password: {told}")
+
+
+def renew(them: Composition, role: str) -> None:
+    told = them.secrets.script("renew", role)
+    expect(told.returncode == 0, told.stderr)
+    # On the socket in a container of Docker's; here each command has files of its own.
+    changed = them.containers["postgres"].run(
+        "psql", "--username=postgres", "--host=127.0.0.1", "--file=/passwords.sql",
+        PGPASSWORD=them.secrets["postgres_password"],
+    )  # fmt: skip
+    expect(changed.returncode == 0, changed.stderr)
+    them.containers["pgbouncer"].send(signal.SIGHUP)
 
 
 def update(them: Composition, _post: Post) -> None:
@@ -284,7 +388,7 @@ def update(them: Composition, _post: Post) -> None:
 
 def stop(them: Composition, _post: Post) -> None:
     """Everything stops when it is told to, within its time, and without a fault."""
-    for name in ("proxy", "portico-2", "worker", "pgbouncer", "replica", "postgres"):
+    for name in ("proxy", "portico-2", "worker", "pgbouncer", "backup", "replica", "postgres"):
         them.containers[name].ask_to_stop()
         ended = them.containers[name].wait_until_stopped()
         expect(ended == 0, f"{name} ends with {ended}")
@@ -293,9 +397,6 @@ def stop(them: Composition, _post: Post) -> None:
 def _images() -> dict[str, Image]:
     portico = Image.of(stages(DEPLOY / "Dockerfile")[-1])
     pooler = stages(DEPLOY / "pgbouncer.Dockerfile")[-1]
-    link = re.search(r"ln -sf (\S+) (\S+)", pooler.last("RUN"))
-    expect(link is not None, "a link to the users of the pooler")
-    made = f"mkdir -p etc/pgbouncer; ln -sf {link[1]} .{link[2]}" if link else ""
     # The official images, as far as they are known.
     path = f"{POSTGRES}/bin:/usr/local/bin:/usr/bin:/bin"
     names = "sed -i /^postgres:/d etc/passwd; echo postgres:x:999:999::/:/bin/sh >>etc/passwd"
@@ -310,8 +411,8 @@ def _images() -> dict[str, Image]:
     nginx = Image(stop_signal="SIGQUIT", made=folders)
     return {
         **dict.fromkeys(("portico-1", "portico-2", "worker", "migrate"), portico),
-        **dict.fromkeys(("postgres", "replica"), postgres),
-        "pgbouncer": Image.of(pooler, made),
+        **dict.fromkeys(("postgres", "replica", "backup"), postgres),
+        "pgbouncer": Image.of(pooler),
         "proxy": nginx,
     }
 
@@ -335,14 +436,44 @@ def at(them: Composition, name: str) -> str:
     return f"http://{them.networks.address(name, 'edge')}:8000"
 
 
-def sql(them: Composition, statement: str, user: str = "portico") -> str:
-    options = ("--no-psqlrc", "--tuples-only", "--no-align", "--host", "127.0.0.1")
-    password = VARIABLES["POSTGRES_PASSWORD" if user == "postgres" else "PORTICO_DATABASE_PASSWORD"]
-    told = them.containers["postgres"].run(
-        "psql", *options, "--username", user, "--command", statement, "portico", PGPASSWORD=password
-    )
+def sql(them: Composition, statement: str, user: str = "portico_a") -> str:
+    told = psql(them, statement, user)
     expect(told.returncode == 0, told.stderr)
     return told.stdout.strip()
+
+
+def psql(
+    them: Composition, statement: str, user: str = "portico_a", password: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    options = ("--no-psqlrc", "--tuples-only", "--no-align", "--host", "127.0.0.1")
+    return them.containers["postgres"].run(
+        "psql", *options, "--username", user, "--command", statement, "portico",
+        PGPASSWORD=password or them.secrets[f"{user}_password"],
+    )  # fmt: skip
+
+
+@contextmanager
+def asking(them: Composition) -> Generator[list[int]]:
+    """Ask who somebody is, again and again, through the proxy; gives the statuses."""
+    statuses: list[int] = []
+    over = threading.Event()
+    headers = {"authorization": f"Bearer {them.bearer}"}
+
+    def ask_on() -> None:
+        with httpx.Client(base_url=at(them, "proxy"), headers=headers, timeout=20) as client:
+            while not over.is_set():
+                answer = client.post("/graphql", json={"query": ME})
+                known = answer.json().get("data") == {"me": {"email": ADA["email"]}}
+                statuses.append(answer.status_code if known else 0)
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=ask_on)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        over.set()
+        thread.join()
 
 
 def is_closed(address: str, port: int) -> bool:
@@ -364,6 +495,21 @@ def expect(true: bool, what: str) -> None:
     if not true:
         raise SystemExit(f"expected {what}")
 
+
+CHECKS = (
+    people,
+    metrics,
+    addresses,
+    replica,
+    roles,
+    backup,
+    images,
+    manifest,
+    memory,
+    rotation,
+    update,
+    stop,
+)
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))

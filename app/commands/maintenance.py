@@ -9,7 +9,7 @@ import typer
 
 from app import migrations
 from app.application import default_schema
-from app.commands.setup import database, fail, out, started, url_of
+from app.commands.setup import database, database_alone, fail, out, started, url_of
 from app.config import Settings, read_settings
 from app.graphql.schema import printed
 from app.migration_plan import Noticed, Step, pending
@@ -29,7 +29,7 @@ def db_upgrade(
     ] = False,
 ) -> None:
     """Bring the database to the newest revision. Safe to run from several places at once."""
-    with database(read_settings()) as settings:
+    with database_alone(read_settings()) as settings:
         steps = pending(url_of(settings))
         _show_plan(steps)
         if plan:

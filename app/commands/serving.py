@@ -25,12 +25,13 @@ from app.commands.managing import DEFAULT, managed
 from app.commands.ports import check_port
 from app.commands.setup import database, err, out, started, url_of
 from app.config import Settings, read_settings
-from app.embedded import in_use
+from app.embedded import in_use, secret_path
 from app.http.connections import BoundedConnection
 from app.http.management import OFF
 from app.http.stopping import turn_away
 from app.http.tested import TESTED, Versions, installed
 from app.logs import log_to_stderr
+from app.mail import CONSOLE
 from app.main import create_app
 
 FACTORY = "app.main:create_app_from_environment"
@@ -76,7 +77,7 @@ def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
         for caution in cautions.cautions(given, host, port, management):
             out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
         out.print("Stop it with Ctrl-C.")
-        _hand_on(ready)
+        _hand_on(given, ready)
         if found == TESTED:
             _listen(ready, host, port, workers)
         else:
@@ -130,14 +131,20 @@ def _announce(settings: Settings, base: str, management: str) -> None:
         out.print("Metrics   nowhere (MANAGEMENT_ADDRESS)")
 
 
-def _hand_on(settings: Settings) -> None:
-    # Workers are processes of their own: they read what was settled here from the environment.
-    os.environ["DATABASE_URL"] = url_of(settings)
-    os.environ["SECRET_KEY"] = settings.secret_key.get_secret_value() if settings.secret_key else ""
-    if settings.smtp_url:
-        os.environ["SMTP_URL"] = settings.smtp_url.get_secret_value()
-    os.environ["PUBLIC_URL"] = settings.public_url
-    os.environ["DEBUG"] = str(settings.explore).lower()
+def _hand_on(given: Settings, settled: Settings) -> None:
+    """Put into the environment what was settled here: workers read it from there.
+
+    Nothing that is secret. Workers find what was given where it was found here, and the environment
+    of a process can be read by others of its user, who may not be able to read the files.
+    """
+    if given.embedded:
+        os.environ["DATABASE_URL"] = url_of(settled)
+        if given.secret_key is None:
+            os.environ["SECRET_KEY_FILE"] = str(secret_path(given.data_dir).resolve())
+        if given.smtp_url is None:
+            os.environ["SMTP_URL"] = CONSOLE
+    os.environ["PUBLIC_URL"] = settled.public_url
+    os.environ["DEBUG"] = str(settled.explore).lower()
 
 
 def _listen(settings: Settings, host: str, port: int, workers: int) -> None:

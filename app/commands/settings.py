@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from app.commands.managing import DEFAULT
 from app.commands.masking import MASK, masked_url
 from app.commands.setup import embedded_values, out
-from app.config import UNSET, Settings, Sources, read_settings, read_sources
+from app.config import SECRET_FILES, UNSET, Settings, Sources, read_settings, read_sources
+from app.embedded import secret_path
 
 AS_JSON = "One JSON object: for each setting its value, source and description."
 AS_MARKDOWN = "The reference of all settings, as a table; what is set does not matter."
@@ -45,11 +46,16 @@ def show(
 def markdown() -> str:
     """Returns the table of README: each setting, its default, and what it does."""
     rows = (
-        f"| `{name.upper()}` | {_default(field)} | {field.description} |"
+        f"| {_names(name)} | {_default(field)} | {field.description} |"
         for name, field in Settings.model_fields.items()
     )
     head = "| name | default | what it does, and what breaks when it is wrong |"
     return "\n".join((head, "|---|---|---|", *rows))
+
+
+def _names(field: str) -> str:
+    names = [field, SECRET_FILES[field]] if field in SECRET_FILES else [field]
+    return " or ".join(f"`{name.upper()}`" for name in names)
 
 
 def _in_force(settings: Settings, sources: Sources) -> Iterator[tuple[str, InForce]]:
@@ -74,7 +80,7 @@ def _derived(settings: Settings) -> dict[str, tuple[Any, str]]:
     values = {name: (value, "embedded") for name, value in embedded_values(settings).items()}
     made = {
         "database_url": (f"PostgreSQL in {settings.data_dir}", "embedded"),
-        "secret_key": (f"the file {settings.data_dir / 'secret_key'}", "embedded"),
+        "secret_key": (f"the file {secret_path(settings.data_dir)}", "embedded"),
     }
     return derived | values | made
 

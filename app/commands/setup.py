@@ -29,25 +29,35 @@ def database(settings: Settings) -> Generator[Settings]:
 
     From here on as much is logged as the settings say.
     """
+    if not settings.embedded and settings.secret_key is None:
+        msg = (
+            "SECRET_KEY is not set. Make one and keep it: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+        raise Misconfigured(msg)
+    with database_alone(settings) as settled:
+        key = settled.secret_key or SecretStr(embedded_secret(settings.data_dir))
+        yield settled.model_copy(update={"secret_key": key})
+
+
+@contextmanager
+def database_alone(settings: Settings) -> Generator[Settings]:
+    """Give settings with a database in them, for commands that use no secret.
+
+    From here on as much is logged as the settings say.
+    """
     set_levels(settings.log_level)
     if not settings.embedded:
-        if settings.secret_key is None:
-            msg = (
-                "SECRET_KEY is not set. Make one and keep it: "
-                "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
-            raise Misconfigured(msg)
         yield settings
         return
     postgres = embedded_postgres(settings.data_dir)
     if is_new(settings.data_dir):
         out.print(f"Making a database in {settings.data_dir}, once. This takes a few seconds …")
-    key = settings.secret_key or SecretStr(embedded_secret(settings.data_dir))
     with postgres as url:
         migrations.upgrade(url)
         # What depends on being embedded is settled now: from here on it is a database like any
         # other.
-        settled = {"database_url": SecretStr(url), "secret_key": key, **embedded_values(settings)}
+        settled = {"database_url": SecretStr(url), **embedded_values(settings)}
         yield settings.model_copy(update=settled)
 
 

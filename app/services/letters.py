@@ -7,7 +7,7 @@ from enum import Enum
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.mail import Mailer, Message, Undeliverable
+from app.mail import Mailer, Message, NotSent
 from app.services.durations import in_words
 from app.services.jobs import Jobs, Payload, PermanentFailure
 from app.services.one_time_tokens import Issued
@@ -133,5 +133,7 @@ class Letters:
         letter, to = Letter(values.pop("letter")), values.pop("to")
         try:
             await self.mailer.send(self.writer.write(letter, to or "", values))
-        except Undeliverable as why:
-            raise PermanentFailure(str(why)) from None
+        except NotSent as failure:
+            if failure.permanent is None:
+                raise
+            raise PermanentFailure(failure.permanent) from None

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A streaming replica of PGHOST, as PGUSER: its first start copies, each one follows.
 set -euo pipefail
-export PGPASSWORD=$REPLICATION_PASSWORD
+PGPASSWORD=$(cat /run/secrets/replicator_password)
+export PGPASSWORD
 
 if [ ! -e "$PGDATA" ]; then
   # A copy that was interrupted never gets the name.

@@ -1,0 +1,17 @@
+-- Gives each role the password in its file. As often as one has changed, by the superuser on the socket:
+--   docker compose exec postgres psql --username postgres --file /passwords.sql
+\set ON_ERROR_STOP 1
+\set owner `cat /run/secrets/portico_owner_password`
+\set a `cat /run/secrets/portico_a_password`
+\set b `cat /run/secrets/portico_b_password`
+\set backup `cat /run/secrets/portico_backup_password`
+\set replicator `cat /run/secrets/replicator_password`
+-- Whatever the server logs, no password.
+SET log_statement = 'none';
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = 'panic';
+ALTER ROLE portico_owner PASSWORD :'owner';
+ALTER ROLE portico_a PASSWORD :'a';
+ALTER ROLE portico_b PASSWORD :'b';
+ALTER ROLE portico_backup PASSWORD :'backup';
+ALTER ROLE replicator PASSWORD :'replicator';
