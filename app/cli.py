@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands import audit, jobs, maintenance, people, serving, settings
+from app.commands import audit, jobs, maintenance, migrating, people, serving, settings
 from app.commands.setup import fail, out
 from app.database_errors import explanation
 from app.errors import Hindered, Misconfigured, Unavailable
@@ -43,7 +43,8 @@ users.command("create-admin")(people.create_admin)
 users.command("import")(people.import_users)
 users.command("export")(people.export_users)
 audit_.command("verify")(audit.verify)
-db.command("upgrade")(maintenance.db_upgrade)
+db.command("upgrade")(migrating.upgrade)
+db.command("grant")(migrating.grant)
 schema.command("export")(maintenance.schema_export)
 keys.command("rotate")(maintenance.keys_rotate)
 
