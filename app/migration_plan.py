@@ -25,6 +25,7 @@ class Effect(Enum):
     INDEXES = "index built while others read and write (SHARE UPDATE EXCLUSIVE)"
     CHECKS = "rows checked while others read and write (SHARE UPDATE EXCLUSIVE)"
     REWRITES = "rows changed in batches while others read and write (ROW EXCLUSIVE)"
+    UNKNOWN = "not known: read the migration"
 
 
 # What a second does at least, on a slow disk while others use it. A million users are 215 MB, of
@@ -52,6 +53,8 @@ UNNOTICED = re.compile(
     r"BEGIN|COMMIT|SET LOCAL"
     r"|(?:CREATE|DROP|ALTER) (?:OR REPLACE )?(?:FUNCTION|TYPE|STATISTICS|EXTENSION|SEQUENCE)"
     r"|DROP INDEX CONCURRENTLY|COMMENT ON|GRANT|REVOKE"
+    # A block that changes no rows.
+    r"|DO (?!.+?(?<!FOR )(?<!DO )UPDATE \w)"
 )
 NEW_TABLE = re.compile(r"CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?(\w+)")
 REFERENCED = re.compile(r"REFERENCES (\w+)")
@@ -130,12 +133,7 @@ def pending(url: str) -> list[Step]:
 
 
 def noticed_of(migration: Script) -> list[Noticed]:
-    """Returns what others notice of a migration, each table and effect once.
-
-    Raises:
-        LookupError: a statement of it is of a kind that is not known here.
-
-    """
+    """Returns what others notice of a migration, each table and effect once."""
     printed = _Statements()
     settings = config()
     settings.output_buffer = printed  # pyright: ignore[reportAttributeAccessIssue] - it writes only
@@ -157,7 +155,7 @@ def _effects(statement: str) -> list[tuple[str, Effect]]:
         if match:
             table = match.group(1)
             return [] if table == TABLE else [(table, effect)]
-    raise LookupError(f"not known what others notice of: {statement[:60]}")
+    return [(statement[:60], Effect.UNKNOWN)]
 
 
 def _measured(step: Step, connection: Connection) -> Step:
