@@ -6,6 +6,8 @@ from typing import Any
 from app.config import Settings
 from tests.leaks import SECRETS
 
+SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
+
 
 def settings_of(**values: Any) -> Settings:
     """Settings without a `.env` beside them."""
@@ -17,7 +19,7 @@ def settings_for(url: str, **changes: Any) -> Settings:
     """Production's settings, but for a cheap hash and GraphiQL's comforts."""
     values = {
         "database_url": url,
-        "secret_key": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA",
+        "secret_key": SECRET,
         "bcrypt_rounds": 4,
         "debug": True,
         # What tests try has a test of its own.
