@@ -26,6 +26,7 @@ from app.database_errors import sqlstate
 from app.database_url import read
 from app.db import settings_of
 from app.errors import Hindered
+from app.grants import grant_on, renew
 from app.migration_table import (
     FORMER_TABLE,
     MADE,
@@ -180,6 +181,17 @@ async def _complete(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.run_sync(fix_search_paths)
     context.config.attributes["note"] = await make_search_index(engine)
+    context.config.attributes["warnings"] = await _let_serve(engine)
+
+
+async def _let_serve(engine: AsyncEngine) -> list[str]:
+    """Give roles what serving takes; returns what they can do beyond it."""
+    asked = context.config.attributes
+    roles = asked.get("grant_to", ())
+    async with engine.begin() as connection:
+        renewed = await renew(connection, leave_out=roles)
+        given = await grant_on(connection, roles, retention=asked["retention"]) if roles else []
+    return [str(excess) for excess in (*renewed, *given)]
 
 
 async def _run_patiently(engine: AsyncEngine) -> bool:

@@ -44,6 +44,7 @@ users.command("import")(people.import_users)
 users.command("export")(people.export_users)
 audit_.command("verify")(audit.verify)
 db.command("upgrade")(maintenance.db_upgrade)
+db.command("grant")(maintenance.db_grant)
 schema.command("export")(maintenance.schema_export)
 keys.command("rotate")(maintenance.keys_rotate)
 

@@ -40,8 +40,8 @@ HINTS: Mapping[str, str] = {
     ),
     "42501": (
         "The role in DATABASE_URL lacks a privilege. `portico db upgrade` needs USAGE and CREATE "
-        "on the schema and has to own the tables; every other command needs USAGE on the schema, "
-        "SELECT, INSERT, UPDATE and DELETE on the tables, and USAGE on the sequences."
+        "on the schema and has to own the tables; every other command needs what their owner gives "
+        "with `portico db grant ROLE`."
     ),
     "42601": "The server does not understand a statement. It has to be PostgreSQL 15 or later.",
     "42P01": (

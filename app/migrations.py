@@ -1,5 +1,6 @@
 """Runs Alembic from code, and knows which revision this code expects."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,25 +27,35 @@ class Upgraded:
     newest: bool
     # What is missing that Portico can do without, and how to get it.
     note: str | None = None
+    # What roles that serve can do beyond serving.
+    warnings: Sequence[str] = ()
 
 
-def upgrade(url: str) -> Upgraded:
+def upgrade(url: str, grant_to: Sequence[str] = (), *, retention: bool = False) -> Upgraded:
     """Bring a database to the newest revision; waits for another one that does the same.
+
+    Roles that serve already, and those in `grant_to`, are given what serving on it takes; with
+    `retention` the latter may also remove events that retention has announced.
 
     Raises:
         Hindered: a long transaction is in the way, or another schema.
+        Misconfigured: one of the roles cannot be given anything.
         Unavailable: the database does not answer.
         DBAPIError: the database refuses.
 
     """
     settings = config(url)
+    settings.attributes.update(grant_to=grant_to, retention=retention)
     try:
         command.upgrade(settings, "head")
     except CommandError as error:
         if not isinstance(error.__cause__, ResolutionError):
             raise
         return Upgraded(newest=False)
-    return Upgraded(newest=True, note=settings.attributes.get("note"))
+    attributes = settings.attributes
+    return Upgraded(
+        newest=True, note=attributes.get("note"), warnings=attributes.get("warnings", ())
+    )
 
 
 def config(url: str | None = None) -> Config:

@@ -10,7 +10,7 @@ from tests.conftest import on_server
 from tests.leaks import SECRETS
 
 PASSWORD = "horse-battery-8"
-# All that a role needs which serves on tables of another one.
+# What README had before there was `portico db grant`.
 TO_SERVE = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",

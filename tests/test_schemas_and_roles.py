@@ -57,6 +57,13 @@ def command(url: str, cwd: Path, *arguments: str) -> str:
     return done.stdout
 
 
+async def granted(server: Role, cwd: Path, *arguments: str) -> str:
+    """What `portico db grant` says to the administrator who gives a role what serving takes."""
+    return await asyncio.to_thread(
+        command, server.admin_url, cwd, "db", "grant", server.name, *arguments
+    )
+
+
 async def live(url: str) -> None:
     """Do what people do, and what runs beside them."""
     outbox = Outbox()
@@ -95,10 +102,12 @@ async def test_everything_lives_in_the_schema_of_the_role(empty_url: str, tmp_pa
         assert await found(empty_url, IN_PUBLIC) == before
 
 
-async def test_a_role_that_owns_nothing_serves_with_grants_alone(empty_url: str) -> None:
+async def test_a_role_that_owns_nothing_serves_with_grants_alone(
+    empty_url: str, tmp_path: Path
+) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     async with role(empty_url) as server:
-        await server.given(*TO_SERVE)
+        assert await granted(server, tmp_path) == f"{server.name} can serve.\n"
 
         await live(server.url)
 
@@ -107,7 +116,7 @@ async def test_a_role_that_owns_nothing_takes_people_over(empty_url: str, tmp_pa
     await asyncio.to_thread(migrations.upgrade, empty_url)
     (tmp_path / "people.jsonl").write_text('{"email": "eve@example.com"}\n')
     async with role(empty_url) as server:
-        await server.given(*TO_SERVE)
+        await granted(server, tmp_path)
 
         printed = await asyncio.to_thread(
             command, server.url, tmp_path, "users", "import", "people.jsonl"
@@ -117,14 +126,16 @@ async def test_a_role_that_owns_nothing_takes_people_over(empty_url: str, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "arguments", [("keys", "rotate"), ("jobs",), ("users", "export", "-")], ids=" ".join
+    "arguments",
+    [("keys", "rotate"), ("jobs",), ("users", "export", "-"), ("audit", "verify")],
+    ids=" ".join,
 )
 async def test_a_role_that_owns_nothing_runs_commands(
     empty_url: str, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     async with role(empty_url) as server:
-        await server.given(*TO_SERVE)
+        await granted(server, tmp_path)
 
         await asyncio.to_thread(command, server.url, tmp_path, *arguments)
 
@@ -134,7 +145,7 @@ async def test_an_upgrade_that_has_nothing_to_do_needs_no_privileges(
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     async with role(empty_url) as server:
-        await server.given(*TO_SERVE)
+        await granted(server, tmp_path)
 
         await asyncio.to_thread(command, server.url, tmp_path, "db", "upgrade")
 

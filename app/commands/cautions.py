@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from app.commands.addresses import http_url, is_loopback
 from app.config import ENV_FILE, Settings, read_sources, unknown_in_file
 from app.errors import Misconfigured
+from app.portico import Portico
+from app.services.audit_retention import NOT_ALLOWED
 
 USUAL_ROUNDS = 10
 
@@ -62,6 +64,23 @@ def cautions(settings: Settings, host: str, port: int, management: str) -> Itera
         yield f"THROTTLE_SCALE={settings.throttle_scale:g}: that many times more may be tried."
     if management != "off" and not is_loopback(management.rpartition(":")[0].strip("[]")):
         yield f"MANAGEMENT_ADDRESS={management}: /metrics is open to whoever reaches it."
+
+
+async def of_rights(portico: Portico, settings: Settings) -> list[str]:
+    """Say what the role in DATABASE_URL can do to the audit and should not, and the reverse."""
+    if settings.embedded:
+        return []
+    said: list[str] = []
+    retention = settings.audit_keep_days is not None
+    excess = await portico.readiness.excess(retention=retention)
+    if excess:
+        said.append(
+            f"{excess}: whoever takes this server over can change what the audit says. "
+            "Let a role serve that the owner of the tables has given `portico db grant ROLE`."
+        )
+    if retention and not await portico.housekeeping.audit_retention.is_allowed():
+        said.append(NOT_ALLOWED)
+    return said
 
 
 def _of_addresses(settings: Settings, host: str, port: int) -> Iterator[str]:

@@ -5,9 +5,10 @@ import signal
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from app.commands.cautions import check_links
+from app.commands.cautions import check_links, of_rights
 from app.commands.setup import database, fail, out, started
 from app.config import Settings, read_settings
 from app.portico import build
@@ -21,7 +22,7 @@ def worker() -> None:
     if caution:
         out.print(f"[yellow]Warning[/yellow]   {caution}")
     with database(given) as settings:
-        asyncio.run(_work(settings))
+        asyncio.run(_work(settings, given))
 
 
 def jobs(context: typer.Context) -> None:
@@ -44,9 +45,11 @@ def retry(
     out.print(f"{_jobs(number)} back in the queue." if number else "No such job has failed.")
 
 
-async def _work(settings: Settings) -> None:
+async def _work(settings: Settings, given: Settings) -> None:
     async with started(build(settings)) as portico:
         await portico.readiness.check_writable()
+        for caution in await of_rights(portico, given):
+            out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
         work = asyncio.create_task(portico.worker.run())
         for each in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(each, work.cancel)

@@ -33,6 +33,7 @@ from app.http.tested import TESTED, Versions, installed
 from app.logs import log_to_stderr
 from app.mail import CONSOLE
 from app.main import create_app
+from app.portico import Portico
 
 FACTORY = "app.main:create_app_from_environment"
 CHECKED_FACTORY = "app.main:create_checked_app_from_environment"
@@ -70,11 +71,11 @@ def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
     allow_connections(settings.max_connections)
     shared = settings.embedded and in_use(settings.data_dir)
     with database(settings) as ready, managed(settings.management_address, workers) as management:
-        asyncio.run(_prepare(ready))
+        of_rights = asyncio.run(_prepare(ready, given))
         if shared:
             out.print(f"Database  in {settings.data_dir}, shared with another Portico")
         _announce(ready, http_url(host, port), management)
-        for caution in cautions.cautions(given, host, port, management):
+        for caution in (*cautions.cautions(given, host, port, management), *of_rights):
             out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
         out.print("Stop it with Ctrl-C.")
         _hand_on(given, ready)
@@ -92,17 +93,25 @@ def reached_at(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"public_url": url})
 
 
-async def _prepare(settings: Settings) -> None:
-    """Find out before a port is opened whether it will serve; make the first administrator."""
+async def _prepare(settings: Settings, given: Settings) -> list[str]:
+    """Find out before a port is opened whether it will serve; make the first administrator.
+
+    Returns what to know about the rights of its role.
+    """
     async with started(create_app(settings).state.portico) as portico:
         await portico.readiness.check_writable()
-        email, given = settings.first_admin_email, settings.first_admin_password
-        if email is None:
-            return
-        made = await portico.appointments.first(email, given.get_secret_value() if given else None)
-        if made:
-            password = "as set" if given else f"[bold]{made}[/bold]  (shown this once)"
-            out.print(f"The first administrator: [bold]{email}[/bold], password {password}")
+        await _appoint(portico, settings)
+        return await cautions.of_rights(portico, given)
+
+
+async def _appoint(portico: Portico, settings: Settings) -> None:
+    email, given = settings.first_admin_email, settings.first_admin_password
+    if email is None:
+        return
+    made = await portico.appointments.first(email, given.get_secret_value() if given else None)
+    if made:
+        password = "as set" if given else f"[bold]{made}[/bold]  (shown this once)"
+        out.print(f"The first administrator: [bold]{email}[/bold], password {password}")
 
 
 def allow_connections(most: int) -> None:

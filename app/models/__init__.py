@@ -7,6 +7,7 @@ from app.models.audit_event import (
     AuditEvent,
     AuditName,
     AuditRow,
+    AuditVerification,
 )
 from app.models.budget import Budget
 from app.models.one_time_token import OneTimeToken, TokenPurpose
@@ -21,6 +22,7 @@ __all__ = [
     "AuditEvent",
     "AuditName",
     "AuditRow",
+    "AuditVerification",
     "Budget",
     "EndReason",
     "OneTimeToken",

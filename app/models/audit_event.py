@@ -10,6 +10,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
+from app.models.rights import APPEND, Rights, with_rights
+
+WRITTEN = ("id", "at", "name", "actor_id", "target_id", "ip_address", "request_id", "details")
+# The address that somebody came from can be erased. All else stays as the database has chained it.
+ERASABLE = ("ip_address", "ip_salt")
 
 
 class AuditName(enum.StrEnum):
@@ -60,6 +65,9 @@ class AuditEvent(Base):
         Index("ix_audit_events_actor_id_id", "actor_id", "id"),
         Index("ix_audit_events_name_id", "name", "id"),
         UniqueConstraint("chain", "position", name="uq_audit_events_chain_position"),
+        with_rights(
+            Rights({"SELECT": (), "INSERT": WRITTEN, "UPDATE": ERASABLE}, retention={"DELETE": ()})
+        ),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -84,6 +92,12 @@ class AuditChain(Base):
     """The end of each chain, how far it has been signed, and how far its events were removed."""
 
     __tablename__ = "audit_chains"
+    __table_args__ = with_rights(
+        Rights(
+            {"SELECT": (), "UPDATE": ("signed_position",)},
+            retention={"UPDATE": ("trimmed_position",)},
+        )
+    )
 
     chain: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(BigInteger)
@@ -96,6 +110,10 @@ class AuditCheckpoint(Base):
     """The ends of the chains at one time, signed."""
 
     __tablename__ = "audit_checkpoints"
+    __table_args__ = (
+        Index("ix_audit_checkpoints_heads", "heads", postgresql_using="gin"),
+        with_rights(APPEND),
+    )
 
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     at: Mapped[datetime]
@@ -103,6 +121,21 @@ class AuditCheckpoint(Base):
     heads: Mapped[dict[str, Any]] = mapped_column(JSONB)
     sealed_public_key: Mapped[str]
     signature: Mapped[bytes]
+
+
+class AuditVerification(Base):
+    """What a run of `portico audit verify` found, of events up to which."""
+
+    __tablename__ = "audit_verifications"
+    __table_args__ = with_rights(APPEND)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    valid: Mapped[bool]
+    events: Mapped[int] = mapped_column(BigInteger)
+    checkpoints: Mapped[int] = mapped_column(BigInteger)
+    latest_event_at: Mapped[datetime | None]
+    verified_by: Mapped[str] = mapped_column(server_default=text("CURRENT_USER"))
 
 
 class AuditRow(NamedTuple):

@@ -66,6 +66,11 @@ HOLD_EVENTS = text(
 )
 TRIM = text("UPDATE audit_chains SET trimmed_position = :position WHERE chain = :chain")
 REMOVE = text("DELETE FROM audit_events WHERE chain = :chain AND position <= :position")
+ALLOWED = text("SELECT has_table_privilege('audit_events', 'DELETE')")
+NOT_ALLOWED = (
+    "AUDIT_KEEP_DAYS is set, and this role may not remove events. Let the owner of the tables run "
+    "`portico db grant ROLE --audit-retention`."
+)
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +120,9 @@ class AuditRetention:
         """
         if self.keep_days is None:
             return 0
+        if not await self.is_allowed():
+            log.warning(NOT_ALLOWED)
+            return 0
         before = await self._announce(self.keep_days)
         await self.checkpoints.sign()
         removed = 0
@@ -124,6 +132,10 @@ class AuditRetention:
         if removed:
             log.info("Removed %d audit events of days before %s", removed, before)
         return removed
+
+    async def is_allowed(self) -> bool:
+        """Whether the role of this service may remove events."""
+        return (await self.db.rows(ALLOWED))[0][0]
 
     async def _announce(self, keep_days: int) -> date:
         """Announce what can go from now on, if there is any; returns the day before which."""

@@ -9,6 +9,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from app.database_errors import STANDBY, said, sqlstate
 from app.db import Database
 from app.errors import Misconfigured, Unavailable
+from app.grants import Excess, excess_of
 from app.migration_table import TABLE
 from app.migrations import head, known
 from app.models import User
@@ -89,6 +90,11 @@ class Readiness:
         """
         if (await self.db.rows(READ_ONLY))[0][0]:
             raise Misconfigured(STANDBY)
+
+    async def excess(self, *, retention: bool) -> Excess | None:
+        """Returns what this role can do to the audit beyond serving, where it can do more."""
+        async with self.db.begin() as session:
+            return await excess_of(await session.connection(), retention=retention)
 
     async def reason(self) -> str | None:
         """Say in one public sentence why no request can be served now; None if they can."""
