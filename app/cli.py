@@ -8,6 +8,7 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.commands import audit, jobs, maintenance, people, serving, settings
+from app.commands.doctor import command as examination
 from app.commands.setup import fail, out
 from app.database_errors import explanation
 from app.errors import Hindered, Misconfigured, Unavailable
@@ -37,6 +38,7 @@ cli.add_typer(schema, name="schema")
 cli.command()(serving.serve)
 cli.command()(jobs.worker)
 cli.command("settings")(settings.show)
+cli.command()(examination.doctor)
 queue.callback()(jobs.jobs)
 queue.command("retry")(jobs.retry)
 users.command("create-admin")(people.create_admin)

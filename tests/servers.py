@@ -132,10 +132,14 @@ class UntestedServer(Server):
 
 @contextlib.contextmanager
 def serving(
-    cwd: Path, *arguments: str, opened_at: str = "127.0.0.1", **environment: str
+    cwd: Path,
+    *arguments: str,
+    opened_at: str = "127.0.0.1",
+    port: int | None = None,
+    **environment: str,
 ) -> Generator[Server]:
     with _until_stopped(
-        Server(cwd, *arguments, opened_at=opened_at, port=None, **environment)
+        Server(cwd, *arguments, opened_at=opened_at, port=port, **environment)
     ) as server:
         yield server
 
