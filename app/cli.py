@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands import audit, jobs, maintenance, people, serving, settings
+from app.commands import audit, jobs, maintenance, people, serving, settings, working
 from app.commands.setup import fail, out
 from app.database_errors import explanation
 from app.errors import Hindered, Misconfigured, Unavailable
@@ -35,7 +35,7 @@ cli.add_typer(keys, name="keys")
 cli.add_typer(schema, name="schema")
 
 cli.command()(serving.serve)
-cli.command()(jobs.worker)
+cli.command("worker")(working.work)
 cli.command("settings")(settings.show)
 queue.callback()(jobs.jobs)
 queue.command("retry")(jobs.retry)

@@ -388,8 +388,9 @@ class Settings(BaseSettings):
 
     management_address: str | None = Field(
         default=None,
-        description="where `/metrics` is; `off`: nowhere. Open to the internet: it tells strangers "
-        "what your users do",
+        description="where `/metrics`, `/health/live` and `/health/ready` of `portico serve` and "
+        "`portico worker` are; `off`: nowhere. With `--workers` above 1, `/metrics` alone. Open to "
+        "the internet: it tells strangers what your users do",
         json_schema_extra={UNSET: "`127.0.0.1:9464`, or nowhere if that is in use"},
     )
     access_log: bool = Field(

@@ -21,13 +21,12 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app.commands import cautions
 from app.commands.addresses import http_url
-from app.commands.managing import DEFAULT, managed
+from app.commands.managing import announced, managed
 from app.commands.ports import check_port
 from app.commands.setup import database, err, out, started, url_of
 from app.config import Settings, read_settings
 from app.embedded import in_use
 from app.http.connections import BoundedConnection
-from app.http.management import OFF
 from app.http.stopping import turn_away
 from app.http.tested import TESTED, Versions, installed
 from app.logs import log_to_stderr
@@ -122,12 +121,7 @@ def _announce(settings: Settings, base: str, management: str) -> None:
     )
     out.print(f"Keys      {base}/.well-known/jwks.json")
     out.print(f"Health    {base}/health/ready")
-    if management != OFF:
-        out.print(f"Metrics   http://{management}/metrics")
-    elif settings.management_address is None:
-        out.print(f"Metrics   nowhere: {DEFAULT} is in use. MANAGEMENT_ADDRESS names another.")
-    else:
-        out.print("Metrics   nowhere (MANAGEMENT_ADDRESS)")
+    out.print(announced(management, settings.management_address))
 
 
 def _hand_on(settings: Settings) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -39,6 +39,8 @@ LOOK = timedelta(seconds=5)
 RESTART_SECONDS = (1, 2, 5, 10, 30)
 STOP_SECONDS = 8
 
+UNCONNECTED = "The queue cannot be reached now. The log says why."
+
 AGAIN = "Job %d (%s) failed with %s; again in %s"
 EXHAUSTED = "Job %d (%s) failed %d times, the last time with %s. It is kept: `portico jobs`"
 PERMANENT = "Job %d (%s) cannot succeed: %s. It is kept: `portico jobs`"
@@ -55,6 +57,21 @@ class Failure(NamedTuple):
 
     reason: str
     is_permanent: bool
+
+
+class Try(NamedTuple):
+    """One try of a job, as metrics count it."""
+
+    job: str
+    seconds: float
+    succeeded: bool
+
+
+@dataclass(slots=True)
+class Connection:
+    """Whether a worker is connected to the queue."""
+
+    is_up: bool = False
 
 
 class PooledDriver(AsyncpgDriver):
@@ -97,11 +114,13 @@ class Retrying(AbstractEntrypointExecutor):
     handler: Handler
     payloads: SealedPayloads
     delays: Sequence[timedelta]
-    tries: Counter[bool]
+    observe: Callable[[Try], None]
 
     async def execute(self, job: Job, context: Context) -> None:  # noqa: ARG002 - the library's
+        started = time.perf_counter()
         failure = await self._run(job)
-        self.tries[failure is None] += 1
+        seconds = time.perf_counter() - started
+        self.observe(Try(self.name, seconds, succeeded=failure is None))
         if failure is None:
             return
         if failure.is_permanent:
@@ -125,6 +144,10 @@ class Retrying(AbstractEntrypointExecutor):
         return None
 
 
+def _unobserved(_try: Try) -> None:
+    """Count nothing, where there are no metrics."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     db: Database
@@ -133,8 +156,8 @@ class Worker:
     # A job whose worker has not been heard of for this long is taken up by another.
     retake_after: timedelta
     delays: Sequence[timedelta] = DELAYS
-    # How often a job was tried, by whether that succeeded.
-    tries: Counter[bool] = field(default_factory=Counter[bool])
+    observe: Callable[[Try], None] = _unobserved
+    connection: Connection = field(default_factory=Connection)
 
     async def run(self) -> None:
         """Work until cancelled. Survives outages of the database; a running job may finish."""
@@ -154,6 +177,10 @@ class Worker:
                 say("The worker stopped (%s) and starts anew in %d s", reason, delay)
                 failures += 1
                 await asyncio.sleep(delay)
+
+    def unready(self) -> str | None:
+        """Say in one public sentence why no job can be run now; None if they can."""
+        return None if self.connection.is_up else UNCONNECTED
 
     async def drain(self) -> None:
         """Run what is due until nothing is."""
@@ -181,8 +208,11 @@ class Worker:
         async with self.db.engine.connect() as connection:
             try:
                 raw = await connection.get_raw_connection()
-                yield self._manager(raw.driver_connection)
+                manager = self._manager(raw.driver_connection)
+                self.connection.is_up = True
+                yield manager
             finally:
+                self.connection.is_up = False
                 # It listens: nobody else must get it out of the pool.
                 await connection.invalidate()
 
@@ -191,7 +221,7 @@ class Worker:
         manager = QueueManager(Queries(driver(connection)))
         for name, handler in self.handlers.items():
             parameters = EntrypointExecutorParameters(0, _unused, on_failure="hold")
-            executor = Retrying(parameters, name, handler, self.payloads, self.delays, self.tries)
+            executor = Retrying(parameters, name, handler, self.payloads, self.delays, self.observe)
             manager.register_executor(name, executor)
         return manager
 
