@@ -34,6 +34,7 @@ from app.portico import Clock, Portico, build, system_clock
 from app.services.chores import every
 from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
 from app.services.worker import Worker
+from app.telemetry import flush_telemetry, start_telemetry
 
 CHECKPOINT_SECONDS = 300
 PURGE_SECONDS = 600
@@ -86,6 +87,7 @@ def create_app(
             await asyncio.gather(*chores, return_exceptions=True)
             await portico.stop()
             access_log.flush()
+            await flush_telemetry()
 
     engine = Engine(schema, documents)
     around = layers(settings, engine, portico.services, access_log, cors)
@@ -122,6 +124,7 @@ def create_checked_app_from_environment() -> ASGIApp:
 def _settings() -> Settings:
     settings = read_settings()
     log_to_stderr(settings.log_level, settings.log_format)
+    start_telemetry()
     return settings
 
 

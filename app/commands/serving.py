@@ -23,7 +23,7 @@ from app.commands import cautions
 from app.commands.addresses import http_url
 from app.commands.managing import announced, managed
 from app.commands.ports import check_port
-from app.commands.setup import database, err, out, started, url_of
+from app.commands.setup import database, out, started, to_stderr, url_of
 from app.config import Settings, read_settings
 from app.embedded import in_use
 from app.http.connections import BoundedConnection
@@ -40,7 +40,7 @@ OTHER_FILES = 300
 EARLY_SECONDS = 0.5
 PORT_HELP = "Port to listen on."
 UNTESTED = (
-    "portico: {found} are installed, this release is tested with {tested}: serving on uvicorn's "
+    "{found} are installed, this release is tested with {tested}: serving on uvicorn's "
     "h11 protocol, slower, without time limits for requests and without SHUTDOWN_DELAY_SECONDS."
 )
 
@@ -79,7 +79,7 @@ def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
         if found == TESTED:
             _listen(ready, host, port, workers)
         else:
-            err.print(UNTESTED.format(found=found, tested=TESTED))
+            to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
             _listen_unaided(ready, host, port, workers)
 
 

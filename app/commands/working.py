@@ -17,6 +17,7 @@ from app.http.management import Health, management
 from app.portico import Portico, build
 from app.services.chores import every
 from app.services.worker import Worker
+from app.telemetry import flush_telemetry, start_telemetry
 
 
 def work() -> None:
@@ -24,6 +25,7 @@ def work() -> None:
     given = read_settings()
     warn(check_links(given))
     address = settled(given.management_address)
+    start_telemetry()
     with database(given) as settings:
         asyncio.run(_work(settings, address))
 
@@ -63,3 +65,4 @@ async def _run(worker: Worker, figures: JobFigures) -> None:
     await asyncio.gather(work, return_exceptions=True)
     chore.cancel()
     await asyncio.gather(chore, return_exceptions=True)
+    await flush_telemetry()

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.executors import AbstractEntrypointExecutor, EntrypointExecutorParameters
@@ -46,6 +48,7 @@ EXHAUSTED = "Job %d (%s) failed %d times, the last time with %s. It is kept: `po
 PERMANENT = "Job %d (%s) cannot succeed: %s. It is kept: `portico jobs`"
 
 log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("portico")
 
 
 class JobFailed(Exception):
@@ -134,6 +137,23 @@ class Retrying(AbstractEntrypointExecutor):
         raise RetryRequested(delay, failure.reason)
 
     async def _run(self, job: Job) -> Failure | None:
+        # OpenTelemetry's names for messaging. What the job holds is no part of the span.
+        attributes = {
+            "messaging.system": "pgqueuer",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": self.name,
+            "messaging.message.id": str(job.id),
+            "portico.job.tries": job.attempts + 1,
+        }
+        with _tracer.start_as_current_span(
+            f"process {self.name}", kind=SpanKind.CONSUMER, attributes=attributes
+        ) as span:
+            failure = await self._handle(job)
+            if failure is not None:
+                span.set_status(StatusCode.ERROR, failure.reason)
+            return failure
+
+    async def _handle(self, job: Job) -> Failure | None:
         try:
             await self.handler(self.payloads.open(job.payload or b""))
         except PermanentFailure as failure:
