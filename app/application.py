@@ -34,15 +34,17 @@ class Application(FastAPI):
     """FastAPI, with layers of ours around all of its own, so that `/graphql` passes ours alone."""
 
     def __init__(self, *layers: Callable[[ASGIApp], ASGIApp], lifespan: Any) -> None:
-        # Asked whether it is on, FastAPI looks into the environment anew for each request.
+        # Asked whether it is on, FastAPI looks into the environment anew for each request. Where it
+        # goes is set up in `app.telemetry`, as for the worker, and so are logs: those of FastAPI
+        # would hold what exceptions say.
         telemetry = is_traced()
         super().__init__(
             title="Portico",
             telemetry={
                 "tracing": telemetry,
                 "metrics": telemetry,
-                "logs": telemetry,
-                "auto_configure": telemetry,
+                "logs": False,
+                "auto_configure": False,
             },
             openapi_url=None,
             docs_url=None,

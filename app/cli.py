@@ -1,18 +1,34 @@
 """The `portico` command: which words it knows, and one line for what is wrong with a set-up."""
 
 import logging
+import sys
 from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands import audit, jobs, maintenance, migrating, people, serving, settings
+from app.commands import (
+    audit,
+    jobs,
+    mail,
+    maintenance,
+    migrating,
+    people,
+    serving,
+    settings,
+    working,
+)
+from app.commands.doctor import command as examination
 from app.commands.setup import fail, out
+from app.config import read_logging
 from app.database_errors import explanation
 from app.errors import Hindered, Misconfigured, Unavailable
-from app.logs import log_to_stderr
+from app.logs import log_to_stderr, logs_json
 from app.outages import forget_values
+
+# What is wrong with the set-up or with what it depends on, and no bug.
+EXPECTED = (Misconfigured, Hindered, SQLAlchemyError, Unavailable, OSError)
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +43,8 @@ keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=Tru
 queue = typer.Typer(help="The queue of jobs.", invoke_without_command=True)
 cli.add_typer(db, name="db")
 cli.add_typer(queue, name="jobs")
+mail_ = typer.Typer(help="The mail server.", no_args_is_help=True)
+cli.add_typer(mail_, name="mail")
 audit_ = typer.Typer(help="The audit.", no_args_is_help=True)
 cli.add_typer(audit_, name="audit")
 users = typer.Typer(help="The people.", no_args_is_help=True)
@@ -35,10 +53,12 @@ cli.add_typer(keys, name="keys")
 cli.add_typer(schema, name="schema")
 
 cli.command()(serving.serve)
-cli.command()(jobs.worker)
+cli.command("worker")(working.work)
 cli.command("settings")(settings.show)
+cli.command()(examination.doctor)
 queue.callback()(jobs.jobs)
 queue.command("retry")(jobs.retry)
+mail_.command("test")(mail.send_test)
 users.command("create-admin")(people.create_admin)
 users.command("import")(people.import_users)
 users.command("export")(people.export_users)
@@ -71,17 +91,35 @@ def portico(
 def main() -> None:
     """Run the command line; what is wrong with the set-up is a line each, exit code 1.
 
-    With LOG_LEVEL=DEBUG the log says where it came from.
+    With LOG_LEVEL=DEBUG the log says where it came from. With LOG_FORMAT=json, all on standard
+    error is a record.
     """
     log_to_stderr("INFO", "console")
+    log_to_stderr(*read_logging())
     try:
+        _run()
+    except EXPECTED as problem:
+        # Of these a connection's errors are explained by what the database said.
+        explained = isinstance(problem, SQLAlchemyError | Unavailable | ConnectionError)
+        _fail(problem, explanation(problem) if explained else str(problem))
+
+
+def _run() -> None:
+    """Run the command; where standard error is for records, misuse and bugs are records too."""
+    if not logs_json():
         cli()
-    except (Misconfigured, Hindered) as problem:
-        _fail(problem, str(problem))
-    except (SQLAlchemyError, Unavailable, ConnectionError) as problem:
-        _fail(problem, explanation(problem))
-    except OSError as problem:
-        _fail(problem, str(problem))
+    try:
+        code = cli(standalone_mode=False)
+    except typer.TyperException as misuse:
+        fail(misuse.format_message(), misuse.exit_code)
+    except typer.Abort:
+        fail("Aborted.")
+    except EXPECTED:
+        raise
+    except Exception:
+        log.critical("The command failed", exc_info=True)
+        sys.exit(1)
+    sys.exit(code)
 
 
 def _fail(problem: Exception, line: str) -> NoReturn:

@@ -389,8 +389,9 @@ class Settings(BaseSettings):
 
     management_address: str | None = Field(
         default=None,
-        description="where `/metrics` is; `off`: nowhere. Open to the internet: it tells strangers "
-        "what your users do",
+        description="where `/metrics`, `/health/live` and `/health/ready` of `portico serve` and "
+        "`portico worker` are; `off`: nowhere. With `--workers` above 1, `/metrics` alone. Open to "
+        "the internet: it tells strangers what your users do",
         json_schema_extra={UNSET: "`127.0.0.1:9464`, or nowhere if that is in use"},
     )
     access_log: bool = Field(
@@ -398,7 +399,9 @@ class Settings(BaseSettings):
         description="a line on standard error for each request, written ten times a second",
     )
     log_format: Literal["console", "json"] = Field(
-        default="console", description="`json`: an object a line"
+        default="console",
+        description="`json`: an object a line on standard error, of every command; what else a "
+        "command prints stays as it is",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="`DEBUG`, `INFO`, `WARNING`, `ERROR`"
@@ -599,6 +602,25 @@ def read_settings() -> Settings:
         if not wrong:
             return settings
     raise Misconfigured("\n".join(wrong))
+
+
+def read_logging() -> tuple[str, str]:
+    """Returns LOG_LEVEL and LOG_FORMAT, or their defaults if they are invalid.
+
+    So that errors in other settings, or in these, are logged as somebody wants to have them.
+    """
+    try:
+        sources = read_sources()
+    except Misconfigured:
+        sources = Sources({}, {})
+    found = sources.file | sources.environment
+    return _one_of("log_level", found), _one_of("log_format", found)
+
+
+def _one_of(name: str, found: dict[str, str]) -> str:
+    field = Settings.model_fields[name]
+    value = found.get(name)
+    return value if value and value in get_args(field.annotation) else str(field.default)
 
 
 def read_sources() -> Sources:

@@ -1,11 +1,16 @@
-"""Figures: what the parts of a worker have counted, handed on to its metrics now and then."""
+"""Figures: what the parts of a process have counted, handed on to its metrics now and then."""
 
 from dataclasses import dataclass
 
 from app.graphql.documents import Documents
 from app.http.gate import Gate
+from app.http.job_metrics import JobMetrics
 from app.http.metrics import Metrics
 from app.portico import Portico
+from app.services.jobs import Jobs
+
+FIGURES_SECONDS = 5
+BACKLOG_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +22,7 @@ class Figures:
 
     async def hand_on(self) -> None:
         """Hand on what is known here."""
-        tokens, tries = self.portico.services.access_tokens.remembered, self.portico.worker.tries
+        tokens = self.portico.services.access_tokens.remembered
         self.metrics.take(
             {
                 "portico_connections": len(self.gate.connections),
@@ -28,15 +33,15 @@ class Figures:
                 "portico_token_cache_hits": tokens.hits,
                 "portico_token_cache_misses": tokens.misses,
                 "portico_budgets_refused": self.portico.budgets.refused,
-                "portico_job_tries_done": tries[True],
-                "portico_job_tries_failed": tries[False],
             }
         )
 
-    async def hand_on_jobs(self) -> None:
+
+@dataclass(frozen=True, slots=True)
+class JobFigures:
+    jobs: Jobs
+    metrics: JobMetrics
+
+    async def hand_on(self) -> None:
         """Hand on what the database knows of the queue."""
-        waiting = await self.portico.jobs.waiting()
-        failed = len(await self.portico.jobs.failed())
-        self.metrics.take(
-            {"portico_jobs_waiting": sum(waiting.values()), "portico_jobs_failed": failed}
-        )
+        self.metrics.take(await self.jobs.backlog())

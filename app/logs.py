@@ -5,6 +5,7 @@ import traceback
 from datetime import UTC, datetime
 
 import orjson
+from opentelemetry import trace
 
 CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Libraries say only what is worth a warning.
@@ -13,8 +14,11 @@ QUIET = (
     "asyncio",
     "httpcore",
     "httpx",
+    "opentelemetry",
     "passlib",
     "sqlalchemy",
+    # OpenTelemetry's exporter of logs uses it: at DEBUG each export would make more to export.
+    "urllib3",
 )
 
 
@@ -28,6 +32,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            known["traceId"] = trace.format_trace_id(context.trace_id)
         if record.exc_info and record.exc_info[0]:
             known["exception"] = "".join(traceback.format_exception(*record.exc_info))
         return orjson.dumps(known, default=str).decode()
@@ -40,6 +47,11 @@ def log_to_stderr(level: str, log_format: str) -> None:
     handler.setFormatter(JsonFormatter() if json else logging.Formatter(CONSOLE))
     logging.basicConfig(handlers=[handler], force=True)
     set_levels(level)
+
+
+def logs_json() -> bool:
+    """Whether standard error is for records alone."""
+    return any(isinstance(each.formatter, JsonFormatter) for each in logging.root.handlers)
 
 
 def set_levels(level: str) -> None:

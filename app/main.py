@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,15 +16,15 @@ from app.application import Application, connection_limits, documents_of, layers
 from app.config import Settings, read_settings
 from app.database_errors import explanation
 from app.errors import Misconfigured, Unavailable
-from app.figures import Figures
+from app.figures import BACKLOG_SECONDS, FIGURES_SECONDS, Figures, JobFigures
 from app.graphql.engine import Engine
 from app.http.access_log import AccessLog, console_line, json_line
 from app.http.checked import CheckedHeads
 from app.http.cors import CORS, Cors
 from app.http.gate import GATE, Gate
-from app.http.management import management
+from app.http.management import Health, management
 from app.http.metrics import Metrics
-from app.http.plain import plain_routes
+from app.http.plain import STOPPING, plain_routes
 from app.http.requests import ASGIApp
 from app.http.stopping import Stopping
 from app.logs import log_to_stderr
@@ -32,12 +33,12 @@ from app.outages import forget_values
 from app.portico import Clock, Portico, build, system_clock
 from app.services.chores import every
 from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
+from app.services.worker import Worker
+from app.telemetry import flush_telemetry, start_telemetry
 
 CHECKPOINT_SECONDS = 300
 PURGE_SECONDS = 600
 REPORT_SECONDS = 60
-FIGURES_SECONDS = 5
-JOBS_SECONDS = 30
 GC_THRESHOLDS = (10_000, 20, 50)
 
 log = logging.getLogger(__name__)
@@ -59,18 +60,24 @@ def create_app(
     gate = Gate(connection_limits(settings), stopping)
     cors = Cors.of(settings.cors_origins)
     figures = Figures(portico, documents, gate, metrics)
+    job_figures = JobFigures(portico.jobs, metrics.jobs)
+    worker = replace(portico.worker, observe=metrics.jobs.observe)
+
+    async def unready() -> str | None:
+        return STOPPING if stopping.begun else await portico.unready()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         await _start(portico, app)
         settle()
         chores = [
-            *_chores(portico, figures, with_jobs=settings.jobs_worker),
+            *_chores(portico, figures, job_figures, worker if settings.jobs_worker else None),
             asyncio.create_task(gate.watch()),
         ]
+        health = Health(asyncio.get_running_loop(), unready)
         try:
             with (
-                management(settings.management_address, metrics.registry),
+                management(settings.management_address, metrics.registry, health),
                 stopping.announced(settings.shutdown_delay_seconds),
             ):
                 yield {GATE: gate, CORS: cors}
@@ -80,12 +87,13 @@ def create_app(
             await asyncio.gather(*chores, return_exceptions=True)
             await portico.stop()
             access_log.flush()
+            await flush_telemetry()
 
     engine = Engine(schema, documents)
     around = layers(settings, engine, portico.services, access_log, cors)
     app = Application(*around, lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
-    app.include_router(plain_routes(portico.unready, portico.keys, settings.public_url, stopping))
+    app.include_router(plain_routes(unready, portico.keys, settings.public_url))
     return app
 
 
@@ -116,6 +124,7 @@ def create_checked_app_from_environment() -> ASGIApp:
 def _settings() -> Settings:
     settings = read_settings()
     log_to_stderr(settings.log_level, settings.log_format)
+    start_telemetry()
     return settings
 
 
@@ -135,12 +144,14 @@ def _access_log(settings: Settings, metrics: Metrics) -> AccessLog:
     return AccessLog(sys.stderr if settings.access_log else None, write, metrics.observe)
 
 
-def _chores(portico: Portico, figures: Figures, *, with_jobs: bool) -> Iterator[asyncio.Task[None]]:
+def _chores(
+    portico: Portico, figures: Figures, job_figures: JobFigures, worker: Worker | None
+) -> Iterator[asyncio.Task[None]]:
     yield asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh))
     yield asyncio.create_task(every(PURGE_SECONDS, portico.housekeeping.tidy))
     yield asyncio.create_task(every(REPORT_SECONDS, portico.budgets.report))
     yield asyncio.create_task(every(CHECKPOINT_SECONDS, portico.checkpoints.sign))
     yield asyncio.create_task(every(FIGURES_SECONDS, figures.hand_on))
-    yield asyncio.create_task(every(JOBS_SECONDS, figures.hand_on_jobs))
-    if with_jobs:
-        yield asyncio.create_task(portico.worker.run())
+    yield asyncio.create_task(every(BACKLOG_SECONDS, job_figures.hand_on))
+    if worker is not None:
+        yield asyncio.create_task(worker.run())

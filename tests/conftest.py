@@ -20,6 +20,7 @@ from tests.clients import Api, Person
 from tests.clock import FakeClock
 from tests.log_search import pytest_configure, pytest_runtest_makereport, pytest_runtest_setup
 from tests.outbox import Outbox
+from tests.servers import free_port
 from tests.settings import settings_for
 
 __all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]
@@ -155,6 +156,22 @@ async def grace(api: Api, db: Database) -> Person:
             text("UPDATE users SET role = 'ADMIN' WHERE email = :e"), {"e": person.email}
         )
     return person
+
+
+@pytest.fixture
+async def environment(empty_url: str, settings: Settings) -> dict[str, str]:
+    """A server that requires verified addresses and runs no jobs itself."""
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    assert settings.secret_key is not None
+    return {
+        "DATABASE_URL": empty_url,
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+        "EMAIL_VERIFICATION": "required",
+        "JOBS_WORKER": "false",
+        "JOBS_RETAKE_SECONDS": "2",
+        "SMTP_URL": f"smtp://127.0.0.1:{free_port()}",
+        "FRONTEND_URL": "https://app.example.com",
+    }
 
 
 async def on_server(url: str, statement: str) -> None:

@@ -25,11 +25,20 @@ class PostOffice:
     receivers: list[list[str]] = field(default_factory=list[list[str]])
     arrived: Event = field(default_factory=Event)
     silent: bool = False
-    # What it replies to each recipient and to each message, where it does not take them.
+    # What it replies to each sender, recipient and message, where it does not take them.
+    sender_reply: str | None = None
     recipient_reply: str | None = None
     message_reply: str | None = None
     tries: int = 0
     port: int = 0
+
+    async def handle_MAIL(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        if self.sender_reply is not None:
+            return self.sender_reply
+        envelope.mail_from = address
+        return TAKEN
 
     async def handle_RCPT(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import httpx
@@ -19,6 +20,7 @@ from tests.leaks import SECRETS
 ROOT = Path(__file__).parent.parent
 PORTICO = Path(sys.executable).parent / "portico"
 START_SECONDS = 40
+AServer = TypeVar("AServer", bound="Server")
 # The logs of what was started, and how far each was read by `logged`.
 _logs: dict[Path, int] = {}
 # A server that is started again writes files of its own.
@@ -120,6 +122,16 @@ class Server:
         return self.process.wait(START_SECONDS)
 
 
+class Worker(Server):
+    """`portico worker`, which is asked at its management address whether it is ready."""
+
+    def __init__(self, cwd: Path, **environment: str) -> None:
+        self.host = "127.0.0.1"
+        self.port = free_port()
+        address = {"MANAGEMENT_ADDRESS": f"{self.host}:{self.port}"}
+        self._start(cwd, [PORTICO, "worker"], address | environment)
+
+
 class UntestedServer(Server):
     """`portico serve` on uvicorn and httptools of other versions than it is tested with."""
 
@@ -132,12 +144,22 @@ class UntestedServer(Server):
 
 @contextlib.contextmanager
 def serving(
-    cwd: Path, *arguments: str, opened_at: str = "127.0.0.1", **environment: str
+    cwd: Path,
+    *arguments: str,
+    opened_at: str = "127.0.0.1",
+    port: int | None = None,
+    **environment: str,
 ) -> Generator[Server]:
     with _until_stopped(
-        Server(cwd, *arguments, opened_at=opened_at, port=None, **environment)
+        Server(cwd, *arguments, opened_at=opened_at, port=port, **environment)
     ) as server:
         yield server
+
+
+@contextlib.contextmanager
+def working(cwd: Path, **environment: str) -> Generator[Worker]:
+    with _until_stopped(Worker(cwd, **environment)) as worker:
+        yield worker
 
 
 @contextlib.contextmanager
@@ -147,7 +169,7 @@ def serving_untested(cwd: Path, workers: int = 1, **environment: str) -> Generat
 
 
 @contextlib.contextmanager
-def _until_stopped(server: Server) -> Generator[Server]:
+def _until_stopped(server: AServer) -> Generator[AServer]:
     try:
         server.wait_until_ready()
         yield server

@@ -6,19 +6,15 @@ import ssl
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from sqlalchemy import make_url
 
 from app import migrations
 from app.main import create_app
 from app.services.readiness import UNUSABLE
+from tests.certificates import self_signed
 from tests.clients import Api
 from tests.conftest import on_server
 from tests.leaks import SECRETS
@@ -278,26 +274,6 @@ def test_a_certificate_of_somebody_else_is_named_as_the_cause(tmp_path: Path) ->
         "that the host in DATABASE_URL is the one in the certificate."
     )
     assert "certificate verify failed" in words
-
-
-def self_signed(path: Path) -> Path:
-    """Write a key and a certificate for it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, path.stem)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 def test_debug_shows_where_it_came_from_and_no_more(own: Postgres, tmp_path: Path) -> None:

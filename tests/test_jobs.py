@@ -1,24 +1,21 @@
 """Jobs and mail: what must not get lost, against a real SMTP server and real processes."""
 
 import asyncio
-import os
 import signal
-import subprocess
 import time
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
-from app import migrations
 from app.config import Settings
 from app.db import Database
 from app.mail import Mailer, Message, SmtpMailer
@@ -29,8 +26,9 @@ from tests.clients import Api, Person
 from tests.clock import FakeClock
 from tests.outbox import TOKEN, Outbox
 from tests.post_office import PostOffice, post_office
-from tests.servers import PORTICO, free_port, portico, serving
+from tests.servers import free_port, portico, serving, working
 from tests.test_passwords import REQUEST
+from tests.test_seeing import until
 from tests.test_serve import SECRET
 
 Deliver = Callable[[], Awaitable[None]]
@@ -40,6 +38,7 @@ mutation {
   register(input: {email: "eve@example.com", password: "an apple a day 42"}) { __typename }
 }
 """
+DUE = text("UPDATE pgqueuer SET execute_after = now() + make_interval(hours => :hours)")
 STATES = text("SELECT status::text, attempts FROM pgqueuer")
 
 
@@ -112,7 +111,7 @@ async def test_a_letter_that_keeps_failing_is_kept_and_can_be_tried_again(
     assert [str(kept.id) in each.getMessage() for each in errors] == [True]
     assert ada.email not in caplog.text + str(await db.rows(text("SELECT * FROM pgqueuer_log")))
 
-    assert await jobs.retry(None) == 1
+    assert await jobs.retry_failed(None) == [kept]
     await worker_with(app, mailer).drain()
     assert mailer.subjects == [(ada.email, "Choose a new password")]
 
@@ -203,7 +202,7 @@ async def test_an_email_that_was_refused_for_good_is_sent_once_the_server_takes_
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
         await worker_with(app, mailer).drain()
         office.recipient_reply = None
-        assert await app.state.portico.jobs.retry(None) == 1
+        assert len(await app.state.portico.jobs.retry_failed(None)) == 1
         await worker_with(app, mailer).drain()
 
     assert office.receivers == [[ada.email]]
@@ -291,33 +290,6 @@ async def test_nothing_goes_in_clear_unless_that_is_said() -> None:
     assert office.letters == []
 
 
-@contextmanager
-def working(cwd: Path, **environment: str) -> Generator[subprocess.Popen[bytes]]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    process = subprocess.Popen([PORTICO, "worker"], cwd=cwd, env=kept | environment)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(20)
-
-
-@pytest.fixture
-async def environment(empty_url: str) -> dict[str, str]:
-    """A server that requires verified addresses and runs no worker itself."""
-    await asyncio.to_thread(migrations.upgrade, empty_url)
-    return {
-        "DATABASE_URL": make_url(empty_url).render_as_string(hide_password=False),
-        "SECRET_KEY": SECRET,
-        "EMAIL_VERIFICATION": "required",
-        "JOBS_WORKER": "false",
-        "JOBS_RETAKE_SECONDS": "2",
-        "SMTP_URL": f"smtp://127.0.0.1:{free_port()}",
-        "FRONTEND_URL": "https://app.example.com",
-    }
-
-
 def send(url: str, query: str) -> Any:
     return httpx.post(f"{url}/graphql", json={"query": query}).json()["data"]
 
@@ -355,8 +327,7 @@ def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
             office.silent = True
             with working(tmp_path, **environment) as worker:
                 first = office.wait()
-                worker.kill()
-                worker.wait()
+                worker.stop(signal.SIGKILL)
             office.silent = False
             with working(tmp_path, **environment):
                 second = office.wait()
@@ -367,14 +338,68 @@ def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
         assert send(server.url, verify) == {"verifyEmail": {"__typename": "SignedIn"}}
 
 
-def test_the_command_shows_what_failed(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_command_shows_what_waits_and_tries_it_now(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     with serving(tmp_path, **environment) as server:
         send(server.url, REGISTER)
+    queued = portico("jobs", cwd=tmp_path, **environment)
+    with working(tmp_path, **environment):
+        delayed = until(lambda: next_tries(tmp_path, environment))
+        retried = portico("jobs", "retry", delayed[0], cwd=tmp_path, **environment)
+        with post_office(at(environment)) as office:
+            again = until(lambda: next_tries(tmp_path, environment))
+            waiting = portico("jobs", "retry", "--waiting", cwd=tmp_path, **environment)
+            office.wait()
+    nothing = portico("jobs", "retry", "--all", "--waiting", cwd=tmp_path, **environment)
 
-    assert "1 queued" in portico("jobs", cwd=tmp_path, **environment).stdout
-    assert "No such job" in portico("jobs", "retry", "7", cwd=tmp_path, **environment).stdout
-    refused = portico("jobs", "retry", cwd=tmp_path, **environment)
-    assert (refused.returncode, "--all" in refused.stderr) == (1, True)
+    assert "1 queued\nThe oldest that is due has waited for 0:0" in queued.stdout
+    job, name = delayed[:2]
+    assert (name, again[:2]) == ("mail.letter", [job, name])
+    was = f"Job {job} (mail.letter) was to be tried at {{}}: it is tried now.\n"
+    assert retried.stdout == was.format(" ".join(delayed[6:8]))
+    assert waiting.stdout == was.format(" ".join(again[6:8]))
+    assert nothing.stdout == "There is none.\n"
+
+
+def next_tries(cwd: Path, environment: dict[str, str]) -> list[str]:
+    """The words of the line of the first job that waits for its next try."""
+    shown = portico("jobs", cwd=cwd, **environment, COLUMNS="200").stdout.splitlines()
+    rows = (row for line, row in pairwise(shown) if "next try" in line)
+    return next(rows, "").split()
+
+
+def test_a_job_that_cannot_be_tried_now_is_named(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    unknown = portico("jobs", "retry", "7", cwd=tmp_path, **environment)
+    unsaid = portico("jobs", "retry", cwd=tmp_path, **environment)
+    both = portico("jobs", "retry", "7", "--all", cwd=tmp_path, **environment)
+
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr == "portico: Job 7 has not failed and does not wait for another try.\n"
+    assert (unsaid.returncode, unsaid.stdout) == (both.returncode, both.stdout) == (1, "")
+    assert unsaid.stderr == "portico: Name a job, or say --all, --waiting or both.\n"
+
+
+async def test_the_oldest_job_is_the_one_that_has_been_due_for_longest(
+    api: Api, ada: Person, app: FastAPI, db: Database
+) -> None:
+    jobs = app.state.portico.jobs
+
+    async def due(hours: int) -> None:
+        async with db.begin() as session:
+            await session.execute(DUE, {"hours": hours})
+
+    empty = await jobs.backlog()
+    await api(REQUEST, email=ada.email)
+    await due(6)
+    later = await jobs.backlog()
+    await due(-2)
+    overdue = await jobs.backlog()
+
+    assert (empty, later) == ((0, 0, 0), (1, 0, 0))
+    assert overdue.oldest_seconds // 3600 == 2
 
 
 def test_verification_without_a_mail_server_refuses_to_start(tmp_path: Path) -> None:

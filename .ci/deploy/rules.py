@@ -46,7 +46,14 @@ PROBES = {
 }
 KINDS = ("requests", "limits")
 # Settings that may be read from a file, by the name of the setting and _FILE.
-FILES = {"SECRET_KEY", "DATABASE_URL", "DATABASE_READ_URL", "SMTP_URL"}
+FILES = {
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "DATABASE_READ_URL",
+    "SMTP_URL",
+    "FIRST_ADMIN_PASSWORD",
+    "BREACHED_PASSWORDS_URL",
+}
 SERVERS_SECRETS = {"secret_key", "server_url", "server_read_url", "smtp_url"}
 # Who may read what: no secret of servers for who migrates, and the owner's for nobody else.
 SECRETS = {
@@ -280,7 +287,7 @@ def _pod(pod: dict[str, Any]) -> Problems:
 
 
 def _roles(documents: list[dict[str, Any]]) -> Problems:
-    """Whether the job has the owner's address and nothing else, and everybody else has all but that."""
+    """Whether the job has the owner's address and nothing else, and nobody else has that."""
     job = _one(documents, "Job", "portico-migrate")["spec"]["template"]["spec"]
     if job["containers"][0]["args"] != MIGRATION:
         yield f"the migration is not {MIGRATION}"
@@ -394,20 +401,11 @@ def gateway() -> Problems:
     """Whether what comes in at the public address reaches the servers, and by https alone."""
     documents = list(yaml.safe_load_all(read("gateway.yaml")))
     servers = list(yaml.safe_load_all(read("kubernetes.yaml")))
-    public = urlsplit(_one(servers, "ConfigMap", "portico")["data"]["PUBLIC_URL"])
-    listeners = {
-        one["name"]: one for one in _one(documents, "Gateway", "portico")["spec"]["listeners"]
-    }
-    for name, listener in listeners.items():
-        if listener["hostname"] != public.hostname:
-            yield f"gateway.yaml: the listener {name} is not at {public.hostname}"
+    public = urlsplit(_one(servers, "ConfigMap", "portico")["data"]["PUBLIC_URL"]).hostname
     for each in documents:
-        if each["kind"] == "HTTPRoute":
-            for parent in each["spec"]["parentRefs"]:
-                if parent["sectionName"] not in listeners:
-                    yield f"gateway.yaml: there is no listener {parent['sectionName']}"
-            if each["spec"]["hostnames"] != [public.hostname]:
-                yield f"gateway.yaml: {each['metadata']['name']} is not at {public.hostname}"
+        if each["kind"] == "HTTPRoute" and each["spec"]["hostnames"] != [public]:
+            yield f"gateway.yaml: {each['metadata']['name']} is not at {public}"
+    yield from _listeners(documents, public)
     (rule,) = _one(documents, "HTTPRoute", "portico")["spec"]["rules"]
     (port,) = _one(servers, "Service", "portico")["spec"]["ports"]
     if rule["backendRefs"] != [{"name": "portico", "port": port["port"]}]:
@@ -417,9 +415,21 @@ def gateway() -> Problems:
         yield "gateway.yaml: it does not wait as long as nginx.conf"
     if "retry" in rule:
         yield "gateway.yaml: a request that may have been done is sent again"
-    (moved,) = _one(documents, "HTTPRoute", "portico-to-https")["spec"]["rules"]
-    if "backendRefs" in moved or listeners["http"]["protocol"] != "HTTP":
-        yield "gateway.yaml: servers answer without TLS"
+
+
+def _listeners(documents: list[dict[str, Any]], public: str | None) -> Problems:
+    listeners = _one(documents, "Gateway", "portico")["spec"]["listeners"]
+    protocols = {one["name"]: one["protocol"] for one in listeners}
+    if protocols != {"https": "HTTPS", "http": "HTTP"}:
+        yield f"gateway.yaml: its listeners are {protocols}"
+    if {one["hostname"] for one in listeners} != {public}:
+        yield f"gateway.yaml: a listener is not at {public}"
+    for name, section in (("portico", "https"), ("portico-to-https", "http")):
+        route = _one(documents, "HTTPRoute", name)["spec"]
+        if route["parentRefs"] != [{"name": "portico", "sectionName": section}]:
+            yield f"gateway.yaml: {name} is not below {section}"
+        if section == "http" and any("backendRefs" in rule for rule in route["rules"]):
+            yield "gateway.yaml: servers answer without TLS"
 
 
 def systemd() -> Problems:

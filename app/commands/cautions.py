@@ -62,8 +62,16 @@ def cautions(settings: Settings, host: str, port: int, management: str) -> Itera
         yield "PASSWORD_MIN_GUESSES=0: any password is taken, `password` too."
     if settings.throttle_scale > 1:
         yield f"THROTTLE_SCALE={settings.throttle_scale:g}: that many times more may be tried."
-    if management != "off" and not is_loopback(management.rpartition(":")[0].strip("[]")):
-        yield f"MANAGEMENT_ADDRESS={management}: /metrics is open to whoever reaches it."
+    opened = open_management(management)
+    if opened:
+        yield opened
+
+
+def open_management(address: str) -> str | None:
+    """Returns what to know about a management address that other machines reach."""
+    if address == "off" or is_loopback(address.rpartition(":")[0].strip("[]")):
+        return None
+    return f"MANAGEMENT_ADDRESS={address}: /metrics is open to whoever reaches it."
 
 
 async def of_rights(portico: Portico, settings: Settings) -> list[str]:

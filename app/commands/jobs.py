@@ -1,85 +1,107 @@
-"""`portico worker` and `portico jobs`: running what waits, and looking at what failed."""
+"""`portico jobs`: what waits in the queue and what failed, and trying it now."""
 
 import asyncio
-import signal
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from app.commands.cautions import check_links, of_rights
 from app.commands.setup import database, fail, out, started
 from app.config import Settings, read_settings
 from app.portico import build
-from app.services.jobs import Jobs
-
-
-def worker() -> None:
-    """Run jobs, apart from the server. Stop it with Ctrl-C: a running job may finish."""
-    given = read_settings()
-    caution = check_links(given)
-    if caution:
-        out.print(f"[yellow]Warning[/yellow]   {caution}")
-    with database(given) as settings:
-        asyncio.run(_work(settings, given))
+from app.services.jobs import DelayedJob, FailedJob
 
 
 def jobs(context: typer.Context) -> None:
-    """Show what waits, and what is kept because it kept failing."""
+    """Show what waits, what waits for its next try, and what is kept because it kept failing."""
     if context.invoked_subcommand is None:
         with database(read_settings()) as settings:
             asyncio.run(_show(settings))
 
 
 def retry(
-    job_id: Annotated[int | None, typer.Argument(help="The job; all with --all.")] = None,
+    job_id: Annotated[
+        int | None, typer.Argument(help="The job; it failed, or waits for its next try.")
+    ] = None,
     *,
-    everything: Annotated[bool, typer.Option("--all", help="All that are kept.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="All that wait for their next try.")
+    ] = False,
 ) -> None:
-    """Put what had failed back into the queue."""
-    if (job_id is None) != everything:
-        fail("Name a job, or say --all.")
+    """Try jobs now that failed or wait for their next try."""
+    if (job_id is None) != (everything or waiting):
+        fail("Name a job, or say --all, --waiting or both.")
     with database(read_settings()) as settings:
-        number = asyncio.run(_retry(settings, job_id))
-    out.print(f"{_jobs(number)} back in the queue." if number else "No such job has failed.")
-
-
-async def _work(settings: Settings, given: Settings) -> None:
-    async with started(build(settings)) as portico:
-        await portico.readiness.check_writable()
-        for caution in await of_rights(portico, given):
-            out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
-        work = asyncio.create_task(portico.worker.run())
-        for each in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(each, work.cancel)
-        out.print("Running jobs. Stop with Ctrl-C.")
-        await asyncio.gather(work, return_exceptions=True)
+        lines = asyncio.run(_retry(settings, job_id, failed=everything, waiting=waiting))
+    if not lines and job_id is not None:
+        fail(f"Job {job_id} has not failed and does not wait for another try.")
+    out.print("\n".join(lines) or "There is none.")
 
 
 async def _show(settings: Settings) -> None:
     async with started(build(settings)) as portico:
         waiting = await portico.jobs.waiting()
         out.print(", ".join(f"{number} {state}" for state, number in waiting.items()) or "0 queued")
-        await _show_failed(portico.jobs)
+        backlog = await portico.jobs.backlog()
+        if backlog.oldest_seconds:
+            age = timedelta(seconds=round(backlog.oldest_seconds))
+            out.print(f"The oldest that is due has waited for {age} (hours:minutes:seconds).")
+        _show_delayed(await portico.jobs.delayed())
+        _show_failed(await portico.jobs.failed())
 
 
-async def _show_failed(jobs: Jobs) -> None:
-    failed = await jobs.failed()
+def _show_delayed(delayed: Sequence[DelayedJob]) -> None:
+    if not delayed:
+        return
+    table = Table("job", "name", "made", "last tried", "next try", "tries", "failed with", box=None)
+    for job in delayed:
+        times = map(_moment, (job.created_at, job.last_tried_at, job.next_try_at))
+        table.add_row(str(job.id), job.name, *times, str(job.tries), job.failure or "")
+    out.print(table)
+    out.print("`portico jobs retry ID` or `--waiting` tries them now.")
+
+
+def _show_failed(failed: Sequence[FailedJob]) -> None:
     if not failed:
         out.print("None has failed.")
         return
     table = Table("job", "name", "made", "last tried", "tries", "failed with", box=None)
     for job in failed:
-        times = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (job.created_at, job.last_tried_at))
+        times = map(_moment, (job.created_at, job.last_tried_at))
         table.add_row(str(job.id), job.name, *times, str(job.tries + 1), job.failure or "")
     out.print(table)
     out.print(f"{_jobs(len(failed))} kept. `portico jobs retry ID` or `--all` tries them again.")
 
 
-async def _retry(settings: Settings, job_id: int | None) -> int:
+async def _retry(
+    settings: Settings, job_id: int | None, *, failed: bool, waiting: bool
+) -> list[str]:
+    """Returns a line for each job that is tried now."""
+    ids = None if job_id is None else [job_id]
+    lines: list[str] = []
     async with started(build(settings)) as portico:
-        return await portico.jobs.retry(None if job_id is None else [job_id])
+        if failed or ids:
+            lines += map(_had_failed, await portico.jobs.retry_failed(ids))
+        if waiting or ids:
+            lines += map(_was_delayed, await portico.jobs.retry_delayed(ids))
+    return lines
+
+
+def _had_failed(job: FailedJob) -> str:
+    return f"Job {job.id} ({job.name}) had failed: it is tried now, as if it were new."
+
+
+def _was_delayed(job: DelayedJob) -> str:
+    return (
+        f"Job {job.id} ({job.name}) was to be tried at {_moment(job.next_try_at)}: it is tried now."
+    )
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _jobs(number: int) -> str:

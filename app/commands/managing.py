@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Metric, multiprocess
 
 from app.commands.ports import check_port
 from app.errors import Misconfigured
-from app.http.management import OFF, host_and_port, management
+from app.http.management import METRICS, OFF, host_and_port, management
 
 DEFAULT = "127.0.0.1:9464"
 OF_A_PROCESS = re.compile(r"_(\d+)\.db$")
@@ -27,11 +27,7 @@ def managed(address: str | None, workers: int) -> Generator[str]:
         Misconfigured: the address that was set cannot be had.
 
     """
-    address = address or _default()
-    if address != OFF:
-        check_port(
-            *host_and_port(address), change=f"MANAGEMENT_ADDRESS={address.rpartition(':')[0]}:{{}}"
-        )
+    address = settled(address)
     if workers == 1 or address == OFF:
         os.environ["MANAGEMENT_ADDRESS"] = address
         yield address
@@ -43,6 +39,30 @@ def managed(address: str | None, workers: int) -> Generator[str]:
         registry.register(cast("Any", Living(directory)))
         with management(address, registry):
             yield address
+
+
+def settled(address: str | None) -> str:
+    """Return where one can listen: the address that is set, or the default one, or `off`.
+
+    Raises:
+        Misconfigured: the address that was set cannot be had.
+
+    """
+    address = address or _default()
+    if address != OFF:
+        check_port(
+            *host_and_port(address), change=f"MANAGEMENT_ADDRESS={address.rpartition(':')[0]}:{{}}"
+        )
+    return address
+
+
+def announced(address: str, given: str | None) -> str:
+    """Return the line that says where metrics are. `given` is the setting, `address` what is so."""
+    if address != OFF:
+        return f"Metrics   http://{address}{METRICS}"
+    if given is None:
+        return f"Metrics   nowhere: {DEFAULT} is in use. MANAGEMENT_ADDRESS names another."
+    return "Metrics   nowhere (MANAGEMENT_ADDRESS)"
 
 
 class Living:

@@ -21,13 +21,12 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app.commands import cautions
 from app.commands.addresses import http_url
-from app.commands.managing import DEFAULT, managed
+from app.commands.managing import announced, managed
 from app.commands.ports import check_port
-from app.commands.setup import database, err, out, started, url_of
+from app.commands.setup import database, out, started, to_stderr, url_of
 from app.config import Settings, read_settings
 from app.embedded import in_use, secret_path
 from app.http.connections import BoundedConnection
-from app.http.management import OFF
 from app.http.stopping import turn_away
 from app.http.tested import TESTED, Versions, installed
 from app.logs import log_to_stderr
@@ -43,7 +42,7 @@ OTHER_FILES = 300
 EARLY_SECONDS = 0.5
 PORT_HELP = "Port to listen on."
 UNTESTED = (
-    "portico: {found} are installed, this release is tested with {tested}: serving on uvicorn's "
+    "{found} are installed, this release is tested with {tested}: serving on uvicorn's "
     "h11 protocol, slower, without time limits for requests and without SHUTDOWN_DELAY_SECONDS."
 )
 
@@ -82,7 +81,7 @@ def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
         if found == TESTED:
             _listen(ready, host, port, workers)
         else:
-            err.print(UNTESTED.format(found=found, tested=TESTED))
+            to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
             _listen_unaided(ready, host, port, workers)
 
 
@@ -132,12 +131,7 @@ def _announce(settings: Settings, base: str, management: str) -> None:
     )
     out.print(f"Keys      {base}/.well-known/jwks.json")
     out.print(f"Health    {base}/health/ready")
-    if management != OFF:
-        out.print(f"Metrics   http://{management}/metrics")
-    elif settings.management_address is None:
-        out.print(f"Metrics   nowhere: {DEFAULT} is in use. MANAGEMENT_ADDRESS names another.")
-    else:
-        out.print("Metrics   nowhere (MANAGEMENT_ADDRESS)")
+    out.print(announced(management, settings.management_address))
 
 
 def _hand_on(given: Settings, settled: Settings) -> None:

@@ -1,5 +1,6 @@
 """What commands begin with: a database, services, and a line for each thing that is wrong."""
 
+import logging
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,11 +14,13 @@ from app import migrations
 from app.config import Settings
 from app.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
-from app.logs import set_levels
+from app.logs import logs_json, set_levels
 from app.mail import CONSOLE
 from app.portico import Portico
 
 DEFAULT_ADMIN = "admin@example.com"
+
+log = logging.getLogger("portico")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -84,7 +87,16 @@ def url_of(settings: Settings) -> str:
     return settings.database_url.get_secret_value() if settings.database_url else ""
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End the command. Each line of the message says one thing that is wrong."""
     for line in message.splitlines():
+        to_stderr(logging.ERROR, line)
+    sys.exit(code)
+
+
+def to_stderr(level: int, line: str) -> None:
+    """Say it to whoever runs the command; as a record where LOG_FORMAT=json."""
+    if logs_json():
+        log.log(level, line)
+    else:
         err.print(f"[red]portico:[/red] {escape(line)}")
-    sys.exit(1)

@@ -1,19 +1,96 @@
-"""The management address: where metrics are, apart from what the open internet reaches."""
+"""The management address: metrics and health, apart from what the open internet reaches.
 
+It answers from a thread, so that the metrics of a process whose event loop hangs can be read.
+"""
+
+import asyncio
 import ipaddress
-from collections.abc import Generator
+import logging
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Any, cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
+import orjson
+import prometheus_client
+from prometheus_client import CollectorRegistry
 
 from app.errors import Misconfigured
 
 OFF = "off"
+METRICS, LIVE, READY = "/metrics", "/health/live", "/health/ready"
+# How long the event loop may take. Kubernetes' probes wait for one second unless told otherwise.
+LOOP_SECONDS = 5.0
+CLIENT_SECONDS = 10
+# How often the thread looks whether it shall end: the event loop waits for it meanwhile.
+POLL_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
+
+Respond = Callable[[str, list[tuple[str, str]]], Any]
+Wsgi = Callable[[dict[str, Any], Respond], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Asks an event loop from another thread whether it still runs, and what it knows."""
+
+    loop: asyncio.AbstractEventLoop
+    # One public sentence why no work can be done now; None if it can.
+    unready: Callable[[], Awaitable[str | None]]
+    seconds: float = LOOP_SECONDS
+
+    def live(self) -> dict[str, str]:
+        reason = self._ask(_nothing())
+        return {"status": "not alive", "reason": reason} if reason else {"status": "alive"}
+
+    def ready(self) -> dict[str, str]:
+        reason = self._ask(self._unready())
+        return {"status": "not ready", "reason": reason} if reason else {"status": "ready"}
+
+    async def _unready(self) -> str | None:
+        return await self.unready()
+
+    def _ask(self, question: Coroutine[Any, Any, str | None]) -> str | None:
+        answer = asyncio.run_coroutine_threadsafe(question, self.loop)
+        try:
+            return answer.result(self.seconds)
+        except TimeoutError:
+            answer.cancel()
+            return f"No answer within {self.seconds:g} s."
+
+
+class ManagementServer(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the library's
+        """Log what would otherwise be a traceback on standard error, whatever the format."""
+        log.debug("A request from %s failed", client_address, exc_info=sys.exc_info())
+
+
+class ManagementServerV6(ManagementServer):
+    address_family = socket.AF_INET6
+
+
+class ManagementRequest(WSGIRequestHandler):
+    # Of the socket: whoever sends nothing must not keep a thread.
+    timeout = CLIENT_SECONDS
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        """Say nothing: it is asked every few seconds."""
 
 
 @contextmanager
-def management(address: str | None, registry: CollectorRegistry) -> Generator[None]:
-    """Answer `/metrics` there, from a thread.
+def management(
+    address: str | None, registry: CollectorRegistry, health: Health | None = None
+) -> Generator[None]:
+    """Answer `/metrics` there, and `/health/live` and `/health/ready` if there is a loop to ask.
 
     Raises:
         Misconfigured: nothing can listen there.
@@ -23,10 +100,14 @@ def management(address: str | None, registry: CollectorRegistry) -> Generator[No
         yield
         return
     host, port = host_and_port(address)
+    kind = ManagementServerV6 if ":" in host else ManagementServer
     try:
-        server, thread = start_http_server(port, host, registry)
+        server = kind((host, port), ManagementRequest)
     except OSError as error:
         raise Misconfigured(f"MANAGEMENT_ADDRESS={address}: {error.strerror}.") from None
+    server.set_app(_application(registry, health))
+    thread = Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True)
+    thread.start()
     try:
         yield
     finally:
@@ -47,3 +128,44 @@ def host_and_port(address: str) -> tuple[str, int]:
     if not port.isdigit() or not 0 <= int(port) <= 65535:
         raise ValueError("must be host:port, or off")
     return str(ipaddress.ip_address(host)), int(port)
+
+
+def _application(registry: CollectorRegistry, health: Health | None) -> Wsgi:
+    # It is not typed.
+    metrics: Wsgi = cast("Any", prometheus_client).make_wsgi_app(registry)
+    pages = {METRICS: metrics}
+    if health is not None:
+        pages |= {LIVE: _page(health.live), READY: _page(health.ready)}
+    not_found = _status_page(HTTPStatus.NOT_FOUND, f"Here are {', '.join(pages)}.\n")
+
+    def application(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
+        return pages.get(environ["PATH_INFO"], not_found)(environ, respond)
+
+    return application
+
+
+def _page(state: Callable[[], dict[str, str]]) -> Wsgi:
+    def page(_environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
+        found = state()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if "reason" in found else HTTPStatus.OK
+        respond(_line(status), [("content-type", "application/json")])
+        return [orjson.dumps(found)]
+
+    return page
+
+
+def _status_page(status: HTTPStatus, text: str) -> Wsgi:
+    def page(_environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
+        respond(_line(status), [("content-type", "text/plain; charset=utf-8")])
+        return [text.encode()]
+
+    return page
+
+
+def _line(status: HTTPStatus) -> str:
+    return f"{status.value} {status.phrase}"
+
+
+async def _nothing() -> str | None:
+    """Run at all, which a loop that hangs does not do."""
+    return None

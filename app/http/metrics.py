@@ -14,6 +14,7 @@ from prometheus_client import (
 )
 
 from app.http.access_log import Line
+from app.http.job_metrics import JobMetrics
 
 Mode = Literal["livesum", "livemostrecent"]
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -25,18 +26,13 @@ GAUGES: Mapping[str, str] = {
     "portico_hashing_places_taken": "Passwords that are hashed, or wait to be.",
 }
 # The same in every worker: their sum would mean nothing.
-SHARED_GAUGES: Mapping[str, str] = {
-    "portico_jobs_waiting": "Jobs in the queue.",
-    "portico_jobs_failed": "Jobs that are kept because they kept failing.",
-}
+SHARED_GAUGES: Mapping[str, str] = {}
 TOTALS: Mapping[str, str] = {
     "portico_document_cache_hits": "Documents that were known.",
     "portico_document_cache_misses": "Documents that had to be parsed and validated.",
     "portico_token_cache_hits": "Access tokens whose signature was known.",
     "portico_token_cache_misses": "Access tokens whose signature had to be checked.",
     "portico_budgets_refused": "Tries that were over a budget.",
-    "portico_job_tries_done": "Tries of jobs that succeeded.",
-    "portico_job_tries_failed": "Tries of jobs that failed.",
 }
 
 
@@ -70,6 +66,7 @@ class Metrics:
             name: Counter(name, text, registry=self.registry) for name, text in TOTALS.items()
         }
         self._counted = dict.fromkeys(TOTALS, 0.0)
+        self.jobs = JobMetrics(self.registry)
 
     def observe(self, lines: Sequence[Line]) -> None:
         # Finding a metric by its labels costs more than counting in it: once for all that share it.

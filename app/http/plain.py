@@ -6,7 +6,6 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from app.http.metadata import JWKS, metadata, metadata_paths
-from app.http.stopping import Stopping
 from app.services.signing_keys import SigningKeys
 
 STOPPING = "The server is stopping."
@@ -21,7 +20,6 @@ def plain_routes(
     unready: Callable[[], Awaitable[str | None]],
     keys: SigningKeys,
     issuer: str,
-    stopping: Stopping,
 ) -> APIRouter:
     router = APIRouter()
 
@@ -31,7 +29,7 @@ def plain_routes(
 
     @router.api_route("/health/ready", methods=READ)
     async def ready() -> JSONResponse:
-        reason = STOPPING if stopping.begun else await unready()
+        reason = await unready()
         if reason:
             return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ready"})

@@ -51,18 +51,32 @@ class RangeService:
         """Ask. Where it does not answer, nothing is held against the password."""
         digest = _digest(password)
         try:
-            # The time that the library knows is that of each read, and an answer may drip.
-            async with asyncio.timeout(TIMEOUT_SECONDS), httpx.AsyncClient() as http:
-                address = f"{self.url.rstrip('/')}/{digest[:PREFIX]}"
-                answer = await http.get(address, headers={"Add-Padding": "true"})
-            answer.raise_for_status()
+            lines = await self._range(digest[:PREFIX])
         except (httpx.HTTPError, TimeoutError) as error:
             log.warning("The breached-password service did not answer: %s", type(error).__name__)
             return False
         return any(
             suffix == digest[PREFIX:] and count.strip().lstrip("0") != ""
-            for suffix, _, count in (line.partition(":") for line in answer.text.splitlines())
+            for suffix, _, count in (line.partition(":") for line in lines)
         )
+
+    async def check(self) -> int:
+        """Ask for a range of nobody's and return how many hashes it has.
+
+        Raises:
+            HTTPError: it does not answer, or with an error.
+            InvalidURL: the address is none.
+            TimeoutError: it does not answer in time.
+
+        """
+        return len(await self._range("0" * PREFIX))
+
+    async def _range(self, prefix: str) -> list[str]:
+        # The time that the library knows is that of each read, and an answer may drip.
+        async with asyncio.timeout(TIMEOUT_SECONDS), httpx.AsyncClient() as http:
+            address = f"{self.url.rstrip('/')}/{prefix}"
+            answer = await http.get(address, headers={"Add-Padding": "true"})
+        return answer.raise_for_status().text.splitlines()
 
 
 @dataclass(frozen=True, slots=True)

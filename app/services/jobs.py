@@ -11,7 +11,7 @@ from cryptography.fernet import MultiFernet
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.tm import TaskManager
 from pgqueuer.domain.types import JobId
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database
@@ -25,9 +25,28 @@ Handler = Callable[[Payload], Awaitable[None]]
 QUEUED = text(
     "SELECT status::text, count(*) FROM pgqueuer WHERE status <> 'failed' GROUP BY 1 ORDER BY 1"
 )
+BACKLOG = text(
+    "SELECT count(*) FILTER (WHERE status <> 'failed'), count(*) FILTER (WHERE status = 'failed'),"
+    " coalesce(max(extract(epoch FROM now() - execute_after))"
+    " FILTER (WHERE status = 'queued' AND execute_after <= now()), 0)::double precision"
+    " FROM pgqueuer"
+)
 FAILED = text(
     "SELECT id, entrypoint, created, updated, attempts FROM pgqueuer"
     " WHERE status = 'failed' ORDER BY id"
+)
+DELAYED = text(
+    "SELECT id, entrypoint, created, updated, attempts, execute_after FROM pgqueuer"
+    " WHERE status = 'queued' AND execute_after > now() AND attempts > 0 ORDER BY id"
+)
+HURRY = text(
+    "UPDATE pgqueuer SET execute_after = now(), updated = now()"
+    " WHERE status = 'queued' AND execute_after > now() AND id = ANY(:ids)"
+)
+# PgQueuer's trigger announces what is inserted and not what is changed. This is its announcement.
+ANNOUNCE = text(
+    "SELECT pg_notify('ch_pgqueuer', json_build_object('channel', 'ch_pgqueuer', 'operation',"
+    " 'update', 'sent_at', now(), 'table', 'pgqueuer', 'type', 'table_changed_event')::text)"
 )
 LAST_FAILURES = text(
     "SELECT DISTINCT ON (job_id) job_id, traceback->>'exception_message' FROM pgqueuer_log"
@@ -54,8 +73,31 @@ class FailedJob(NamedTuple):
     name: str
     created_at: datetime
     last_tried_at: datetime
+    # Again after the first one, which is not counted.
     tries: int
     failure: str | None
+
+
+class DelayedJob(NamedTuple):
+    """A job that failed and waits for its next try."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_tried_at: datetime
+    tries: int
+    next_try_at: datetime
+    failure: str | None
+
+
+class Backlog(NamedTuple):
+    """How much there is in the queue."""
+
+    waiting: int
+    failed: int
+    # Since the oldest job that is due and waits became due, by PostgreSQL's clock. A job whose next
+    # try is later is not due.
+    oldest_seconds: float
 
 
 class SealedPayloads:
@@ -103,24 +145,44 @@ class Jobs:
         driver: Any = SessionDriver(session)
         await Queries(driver).enqueue(name, self.payloads.seal(payload))
 
+    async def backlog(self) -> Backlog:
+        return Backlog._make((await self.db.rows(BACKLOG))[0])
+
     async def waiting(self) -> dict[str, int]:
         """How many jobs there are in each state, other than those that are kept as failed."""
         return {row[0]: row[1] for row in await self.db.rows(QUEUED)}
 
     async def failed(self) -> Sequence[FailedJob]:
-        rows = await self.db.rows(FAILED)
-        messages = await self.db.rows(LAST_FAILURES, {"ids": [row[0] for row in rows]})
-        failures: dict[int, str | None] = {row[0]: row[1] for row in messages}
-        return [FailedJob._make((*row, failures.get(row[0]))) for row in rows]
+        return [FailedJob._make(row) for row in await self._with_failures(FAILED)]
 
-    async def retry(self, ids: Sequence[int] | None) -> int:
-        """Put failed jobs back into the queue, all of them for None, and say how many."""
-        kept = [job.id for job in await self.failed()]
-        found = [JobId(job_id) for job_id in kept if ids is None or job_id in ids]
+    async def delayed(self) -> Sequence[DelayedJob]:
+        return [DelayedJob._make(row) for row in await self._with_failures(DELAYED)]
+
+    async def retry_failed(self, ids: Sequence[int] | None) -> Sequence[FailedJob]:
+        """Put failed jobs back into the queue, all of them for None; their tries begin anew."""
+        found = [job for job in await self.failed() if ids is None or job.id in ids]
         async with self.db.begin() as session:
             driver: Any = SessionDriver(session)
-            await Queries(driver).requeue_jobs(found)
-        return len(found)
+            await Queries(driver).requeue_jobs([JobId(job.id) for job in found])
+            await session.execute(ANNOUNCE)
+        return found
+
+    async def retry_delayed(self, ids: Sequence[int] | None) -> Sequence[DelayedJob]:
+        """Let jobs be tried now that wait for their next try, all of them for None.
+
+        Their tries go on: one that fails again waits for as long as it would have then.
+        """
+        found = [job for job in await self.delayed() if ids is None or job.id in ids]
+        async with self.db.begin() as session:
+            await session.execute(HURRY, {"ids": [job.id for job in found]})
+            await session.execute(ANNOUNCE)
+        return found
+
+    async def _with_failures(self, statement: TextClause) -> Sequence[Sequence[Any]]:
+        rows = await self.db.rows(statement)
+        messages = await self.db.rows(LAST_FAILURES, {"ids": [row[0] for row in rows]})
+        failures: dict[int, str | None] = {row[0]: row[1] for row in messages}
+        return [(*row, failures.get(row[0])) for row in rows]
 
     async def forget(self, before: datetime) -> None:
         """Delete the records of jobs before then, and the jobs that were last tried before then."""

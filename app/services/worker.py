@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.executors import AbstractEntrypointExecutor, EntrypointExecutorParameters
@@ -39,11 +41,14 @@ LOOK = timedelta(seconds=5)
 RESTART_SECONDS = (1, 2, 5, 10, 30)
 STOP_SECONDS = 8
 
+UNCONNECTED = "The queue cannot be reached now. The log says why."
+
 AGAIN = "Job %d (%s) failed with %s; again in %s"
 EXHAUSTED = "Job %d (%s) failed %d times, the last time with %s. It is kept: `portico jobs`"
 PERMANENT = "Job %d (%s) cannot succeed: %s. It is kept: `portico jobs`"
 
 log = logging.getLogger(__name__)
+_tracer = trace.get_tracer("portico")
 
 
 class JobFailed(Exception):
@@ -55,6 +60,21 @@ class Failure(NamedTuple):
 
     reason: str
     is_permanent: bool
+
+
+class Try(NamedTuple):
+    """One try of a job, as metrics count it."""
+
+    job: str
+    seconds: float
+    succeeded: bool
+
+
+@dataclass(slots=True)
+class Connection:
+    """Whether a worker is connected to the queue."""
+
+    is_up: bool = False
 
 
 class PooledDriver(AsyncpgDriver):
@@ -97,11 +117,13 @@ class Retrying(AbstractEntrypointExecutor):
     handler: Handler
     payloads: SealedPayloads
     delays: Sequence[timedelta]
-    tries: Counter[bool]
+    observe: Callable[[Try], None]
 
     async def execute(self, job: Job, context: Context) -> None:  # noqa: ARG002 - the library's
+        started = time.perf_counter()
         failure = await self._run(job)
-        self.tries[failure is None] += 1
+        seconds = time.perf_counter() - started
+        self.observe(Try(self.name, seconds, succeeded=failure is None))
         if failure is None:
             return
         if failure.is_permanent:
@@ -115,6 +137,23 @@ class Retrying(AbstractEntrypointExecutor):
         raise RetryRequested(delay, failure.reason)
 
     async def _run(self, job: Job) -> Failure | None:
+        # OpenTelemetry's names for messaging. What the job holds is no part of the span.
+        attributes = {
+            "messaging.system": "pgqueuer",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": self.name,
+            "messaging.message.id": str(job.id),
+            "portico.job.tries": job.attempts + 1,
+        }
+        with _tracer.start_as_current_span(
+            f"process {self.name}", kind=SpanKind.CONSUMER, attributes=attributes
+        ) as span:
+            failure = await self._handle(job)
+            if failure is not None:
+                span.set_status(StatusCode.ERROR, failure.reason)
+            return failure
+
+    async def _handle(self, job: Job) -> Failure | None:
         try:
             await self.handler(self.payloads.open(job.payload or b""))
         except PermanentFailure as failure:
@@ -125,6 +164,10 @@ class Retrying(AbstractEntrypointExecutor):
         return None
 
 
+def _unobserved(_try: Try) -> None:
+    """Count nothing, where there are no metrics."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     db: Database
@@ -133,8 +176,8 @@ class Worker:
     # A job whose worker has not been heard of for this long is taken up by another.
     retake_after: timedelta
     delays: Sequence[timedelta] = DELAYS
-    # How often a job was tried, by whether that succeeded.
-    tries: Counter[bool] = field(default_factory=Counter[bool])
+    observe: Callable[[Try], None] = _unobserved
+    connection: Connection = field(default_factory=Connection)
 
     async def run(self) -> None:
         """Work until cancelled. Survives outages of the database; a running job may finish."""
@@ -154,6 +197,10 @@ class Worker:
                 say("The worker stopped (%s) and starts anew in %d s", reason, delay)
                 failures += 1
                 await asyncio.sleep(delay)
+
+    def unready(self) -> str | None:
+        """Say in one public sentence why no job can be run now; None if they can."""
+        return None if self.connection.is_up else UNCONNECTED
 
     async def drain(self) -> None:
         """Run what is due until nothing is."""
@@ -181,8 +228,11 @@ class Worker:
         async with self.db.engine.connect() as connection:
             try:
                 raw = await connection.get_raw_connection()
-                yield self._manager(raw.driver_connection)
+                manager = self._manager(raw.driver_connection)
+                self.connection.is_up = True
+                yield manager
             finally:
+                self.connection.is_up = False
                 # It listens: nobody else must get it out of the pool.
                 await connection.invalidate()
 
@@ -191,7 +241,7 @@ class Worker:
         manager = QueueManager(Queries(driver(connection)))
         for name, handler in self.handlers.items():
             parameters = EntrypointExecutorParameters(0, _unused, on_failure="hold")
-            executor = Retrying(parameters, name, handler, self.payloads, self.delays, self.tries)
+            executor = Retrying(parameters, name, handler, self.payloads, self.delays, self.observe)
             manager.register_executor(name, executor)
         return manager
 

@@ -7,9 +7,14 @@ set -euo pipefail
 : "${BACKUP_DIRECTORY:?}" "${BACKUP_INTERVAL_SECONDS:=86400}" "${BACKUP_KEEP:=7}"
 # After a failure: soon, but not so soon that a database in trouble gets more of it.
 RETRY_SECONDS=300
+if [ "$BACKUP_KEEP" -lt 1 ]; then
+  echo "backup.sh: BACKUP_KEEP is at least 1, not $BACKUP_KEEP" >&2
+  exit 1
+fi
+mkdir -p "$BACKUP_DIRECTORY"
 
 newest() {
-  find "$BACKUP_DIRECTORY" -maxdepth 1 -name '*.dump' -printf '%f\n' 2>/dev/null | sort | tail -n 1
+  find "$BACKUP_DIRECTORY" -maxdepth 1 -name '*.dump' -printf '%f\n' | sort | tail -n 1
 }
 
 # By the time in its name: copying a file about may change the other one.
@@ -23,8 +28,8 @@ take() {
   local name partial
   name=$(date --utc +%Y-%m-%dT%H%M%SZ).dump
   partial=$BACKUP_DIRECTORY/$name.partial
-  mkdir -p "$BACKUP_DIRECTORY"
-  rm -f "$BACKUP_DIRECTORY"/*.partial
+  # What an interrupted one left; not what another one is writing.
+  find "$BACKUP_DIRECTORY" -maxdepth 1 -name '*.partial' -mmin +1440 -delete
   # Budgets are in unlogged tables: they begin anew, as after a crash.
   (umask 077 && PGPASSWORD=$(cat /run/secrets/portico_backup_password) \
     pg_dump --format custom --no-unlogged-table-data --lock-wait-timeout 60s --file "$partial") || return 1

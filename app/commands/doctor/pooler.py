@@ -1,0 +1,106 @@
+"""A check of what stands between here and the database, and whether the settings fit it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it has none
+    PostgresError,
+)
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.commands.doctor.database import database
+from app.commands.doctor.findings import Verdict, check, failed, ok, warning
+from app.commands.doctor.set_up import SetUp, linked
+from app.commands.setup import url_of
+from app.database_errors import POOLER, sqlstate
+from app.outages import outages
+
+BACKEND = "SELECT pg_backend_pid()"
+NO_SUCH_STATEMENT = ("26000", "42P05")
+# A pooler may give out the server that became free last, or take turns.
+TIMES = 4
+
+
+@check("pooler", needs=database)
+async def pooler(setup: SetUp) -> Verdict:
+    """Find out with two connections, opened as `portico serve` opens its own."""
+    link = linked(
+        setup.settings,
+        url_of(setup.settings),
+        prepared=setup.given.database_prepared_statements,
+    )
+    try:
+        with outages():
+            async with link.engine.connect() as one, link.engine.connect() as other:
+                return await _verdict(setup, one, other, refused=link.connector.refused)
+    finally:
+        await link.engine.dispose()
+
+
+async def _verdict(
+    setup: SetUp, one: AsyncConnection, other: AsyncConnection, *, refused: bool
+) -> Verdict:
+    if refused:
+        return ok("One that refuses start-up parameters: each transaction sets them itself.")
+    between = await _is_between(one)
+    if between and await _is_shared(one, other):
+        return await _of_transactions(setup, one, other)
+    if not setup.given.database_prepared_statements:
+        return warning(
+            "No pooler in transaction mode was found, and DATABASE_PREPARED_STATEMENTS=false.",
+            "Leave it unset: the database then parses each statement once.",
+        )
+    return ok("One in session mode, as far as can be seen." if between else "None.")
+
+
+async def _of_transactions(setup: SetUp, one: AsyncConnection, other: AsyncConnection) -> Verdict:
+    if not setup.given.database_prepared_statements:
+        return ok("One in transaction mode; no statement is prepared.")
+    if await _keeps_statements(one, other):
+        return ok("One in transaction mode that keeps prepared statements.")
+    return failed("One in transaction mode that does not keep prepared statements.", POOLER)
+
+
+async def _is_between(connection: AsyncConnection) -> bool:
+    """Whether the server that answers is another one than the connection was made to.
+
+    A pooler sends a key of its own at the start of a connection (PgBouncer, `src/proto.c`).
+    """
+    greeted_by: int = (await _driver(connection)).get_server_pid()
+    return greeted_by != await _server_of(connection)
+
+
+async def _is_shared(one: AsyncConnection, other: AsyncConnection) -> bool:
+    """Whether a connection may have another server for each transaction."""
+    await one.execute(text(BACKEND))
+    first = await _server_of(other)
+    # Of the servers that are free then, it is the one that did not serve `other`.
+    await one.rollback()
+    return any([await _server_of(other) != first for _ in range(TIMES)])
+
+
+async def _server_of(connection: AsyncConnection) -> int:
+    server: int = (await connection.execute(text(BACKEND))).scalar_one()
+    await connection.rollback()
+    return server
+
+
+async def _keeps_statements(one: AsyncConnection, other: AsyncConnection) -> bool:
+    """Whether a statement that is prepared on one server runs on another one, too."""
+    statement = await (await _driver(other)).prepare(BACKEND)
+    servers: Sequence[int] = ()
+    try:
+        # While this transaction holds a server, the others serve.
+        await one.execute(text(BACKEND))
+        servers = [await statement.fetchval() for _ in range(TIMES)]
+    except PostgresError as error:
+        if sqlstate(error) not in NO_SUCH_STATEMENT:
+            raise
+    finally:
+        await one.rollback()
+    return bool(servers)
+
+
+async def _driver(connection: AsyncConnection) -> Any:
+    return (await connection.get_raw_connection()).driver_connection

@@ -1,0 +1,70 @@
+"""`portico worker`: runs jobs in a process of its own, and lets operators see it."""
+
+import asyncio
+import signal
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry
+from rich.markup import escape
+
+from app.commands.cautions import check_links, of_rights, open_management
+from app.commands.managing import announced, settled
+from app.commands.setup import database, out, started
+from app.config import Settings, read_settings
+from app.figures import BACKLOG_SECONDS, JobFigures
+from app.http.job_metrics import JobMetrics
+from app.http.management import Health, management
+from app.portico import Portico, build
+from app.services.chores import every
+from app.services.worker import Worker
+from app.telemetry import flush_telemetry, start_telemetry
+
+
+def work() -> None:
+    """Run jobs, apart from the server. Stop it with Ctrl-C: a running job may finish."""
+    given = read_settings()
+    warn(check_links(given))
+    address = settled(given.management_address)
+    start_telemetry()
+    with database(given) as settings:
+        asyncio.run(_work(settings, given, address))
+
+
+def warn(caution: str | None) -> None:
+    if caution:
+        out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
+
+
+async def _work(settings: Settings, given: Settings, address: str) -> None:
+    async with started(build(settings)) as portico:
+        await portico.readiness.check_writable()
+        for caution in await of_rights(portico, given):
+            warn(caution)
+        registry = CollectorRegistry()
+        metrics = JobMetrics(registry)
+        figures = JobFigures(portico.jobs, metrics)
+        await figures.hand_on()
+        with management(address, registry, _health(portico)):
+            out.print(announced(address, settings.management_address))
+            warn(open_management(address))
+            out.print("Running jobs. Stop with Ctrl-C.")
+            await _run(replace(portico.worker, observe=metrics.observe), figures)
+
+
+def _health(portico: Portico) -> Health:
+    async def unready() -> str | None:
+        return await portico.readiness.reason() or portico.worker.unready()
+
+    return Health(asyncio.get_running_loop(), unready)
+
+
+async def _run(worker: Worker, figures: JobFigures) -> None:
+    """Work until a signal says to stop."""
+    work = asyncio.create_task(worker.run())
+    chore = asyncio.create_task(every(BACKLOG_SECONDS, figures.hand_on))
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, work.cancel)
+    await asyncio.gather(work, return_exceptions=True)
+    chore.cancel()
+    await asyncio.gather(chore, return_exceptions=True)
+    await flush_telemetry()
