@@ -15,8 +15,7 @@ from app.outages import outages
 
 BACKEND = "SELECT pg_backend_pid()"
 NO_SUCH_STATEMENT = ("26000", "42P05")
-# A pooler may give out the server that became free last, or take turns.
-TIMES = 4
+TIMES = 10
 
 
 @check("pooler", needs=database)
@@ -74,16 +73,27 @@ async def _is_shared(one: AsyncConnection, other: AsyncConnection) -> bool:
 
     Statements are prepared once for each connection, so that this fails where a pooler loses them.
     """
-    await one.execute(text(BACKEND))
     first = await _server_of(other)
-    # Of the servers that are free then, it is the one that did not serve `other`.
-    await one.rollback()
-    return any([await _server_of(other) != first for _ in range(TIMES)])
+    for _ in range(TIMES):
+        # One holds a server, so that the other one has to take another: which is given out next is
+        # for the pooler to say, and for everybody else who uses it now.
+        held = await _ask(one)
+        second = await _server_of(other)
+        await one.rollback()
+        if held == first or second != first:
+            return True
+    return False
 
 
 async def _server_of(connection: AsyncConnection) -> int:
-    server: int = (await connection.execute(text(BACKEND))).scalar_one()
+    server = await _ask(connection)
     await connection.rollback()
+    return server
+
+
+async def _ask(connection: AsyncConnection) -> int:
+    """Returns the process that serves a transaction, and leaves it open."""
+    server: int = (await connection.execute(text(BACKEND))).scalar_one()
     return server
 
 
