@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands import audit, jobs, maintenance, people, serving, settings
+from app.commands import audit, jobs, keys, maintenance, people, serving, settings
 from app.commands.setup import fail, out
 from app.database_errors import explanation
 from app.errors import Hindered, Misconfigured, Unavailable
@@ -23,7 +23,9 @@ cli = typer.Typer(
 )
 db = typer.Typer(help="The database.", no_args_is_help=True)
 schema = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
-keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=True)
+ring = typer.Typer(
+    help="The keys that sign access tokens, and SECRET_KEY.", invoke_without_command=True
+)
 queue = typer.Typer(help="The queue of jobs.", invoke_without_command=True)
 cli.add_typer(db, name="db")
 cli.add_typer(queue, name="jobs")
@@ -31,7 +33,7 @@ audit_ = typer.Typer(help="The audit.", no_args_is_help=True)
 cli.add_typer(audit_, name="audit")
 users = typer.Typer(help="The people.", no_args_is_help=True)
 cli.add_typer(users, name="users")
-cli.add_typer(keys, name="keys")
+cli.add_typer(ring, name="keys")
 cli.add_typer(schema, name="schema")
 
 cli.command()(serving.serve)
@@ -45,7 +47,9 @@ users.command("export")(people.export_users)
 audit_.command("verify")(audit.verify)
 db.command("upgrade")(maintenance.db_upgrade)
 schema.command("export")(maintenance.schema_export)
-keys.command("rotate")(maintenance.keys_rotate)
+ring.callback()(keys.keys)
+ring.command("rotate")(keys.rotate)
+ring.command("compromised")(keys.compromised)
 
 
 def _print_version(asked: bool) -> None:

@@ -10,8 +10,10 @@ from rich.table import Table
 from app.commands.cautions import check_links
 from app.commands.setup import database, fail, out, started
 from app.config import Settings, read_settings
-from app.portico import build
-from app.services.jobs import Jobs
+from app.portico import Portico, build
+from app.services.chores import every
+from app.services.jobs import Jobs, Retried, SealedElsewhere
+from app.services.signing_keys import REFRESH_SECONDS
 
 
 def worker() -> None:
@@ -40,18 +42,37 @@ def retry(
     if (job_id is None) != everything:
         fail("Name a job, or say --all.")
     with database(read_settings()) as settings:
-        number = asyncio.run(_retry(settings, job_id))
-    out.print(f"{_jobs(number)} back in the queue." if number else "No such job has failed.")
+        retried = asyncio.run(_retry(settings, job_id))
+    if retried.number or not retried.unreadable:
+        out.print(
+            f"{_jobs(retried.number)} back in the queue."
+            if retried.number
+            else "No such job has failed."
+        )
+    if retried.unreadable:
+        lines = (f"Job {each} stays: {SealedElsewhere.words}." for each in retried.unreadable)
+        fail("\n".join(lines))
 
 
 async def _work(settings: Settings) -> None:
     async with started(build(settings)) as portico:
         await portico.readiness.check_writable()
+        await portico.keys.refresh()
         work = asyncio.create_task(portico.worker.run())
+        keys = asyncio.create_task(every(REFRESH_SECONDS, portico.keys.refresh))
+        revoked = asyncio.create_task(_cancel_if_revoked(portico, work))
         for each in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(each, work.cancel)
         out.print("Running jobs. Stop with Ctrl-C.")
         await asyncio.gather(work, return_exceptions=True)
+        for chore in (keys, revoked):
+            chore.cancel()
+        await asyncio.gather(keys, revoked, return_exceptions=True)
+
+
+async def _cancel_if_revoked(portico: Portico, work: asyncio.Task[None]) -> None:
+    await portico.fleet_secrets.revoked.wait()
+    work.cancel()
 
 
 async def _show(settings: Settings) -> None:
@@ -74,7 +95,7 @@ async def _show_failed(jobs: Jobs) -> None:
     out.print(f"{_jobs(len(failed))} kept. `portico jobs retry ID` or `--all` tries them again.")
 
 
-async def _retry(settings: Settings, job_id: int | None) -> int:
+async def _retry(settings: Settings, job_id: int | None) -> Retried:
     async with started(build(settings)) as portico:
         return await portico.jobs.retry(None if job_id is None else [job_id])
 

@@ -28,6 +28,7 @@ GAUGES: Mapping[str, str] = {
 SHARED_GAUGES: Mapping[str, str] = {
     "portico_jobs_waiting": "Jobs in the queue.",
     "portico_jobs_failed": "Jobs that are kept because they kept failing.",
+    "portico_secrets_unknown": "Secrets of other servers that this one lacks.",
 }
 TOTALS: Mapping[str, str] = {
     "portico_document_cache_hits": "Documents that were known.",

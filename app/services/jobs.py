@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from cryptography.fernet import MultiFernet
+from cryptography.fernet import InvalidToken, MultiFernet
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.tm import TaskManager
 from pgqueuer.domain.types import JobId
@@ -33,6 +33,21 @@ LAST_FAILURES = text(
     "SELECT DISTINCT ON (job_id) job_id, traceback->>'exception_message' FROM pgqueuer_log"
     " WHERE traceback IS NOT NULL AND job_id = ANY(:ids) ORDER BY job_id, created DESC"
 )
+FAILED_PAYLOADS = text("SELECT id, payload FROM pgqueuer WHERE status = 'failed' ORDER BY id")
+# As the library does it with a job that has failed for the last time.
+FAIL_ALL = text(
+    """
+    WITH held AS (
+        UPDATE pgqueuer SET status = 'failed', updated = now(), queue_manager_id = NULL
+        WHERE status <> 'failed' RETURNING id, entrypoint, priority
+    )
+    INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority, traceback)
+    SELECT id, 'failed', entrypoint, priority, jsonb_build_object(
+        'job_id', id, 'timestamp', now(), 'exception_type', 'SealedElsewhere',
+        'exception_message', CAST(:reason AS text), 'traceback', '', 'additional_context', NULL)
+    FROM held
+    """
+)
 FORGET_RECORDS = text("DELETE FROM pgqueuer_log WHERE created < :before")
 # What they carry is somebody's address, who may have left long ago.
 FORGET_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated < :before")
@@ -45,6 +60,22 @@ class PermanentFailure(Exception):
 
     The text is shown to operators and kept in the database: it holds no address and no secret.
     """
+
+
+class SealedElsewhere(Exception):
+    """A payload was sealed with a secret that this process does not have."""
+
+    words = "it was sealed with a SECRET_KEY that is not given here"
+
+    def __str__(self) -> str:
+        return self.words
+
+
+class Retried(NamedTuple):
+    """How many jobs are back in the queue, and which cannot be since nobody here can read them."""
+
+    number: int
+    unreadable: tuple[int, ...]
 
 
 class FailedJob(NamedTuple):
@@ -68,7 +99,23 @@ class SealedPayloads:
         return self._fernet.encrypt(orjson.dumps(payload))
 
     def open(self, sealed: bytes) -> Payload:
-        return orjson.loads(self._fernet.decrypt(sealed))
+        """Returns the payload.
+
+        Raises:
+            SealedElsewhere: none of these secrets opens it.
+
+        """
+        try:
+            return orjson.loads(self._fernet.decrypt(sealed))
+        except InvalidToken:
+            raise SealedElsewhere from None
+
+    def opens(self, sealed: bytes) -> bool:
+        try:
+            self._fernet.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
 
 
 class SessionDriver:
@@ -113,14 +160,23 @@ class Jobs:
         failures: dict[int, str | None] = {row[0]: row[1] for row in messages}
         return [FailedJob._make((*row, failures.get(row[0]))) for row in rows]
 
-    async def retry(self, ids: Sequence[int] | None) -> int:
-        """Put failed jobs back into the queue, all of them for None, and say how many."""
-        kept = [job.id for job in await self.failed()]
-        found = [JobId(job_id) for job_id in kept if ids is None or job_id in ids]
+    async def retry(self, ids: Sequence[int] | None) -> Retried:
+        """Put failed jobs back into the queue, all of them for None.
+
+        One that none of our secrets opens stays where it is: it could only fail again.
+        """
+        kept = await self.db.rows(FAILED_PAYLOADS)
+        wanted = [row for row in kept if ids is None or row.id in ids]
+        found = [JobId(row.id) for row in wanted if self.payloads.opens(row.payload or b"")]
         async with self.db.begin() as session:
             driver: Any = SessionDriver(session)
             await Queries(driver).requeue_jobs(found)
-        return len(found)
+        return Retried(len(found), tuple(row.id for row in wanted if row.id not in found))
+
+    async def fail_all(self, session: AsyncSession, reason: str) -> int:
+        """Building block: keep every job as failed, and say how many were not so before."""
+        failed: Any = await session.execute(FAIL_ALL, {"reason": reason})
+        return failed.rowcount
 
     async def forget(self, before: datetime) -> None:
         """Delete the records of jobs before then, and the jobs that were last tried before then."""
