@@ -17,6 +17,8 @@ FUNCTIONS = (
     "append_audit_event()",
     "keep_audit_event()",
     "check_audit_trim()",
+    "check_sealed_with()",
+    "keep_revoked_secret()",
     "spend(bytea[], integer[], interval[], timestamptz)",
     "charge_budgets(bytea[], text[], uuid[], integer[], interval[], text[], timestamptz)",
 )

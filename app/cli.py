@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.commands import (
     audit,
     jobs,
+    keys,
     mail,
     maintenance,
     migrating,
@@ -39,7 +40,9 @@ cli = typer.Typer(
 )
 db = typer.Typer(help="The database.", no_args_is_help=True)
 schema = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
-keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=True)
+ring = typer.Typer(
+    help="The keys that sign access tokens, and SECRET_KEY.", invoke_without_command=True
+)
 queue = typer.Typer(help="The queue of jobs.", invoke_without_command=True)
 cli.add_typer(db, name="db")
 cli.add_typer(queue, name="jobs")
@@ -49,7 +52,7 @@ audit_ = typer.Typer(help="The audit.", no_args_is_help=True)
 cli.add_typer(audit_, name="audit")
 users = typer.Typer(help="The people.", no_args_is_help=True)
 cli.add_typer(users, name="users")
-cli.add_typer(keys, name="keys")
+cli.add_typer(ring, name="keys")
 cli.add_typer(schema, name="schema")
 
 cli.command()(serving.serve)
@@ -66,7 +69,9 @@ audit_.command("verify")(audit.verify)
 db.command("upgrade")(migrating.upgrade)
 db.command("grant")(migrating.grant)
 schema.command("export")(maintenance.schema_export)
-keys.command("rotate")(maintenance.keys_rotate)
+ring.callback()(keys.keys)
+ring.command("rotate")(keys.rotate)
+ring.command("compromised")(keys.compromised)
 
 
 def _print_version(asked: bool) -> None:

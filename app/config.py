@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         default=None,
         description="32 bytes or more; several with commas: the first seals, all open. Lost: "
-        "everybody signs in again and the signing keys must be deleted",
+        "`portico keys compromised`, after which everybody signs in again",
         json_schema_extra={UNSET: "made once when embedded"},
     )
     public_url: str = Field(

@@ -23,11 +23,13 @@ class Figures:
     async def hand_on(self) -> None:
         """Hand on what is known here."""
         tokens = self.portico.services.access_tokens.remembered
+        fleet = self.portico.services.fleet_secrets
         self.metrics.take(
             {
                 "portico_connections": len(self.gate.connections),
                 "portico_database_connections": self.portico.db.taken,
                 "portico_hashing_places_taken": self.portico.passwords.places_taken,
+                "portico_secrets_unknown": len(fleet.state.lacking),
                 "portico_document_cache_hits": self.documents.hits,
                 "portico_document_cache_misses": self.documents.misses,
                 "portico_token_cache_hits": tokens.hits,

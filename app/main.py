@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ from app.http.management import Health, management
 from app.http.metrics import Metrics
 from app.http.plain import STOPPING, plain_routes
 from app.http.requests import ASGIApp
-from app.http.stopping import Stopping
+from app.http.stopping import Stopping, stop_all_workers
 from app.logs import log_to_stderr
 from app.mail import Mailer
 from app.outages import forget_values
@@ -49,8 +49,12 @@ def create_app(
     clock: Clock = system_clock,
     mailer: Mailer | None = None,
     stopping: Stopping | None = None,
+    end: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """Make the ASGI application of these settings."""
+    """Make the ASGI application of these settings.
+
+    `end` stops the server around it; it is called when SECRET_KEY is accepted no more.
+    """
     portico = build(settings, clock, mailer)
     metrics = Metrics()
     stopping = stopping or Stopping()
@@ -73,6 +77,7 @@ def create_app(
         chores = [
             *_chores(portico, figures, job_figures, worker if settings.jobs_worker else None),
             asyncio.create_task(gate.watch()),
+            asyncio.create_task(_end_if_revoked(portico, end)),
         ]
         health = Health(asyncio.get_running_loop(), unready)
         try:
@@ -101,6 +106,7 @@ async def _start(portico: Portico, app: Application) -> None:
     """Start; if that fails, the server says in one line why and ends."""
     try:
         await portico.start()
+        await portico.keys.refresh()
     except (Misconfigured, Unavailable, SQLAlchemyError) as problem:
         forget_values(problem)
         log.debug("The application cannot start", exc_info=problem)
@@ -109,15 +115,21 @@ async def _start(portico: Portico, app: Application) -> None:
         raise
 
 
+async def _end_if_revoked(portico: Portico, end: Callable[[], None] | None) -> None:
+    await portico.fleet_secrets.revoked.wait()
+    if end is not None:
+        end()
+
+
 def create_app_from_environment() -> FastAPI:
     """What each worker of `portico serve` calls."""
-    return create_app(_settings())
+    return create_app(_settings(), end=stop_all_workers)
 
 
 def create_checked_app_from_environment() -> ASGIApp:
     """What each worker calls where the server is one that ours knows nothing of."""
     settings = _settings()
-    app = create_app(settings, stopping=Stopping(is_known=False))
+    app = create_app(settings, stopping=Stopping(is_known=False), end=stop_all_workers)
     return CheckedHeads(app, Cors.of(settings.cors_origins))
 
 

@@ -30,9 +30,11 @@ from app.services.audit_retention import AuditRetention
 from app.services.breaches import breaches_of
 from app.services.budgets import Budget, Budgets
 from app.services.checkpoints import Checkpoints
+from app.services.compromise import Compromise
 from app.services.confirmation import Confirmation
 from app.services.devices import Devices
 from app.services.emails import VERIFICATION_ASKED, Emails
+from app.services.fleet_secrets import FleetSecrets
 from app.services.housekeeping import Housekeeping
 from app.services.jobs import Handler, Jobs, SealedPayloads
 from app.services.letters import Letters, Links, Writer
@@ -58,7 +60,6 @@ from app.services.verification import Verification
 from app.services.viewers import Viewers
 from app.services.worker import Worker
 
-NO_KEY = "There is no key to sign tokens with yet."
 NEWER = "The database is at revision %s, of a newer release: this one serves until it is replaced."
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,8 @@ class Portico:
     appointments: Appointments
     user_files: UserFiles
     readiness: Readiness
+    fleet_secrets: FleetSecrets
+    compromise: Compromise
 
     async def start(self) -> None:
         """Refuse to serve what could not be served.
@@ -100,16 +103,27 @@ class Portico:
             SQLAlchemyError: the database refuses.
 
         """
-        await self.readiness.check()
-        await self.readiness.check_schema()
+        await self.check()
         newer = await self.readiness.newer_revision()
         if newer:
             log.warning(NEWER, newer)
-        await self.keys.refresh()
+        await self.keys.start()
+
+    async def check(self) -> None:
+        """Refuse a database that is not one of this release, whatever its keys are.
+
+        Raises:
+            Misconfigured: says in one line what to do.
+            Unavailable: the database does not answer, or cannot do it now.
+            SQLAlchemyError: the database refuses.
+
+        """
+        await self.readiness.check()
+        await self.readiness.check_schema()
 
     async def unready(self) -> str | None:
         """Say in one public sentence why no request can be served now; None if they can."""
-        return await self.readiness.reason() or (None if self.keys.can_sign else NO_KEY)
+        return await self.readiness.reason() or await self.keys.problem()
 
     async def stop(self) -> None:
         self.passwords.close()
@@ -132,9 +146,9 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     replica = Replica(db, _database(settings, read_url.get_secret_value()) if read_url else None)
     secrets = Secrets(settings.secret_key.get_secret_value())
     lifetime = timedelta(minutes=settings.access_token_expire_minutes)
-    keys = SigningKeys(
-        db, secrets, clock, timedelta(days=settings.signing_key_rotate_days), lifetime
-    )
+    fleet = FleetSecrets(db, secrets, clock)
+    rotate_after = timedelta(days=settings.signing_key_rotate_days)
+    keys = SigningKeys(db, secrets, fleet, clock, rotate_after, lifetime)
     passwords = Passwords(rounds=settings.bcrypt_rounds, scale=settings.throttle_scale)
     access_tokens = AccessTokens(
         keys, settings.public_url, settings.access_token_audience, lifetime, clock
@@ -162,7 +176,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         failures=failures,
         devices=devices,
     )
-    rotation = Rotation(db, refresh_tokens, sign_in, standing, clock, idle_lifetime)
+    rotation = Rotation(db, refresh_tokens, fleet, sign_in, standing, clock, idle_lifetime)
     breached_url = settings.breached_passwords_url
     breaches = breaches_of(
         breached_url.get_secret_value() if breached_url else None, settings.breached_passwords_file
@@ -229,6 +243,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         access_tokens=access_tokens,
         cursor_ciphers=CursorCiphers(secrets),
         server_facts=_server_facts(settings),
+        fleet_secrets=fleet,
         clock=clock,
     )
     handlers: Mapping[str, Handler] = {
@@ -240,6 +255,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     retake_after = timedelta(seconds=settings.jobs_retake_seconds)
     worker = Worker(db, jobs.payloads, handlers, retake_after)
     checkpoints = Checkpoints(db, keys, secrets, clock)
+    retention = AuditRetention(db, checkpoints, secrets, fleet, clock, settings.audit_keep_days)
     housekeeping = Housekeeping(
         services.sessions,
         tokens,
@@ -247,7 +263,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         jobs,
         budgets,
         failures,
-        AuditRetention(db, checkpoints, secrets, clock, settings.audit_keep_days),
+        retention,
         clock,
         timedelta(days=settings.jobs_keep_days),
     )
@@ -266,6 +282,8 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         Appointments(db, services.accounts),
         UserFiles(db, clock, settings.email_domains),
         Readiness(db),
+        fleet,
+        Compromise(db, secrets, fleet, keys, checkpoints, retention, jobs, clock),
     )
 
 

@@ -18,6 +18,7 @@ from app.embedded import embedded_postgres
 from app.main import create_app
 from tests.clients import Api, Person
 from tests.clock import FakeClock
+from tests.fleets import Fleet
 from tests.log_search import pytest_configure, pytest_runtest_makereport, pytest_runtest_setup
 from tests.outbox import Outbox
 from tests.servers import free_port
@@ -35,6 +36,7 @@ TABLES = (
     "audit_chains",
     "audit_checkpoints",
     "signing_keys",
+    "secret_fingerprints",
     "pgqueuer",
     "pgqueuer_log",
 )
@@ -68,6 +70,27 @@ async def empty_url(server_url: str) -> AsyncIterator[str]:
     await on_server(server_url, f'CREATE DATABASE "{name}"')
     yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     await on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+async def fleet_database(server_url: str) -> AsyncIterator[str]:
+    """A second database of this run, migrated: servers of `fleet` alone are on it."""
+    name = f"portico_test_{uuid.uuid4().hex[:12]}"
+    await on_server(server_url, f'CREATE DATABASE "{name}"')
+    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    await asyncio.to_thread(migrations.upgrade, url)
+    yield url
+    await on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def fleet(fleet_database: str, clock: FakeClock) -> AsyncIterator[Fleet]:
+    """Servers of other secrets than those of `app`; afterwards their database is empty."""
+    yield Fleet(settings_for(fleet_database), clock, Outbox())
+    clock.reset()
+    database = Database(connect(fleet_database, pool_size=5), pool_size=5)
+    await empty(database)
+    await database.close()
 
 
 @pytest.fixture(scope="session")
@@ -127,12 +150,16 @@ async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncIterator[Api
     async with Api.of(app) as guest:
         yield guest
     clock.reset()
+    await empty(db)
+    await app.state.portico.keys.refresh()
+
+
+async def empty(db: Database) -> None:
     async with db.begin() as session:
         # What no application may do: the audit keeps what happened.
         await session.execute(text("SET LOCAL session_replication_role = replica"))
         for table in TABLES:
             await session.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
-    await app.state.portico.keys.refresh()
 
 
 @pytest.fixture

@@ -113,8 +113,11 @@ async def test_a_statement_that_hangs_keeps_the_next_one_waiting_for_a_moment_on
     class Stand:
         asked: ClassVar[list[uuid.UUID]] = []
 
-        async def fetch_now(self, _query: Query, ids: list[uuid.UUID], now: datetime) -> list[Any]:
+        async def fetch_now(
+            self, _query: Query, ids: list[uuid.UUID], now: datetime, keys: list[str]
+        ) -> list[Any]:
             assert now
+            assert keys == ["none"]
             self.asked.extend(ids)
             if len(self.asked) == 1:
                 await hanging.wait()
@@ -122,7 +125,7 @@ async def test_a_statement_that_hangs_keeps_the_next_one_waiting_for_a_moment_on
 
     stand: Any = Stand()
     viewers = Viewers(stand, Standing(verified_only=False), lambda: datetime.now(UTC))
-    first, second = (Claims(uuid.uuid4(), uuid.UUID(int=number), 0, 0) for number in (1, 2))
+    first, second = (Claims(uuid.uuid4(), uuid.UUID(int=number), 0, 0, "none") for number in (1, 2))
     hung = asyncio.create_task(viewers.find(first))
     await asyncio.sleep(0.01)
 

@@ -24,6 +24,13 @@ def verify() -> None:
         f"{found.events} events in {len(found.chains)} chains{since}, "
         f"{found.checkpoints} checkpoints{erased}: valid."
     )
+    if found.epoch and found.unopened:
+        out.print(
+            f"Of {found.unopened} checkpoints before {found.epoch.at:%Y-%m-%d %H:%M} UTC, when "
+            "SECRET_KEY was declared compromised, the hashes were verified and the signatures were"
+            f" not: they need the former SECRET_KEY. Checkpoint {found.epoch.number} signs what "
+            f"they ended with, {found.epoch.former_hash.hex()}."
+        )
 
 
 async def _verify(settings: Settings) -> Walk:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.table import Table
@@ -11,7 +11,7 @@ from rich.table import Table
 from app.commands.setup import database, fail, out, started
 from app.config import Settings, read_settings
 from app.portico import build
-from app.services.jobs import DelayedJob, FailedJob
+from app.services.jobs import DelayedJob, FailedJob, SealedElsewhere
 
 
 def jobs(context: typer.Context) -> None:
@@ -35,10 +35,12 @@ def retry(
     if (job_id is None) != (everything or waiting):
         fail("Name a job, or say --all, --waiting or both.")
     with database(read_settings()) as settings:
-        lines = asyncio.run(_retry(settings, job_id, failed=everything, waiting=waiting))
-    if not lines and job_id is not None:
+        retried = asyncio.run(_retry(settings, job_id, failed=everything, waiting=waiting))
+    if not any(retried) and job_id is not None:
         fail(f"Job {job_id} has not failed and does not wait for another try.")
-    out.print("\n".join(lines) or "There is none.")
+    out.print("\n".join(retried.tried) or "None is tried now.")
+    if retried.kept:
+        fail("\n".join(retried.kept))
 
 
 async def _show(settings: Settings) -> None:
@@ -76,18 +78,28 @@ def _show_failed(failed: Sequence[FailedJob]) -> None:
     out.print(f"{_jobs(len(failed))} kept. `portico jobs retry ID` or `--all` tries them again.")
 
 
-async def _retry(
-    settings: Settings, job_id: int | None, *, failed: bool, waiting: bool
-) -> list[str]:
-    """Returns a line for each job that is tried now."""
+class Outcome(NamedTuple):
+    """A line for each job that is tried now, and for each that stays as it is."""
+
+    tried: list[str]
+    kept: list[str]
+
+
+async def _retry(settings: Settings, job_id: int | None, *, failed: bool, waiting: bool) -> Outcome:
     ids = None if job_id is None else [job_id]
-    lines: list[str] = []
+    outcome = Outcome([], [])
     async with started(build(settings)) as portico:
         if failed or ids:
-            lines += map(_had_failed, await portico.jobs.retry_failed(ids))
+            retried = await portico.jobs.retry_failed(ids)
+            outcome.tried.extend(map(_had_failed, retried.tried))
+            outcome.kept.extend(map(_stays, retried.unreadable))
         if waiting or ids:
-            lines += map(_was_delayed, await portico.jobs.retry_delayed(ids))
-    return lines
+            outcome.tried.extend(map(_was_delayed, await portico.jobs.retry_delayed(ids)))
+    return outcome
+
+
+def _stays(job: FailedJob) -> str:
+    return f"Job {job.id} ({job.name}) stays: {SealedElsewhere.words}."
 
 
 def _had_failed(job: FailedJob) -> str:

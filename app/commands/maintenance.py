@@ -1,16 +1,13 @@
-"""Commands for who runs the server: exporting the schema, rotating keys."""
+"""Commands for developers: exporting the schema."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.application import default_schema
-from app.commands.setup import database, fail, out, started
-from app.config import Settings, read_settings
+from app.commands.setup import fail, out
 from app.graphql.schema import printed
-from app.portico import build
 
 
 def schema_export(
@@ -30,15 +27,3 @@ def schema_export(
         return
     path.write_text(text, encoding="utf-8")
     out.print(f"{path} was {'already up to date' if current == text else 'written'}.")
-
-
-def keys_rotate() -> None:
-    """Make a new key and sign with it. Tokens signed with the former one stay valid."""
-    with database(read_settings()) as settings:
-        key_id = asyncio.run(_rotate(settings))
-    out.print(f"Key {key_id} is made. Every worker signs with it within a minute.")
-
-
-async def _rotate(settings: Settings) -> str:
-    async with started(build(settings)) as portico:
-        return await portico.keys.rotate()

@@ -1,5 +1,6 @@
 """`portico settings`: what is in force and where it comes from; the reference for README."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -9,13 +10,20 @@ from typing import Annotated, Any, cast
 import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
+from rich.markup import escape
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.commands.managing import DEFAULT
 from app.commands.masking import MASK, masked_url
-from app.commands.setup import embedded_values, out
+from app.commands.setup import checked, embedded_values, err, out
 from app.config import SECRET_FILES, UNSET, Settings, Sources, read_settings, read_sources
+from app.database_errors import explanation
 from app.embedded import secret_path
+from app.errors import Misconfigured, Unavailable
+from app.outages import forget_values
+from app.portico import build
 
+NOT_COMPARED = "SECRET_KEY could not be compared with those of the servers. {reason}"
 AS_JSON = "One JSON object: for each setting its value, source and description."
 AS_MARKDOWN = "The reference of all settings, as a table; what is set does not matter."
 
@@ -41,6 +49,28 @@ def show(
         settings = dict(_in_force(read_settings(), read_sources()))
         text = _as_json(settings) if as_json else _as_text(settings)
     out.print(text, markup=False)
+    if not as_markdown:
+        _warn_of_secrets(read_settings())
+
+
+def _warn_of_secrets(settings: Settings) -> None:
+    """Say how SECRET_KEY differs from that of servers, beside the output, which may be JSON."""
+    if settings.database_url is None or settings.secret_key is None:
+        return
+    try:
+        found = asyncio.run(_difference(settings))
+    except Misconfigured as problem:
+        found = NOT_COMPARED.format(reason=problem)
+    except (SQLAlchemyError, Unavailable, OSError) as problem:
+        forget_values(problem)
+        found = NOT_COMPARED.format(reason=explanation(problem))
+    if found:
+        err.print(f"[yellow]Warning[/yellow]   {escape(found)}")
+
+
+async def _difference(settings: Settings) -> str | None:
+    async with checked(build(settings)) as portico, portico.db.begin() as session:
+        return (await portico.fleet_secrets.read(session)).explanation
 
 
 def markdown() -> str:

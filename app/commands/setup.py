@@ -83,6 +83,16 @@ async def started(portico: Portico) -> AsyncGenerator[Portico]:
         await portico.stop()
 
 
+@asynccontextmanager
+async def checked(portico: Portico) -> AsyncGenerator[Portico]:
+    """As `started`, whichever secrets are in force: for commands about these."""
+    try:
+        await portico.check()
+        yield portico
+    finally:
+        await portico.stop()
+
+
 def url_of(settings: Settings) -> str:
     return settings.database_url.get_secret_value() if settings.database_url else ""
 

@@ -16,6 +16,7 @@ from app.http.job_metrics import JobMetrics
 from app.http.management import Health, management
 from app.portico import Portico, build
 from app.services.chores import every
+from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
 from app.services.worker import Worker
 from app.telemetry import flush_telemetry, start_telemetry
 
@@ -44,27 +45,39 @@ async def _work(settings: Settings, given: Settings, address: str) -> None:
         metrics = JobMetrics(registry)
         figures = JobFigures(portico.jobs, metrics)
         await figures.hand_on()
+        # From here on it takes part in what servers agree on.
+        await portico.keys.refresh()
         with management(address, registry, _health(portico)):
             out.print(announced(address, settings.management_address))
             warn(open_management(address))
             out.print("Running jobs. Stop with Ctrl-C.")
-            await _run(replace(portico.worker, observe=metrics.observe), figures)
+            await _run(portico, replace(portico.worker, observe=metrics.observe), figures)
 
 
 def _health(portico: Portico) -> Health:
     async def unready() -> str | None:
-        return await portico.readiness.reason() or portico.worker.unready()
+        return await portico.unready() or portico.worker.unready()
 
     return Health(asyncio.get_running_loop(), unready)
 
 
-async def _run(worker: Worker, figures: JobFigures) -> None:
-    """Work until a signal says to stop."""
+async def _run(portico: Portico, worker: Worker, figures: JobFigures) -> None:
+    """Work until a signal says to stop, or the secret of this process was revoked."""
     work = asyncio.create_task(worker.run())
-    chore = asyncio.create_task(every(BACKLOG_SECONDS, figures.hand_on))
+    chores = [
+        asyncio.create_task(every(BACKLOG_SECONDS, figures.hand_on)),
+        asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh)),
+        asyncio.create_task(_cancel_if_revoked(portico, work)),
+    ]
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, work.cancel)
     await asyncio.gather(work, return_exceptions=True)
-    chore.cancel()
-    await asyncio.gather(chore, return_exceptions=True)
+    for chore in chores:
+        chore.cancel()
+    await asyncio.gather(*chores, return_exceptions=True)
     await flush_telemetry()
+
+
+async def _cancel_if_revoked(portico: Portico, work: asyncio.Task[None]) -> None:
+    await portico.fleet_secrets.revoked.wait()
+    work.cancel()

@@ -17,6 +17,7 @@ from app.services.accounts import Accounts
 from app.services.administration import Administration
 from app.services.audit_events import AuditEvents
 from app.services.emails import Emails
+from app.services.fleet_secrets import FleetSecrets
 from app.services.outcomes import Client
 from app.services.password_changes import PasswordChanges
 from app.services.profiles import Profiles
@@ -54,6 +55,7 @@ class Services:
     access_tokens: AccessTokens
     cursor_ciphers: CursorCiphers
     server_facts: ServerFacts
+    fleet_secrets: FleetSecrets
     clock: Callable[[], datetime]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from graphql import OperationType
 
-from app.errors import Overloaded
+from app.errors import Code, Overloaded, Unavailable
 from app.graphql.context import Context, Services
 from app.graphql.engine import Engine, RequestError
 from app.graphql.persisted import DocumentRefused, PersistedDocuments
@@ -76,6 +76,8 @@ class GraphQLOverHttp:
             request = read_get(scope)
         else:
             raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
+        if self.services.fleet_secrets.state.revoked:
+            raise HttpRefusal(503, Unavailable.words, code=Code.SERVICE_UNAVAILABLE)
         text = self._text(request)
         context = self._context(scope, headers)
         prepared = await self.engine.prepare(

@@ -26,7 +26,9 @@ GAUGES: Mapping[str, str] = {
     "portico_hashing_places_taken": "Passwords that are hashed, or wait to be.",
 }
 # The same in every worker: their sum would mean nothing.
-SHARED_GAUGES: Mapping[str, str] = {}
+SHARED_GAUGES: Mapping[str, str] = {
+    "portico_secrets_unknown": "Secrets of other servers that this one lacks.",
+}
 TOTALS: Mapping[str, str] = {
     "portico_document_cache_hits": "Documents that were known.",
     "portico_document_cache_misses": "Documents that had to be parsed and validated.",

@@ -6,14 +6,13 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from app.http.metadata import JWKS, metadata, metadata_paths
-from app.services.signing_keys import SigningKeys
+from app.services.signing_keys import JWKS_MAX_AGE, SigningKeys
 
 STOPPING = "The server is stopping."
 # FastAPI answers HEAD only where it is named.
 READ = ["GET", "HEAD"]
-# Far shorter than the day by which a new key is published ahead; after `keys rotate` it is what
-# verifiers may lag behind, unless they look again for an id they do not know.
-CACHED = {"cache-control": "public, max-age=300"}
+# A new key signs when this is over, unless it was made by `portico keys rotate --now`.
+CACHED = {"cache-control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"}
 
 
 def plain_routes(
@@ -36,7 +35,7 @@ def plain_routes(
 
     @router.api_route(JWKS, methods=READ)
     async def jwks() -> JSONResponse:
-        return JSONResponse(keys.jwks(), headers=CACHED)
+        return JSONResponse(await keys.jwks(), headers=CACHED)
 
     async def described() -> JSONResponse:
         return JSONResponse(metadata(issuer), headers=CACHED)

@@ -31,6 +31,12 @@ WITHOUT_SYN = b"".join(
 log = logging.getLogger(__name__)
 
 
+def stop_all_workers() -> None:
+    """Stop the server that this process is a worker of, as SIGTERM does."""
+    parent = multiprocessing.parent_process()
+    os.kill(parent.pid if parent and parent.pid else os.getpid(), signal.SIGTERM)
+
+
 @dataclass(slots=True)
 class Stopping:
     begun: bool = False

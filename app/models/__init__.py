@@ -12,6 +12,7 @@ from app.models.audit_event import (
 from app.models.budget import Budget
 from app.models.one_time_token import OneTimeToken, TokenPurpose
 from app.models.password_failure import PasswordFailure, PasswordSource
+from app.models.secret_fingerprint import SecretFingerprint
 from app.models.session import EndReason, Session, SessionRow
 from app.models.signing_key import SigningKey
 from app.models.user import Role, User, UserRow
@@ -29,6 +30,7 @@ __all__ = [
     "PasswordFailure",
     "PasswordSource",
     "Role",
+    "SecretFingerprint",
     "Session",
     "SessionRow",
     "SigningKey",

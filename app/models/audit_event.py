@@ -53,6 +53,10 @@ class AuditName(enum.StrEnum):
         "a password was wrong too often in a row and opens nothing until it is reset",
     )
     RATE_LIMIT_EXCEEDED = "rate_limit.exceeded", "more was tried than a limit allows"
+    SECRET_COMPROMISED = (
+        "secret.compromised",
+        "SECRET_KEY was declared compromised: all keys, sessions and links were ended",
+    )
     AUDIT_TRIMMED = "audit.trimmed", "retention removes all events of the days before one day"
 
 
@@ -121,6 +125,11 @@ class AuditCheckpoint(Base):
     heads: Mapped[dict[str, Any]] = mapped_column(JSONB)
     sealed_public_key: Mapped[str]
     signature: Mapped[bytes]
+    # The fingerprint of the secret that sealed it; none of checkpoints of the release before.
+    sealed_with: Mapped[bytes | None]
+    # Of the first checkpoint after a leak: a MAC under the new secret over the end of the former
+    # part, whose keys the new secret does not open.
+    epoch_mac: Mapped[bytes | None]
 
 
 class AuditVerification(Base):

@@ -16,4 +16,6 @@ class SigningKey(Base):
     public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
     sealed_private_key: Mapped[str]
     created_at: Mapped[datetime]
+    # The fingerprint of the secret that sealed it; none of keys of the release before.
+    sealed_with: Mapped[bytes | None]
     signs_from: Mapped[datetime] = mapped_column(index=True)

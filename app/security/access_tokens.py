@@ -28,12 +28,16 @@ FORMER_CLAIMS = CLAIMS - {"client_id", "auth_time"}
 
 
 class Claims(NamedTuple):
-    """What a verified token says. It opens nothing alone: the session is asked each time."""
+    """What a verified token says. It opens nothing alone: the session is asked each time.
+
+    So is the key that signed it: one that was deleted verifies nothing any more.
+    """
 
     user_id: uuid.UUID
     session_id: uuid.UUID
     generation: int
     expires_at: int
+    key_id: str
 
 
 class AccessToken(NamedTuple):
@@ -46,7 +50,9 @@ class AccessToken(NamedTuple):
 class Ring(Protocol):
     """Where keys come from: the newest that signs, and any that still verifies."""
 
-    def signing_key(self) -> KeyPair: ...
+    def signing_key(self) -> KeyPair:
+        """Returns it, or raises Unavailable if there is none."""
+        ...
 
     async def verifying_key(self, key_id: str) -> ec.EllipticCurvePublicKey | None: ...
 
@@ -126,6 +132,15 @@ class AccessTokens:
         expires_at = datetime.fromtimestamp(now + lifetime, self.clock().tzinfo)
         return AccessToken(text, expires_at, lifetime)
 
+    def check_can_issue(self) -> None:
+        """Return if a token could be issued now: to be asked before a session is changed for it.
+
+        Raises:
+            Unavailable: there is no key to sign it with.
+
+        """
+        self.ring.signing_key()
+
     def recall(self, text: str) -> Claims | None:
         """Give what a token says whose signature was checked before, if it is valid now."""
         known = self.remembered.get(text)
@@ -171,9 +186,9 @@ class AccessTokens:
             claims = jwt.decode(text, key, [ALGORITHM], options=cast("Any", UNCHECKED))
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             return None
-        return self._checked(claims)
+        return self._checked(claims, header["kid"])
 
-    def _checked(self, claims: dict[str, Any]) -> Claims | None:
+    def _checked(self, claims: dict[str, Any], key_id: str) -> Claims | None:
         if set(claims) == FORMER_CLAIMS:
             claims = {**claims, "client_id": CLIENT_ID, "auth_time": claims["iat"]}
         if set(claims) != CLAIMS or not self._are_ours(claims) or not self._are_timely(claims):
@@ -182,7 +197,7 @@ class AccessTokens:
         generation = claims["gen"]
         if user_id is None or session_id is None or type(generation) is not int:
             return None
-        return Claims(user_id, session_id, generation, claims["exp"])
+        return Claims(user_id, session_id, generation, claims["exp"], key_id)
 
     def _are_ours(self, claims: dict[str, Any]) -> bool:
         return (

@@ -21,11 +21,18 @@ class Secrets:
     """SECRET_KEY, one or several separated by commas: the first seals, all of them open.
 
     Each purpose has keys of its own (HKDF, RFC 5869): nothing made for one passes for another.
+    A fingerprint tells one secret from another and is no key of anything.
     """
 
     def __init__(self, text: str) -> None:
         self._keys = [part.strip().encode() for part in text.split(",") if part.strip()]
         self._fernet = self.sealer("signing-key-seal")
+        self.fingerprints = [mac(key, "portico") for key in self.derive("secret-fingerprint")]
+
+    @property
+    def sealing_fingerprint(self) -> bytes:
+        """That of the secret which seals: the first one."""
+        return self.fingerprints[0]
 
     def derive(self, purpose: str) -> list[bytes]:
         """Give 32 bytes for each secret, the first secret's first."""
@@ -42,15 +49,35 @@ class Secrets:
     def seal(self, plain: bytes) -> str:
         return self._fernet.encrypt(plain).decode("ascii")
 
-    def open(self, sealed: str) -> bytes:
+    def open(self, sealed: str) -> bytes | None:
+        """Returns what was sealed; None if none of these secrets has sealed it."""
         try:
             return self._fernet.decrypt(sealed)
         except InvalidToken:
-            msg = (
-                "SECRET_KEY does not open the signing keys in this database. "
-                "Put the former key back, after a comma: SECRET_KEY=new,former"
-            )
-            raise Misconfigured(msg) from None
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """The half of a pair that verifies. Every server has it, whatever its secrets open."""
+
+    id: str
+    key: ec.EllipticCurvePublicKey
+    created_at: datetime
+    signs_from: datetime
+
+    def jwk(self) -> dict[str, Any]:
+        return _jwk(self.id, self.key)
+
+    @classmethod
+    def load(
+        cls, key_id: str, jwk: dict[str, Any], created_at: datetime, signs_from: datetime
+    ) -> "PublicKey":
+        key = ECAlgorithm(ECAlgorithm.SHA256).from_jwk(jwk)
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            msg = f"signing key {key_id} is not a public elliptic curve key"
+            raise Misconfigured(msg)
+        return cls(key_id, key, created_at, signs_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +94,7 @@ class KeyPair:
 
     def jwk(self) -> dict[str, Any]:
         """Give the public half as RFC 7517 has it."""
-        fields: dict[str, Any] = json.loads(ECAlgorithm.to_jwk(self.public))
-        return {"kid": self.id, "use": "sig", "alg": "ES256"} | {
-            name: fields[name] for name in ("kty", "crv", "x", "y")
-        }
+        return _jwk(self.id, self.public)
 
     def private_bytes(self) -> bytes:
         return self.private.private_bytes(
@@ -90,6 +114,13 @@ class KeyPair:
             msg = f"signing key {key_id} is not an elliptic curve key"
             raise Misconfigured(msg)
         return cls(key_id, private, signs_from)
+
+
+def _jwk(key_id: str, key: ec.EllipticCurvePublicKey) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(ECAlgorithm.to_jwk(key))
+    return {"kid": key_id, "use": "sig", "alg": "ES256"} | {
+        name: fields[name] for name in ("kty", "crv", "x", "y")
+    }
 
 
 Part = bytes | str | int

@@ -16,6 +16,7 @@ from app.security import evidence
 from app.security.keys import Secrets, mac, same
 from app.services.audit import record
 from app.services.checkpoints import Checkpoints
+from app.services.fleet_secrets import FleetSecrets
 from app.services.outcomes import Client
 
 LOCK = 0x7472696D  # "trim"
@@ -108,6 +109,7 @@ class AuditRetention:
     db: Database
     checkpoints: Checkpoints
     secrets: Secrets
+    fleet: FleetSecrets
     clock: Callable[[], datetime]
     keep_days: int | None
     batch: int = BATCH
@@ -140,14 +142,23 @@ class AuditRetention:
     async def _announce(self, keep_days: int) -> date:
         """Announce what can go from now on, if there is any; returns the day before which."""
         async with self.db.begin() as session:
-            await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+            await self.hold(session)
             before = await self._today(session) - timedelta(days=keep_days)
             announced = self._latest((await session.execute(ANNOUNCEMENTS)).all())
             counted = (await session.execute(COUNTED, {"before": before})).one()
-            if counted.chains and (announced is None or announced < before):
+            due = counted.chains and (announced is None or announced < before)
+            if due and await self._may_announce(session):
                 said = Announcement(str(before), str(counted.chains), str(counted.events))
                 await self._record(session, said)
         return before
+
+    async def hold(self, session: AsyncSession) -> None:
+        """Building block: let nobody else announce a removal until the transaction is over."""
+        await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+
+    async def _may_announce(self, session: AsyncSession) -> bool:
+        """Whether the secret that makes the MAC is in force: nobody could verify it otherwise."""
+        return not (await self.fleet.look(session)).revoked
 
     async def _today(self, session: AsyncSession) -> date:
         """The earlier one of two clocks: one that is ahead removes nothing too soon."""

@@ -4,19 +4,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, true, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.db import Database
 from app.security import evidence
-from app.security.keys import Secrets
+from app.security.keys import KeyPair, Secrets, mac
 from app.services.signing_keys import SigningKeys
 
 LOCK = 0x636865636B  # "check"
 SEAL = "audit-key-seal"
+EPOCH = "audit-epoch"
 NOTHING = sha256(b"").digest()
+
+
+class LastCheckpoint(NamedTuple):
+    """What the audit ends with: the number of its last checkpoint, 0 if there is none."""
+
+    number: int
+    # SHA-256 of the signature of the last one.
+    hash: bytes
+
+
+NONE_YET = LastCheckpoint(0, NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +38,8 @@ class Checkpoints:
     """Signed with the key that signs tokens just then, whose public half is kept with it.
 
     Keys go when their tokens are gone. The kept half is sealed under SECRET_KEY: whoever has the
-    database alone can put none of their own there.
+    database alone can put none of their own there. The database refuses what is sealed under a
+    secret that was declared compromised.
     """
 
     db: Database
@@ -34,40 +49,74 @@ class Checkpoints:
 
     async def sign(self) -> bool:
         """Sign what has grown since the last one; say whether anything had."""
-        table, now = models.AuditCheckpoint, self.clock()
+        chain = models.AuditChain
         async with self.db.begin() as session:
-            await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
-            last = (
-                await session.execute(
-                    select(table.number, table.signature).order_by(table.number.desc()).limit(1)
-                )
-            ).one_or_none()
-            chain = models.AuditChain
-            # In the order in which a writer could hold two of them, around midnight.
-            longer = select(chain.chain, chain.position, chain.hash).where(
-                chain.position > chain.signed_position
-            )
-            ends = await session.execute(longer.order_by(chain.chain).with_for_update())
-            grown = {each.chain: [each.position, each.hash.hex()] for each in ends}
-            if not grown:
+            await self.hold(session)
+            longer = await self._ends(session, chain.position > chain.signed_position)
+            if not longer or not self.keys.can_sign:
                 return False
-            number = last.number + 1 if last else 1
-            previous = sha256(last.signature).digest() if last else NOTHING
-            key = self.keys.signing_key()
-            text = evidence.checkpoint_text(number, microseconds(now), previous, grown)
-            jwk = orjson.dumps(key.jwk())
-            row = {
-                "number": number,
-                "at": now,
-                "previous_hash": previous,
-                "heads": grown,
-                "sealed_public_key": self.secrets.sealer(SEAL).encrypt(jwk).decode("ascii"),
-                "signature": evidence.sign(key.private, text),
-            }
-            await session.execute(insert(table), row)
-            signed = update(chain).where(chain.chain.in_(list(grown)))
-            await session.execute(signed.values(signed_position=chain.position))
+            await self._sign(session, longer, self.keys.signing_key(), await self.last(session))
         return True
+
+    async def hold(self, session: AsyncSession) -> None:
+        """Building block: let nobody else sign until the transaction is over."""
+        await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+
+    async def begin_epoch(self, session: AsyncSession, key: KeyPair) -> None:
+        """Building block: sign the ends of all chains, for whoever has the new secret alone.
+
+        It covers all that was written before, whose own signatures need the former secret.
+        """
+        every = await self._ends(session, true())
+        await self._sign(session, every, key, await self.last(session), begins_epoch=True)
+
+    async def last(self, session: AsyncSession) -> LastCheckpoint:
+        """Building block: what the audit ends with now."""
+        table = models.AuditCheckpoint
+        newest = select(table.number, table.signature).order_by(table.number.desc()).limit(1)
+        last = (await session.execute(newest)).one_or_none()
+        return LastCheckpoint(last.number, sha256(last.signature).digest()) if last else NONE_YET
+
+    async def _ends(
+        self, session: AsyncSession, which: ColumnElement[bool]
+    ) -> dict[str, list[int | str]]:
+        """Hold the ends of chains, in the order in which a writer could hold two of them."""
+        chain = models.AuditChain
+        ends = select(chain.chain, chain.position, chain.hash).where(which)
+        rows = await session.execute(ends.order_by(chain.chain).with_for_update())
+        return {row.chain: [row.position, row.hash.hex()] for row in rows}
+
+    async def _sign(
+        self,
+        session: AsyncSession,
+        heads: dict[str, list[int | str]],
+        key: KeyPair,
+        last: LastCheckpoint,
+        *,
+        begins_epoch: bool = False,
+    ) -> None:
+        table, chain, now = models.AuditCheckpoint, models.AuditChain, self.clock()
+        number, previous = last.number + 1, last.hash
+        text = evidence.checkpoint_text(number, microseconds(now), previous, heads)
+        jwk = orjson.dumps(key.jwk())
+        row = {
+            "number": number,
+            "at": now,
+            "previous_hash": previous,
+            "heads": heads,
+            "sealed_public_key": self.secrets.sealer(SEAL).encrypt(jwk).decode("ascii"),
+            "sealed_with": self.secrets.sealing_fingerprint,
+            "signature": evidence.sign(key.private, text),
+            "epoch_mac": epoch_macs(self.secrets, number, previous)[0] if begins_epoch else None,
+        }
+        await session.execute(insert(table), row)
+        signed = update(chain).where(chain.chain.in_(list(heads)))
+        await session.execute(signed.values(signed_position=chain.position))
+
+
+def epoch_macs(secrets: Secrets, number: int, previous_hash: bytes) -> list[bytes]:
+    """What each secret makes of the beginning of an epoch, the first secret's first."""
+    return [mac(key, number, previous_hash) for key in secrets.derive(EPOCH)]
 
 
 def microseconds(moment: datetime) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from cryptography.fernet import MultiFernet
+from cryptography.fernet import InvalidToken, MultiFernet
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.tm import TaskManager
 from pgqueuer.domain.types import JobId
@@ -52,6 +52,21 @@ LAST_FAILURES = text(
     "SELECT DISTINCT ON (job_id) job_id, traceback->>'exception_message' FROM pgqueuer_log"
     " WHERE traceback IS NOT NULL AND job_id = ANY(:ids) ORDER BY job_id, created DESC"
 )
+FAILED_PAYLOADS = text("SELECT id, payload FROM pgqueuer WHERE status = 'failed' ORDER BY id")
+# As the library does it with a job that has failed for the last time.
+FAIL_ALL = text(
+    """
+    WITH held AS (
+        UPDATE pgqueuer SET status = 'failed', updated = now(), queue_manager_id = NULL
+        WHERE status <> 'failed' RETURNING id, entrypoint, priority
+    )
+    INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority, traceback)
+    SELECT id, 'failed', entrypoint, priority, jsonb_build_object(
+        'job_id', id, 'timestamp', now(), 'exception_type', 'SealedElsewhere',
+        'exception_message', CAST(:reason AS text), 'traceback', '', 'additional_context', NULL)
+    FROM held
+    """
+)
 FORGET_RECORDS = text("DELETE FROM pgqueuer_log WHERE created < :before")
 # What they carry is somebody's address, who may have left long ago.
 FORGET_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated < :before")
@@ -64,6 +79,15 @@ class PermanentFailure(Exception):
 
     The text is shown to operators and kept in the database: it holds no address and no secret.
     """
+
+
+class SealedElsewhere(Exception):
+    """A payload was sealed with a secret that this process does not have."""
+
+    words = "it was sealed with a SECRET_KEY that is not given here"
+
+    def __str__(self) -> str:
+        return self.words
 
 
 class FailedJob(NamedTuple):
@@ -100,6 +124,13 @@ class Backlog(NamedTuple):
     oldest_seconds: float
 
 
+class Retried(NamedTuple):
+    """Failed jobs that are back in the queue, and those that nobody here can read."""
+
+    tried: Sequence[FailedJob]
+    unreadable: Sequence[FailedJob]
+
+
 class SealedPayloads:
     """Payloads hold addresses and links: in the queue they are sealed under SECRET_KEY."""
 
@@ -110,7 +141,23 @@ class SealedPayloads:
         return self._fernet.encrypt(orjson.dumps(payload))
 
     def open(self, sealed: bytes) -> Payload:
-        return orjson.loads(self._fernet.decrypt(sealed))
+        """Returns the payload.
+
+        Raises:
+            SealedElsewhere: none of these secrets opens it.
+
+        """
+        try:
+            return orjson.loads(self._fernet.decrypt(sealed))
+        except InvalidToken:
+            raise SealedElsewhere from None
+
+    def opens(self, sealed: bytes) -> bool:
+        try:
+            self._fernet.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
 
 
 class SessionDriver:
@@ -158,14 +205,20 @@ class Jobs:
     async def delayed(self) -> Sequence[DelayedJob]:
         return [DelayedJob._make(row) for row in await self._with_failures(DELAYED)]
 
-    async def retry_failed(self, ids: Sequence[int] | None) -> Sequence[FailedJob]:
-        """Put failed jobs back into the queue, all of them for None; their tries begin anew."""
-        found = [job for job in await self.failed() if ids is None or job.id in ids]
+    async def retry_failed(self, ids: Sequence[int] | None) -> Retried:
+        """Put failed jobs back into the queue, all of them for None; their tries begin anew.
+
+        One that none of our secrets opens stays where it is: it could only fail again.
+        """
+        payloads = await self.db.rows(FAILED_PAYLOADS)
+        readable = {row.id for row in payloads if self.payloads.opens(row.payload or b"")}
+        wanted = [job for job in await self.failed() if ids is None or job.id in ids]
+        found = [job for job in wanted if job.id in readable]
         async with self.db.begin() as session:
             driver: Any = SessionDriver(session)
             await Queries(driver).requeue_jobs([JobId(job.id) for job in found])
             await session.execute(ANNOUNCE)
-        return found
+        return Retried(found, [job for job in wanted if job.id not in readable])
 
     async def retry_delayed(self, ids: Sequence[int] | None) -> Sequence[DelayedJob]:
         """Let jobs be tried now that wait for their next try, all of them for None.
@@ -177,6 +230,11 @@ class Jobs:
             await session.execute(HURRY, {"ids": [job.id for job in found]})
             await session.execute(ANNOUNCE)
         return found
+
+    async def fail_all(self, session: AsyncSession, reason: str) -> int:
+        """Building block: keep every job as failed, and say how many were not so before."""
+        failed: Any = await session.execute(FAIL_ALL, {"reason": reason})
+        return failed.rowcount
 
     async def _with_failures(self, statement: TextClause) -> Sequence[Sequence[Any]]:
         rows = await self.db.rows(statement)

@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.db import Database
+from app.errors import Unavailable
 from app.models import AuditName, EndReason, SessionRow, UserRow
 from app.outages import repeatable
 from app.security.refresh_tokens import Presented, RefreshTokens
 from app.services.audit import record
+from app.services.fleet_secrets import FleetSecrets
 from app.services.outcomes import Client, SignedIn
 from app.services.rows import SESSION_COLUMNS, USER_COLUMNS, changed_session
 from app.services.sessions import end_sessions
@@ -27,6 +29,7 @@ from app.services.sign_in import SignIn, Started
 from app.services.standing import Standing
 
 GRACE = timedelta(seconds=30)
+UNREADABLE = "a refresh token may be of a server with a secret that this one lacks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Held(NamedTuple):
 class Rotation:
     db: Database
     refresh_tokens: RefreshTokens
+    fleet: FleetSecrets
     sign_in: SignIn
     standing: Standing
     clock: Callable[[], datetime]
@@ -57,14 +61,24 @@ class Rotation:
 
         The last step again for another address or program than took it is recorded: it may be a
         copy, or a telephone that changed networks.
+
+        Raises:
+            Unavailable: the token may be of a server with a secret that this one lacks.
+
         """
         presented = self.refresh_tokens.read(token)
         if presented is None:
             return SessionEnded(EndReason.UNKNOWN_TOKEN)
         async with self.db.begin() as session:
             held = await self._held(session, presented)
-            if held is None or not self.refresh_tokens.matches(presented, held.session.token_salt):
+            if held is None:
                 return SessionEnded(EndReason.UNKNOWN_TOKEN)
+            if not self.refresh_tokens.matches(presented, held.session.token_salt):
+                if await self.fleet.lacks_any(session):
+                    # Told that it is unknown, the client would sign its user out.
+                    raise Unavailable(UNREADABLE)
+                return SessionEnded(EndReason.UNKNOWN_TOKEN)
+            self.sign_in.access_tokens.check_can_issue()
             ended = self._ended(held, presented)
             if ended is not None:
                 return SessionEnded(ended)
@@ -80,7 +94,12 @@ class Rotation:
         """Building block: a living session goes on with new tokens, and all former ones are over.
 
         None if the session is over.
+
+        Raises:
+            Unavailable: this process could not sign its tokens.
+
         """
+        self.sign_in.access_tokens.check_can_issue()
         table = models.Session
         alive = models.session.is_alive(literal(self.clock()))
         following = table.generation + 1

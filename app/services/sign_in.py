@@ -119,7 +119,13 @@ class SignIn:
         return await self._enter(known, verification, client)
 
     async def start(self, session: AsyncSession, user: UserRow, client: Client) -> Started:
-        """Building block: open a session in the caller's transaction, which has locked the user."""
+        """Building block: open a session in the caller's transaction, which has locked the user.
+
+        Raises:
+            Unavailable: this process could not sign its tokens.
+
+        """
+        self.access_tokens.check_can_issue()
         now = self.clock()
         started = insert(models.Session).values(
             id=new_id(now),

@@ -1,85 +1,272 @@
 """The ring of signing keys: made on first need, agreed on through the database, rotated by age.
 
-A key is published a day before it signs, so that whoever caches the JWKS has it by then, and stays
-until the last token it signed is gone.
+A key is published before it signs, so that whoever caches the JWKS has it by then, and stays until
+the last token it signed is gone. Its public half verifies on every server; only a server that has
+the secret which sealed the private half signs with it.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import delete, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.db import Database
-from app.security.keys import KeyPair, Secrets
+from app.errors import Misconfigured, Unavailable
+from app.security.keys import KeyPair, PublicKey, Secrets
+from app.services.fleet_secrets import ANNOUNCE_SECONDS as REFRESH_SECONDS
+from app.services.fleet_secrets import FleetSecrets
 
 ROTATION_LOCK = 0x6B657973  # "keys"
 PUBLISH_AHEAD = timedelta(days=1)
-REFRESH_SECONDS = 60
 LOOK_AGAIN_SECONDS = 0.5
+# How long whoever asks for the public keys waits for a database that does not answer.
+PATIENCE_SECONDS = 1
+# How long others may cache the JWKS (`Cache-Control` of its route).
+JWKS_MAX_AGE = timedelta(minutes=5)
+# After this every copy of the JWKS has a new key, and every server knows it.
+SETTLED_AFTER = JWKS_MAX_AGE + timedelta(seconds=REFRESH_SECONDS)
+
+# What anybody may read at /health/ready.
+NOT_IN_FORCE = "SECRET_KEY is accepted no more. The log says why."
+DIFFERENT = "SECRET_KEY differs from that of other servers. The log says how."
+NO_KEY = "There is no key to sign tokens with yet."
+
+NONE_OPENS = (
+    "SECRET_KEY does not open the signing keys in this database. "
+    "Put the former key back, after a comma: SECRET_KEY=new,former. "
+    "If the former one is lost or has leaked: `portico keys compromised` with the new one alone."
+)
+NOBODY_HAS_IT = (
+    "No running server has the first secret of SECRET_KEY, so none could sign with the key. "
+    "Run this with the SECRET_KEY of the servers."
+)
+
+
+log = logging.getLogger(__name__)
+
+
+class KeyInRing(NamedTuple):
+    """A key as operators see it."""
+
+    id: str
+    created_at: datetime
+    signs_from: datetime
+    # "signs", "next" or "verifies".
+    state: str
+    is_opened: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """All keys that verify, and those of them that this process can sign with."""
+
+    public: dict[str, PublicKey] = field(default_factory=dict[str, PublicKey])
+    pairs: dict[str, KeyPair] = field(default_factory=dict[str, KeyPair])
+
+    def without(self, ids: Iterable[str]) -> "Ring":
+        gone = set(ids)
+        return Ring(
+            {key_id: key for key_id, key in self.public.items() if key_id not in gone},
+            {key_id: pair for key_id, pair in self.pairs.items() if key_id not in gone},
+        )
+
+    def with_pair(self, pair: KeyPair, created_at: datetime) -> "Ring":
+        public = PublicKey(pair.id, pair.public, created_at, pair.signs_from)
+        return Ring(self.public | {pair.id: public}, self.pairs | {pair.id: pair})
+
+    @property
+    def newest(self) -> datetime | None:
+        return max((key.signs_from for key in self.public.values()), default=None)
+
+    def current(self, now: datetime) -> PublicKey | None:
+        """The key that signs, for whoever can open it."""
+        ready = [key for key in self.public.values() if key.signs_from <= now]
+        return max(ready or self.public.values(), key=lambda key: key.signs_from, default=None)
 
 
 @dataclass(slots=True)
 class SigningKeys:
     db: Database
     secrets: Secrets
+    fleet: FleetSecrets
     clock: Callable[[], datetime]
     rotate_after: timedelta
     token_lifetime: timedelta
-    _pairs: dict[str, KeyPair] = field(default_factory=dict[str, KeyPair])
+    _ring: Ring = field(default_factory=Ring)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _looked_at: float = 0.0
+    _look: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load the ring for a process that can work with it.
+
+        Announces nothing: a command that runs once has no part in what servers agree on.
+
+        Raises:
+            Misconfigured: the secrets of this process are revoked, or others than those in force.
+
+        """
+        await self._renew(announced=False)
+        state = self.fleet.state
+        if not state.revoked and not self._opens_current:
+            raise Misconfigured(NONE_OPENS)
+        if state.revoked or state.lacking_sealing:
+            raise Misconfigured(state.explanation or "")
 
     async def refresh(self) -> None:
-        """Load the ring, adding and dropping keys when it is time. Safe on every worker at once."""
-        now = self.clock()
-        async with self.db.begin() as session:
-            await session.execute(select(func.pg_advisory_xact_lock(ROTATION_LOCK)))
-            pairs = await self._load(session)
-            newest = max((pair.signs_from for pair in pairs), default=None)
-            if newest is None:
-                pairs.append(await self._add(session, now))
-            elif newest + self.rotate_after - PUBLISH_AHEAD <= now:
-                pairs.append(
-                    await self._add(session, max(now + PUBLISH_AHEAD, newest + self.rotate_after))
-                )
-            pairs = await self._drop_outlived(session, pairs, now)
-        self._pairs = {pair.id: pair for pair in pairs}
+        """Announce the secrets of this process and load the ring, which is safe on all at once.
 
-    async def rotate(self) -> str:
-        """Make a key that signs from now on and give its id. Tokens of the former stay valid."""
+        Adds and drops keys when it is time.
+        """
+        await self._renew(announced=True)
+
+    async def rotate(self, *, now: bool = False) -> KeyPair:
+        """Publish a key that signs once no copy of the JWKS lacks it; with `now`, at once.
+
+        Tokens of the former key stay valid.
+
+        Raises:
+            Misconfigured: no running server could sign with it, or the secret is revoked.
+
+        """
+        made_at = self.clock()
         async with self.db.begin() as session:
-            await session.execute(select(func.pg_advisory_xact_lock(ROTATION_LOCK)))
-            pair = await self._add(session, self.clock())
-        self._pairs[pair.id] = pair
-        return pair.id
+            await self.hold(session)
+            state = await self.fleet.look(session)
+            if state.revoked:
+                raise Misconfigured(state.explanation or "")
+            living = state.living
+            if living and self.secrets.sealing_fingerprint not in living:
+                raise Misconfigured(NOBODY_HAS_IT)
+            pair = await self.add(session, made_at if now else made_at + SETTLED_AFTER)
+        self._ring = self._ring.with_pair(pair, made_at)
+        return pair
+
+    async def listed(self) -> list[KeyInRing]:
+        """All keys, the newest first."""
+        async with self.db.begin() as session:
+            ring = await self._load(session)
+        now = self.clock()
+        current = ring.current(now)
+        return [
+            KeyInRing(
+                key.id,
+                key.created_at,
+                key.signs_from,
+                "signs" if key is current else "next" if key.signs_from > now else "verifies",
+                key.id in ring.pairs,
+            )
+            for key in _newest_first(ring)
+        ]
+
+    async def problem(self) -> str | None:
+        """Say in one public sentence why this process cannot serve with its keys; None if it can.
+
+        As the database has it now; while that does not answer, as it was last known.
+        """
+        await self._look_now()
+        if self.fleet.state.revoked:
+            return NOT_IN_FORCE
+        if self.fleet.state.lacking_sealing or not self._opens_current:
+            return DIFFERENT if self._ring.public else NO_KEY
+        return None
 
     @property
     def can_sign(self) -> bool:
-        return bool(self._pairs)
+        return bool(self._ring.pairs) and not self.fleet.state.revoked
 
     def signing_key(self) -> KeyPair:
-        now = self.clock()
-        ready = [pair for pair in self._pairs.values() if pair.signs_from <= now]
-        return max(ready or self._pairs.values(), key=lambda pair: pair.signs_from)
+        """Returns the newest key that signs by now and that this process can open.
+
+        Raises:
+            Unavailable: there is none, or its secrets are revoked.
+
+        """
+        if not self.can_sign:
+            raise Unavailable("this process has no key to sign with")
+        now, pairs = self.clock(), self._ring.pairs.values()
+        ready = [pair for pair in pairs if pair.signs_from <= now]
+        return max(ready or pairs, key=lambda pair: pair.signs_from)
 
     async def verifying_key(self, key_id: str) -> ec.EllipticCurvePublicKey | None:
-        if key_id not in self._pairs:
+        if key_id not in self._ring.public:
             await self._look_again()
-        pair = self._pairs.get(key_id)
-        return pair.public if pair else None
+        found = self._ring.public.get(key_id)
+        return found.key if found else None
 
-    def jwks(self) -> dict[str, Any]:
-        """Everything that verifies now or will soon (RFC 7517)."""
-        newest_first = sorted(self._pairs.values(), key=lambda pair: pair.signs_from, reverse=True)
-        return {"keys": [pair.jwk() for pair in newest_first]}
+    async def jwks(self) -> dict[str, Any]:
+        """Everything that verifies now or will soon (RFC 7517), as the database has it now.
+
+        While that does not answer, as it was last known.
+        """
+        await self._look_now()
+        return {"keys": [key.jwk() for key in _newest_first(self._ring)]}
+
+    async def hold(self, session: AsyncSession) -> None:
+        """Building block: let nobody else change the ring until the transaction is over."""
+        await session.execute(select(func.pg_advisory_xact_lock(ROTATION_LOCK)))
+
+    async def add(self, session: AsyncSession, signs_from: datetime) -> KeyPair:
+        """Building block: add a key. The database refuses it if the secret is not in force."""
+        pair = KeyPair.generate(signs_from)
+        session.add(
+            models.SigningKey(
+                id=pair.id,
+                public_jwk=pair.jwk(),
+                sealed_private_key=self.secrets.seal(pair.private_bytes()),
+                sealed_with=self.secrets.sealing_fingerprint,
+                created_at=self.clock(),
+                signs_from=signs_from,
+            )
+        )
+        return pair
+
+    @property
+    def _opens_current(self) -> bool:
+        current = self._ring.current(self.clock())
+        return current is not None and current.id in self._ring.pairs
+
+    async def _renew(self, *, announced: bool) -> None:
+        now = self.clock()
+        async with self.db.begin() as session:
+            await self.hold(session)
+            if announced:
+                await self.fleet.announce(session)
+            else:
+                await self.fleet.look(session)
+            ring = await self._load(session)
+            if not self.fleet.state.revoked:
+                ring = await self._grown(session, ring, now)
+                ring = await self._without_outlived(session, ring, now)
+        self._ring = ring
+
+    async def _grown(self, session: AsyncSession, ring: Ring, now: datetime) -> Ring:
+        newest = ring.newest
+        if newest is None:
+            return ring.with_pair(await self.add(session, now), now)
+        if newest + self.rotate_after - PUBLISH_AHEAD > now or not self._may_follow(ring, now):
+            return ring
+        signs_from = max(now + PUBLISH_AHEAD, newest + self.rotate_after)
+        return ring.with_pair(await self.add(session, signs_from), now)
+
+    def _may_follow(self, ring: Ring, now: datetime) -> bool:
+        """Whether others can be expected to open a key that this process makes."""
+        current = ring.current(now)
+        return current is not None and current.id in ring.pairs and not self._lacks_sealing
+
+    @property
+    def _lacks_sealing(self) -> bool:
+        return bool(self.fleet.state.lacking_sealing)
 
     async def _look_again(self) -> None:
         # Another worker may have made a key a moment ago, so an unknown id is looked up; but
@@ -90,47 +277,59 @@ class SigningKeys:
             if self._looked_at >= arrived:
                 return
             await asyncio.sleep(max(0.0, self._looked_at + LOOK_AGAIN_SECONDS - time.monotonic()))
-            self._looked_at = time.monotonic()
-            async with self.db.begin() as session:
-                pairs = await self._load(session)
-            self._pairs = {pair.id: pair for pair in pairs}
+            await self._read()
 
-    async def _load(self, session: AsyncSession) -> list[KeyPair]:
+    async def _look_now(self) -> None:
+        """Look, all who wait together; for a moment only, after which what was known stays."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._read_if_possible())
+        await asyncio.wait({self._look}, timeout=PATIENCE_SECONDS)
+
+    async def _read_if_possible(self) -> None:
+        try:
+            await self._read()
+        except (Unavailable, SQLAlchemyError) as error:
+            log.debug("The signing keys could not be read", exc_info=error)
+
+    async def _read(self) -> None:
+        self._looked_at = time.monotonic()
+        async with self.db.begin() as session:
+            await self.fleet.look(session)
+            self._ring = await self._load(session)
+
+    async def _load(self, session: AsyncSession) -> Ring:
         rows = await session.scalars(
             select(models.SigningKey).order_by(models.SigningKey.signs_from)
         )
-        return [
-            KeyPair.load(row.id, self.secrets.open(row.sealed_private_key), row.signs_from)
-            for row in rows
-        ]
+        ring = Ring()
+        for row in rows:
+            key = PublicKey.load(row.id, row.public_jwk, row.created_at, row.signs_from)
+            ring.public[row.id] = key
+            pair = self._ring.pairs.get(row.id) or self._opened(row)
+            if pair is not None:
+                ring.pairs[row.id] = pair
+        return ring
 
-    async def _add(self, session: AsyncSession, signs_from: datetime) -> KeyPair:
-        pair = KeyPair.generate(signs_from)
-        session.add(
-            models.SigningKey(
-                id=pair.id,
-                public_jwk=pair.jwk(),
-                sealed_private_key=self.secrets.seal(pair.private_bytes()),
-                created_at=self.clock(),
-                signs_from=signs_from,
-            )
-        )
-        return pair
+    def _opened(self, row: models.SigningKey) -> KeyPair | None:
+        private = self.secrets.open(row.sealed_private_key)
+        return None if private is None else KeyPair.load(row.id, private, row.signs_from)
 
-    async def _drop_outlived(
-        self, session: AsyncSession, pairs: list[KeyPair], now: datetime
-    ) -> list[KeyPair]:
-        ordered = sorted(pairs, key=lambda pair: pair.signs_from)
+    async def _without_outlived(self, session: AsyncSession, ring: Ring, now: datetime) -> Ring:
+        ordered = sorted(ring.public.values(), key=lambda key: key.signs_from)
         # A key signs until the next one does; a refresh later every worker knows, a lifetime later
         # its tokens are gone.
         last_needed = self.token_lifetime + timedelta(seconds=2 * REFRESH_SECONDS)
         outlived = {
-            pair.id
-            for pair, successor in pairwise(ordered)
+            key.id
+            for key, successor in pairwise(ordered)
             if successor.signs_from + last_needed < now
         }
         if outlived:
             await session.execute(
                 delete(models.SigningKey).where(models.SigningKey.id.in_(outlived))
             )
-        return [pair for pair in pairs if pair.id not in outlived]
+        return ring.without(outlived)
+
+
+def _newest_first(ring: Ring) -> list[PublicKey]:
+    return sorted(ring.public.values(), key=lambda key: key.signs_from, reverse=True)

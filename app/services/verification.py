@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import models
 from app.db import Database
 from app.security import evidence
-from app.security.keys import Secrets
+from app.security.keys import Secrets, same
 from app.services.audit_retention import ANNOUNCEMENTS, announced_day
-from app.services.checkpoints import NOTHING, SEAL, microseconds
+from app.services.checkpoints import NOTHING, SEAL, epoch_macs, microseconds
 
 BATCH = 2000
 # An event is signed by the next checkpoint, so it is hardly older than the one before that: by as
@@ -44,7 +44,7 @@ SIGNED = (
 )
 SIGNED_OF = text(
     "SELECT position, hash, since FROM signed_ends"
-    " WHERE chain = :chain AND position > :trimmed ORDER BY position"
+    " WHERE chain = :chain AND position > :trimmed ORDER BY position, number"
 )
 # Where the events of a chain that was trimmed begin, and what was signed of it.
 TRIMMED = text(
@@ -92,6 +92,23 @@ class Stump(NamedTuple):
     hash: bytes | None
 
 
+class Epoch(NamedTuple):
+    """Where the audit begins anew after a leak of SECRET_KEY, by its first checkpoint.
+
+    That one signs the ends of all chains, so nothing before it can have been changed since. What
+    the checkpoints before it were signed with is known to the former secret alone.
+    """
+
+    number: int
+    at: datetime
+    # SHA-256 of the signature of the last checkpoint of the former part.
+    former_hash: bytes
+    heads: Mapping[str, Sequence[Any]]
+
+    def covers(self, chain: str, position: int) -> bool:
+        return position <= self.heads.get(chain, (0,))[0]
+
+
 @dataclass(slots=True)
 class Walk:
     """What has been found so far."""
@@ -99,6 +116,9 @@ class Walk:
     events: int = 0
     erased: int = 0
     checkpoints: int = 0
+    epoch: Epoch | None = None
+    # Checkpoints before the epoch whose signatures could not be verified.
+    unopened: int = 0
     signed_at: datetime | None = None
     # The day before which retention has removed everything.
     since: date | None = None
@@ -142,6 +162,7 @@ class Verification:
         async with self.db.unhurried() as connection:
             snapshot = await connection.execution_options(isolation_level="REPEATABLE READ")
             await snapshot.execute(AS_INDEXED)
+            found.epoch = await self._epoch(snapshot)
             await self._checkpoints(snapshot, found)
             for statement in SIGNED:
                 await snapshot.execute(text(statement))
@@ -155,12 +176,26 @@ class Verification:
         """Find the day before which everything may be missing."""
         for row in await connection.execute(ANNOUNCEMENTS):
             day = announced_day(row, self.secrets)
+            if day is None and found.epoch and found.epoch.covers(row.chain, row.position):
+                # Of the former secret. Whether it was made by this service cannot be told any more.
+                day = date.fromisoformat(row.before)
             if day is None:
                 raise Broken(
                     f"event {row.position} of chain {row.chain} (audit.trimmed, {row.id}) was not "
                     "made by this service, or with another SECRET_KEY"
                 )
             found.since = max(day, found.since or day)
+
+    async def _epoch(self, connection: AsyncConnection) -> Epoch | None:
+        """Find the last beginning of an epoch that was made with one of these secrets."""
+        table = models.AuditCheckpoint
+        columns = (table.number, table.at, table.previous_hash, table.heads, table.epoch_mac)
+        marked = select(*columns).where(table.epoch_mac.is_not(None))
+        for row in await connection.execute(marked.order_by(table.number.desc())):
+            macs = epoch_macs(self.secrets, row.number, row.previous_hash)
+            if any(same(row.epoch_mac, each) for each in macs):
+                return Epoch(row.number, row.at, row.previous_hash, row.heads)
+        return None
 
     async def _checkpoints(self, connection: AsyncConnection, found: Walk) -> None:
         table, previous = models.AuditCheckpoint, NOTHING
@@ -170,19 +205,29 @@ class Verification:
             name = f"checkpoint {row.number} of {row.at:%Y-%m-%d %H:%M:%S} UTC"
             if row.number != found.checkpoints:
                 raise Broken(f"checkpoint {found.checkpoints} was removed")
-            self._check(row, previous, name)
+            self._check(row, previous, name, found)
             previous = sha256(row.signature).digest()
 
-    def _check(self, row: Any, previous: bytes, name: str) -> None:
+    def _check(self, row: Any, previous: bytes, name: str, found: Walk) -> None:
         try:
             jwk = self.secrets.sealer(SEAL).decrypt(row.sealed_public_key)
         except InvalidToken:
+            if found.epoch and row.number < found.epoch.number:
+                _check_link(row, previous, name)
+                found.unopened += 1
+                return
             wrong = f"{name} was altered, or was made with another SECRET_KEY"
             raise Broken(wrong) from None
         key: Any = ECAlgorithm(ECAlgorithm.SHA256).from_jwk(orjson.loads(jwk))
         said = evidence.checkpoint_text(row.number, microseconds(row.at), previous, row.heads)
-        if row.previous_hash != previous or not evidence.is_signed(key, row.signature, said):
+        _check_link(row, previous, name)
+        if not evidence.is_signed(key, row.signature, said):
             raise Broken(f"{name} was altered")
+
+
+def _check_link(row: Any, previous: bytes, name: str) -> None:
+    if row.previous_hash != previous:
+        raise Broken(f"{name} was altered")
 
 
 async def _stumps(connection: AsyncConnection, found: Walk) -> None:

@@ -12,7 +12,7 @@ from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from app import models
@@ -36,6 +36,9 @@ Found = dict[int, tuple[Viewer, int]]
 
 log = logging.getLogger(__name__)
 
+KEY_IDS = bindparam("keys", type_=ARRAY(Text))
+# Asked once for all sessions of a statement: a key that was deleted verifies nothing any more.
+KEYS_THERE = select(func.count()).where(models.SigningKey.id == KEY_IDS.any_())
 READ = Query(
     select(
         *USER_COLUMNS,
@@ -43,6 +46,7 @@ READ = Query(
         models.Session.last_used_at,
         models.Session.used_generation,
         models.Session.first_generation,
+        KEYS_THERE.scalar_subquery(),
     )
     .join(models.User, models.User.id == models.Session.user_id)
     .where(
@@ -50,6 +54,7 @@ READ = Query(
         models.session.is_alive(bindparam("now", type_=models.Session.ends_by.type)),
     )
 )
+REMAINING = select(models.SigningKey.id)
 
 
 class Viewers:
@@ -99,7 +104,10 @@ class Viewers:
         try:
             ids = [waiting[0][0].session_id for waiting in batch.values()]
             now = self._clock()
-            rows = await self._db.fetch_now(READ, ids=ids, now=now)
+            keys = {claims.key_id for claims, _ in _each(batch.values())}
+            rows = await self._db.fetch_now(READ, ids=ids, now=now, keys=list(keys))
+            if rows and rows[0][-1] != len(keys):
+                batch = await self._of_remaining_keys(batch)
             viewers, stale = self._read(rows, batch, now)
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
             for _, future in _each(batch.values()):
@@ -127,7 +135,9 @@ class Viewers:
         width = len(USER_COLUMNS)
         refusal = self._standing.refusal
         for row in rows:
-            user, (session_id, last_used_at, used, first) = row[:width], row[width:]
+            user, (session_id, last_used_at, used, first, _) = row[:width], row[width:]
+            if session_id.int not in batch:
+                continue
             viewer = Viewer(UserRow._make(user), session_id)
             if refusal(viewer.user, now):
                 continue
@@ -136,6 +146,18 @@ class Viewers:
             if now - last_used_at >= TOUCH_AFTER or _generation(batch[key]) > used:
                 stale[key] = batch[key]
         return viewers, stale
+
+    async def _of_remaining_keys(self, batch: Waiting) -> Waiting:
+        """Answer those whose tokens a deleted key has signed, and return the others."""
+        remaining = {row[0] for row in await self._db.rows(REMAINING)}
+        for claims, future in _each(batch.values()):
+            if claims.key_id not in remaining and not future.done():
+                future.set_result(None)
+        kept = {
+            key: [waiter for waiter in waiting if waiter[0].key_id in remaining]
+            for key, waiting in batch.items()
+        }
+        return {key: waiting for key, waiting in kept.items() if waiting}
 
     def _start(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> None:
         task = asyncio.create_task(work, context=context)

@@ -23,7 +23,7 @@ from pgqueuer.ports.driver import NotifyCallback
 from app.connector import is_pooled
 from app.database_errors import said
 from app.db import Database
-from app.services.jobs import Handler, PermanentFailure, SealedPayloads
+from app.services.jobs import Handler, PermanentFailure, SealedElsewhere, SealedPayloads
 
 # Two days of trying: a mail server that is down over a weekend loses nothing, and what fails for
 # another reason is seen in `portico jobs` by then.
@@ -158,6 +158,9 @@ class Retrying(AbstractEntrypointExecutor):
             await self.handler(self.payloads.open(job.payload or b""))
         except PermanentFailure as failure:
             return Failure(str(failure), is_permanent=True)
+        except SealedElsewhere as failure:
+            # Another worker may have that secret, and this one after its next start.
+            return Failure(str(failure), is_permanent=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must not be lost
             # Without the error itself: messages of mail servers quote addresses.
             return Failure(_named(error), is_permanent=False)

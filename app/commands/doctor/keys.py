@@ -1,6 +1,5 @@
 """Checks of the keys that sign tokens, and of the clocks that tokens are judged by."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,9 @@ from app.commands.doctor.findings import Verdict, check, failed, ok, warning
 from app.commands.doctor.set_up import SetUp
 from app.commands.sizes import in_largest_unit
 from app.models import SigningKey
-from app.security.keys import KeyPair, Secrets
+from app.security.keys import Secrets
+from app.services.fleet_secrets import FleetSecrets, SecretsState
+from app.services.signing_keys import NONE_OPENS
 
 KEYS = select(SigningKey.id, SigningKey.sealed_private_key, SigningKey.signs_from)
 # A successor is published a day before it signs.
@@ -26,32 +27,36 @@ EARLIEST = datetime(2026, 11, 1, tzinfo=UTC)
 
 @check("signing keys", needs=migrations)
 async def signing_keys(setup: SetUp) -> Verdict:
-    """Whether SECRET_KEY opens the keys in the database, and one of them signs now."""
-    rows = await setup.db.rows(KEYS)
+    """Whether SECRET_KEY is that of the servers, and opens the key that signs now."""
     secret = setup.settings.secret_key
     if secret is None:
         return failed("SECRET_KEY is not set.", "Set it, or SECRET_KEY_FILE.")
-    _open(Secrets(secret.get_secret_value()), rows)
+    secrets = Secrets(secret.get_secret_value())
+    state = await _state(setup, secrets)
+    if state.revoked or state.lacking_sealing:
+        return failed(state.explanation or "")
+    rows = await setup.db.rows(KEYS)
     now = setup.clock()
-    signing = [row.signs_from for row in rows if row.signs_from <= now]
-    if not signing:
+    signing = max((row for row in rows if row.signs_from <= now), key=_signs_from, default=None)
+    if signing is None:
         return warning("No key signs yet.", "The first server that starts makes one.")
-    age = now - max(signing)
-    text = f"SECRET_KEY opens {len(rows)}; the one that signs is {in_largest_unit(age)} old."
+    if secrets.open(signing.sealed_private_key) is None:
+        return failed(NONE_OPENS)
+    age = now - signing.signs_from
+    text = f"SECRET_KEY opens the one that signs, which is {in_largest_unit(age)} old."
     if age > timedelta(days=setup.given.signing_key_rotate_days) + SLACK:
         return warning(text, "A running server replaces it: does any run?")
-    return ok(text)
+    return warning(state.explanation) if state.explanation else ok(text)
 
 
-def _open(secrets: Secrets, rows: Sequence[Any]) -> None:
-    """Open each key.
+def _signs_from(row: Any) -> datetime:
+    return row.signs_from
 
-    Raises:
-        Misconfigured: one of them cannot be opened.
 
-    """
-    for row in rows:
-        KeyPair.load(row.id, secrets.open(row.sealed_private_key), row.signs_from)
+async def _state(setup: SetUp, secrets: Secrets) -> SecretsState:
+    fleet = FleetSecrets(setup.db, secrets, setup.clock)
+    async with setup.db.begin() as session:
+        return await fleet.read(session)
 
 
 @check("clock", needs=database)
