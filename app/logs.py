@@ -15,6 +15,8 @@ QUIET = (
     "httpx",
     "passlib",
     "sqlalchemy",
+    # SQLAlchemy's pools log under the names of their classes, of which these are ours.
+    "app.connection_pools",
 )
 
 
