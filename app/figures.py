@@ -30,6 +30,7 @@ class Figures:
                 "portico_budgets_refused": self.portico.budgets.refused,
                 "portico_job_tries_done": tries[True],
                 "portico_job_tries_failed": tries[False],
+                **self._of_the_replica(),
             }
         )
 
@@ -40,3 +41,12 @@ class Figures:
         self.metrics.take(
             {"portico_jobs_waiting": sum(waiting.values()), "portico_jobs_failed": failed}
         )
+
+    def _of_the_replica(self) -> dict[str, float]:
+        replica = self.portico.replica
+        if replica.replica is None:
+            return {}
+        figures: dict[str, float] = {"portico_replica_in_use": int(replica.is_in_use)}
+        if replica.lag_seconds is not None:
+            figures["portico_replica_lag_seconds"] = replica.lag_seconds
+        return figures

@@ -136,6 +136,7 @@ def _access_log(settings: Settings, metrics: Metrics) -> AccessLog:
 
 
 def _chores(portico: Portico, figures: Figures, *, with_jobs: bool) -> Iterator[asyncio.Task[None]]:
+    yield asyncio.create_task(portico.replica.watch())
     yield asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh))
     yield asyncio.create_task(every(PURGE_SECONDS, portico.housekeeping.tidy))
     yield asyncio.create_task(every(REPORT_SECONDS, portico.budgets.report))
