@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from alembic.ddl.postgresql import PostgresqlImpl
-from sqlalchemy import Connection, event, pool, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,6 +21,7 @@ from app.after_upgrade import (
     make_search_index,
 )
 from app.config import read_settings
+from app.connection_pools import NoPool
 from app.connector import UNPREPARED, Connector
 from app.database_errors import sqlstate
 from app.database_url import read
@@ -144,7 +145,7 @@ def _engine() -> AsyncEngine:
     address = url if isinstance(url, str) else url.get_secret_value()
     connector = Connector(read(address, os.environ), "portico migrations", settings_of(None))
     engine = connector.engine(
-        poolclass=pool.NullPool,
+        NoPool,
         # Any other would keep a snapshot, for which CREATE INDEX CONCURRENTLY waits: for ourselves.
         isolation_level="READ COMMITTED",
         # Each runs once: there is nothing to keep, which a pooler could lose.

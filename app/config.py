@@ -140,7 +140,15 @@ class Settings(BaseSettings):
     database_read_url: SecretStr | None = Field(
         default=None,
         description="a streaming replica, for the pages of administrators: they may be a moment "
-        "old. Where it does not answer, the primary does",
+        "old. While it does not answer, is behind or was promoted, the primary answers",
+    )
+    database_read_max_lag_seconds: float | Literal["off"] = Field(
+        default=60,
+        gt=0,
+        le=24 * 3600,
+        description="how far that replica may be behind before the primary answers; below 30: "
+        "PostgreSQL itself lets long queries delay it that long (`max_standby_streaming_delay`). "
+        "`off`: it is not measured",
     )
     database_prepared_statements: bool = Field(
         default=True,

@@ -20,6 +20,7 @@ from asyncpg.transaction import Transaction  # pyright: ignore[reportMissingType
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.connection_pools import ConnectingPool, QueuePool
 from app.database_tls import context_of
 from app.database_url import DatabaseUrl, Host, SessionAttributes, SslMode, Tls, settings_of
 from app.errors import Misconfigured
@@ -141,7 +142,7 @@ class Connector:
     # Of one statement, on this side: nobody waits for longer for a server that has gone.
     statement_seconds: float | None = None
 
-    def engine(self, **options: Any) -> AsyncEngine:
+    def engine(self, pool: type[ConnectingPool] = QueuePool, **options: Any) -> AsyncEngine:
         """Make an engine; nothing is opened until it is used.
 
         Raises:
@@ -150,7 +151,9 @@ class Connector:
         """
         _check_files(self.url)
         # Statements are logged when they fail; what they carried is addresses and hashes.
-        engine = create_async_engine("postgresql+asyncpg://", hide_parameters=True, **options)
+        engine = create_async_engine(
+            "postgresql+asyncpg://", poolclass=pool, hide_parameters=True, **options
+        )
         event.listen(engine.sync_engine, "do_connect", self._connect)
         return engine
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoneFree
 
-from app.errors import FateUnknown, Unavailable
+from app.errors import FateUnknown, Misconfigured, Unavailable
 
+# The severities with which a server, or a pooler before it, ends a session (PostgreSQL, 54.8).
+LAST_WORDS = ("FATAL", "PANIC")
 # The class "data exception" (PostgreSQL, appendix A): its messages quote the value.
 DATA_EXCEPTION = "22"
 STANDBY = (
@@ -103,12 +105,25 @@ def sqlstate(error: BaseException) -> str:
     return getattr(original, "sqlstate", None) or ""
 
 
+def ended_session(error: BaseException) -> bool:
+    """Whether this was the last that the server, or the pooler, says in its session.
+
+    A pooler that finds no server for a statement says it so, with codes of its own.
+    """
+    message = getattr(error, "driver_exception", error)
+    # The first is never translated; poolers leave it out.
+    severity = getattr(message, "severity_en", None) or getattr(message, "severity", None)
+    return severity in LAST_WORDS
+
+
 def explanation(error: BaseException) -> str:
     """Returns one line: a hint if there is one for this kind of error, and what was said.
 
     Neither the detail of the server's message, which may quote rows, nor anything of the URL.
     """
     cause = cause_of(error)
+    if isinstance(cause, Misconfigured):
+        return str(cause)
     heard = said(cause)
     if sqlstate(cause):
         heard = f"PostgreSQL says: {heard}"
@@ -119,17 +134,20 @@ def explanation(error: BaseException) -> str:
 def said(error: BaseException) -> str:
     """Returns the server's primary message with its SQLSTATE, or that of the system on the way.
 
-    "" if it said nothing, or if the error is not one of the database.
+    Of an outage of which nobody said anything, the reason. "" for any other error.
     """
     cause = cause_of(error)
     state = sqlstate(cause)
     if state.startswith(DATA_EXCEPTION):
         return f"a value does not fit ({state})"
-    if isinstance(cause, Unavailable):
-        return cause.reason
     if state:
         return f"{_message(cause)} ({state})"
-    return _message(cause) if isinstance(cause, SQLAlchemyError | OSError) else ""
+    if isinstance(cause, Misconfigured):
+        return str(cause)
+    heard = _message(cause) if isinstance(cause, SQLAlchemyError | OSError) else ""
+    if not heard and isinstance(error, Unavailable):
+        return error.reason
+    return heard
 
 
 def cause_of(error: BaseException) -> BaseException:

@@ -238,6 +238,11 @@ class Database:
         finally:
             await unlimited.engine.dispose()
 
+    async def drop(self) -> None:
+        """Close the idle connections that are kept for reads, where the server may not answer."""
+        await self._at_once.drop()
+        await self._in_turn.drop()
+
     async def close(self) -> None:
         """Close what is idle. What is used again afterwards opens anew."""
         await self._at_once.close()

@@ -85,8 +85,12 @@ class Unavailable(Refusal):
         return {"retryAfter": self.retry_after_seconds}
 
 
+class NotConnected(Unavailable):
+    """No connection could be had, whatever the server, or what stands before it, said."""
+
+
 class ConnectionLost(Unavailable):
-    """The connection died in the middle of it, or none could be made."""
+    """The connection died in the middle of it."""
 
 
 class Conflict(Unavailable):

@@ -35,8 +35,18 @@ class Figures:
                 "portico_token_cache_hits": tokens.hits,
                 "portico_token_cache_misses": tokens.misses,
                 "portico_budgets_refused": self.portico.budgets.refused,
+                **self._of_the_replica(),
             }
         )
+
+    def _of_the_replica(self) -> dict[str, float]:
+        replica = self.portico.replica
+        if replica.replica is None:
+            return {}
+        figures: dict[str, float] = {"portico_replica_in_use": int(replica.is_in_use)}
+        if replica.lag_seconds is not None:
+            figures["portico_replica_lag_seconds"] = replica.lag_seconds
+        return figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ QUIET = (
     "sqlalchemy",
     # OpenTelemetry's exporter of logs uses it: at DEBUG each export would make more to export.
     "urllib3",
+    # SQLAlchemy's pools log under the names of their classes, of which these are ours.
+    "app.connection_pools",
 )
 
 

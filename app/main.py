@@ -159,6 +159,7 @@ def _access_log(settings: Settings, metrics: Metrics) -> AccessLog:
 def _chores(
     portico: Portico, figures: Figures, job_figures: JobFigures, worker: Worker | None
 ) -> Iterator[asyncio.Task[None]]:
+    yield asyncio.create_task(portico.replica.watch())
     yield asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh))
     yield asyncio.create_task(every(PURGE_SECONDS, portico.housekeeping.tidy))
     yield asyncio.create_task(every(REPORT_SECONDS, portico.budgets.report))

@@ -9,15 +9,14 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoneFree
 
-from app.database_errors import DATA_EXCEPTION, said, sqlstate
+from app.database_errors import DATA_EXCEPTION, ended_session, said, sqlstate
 from app.errors import Conflict, ConnectionLost, Unavailable
 
-# SQLSTATEs (PostgreSQL, appendix A), by how they begin.
+# SQLSTATEs (PostgreSQL, appendix A) of statements, by how they begin. What is said while connecting
+# is never judged by its code: see `app.connection_pools`.
 LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
-# The last two: what is said of a role or a database while connecting, after a change of either.
-WITHOUT_MEANS = ("53", "58", "25006", "57014", "55P03", "28", "3D000")
+WITHOUT_MEANS = ("53", "58", "25006", "57014", "55P03")
 CONFLICTS = ("40001", "40P01")
 PAUSES: Sequence[float] = (0.02, 0.1, 0.4)
 
@@ -61,7 +60,7 @@ def forget_values(error: BaseException) -> None:
 
 
 def outage_of(error: BaseException) -> Unavailable | None:
-    """Give what to raise instead where the database is at fault, or the way to it; else None.
+    """Returns what to raise instead of an error of a statement if it is an outage; else None.
 
     Whatever was under way is rolled back: none of it was done.
     """
@@ -72,8 +71,6 @@ def outage_of(error: BaseException) -> Unavailable | None:
         return Conflict("another transaction was in the way")
     if is_lost(error):
         return ConnectionLost(f"the connection was lost: {said(error) or type(error).__name__}")
-    if isinstance(error, NoneFree):
-        return Unavailable("no connection became free in time")
     if state.startswith(WITHOUT_MEANS):
         return Unavailable(f"the database cannot do it now: {said(error)}")
     return None
@@ -83,7 +80,9 @@ def is_lost(error: BaseException) -> bool:
     """Whether nobody knows what the connection would say next."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, OSError | TimeoutError) or sqlstate(error).startswith(LOST)
+    if isinstance(error, OSError | TimeoutError) or ended_session(error):
+        return True
+    return sqlstate(error).startswith(LOST)
 
 
 def repeatable(

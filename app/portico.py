@@ -142,8 +142,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
         raise Misconfigured(msg)
     db = _database(settings, settings.database_url.get_secret_value())
-    read_url = settings.database_read_url
-    replica = Replica(db, _database(settings, read_url.get_secret_value()) if read_url else None)
+    replica = _replica(settings, db)
     secrets = Secrets(settings.secret_key.get_secret_value())
     lifetime = timedelta(minutes=settings.access_token_expire_minutes)
     fleet = FleetSecrets(db, secrets, clock)
@@ -292,6 +291,17 @@ def _database(settings: Settings, url: str) -> Database:
     seconds = settings.database_timeout_seconds
     link = connect(url, pool_size=size, timeout_seconds=seconds, prepared=prepared)
     return Database(link, pool_size=size)
+
+
+def _replica(settings: Settings, primary: Database) -> Replica:
+    if settings.database_read_url is None:
+        return Replica(primary)
+    max_lag = settings.database_read_max_lag_seconds
+    return Replica(
+        primary,
+        _database(settings, settings.database_read_url.get_secret_value()),
+        None if max_lag == "off" else max_lag,
+    )
 
 
 def _limits(settings: Settings) -> dict[Budget, int]:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.connector import is_pooled
 from app.database_errors import said
 from app.errors import ConnectionLost, Unavailable
-from app.outages import outages
+from app.outages import is_lost, outages
 from app.statements import begin_statement
 from app.turns import Turns
 
@@ -82,6 +82,11 @@ class Readers:
         while self._idle:
             await self._idle.pop().connection.close()
 
+    async def drop(self) -> None:
+        """Close the idle ones without a word to the server, which may not answer."""
+        while self._idle:
+            await _drop(self._idle.pop())
+
     async def _fetch_again(
         self, run: Run, sql: str, arguments: Sequence[Any]
     ) -> list[Sequence[Any]]:
@@ -92,7 +97,7 @@ class Readers:
             if time.monotonic() - began > AT_ONCE_SECONDS:
                 raise
             # After a restart of the database every idle connection is like this one: start anew.
-            await self.close()
+            await self.drop()
             await self._engine.dispose()
             return await self._fetch(run, sql, arguments)
 
@@ -103,8 +108,8 @@ class Readers:
         try:
             rows = await run(reader.driver, sql, arguments)
         except PostgresError as error:
-            if reader.driver.is_closed():
-                await reader.connection.invalidate()
+            if reader.driver.is_closed() or is_lost(error):
+                await _drop(reader)
                 raise ConnectionLost(f"the connection was lost: {said(error)}") from error
             self._idle.append(reader)
             with outages():
@@ -132,8 +137,17 @@ class Readers:
             reader = self._idle.pop()
             if reader.until > time.monotonic() and not reader.driver.is_closed():
                 return reader
-            await reader.connection.invalidate()
+            await _drop(reader)
         with outages():
             connection = await self._engine.connect()
         driver = (await connection.get_raw_connection()).driver_connection
         return Reader(connection, driver, time.monotonic() + KEPT_SECONDS)
+
+
+async def _drop(reader: Reader) -> None:
+    """Close a connection on which nothing runs.
+
+    SQLAlchemy alone would first say goodbye to the server, and wait two seconds for its answer.
+    """
+    reader.driver.terminate()
+    await reader.connection.invalidate()

@@ -46,6 +46,18 @@ class Postgres:
         file.write_text("\n".join((*rules, file.read_text())))
         self.run("pg_ctl", "-D", str(self.directory), "reload")
 
+    @contextmanager
+    def admitting(self, *rules: str) -> Generator[None]:
+        """These rules hold before all others in pg_hba.conf, for a while."""
+        file = self.directory / "pg_hba.conf"
+        former = file.read_text()
+        self.admit(*rules)
+        try:
+            yield
+        finally:
+            file.write_text(former)
+            self.admit()
+
     def replica(self, directory: Path) -> "Postgres":
         """Make a streaming replica of it."""
         self.run("pg_basebackup", "-d", self.url, "-D", str(directory), "-R", "-c", "fast")

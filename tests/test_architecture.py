@@ -80,3 +80,30 @@ def joins(argument: ast.expr) -> bool:
 
 def test_the_migrations_are_no_package() -> None:
     assert not (ROOT / "alembic" / "__init__.py").exists()
+
+
+OPENS_CONNECTIONS = "app/connector.py"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_connections_are_made_in_one_place_where_any_failure_is_an_outage(path: Path) -> None:
+    if path.relative_to(ROOT).as_posix() == OPENS_CONNECTIONS:
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    opened = [
+        ast.unparse(node.func)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and called(node).endswith(("create_engine", "create_async_engine", "create_pool"))
+    ]
+    drivers = [ast.unparse(node) for node in ast.walk(tree) if imports_driver(node)]
+
+    assert (opened, drivers) == ([], [])
+
+
+def imports_driver(node: ast.AST) -> bool:
+    """Its exceptions are for anybody."""
+    return (
+        isinstance(node, ast.Import)
+        and any(each.name in {"asyncpg", "psycopg", "psycopg2"} for each in node.names)
+    ) or (isinstance(node, ast.ImportFrom) and node.module == "asyncpg")

@@ -12,7 +12,7 @@ from sqlalchemy import literal_column, make_url, select, text
 
 from app.database_url import read
 from app.db import NOT_LASTING, REFUSED_SETTINGS, Database, Query, connect
-from app.errors import ConnectionLost, Unavailable
+from app.errors import NotConnected, Unavailable
 from app.main import create_app
 from app.passfile import password_from
 from tests.clients import ME, REGISTER, SIGNED_IN, Api, Person
@@ -86,7 +86,7 @@ async def test_a_host_that_is_down_or_silent_gives_way_to_the_next(
 
 async def test_all_hosts_down_is_an_outage_that_names_each() -> None:
     first, second = free_port(), free_port()
-    with pytest.raises(ConnectionLost) as outage:
+    with pytest.raises(NotConnected) as outage:
         await is_standby(uri(first, second))
     told = str(outage.value.__cause__)
     assert f"127.0.0.1:{first}: " in told

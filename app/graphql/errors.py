@@ -1,12 +1,14 @@
 """How errors reach clients: coded, short, without the values sent, masked where they are ours."""
 
 import logging
+import time
 import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graphql import GraphQLError
 
+from app.database_errors import said
 from app.errors import Code, Refusal, Unavailable
 from app.graphql.error_texts import ErrorTexts, cause_of
 
@@ -16,6 +18,25 @@ log = logging.getLogger(__name__)
 MAX_REQUEST_ERRORS = 5
 MAX_CHARACTERS = 200
 MASKED = "Internal error"
+# Where the database says what is wrong, each request has a line, and the first of a minute a trace.
+TRACEBACK_SECONDS = 60
+
+
+class Tracebacks:
+    """Which kinds of faults have had their traceback in the log lately."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, float] = {}
+
+    def are_due(self, kind: str) -> bool:
+        """Whether to show one for a fault of this kind; if so, the next is not due for a while."""
+        now = time.monotonic()
+        recent = {each: at for each, at in self._shown.items() if now - at < TRACEBACK_SECONDS}
+        self._shown = {kind: now} | recent
+        return kind not in recent
+
+
+tracebacks = Tracebacks()
 
 
 def coded(message: str, code: Code, **extensions: Any) -> dict[str, Any]:
@@ -44,8 +65,13 @@ def field_errors(
 
 
 def internal_error(error: BaseException, request_id: str | None) -> dict[str, Any]:
-    """Mask an error that no field has met."""
-    log.error("Internal error, request %s", request_id, exc_info=error)
+    """Mask an error, and log it with what the database said, if it is one of the database."""
+    heard = said(error)
+    if heard:
+        shown = error if tracebacks.are_due(heard) else None
+        log.error("Internal error, request %s: %s", request_id, heard, exc_info=shown)
+    else:
+        log.error("Internal error, request %s", request_id, exc_info=error)
     return _masked(request_id)
 
 

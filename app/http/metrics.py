@@ -16,7 +16,7 @@ from prometheus_client import (
 from app.http.access_log import Line
 from app.http.job_metrics import JobMetrics
 
-Mode = Literal["livesum", "livemostrecent"]
+Mode = Literal["livesum", "livemostrecent", "livemin", "livemax"]
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # What is not GraphQL, and what was refused before anybody knew what it asks.
 OTHER = "other"
@@ -28,6 +28,15 @@ GAUGES: Mapping[str, str] = {
 # The same in every worker: their sum would mean nothing.
 SHARED_GAUGES: Mapping[str, str] = {
     "portico_secrets_unknown": "Secrets of other servers that this one lacks.",
+}
+# Absent until they are known: a server without a replica must not seem to have left one out. Of
+# several workers the one that fares worst is shown.
+REPLICA_GAUGES: Mapping[str, tuple[Mode, str]] = {
+    "portico_replica_in_use": ("livemin", "1 while the replica is read, 0 while it is left out."),
+    "portico_replica_lag_seconds": (
+        "livemax",
+        "How long ago the replica is known to have had all that the primary had.",
+    ),
 }
 TOTALS: Mapping[str, str] = {
     "portico_document_cache_hits": "Documents that were known.",
@@ -90,6 +99,9 @@ class Metrics:
     def take(self, figures: Mapping[str, float]) -> None:
         """Take over what is counted elsewhere: gauges as they are, totals by what was added."""
         for name, value in figures.items():
+            if name in REPLICA_GAUGES and name not in self._gauges:
+                mode, text = REPLICA_GAUGES[name]
+                self._gauges[name] = self._gauge(name, text, mode)
             if name in self._gauges:
                 self._gauges[name].set(value)
             else:

@@ -23,6 +23,7 @@ from pgqueuer.ports.driver import NotifyCallback
 from app.connector import is_pooled
 from app.database_errors import said
 from app.db import Database
+from app.errors import ConnectionLost
 from app.services.jobs import Handler, PermanentFailure, SealedElsewhere, SealedPayloads
 
 # Two days of trying: a mail server that is down over a weekend loses nothing, and what fails for
@@ -187,10 +188,10 @@ class Worker:
         failures = 0
         while True:
             try:
-                async with self._connected() as manager:
+                async with self._connected() as (manager, lost):
                     work = asyncio.create_task(self._work(manager))
                     failures = 0
-                    await _until_cancelled(work, manager)
+                    await _until_lost_or_cancelled(work, lost, manager)
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - the database comes back, and so does this
@@ -207,7 +208,7 @@ class Worker:
 
     async def drain(self) -> None:
         """Run what is due until nothing is."""
-        async with self._connected() as manager:
+        async with self._connected() as (manager, _lost):
             await self._work(manager, QueueExecutionMode.drain)
 
     async def _work(
@@ -227,13 +228,14 @@ class Worker:
         )
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[QueueManager]:
+    async def _connected(self) -> AsyncGenerator[tuple[QueueManager, asyncio.Event]]:
+        """Give a manager with a connection of its own, and what is set when that is lost."""
         async with self.db.engine.connect() as connection:
             try:
-                raw = await connection.get_raw_connection()
-                manager = self._manager(raw.driver_connection)
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                manager = self._manager(driver)
                 self.connection.is_up = True
-                yield manager
+                yield manager, _loss_of(driver)
             finally:
                 self.connection.is_up = False
                 # It listens: nobody else must get it out of the pool.
@@ -249,15 +251,44 @@ class Worker:
         return manager
 
 
-async def _until_cancelled(work: asyncio.Task[None], manager: QueueManager) -> None:
+def _loss_of(driver: Any) -> asyncio.Event:
+    lost = asyncio.Event()
+
+    def set_lost(_driver: object) -> None:
+        lost.set()
+
+    driver.add_termination_listener(set_lost)
+    return lost
+
+
+async def _until_lost_or_cancelled(
+    work: asyncio.Task[None], lost: asyncio.Event, manager: QueueManager
+) -> None:
+    """Wait for what ends the work. Without its connection it would wait for jobs that never come.
+
+    Raises:
+        ConnectionLost: the connection broke.
+
+    """
+    loss = asyncio.create_task(lost.wait())
     try:
-        await asyncio.shield(work)
+        await asyncio.wait({work, loss}, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
-        manager.shutdown.set()
-        await asyncio.wait({work}, timeout=STOP_SECONDS)
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        await _stop(work, manager)
         raise
+    finally:
+        loss.cancel()
+    if work.done():
+        return work.result()
+    await _stop(work, manager)
+    raise ConnectionLost("its connection was lost")
+
+
+async def _stop(work: asyncio.Task[None], manager: QueueManager) -> None:
+    manager.shutdown.set()
+    await asyncio.wait({work}, timeout=STOP_SECONDS)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
 
 
 async def _unused(_job: Job) -> None:
