@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -10,8 +11,13 @@ from rich.table import Table
 from app.commands.cautions import check_links
 from app.commands.setup import database, fail, out, started
 from app.config import Settings, read_settings
+from app.forced_exit import exit_within
 from app.portico import build
 from app.services.jobs import Jobs
+from app.services.worker import STOP_SECONDS
+
+# After a running job has had its time: for the connections to close.
+CLOSING_SECONDS = 2
 
 
 def worker() -> None:
@@ -48,10 +54,27 @@ async def _work(settings: Settings) -> None:
     async with started(build(settings)) as portico:
         await portico.readiness.check_writable()
         work = asyncio.create_task(portico.worker.run())
-        for each in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(each, work.cancel)
+        _cancel_on_signals(work)
         out.print("Running jobs. Stop with Ctrl-C.")
         await asyncio.gather(work, return_exceptions=True)
+
+
+def _cancel_on_signals(work: asyncio.Task[None]) -> None:
+    """Let SIGTERM and SIGINT end the work, and the process in time also if a job hangs."""
+    loop = asyncio.get_running_loop()
+    is_stopping = False
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal is_stopping
+        at_once = is_stopping and number == signal.SIGINT
+        exit_within(CLOSING_SECONDS if at_once else STOP_SECONDS + CLOSING_SECONDS)
+        if not is_stopping:
+            is_stopping = True
+            loop.call_soon_threadsafe(work.cancel)
+
+    # Not the loop's own handlers: a loop that hangs would not call them.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
 
 
 async def _show(settings: Settings) -> None:
