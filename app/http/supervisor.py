@@ -124,8 +124,9 @@ class Supervisor:
     """Runs as many workers as `config` says until it is told to stop, in the main thread.
 
     SIGTERM and SIGHUP stop after `delay` seconds, in which `/health/ready` says no; SIGINT (Ctrl-C)
-    stops at once, also during the delay; a second SIGINT kills. A worker whose event loop gives no heartbeat
-    for `timeout` seconds is killed. Neither that nor a worker that cannot start ends the others.
+    stops at once, also during the delay; a second SIGINT kills. A worker whose event loop gives no
+    heartbeat for `timeout` seconds is killed. Neither that nor a worker that cannot start ends the
+    others: a database that is away comes back.
     """
 
     def __init__(
