@@ -224,6 +224,13 @@ class Settings(BaseSettings):
     shutdown_timeout_seconds: int = Field(
         default=10, ge=1, le=600, description="how long requests under way may take then"
     )
+    worker_timeout_seconds: float = Field(
+        default=20,
+        ge=2,
+        le=600,
+        description="of several workers: one whose event loop does not run for this long is killed "
+        "and replaced; shorter: so are some that are only busy",
+    )
 
     limit_characters: int = Field(default=16_000, ge=1, description="the characters of a document")
     limit_tokens: int = Field(

@@ -4,41 +4,51 @@ import os
 import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import psutil
-from prometheus_client import CollectorRegistry, Metric, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Metric, multiprocess
 
 from app.commands.ports import check_port
 from app.errors import Misconfigured
 from app.http.management import METRICS, OFF, host_and_port, management
+from app.http.supervisor import EXITED, HUNG
 
 DEFAULT = "127.0.0.1:9464"
 OF_A_PROCESS = re.compile(r"_(\d+)\.db$")
 
 
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """Where metrics are, and the one that only the parent of several workers can count."""
+
+    address: str
+    replaced: Counter
+
+
 @contextmanager
-def managed(address: str | None, workers: int) -> Generator[str]:
-    """Open the management address, or leave that to the only worker; give what it is.
+def managed(address: str | None, workers: int) -> Generator[Managed]:
+    """Open the management address, or leave that to the only worker.
 
     Raises:
         Misconfigured: the address that was set cannot be had.
 
     """
     address = settled(address)
+    registry = CollectorRegistry()
     if workers == 1 or address == OFF:
         os.environ["MANAGEMENT_ADDRESS"] = address
-        yield address
+        yield Managed(address, _workers_replaced(registry))
         return
     with TemporaryDirectory(prefix="portico-metrics-") as directory:
         # Read by the library in each worker, when it is imported there.
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": directory, "MANAGEMENT_ADDRESS": OFF}
-        registry = CollectorRegistry()
         registry.register(cast("Any", Living(directory)))
         with management(address, registry):
-            yield address
+            yield Managed(address, _workers_replaced(registry))
 
 
 def settled(address: str | None) -> str:
@@ -80,6 +90,19 @@ class Living:
             if not psutil.pid_exists(pid):
                 self._forget(pid, self._directory)
         return self._all.collect()
+
+
+def _workers_replaced(registry: CollectorRegistry) -> Counter:
+    replaced = Counter(
+        "portico_workers_replaced",
+        "Workers that ended or hung, and were replaced.",
+        ["reason"],
+        registry=registry,
+    )
+    # So that the first one is an increase.
+    for reason in (EXITED, HUNG):
+        replaced.labels(reason)
+    return replaced
 
 
 def _default() -> str:

@@ -1,23 +1,23 @@
 """`portico serve`: finds out whether it can, says what is open, and listens."""
 
 import asyncio
+import gc
 import logging
 import math
 import os
 import resource
 import signal
-import socket
 import sys
-import time
+from collections.abc import Mapping
 from contextlib import suppress
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 import uvicorn
+from prometheus_client import Counter
 from rich.markup import escape
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app.commands import cautions
 from app.commands.addresses import http_url
@@ -27,7 +27,8 @@ from app.commands.setup import database, out, started, to_stderr, url_of
 from app.config import Settings, read_settings
 from app.embedded import in_use, secret_path
 from app.http.connections import BoundedConnection
-from app.http.stopping import turn_away
+from app.http.server import BoundedServer
+from app.http.supervisor import Supervisor
 from app.http.tested import TESTED, Versions, installed
 from app.logs import log_to_stderr
 from app.mail import CONSOLE
@@ -36,10 +37,8 @@ from app.portico import Portico
 
 FACTORY = "app.main:create_app_from_environment"
 CHECKED_FACTORY = "app.main:create_checked_app_from_environment"
+OURS: Mapping[str, Any] = {"app": FACTORY, "http": BoundedConnection}
 OTHER_FILES = 300
-# By how much the parent turns newcomers away before its workers close the socket: it hears of a
-# signal up to half a second later than they do.
-EARLY_SECONDS = 0.5
 PORT_HELP = "Port to listen on."
 UNTESTED = (
     "{found} are installed, this release is tested with {tested}: serving on uvicorn's "
@@ -69,20 +68,26 @@ def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
     check_port(host, port)
     allow_connections(settings.max_connections)
     shared = settings.embedded and in_use(settings.data_dir)
-    with database(settings) as ready, managed(settings.management_address, workers) as management:
+    with (
+        database(settings) as ready,
+        managed(settings.management_address, workers) as management,
+    ):
         of_rights = asyncio.run(_prepare(ready, given))
         if shared:
             out.print(f"Database  in {settings.data_dir}, shared with another Portico")
-        _announce(ready, http_url(host, port), management)
-        for caution in (*cautions.cautions(given, host, port, management), *of_rights):
+        _announce(ready, http_url(host, port), management.address)
+        warnings = (*cautions.cautions(given, host, port, management.address), *of_rights)
+        for caution in warnings:
             out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
         out.print("Stop it with Ctrl-C.")
         _hand_on(given, ready)
         if found == TESTED:
-            _listen(ready, host, port, workers)
+            protocol, delay = OURS, ready.shutdown_delay_seconds
         else:
             to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
-            _listen_unaided(ready, host, port, workers)
+            protocol, delay = _h11(ready), 0.0
+        config = _config(ready, host, port, workers, protocol)
+        _listen(config, ready, delay, management.replaced)
 
 
 def reached_at(settings: Settings, url: str) -> Settings:
@@ -150,39 +155,25 @@ def _hand_on(given: Settings, settled: Settings) -> None:
     os.environ["DEBUG"] = str(settled.explore).lower()
 
 
-def _listen(settings: Settings, host: str, port: int, workers: int) -> None:
-    config = uvicorn.Config(
-        FACTORY,
-        factory=True,
-        http=BoundedConnection,
-        host=host,
-        port=port,
-        workers=workers,
-        ws="none",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        log_level=settings.log_level.lower(),
-        log_config=None,
-        timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
-    )
-    if workers > 1:
-        Workers(config, config.bind_socket(), settings.shutdown_delay_seconds).run()
+def _listen(config: uvicorn.Config, settings: Settings, delay: float, replaced: Counter) -> None:
+    if config.workers > 1:
+        timeout = settings.worker_timeout_seconds
+        Supervisor(config, timeout=timeout, delay=delay, replaced=replaced).run()
+        # Otherwise Python looks through all modules before it ends: seconds on a busy machine.
+        gc.freeze()
         return
-    server = uvicorn.Server(config)
+    server = BoundedServer(config)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
 
-def _listen_unaided(settings: Settings, host: str, port: int, workers: int) -> None:
-    """Leave everything to uvicorn, in its own words, and to a parser that needs no help."""
-    uvicorn.run(
-        CHECKED_FACTORY,
+def _config(
+    settings: Settings, host: str, port: int, workers: int, protocol: Mapping[str, Any]
+) -> uvicorn.Config:
+    return uvicorn.Config(
         factory=True,
-        http="h11",
-        interface="asgi3",
         host=host,
         port=port,
         workers=workers,
@@ -192,55 +183,21 @@ def _listen_unaided(settings: Settings, host: str, port: int, workers: int) -> N
         proxy_headers=False,
         log_level=settings.log_level.lower(),
         log_config=None,
-        limit_concurrency=settings.max_connections,
-        h11_max_incomplete_event_size=settings.max_head_bytes,
-        timeout_keep_alive=math.ceil(settings.keep_alive_seconds),
         timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
+        **protocol,
     )
 
 
-class Workers(Multiprocess):
-    """Several processes on one socket."""
-
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, delay: float) -> None:
-        super().__init__(config, [listener])
-        self._delay = delay
-
-    def keep_subprocess_alive(self) -> None:
-        """Replace whoever has ended, for as long as it takes: a database that is away comes back.
-
-        One that cannot start does not end the others, one that is slow to start on a busy machine
-        is not killed for it, and signals are heard meanwhile.
-        """
-        for place, worker in enumerate(self.processes):
-            if self.should_exit.is_set() or worker.process.is_alive():
-                continue
-            worker.join()
-            log.warning("A worker ended with %s: another one starts", worker.exitcode)
-            self.processes[place] = Process(self.config, self.sockets)
-            self.processes[place].start()
-
-    def handle_int(self) -> None:
-        # Whoever presses Ctrl-C does not want to wait.
-        self._delay = 0
-        super().handle_int()
-
-    def terminate_all(self) -> None:
-        """Tell them to stop, and let go of the socket just before they do.
-
-        Otherwise the system would go on making connections that nobody takes in.
-        """
-        if self._delay < EARLY_SECONDS:
-            self._turn_away()
-        super().terminate_all()
-        time.sleep(max(0.0, self._delay - EARLY_SECONDS))
-        self._turn_away()
-        for each in self.sockets:
-            each.close()
-
-    def _turn_away(self) -> None:
-        for each in self.sockets:
-            turn_away(each)
+def _h11(settings: Settings) -> dict[str, Any]:
+    """Returns what makes a uvicorn of any version use its parser that needs no help."""
+    return {
+        "app": CHECKED_FACTORY,
+        "http": "h11",
+        "interface": "asgi3",
+        "limit_concurrency": settings.max_connections,
+        "h11_max_incomplete_event_size": settings.max_head_bytes,
+        "timeout_keep_alive": math.ceil(settings.keep_alive_seconds),
+    }
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from dataclasses import replace
+from types import FrameType
 
 from prometheus_client import CollectorRegistry
 from rich.markup import escape
@@ -12,13 +13,17 @@ from app.commands.managing import announced, settled
 from app.commands.setup import database, out, started
 from app.config import Settings, read_settings
 from app.figures import BACKLOG_SECONDS, JobFigures
+from app.forced_exit import exit_within
 from app.http.job_metrics import JobMetrics
 from app.http.management import Health, management
 from app.portico import Portico, build
 from app.services.chores import every
 from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
-from app.services.worker import Worker
+from app.services.worker import STOP_SECONDS, Worker
 from app.telemetry import flush_telemetry, start_telemetry
+
+# After a running job has had its time: for the connections to close.
+CLOSING_SECONDS = 2
 
 
 def work() -> None:
@@ -69,8 +74,7 @@ async def _run(portico: Portico, worker: Worker, figures: JobFigures) -> None:
         asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh)),
         asyncio.create_task(_cancel_if_revoked(portico, work)),
     ]
-    for each in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(each, work.cancel)
+    _cancel_on_signals(work)
     await asyncio.gather(work, return_exceptions=True)
     for chore in chores:
         chore.cancel()
@@ -81,3 +85,21 @@ async def _run(portico: Portico, worker: Worker, figures: JobFigures) -> None:
 async def _cancel_if_revoked(portico: Portico, work: asyncio.Task[None]) -> None:
     await portico.fleet_secrets.revoked.wait()
     work.cancel()
+
+
+def _cancel_on_signals(work: asyncio.Task[None]) -> None:
+    """Let SIGTERM and SIGINT end the work, and the process in time also if a job hangs."""
+    loop = asyncio.get_running_loop()
+    is_stopping = False
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal is_stopping
+        at_once = is_stopping and number == signal.SIGINT
+        exit_within(CLOSING_SECONDS if at_once else STOP_SECONDS + CLOSING_SECONDS)
+        if not is_stopping:
+            is_stopping = True
+            loop.call_soon_threadsafe(work.cancel)
+
+    # Not the loop's own handlers: a loop that hangs would not call them.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)

@@ -17,6 +17,7 @@ from typing import Any
 
 from uvicorn import Server
 
+from app.http.server import BoundedServer
 from app.http.tested import TESTED, installed
 
 # Long enough for what the system had begun, too short to be noticed.
@@ -61,17 +62,21 @@ class Stopping:
         def announce(number: int, _frame: FrameType | None) -> None:
             if not self.begun:
                 self.begun = True
+                if isinstance(server, BoundedServer):
+                    server.limit_stopping(seconds)
                 log.info("Not ready any more; stopping in %s s", seconds)
                 loop.call_soon_threadsafe(loop.call_later, seconds, self._stop, server, number)
 
         signal.signal(signal.SIGTERM, announce)
         try:
-            with _stopped_by_orphanhood(loop):
-                yield
+            yield
         finally:
             signal.signal(signal.SIGTERM, server.handle_exit)
 
     def _stop(self, server: Server, number: int) -> None:
+        if server.should_exit:
+            # Ctrl-C did not wait for this.
+            return
         self._last_steps = asyncio.create_task(stop_listening(server))
         self._last_steps.add_done_callback(lambda _: server.handle_exit(number, None))
 
@@ -117,26 +122,6 @@ def _server() -> Server | None:
     """Find the server that runs this application: it has just made itself what SIGTERM calls."""
     owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return owner if isinstance(owner, Server) else None
-
-
-@contextmanager
-def _stopped_by_orphanhood(loop: asyncio.AbstractEventLoop) -> Generator[None]:
-    """Stop too where the parent of several workers was killed, which nobody would be told."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        yield
-        return
-
-    def stop() -> None:
-        loop.remove_reader(parent.sentinel)
-        log.warning("The parent is gone")
-        signal.raise_signal(signal.SIGTERM)
-
-    loop.add_reader(parent.sentinel, stop)
-    try:
-        yield
-    finally:
-        loop.remove_reader(parent.sentinel)
 
 
 def _last_of(listening: asyncio.Server) -> Iterator[socket.socket]:
