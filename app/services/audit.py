@@ -8,8 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.models import AuditName
+from app.security.viewer import Admin, Operator
 from app.services.identifiers import new_id
 from app.services.outcomes import Client
+
+# Who did something: a user, or whoever runs commands, who is no user.
+Actor = uuid.UUID | Operator
+COMMAND_LINE = "command line"
+
+
+def actor_of(by: Admin | Operator) -> Actor:
+    return by if isinstance(by, Operator) else by.user.id
 
 
 async def record(
@@ -18,24 +27,27 @@ async def record(
     name: AuditName,
     client: Client,
     *,
-    actor: uuid.UUID | None = None,
+    actor: Actor | None = None,
     target: uuid.UUID | None = None,
     **details: str,
 ) -> None:
     """Building block: add an event. Details are short and hold nobody's secrets or addresses.
 
+    What a command did has no actor, and says `by` in its details.
+
     The database puts it into a chain, whose end it then holds until the transaction is over: what
     is left to do afterwards must be short, and wait for nobody.
     """
+    by_command = isinstance(actor, Operator)
     event = {
         "id": new_id(now),
         "at": now,
         "name": name.value,
-        "actor_id": actor,
+        "actor_id": None if by_command else actor,
         "target_id": target,
         "ip_address": client.ip_address,
         "request_id": client.request_id,
-        "details": details,
+        "details": {**details, "by": COMMAND_LINE} if by_command else details,
     }
     await session.execute(insert(models.AuditEvent), event)
 
