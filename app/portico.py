@@ -33,13 +33,15 @@ from app.services.checkpoints import Checkpoints
 from app.services.confirmation import Confirmation
 from app.services.devices import Devices
 from app.services.emails import VERIFICATION_ASKED, Emails
+from app.services.erasure import Erasure
 from app.services.housekeeping import Housekeeping
-from app.services.jobs import Handler, Jobs, SealedPayloads
+from app.services.jobs import Handler, Jobs, PersonMarks, SealedPayloads
 from app.services.letters import Letters, Links, Writer
 from app.services.new_passwords import NewPasswords, service_words
 from app.services.one_time_tokens import OneTimeTokens
 from app.services.password_changes import RESET_ASKED, PasswordChanges
 from app.services.password_failures import PasswordFailures
+from app.services.personal_data import PersonalData
 from app.services.profiles import Profiles
 from app.services.readiness import Readiness
 from app.services.registrations import Registrations
@@ -145,11 +147,12 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     budgets = Budgets(db, secrets, _limits(settings), clock)
     throttle = Throttle(db, budgets, devices)
     standing = Standing(verified_only=settings.email_verification == "required")
-    jobs = Jobs(db, SealedPayloads(secrets))
+    jobs = Jobs(db, SealedPayloads(secrets), PersonMarks(secrets))
     letters = Letters(jobs, _writer(settings), mailer or _mailer(settings))
     tokens = OneTimeTokens(db, clock)
     failures = PasswordFailures(db, secrets, letters, clock)
     trust = Trust(tokens, failures, clock)
+    erasure = Erasure(jobs, letters, clock)
     sign_in = SignIn(
         db,
         passwords,
@@ -215,11 +218,14 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
             registrations if standing.verified_only else None,
             settings.email_domains,
         ),
-        administration=Administration(db, letters, tokens, trust, clock, settings.email_domains),
+        administration=Administration(
+            db, letters, tokens, trust, erasure, clock, settings.email_domains
+        ),
         audit_events=AuditEvents(db, replica, clock),
         emails=emails,
         password_changes=password_changes,
-        profiles=Profiles(db, letters, confirmation, clock),
+        personal_data=PersonalData(db, jobs, confirmation, clock),
+        profiles=Profiles(db, erasure, confirmation, clock),
         sign_in=sign_in,
         rotation=rotation,
         sessions=Sessions(db, clock, keep_ended=timedelta(days=settings.session_keep_ended_days)),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -233,7 +234,7 @@ async def test_what_is_rolled_back_sends_nothing(
 
     async def post_and_fail() -> None:
         async with db.begin() as session:
-            await letters.post(session, Letter.PASSWORD_CHANGED, ada.email)
+            await letters.post(session, Letter.PASSWORD_CHANGED, ada.email, uuid.uuid4())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
