@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands import audit, jobs, maintenance, people, serving, settings
+from app.commands import audit, jobs, maintenance, one_user, people, serving, settings
 from app.commands.setup import fail, out
 from app.database_errors import explanation
 from app.errors import Hindered, Misconfigured, Unavailable
@@ -42,6 +42,12 @@ queue.command("retry")(jobs.retry)
 users.command("create-admin")(people.create_admin)
 users.command("import")(people.import_users)
 users.command("export")(people.export_users)
+users.command("show")(one_user.show)
+users.command("suspend")(one_user.suspend)
+users.command("reinstate")(one_user.reinstate)
+users.command("sessions")(one_user.sessions)
+users.command("delete")(one_user.delete)
+users.command("personal-data")(one_user.personal_data)
 audit_.command("verify")(audit.verify)
 db.command("upgrade")(maintenance.db_upgrade)
 schema.command("export")(maintenance.schema_export)

@@ -135,6 +135,17 @@ async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncIterator[Api
 
 
 @pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """Of a command on the database of the tests."""
+    assert settings.database_url is not None
+    assert settings.secret_key is not None
+    return {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+    }
+
+
+@pytest.fixture
 def deliver(app: FastAPI) -> Callable[[], Awaitable[None]]:
     """Run every job that waits, and what follows from it, without waiting between tries."""
     return replace(app.state.portico.worker, delays=[timedelta(0)] * 3).drain
