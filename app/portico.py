@@ -20,6 +20,7 @@ from app.security.device_tokens import DeviceTokens
 from app.security.keys import Secrets
 from app.security.passwords import MAX_CHARACTERS, Passwords
 from app.security.refresh_tokens import RefreshTokens
+from app.services import erasure as erasure_service
 from app.services import letters as letters_service
 from app.services import registrations as registrations_service
 from app.services.accounts import Accounts
@@ -152,7 +153,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     tokens = OneTimeTokens(db, clock)
     failures = PasswordFailures(db, secrets, letters, clock)
     trust = Trust(tokens, failures, clock)
-    erasure = Erasure(jobs, letters, clock)
+    erasure = Erasure(db, jobs, letters, clock)
     sign_in = SignIn(
         db,
         passwords,
@@ -240,6 +241,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     handlers: Mapping[str, Handler] = {
         letters_service.JOB: letters.deliver,
         registrations_service.JOB: registrations.take,
+        erasure_service.JOB: erasure.finish,
         VERIFICATION_ASKED: emails.post_verification,
         RESET_ASKED: password_changes.post_reset,
     }

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from app.config import Settings
 from app.db import Database
 from app.main import create_app
+from app.services.erasure import MOST_EVENTS
 from tests.clients import ME, Api, Person
 from tests.commands import run
 from tests.outbox import Outbox
@@ -40,6 +41,12 @@ TABLES = text(
 )
 EVENT = text(
     "SELECT actor_id, target_id, ip_address, details FROM audit_events WHERE name = 'user.deleted'"
+)
+WITH_ADDRESSES = text("SELECT 1 FROM audit_events WHERE actor_id = :id AND ip_address IS NOT NULL")
+MANY_SIGN_INS = text(
+    "INSERT INTO audit_events (id, at, name, actor_id, target_id, ip_address, details)"
+    " SELECT gen_random_uuid(), now(), 'session.started', :id, :id, '203.0.113.7', '{}'"
+    " FROM generate_series(1, :number)"
 )
 NOT_FOUND = {"__typename": "NotFound", "message": "There is nothing here by that name."}
 
@@ -117,8 +124,7 @@ async def test_a_deleted_account_leaves_an_id_in_the_audit_and_nothing_else(
     found = {name for name, rows in left.items() for trace in traces if trace in rows}
     assert found == {"audit_events"}
     assert [trace for trace in traces if trace in left["audit_events"]] == [str(uuid_of(ada))]
-    addresses = "SELECT 1 FROM audit_events WHERE actor_id = :id AND ip_address IS NOT NULL"
-    assert await db.rows(text(addresses), {"id": uuid_of(ada)}) == []
+    assert await db.rows(WITH_ADDRESSES, {"id": uuid_of(ada)}) == []
     await deliver()
     assert sorted(outbox.subjects) == [
         (ada.email, "Your account was deleted"),
@@ -149,6 +155,20 @@ async def test_the_last_email_says_who_has_deleted_the_account(
     await deliver()
 
     assert [words in each.text for each in outbox.messages] == [True]
+
+
+async def test_addresses_in_very_many_events_are_forgotten_by_a_job(
+    ada: Person, grace: Person, api: Api, db: Database, deliver: Deliver
+) -> None:
+    async with db.begin() as session:
+        await session.execute(MANY_SIGN_INS, {"id": uuid_of(ada), "number": MOST_EVENTS})
+
+    await delete_user(await api.login(grace), ada.id)
+
+    assert len(await db.rows(WITH_ADDRESSES, {"id": uuid_of(ada)})) == 2
+    await deliver()
+    assert await db.rows(WITH_ADDRESSES, {"id": uuid_of(ada)}) == []
+    assert await db.rows(text("SELECT 1 FROM pgqueuer")) == []
 
 
 async def test_the_audit_says_who_has_deleted_an_account(

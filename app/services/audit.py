@@ -2,8 +2,9 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, or_, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
@@ -52,9 +53,16 @@ async def record(
     await session.execute(insert(models.AuditEvent), event)
 
 
-async def erase_person(session: AsyncSession, user_id: uuid.UUID) -> None:
-    """Building block: forget the addresses that somebody came from. The chains still hold."""
+async def erase_person(
+    session: AsyncSession, user_id: uuid.UUID, *, most: int | None = None
+) -> bool:
+    """Building block: forget the addresses that somebody came from. The chains still hold.
+
+    Of `most` events at a time; returns whether none is left.
+    """
     table = models.AuditEvent
     theirs = or_(table.actor_id == user_id, table.actor_id.is_(None) & (table.target_id == user_id))
-    forgotten = update(table).where(theirs, table.ip_address.is_not(None))
-    await session.execute(forgotten.values(ip_address=None, ip_salt=None))
+    known = select(table.id).where(theirs, table.ip_address.is_not(None)).limit(most)
+    forgotten = update(table).where(table.id.in_(known)).values(ip_address=None, ip_salt=None)
+    erased: Any = await session.execute(forgotten)
+    return most is None or erased.rowcount < most
