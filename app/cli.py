@@ -15,6 +15,7 @@ from app.commands import (
     mail,
     maintenance,
     migrating,
+    one_user,
     people,
     serving,
     settings,
@@ -65,6 +66,12 @@ mail_.command("test")(mail.send_test)
 users.command("create-admin")(people.create_admin)
 users.command("import")(people.import_users)
 users.command("export")(people.export_users)
+users.command("show")(one_user.show)
+users.command("suspend")(one_user.suspend)
+users.command("reinstate")(one_user.reinstate)
+users.command("sessions")(one_user.sessions)
+users.command("delete")(one_user.delete)
+users.command("personal-data")(one_user.personal_data)
 audit_.command("verify")(audit.verify)
 db.command("upgrade")(migrating.upgrade)
 db.command("grant")(migrating.grant)

@@ -384,6 +384,12 @@ class Settings(BaseSettings):
         default=300, ge=1, description="invitations by one administrator, an hour"
     )
     throttle_profiles: int = Field(default=60, ge=1, description="changes of one profile, an hour")
+    throttle_deletions: int = Field(
+        default=300, ge=1, description="accounts deleted by one administrator, an hour"
+    )
+    throttle_exports: int = Field(
+        default=20, ge=1, description="copies of personal data made for one user, an hour"
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="networks, with commas, whose `X-Forwarded-For` is believed; missing behind a "

@@ -20,6 +20,7 @@ from app.security.device_tokens import DeviceTokens
 from app.security.keys import Secrets
 from app.security.passwords import MAX_CHARACTERS, Passwords
 from app.security.refresh_tokens import RefreshTokens
+from app.services import erasure as erasure_service
 from app.services import letters as letters_service
 from app.services import registrations as registrations_service
 from app.services.accounts import Accounts
@@ -34,14 +35,16 @@ from app.services.compromise import Compromise
 from app.services.confirmation import Confirmation
 from app.services.devices import Devices
 from app.services.emails import VERIFICATION_ASKED, Emails
+from app.services.erasure import Erasure
 from app.services.fleet_secrets import FleetSecrets
 from app.services.housekeeping import Housekeeping
-from app.services.jobs import Handler, Jobs, SealedPayloads
+from app.services.jobs import Handler, Jobs, PersonMarks, SealedPayloads
 from app.services.letters import Letters, Links, Writer
 from app.services.new_passwords import NewPasswords, service_words
 from app.services.one_time_tokens import OneTimeTokens
 from app.services.password_changes import RESET_ASKED, PasswordChanges
 from app.services.password_failures import PasswordFailures
+from app.services.personal_data import PersonalData
 from app.services.profiles import Profiles
 from app.services.readiness import Readiness
 from app.services.registrations import Registrations
@@ -158,11 +161,12 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     budgets = Budgets(db, secrets, _limits(settings), clock)
     throttle = Throttle(db, budgets, devices)
     standing = Standing(verified_only=settings.email_verification == "required")
-    jobs = Jobs(db, SealedPayloads(secrets))
+    jobs = Jobs(db, SealedPayloads(secrets), PersonMarks(secrets))
     letters = Letters(jobs, _writer(settings), mailer or _mailer(settings))
     tokens = OneTimeTokens(db, clock)
     failures = PasswordFailures(db, secrets, letters, clock)
     trust = Trust(tokens, failures, clock)
+    erasure = Erasure(db, jobs, letters, clock)
     sign_in = SignIn(
         db,
         passwords,
@@ -228,11 +232,14 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
             registrations if standing.verified_only else None,
             settings.email_domains,
         ),
-        administration=Administration(db, letters, tokens, trust, clock, settings.email_domains),
+        administration=Administration(
+            db, letters, tokens, trust, erasure, clock, settings.email_domains
+        ),
         audit_events=AuditEvents(db, replica, clock),
         emails=emails,
         password_changes=password_changes,
-        profiles=Profiles(db, letters, confirmation, clock),
+        personal_data=PersonalData(db, jobs, confirmation, clock),
+        profiles=Profiles(db, erasure, confirmation, clock),
         sign_in=sign_in,
         rotation=rotation,
         sessions=Sessions(db, clock, keep_ended=timedelta(days=settings.session_keep_ended_days)),
@@ -248,6 +255,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     handlers: Mapping[str, Handler] = {
         letters_service.JOB: letters.deliver,
         registrations_service.JOB: registrations.take,
+        erasure_service.JOB: erasure.finish,
         VERIFICATION_ASKED: emails.post_verification,
         RESET_ASKED: password_changes.post_reset,
     }

@@ -163,6 +163,17 @@ async def empty(db: Database) -> None:
 
 
 @pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """Of a command on the database of the tests."""
+    assert settings.database_url is not None
+    assert settings.secret_key is not None
+    return {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+    }
+
+
+@pytest.fixture
 def deliver(app: FastAPI) -> Callable[[], Awaitable[None]]:
     """Run every job that waits, and what follows from it, without waiting between tries."""
     return replace(app.state.portico.worker, delays=[timedelta(0)] * 3).drain
@@ -186,7 +197,7 @@ async def grace(api: Api, db: Database) -> Person:
 
 
 @pytest.fixture
-async def environment(empty_url: str, settings: Settings) -> dict[str, str]:
+async def mailing_environment(empty_url: str, settings: Settings) -> dict[str, str]:
     """A server that requires verified addresses and runs no jobs itself."""
     await asyncio.to_thread(migrations.upgrade, empty_url)
     assert settings.secret_key is not None

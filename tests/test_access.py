@@ -53,6 +53,9 @@ ASKED: dict[str, str] = {
     ),
     "reinstateUser": f'mutation {{ reinstateUser(input: {{userId: "{NOBODY}"}}) {TYPE} }}',
     "endUserSessions": f'mutation {{ endUserSessions(input: {{userId: "{NOBODY}"}}) {TYPE} }}',
+    "deleteUser": f'mutation {{ deleteUser(input: {{userId: "{NOBODY}"}}) {TYPE} }}',
+    "exportPersonalData": 'mutation { exportPersonalData(input: {password: ""}) { __typename } }',
+    "exportUserData": f'mutation {{ exportUserData(input: {{userId: "{NOBODY}"}}) {TYPE} }}',
     "login": 'mutation { login(input: {email: "", password: ""}) { __typename } }',
 }
 TABLES = ("users", "sessions", "one_time_tokens")

@@ -17,13 +17,13 @@ from app.db import Database
 from app.main import create_app
 from tests.clients import REGISTER, Api, Person
 from tests.clock import FakeClock
+from tests.commands import run
 from tests.outbox import Outbox
 from tests.servers import free_port, portico, serving
 from tests.settings import settings_of
 from tests.test_administration import CREATE
 from tests.test_emails import ASK
 from tests.test_serve import SECRET
-from tests.test_user_files import run
 
 PASSWORD = "difference engine 1"
 EMAILS = text("SELECT email FROM users ORDER BY email")

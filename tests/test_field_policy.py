@@ -51,6 +51,9 @@ COUNTED = {
     "updateProfile": 'updateProfile(input: {displayName: "Grace"})',
     "deleteAccount": 'deleteAccount(input: {password: "wrong"})',
     "createUser": 'createUser(input: {email: "new@example.com"})',
+    "deleteUser": 'deleteUser(input: {userId: "$user"})',
+    "exportPersonalData": 'exportPersonalData(input: {password: "wrong"})',
+    "exportUserData": 'exportUserData(input: {userId: "$user"})',
 }
 # How every other mutation is asked so that it does what it is for.
 OTHERS = {
@@ -149,7 +152,8 @@ async def test_a_field_that_is_charged_is_limited(
         await session.execute(text("DELETE FROM budgets"))
     async with app.router.lifespan_context(app), Api.of(app) as guest:
         client = Api(guest.http, admin.access_token)
-        mutation = f"mutation {{ done: {COUNTED[name]} {{ __typename }} }}"
+        asked = COUNTED[name].replace("$user", ada.id)
+        mutation = f"mutation {{ done: {asked} {{ __typename }} }}"
         first, second = await client(mutation), await client(mutation)
 
     assert ada.email == "ada@example.com"

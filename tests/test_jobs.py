@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -232,7 +233,7 @@ async def test_what_is_rolled_back_sends_nothing(
 
     async def post_and_fail() -> None:
         async with db.begin() as session:
-            await letters.post(session, Letter.PASSWORD_CHANGED, ada.email)
+            await letters.post(session, Letter.PASSWORD_CHANGED, ada.email, uuid.uuid4())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -300,18 +301,18 @@ def words(letter: EmailMessage) -> str:
     return part.get_content()
 
 
-def at(environment: dict[str, str]) -> PostOffice:
-    return PostOffice(port=int(environment["SMTP_URL"].rpartition(":")[2]))
+def at(mailing_environment: dict[str, str]) -> PostOffice:
+    return PostOffice(port=int(mailing_environment["SMTP_URL"].rpartition(":")[2]))
 
 
 def test_what_was_answered_is_sent_though_the_server_is_killed_at_once(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
-    with serving(tmp_path, **environment) as server:
+    with serving(tmp_path, **mailing_environment) as server:
         assert send(server.url, REGISTER) == {"register": {"__typename": "VerificationSent"}}
         server.stop(signal.SIGKILL)
 
-    with post_office(at(environment)) as office, working(tmp_path, **environment):
+    with post_office(at(mailing_environment)) as office, working(tmp_path, **mailing_environment):
         letter = office.wait()
 
     assert letter["To"] == "eve@example.com"
@@ -319,17 +320,17 @@ def test_what_was_answered_is_sent_though_the_server_is_killed_at_once(
 
 
 def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
-    with serving(tmp_path, **environment) as server:
+    with serving(tmp_path, **mailing_environment) as server:
         send(server.url, REGISTER)
-        with post_office(at(environment)) as office:
+        with post_office(at(mailing_environment)) as office:
             office.silent = True
-            with working(tmp_path, **environment) as worker:
+            with working(tmp_path, **mailing_environment) as worker:
                 first = office.wait()
                 worker.stop(signal.SIGKILL)
             office.silent = False
-            with working(tmp_path, **environment):
+            with working(tmp_path, **mailing_environment):
                 second = office.wait()
         token = TOKEN.search(words(second))
         assert words(first) == words(second)
@@ -339,19 +340,19 @@ def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
 
 
 def test_the_command_shows_what_waits_and_tries_it_now(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
-    with serving(tmp_path, **environment) as server:
+    with serving(tmp_path, **mailing_environment) as server:
         send(server.url, REGISTER)
-    queued = portico("jobs", cwd=tmp_path, **environment)
-    with working(tmp_path, **environment):
-        delayed = until(lambda: next_tries(tmp_path, environment))
-        retried = portico("jobs", "retry", delayed[0], cwd=tmp_path, **environment)
-        with post_office(at(environment)) as office:
-            again = until(lambda: next_tries(tmp_path, environment))
-            waiting = portico("jobs", "retry", "--waiting", cwd=tmp_path, **environment)
+    queued = portico("jobs", cwd=tmp_path, **mailing_environment)
+    with working(tmp_path, **mailing_environment):
+        delayed = until(lambda: next_tries(tmp_path, mailing_environment))
+        retried = portico("jobs", "retry", delayed[0], cwd=tmp_path, **mailing_environment)
+        with post_office(at(mailing_environment)) as office:
+            again = until(lambda: next_tries(tmp_path, mailing_environment))
+            waiting = portico("jobs", "retry", "--waiting", cwd=tmp_path, **mailing_environment)
             office.wait()
-    nothing = portico("jobs", "retry", "--all", "--waiting", cwd=tmp_path, **environment)
+    nothing = portico("jobs", "retry", "--all", "--waiting", cwd=tmp_path, **mailing_environment)
 
     assert "1 queued\nThe oldest that is due has waited for 0:0" in queued.stdout
     job, name = delayed[:2]
@@ -362,19 +363,19 @@ def test_the_command_shows_what_waits_and_tries_it_now(
     assert nothing.stdout == "There is none.\n"
 
 
-def next_tries(cwd: Path, environment: dict[str, str]) -> list[str]:
+def next_tries(cwd: Path, mailing_environment: dict[str, str]) -> list[str]:
     """The words of the line of the first job that waits for its next try."""
-    shown = portico("jobs", cwd=cwd, **environment, COLUMNS="200").stdout.splitlines()
+    shown = portico("jobs", cwd=cwd, **mailing_environment, COLUMNS="200").stdout.splitlines()
     rows = (row for line, row in pairwise(shown) if "next try" in line)
     return next(rows, "").split()
 
 
 def test_a_job_that_cannot_be_tried_now_is_named(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
-    unknown = portico("jobs", "retry", "7", cwd=tmp_path, **environment)
-    unsaid = portico("jobs", "retry", cwd=tmp_path, **environment)
-    both = portico("jobs", "retry", "7", "--all", cwd=tmp_path, **environment)
+    unknown = portico("jobs", "retry", "7", cwd=tmp_path, **mailing_environment)
+    unsaid = portico("jobs", "retry", cwd=tmp_path, **mailing_environment)
+    both = portico("jobs", "retry", "7", "--all", cwd=tmp_path, **mailing_environment)
 
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert unknown.stderr == "portico: Job 7 has not failed and does not wait for another try.\n"
@@ -424,14 +425,14 @@ def test_a_newcomer_finds_the_letter_on_the_console(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_cannot_know_where_links_lead_refuses_to_start(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
-    del environment["FRONTEND_URL"]
-    with serving(tmp_path, **environment) as server:
+    del mailing_environment["FRONTEND_URL"]
+    with serving(tmp_path, **mailing_environment) as server:
         send(server.url, REGISTER)
 
-    refused = portico("worker", cwd=tmp_path, **environment)
-    waiting = portico("jobs", cwd=tmp_path, **environment)
+    refused = portico("worker", cwd=tmp_path, **mailing_environment)
+    waiting = portico("jobs", cwd=tmp_path, **mailing_environment)
 
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (

@@ -27,17 +27,17 @@ def metrics(url: str) -> dict[str, str]:
     return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
 
 
-def test_a_worker_counts_its_own_tries(tmp_path: Path, environment: dict[str, str]) -> None:
-    with serving(tmp_path, **environment) as server:
+def test_a_worker_counts_its_own_tries(tmp_path: Path, mailing_environment: dict[str, str]) -> None:
+    with serving(tmp_path, **mailing_environment) as server:
         send(server.url, REGISTER)
     done = 'portico_job_tries_total{job="mail.letter",outcome="done"}'
     failed = 'portico_job_tries_total{job="mail.letter",outcome="failed"}'
 
-    with working(tmp_path, **environment) as worker:
+    with working(tmp_path, **mailing_environment) as worker:
         until(lambda: failed in metrics(worker.url))
         first = metrics(worker.url)
-        with post_office(at(environment)) as office:
-            retried = portico("jobs", "retry", "--waiting", cwd=tmp_path, **environment)
+        with post_office(at(mailing_environment)) as office:
+            retried = portico("jobs", "retry", "--waiting", cwd=tmp_path, **mailing_environment)
             office.wait()
             until(lambda: done in metrics(worker.url))
         second = metrics(worker.url)
@@ -108,11 +108,13 @@ def test_one_process_of_a_server_answers_for_its_health_there_too(
         assert answer(f"http://{address}/health/ready") == (200, {"status": "ready"})
 
 
-def test_a_worker_says_where_its_metrics_are(tmp_path: Path, environment: dict[str, str]) -> None:
-    with working(tmp_path, **environment) as worker:
+def test_a_worker_says_where_its_metrics_are(
+    tmp_path: Path, mailing_environment: dict[str, str]
+) -> None:
+    with working(tmp_path, **mailing_environment) as worker:
         said = worker.output.splitlines()
         taken = {"MANAGEMENT_ADDRESS": f"127.0.0.1:{worker.port}"}
-        refused = portico("worker", cwd=tmp_path, **environment | taken)
+        refused = portico("worker", cwd=tmp_path, **mailing_environment | taken)
 
     assert said[:2] == [f"Metrics   {worker.url}/metrics", "Running jobs. Stop with Ctrl-C."]
     assert (refused.returncode, refused.stdout) == (1, "")

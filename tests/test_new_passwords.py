@@ -14,9 +14,6 @@ from tests.outbox import Outbox
 from tests.servers import free_port, portico
 from tests.test_breaches import guest_of
 from tests.test_passwords import REQUEST
-from tests.test_user_files import environment
-
-__all__ = ["environment"]
 
 ADA = Person("ada.lovelace@example.com", "difference engine 1", "Countess of Somewhere")
 CHOOSE = """

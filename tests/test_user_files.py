@@ -13,16 +13,16 @@ import jwt
 import pytest
 from hypothesis import strategies as st
 from sqlalchemy import text
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from app import migrations
 from app.cli import cli
-from app.config import Settings
 from app.db import Database
 from app.security.password_hashes.ours import OurHashes
 from app.services.inputs import ImportedUser
 from app.services.user_files import BATCH
 from tests.clients import LOGIN, Api, Person
+from tests.commands import run
 from tests.conftest import on_server
 from tests.foreign_hashes import FOREIGN_HASHES
 from tests.servers import PORTICO, portico
@@ -53,17 +53,6 @@ WAITING = text(
 
 
 @pytest.fixture
-def environment(settings: Settings) -> dict[str, str]:
-    """Of a command on the database of the tests."""
-    assert settings.database_url is not None
-    assert settings.secret_key is not None
-    return {
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "SECRET_KEY": settings.secret_key.get_secret_value(),
-    }
-
-
-@pytest.fixture
 async def elsewhere(empty_url: str) -> dict[str, str]:
     """Of a command on another database, in which there is nobody."""
     await asyncio.to_thread(migrations.upgrade, empty_url)
@@ -82,14 +71,6 @@ def names_in(directory: Path) -> list[str]:
 
 async def number_of_people(db: Database) -> int:
     return (await db.rows(text("SELECT count(*) FROM users")))[0][0]
-
-
-async def run(*arguments: str, given: str = "", **environment: str) -> Result:
-    """Run a command in this process, which is a second quicker than in one of its own."""
-    invoke = CliRunner().invoke
-    return await asyncio.to_thread(
-        invoke, cli, arguments, input=given, env=environment, color=False
-    )
 
 
 async def test_people_come_with_the_passwords_they_had(

@@ -30,11 +30,9 @@ from app.services.user_formats.records import UnreadableFile
 from app.services.user_lines import Person as ImportedPerson
 from app.services.user_lines import read_person
 from tests.clients import Api, Person
+from tests.commands import run
 from tests.servers import portico
 from tests.test_access import contents
-from tests.test_user_files import environment, run
-
-__all__ = ["environment"]
 
 SAMPLES = Path(__file__).parent / "imports"
 PASSWORD = "analytical engine 7"

@@ -6,11 +6,11 @@ from collections.abc import Generator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Annotated, BinaryIO, NamedTuple, cast
+from typing import Annotated, BinaryIO, NamedTuple
 
 import typer
 
+from app.commands.files import DASH, private_file
 from app.commands.meter import Meter
 from app.commands.setup import database, fail, out, started
 from app.config import Settings, read_settings
@@ -23,7 +23,6 @@ from app.services.user_formats.origins import Origin
 from app.services.user_formats.records import UnreadableFile
 
 SHOWN = 100
-DASH = Path("-")
 FIREBASE_HASHES = (
     "Hashes of Firebase are verified with the parameters of the project: name"
     " --firebase-signer-key, or take people without their passwords: --drop-unreadable-hashes."
@@ -264,32 +263,10 @@ async def _export(settings: Settings, file: Path, *, with_hashes: bool) -> None:
     async with started(build(settings)) as portico:
         number = 0
         everybody = portico.user_files.give(with_hashes=with_hashes)
-        with _opened(file) as lines:
+        with private_file(file) as lines:
             async with aclosing(everybody):
                 async for line in everybody:
                     lines.write(line + b"\n")
                     number += 1
     if file != DASH:
         out.print(f"{number} people written to {file}, which only you can read.")
-
-
-@contextmanager
-def _opened(file: Path) -> Generator[BinaryIO]:
-    if file == DASH:
-        yield sys.stdout.buffer
-        return
-    if file.exists() and not file.is_file():
-        # A pipe or a device is written to, not put out of the way.
-        with file.open("wb") as lines:
-            yield lines
-        return
-    # Addresses and hashes: for nobody else's eyes, also where a file of that name is open to them.
-    # It appears whole or not at all.
-    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
-        try:
-            yield cast("BinaryIO", draft)
-            draft.flush()
-            Path(draft.name).replace(file)
-        except BaseException:
-            Path(draft.name).unlink()
-            raise

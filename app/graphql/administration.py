@@ -10,7 +10,7 @@ from app.errors import BadInput
 from app.graphql.access import admin_field
 from app.graphql.account_results import EmailTaken, LastAdministrator, UserChanged
 from app.graphql.context import Info, admin
-from app.graphql.ids import read_id_of
+from app.graphql.ids import global_id, read_id_of
 from app.graphql.inputs import given
 from app.graphql.problems import InvalidInput, NotFound
 from app.models import Role
@@ -62,6 +62,19 @@ CreateUserResult = Annotated[
 UserChangeResult = Annotated[
     UserChanged | NotFound | LastAdministrator | InvalidInput,
     strawberry.union("UserChangeResult", description="How changing somebody's account ended."),
+]
+
+
+@strawberry.type(description="The account is gone, with everything that was known of the person.")
+class UserDeleted:
+    user_id: strawberry.ID = strawberry.field(
+        description="The id that the user had, to remove them from caches by."
+    )
+
+
+DeleteUserResult = Annotated[
+    UserDeleted | NotFound | LastAdministrator,
+    strawberry.union("DeleteUserResult", description="How deleting somebody's account ended."),
 ]
 
 
@@ -151,6 +164,27 @@ class AdministrationMutations:
         return _result(
             await administration.end_sessions(admin(info), user_id, context.client), info
         )
+
+    @admin_field(
+        description="Delete somebody's account, as `deleteAccount` does: sessions end at once, "
+        "personal data is erased, and an email tells them. There is no way back.",
+        tries=Tried.DELETION,
+    )
+    async def delete_user(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            UserInput, strawberry.argument(description="Who.")
+        ],
+    ) -> DeleteUserResult | None:
+        context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
+        match await context.services.administration.delete(admin(info), user_id, context.client):
+            case service.UserDeleted():
+                return UserDeleted(user_id=global_id("User", user_id))
+            case outcomes.NotFound():
+                return NotFound.make()
+            case administrators.LastAdministrator():
+                return LastAdministrator.make()
 
 
 def _result(outcome: service.Changed | outcomes.InvalidInput, info: Info) -> UserChangeResult:

@@ -20,6 +20,7 @@ from app.services.emails import Emails
 from app.services.fleet_secrets import FleetSecrets
 from app.services.outcomes import Client
 from app.services.password_changes import PasswordChanges
+from app.services.personal_data import PersonalData
 from app.services.profiles import Profiles
 from app.services.rotation import Rotation
 from app.services.server_facts import ServerFacts
@@ -45,6 +46,7 @@ class Services:
     audit_events: AuditEvents
     emails: Emails
     password_changes: PasswordChanges
+    personal_data: PersonalData
     profiles: Profiles
     sign_in: SignIn
     rotation: Rotation

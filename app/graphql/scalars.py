@@ -1,8 +1,8 @@
-"""Scalars of our own: `DateTime`, RFC 3339 with an offset in, UTC out."""
+"""Scalars of our own: `DateTime`, RFC 3339 with an offset in, UTC out, and `JSON`."""
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NewType
 
 import orjson
 import strawberry
@@ -46,4 +46,12 @@ DateTime: ScalarDefinition = strawberry.scalar(
     specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
     serialize=write_date_time,
     parse_value=read_date_time,
+)
+
+JSON = NewType("JSON", object)
+Json: ScalarDefinition = strawberry.scalar(
+    name="JSON",
+    description="Any JSON value, as it stands in the answer: not as a text that has yet to be "
+    "parsed.",
+    specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
 )

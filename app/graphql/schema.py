@@ -15,8 +15,9 @@ from app.graphql.descriptions import fill_in
 from app.graphql.emails import EmailMutations
 from app.graphql.engine import core_schema
 from app.graphql.passwords import PasswordMutations
+from app.graphql.personal_data import PersonalDataMutations
 from app.graphql.profile import ProfileMutations
-from app.graphql.scalars import DateTime
+from app.graphql.scalars import JSON, DateTime, Json
 from app.graphql.server import ServerQueries
 from app.graphql.sessions import SessionMutations
 from app.graphql.sign_in import SignInMutations
@@ -65,13 +66,14 @@ class Mutation(
     PasswordMutations,
     ProfileMutations,
     AdministrationMutations,
+    PersonalDataMutations,
 ):
     pass
 
 
 def build_schema(numbers: Mapping[str, int]) -> strawberry.Schema:
     """Build the schema. Its descriptions state these numbers, which are named as settings are."""
-    config = StrawberryConfig(scalar_map={datetime: DateTime}, info_class=Info)
+    config = StrawberryConfig(scalar_map={datetime: DateTime, JSON: Json}, info_class=Info)
     schema = strawberry.Schema(query=Query, mutation=Mutation, config=config)
     core_schema(schema).description = DESCRIPTION
     fill_in(core_schema(schema), numbers)

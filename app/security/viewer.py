@@ -1,4 +1,4 @@
-"""Who calls: a `Viewer` comes only out of a verified token and a living session."""
+"""Who acts: a `Viewer` out of a verified token and a living session, or the `Operator`."""
 
 import uuid
 from dataclasses import dataclass
@@ -22,3 +22,11 @@ class Viewer:
 @dataclass(frozen=True, slots=True)
 class Admin(Viewer):
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whoever runs commands beside the database and SECRET_KEY: may do what administrators may.
+
+    Made by commands alone, never for a request.
+    """

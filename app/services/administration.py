@@ -1,4 +1,4 @@
-"""What administrators do with other people's accounts."""
+"""What administrators, and operators by commands, do with other people's accounts."""
 
 import uuid
 from collections.abc import Callable, Collection
@@ -13,9 +13,10 @@ from app import models
 from app.db import Database
 from app.models import AuditName, Role, TokenPurpose, UserRow
 from app.outages import repeatable
-from app.security.viewer import Admin
+from app.security.viewer import Admin, Operator
 from app.services.administrators import LastAdministrator, remains_another
-from app.services.audit import record
+from app.services.audit import actor_of, record
+from app.services.erasure import Erasure
 from app.services.inputs import Invitee, NewSuspension, check
 from app.services.letters import Letter, Letters
 from app.services.new_users import NewUser, awaits_its_owner, new_user
@@ -33,6 +34,13 @@ class NobodysYet:
 
 
 @dataclass(frozen=True, slots=True)
+class UserDeleted:
+    """Gone, with everything that was known of them but an id in the audit."""
+
+    user_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Administration:
     """Each change is an event of its transaction; what changes nothing is none."""
 
@@ -40,12 +48,13 @@ class Administration:
     letters: Letters
     tokens: OneTimeTokens
     trust: Trust
+    erasure: Erasure
     clock: Callable[[], datetime]
     email_domains: Collection[str]
 
     @repeatable
     async def create_user(
-        self, admin: Admin, email: str, display_name: str | None, role: Role, client: Client
+        self, by: Admin | Operator, email: str, display_name: str | None, role: Role, client: Client
     ) -> UserChanged | EmailTaken | InvalidInput:
         """Make an account without a password, and send a link by which one is chosen."""
         values = {"email": email, "displayName": display_name}
@@ -58,15 +67,15 @@ class Administration:
             if user is None:
                 return EmailTaken()
             link = await self.tokens.issue(session, purpose, user.id, user.email)
-            await self.letters.post(session, Letter.INVITATION, user.email, link)
+            await self.letters.post(session, Letter.INVITATION, user.email, user.id, link)
             event, details = AuditName.USER_CREATED, {"role": role.value}
-            actor = admin.user.id
+            actor = actor_of(by)
             await record(session, now, event, client, actor=actor, target=user.id, **details)
         return UserChanged(user)
 
     @repeatable
     async def set_role(
-        self, admin: Admin, user_id: uuid.UUID, role: Role, client: Client
+        self, by: Admin | Operator, user_id: uuid.UUID, role: Role, client: Client
     ) -> Changed | NobodysYet:
         """Make somebody a member or an administrator, from their next request on."""
         async with self.db.begin() as session:
@@ -83,13 +92,13 @@ class Administration:
             details = {"from": user.role, "to": role.value}
             event = AuditName.ROLE_CHANGED
             return await self._change(
-                session, admin, user, event, client, {"role": role.value}, details
+                session, by, user, event, client, {"role": role.value}, details
             )
 
     @repeatable
     async def suspend(
         self,
-        admin: Admin,
+        by: Admin | Operator,
         user_id: uuid.UUID,
         reason: str,
         until: datetime | None,
@@ -127,12 +136,12 @@ class Administration:
                 models.User.id == user_id,
                 values,
                 client,
-                actor=admin.user.id,
+                actor=actor_of(by),
             )
-            return await self._changed(session, admin, row, event, client, details)
+            return await self._changed(session, by, row, event, client, details)
 
     @repeatable
-    async def reinstate(self, admin: Admin, user_id: uuid.UUID, client: Client) -> Changed:
+    async def reinstate(self, by: Admin | Operator, user_id: uuid.UUID, client: Client) -> Changed:
         """Lift a suspension. They sign in anew."""
         values = {"suspended_at": None, "suspended_until": None, "suspension_reason": None}
         async with self.db.begin() as session:
@@ -142,22 +151,35 @@ class Administration:
             if user.is_active(self.clock()):
                 return UserChanged(user)
             event = AuditName.USER_REINSTATED
-            return await self._change(session, admin, user, event, client, values, {})
+            return await self._change(session, by, user, event, client, values, {})
 
     @repeatable
-    async def end_sessions(self, admin: Admin, user_id: uuid.UUID, client: Client) -> Changed:
+    async def delete(
+        self, by: Admin | Operator, user_id: uuid.UUID, client: Client
+    ) -> UserDeleted | NotFound | LastAdministrator:
+        """Erase a person, as they can do themself; an email tells them."""
+        async with self.db.begin() as session:
+            erased = await self.erasure.erase(session, user_id, actor_of(by), client)
+        if erased is None:
+            return NotFound()
+        return erased if isinstance(erased, LastAdministrator) else UserDeleted(user_id)
+
+    @repeatable
+    async def end_sessions(
+        self, by: Admin | Operator, user_id: uuid.UUID, client: Client
+    ) -> Changed:
         """Sign somebody out on every device."""
         async with self.db.begin() as session:
             user = await locked_user(session, models.User.id == user_id)
             if user is None:
                 return NotFound()
-            await self.trust.end(session, Change.SIGNED_OUT, user, client, actor=admin.user.id)
+            await self.trust.end(session, Change.SIGNED_OUT, user, client, actor=actor_of(by))
             return UserChanged(user)
 
     async def _change(
         self,
         session: AsyncSession,
-        admin: Admin,
+        by: Admin | Operator,
         user: UserRow,
         event: AuditName,
         client: Client,
@@ -166,12 +188,12 @@ class Administration:
     ) -> UserChanged:
         change = update(models.User).where(models.User.id == user.id)
         row = await changed_user(session, change.values(**values, updated_at=self.clock()))
-        return await self._changed(session, admin, row, event, client, details)
+        return await self._changed(session, by, row, event, client, details)
 
     async def _changed(
         self,
         session: AsyncSession,
-        admin: Admin,
+        by: Admin | Operator,
         row: UserRow | None,
         event: AuditName,
         client: Client,
@@ -179,6 +201,6 @@ class Administration:
     ) -> UserChanged:
         if row is None:
             raise LookupError("a locked row is gone")
-        now, actor = self.clock(), admin.user.id
+        now, actor = self.clock(), actor_of(by)
         await record(session, now, event, client, actor=actor, target=row.id, **details)
         return UserChanged(row)

@@ -10,8 +10,9 @@ from app import models
 from app.db import Database
 from app.errors import Misconfigured
 from app.models import AuditName, Role, UserRow
+from app.security.viewer import Operator
 from app.services.accounts import Accounts
-from app.services.audit import record
+from app.services.audit import Actor, record
 from app.services.inputs import Registration, known_form
 from app.services.new_users import NewUser, awaits_its_owner, new_user
 from app.services.outcomes import NO_CLIENT
@@ -43,7 +44,7 @@ class Appointments:
             await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
             if await session.scalar(select(exists(select(models.User.id)))):
                 return None
-            await self._insert(session, address, password_hash)
+            await self._insert(session, address, password_hash, None)
         return chosen
 
     async def add(self, email: str, password: str) -> str | None:
@@ -55,7 +56,7 @@ class Appointments:
         """
         password_hash, address = await self._checked(email, password, "")
         async with self.db.begin() as session:
-            user = await self._insert(session, address, password_hash)
+            user = await self._insert(session, address, password_hash, Operator())
         return None if user else "There is an account with this address: see --promote."
 
     async def promote(self, email: str) -> str | None:
@@ -74,7 +75,8 @@ class Appointments:
                 theirs = update(user).where(user.id == row.id)
                 await changed_user(session, theirs.values(role=role, updated_at=now))
                 event, details = AuditName.ROLE_CHANGED, {"from": row.role, "to": role}
-                await record(session, now, event, NO_CLIENT, actor=None, target=row.id, **details)
+                by = Operator()
+                await record(session, now, event, NO_CLIENT, actor=by, target=row.id, **details)
         return None
 
     async def _checked(self, email: str, password: str, before: str) -> tuple[str, str]:
@@ -85,14 +87,14 @@ class Appointments:
         return await self.accounts.passwords.hash(checked.password), checked.email
 
     async def _insert(
-        self, session: AsyncSession, email: str, password_hash: str
+        self, session: AsyncSession, email: str, password_hash: str, actor: Actor | None
     ) -> UserRow | None:
         now, role = self.accounts.clock(), Role.ADMIN
         new = NewUser(email, password_hash, None, role, email_verified=True)
         user = await new_user(session, now, new)
         if user is not None:
             event, details = AuditName.USER_CREATED, {"role": role.value}
-            await record(session, now, event, NO_CLIENT, actor=None, target=user.id, **details)
+            await record(session, now, event, NO_CLIENT, actor=actor, target=user.id, **details)
         return user
 
     async def _nobody(self) -> bool:

@@ -59,6 +59,8 @@ class Budget(Enum):
     EMAIL_CHANGES = timedelta(days=1), "requests of an account for another address"
     INVITATIONS = timedelta(hours=1), "invitations by an administrator"
     PROFILES = timedelta(hours=1), "changes of a profile"
+    DELETIONS = timedelta(hours=1), "accounts deleted by an administrator"
+    EXPORTS = timedelta(hours=1), "copies of personal data made for a user"
 
     def __init__(self, window: timedelta, counts: str) -> None:
         self.window, self.counts = window, counts

@@ -121,8 +121,9 @@ class Emails:
 
     async def request_verification(self, email: str) -> RequestAccepted:
         """Ask for another link. The same work for every address: a job finds out about it."""
+        address = known_form(email)
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, VERIFICATION_ASKED, {"email": known_form(email)})
+            await self.jobs.enqueue(session, VERIFICATION_ASKED, {"email": address}, address)
         return RequestAccepted()
 
     async def post_verification(self, payload: Payload) -> None:
@@ -151,7 +152,7 @@ class Emails:
                 display_name=pending.display_name if pending else None,
             )
             letter = Letter.VERIFY_REGISTRATION if pending else Letter.VERIFY_EMAIL
-            await self.letters.post(session, letter, user.email, link, others=None)
+            await self.letters.post(session, letter, user.email, user.id, link, others=None)
 
     async def request_change(
         self, viewer: Viewer, new_email: str, password: str, client: Client
@@ -188,8 +189,8 @@ class Emails:
                 return refused
             await self.tokens.revoke(session, row.id, (purpose,))
             link = await self.tokens.issue(session, purpose, row.id, new_email)
-            await self.letters.post(session, Letter.CONFIRM_EMAIL, new_email, link)
-            await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, row.email)
+            await self.letters.post(session, Letter.CONFIRM_EMAIL, new_email, row.id, link)
+            await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, row.email, row.id)
             event = AuditName.EMAIL_CHANGE_REQUESTED
             await record(session, now, event, client, actor=row.id, target=row.id)
         return RequestAccepted()
@@ -241,7 +242,7 @@ class Emails:
             undo = (TokenPurpose.UNDO_EMAIL_CHANGE,)
             await self.tokens.revoke(session, row.id, undo, after=found.id)
             await self._send_password_link(session, row)
-            await self.letters.post(session, Letter.EMAIL_CHANGE_UNDONE, former.email)
+            await self.letters.post(session, Letter.EMAIL_CHANGE_UNDONE, former.email, row.id)
             event = AuditName.EMAIL_CHANGE_UNDONE
             await record(session, self.clock(), event, client, actor=row.id, target=row.id)
         return UserChanged(row)
@@ -275,12 +276,12 @@ class Emails:
             await self.tokens.revoke(session, row.id, (undo,), after=before)
         elif former.email_verified:
             link = await self.tokens.issue(session, undo, former.id, former.email)
-        await self.letters.post(session, Letter.EMAIL_CHANGED, former.email, link)
+        await self.letters.post(session, Letter.EMAIL_CHANGED, former.email, row.id, link)
 
     async def _send_password_link(self, session: AsyncSession, user: UserRow) -> None:
         purpose = TokenPurpose.RESET_PASSWORD
         link = await self.tokens.issue(session, purpose, user.id, user.email)
-        await self.letters.post(session, Letter.PASSWORD_REMOVED, user.email, link)
+        await self.letters.post(session, Letter.PASSWORD_REMOVED, user.email, user.id, link)
 
     async def _pending_registration(self, session: AsyncSession, user: UserRow) -> Any:
         table = models.OneTimeToken

@@ -1,6 +1,7 @@
 """Jobs: what has to follow a change, put into the queue by the transaction that makes it."""
 
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +16,14 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database
-from app.security.keys import Secrets
+from app.security.keys import Secrets, mac
 
 SEAL = "job-payload-seal"
 
+# Whom a job is about: a user, or where the job has yet to find out whose it is, an address.
+Person = uuid.UUID | str
+# The header of a job in which the mark of that person is; it has an index.
+PERSON = "person"
 Payload = Mapping[str, str | None]
 Handler = Callable[[Payload], Awaitable[None]]
 
@@ -67,6 +72,11 @@ FAIL_ALL = text(
     FROM held
     """
 )
+ABOUT = text(
+    "SELECT entrypoint, status::text, created FROM pgqueuer"
+    " WHERE headers ->> 'person' = ANY(:marks) ORDER BY id DESC LIMIT :most"
+)
+DELETE_ABOUT = text("DELETE FROM pgqueuer WHERE headers ->> 'person' = ANY(:marks)")
 FORGET_RECORDS = text("DELETE FROM pgqueuer_log WHERE created < :before")
 # What they carry is somebody's address, who may have left long ago.
 FORGET_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated < :before")
@@ -131,6 +141,14 @@ class Retried(NamedTuple):
     unreadable: Sequence[FailedJob]
 
 
+class JobOfPerson(NamedTuple):
+    """A job about somebody that has not succeeded yet."""
+
+    name: str
+    state: str
+    created_at: datetime
+
+
 class SealedPayloads:
     """Payloads hold addresses and links: in the queue they are sealed under SECRET_KEY."""
 
@@ -160,6 +178,20 @@ class SealedPayloads:
         return True
 
 
+class PersonMarks:
+    """MACs under SECRET_KEY by which the jobs about somebody are found, and that name no one."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._keys = secrets.derive("job-person")
+
+    def mark(self, person: Person) -> str:
+        return _mark(self._keys[0], person)
+
+    def marks(self, people: Sequence[Person]) -> list[str]:
+        """Returns all that these people may have: former secrets count too."""
+        return [_mark(key, person) for key in self._keys for person in people]
+
+
 class SessionDriver:
     """An open session as PgQueuer's driver: what it enqueues commits with the session, or never.
 
@@ -186,11 +218,30 @@ class SessionDriver:
 class Jobs:
     db: Database
     payloads: SealedPayloads
+    people: PersonMarks
 
-    async def enqueue(self, session: AsyncSession, name: str, payload: Payload) -> None:
-        """Building block: a job of the caller's transaction. It runs at least once."""
+    async def enqueue(
+        self, session: AsyncSession, name: str, payload: Payload, about: Person | None
+    ) -> None:
+        """Building block: a job of the caller's transaction. It runs at least once.
+
+        What is about somebody is deleted with their account.
+        """
         driver: Any = SessionDriver(session)
-        await Queries(driver).enqueue(name, self.payloads.seal(payload))
+        headers = {PERSON: self.people.mark(about)} if about else None
+        await Queries(driver).enqueue(name, self.payloads.seal(payload), headers=headers)
+
+    async def about(
+        self, session: AsyncSession, people: Sequence[Person], most: int
+    ) -> Sequence[JobOfPerson]:
+        """Building block: the jobs about these people, newest first."""
+        marks = self.people.marks(people)
+        rows = await session.execute(ABOUT, {"marks": marks, "most": most})
+        return [JobOfPerson._make(row) for row in rows]
+
+    async def delete_about(self, session: AsyncSession, people: Sequence[Person]) -> None:
+        """Building block: delete the jobs about these people. One that runs now goes on."""
+        await session.execute(DELETE_ABOUT, {"marks": self.people.marks(people)})
 
     async def backlog(self) -> Backlog:
         return Backlog._make((await self.db.rows(BACKLOG))[0])
@@ -249,3 +300,8 @@ class Jobs:
             forgotten: Any = await session.execute(FORGET_FAILED, {"before": before})
         if forgotten.rowcount:
             log.warning("%d failed jobs were kept long enough and are gone", forgotten.rowcount)
+
+
+def _mark(key: bytes, person: Person) -> str:
+    # A UUID is marked as bytes and an address as text: no address passes for a user.
+    return mac(key, person.bytes if isinstance(person, uuid.UUID) else person).hex()

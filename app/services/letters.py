@@ -1,5 +1,6 @@
 """Letters: which there are, what they are made of, and the job that sends one."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -27,6 +28,7 @@ class Letter(Enum):
     EMAIL_CHANGE_ASKED = "email_change_asked"
     EMAIL_CHANGED = "email_changed"
     ACCOUNT_DELETED = "account_deleted"
+    ACCOUNT_DELETED_FOR_YOU = "account_deleted_for_you"
     INVITATION = "invitation"
     PASSWORD_LOCKED = "password_locked"  # noqa: S105 - a name
     PASSWORD_REMOVED = "password_removed"  # noqa: S105 - a name
@@ -109,18 +111,20 @@ class Letters:
         session: AsyncSession,
         letter: Letter,
         to: str,
+        user_id: uuid.UUID,
         link: Issued | None = None,
         **values: str | None,
     ) -> None:
         """Building block: an email that leaves if, and only if, the caller's transaction commits.
 
-        In the queue neither the address nor the token of the link can be read.
+        In the queue neither the address nor the token of the link can be read. If the account is
+        deleted before the email leaves, it does not leave.
         """
         token = link.token if link else None
         lifetime = in_words(link.lifetime) if link else None
         linked = {"token": token, "lifetime": lifetime}
         payload = {"letter": letter.value, "to": to, **linked, **values}
-        await self.jobs.enqueue(session, JOB, payload)
+        await self.jobs.enqueue(session, JOB, payload, user_id)
 
     async def deliver(self, payload: Payload) -> None:
         """Write one and hand it over: the job's handler.

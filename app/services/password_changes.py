@@ -71,8 +71,9 @@ class PasswordChanges:
 
     async def request_reset(self, email: str) -> RequestAccepted:
         """Ask for a link. The same work for every address: a job finds out about it."""
+        address = known_form(email)
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, RESET_ASKED, {"email": known_form(email)})
+            await self.jobs.enqueue(session, RESET_ASKED, {"email": address}, address)
         return RequestAccepted()
 
     async def post_reset(self, payload: Payload) -> None:
@@ -86,7 +87,7 @@ class PasswordChanges:
                 return
             await self.tokens.revoke(session, user.id, (purpose,))
             link = await self.tokens.issue(session, purpose, user.id, user.email)
-            await self.letters.post(session, Letter.RESET_PASSWORD, user.email, link)
+            await self.letters.post(session, Letter.RESET_PASSWORD, user.email, user.id, link)
 
     async def reset(
         self, token: str, new_password: str, client: Client
@@ -162,7 +163,7 @@ class PasswordChanges:
             if row is None:
                 raise LookupError("a locked row is gone")
             started = Started(renewed, await self.devices.issue(session, row.id))
-            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email)
+            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email, row.id)
             event = AuditName.PASSWORD_CHANGED
             await record(session, now, event, client, actor=row.id, target=row.id)
         return PasswordChanged(row, self.sign_in.signed_in(row, started).tokens)
@@ -183,7 +184,7 @@ class PasswordChanges:
             if row is None:
                 raise LookupError("a locked row is gone")
             device_token = await self.devices.issue(session, row.id)
-            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email)
+            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email, row.id)
             event = AuditName.PASSWORD_RESET
             await record(session, now, event, client, actor=row.id, target=row.id)
         return UserChanged(row, device_token)

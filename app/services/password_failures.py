@@ -85,7 +85,7 @@ class PasswordFailures:
         email = await session.scalar(select(models.User.email).where(models.User.id == user_id))
         now, event = self._clock(), AuditName.PASSWORD_LOCKED
         await record(session, now, event, client, target=user_id, source=source.value)
-        await self._letters.post(session, Letter.PASSWORD_LOCKED, email or "")
+        await self._letters.post(session, Letter.PASSWORD_LOCKED, email or "", user_id)
 
     def _unknown(self, account: str) -> uuid.UUID:
         return uuid.UUID(bytes=mac(self._mac_key, account)[:16])

@@ -5,21 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
 from app import models
 from app.db import Database
 from app.errors import Unauthenticated
-from app.models import AuditName, Role
+from app.models import AuditName
 from app.outages import repeatable
 from app.security.viewer import Viewer
-from app.services.administrators import LastAdministrator, remains_another
-from app.services.audit import erase_person, record
+from app.services.administrators import LastAdministrator
+from app.services.audit import record
 from app.services.confirmation import Confirmation
+from app.services.erasure import Erasure
 from app.services.inputs import Profile, check
-from app.services.letters import Letter, Letters
 from app.services.outcomes import Client, InvalidCredentials, InvalidInput, UserChanged
-from app.services.rows import changed_user, locked_user
+from app.services.rows import changed_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class AccountDeleted:
 @dataclass(frozen=True, slots=True)
 class Profiles:
     db: Database
-    letters: Letters
+    erasure: Erasure
     confirmation: Confirmation
     clock: Callable[[], datetime]
 
@@ -72,18 +72,9 @@ class Profiles:
         seen = await self.confirmation.ask(viewer, password, client)
         if not isinstance(seen, str):
             return seen
-        now, user, user_id = self.clock(), models.User, viewer.user.id
+        user_id, as_seen = viewer.user.id, models.User.password_hash == seen
         async with self.db.begin() as session:
-            # Asked of everybody: whoever is no administrator now may be made one meanwhile.
-            another = await remains_another(session, user_id, now)
-            row = await locked_user(session, user.id == user_id, user.password_hash == seen)
-            if row is None:
-                return InvalidCredentials()
-            if row.role == Role.ADMIN.value and not another:
-                return LastAdministrator()
-            await session.execute(delete(user).where(user.id == user_id))
-            event, nowhere = AuditName.USER_DELETED, Client(None, None, client.request_id)
-            await record(session, now, event, nowhere, actor=user_id, target=user_id)
-            await erase_person(session, user_id)
-            await self.letters.post(session, Letter.ACCOUNT_DELETED, row.email)
-        return AccountDeleted(user_id)
+            erased = await self.erasure.erase(session, user_id, user_id, client, as_seen)
+        if erased is None:
+            return InvalidCredentials()
+        return erased if isinstance(erased, LastAdministrator) else AccountDeleted(user_id)

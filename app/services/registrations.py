@@ -59,7 +59,7 @@ class Registrations:
             "request_id": client.request_id,
         }
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, JOB, payload)
+            await self.jobs.enqueue(session, JOB, payload, registration.email)
         return VerificationSent()
 
     async def take(self, payload: Payload) -> None:
@@ -81,7 +81,7 @@ class Registrations:
             if not await awaits_its_owner(session, user):
                 # Also one who signed in before addresses had to be verified, was invited or was
                 # taken over: a stranger's password must not come to stand in their account.
-                await self.letters.post(session, Letter.REGISTERED_ALREADY, email)
+                await self.letters.post(session, Letter.REGISTERED_ALREADY, email, user.id)
                 return
             await self._ask(session, user, password_hash, name)
 
@@ -109,4 +109,5 @@ class Registrations:
             session, purpose, user.id, user.email, password_hash=password_hash, display_name=name
         )
         more = {"others": "yes" if others else None}
-        await self.letters.post(session, Letter.VERIFY_REGISTRATION, user.email, link, **more)
+        letter = Letter.VERIFY_REGISTRATION
+        await self.letters.post(session, letter, user.email, user.id, link, **more)

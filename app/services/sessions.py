@@ -13,8 +13,8 @@ from app import models
 from app.db import Database, Query
 from app.models import AuditName, EndReason, SessionRow
 from app.outages import repeatable
-from app.security.viewer import Viewer
-from app.services.audit import record
+from app.security.viewer import Operator, Viewer
+from app.services.audit import Actor, record
 from app.services.outcomes import Client, NotFound
 from app.services.pages import Form, Keyset, Page, PageRequest, page_of
 from app.services.rows import SESSION_COLUMNS
@@ -37,10 +37,10 @@ class Sessions:
     keep_ended: timedelta
 
     async def page(
-        self, viewer: Viewer, user_id: uuid.UUID, request: PageRequest
+        self, viewer: Viewer | Operator, user_id: uuid.UUID, request: PageRequest
     ) -> Page[SessionRow] | None:
         """Living sessions, newest first; None for somebody else's, unless an administrator asks."""
-        if user_id != viewer.user.id and not viewer.is_admin:
+        if not _may_see(viewer, user_id):
             return None
         rows = await self.db.fetch(
             _page_query(request.form), user_id=user_id, now=self.clock(), **request.values
@@ -125,7 +125,7 @@ async def end_sessions(
     owner: uuid.UUID,
     which: ColumnElement[bool],
     *,
-    actor: uuid.UUID | None = None,
+    actor: Actor | None = None,
 ) -> tuple[uuid.UUID, ...]:
     """Building block: end sessions of one person, with their event, and say which they were."""
     table = models.Session
@@ -141,6 +141,10 @@ async def end_sessions(
         details = {"reason": reason.value, "sessions": str(len(ids))}
         await record(session, now, event, client, actor=actor, target=owner, **details)
     return ids
+
+
+def _may_see(viewer: Viewer | Operator, user_id: uuid.UUID) -> bool:
+    return isinstance(viewer, Operator) or viewer.is_admin or viewer.user.id == user_id
 
 
 def _of(viewer: Viewer) -> ColumnElement[bool]:

@@ -20,8 +20,8 @@ from app.services.outcomes import Client, RateLimited
 class Tried(Enum):
     """What a field tries, in words for the schema, and whether one operation may do so only once.
 
-    That holds where a secret is tested, or an email is sent for somebody who has yet to prove who
-    they are.
+    That holds where a secret is tested, an email is sent for somebody who has yet to prove who
+    they are, or the answer is large.
     """
 
     SIGN_IN = "A password that signs in.", True
@@ -33,6 +33,9 @@ class Tried(Enum):
     EMAIL_CHANGE = "A password, and an email to an address of the client's choice.", True
     INVITATION = "An email to an address of an administrator's choice.", False
     PROFILE = "A change of a profile.", False
+    DELETION = "The deletion of an account by an administrator, and an email to its owner.", False
+    EXPORT = "A password, and a copy of what is known of the user.", True
+    USER_EXPORT = "A copy, for an administrator, of what is known of a user.", True
 
     def __init__(self, meaning: str, once: bool) -> None:
         self.meaning, self.once = meaning, once
@@ -61,6 +64,12 @@ OF_USER: Mapping[Tried, tuple[Limit, ...]] = {
     ),
     Tried.INVITATION: (Limit(Budget.INVITATIONS, Counted.SUCCESSES),),
     Tried.PROFILE: (Limit(Budget.PROFILES, Counted.ALL),),
+    Tried.DELETION: (Limit(Budget.DELETIONS, Counted.SUCCESSES),),
+    Tried.EXPORT: (
+        Limit(Budget.PASSWORDS, Counted.FAILURES),
+        Limit(Budget.EXPORTS, Counted.SUCCESSES),
+    ),
+    Tried.USER_EXPORT: (Limit(Budget.EXPORTS, Counted.SUCCESSES),),
 }
 
 

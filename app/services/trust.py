@@ -1,6 +1,5 @@
 """Trust: what ends when trust in an account changes. Every change of it goes through here."""
 
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models
 from app.models import EndReason, TokenPurpose, UserRow
+from app.services.audit import Actor
 from app.services.one_time_tokens import OneTimeTokens
 from app.services.outcomes import Client
 from app.services.password_failures import PasswordFailures
@@ -81,7 +81,7 @@ class Trust:
         values: Mapping[str, Any],
         client: Client,
         *,
-        actor: uuid.UUID | None = None,
+        actor: Actor | None = None,
         sessions: ColumnElement[bool] | None = None,
     ) -> UserRow | None:
         """Building block: change a user, and end what that ends.
@@ -103,7 +103,7 @@ class Trust:
         user: UserRow,
         client: Client,
         *,
-        actor: uuid.UUID | None = None,
+        actor: Actor | None = None,
         sessions: ColumnElement[bool] | None = None,
     ) -> UserRow:
         """Building block: end what a change ends. The row of the user is locked by the caller."""

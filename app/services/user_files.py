@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from app import models
 from app.db import Database
 from app.models import AuditName, Role, TokenPurpose, UserRow
+from app.security.viewer import Operator
 from app.services.audit import record
 from app.services.new_users import UNCONFIRMED, delete_unconfirmed
 from app.services.outcomes import NO_CLIENT
@@ -229,6 +230,7 @@ class Import:
                     self.clock(),
                     AuditName.USERS_IMPORTED,
                     NO_CLIENT,
+                    actor=Operator(),
                     people=str(added),
                     administrators=str(administrators),
                 )

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     func,
+    literal,
     literal_column,
     select,
 )
@@ -23,7 +24,7 @@ from app import models
 from app.db import Database, Query
 from app.models import Role, UserRow
 from app.replica import Replica
-from app.security.viewer import Admin, Viewer
+from app.security.viewer import Admin, Operator, Viewer
 from app.services.inputs import known_form
 from app.services.pages import Form, Keyset, Page, PageRequest, page_of
 from app.services.rows import USER_COLUMNS, is_active, user_part
@@ -94,6 +95,14 @@ class Parts(NamedTuple):
         return self.search or self.created_from or self.created_before
 
 
+class Overview(NamedTuple):
+    """A user, and what an operator has to know to help them."""
+
+    user: UserRow
+    has_password: bool
+    living_sessions: int
+
+
 class PageQuery(NamedTuple):
     """The statement of a page, and what makes a row of each that it finds."""
 
@@ -138,6 +147,20 @@ class Users:
         if address == viewer.user.email:
             return viewer.user
         return await self._one(viewer, models.User.email == address) if address else None
+
+    async def overview(self, _operator: Operator, named: uuid.UUID | str) -> Overview | None:
+        """Find a user for an operator, by their id or by an address in any spelling."""
+        user, session = models.User, models.Session
+        is_id = isinstance(named, uuid.UUID)
+        condition = user.id == named if is_id else user.email == (known_form(named) or "")
+        alive = models.session.is_alive(literal(self.clock()))
+        living = select(func.count()).where(session.user_id == user.id, alive).scalar_subquery()
+        found = select(*USER_COLUMNS, user.password_hash.is_not(None), living).where(condition)
+        rows = await self.db.rows(found)
+        if not rows:
+            return None
+        *columns, has_password, living_sessions = rows[0]
+        return Overview(UserRow._make(columns), has_password, living_sessions)
 
     async def _one(self, viewer: Viewer, condition: ColumnElement[bool]) -> UserRow | None:
         if not viewer.is_admin:

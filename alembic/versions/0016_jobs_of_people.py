@@ -1,0 +1,23 @@
+"""The jobs about somebody, found by a mark: to delete them with the account, and to export them.
+
+Revision: 0016, after 0015
+"""
+
+from sqlalchemy import text
+
+from app import online
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+PERSON = "ix_pgqueuer_person"
+
+
+def upgrade() -> None:
+    online.create_index(PERSON, "pgqueuer", [text("(headers ->> 'person')")])
+
+
+def downgrade() -> None:
+    online.drop_index(PERSON, "pgqueuer")
