@@ -21,8 +21,8 @@ publish_enum(
     "Why a session is over.",
     EXPIRED="Its time ran out.",
     LOGGED_OUT="Its owner signed out.",
-    REVOKED="Its owner or an administrator ended it from elsewhere, a newer one took its place, the "
-    "server requires verified addresses now, or its secret leaked.",
+    REVOKED="Its owner or an administrator ended it from elsewhere, a newer one took its place, "
+    "the server requires verified addresses now, or its secret leaked.",
     TOKEN_REUSED="A refresh token was used that had been used before: it was copied.",  # noqa: S106 - words
     PASSWORD_CHANGED="The password was changed.",  # noqa: S106 - words
     SUSPENDED="The account is suspended.",
