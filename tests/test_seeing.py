@@ -228,21 +228,21 @@ def test_a_fault_is_logged_with_the_trace_of_its_request(
         database.start()
     # Stopping sends what is gathered.
     record = next(each for each in collector.records if "Not ready" in each.body.string_value)
-    span = next(each for each in collector.spans if each.trace_id == record.trace_id)
+    spans = [each.name for each in collector.spans if each.trace_id == record.trace_id]
     line = next(each for each in lines(server) if "Not ready" in each.get("message", ""))
 
-    assert span.name == "GET /health/ready"
+    assert "GET /health/ready" in spans
     assert (line["traceId"], line["level"]) == (record.trace_id.hex(), "WARNING")
     assert "identity" in {sender["service.name"] for sender in collector.senders}
 
 
-def test_a_try_of_a_job_is_a_span_with_its_statements(
+def test_a_try_of_a_job_is_a_span(
     tmp_path: Path, environment: dict[str, str], collector: Collector
 ) -> None:
     with serving(tmp_path, **environment) as sender:
         send(sender, REGISTER, email="eve@example.com")
     endpoint = f"http://127.0.0.1:{collector.server_port}/v1/traces"
-    named = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint}
+    named = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     with working(tmp_path, **environment, **named):
         spans = until(lambda: collector.trace("process mail.letter"))
     letter = next(span for span in spans if span.name == "process mail.letter")
