@@ -62,8 +62,8 @@ class Message:
 class NotSent(Exception):
     """The mail server has not taken an email; the class says which step failed.
 
-    The text quotes the mail server, so it may name an address: it is for the operator who tries
-    the mail server, and neither for a log nor for the queue.
+    The text quotes the mail server, whose words nobody knows beforehand: it is for the operator who
+    tries the mail server, and not for the queue.
     """
 
     def __init__(self, text: str, permanent: str | None = None) -> None:
@@ -200,22 +200,25 @@ class SmtpMailer:
             except SMTPNotSupported as error:
                 # Connected: what is not supported from here on is SMTPUTF8.
                 permanent = None if to.addr_spec.isascii() else NO_SMTPUTF8
-                raise RecipientRefused(f"{self._at}: {error.message}", permanent) from error
+                raise RecipientRefused(
+                    f"{self._at}: {permanent or error.message}", permanent
+                ) from error
             except SMTPSenderRefused as refused:
                 raise SenderRefused(
                     f"{self._at} refuses MAIL_FROM: {self._quoted(refused)}"
                 ) from refused
             except SMTPRecipientsRefused as refused:
                 reply = refused.recipients[0]
-                text = f"{self._at} refuses the recipient: {self._quoted(reply)}"
+                text = f"{self._at} refuses the recipient: {_without(to, self._quoted(reply))}"
                 raise RecipientRefused(text, _permanent(reply)) from refused
             except SMTPDataError as refused:
-                text = f"{self._at} refuses the message: {self._quoted(refused)}"
+                text = f"{self._at} refuses the message: {_without(to, self._quoted(refused))}"
                 raise MessageRefused(text, _permanent(refused)) from refused
             except (SMTPException, OSError) as error:
                 raise ConnectionLost(f"{self._at}: {self._named(error)}") from error
         # What aiosmtplib does not raise has this code.
-        return f"{self._at} has taken it: {SMTPStatus.completed:d} {self._printable(said)}"
+        reply = f"{SMTPStatus.completed:d} {self._printable(said)}"
+        return f"{self._at} has taken it: {_without(to, reply)}"
 
     async def check(self) -> str:
         async with self._signed_in():
@@ -325,6 +328,11 @@ class SmtpMailer:
             return ()
         plain = f"\0{self.username}\0{self.password}"
         return (_base64(plain), _base64(self.password), self.password)
+
+
+def _without(to: Address, text: str) -> str:
+    """Return it without the recipient, which mail servers repeat and no log may name."""
+    return re.sub(re.escape(to.addr_spec), "…", text, flags=re.IGNORECASE)
 
 
 def _base64(text: str) -> str:

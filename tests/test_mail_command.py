@@ -182,7 +182,7 @@ def test_a_refused_password_is_named_and_never_shown(tmp_path: Path) -> None:
         (PostOffice(sender_reply="553 5.7.1 not yours"), "refuses MAIL_FROM: 553 5.7.1 not yours"),
         (
             PostOffice(recipient_reply="550 5.1.1 <operator@example.com> is not here"),
-            "refuses the recipient: 550 5.1.1 <operator@example.com> is not here",
+            "refuses the recipient: 550 5.1.1 <…> is not here",
         ),
         (PostOffice(recipient_reply="450 4.2.1 busy"), "refuses the recipient: 450 4.2.1 busy"),
         (PostOffice(message_reply="554 5.6.0 spam"), "refuses the message: 554 5.6.0 spam"),

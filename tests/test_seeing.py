@@ -3,25 +3,27 @@
 import asyncio
 import errno
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
 from typing import Any, cast
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from app import migrations
 from app.http.access_log import MOST_LINES, AccessLog, Line, console_line
-from app.http.metrics import Metrics
 from app.statements import Tally
 from tests.clients import LOGIN, Person
 from tests.leaks import SECRETS
-from tests.servers import ROOT, Server, free_port, portico, serving
-from tests.test_serve import SECRET, send
+from tests.postgres import postgres
+from tests.servers import Server, free_port, portico, serving, working
+from tests.test_serve import REGISTER, SECRET, send
 
 MINE = "query Mine { me { email } }"
 PASSWORD = "correct horse battery staple"
@@ -34,6 +36,9 @@ class Collector(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
+        self.records: list[Any] = []
+        # What each batch says of who sent it.
+        self.senders: list[dict[str, str]] = []
         super().__init__(("127.0.0.1", 0), Receiver)
 
     def trace(self, name: str) -> list[Any]:
@@ -46,15 +51,27 @@ class Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         collector = cast("Collector", self.server)
         body = self.rfile.read(int(self.headers["content-length"]))
-        request: Any = ExportTraceServiceRequest.FromString(body)
-        for resource in request.resource_spans:
-            for scope in resource.scope_spans:
-                collector.spans.extend(scope.spans)
+        if self.path == "/v1/logs":
+            logs: Any = ExportLogsServiceRequest.FromString(body)
+            for resource in logs.resource_logs:
+                collector.senders.append(texts(resource.resource.attributes))
+                for scope in resource.scope_logs:
+                    collector.records.extend(scope.log_records)
+        else:
+            traces: Any = ExportTraceServiceRequest.FromString(body)
+            for resource in traces.resource_spans:
+                collector.senders.append(texts(resource.resource.attributes))
+                for scope in resource.scope_spans:
+                    collector.spans.extend(scope.spans)
         self.send_response(200)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Say nothing."""
+
+
+def texts(attributes: Any) -> dict[str, str]:
+    return {each.key: each.value.string_value for each in attributes}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +100,7 @@ def server(
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_METRICS_EXPORTER": "none",
-        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_BLRP_SCHEDULE_DELAY": "100",
     }
     with serving(tmp_path_factory.mktemp("seeing"), **settings) as running:
         yield running
@@ -163,15 +180,6 @@ def test_metrics_count_by_what_was_asked_and_how_it_went(
     assert all(f"portico_{name} " in text for name in ("connections", "database_connections"))
 
 
-def test_the_dashboard_shows_what_there_is() -> None:
-    dashboard = (ROOT / "deploy" / "grafana.json").read_text()
-    there = {
-        sample.name for metric in Metrics().registry.collect() for sample in metric.samples
-    } | {"portico_requests_total", "portico_request_seconds_bucket"}
-
-    assert set(re.findall(r"portico_[a-z_]+", dashboard)) <= there
-
-
 def test_metrics_are_nowhere_else(server: Server) -> None:
     assert httpx.get(f"{server.url}/metrics").status_code == 404
 
@@ -188,11 +196,61 @@ def test_a_trace_leads_from_the_request_to_its_statements(
     spans = until(whole)
     request = next(span for span in spans if span.name == "query me")
     statement = next(span for span in spans if span.name == "SELECT")
-    attributes = {each.key: each.value.string_value for each in statement.attributes}
+    attributes = texts(statement.attributes)
 
     assert statement.parent_span_id == request.span_id
     assert attributes["db.system.name"] == "postgresql"
     assert "JOIN users" in attributes["db.query.text"]
+
+
+def test_telemetry_says_that_it_is_of_portico(server: Server, collector: Collector) -> None:
+    httpx.get(f"{server.url}/health/live")
+    sender = until(lambda: collector.senders[0] if collector.senders else None)
+
+    assert (sender["service.name"], sender["service.version"]) == ("portico", version("portico"))
+
+
+def test_a_fault_is_logged_with_the_trace_of_its_request(
+    tmp_path: Path, collector: Collector
+) -> None:
+    named = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+        "OTEL_SERVICE_NAME": "identity",
+        "OTEL_LOGS_EXPORTER": "otlp",
+        "OTEL_METRICS_EXPORTER": "none",
+    }
+    with postgres() as database:
+        migrations.upgrade(database.url)
+        settings = {"DATABASE_URL": database.url, "SECRET_KEY": SECRET, "JOBS_WORKER": "false"}
+        with serving(tmp_path, **settings, **named, LOG_FORMAT="json") as server:
+            database.stop("immediate")
+            httpx.get(f"{server.url}/health/ready", timeout=30)
+        database.start()
+    # Stopping sends what is gathered.
+    record = next(each for each in collector.records if "Not ready" in each.body.string_value)
+    spans = [each.name for each in collector.spans if each.trace_id == record.trace_id]
+    line = next(each for each in lines(server) if "Not ready" in each.get("message", ""))
+
+    assert "GET /health/ready" in spans
+    assert (line["traceId"], line["level"]) == (record.trace_id.hex(), "WARNING")
+    assert "identity" in {sender["service.name"] for sender in collector.senders}
+
+
+def test_a_try_of_a_job_is_a_span(
+    tmp_path: Path, environment: dict[str, str], collector: Collector
+) -> None:
+    with serving(tmp_path, **environment) as sender:
+        send(sender, REGISTER, email="eve@example.com")
+    endpoint = f"http://127.0.0.1:{collector.server_port}/v1/traces"
+    named = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    with working(tmp_path, **environment, **named):
+        spans = until(lambda: collector.trace("process mail.letter"))
+    letter = next(span for span in spans if span.name == "process mail.letter")
+    attributes = texts(letter.attributes)
+
+    assert attributes["messaging.system"] == "pgqueuer"
+    assert letter.status.message == "NoConnection"
+    assert "eve@example.com" not in str(collector.spans)
 
 
 def test_several_workers_have_metrics_together(tmp_path: Path, migrated_url: str) -> None:
