@@ -144,14 +144,10 @@ class UntestedServer(Server):
 
 @contextlib.contextmanager
 def serving(
-    cwd: Path,
-    *arguments: str,
-    opened_at: str = "127.0.0.1",
-    port: int | None = None,
-    **environment: str,
+    cwd: Path, *arguments: str, opened_at: str = "127.0.0.1", **environment: str
 ) -> Generator[Server]:
     with _until_stopped(
-        Server(cwd, *arguments, opened_at=opened_at, port=port, **environment)
+        Server(cwd, *arguments, opened_at=opened_at, port=None, **environment)
     ) as server:
         yield server
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -16,8 +17,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import make_url
+from typer.testing import CliRunner
 
 from app import migrations
+from app.cli import cli
 from app.commands.doctor import keys as clocks
 from app.commands.doctor.command import CHECKS
 from app.commands.doctor.findings import State, failed, ok, warning
@@ -26,7 +29,7 @@ from tests.leaks import SECRETS
 from tests.post_office import post_office
 from tests.postgres import USER, Postgres, postgres, streaming_replica
 from tests.roles import PASSWORD, TO_SERVE, role
-from tests.servers import free_port, portico, serving
+from tests.servers import ROOT, free_port, portico, serving
 from tests.test_breaches import range_service
 from tests.test_migration_table import found
 from tests.test_schemas_and_roles import AVAILABLE
@@ -48,7 +51,7 @@ NO_JOBS = "DELETE FROM pgqueuer"
 PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
 PGBOUNCER = """
 [databases]
-* = host=127.0.0.1 port={port}
+* = host=127.0.0.1 port={port} user=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {listen}
@@ -69,11 +72,12 @@ class Found(NamedTuple):
 
 def doctor(folder: Path, **environment: str) -> dict[str, Found]:
     """What each check found. The exit code says whether one of them failed."""
-    result = portico("doctor", "--json", cwd=folder, **environment)
-    assert PASSWORD not in result.stdout + result.stderr
+    settings = {"DATA_DIR": str(folder / ".data"), "MANAGEMENT_ADDRESS": "off"} | environment
+    result = CliRunner().invoke(cli, ["doctor", "--json"], env=settings)
+    assert PASSWORD not in result.output
     findings = json.loads(result.stdout)
     assert [each["name"] for each in findings] == [check.name for check in CHECKS]
-    assert result.returncode == any(each["state"] == State.FAILED for each in findings)
+    assert result.exit_code == any(each["state"] == State.FAILED for each in findings)
     return {each.pop("name"): Found(**each) for each in findings}
 
 
@@ -113,12 +117,10 @@ async def healthy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hea
         async with role(primary.url) as server:
             await server.given(*TO_SERVE)
             primary.admit(ASKS_FOR_PASSWORD.format(role=server.name))
-            port = free_port()
             environment = NOT_WARNED_OF | {
                 "DATABASE_URL": server.url,
                 "DATABASE_READ_URL": replica.url,
                 "SECRET_KEY": SECRET,
-                "PUBLIC_URL": f"http://127.0.0.1:{port}",
                 "SMTP_URL": f"smtp://127.0.0.1:{office.port}",
                 "FRONTEND_URL": FRONTEND,
                 "CORS_ORIGINS": FRONTEND,
@@ -128,7 +130,8 @@ async def healthy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hea
                 "JOBS_WORKER": "false",
             }
             # The server runs for all tests of the module.
-            with serving(folder, port=port, **environment):
+            with serving(folder, **environment) as running:
+                environment["PUBLIC_URL"] = running.url
                 findings = await asyncio.to_thread(doctor, folder, **environment)
                 yield Healthy(folder, primary, server.name, environment, findings)
 
@@ -155,12 +158,20 @@ async def test_it_is_one_line_for_each_check_and_changes_nothing(healthy: Health
 
     printed = await asyncio.to_thread(portico, "doctor", cwd=healthy.folder, **healthy.environment)
 
-    lines = printed.stdout.splitlines()
+    lines, number = printed.stdout.splitlines(), len(healthy.environment)
     assert (printed.returncode, printed.stderr) == (0, "")
     assert len(lines) == len(CHECKS) + 1
-    assert lines[0].split(maxsplit=1) == ["ok", "settings                    13 are set."]
+    assert lines[0] == f"ok           settings                    {number} are set."
     assert lines[-1].endswith(" not checked.")
     assert await found(healthy.primary.url, COUNTS) == before
+
+
+def test_the_manual_has_each_check() -> None:
+    manual = (ROOT / "docs" / "operators" / "doctor.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"^\| `([a-z ]+)` \|", manual, re.MULTILINE) == [
+        check.name for check in CHECKS
+    ]
 
 
 def test_settings_that_cannot_be_read_are_all_that_is_said(tmp_path: Path) -> None:
@@ -178,7 +189,7 @@ def test_before_the_first_start_nothing_is_made(tmp_path: Path) -> None:
     findings = doctor(tmp_path)
 
     assert findings["database"] == Found(
-        "not checked", "There is none in .data yet: `portico serve` makes it."
+        "not checked", f"There is none in {tmp_path}/.data yet: `portico serve` makes it."
     )
     assert not (tmp_path / ".data").exists()
 
@@ -468,9 +479,9 @@ def test_a_database_that_hangs_does_not_make_the_doctor_hang(healthy: Healthy) -
     ],
 )
 def test_a_pooler_is_found_with_its_mode(
-    healthy: Healthy, tmp_path: Path, mode: str, prepared: str, finding: Found
+    healthy: Healthy, mode: str, prepared: str, finding: Found
 ) -> None:
-    with pgbouncer(tmp_path, healthy.primary, mode) as port:
+    with pgbouncer(healthy.primary, mode) as port:
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         findings = doctor(
             healthy.folder,
@@ -484,9 +495,10 @@ def test_a_pooler_is_found_with_its_mode(
 
 
 @contextmanager
-def pgbouncer(folder: Path, server: Postgres, mode: str) -> Generator[int]:
+def pgbouncer(server: Postgres, mode: str) -> Generator[int]:
     """Run it before a server; it keeps no prepared statements, and takes all parameters."""
-    folder.chmod(0o755)
+    # As the user of PostgreSQL it reads what that can read.
+    folder = server.directory
     port = free_port()
     file = folder / "pgbouncer.ini"
     file.write_text(PGBOUNCER.format(port=server.port, listen=port, mode=mode))

@@ -52,13 +52,15 @@ MISSING_RIGHTS = text("""
     WHERE CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE') END
     ORDER BY 1
 """)
+# The kind of a process is hidden from other roles; those of the server itself have no user.
 CONNECTIONS = text("""
     SELECT least(
             current_setting('max_connections')::int
                 - current_setting('superuser_reserved_connections')::int
                 - coalesce(current_setting('reserved_connections', true)::int, 0),
             nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1)) AS most,
-        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used
+        (SELECT count(*) FROM pg_stat_activity WHERE usesysid IS NOT NULL
+            AND datid IS NOT NULL) AS used
     FROM pg_roles r, pg_database d
     WHERE r.rolname = current_user AND d.datname = current_database()
 """)

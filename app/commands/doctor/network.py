@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import httpx
 from sqlalchemy import select
 
+from app.commands.doctor.database import migrations
 from app.commands.doctor.findings import Verdict, check, failed, not_checked, ok, warning
-from app.commands.doctor.keys import signing_keys
 from app.commands.doctor.set_up import SetUp
 from app.commands.managing import DEFAULT
 from app.commands.ports import check_port
@@ -40,7 +40,7 @@ async def mail(setup: SetUp) -> Verdict:
         return failed(str(problem), "`portico mail test ADDRESS` sends an email.")
 
 
-@check("public address", needs=signing_keys)
+@check("public address", needs=migrations)
 async def public_address(setup: SetUp) -> Verdict:
     """Whether clients that go by PUBLIC_URL find the keys of this database."""
     if "public_url" not in setup.given.model_fields_set:

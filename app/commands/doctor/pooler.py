@@ -1,12 +1,9 @@
 """A check of what stands between here and the database, and whether the settings fit it."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it has none
-    PostgresError,
-)
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.commands.doctor.database import database
@@ -18,8 +15,7 @@ from app.outages import outages
 
 BACKEND = "SELECT pg_backend_pid()"
 NO_SUCH_STATEMENT = ("26000", "42P05")
-# A pooler may give out the server that became free last, or take turns.
-TIMES = 4
+TIMES = 10
 
 
 @check("pooler", needs=database)
@@ -34,6 +30,10 @@ async def pooler(setup: SetUp) -> Verdict:
         with outages():
             async with link.engine.connect() as one, link.engine.connect() as other:
                 return await _verdict(setup, one, other, refused=link.connector.refused)
+    except DBAPIError as error:
+        if sqlstate(error) not in NO_SUCH_STATEMENT:
+            raise
+        return failed("One in transaction mode that does not keep prepared statements.", POOLER)
     finally:
         await link.engine.dispose()
 
@@ -44,22 +44,19 @@ async def _verdict(
     if refused:
         return ok("One that refuses start-up parameters: each transaction sets them itself.")
     between = await _is_between(one)
+    prepared = setup.given.database_prepared_statements
     if between and await _is_shared(one, other):
-        return await _of_transactions(setup, one, other)
-    if not setup.given.database_prepared_statements:
+        return ok(
+            "One in transaction mode that keeps prepared statements."
+            if prepared
+            else "One in transaction mode; no statement is prepared."
+        )
+    if not prepared:
         return warning(
             "No pooler in transaction mode was found, and DATABASE_PREPARED_STATEMENTS=false.",
             "Leave it unset: the database then parses each statement once.",
         )
     return ok("One in session mode, as far as can be seen." if between else "None.")
-
-
-async def _of_transactions(setup: SetUp, one: AsyncConnection, other: AsyncConnection) -> Verdict:
-    if not setup.given.database_prepared_statements:
-        return ok("One in transaction mode; no statement is prepared.")
-    if await _keeps_statements(one, other):
-        return ok("One in transaction mode that keeps prepared statements.")
-    return failed("One in transaction mode that does not keep prepared statements.", POOLER)
 
 
 async def _is_between(connection: AsyncConnection) -> bool:
@@ -72,34 +69,32 @@ async def _is_between(connection: AsyncConnection) -> bool:
 
 
 async def _is_shared(one: AsyncConnection, other: AsyncConnection) -> bool:
-    """Whether a connection may have another server for each transaction."""
-    await one.execute(text(BACKEND))
+    """Whether a connection may have another server for each transaction.
+
+    Statements are prepared once for each connection, so that this fails where a pooler loses them.
+    """
     first = await _server_of(other)
-    # Of the servers that are free then, it is the one that did not serve `other`.
-    await one.rollback()
-    return any([await _server_of(other) != first for _ in range(TIMES)])
+    for _ in range(TIMES):
+        # One holds a server, so that the other one has to take another: which is given out next is
+        # for the pooler to say, and for everybody else who uses it now.
+        held = await _ask(one)
+        second = await _server_of(other)
+        await one.rollback()
+        if held == first or second != first:
+            return True
+    return False
 
 
 async def _server_of(connection: AsyncConnection) -> int:
-    server: int = (await connection.execute(text(BACKEND))).scalar_one()
+    server = await _ask(connection)
     await connection.rollback()
     return server
 
 
-async def _keeps_statements(one: AsyncConnection, other: AsyncConnection) -> bool:
-    """Whether a statement that is prepared on one server runs on another one, too."""
-    statement = await (await _driver(other)).prepare(BACKEND)
-    servers: Sequence[int] = ()
-    try:
-        # While this transaction holds a server, the others serve.
-        await one.execute(text(BACKEND))
-        servers = [await statement.fetchval() for _ in range(TIMES)]
-    except PostgresError as error:
-        if sqlstate(error) not in NO_SUCH_STATEMENT:
-            raise
-    finally:
-        await one.rollback()
-    return bool(servers)
+async def _ask(connection: AsyncConnection) -> int:
+    """Returns the process that serves a transaction, and leaves it open."""
+    server: int = (await connection.execute(text(BACKEND))).scalar_one()
+    return server
 
 
 async def _driver(connection: AsyncConnection) -> Any:
