@@ -301,7 +301,7 @@ def images(them: Composition, _post: Post) -> None:
     server = them.containers["portico-1"]
     confined = server.run("sh", "-ec", CONFINED)
     expect(confined.stdout.split() == ["10001", "CapBnd:", "0" * 16], f"{confined.stderr}")
-    alone = server.run("portico", "db", "upgrade", DATABASE_URL_FILE=None)
+    alone = server.run("portico", "db", "upgrade", DATABASE_URL_FILE=None, LOG_FORMAT=None)
     expect(alone.stderr == WITHOUT and alone.returncode == 1, f"one line: {alone.stderr}")
     management = {"MANAGEMENT_ADDRESS": "127.0.0.1:9465", "SHUTDOWN_DELAY_SECONDS": "0"}
     several = server.run("sh", "-ec", SEVERAL, **management)
