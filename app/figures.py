@@ -40,3 +40,13 @@ class Figures:
         self.metrics.take(
             {"portico_jobs_waiting": sum(waiting.values()), "portico_jobs_failed": failed}
         )
+
+    async def hand_on_audit(self) -> None:
+        """Hand on when the audit was last verified, by whichever `portico audit verify`."""
+        last = await self.portico.verification.last()
+        self.metrics.take(
+            {
+                "portico_audit_verified_timestamp_seconds": last.at.timestamp() if last else 0,
+                "portico_audit_verified_ok": bool(last and last.valid),
+            }
+        )

@@ -142,5 +142,6 @@ def _chores(portico: Portico, figures: Figures, *, with_jobs: bool) -> Iterator[
     yield asyncio.create_task(every(CHECKPOINT_SECONDS, portico.checkpoints.sign))
     yield asyncio.create_task(every(FIGURES_SECONDS, figures.hand_on))
     yield asyncio.create_task(every(JOBS_SECONDS, figures.hand_on_jobs))
+    yield asyncio.create_task(every(JOBS_SECONDS, figures.hand_on_audit))
     if with_jobs:
         yield asyncio.create_task(portico.worker.run())

@@ -33,6 +33,7 @@ TABLES = (
     "audit_events",
     "audit_chains",
     "audit_checkpoints",
+    "audit_verifications",
     "signing_keys",
     "pgqueuer",
     "pgqueuer_log",

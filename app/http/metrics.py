@@ -28,6 +28,8 @@ GAUGES: Mapping[str, str] = {
 SHARED_GAUGES: Mapping[str, str] = {
     "portico_jobs_waiting": "Jobs in the queue.",
     "portico_jobs_failed": "Jobs that are kept because they kept failing.",
+    "portico_audit_verified_timestamp_seconds": "When the audit was last verified; 0 if never.",
+    "portico_audit_verified_ok": "Whether the audit was valid then: 1 or 0.",
 }
 TOTALS: Mapping[str, str] = {
     "portico_document_cache_hits": "Documents that were known.",
