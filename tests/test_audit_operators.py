@@ -32,6 +32,8 @@ from tests.test_audit_retention import KEEP_DAYS, with_retention
 from tests.test_migration_table import found
 from tests.test_schemas_and_roles import SECRET, command, granted, live
 
+# Commands are processes, which take seconds each to start.
+pytestmark = pytest.mark.timeout(180)
 # In a migrated database of nobody else.
 FUNCTIONS = (
     "SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
@@ -375,7 +377,6 @@ ANY_SIGNED = text(
 )
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", range(4))
 async def test_whatever_happened_before_one_tampering_is_noticed(audit: Audit, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a seed repeats a run
@@ -402,7 +403,6 @@ async def test_whatever_happened_before_one_tampering_is_noticed(audit: Audit, s
     assert await audit.findings() != [], kind
 
 
-@pytest.mark.timeout(120)
 async def test_a_replica_verifies_too(tmp_path: Path) -> None:
     with postgres() as primary:
         await asyncio.to_thread(migrations.upgrade, primary.url)

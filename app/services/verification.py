@@ -134,6 +134,8 @@ class Walk:
     events: int = 0
     erased: int = 0
     checkpoints: int = 0
+    # Otherwise what follows from that is not said again.
+    checkpoints_valid: bool = True
     signed_at: datetime | None = None
     # For each checkpoint the earliest time of it and all that came later, in microseconds.
     earliest: list[int] = field(default_factory=list[int])
@@ -239,6 +241,7 @@ class Verification:
             await snapshot.execute(AS_INDEXED)
             with found.noticing():
                 await self._checkpoints(snapshot, found)
+            found.checkpoints_valid = not found.findings
             with found.noticing():
                 await self._announcements(snapshot, found)
             with found.noticing():
@@ -370,7 +373,7 @@ async def _stumps(connection: AsyncConnection, found: Walk) -> None:
     rows = (await connection.execute(TRIMMED, {"valid": found.checkpoints})).all()
     for row in rows:
         found.trimmed[row.chain] = Stump(row.position, row.hash and bytes.fromhex(row.hash))
-    if found.findings:
+    if not found.checkpoints_valid:
         return
     for row in rows:
         # What was never signed has no day that can be trusted, and no end.
@@ -481,8 +484,6 @@ async def _ends(connection: AsyncConnection, found: Walk) -> None:
     ends = {row.chain: row for row in await connection.execute(select(*columns))}
     asked = {"valid": found.checkpoints}
     signed = {row.chain: row.max for row in await connection.execute(LAST_SIGNED, asked)}
-    # What follows from what is known already is not said again.
-    checkpoints_are_valid = not found.findings
     for chain in sorted({*found.chains, *ends, *signed} - found.broken_chains):
         walked = found.chains.get(chain) or found.trimmed.get(chain, nothing)
         end = ends.get(chain)
@@ -493,7 +494,7 @@ async def _ends(connection: AsyncConnection, found: Walk) -> None:
             raise Broken(f"event {kept.position + 1} of chain {chain} was put in")
         if walked.hash != kept.hash:
             raise Broken(f"the end of chain {chain} was altered")
-        if checkpoints_are_valid and end and end.signed_position > signed.get(chain, 0):
+        if found.checkpoints_valid and end and end.signed_position > signed.get(chain, 0):
             raise Broken(f"checkpoint {found.checkpoints + 1} was removed")
 
 
@@ -502,7 +503,7 @@ def _check_unsigned(found: Walk) -> None:
 
     By the time of events alone: a database that stands still, or was restored, has a last event.
     """
-    if found.latest is None or found.unsigned_since is None:
+    if not found.checkpoints_valid or found.latest is None or found.unsigned_since is None:
         return
     if found.latest - found.unsigned_since > LEEWAY:
         raise Broken(
