@@ -39,6 +39,16 @@ class Figures:
             }
         )
 
+    async def hand_on_audit(self) -> None:
+        """Hand on when the audit was last verified, by whichever `portico audit verify`."""
+        last = await self.portico.verification.last()
+        self.metrics.take(
+            {
+                "portico_audit_verified_timestamp_seconds": last.at.timestamp() if last else 0,
+                "portico_audit_verified_ok": bool(last and last.valid),
+            }
+        )
+
     def _of_the_replica(self) -> dict[str, float]:
         replica = self.portico.replica
         if replica.replica is None:

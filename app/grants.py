@@ -177,6 +177,13 @@ async def renew(connection: AsyncConnection, leave_out: Sequence[str] = ()) -> l
     return found
 
 
+async def excess_of_granted(connection: AsyncConnection) -> list[Excess]:
+    """Returns what roles that serve can do to the audit beyond serving, those that own nothing."""
+    granted = (await connection.execute(GRANTED, {"marker": MARKER})).all()
+    found = [await excess_of(connection, role, retention=retention) for role, retention in granted]
+    return [excess for excess in found if excess]
+
+
 async def excess_of(
     connection: AsyncConnection, role: str | None = None, *, retention: bool
 ) -> Excess | None:

@@ -166,5 +166,6 @@ def _chores(
     yield asyncio.create_task(every(CHECKPOINT_SECONDS, portico.checkpoints.sign))
     yield asyncio.create_task(every(FIGURES_SECONDS, figures.hand_on))
     yield asyncio.create_task(every(BACKLOG_SECONDS, job_figures.hand_on))
+    yield asyncio.create_task(every(BACKLOG_SECONDS, figures.hand_on_audit))
     if worker is not None:
         yield asyncio.create_task(worker.run())

@@ -285,7 +285,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         worker,
         housekeeping,
         checkpoints,
-        Verification(db, secrets),
+        Verification(db, secrets, clock),
         Appointments(db, services.accounts),
         UserFiles(db, clock, settings.email_domains),
         Readiness(db),

@@ -35,6 +35,7 @@ TABLES = (
     "audit_events",
     "audit_chains",
     "audit_checkpoints",
+    "audit_verifications",
     "signing_keys",
     "secret_fingerprints",
     "pgqueuer",

@@ -22,6 +22,8 @@ from tests.servers import portico, serving
 from tests.test_migration_table import found
 from tests.test_schemas_and_roles import SECRET, command, granted, live
 
+# Commands are processes, which take seconds each to start.
+pytestmark = pytest.mark.timeout(180)
 COUNTS = "SELECT (SELECT count(*) FROM audit_events), (SELECT count(*) FROM audit_checkpoints)"
 ALL_TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"

@@ -28,6 +28,8 @@ GAUGES: Mapping[str, str] = {
 # The same in every worker: their sum would mean nothing.
 SHARED_GAUGES: Mapping[str, str] = {
     "portico_secrets_unknown": "Secrets of other servers that this one lacks.",
+    "portico_audit_verified_timestamp_seconds": "When the audit was last verified; 0 if never.",
+    "portico_audit_verified_ok": "Whether the audit was valid then: 1 or 0.",
 }
 # Absent until they are known: a server without a replica must not seem to have left one out. Of
 # several workers the one that fares worst is shown.
