@@ -244,7 +244,7 @@ def test_a_role_that_owns_everything_is_warned_of(healthy: Healthy) -> None:
     assert healthy.changed(DATABASE_URL=healthy.primary.url) == {
         "role": Found(
             "warning",
-            "postgres is a superuser, so it can change the audit and all other databases.",
+            "The role postgres is a superuser: it can change what the audit says.",
             "Run `portico db grant ROLE` and serve as that role.",
         )
     }

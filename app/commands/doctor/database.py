@@ -13,6 +13,7 @@ from app.database_url import Host
 from app.migration_table import TABLE
 from app.migrations import head
 from app.models import User
+from app.models.rights import ROWS, Rights, rights_of
 from app.services.readiness import Readiness
 
 OLDEST_VERSION = 150_000
@@ -21,7 +22,6 @@ LONG_TRANSACTION = timedelta(minutes=15)
 HELD_BACK_BYTES = 1024**3
 NEARLY_ALL = 0.9
 LATE = timedelta(minutes=5)
-AUDIT = "audit_"
 QUEUE = ("pgqueuer", "pgqueuer_log")
 
 SERVER = text("""
@@ -31,11 +31,10 @@ SERVER = text("""
         current_database() AS database, current_user AS role
 """)
 ENCRYPTION = text("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")
-ROLE = text("""
-    SELECT r.rolname AS name, r.rolsuper AS is_superuser,
-        pg_has_role(current_user, c.relowner, 'USAGE') AS is_owner, o.rolname AS owner
-    FROM pg_roles r, pg_class c JOIN pg_roles o ON o.oid = c.relowner
-    WHERE r.rolname = current_user AND c.oid = to_regclass(CAST(:table AS text))
+OWNER = text("""
+    SELECT current_user AS name, o.rolname AS owner
+    FROM pg_class c JOIN pg_roles o ON o.oid = c.relowner
+    WHERE c.oid = to_regclass(CAST(:table AS text))
 """)
 # Whether one has a privilege on every column, or on some that it takes, is for PostgreSQL to say.
 MISSING_RIGHTS = text("""
@@ -148,21 +147,30 @@ async def tables(setup: SetUp) -> Verdict:
 @check("role", needs=migrations)
 async def role(setup: SetUp) -> Verdict:
     """Whether the database keeps this role from changing what happened."""
-    [role] = await setup.db.rows(ROLE, {"table": TABLE})
+    [role] = await setup.db.rows(OWNER, {"table": TABLE})
     if setup.given.embedded:
         return ok(f"{role.name}, of a database that Portico runs itself.")
-    if role.is_superuser:
-        what = "is a superuser, so it can change the audit and all other databases"
-    elif role.is_owner:
-        what = "serves as the owner of its tables, so it can change the audit"
-    else:
+    excess = await Readiness(setup.db).excess(retention=_removes_events(setup))
+    if excess is None:
         return ok(f"{role.name} serves, {role.owner} owns the tables.")
-    return warning(f"{role.name} {what}.", "Run `portico db grant ROLE` and serve as that role.")
+    return warning(
+        f"{excess}: it can change what the audit says.",
+        "Run `portico db grant ROLE` and serve as that role.",
+    )
+
+
+def _removes_events(setup: SetUp) -> bool:
+    return setup.given.audit_keep_days is not None
 
 
 @check("rights", needs=migrations)
 async def rights(setup: SetUp) -> Verdict:
-    wanted = [(table, privilege) for table in _tables() for privilege in _privileges(table)]
+    retention = _removes_events(setup)
+    wanted = [
+        (table, privilege)
+        for table, rights in _rights().items()
+        for privilege in rights.of(retention=retention)
+    ]
     names, privileges = zip(*wanted, strict=True)
     values = {"names": list(names), "privileges": list(privileges), "queue": list(QUEUE)}
     missing = [row[0] for row in await setup.db.rows(MISSING_RIGHTS, values)]
@@ -174,13 +182,10 @@ async def rights(setup: SetUp) -> Verdict:
     return ok("The role may read and write what it has to.")
 
 
-def _tables() -> list[str]:
-    return [*sorted(User.metadata.tables), *QUEUE]
-
-
-def _privileges(table: str) -> tuple[str, ...]:
-    # What triggers write of the audit is not for the role that serves.
-    return ("SELECT",) if table.startswith(AUDIT) else ("SELECT", "INSERT", "UPDATE", "DELETE")
+def _rights() -> dict[str, Rights]:
+    """What `portico db grant` gives on each table."""
+    ours = {name: rights_of(table) for name, table in sorted(User.metadata.tables.items())}
+    return ours | dict.fromkeys(QUEUE, ROWS)
 
 
 @check("search index", needs=migrations)

@@ -15,7 +15,6 @@ from app.errors import Unavailable
 from app.outages import forget_values
 from app.services.readiness import REVISION
 
-BEHIND = timedelta(seconds=30)
 # Without a lag where all that has arrived is replayed: an idle primary sends nothing.
 STATE = text("""
     SELECT pg_is_in_recovery() AS is_standby,
@@ -51,6 +50,10 @@ async def _verdict(setup: SetUp, replica: Database) -> Verdict:
         return failed("It has another revision than the primary: is it a replica of that one?")
     if state.lag is None:
         return warning("It has not replayed anything yet.")
-    if state.lag > BEHIND:
-        return warning(f"It is {in_largest_unit(state.lag)} behind.")
+    most = setup.given.database_read_max_lag_seconds
+    if most != "off" and state.lag > timedelta(seconds=most):
+        return warning(
+            f"It is {in_largest_unit(state.lag)} behind.",
+            "The primary answers until it is less than DATABASE_READ_MAX_LAG_SECONDS.",
+        )
     return ok(f"It is {in_largest_unit(state.lag)} behind.")
