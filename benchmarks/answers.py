@@ -127,5 +127,14 @@ class Watch:
             return max(slow)
         return max((self.well_since() or time.monotonic()) - bad[0], *slow)
 
-    def wrong(self) -> list[str]:
-        return [answer.detail for _, answer in self.began if answer.kind is Kind.WRONG]
+    def is_well_for(self, seconds: float) -> bool:
+        since = self.well_since()
+        return since is not None and since < time.monotonic() - seconds
+
+    def others(self, *expected: Kind) -> list[str]:
+        """What was answered beside what was expected."""
+        return [
+            f"{answer.kind}: {answer.detail or answer.data}"
+            for _, answer in self.began
+            if answer.kind not in expected
+        ]

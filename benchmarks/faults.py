@@ -62,6 +62,10 @@ class Rotation:
         rolling_restart(fleet)
         fleet.portico("keys", "rotate")
 
+    def forget_former(self, fleet: Fleet) -> None:
+        fleet.secret_key = self.new
+        rolling_restart(fleet)
+
 
 def processes_killed(fleet: Fleet) -> None:
     """One that serves and the one that runs jobs; whoever supervises them starts them again."""

@@ -1,4 +1,4 @@
-"""Whether a production survives a quarter of an hour in which something goes wrong each minute.
+"""Whether a production survives 16 minutes in which something goes wrong each minute.
 
 People register, sign in and out, refresh, ask `me` and page, through all of `deploy`; what they
 were told is held against what is there afterwards.
@@ -266,5 +266,5 @@ def _about(whole: Fleet, idle: float) -> dict[str, str]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=int, default=15, help="how long, and how many faults")
+    parser.add_argument("--minutes", type=int, default=16, help="how long, and how many faults")
     run_script(main, parser)
