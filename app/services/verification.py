@@ -192,10 +192,14 @@ class Verification:
         columns = (table.number, table.at, table.previous_hash, table.heads, table.epoch_mac)
         marked = select(*columns).where(table.epoch_mac.is_not(None))
         for row in await connection.execute(marked.order_by(table.number.desc())):
-            macs = epoch_macs(self.secrets, row.number, row.previous_hash)
-            if any(same(row.epoch_mac, each) for each in macs):
+            if self._is_ours(row):
                 return Epoch(row.number, row.at, row.previous_hash, row.heads)
         return None
+
+    def _is_ours(self, row: Any) -> bool:
+        """Whether the mark of the beginning of an epoch was made with one of these secrets."""
+        macs = epoch_macs(self.secrets, row.number, row.previous_hash)
+        return any(same(row.epoch_mac, each) for each in macs)
 
     async def _checkpoints(self, connection: AsyncConnection, found: Walk) -> None:
         table, previous = models.AuditCheckpoint, NOTHING
@@ -219,8 +223,15 @@ class Verification:
             wrong = f"{name} was altered, or was made with another SECRET_KEY"
             raise Broken(wrong) from None
         key: Any = ECAlgorithm(ECAlgorithm.SHA256).from_jwk(orjson.loads(jwk))
-        said = evidence.checkpoint_text(row.number, microseconds(row.at), previous, row.heads)
+        begins_epoch = row.epoch_mac is not None
+        said = evidence.checkpoint_text(
+            row.number, microseconds(row.at), previous, row.heads, begins_epoch=begins_epoch
+        )
         _check_link(row, previous, name)
+        if row.sealed_with not in (None, *self.secrets.fingerprints):
+            raise Broken(f"{name} was altered")
+        if begins_epoch and not self._is_ours(row):
+            raise Broken(f"{name} was altered")
         if not evidence.is_signed(key, row.signature, said):
             raise Broken(f"{name} was altered")
 
