@@ -21,6 +21,7 @@ from app.config import Settings
 from app.db import Database
 from app.mail import Mailer, Message, SmtpMailer
 from app.portico import Portico
+from app.services.jobs import Retried
 from app.services.letters import Letter
 from app.services.worker import Worker
 from tests.clients import Api, Person
@@ -112,7 +113,7 @@ async def test_a_letter_that_keeps_failing_is_kept_and_can_be_tried_again(
     assert [str(kept.id) in each.getMessage() for each in errors] == [True]
     assert ada.email not in caplog.text + str(await db.rows(text("SELECT * FROM pgqueuer_log")))
 
-    assert await jobs.retry_failed(None) == [kept]
+    assert await jobs.retry_failed(None) == Retried([kept], [])
     await worker_with(app, mailer).drain()
     assert mailer.subjects == [(ada.email, "Choose a new password")]
 
@@ -203,7 +204,7 @@ async def test_an_email_that_was_refused_for_good_is_sent_once_the_server_takes_
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
         await worker_with(app, mailer).drain()
         office.recipient_reply = None
-        assert len(await app.state.portico.jobs.retry_failed(None)) == 1
+        assert len((await app.state.portico.jobs.retry_failed(None)).tried) == 1
         await worker_with(app, mailer).drain()
 
     assert office.receivers == [[ada.email]]
