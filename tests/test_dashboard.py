@@ -22,7 +22,6 @@ EXPRESSIONS = [
     for target in panel["targets"]
 ]
 METRIC = re.compile(r"\b(portico_\w+)(?:\{([^}]*)\})?")
-# Shown, and not said by this release yet.
 # Of a server that has a replica or several processes, which the one here has not.
 OF_OTHERS = {
     "portico_replica_in_use",
