@@ -23,6 +23,8 @@ def url(server: Postgres, role: str, database: str) -> str:
     return f"postgresql://{role}@127.0.0.1:{server.port}/{database}"
 
 
+# A dozen commands, each of which starts anew.
+@pytest.mark.timeout(180)
 async def test_a_dump_is_restored_by_the_commands_of_the_manual(tmp_path: Path) -> None:
     with postgres() as server:
         served = url(server, "portico_a", "portico")

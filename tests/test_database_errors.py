@@ -26,8 +26,8 @@ SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 PASSWORD = "battery-staple-7"
 PRIVILEGES = (
     "The role in DATABASE_URL lacks a privilege. `portico db upgrade` needs USAGE and CREATE on "
-    "the schema and has to own the tables; every other command needs USAGE on the schema, SELECT, "
-    "INSERT, UPDATE and DELETE on the tables, and USAGE on the sequences."
+    "the schema and has to own the tables; every other command needs what their owner gives with "
+    "`portico db grant ROLE`."
 )
 NOT_LET_IN = "The server does not let this role in. Check the user in DATABASE_URL and pg_hba.conf."
 STANDBY = (

@@ -21,15 +21,16 @@ from app.config import Settings
 from app.db import Database
 from app.mail import Mailer, Message, SmtpMailer
 from app.portico import Portico
+from app.services.jobs import Retried
 from app.services.letters import Letter
 from app.services.worker import Worker
 from tests.clients import Api, Person
 from tests.clock import FakeClock
+from tests.conftest import on_server
 from tests.outbox import TOKEN, Outbox
 from tests.post_office import PostOffice, post_office
 from tests.servers import free_port, portico, serving, working
 from tests.test_passwords import REQUEST
-from tests.test_seeing import until
 from tests.test_serve import SECRET
 
 Deliver = Callable[[], Awaitable[None]]
@@ -40,6 +41,7 @@ mutation {
 }
 """
 DUE = text("UPDATE pgqueuer SET execute_after = now() + make_interval(hours => :hours)")
+FAILED_ONCE = "UPDATE pgqueuer SET attempts = 1, execute_after = '2100-01-01T00:00:00Z'"
 STATES = text("SELECT status::text, attempts FROM pgqueuer")
 
 
@@ -112,7 +114,7 @@ async def test_a_letter_that_keeps_failing_is_kept_and_can_be_tried_again(
     assert [str(kept.id) in each.getMessage() for each in errors] == [True]
     assert ada.email not in caplog.text + str(await db.rows(text("SELECT * FROM pgqueuer_log")))
 
-    assert await jobs.retry_failed(None) == [kept]
+    assert await jobs.retry_failed(None) == Retried([kept], [])
     await worker_with(app, mailer).drain()
     assert mailer.subjects == [(ada.email, "Choose a new password")]
 
@@ -203,7 +205,7 @@ async def test_an_email_that_was_refused_for_good_is_sent_once_the_server_takes_
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
         await worker_with(app, mailer).drain()
         office.recipient_reply = None
-        assert len(await app.state.portico.jobs.retry_failed(None)) == 1
+        assert len((await app.state.portico.jobs.retry_failed(None)).tried) == 1
         await worker_with(app, mailer).drain()
 
     assert office.receivers == [[ada.email]]
@@ -339,35 +341,28 @@ def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
         assert send(server.url, verify) == {"verifyEmail": {"__typename": "SignedIn"}}
 
 
-def test_the_command_shows_what_waits_and_tries_it_now(
+async def test_the_command_shows_what_waits_and_tries_it_now(
     tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
     with serving(tmp_path, **mailing_environment) as server:
         send(server.url, REGISTER)
     queued = portico("jobs", cwd=tmp_path, **mailing_environment)
-    with working(tmp_path, **mailing_environment):
-        delayed = until(lambda: next_tries(tmp_path, mailing_environment))
-        retried = portico("jobs", "retry", delayed[0], cwd=tmp_path, **mailing_environment)
-        with post_office(at(mailing_environment)) as office:
-            again = until(lambda: next_tries(tmp_path, mailing_environment))
-            waiting = portico("jobs", "retry", "--waiting", cwd=tmp_path, **mailing_environment)
-            office.wait()
+    await on_server(mailing_environment["DATABASE_URL"], FAILED_ONCE)
+
+    shown = portico("jobs", cwd=tmp_path, **mailing_environment, COLUMNS="200")
+    retried = portico("jobs", "retry", "1", cwd=tmp_path, **mailing_environment)
+    await on_server(mailing_environment["DATABASE_URL"], FAILED_ONCE)
+    waiting = portico("jobs", "retry", "--waiting", cwd=tmp_path, **mailing_environment)
     nothing = portico("jobs", "retry", "--all", "--waiting", cwd=tmp_path, **mailing_environment)
+    with post_office(at(mailing_environment)) as office, working(tmp_path, **mailing_environment):
+        office.wait()
 
     assert "1 queued\nThe oldest that is due has waited for 0:0" in queued.stdout
-    job, name = delayed[:2]
-    assert (name, again[:2]) == ("mail.letter", [job, name])
-    was = f"Job {job} (mail.letter) was to be tried at {{}}: it is tried now.\n"
-    assert retried.stdout == was.format(" ".join(delayed[6:8]))
-    assert waiting.stdout == was.format(" ".join(again[6:8]))
-    assert nothing.stdout == "There is none.\n"
-
-
-def next_tries(cwd: Path, mailing_environment: dict[str, str]) -> list[str]:
-    """The words of the line of the first job that waits for its next try."""
-    shown = portico("jobs", cwd=cwd, **mailing_environment, COLUMNS="200").stdout.splitlines()
-    rows = (row for line, row in pairwise(shown) if "next try" in line)
-    return next(rows, "").split()
+    row = next(row for line, row in pairwise(shown.stdout.splitlines()) if "next try" in line)
+    job, name, *_, date, time_of_day, tries = row.split()
+    assert (job, date, time_of_day, tries) == ("1", "2100-01-01", "00:00:00", "1")
+    line = f"Job 1 ({name}) was to be tried at 2100-01-01 00:00:00: it is tried now.\n"
+    assert (retried.stdout, waiting.stdout, nothing.stdout) == (line, line, "There is none.\n")
 
 
 def test_a_job_that_cannot_be_tried_now_is_named(

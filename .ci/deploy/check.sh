@@ -28,6 +28,16 @@ cp .ci/deploy/gateway/*.json "$scratch/gateway"
 (cd "$scratch/gateway" && npm ci --silent && npm run --silent check)
 "$tools/python" .ci/deploy/rules.py
 
+promtool=$(command -v promtool || true)
+if [ -z "$promtool" ]; then
+  # Unpacked and not installed, which would start a server.
+  apt-get update -qq
+  (cd "$scratch" && apt-get download -qq prometheus 2>/dev/null && dpkg -x prometheus_*.deb prometheus)
+  promtool=$scratch/prometheus/usr/bin/promtool
+fi
+"$promtool" check rules deploy/alerts.yaml >/dev/null
+"$promtool" test rules deploy/alerts_test.yaml >/dev/null
+
 unshare --mount "$tools/python" .ci/deploy/image.py "$scratch/srv" >"$scratch/build.log" 2>&1 ||
   { cat "$scratch/build.log"; exit 1; }
 # The units, in a root of their own where what they start is there.

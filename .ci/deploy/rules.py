@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from alerting import alerting
 from composing import composed, names
 from dockerfiles import Stage, stages
 from image import context, copied
@@ -495,7 +496,7 @@ def settings() -> set[str]:
 
 if __name__ == "__main__":
     status = 0
-    for problem in chain(dockerfiles(), compose(), kubernetes(), gateway(), systemd()):
+    for problem in chain(alerting(), dockerfiles(), compose(), kubernetes(), gateway(), systemd()):
         status = 1
         print(problem, file=sys.stderr)
     sys.exit(status)

@@ -38,7 +38,8 @@ def retry(
         retried = asyncio.run(_retry(settings, job_id, failed=everything, waiting=waiting))
     if not any(retried) and job_id is not None:
         fail(f"Job {job_id} has not failed and does not wait for another try.")
-    out.print("\n".join(retried.tried) or "None is tried now.")
+    if retried.tried or not retried.kept:
+        out.print("\n".join(retried.tried) or "There is none.")
     if retried.kept:
         fail("\n".join(retried.kept))
 

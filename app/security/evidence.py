@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 
 import orjson
 from cryptography.exceptions import InvalidSignature
@@ -36,15 +37,22 @@ def retention_text(before: str | None, chains: str | None, events: str | None) -
 
 
 def checkpoint_text(
-    number: int, at_microseconds: int, previous: bytes, heads: Mapping[str, Sequence[int | str]]
+    number: int,
+    at_microseconds: int,
+    previous: bytes,
+    heads: Mapping[str, Sequence[int | str]],
+    *,
+    begins_epoch: bool,
 ) -> bytes:
     """What is signed: `typ` and all, so that it passes for nothing else and nothing else for it."""
-    body = {
+    body: dict[str, Any] = {
         "number": number,
         "at": at_microseconds,
         "previous": previous.hex(),
         "heads": dict(heads),
     }
+    if begins_epoch:
+        body["epoch"] = True
     return SIGNED_AS + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
 

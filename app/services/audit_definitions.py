@@ -72,15 +72,16 @@ DEFINITIONS: Mapping[str, str] = {
     "function check_audit_trim()": (
         "eeddc4b8b14967a6123812323b827c9a7549f3c08b359f67d836735b770b0dc9"
     ),
+    "function check_sealed_with()": (
+        "cba010a4cd98af88babfe155987cd134feeee7a1e246adeb41fcef36f48f0536"
+    ),
     "function keep_audit_event()": (
         "7920e78c08c88f5de7a449c35ce4a66d7a228d03d0f9575ce1323a3e19d40705"
     ),
-    "table audit_chains": ("e05d4b074f708c02d1d2dcb03c5b2ea51c62a71637cb2fd01d502a9a835e5765"),
-    "table audit_checkpoints": ("e05d4b074f708c02d1d2dcb03c5b2ea51c62a71637cb2fd01d502a9a835e5765"),
-    "table audit_events": ("e05d4b074f708c02d1d2dcb03c5b2ea51c62a71637cb2fd01d502a9a835e5765"),
-    "table audit_verifications": (
-        "e05d4b074f708c02d1d2dcb03c5b2ea51c62a71637cb2fd01d502a9a835e5765"
-    ),
+    "table audit_chains": "e05d4b074f708c02d1d2dcb03c5b2ea51c62a71637cb2fd01d502a9a835e5765",
+    "table audit_checkpoints": "e05d4b074f708c02d1d2dcb03c5b2ea51c62a71637cb2fd01d502a9a835e5765",
+    "table audit_events": "e05d4b074f708c02d1d2dcb03c5b2ea51c62a71637cb2fd01d502a9a835e5765",
+    "table audit_verifications": "e05d4b074f708c02d1d2dcb03c5b2ea51c62a71637cb2fd01d502a9a835e5765",
     "trigger append on audit_events": (
         "a9e9a35c10db0c531a01b7dbe5f13457094eef17f97ea738861ffe89ba43ece9"
     ),
@@ -101,6 +102,9 @@ DEFINITIONS: Mapping[str, str] = {
     ),
     "trigger keep_all on audit_events": (
         "2ae146306468fc582818a6f07b3c5500029ad7af5e6e15a3d3893e70b8f7441c"
+    ),
+    "trigger sealed_with on audit_checkpoints": (
+        "6f0b492024a0c11b8a44859607ed55937b671225a16d9a4d4e97c668a608ccc8"
     ),
     "trigger trim on audit_chains": (
         "5b533c49cdfee35e15234cf76413cf5f5011f4f24dbd44831625274ca9f27d74"

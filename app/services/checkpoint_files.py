@@ -32,6 +32,8 @@ class Checkpoint:
     heads: Mapping[str, Any]
     signature: bytes
     public_key: Mapping[str, Any]
+    # Whether it is the first one after a leak of SECRET_KEY.
+    begins_epoch: bool = False
 
     @property
     def moment(self) -> datetime:
@@ -50,6 +52,7 @@ class Checkpoint:
             "heads": self.heads,
             "signature": self.signature.hex(),
             "publicKey": self.public_key,
+            "beginsEpoch": self.begins_epoch,
         }
         return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS) + b"\n"
 
@@ -69,11 +72,14 @@ class Checkpoint:
             {chain: (int(head[0]), str(head[1])) for chain, head in parts["heads"].items()},
             bytes.fromhex(parts["signature"]),
             dict(parts["publicKey"]),
+            bool(parts["beginsEpoch"]),
         )
 
     def is_signed(self) -> bool:
         key: Any = ECAlgorithm(ECAlgorithm.SHA256).from_jwk(dict(self.public_key))
-        said = evidence.checkpoint_text(self.number, self.at, self.previous, self.heads)
+        said = evidence.checkpoint_text(
+            self.number, self.at, self.previous, self.heads, begins_epoch=self.begins_epoch
+        )
         return evidence.is_signed(key, self.signature, said)
 
 

@@ -97,7 +97,9 @@ class Checkpoints:
     ) -> None:
         table, chain, now = models.AuditCheckpoint, models.AuditChain, self.clock()
         number, previous = last.number + 1, last.hash
-        text = evidence.checkpoint_text(number, microseconds(now), previous, heads)
+        text = evidence.checkpoint_text(
+            number, microseconds(now), previous, heads, begins_epoch=begins_epoch
+        )
         jwk = orjson.dumps(key.jwk())
         row = {
             "number": number,

@@ -372,10 +372,14 @@ class Verification:
         columns = (table.number, table.at, table.previous_hash, table.heads, table.epoch_mac)
         marked = select(*columns).where(table.epoch_mac.is_not(None))
         for row in await connection.execute(marked.order_by(table.number.desc())):
-            macs = epoch_macs(self.secrets, row.number, row.previous_hash)
-            if any(same(row.epoch_mac, each) for each in macs):
+            if self._is_ours(row):
                 return Epoch(row.number, row.at, row.previous_hash, row.heads)
         return None
+
+    def _is_ours(self, row: Any) -> bool:
+        """Whether the mark of the beginning of an epoch was made with one of these secrets."""
+        macs = epoch_macs(self.secrets, row.number, row.previous_hash)
+        return any(same(row.epoch_mac, each) for each in macs)
 
     async def _checkpoints(self, connection: AsyncConnection, found: Walk) -> None:
         table, previous = models.AuditCheckpoint, NOTHING
@@ -401,7 +405,7 @@ class Verification:
             if not _is_former(row, found.epoch):
                 raise Broken(NOT_OPENED.format(name=name))
             found.unopened += 1
-        elif not checkpoint.is_signed():
+        elif not checkpoint.is_signed() or not self._is_as_sealed(row):
             raise Broken(f"{name} was altered")
 
     def _opened(self, row: Any) -> Checkpoint | None:
@@ -417,7 +421,13 @@ class Verification:
             row.heads,
             row.signature,
             orjson.loads(jwk),
+            begins_epoch=row.epoch_mac is not None,
         )
+
+    def _is_as_sealed(self, row: Any) -> bool:
+        """Whether the columns that no signature covers are as they were written."""
+        known = row.sealed_with in {None, *self.secrets.fingerprints}
+        return known and (row.epoch_mac is None or self._is_ours(row))
 
 
 def _is_former(row: Any, epoch: Epoch | None) -> bool:
