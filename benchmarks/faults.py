@@ -78,7 +78,7 @@ def worker_stopped(fleet: Fleet) -> None:
     stopped = workers_of(fleet)[0]
     stopped.suspend()
     wait_for(
-        lambda: stopped not in workers_of(fleet) and len(workers_of(fleet)) == WORKERS,
+        lambda: stopped not in workers_of(fleet) and _all_started(fleet),
         seconds=REPLACED_SECONDS,
         what="another worker in place of one that was stopped",
     )
@@ -86,6 +86,10 @@ def worker_stopped(fleet: Fleet) -> None:
 
 def parent_killed(fleet: Fleet) -> None:
     """Its workers end with it; whoever supervises it starts another one on the same port."""
+    # One that still reads its code ends only after that.
+    wait_for(
+        lambda: _all_started(fleet), seconds=REPLACED_SECONDS, what="workers that have started"
+    )
     orphans, starts = workers_of(fleet), fleet["portico-2"].starts
     psutil.Process(fleet["portico-2"].pid).kill()
     _gone, alive = psutil.wait_procs(orphans, timeout=ORPHAN_SECONDS)
@@ -242,6 +246,13 @@ def workers_of(fleet: Fleet) -> list[psutil.Process]:
     """Those of the two that has several; another child is the standard library's own."""
     children = psutil.Process(fleet["portico-2"].pid).children()
     return [child for child in children if _is_worker(child)]
+
+
+def _all_started(fleet: Fleet) -> bool:
+    workers, log = workers_of(fleet), fleet["portico-2"].logs()
+    return len(workers) == WORKERS and all(
+        f"Started server process [{worker.pid}]" in log for worker in workers
+    )
 
 
 def _is_worker(process: psutil.Process) -> bool:
