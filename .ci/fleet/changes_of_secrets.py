@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from answers import Asker, Kind, Watch
+from answers import Kind, Watch
 from crowd import LOGIN, ME
 from faults import Rotation
-from fleet import Fleet, wait_for
+from fleet import Fleet, is_ready, wait_for
 from processes import free_port
 from scene import EVE, HONEST, PASSWORD, Load, Scene, holds, same
 
@@ -59,7 +59,7 @@ def a_leak_ends_all_that_the_secret_protects(them: Scene) -> None:
     fleet = them.fleet
     fleet.secret_key = secrets.token_urlsafe(48)
     former, root = them.sessions[0], them.root
-    reader, writer = Asker(fleet.ports.proxy), Asker(fleet.ports.proxy)
+    reader, writer = them.ask, them.ask
     given = {"input": {"email": EVE, "password": PASSWORD}}
     with ExitStack() as stack:
         watches = [
@@ -71,7 +71,7 @@ def a_leak_ends_all_that_the_secret_protects(them: Scene) -> None:
             fleet[name].wanted = False
         fleet.portico("keys", "compromised", "--yes")
         seconds = wait_for(
-            lambda: all(fleet[name].child.process.poll() is not None for name in PROCESSES),
+            lambda: _all_ended(fleet),
             seconds=STOPPED_SECONDS,
             what="the end of all processes that have the former secret",
         )
@@ -82,12 +82,20 @@ def a_leak_ends_all_that_the_secret_protects(them: Scene) -> None:
     for watch in watches:
         same(watch.others(*HONEST, Kind.REFUSED), [])
     same(them.ask(ME, token=root).kind, Kind.REFUSED)
+    former.ask = them.ask
     same(former.refresh().kind, Kind.REFUSED)
     them.begin()
     them.say(
         f"after `keys compromised` the last process with the former secret stopped in"
         f" {seconds:.1f} s, and everybody signs in anew"
     )
+
+
+def _all_ended(fleet: Fleet) -> bool:
+    """Ask for readiness first, as probes do: by itself each looks once a minute."""
+    for port in (fleet.ports.portico_1, fleet.ports.portico_2, fleet.ports.management_worker):
+        is_ready(port)
+    return all(fleet[name].child.process.poll() is not None for name in PROCESSES)
 
 
 def _under_load(them: Scene, what: str, step: Callable[[Fleet], None]) -> None:

@@ -36,15 +36,18 @@ class Scene:
 
     def __init__(self, whole: Fleet) -> None:
         self.fleet, self.began = whole, time.monotonic()
-        self.ask = Asker(whole.ports.proxy)
         self.root = ""
         self.sessions: list[Session] = []
+
+    @property
+    def ask(self) -> Asker:
+        """Somebody on a new connection: nginx closes one that is not used for 75 seconds."""
+        return Asker(self.fleet.ports.proxy)
 
     def begin(self) -> None:
         """Sign everybody in."""
         self.root = self.signed_in(LOGIN, ADMIN, self.fleet.password)["accessToken"]
-        ports = self.fleet.ports
-        self.sessions = [Session(Asker(ports.proxy), **self.of_ada()) for _ in range(2)]
+        self.sessions = [Session(self.ask, **self.of_ada()) for _ in range(2)]
 
     def of_ada(self) -> dict[str, str]:
         return self.signed_in(LOGIN, ADA, PASSWORD)
@@ -84,7 +87,9 @@ class Scene:
     @contextmanager
     def watched(self) -> Generator[list[Watch]]:
         """Ask all the time: with the sessions there are, and for new ones."""
-        writer = Asker(self.fleet.ports.proxy)
+        writer = self.ask
+        for session in self.sessions:
+            session.ask = self.ask
         given = {"input": {"email": EVE, "password": PASSWORD}}
         with ExitStack() as stack:
             yield [
