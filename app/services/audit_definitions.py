@@ -17,8 +17,9 @@ ASKED = {"tables": TABLES, "helpers": HELPERS}
 # none of the migrations.
 FOUND = text("""
     WITH audit AS (
-        SELECT c.* FROM pg_class c
+        SELECT c.*, n.nspname AS schema FROM pg_class c
         JOIN pg_class m ON m.oid = to_regclass('audit_events') AND m.relnamespace = c.relnamespace
+        JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relname = ANY(CAST(:tables AS text[]))
     ), triggers AS (
         SELECT t.*, audit.relname FROM pg_trigger t JOIN audit ON audit.oid = t.tgrelid
@@ -46,7 +47,7 @@ FOUND = text("""
                '|', prosrc, lanname, provolatile, prosecdef, pg_get_function_result(p.oid),
                proowner = audit.relowner, replace(
                    array_to_string(proconfig, ','),
-                   format('search_path=%I, pg_temp', audit.relnamespace::regnamespace::name),
+                   format('search_path=%I, pg_temp', audit.schema),
                    'search_path=ours, pg_temp'))
     FROM functions p JOIN pg_language l ON l.oid = p.prolang, audit
     WHERE audit.relname = 'audit_events'
