@@ -15,7 +15,8 @@ from app.online import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 
 LIMITS_SAID = (
     f"A lock is waited for {LOCK_TIMEOUT} and held {STATEMENT_TIMEOUT} at most; if another "
-    "transaction is in the way, it is tried again for a minute."
+    "transaction is in the way, it is tried again for a minute. An index waits for transactions "
+    "that began before it, for as long as they take, and names them."
 )
 RETENTION_HELP = "Let the roles remove audit events too, as AUDIT_KEEP_DAYS needs."
 GRANT_HELP = "Also do what `portico db grant ROLE` does; may be repeated."
