@@ -68,9 +68,12 @@ async def limited(
 
 
 @pytest.fixture
-def client(limited: list[FastAPI], api: Api) -> Callable[..., Api]:
+async def client(limited: list[FastAPI], api: Api) -> Callable[..., Api]:
     """A client at an address, of one of the workers, with a device token if it has one."""
     assert api.access_token is None
+    # The database was emptied after the test before.
+    for worker in limited:
+        await worker.state.portico.keys.refresh()
 
     def make(address: str = "203.0.113.1", device: str = "", worker: int = 0) -> Api:
         transport = httpx.ASGITransport(limited[worker], raise_app_exceptions=False)
