@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -51,9 +52,11 @@ class Asker:
             sent["authorization"] = f"Bearer {token}"
         began = time.monotonic()
         try:
-            self._connection.request(
-                "POST", "/graphql", json.dumps({"query": query, "variables": variables}), sent
-            )
+            # A server may answer before it has read a body that is too long, and close then.
+            with suppress(BrokenPipeError):
+                self._connection.request(
+                    "POST", "/graphql", json.dumps({"query": query, "variables": variables}), sent
+                )
             response = self._connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -127,5 +130,14 @@ class Watch:
             return max(slow)
         return max((self.well_since() or time.monotonic()) - bad[0], *slow)
 
-    def wrong(self) -> list[str]:
-        return [answer.detail for _, answer in self.began if answer.kind is Kind.WRONG]
+    def is_well_for(self, seconds: float) -> bool:
+        since = self.well_since()
+        return since is not None and since < time.monotonic() - seconds
+
+    def others(self, *expected: Kind) -> list[str]:
+        """What was answered beside what was expected."""
+        return [
+            f"{answer.kind}: {answer.detail or answer.data}"
+            for _, answer in self.began
+            if answer.kind not in expected
+        ]

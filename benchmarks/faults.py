@@ -2,23 +2,29 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import struct
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
 import psutil
-from fleet import Fleet
+from fleet import Fleet, is_ready, wait_for
 from processes import BenchmarkFailed, run
 
 CUT = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
+SERVING = "portico_a"
+WORKERS = 2
+# All serve again within a minute, whatever has happened to one of them.
+REPLACED_SECONDS = 60
+ORPHAN_SECONDS = 5
 # More than PgBouncer opens to the primary.
 POOL = 30
 # Longer than Portico waits for a statement, and than it lets one run, in turn.
@@ -35,14 +41,81 @@ class Fault:
 
 
 def rolling_restart(fleet: Fleet) -> None:
-    for name in ("portico-1", "portico-2"):
+    """All that run Portico, one after the other."""
+    for name in ("portico-1", "portico-2", "worker"):
         fleet[name].restart()
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """A change of SECRET_KEY, step by step, as docs/operators/secrets.md says."""
+
+    new: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+
+    def open_with_both(self, fleet: Fleet) -> None:
+        fleet.secret_key = f"{fleet.secret_key},{self.new}"
+        rolling_restart(fleet)
+
+    def seal_with_new(self, fleet: Fleet) -> None:
+        former, _, new = fleet.secret_key.partition(",")
+        fleet.secret_key = f"{new},{former}"
+        rolling_restart(fleet)
+        fleet.portico("keys", "rotate")
+
+    def forget_former(self, fleet: Fleet) -> None:
+        fleet.secret_key = self.new
+        rolling_restart(fleet)
 
 
 def processes_killed(fleet: Fleet) -> None:
     """One that serves and the one that runs jobs; whoever supervises them starts them again."""
     workers_of(fleet)[0].kill()
     fleet["worker"].child.process.kill()
+
+
+def worker_stopped(fleet: Fleet) -> None:
+    """As one that hangs: it is there and does nothing, until its parent replaces it."""
+    stopped = workers_of(fleet)[0]
+    stopped.suspend()
+    wait_for(
+        lambda: stopped not in workers_of(fleet) and _all_started(fleet),
+        seconds=REPLACED_SECONDS,
+        what="another worker in place of one that was stopped",
+    )
+
+
+def parent_killed(fleet: Fleet) -> None:
+    """Its workers end with it; whoever supervises it starts another one on the same port."""
+    # One that still reads its code ends only after that.
+    wait_for(
+        lambda: _all_started(fleet), seconds=REPLACED_SECONDS, what="workers that have started"
+    )
+    orphans, starts = workers_of(fleet), fleet["portico-2"].starts
+    psutil.Process(fleet["portico-2"].pid).kill()
+    _gone, alive = psutil.wait_procs(orphans, timeout=ORPHAN_SECONDS)
+    if alive:
+        raise BenchmarkFailed(f"workers outlive their parent: {alive}")
+    wait_for(
+        lambda: fleet["portico-2"].starts > starts and is_ready(fleet.ports.portico_2),
+        seconds=REPLACED_SECONDS,
+        what="a server in place of one that was killed",
+    )
+
+
+def role_refused(fleet: Fleet) -> None:
+    """An administrator takes the role its right to sign in, and cuts its connections."""
+    with refused_role(fleet):
+        time.sleep(AWAY_SECONDS)
+
+
+@contextmanager
+def refused_role(fleet: Fleet) -> Generator[None]:
+    fleet.fetch(f"ALTER ROLE {SERVING} NOLOGIN")
+    try:
+        fleet.fetch(CUT)
+        yield
+    finally:
+        fleet.fetch(f"ALTER ROLE {SERVING} LOGIN")
 
 
 def connections_cut(fleet: Fleet) -> None:
@@ -57,12 +130,19 @@ def database_killed(fleet: Fleet) -> None:
 
 def database_stands_still(fleet: Fleet) -> None:
     """As on a machine that has lost its disk: every process is there and does nothing."""
-    postmaster = psutil.Process(fleet["primary"].pid)
+    with standstill(fleet, "primary"):
+        time.sleep(STANDSTILL_SECONDS)
+
+
+@contextmanager
+def standstill(fleet: Fleet, name: str) -> Generator[None]:
+    """Stop a server of PostgreSQL and all its processes, until the block ends."""
+    postmaster = psutil.Process(fleet[name].pid)
     stopped = [postmaster, *postmaster.children(recursive=True)]
     for process in stopped:
         process.suspend()
     try:
-        time.sleep(STANDSTILL_SECONDS)
+        yield
     finally:
         for process in stopped:
             with suppress(psutil.NoSuchProcess):
@@ -82,6 +162,27 @@ def replica_killed(fleet: Fleet) -> None:
     fleet["replica"].stop(signal.SIGQUIT)
     time.sleep(AWAY_SECONDS)
     fleet["replica"].start()
+
+
+def replica_hangs(fleet: Fleet) -> None:
+    with standstill(fleet, "replica"):
+        time.sleep(STANDSTILL_SECONDS)
+
+
+def replica_behind(fleet: Fleet) -> None:
+    """It receives what is written, and does not replay it."""
+    with replay_paused(fleet):
+        time.sleep(AWAY_SECONDS)
+
+
+@contextmanager
+def replay_paused(fleet: Fleet) -> Generator[None]:
+    replica = fleet.url(user="postgres", port=fleet.ports.replica)
+    fleet.fetch("SELECT pg_wal_replay_pause()::text", url=replica)
+    try:
+        yield
+    finally:
+        fleet.fetch("SELECT pg_wal_replay_resume()::text", url=replica)
 
 
 @dataclass(frozen=True)
@@ -145,6 +246,13 @@ def workers_of(fleet: Fleet) -> list[psutil.Process]:
     """Those of the two that has several; another child is the standard library's own."""
     children = psutil.Process(fleet["portico-2"].pid).children()
     return [child for child in children if _is_worker(child)]
+
+
+def _all_started(fleet: Fleet) -> bool:
+    workers, log = workers_of(fleet), fleet["portico-2"].logs()
+    return len(workers) == WORKERS and all(
+        f"Started server process [{worker.pid}]" in log for worker in workers
+    )
 
 
 def _is_worker(process: psutil.Process) -> bool:

@@ -25,6 +25,7 @@ from processes import (
     BenchmarkFailed,
     Child,
     accepts,
+    attempt,
     free_port,
     run,
     running,
@@ -44,8 +45,10 @@ BEHIND = {
 FOR_THE_RUN = {
     "BCRYPT_ROUNDS": "4",
     "THROTTLE_SCALE": "100000",
-    "MANAGEMENT_ADDRESS": "off",
     "LOG_FORMAT": "json",
+    # Shorter than what they are unless set, so that a minute is enough for a fault.
+    "WORKER_TIMEOUT_SECONDS": "10",
+    "DATABASE_READ_MAX_LAG_SECONDS": "5",
 }
 GONE_SECONDS = 30
 SUPERVISED_SECONDS = 1
@@ -59,7 +62,8 @@ class Part:
     command: Sequence[str]
     directory: Path
     ready: Callable[["Part"], bool]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    # Read at each start: what an operator changes meanwhile counts from then on.
+    environment: Callable[[], Mapping[str, str]] = dict[str, str]
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     starts: int = 0
@@ -88,7 +92,7 @@ class Part:
                 f"{self.name}-{self.starts}",
                 self.command,
                 directory=self.directory,
-                environment=self.environment,
+                environment=self.environment(),
                 user=self.user,
                 stop_signal=self.stop_signal,
             )
@@ -136,11 +140,14 @@ class Ports:
     portico_1: int = field(default_factory=free_port)
     portico_2: int = field(default_factory=free_port)
     proxy: int = field(default_factory=free_port)
+    management_1: int = field(default_factory=free_port)
+    management_2: int = field(default_factory=free_port)
+    management_worker: int = field(default_factory=free_port)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fleet:
-    """What runs, and what it takes to get in."""
+    """What runs, and what it takes to get in. `secret_key` is that of the next one who starts."""
 
     directory: Path
     primary_data: Path | None = None
@@ -148,6 +155,7 @@ class Fleet:
     ports: Ports = field(default_factory=Ports)
     password: str = field(default_factory=lambda: f"fleet {secrets.token_urlsafe(12)}")
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+    database_password: str = field(default_factory=lambda: secrets.token_urlsafe(15))
     parts: dict[str, Part] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -159,7 +167,7 @@ class Fleet:
     ) -> str:
         """Give the address of a database: of the primary itself, unless told otherwise."""
         port = port or self.ports.primary
-        return f"postgresql://{user}:{self._database_password}@127.0.0.1:{port}/{name}"
+        return f"postgresql://{user}:{self.database_password}@127.0.0.1:{port}/{name}"
 
     @property
     def direct(self) -> dict[str, str]:
@@ -169,6 +177,7 @@ class Fleet:
             "SECRET_KEY": self.secret_key,
             "SMTP_URL": "console:",
             "PUBLIC_URL": f"http://127.0.0.1:{self.ports.proxy}",
+            "MANAGEMENT_ADDRESS": "off",
             **FOR_THE_RUN,
             **self.extra,
         }
@@ -195,6 +204,20 @@ class Fleet:
         """Run a command of Portico's to its end."""
         return self._command(arguments, self.direct)
 
+    def tried(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as one of those that serve, with other settings, whether it fails or not.
+
+        Raises:
+            BenchmarkFailed: it takes longer than a minute.
+
+        """
+        return attempt(
+            [portico_command(), *arguments],
+            seconds=60,
+            cwd=self.directory,
+            env={**self.behind, **changes},
+        )
+
     def fetch(self, sql: str, *, url: str | None = None) -> list[asyncpg.Record]:
         """Ask PostgreSQL itself."""
         return asyncio.run(_fetch(url or self.url(user="postgres"), sql))
@@ -204,10 +227,7 @@ class Fleet:
         self._start_pooler()
         for number in (1, 2):
             self._add(_portico(self, number)).start()
-        self._add(
-            Part("worker", [portico_command(), "worker"], self.directory, _works, self.direct)
-        )
-        self["worker"].start()
+        self._add(_worker(self)).start()
         self._start_proxy()
         threading.Thread(target=self._supervise, daemon=True).start()
 
@@ -215,10 +235,6 @@ class Fleet:
         self._over.set()
         for part in reversed(self.parts.values()):
             part.close()
-
-    @property
-    def _database_password(self) -> str:
-        return self.secret_key[:20]
 
     def _supervise(self) -> None:
         """As systemd, Docker and Kubernetes do, when they are told to."""
@@ -234,7 +250,7 @@ class Fleet:
         user = server_user()
         for path in (self.directory, *([self.primary_data] if self.primary_data else [])):
             shutil.chown(path, user) if user else None
-        password = self._write("password", self._database_password)
+        password = self._write("password", self.database_password)
         data = (self.primary_data or self.directory) / "primary"
         _run_tool("initdb", "-D", str(data), "-U", "postgres", "-E", "UTF8", "--locale=C",
                   "-A", "scram-sha-256", f"--pwfile={password}",
@@ -243,7 +259,7 @@ class Fleet:
         for statement in _statements(DEPLOY / "postgres" / "roles.sql"):
             self.fetch(statement, url=self.url(user="postgres", name="postgres"))
         for role in ("portico_owner", "portico_a"):
-            self.fetch(f"ALTER ROLE {role} PASSWORD '{self._database_password}'")
+            self.fetch(f"ALTER ROLE {role} PASSWORD '{self.database_password}'")
         self._command(("db", "upgrade", "--grant", "portico_server"), self.owner)
         copy = self.directory / "replica"
         _run_tool("pg_basebackup", "-d", self.url(user="postgres"), "-D", str(copy), "-R",
@@ -251,7 +267,7 @@ class Fleet:
         self._add(_postgres(self, "replica", copy, self.ports.replica)).start()
 
     def _start_pooler(self) -> None:
-        users = self._write("userlist.txt", f'"portico_a" "{self._database_password}"\n')
+        users = self._write("userlist.txt", f'"portico_a" "{self.database_password}"\n')
         text = replaced(DEPLOY / "pgbouncer.ini", {
             "host=postgres port=5432": f"host=127.0.0.1 port={self.ports.primary}",
             "host=replica port=5432": f"host=127.0.0.1 port={self.ports.replica}",
@@ -349,8 +365,18 @@ def _portico(whole: Fleet, number: int) -> Part:
     port = (whole.ports.portico_1, whole.ports.portico_2)[number - 1]
     # One with a single process and one with two: they stop, and lose workers, in different ways.
     command = [portico_command(), "serve", "--port", str(port), "--workers", str(number)]
-    name = f"portico-{number}"
-    return Part(name, command, whole.directory, lambda _: is_ready(port), whole.behind)
+    management = (whole.ports.management_1, whole.ports.management_2)[number - 1]
+    return Part(f"portico-{number}", command, whole.directory, lambda _: is_ready(port),
+                lambda: {**whole.behind, **_managed(management)})  # fmt: skip
+
+
+def _worker(whole: Fleet) -> Part:
+    return Part("worker", [portico_command(), "worker"], whole.directory, _works,
+                lambda: {**whole.direct, **_managed(whole.ports.management_worker)})  # fmt: skip
+
+
+def _managed(port: int) -> dict[str, str]:
+    return {"MANAGEMENT_ADDRESS": f"127.0.0.1:{port}"}
 
 
 def _postgres(whole: Fleet, name: str, data: Path, port: int) -> Part:

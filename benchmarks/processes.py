@@ -92,8 +92,28 @@ def run(
         BenchmarkFailed: it failed, or took longer than `seconds`.
 
     """
+    done = attempt(command, seconds=seconds, cwd=cwd, env=env, user=user)
+    if done.returncode != 0:
+        raise BenchmarkFailed(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def attempt(
+    command: Sequence[str],
+    *,
+    seconds: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    user: str | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, whether it fails or not.
+
+    Raises:
+        BenchmarkFailed: it took longer than `seconds`.
+
+    """
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             capture_output=True,
             text=True,
@@ -105,9 +125,6 @@ def run(
         )
     except subprocess.TimeoutExpired:
         raise BenchmarkFailed(f"{command[0]} took longer than {seconds:.0f} s") from None
-    if done.returncode != 0:
-        raise BenchmarkFailed(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def cpu_seconds(pid: int) -> float:

@@ -126,9 +126,12 @@ async def test_a_server_that_still_has_the_leaked_secret_serves_nothing_and_make
             assert await old.readiness() == (503, NOT_IN_FORCE)
             for client in (old.api, laptop, old.api.with_bearer(telephone.access_token or "")):
                 assert await client(LOGIN, input=ADA.credentials) is None
-                assert (client.last and client.last.status_code, client.last_code) == (
+                assert client.last is not None
+                told = client.last.json()["errors"][0]["extensions"]
+                assert (client.last.status_code, client.last.headers["retry-after"], told) == (
                     503,
-                    "SERVICE_UNAVAILABLE",
+                    "2",
+                    {"code": "SERVICE_UNAVAILABLE", "retryAfter": 2},
                 )
             await old.keys.refresh()
             assert not await old.portico.checkpoints.sign()

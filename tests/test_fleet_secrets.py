@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import Misconfigured
 from app.services.fleet_secrets import AGREES
-from app.services.signing_keys import DIFFERENT, NOBODY_HAS_IT
+from app.services.signing_keys import DIFFERENT, NOBODY_HAS_IT, NONE_OPENS
 from tests.clients import ME, Api, Person
 from tests.fleets import NEW, OLD, Fleet, FleetServer
 from tests.servers import portico
@@ -150,6 +150,20 @@ async def test_a_server_does_not_start_with_secrets_that_others_do_not_seal_with
         with pytest.raises(Misconfigured, match="Other servers seal with a secret"):
             async with fleet.server(OLD):
                 pass
+
+
+async def test_a_process_with_other_secrets_says_once_why_it_does_not_start(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    async with fleet.server(OLD) as old:
+        before = await old.key_ids()
+
+        given = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": NEW}
+        result = await asyncio.to_thread(portico, "keys", "rotate", cwd=tmp_path, **given)
+
+        refused = (result.returncode, result.stdout, result.stderr)
+        assert refused == (1, "", f"portico: {NONE_OPENS}\n")
+        assert await old.key_ids() == before
 
 
 async def test_no_key_is_made_that_no_server_could_sign_with(fleet: Fleet, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from graphql import OperationType
 
-from app.errors import Code, Overloaded, Unavailable
+from app.errors import Overloaded, Unavailable
 from app.graphql.context import Context, Services
 from app.graphql.engine import Engine, RequestError
 from app.graphql.persisted import DocumentRefused, PersistedDocuments
@@ -13,7 +13,7 @@ from app.http.access_log import Line
 from app.http.explorer import Explorer
 from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON, JSON, negotiate, prefers_html
 from app.http.proxies import Proxies
-from app.http.replies import UNPROCESSABLE, Reply, executed, not_executed, overloaded, refused
+from app.http.replies import UNPROCESSABLE, Reply, executed, not_executed, refused, try_later
 from app.http.requests import (
     GraphQLRequest,
     Headers,
@@ -54,7 +54,7 @@ class GraphQLOverHttp:
         except HttpRefusal as refusal:
             reply = refused(refusal)
         except Overloaded as full:
-            reply = overloaded(full)
+            reply = try_later(full)
         if "errors" in reply.answer:
             line.outcome = reply.answer["errors"][0]["extensions"]["code"]
         return await _send(send, scope["method"], accepted, reply)
@@ -77,7 +77,7 @@ class GraphQLOverHttp:
         else:
             raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
         if self.services.fleet_secrets.state.revoked:
-            raise HttpRefusal(503, Unavailable.words, code=Code.SERVICE_UNAVAILABLE)
+            return try_later(Unavailable("the secrets of this process are revoked"))
         text = self._text(request)
         context = self._context(scope, headers)
         prepared = await self.engine.prepare(

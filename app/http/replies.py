@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from app.errors import Code, Overloaded
+from app.errors import Code, Overloaded, Unavailable
 from app.graphql.engine import RequestError
 from app.graphql.errors import coded, refusal
 from app.http.negotiation import GRAPHQL_JSON, JSON
@@ -52,9 +52,10 @@ def not_executed(refused: RequestError) -> Reply:
     return Reply(status, {"errors": refused.errors})
 
 
-def overloaded(full: Overloaded) -> Reply:
-    headers = _retry_after(full.retry_after_seconds)
-    return Reply(UNAVAILABLE, {"errors": [refusal(full, None)]}, headers)
+def try_later(why: Overloaded | Unavailable) -> Reply:
+    """Reply that nothing was done, and after how many seconds it is worth trying again."""
+    headers = _retry_after(why.retry_after_seconds)
+    return Reply(UNAVAILABLE, {"errors": [refusal(why, None)]}, headers)
 
 
 def refused(by: HttpRefusal) -> Reply:

@@ -153,13 +153,16 @@ class FleetSecrets:
         """Building block: look at the secrets of others, and say once what has changed."""
         before = self.state.explanation
         self.state = await self.read(session)
-        now = self.state.explanation
-        if now != before:
-            say = log.critical if self.state.revoked else log.warning
-            say("%s", now or AGREES)
+        if self.state.explanation != before:
+            self.report()
         if self.state.revoked:
             self.revoked.set()
         return self.state
+
+    def report(self) -> None:
+        """Log how the secrets of this process stand to those of others."""
+        say = log.critical if self.state.revoked else log.warning
+        say("%s", self.state.explanation or AGREES)
 
     async def read(self, session: AsyncSession) -> SecretsState:
         """Building block: as `look`, for a command that says it in words of its own."""

@@ -122,6 +122,8 @@ class SigningKeys:
             raise Misconfigured(NONE_OPENS)
         if state.revoked or state.lacking_sealing:
             raise Misconfigured(state.explanation or "")
+        if state.explanation:
+            self.fleet.report()
 
     async def refresh(self) -> None:
         """Announce the secrets of this process and load the ring, which is safe on all at once.
@@ -243,7 +245,8 @@ class SigningKeys:
             if announced:
                 await self.fleet.announce(session)
             else:
-                await self.fleet.look(session)
+                # Not logged: what keeps this process from starting is raised, and said once.
+                self.fleet.state = await self.fleet.read(session)
             ring = await self._load(session)
             if not self.fleet.state.revoked:
                 ring = await self._grown(session, ring, now)
