@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -75,7 +76,9 @@ ROLE = text("""
            pg_has_role(r.oid, d.datdba, 'MEMBER') AS owns_database,
            r.rolcreaterole AND current_setting('server_version_num')::int < 160000 AS makes_roles,
            has_parameter_privilege(r.oid, 'session_replication_role', 'SET') AS stops_triggers,
-           has_schema_privilege(r.oid, n.oid, 'USAGE') AS uses_schema
+           has_schema_privilege(r.oid, n.oid, 'USAGE') AS uses_schema,
+           has_schema_privilege(r.oid, n.oid, 'CREATE') AS creates,
+           has_schema_privilege('public', n.oid, 'CREATE') AS everybody_creates
     FROM pg_roles r, pg_database d, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_roles o ON o.oid = c.relowner
     WHERE r.rolname = coalesce(CAST(:role AS text), current_user) AND d.datname = current_database()
@@ -119,6 +122,8 @@ class Excess:
 
     role: str
     more: tuple[str, ...]
+    # The statement that takes it away, where it is not `portico db grant`.
+    mend: str | None = None
 
     def __str__(self) -> str:
         return f"The role {self.role} {', '.join(self.more)}"
@@ -201,8 +206,27 @@ async def excess_of(
     }
     # Each of them includes all that follow.
     all_of_it = [power for power, has in powers.items() if has][:1]
-    more = all_of_it or await _beyond(connection, place, found.rolname, retention=retention)
-    return Excess(found.rolname, tuple(more)) if more else None
+    if all_of_it:
+        return Excess(found.rolname, tuple(all_of_it), _mend_of_owner(found))
+    more = await _beyond(connection, place, found.rolname, retention=retention)
+    if found.creates:
+        more.append(f"may create functions in the schema {place.schema}")
+    return Excess(found.rolname, tuple(more), _mend_of_schema(place, found)) if more else None
+
+
+def _mend_of_owner(found: Row[Any]) -> str | None:
+    """Returns what takes a role out of the one that owns the tables, if it is a member of it."""
+    if found.is_superuser or found.is_owner or not found.can_be_owner:
+        return None
+    return f"REVOKE {quoted(found.owner)} FROM {quoted(found.rolname)}"
+
+
+def _mend_of_schema(place: Place, found: Row[Any]) -> str | None:
+    """Returns what takes the right to create functions away: PostgreSQL 14 gave it to everybody."""
+    if not found.creates:
+        return None
+    grantee = "PUBLIC" if found.everybody_creates else quoted(found.rolname)
+    return f"REVOKE CREATE ON SCHEMA {quoted(place.schema)} FROM {grantee}"
 
 
 async def _beyond(

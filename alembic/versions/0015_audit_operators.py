@@ -13,6 +13,93 @@ down_revision = "0014"
 branch_labels = None
 depends_on = None
 
+# Whoever may create functions and operators in the schema of the tables must not have theirs run
+# with the rights of the owner: every function is called by the name of its schema, and every
+# argument has exactly the type that pg_catalog has it with, which PostgreSQL prefers to any other.
+# https://www.postgresql.org/docs/15/typeconv-func.html
+PART = """
+CREATE OR REPLACE FUNCTION audit_part(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(pg_catalog.octet_length(part)::text || ':'::text || part, '-'::text)
+$$
+"""
+HASH = """
+CREATE OR REPLACE FUNCTION audit_hash(event audit_events) RETURNS bytea LANGUAGE sql STABLE AS $$
+    SELECT pg_catalog.sha256(event.previous_hash || pg_catalog.convert_to(
+        audit_part(event.chain::text)
+        || audit_part(event.position::text)
+        || audit_part(event.id::text)
+        || audit_part((extract(epoch FROM event.at) * 1000000::numeric)::bigint::text)
+        || audit_part(event.name::text)
+        || audit_part(event.actor_id::text)
+        || audit_part(event.target_id::text)
+        || audit_part(pg_catalog.encode(event.ip_digest, 'hex'::text))
+        || audit_part(event.request_id::text)
+        || audit_part(event.details::text), 'UTF8'::name))
+$$
+"""
+APPEND = """
+CREATE OR REPLACE FUNCTION append_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    head audit_chains;
+BEGIN
+    NEW.chain := pg_catalog.to_char(NEW.at AT TIME ZONE 'UTC'::text, 'YYYY-MM-DD'::text)
+        || '/'::text || (pg_catalog.pg_backend_pid() % 8)::text;
+    NEW.ip_salt := CASE WHEN NEW.ip_address IS NOT NULL
+        THEN pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) END;
+    NEW.ip_digest := pg_catalog.sha256(
+        NEW.ip_salt || pg_catalog.convert_to(NEW.ip_address::text, 'UTF8'::name));
+    INSERT INTO audit_chains
+        VALUES (NEW.chain, 0, pg_catalog.sha256(pg_catalog.convert_to(NEW.chain, 'UTF8'::name)))
+        ON CONFLICT DO NOTHING;
+    SELECT * INTO STRICT head FROM audit_chains WHERE chain = NEW.chain FOR UPDATE;
+    NEW.position := head.position + 1;
+    NEW.previous_hash := head.hash;
+    NEW.hash := audit_hash(NEW);
+    UPDATE audit_chains SET position = NEW.position, hash = NEW.hash WHERE chain = NEW.chain;
+    RETURN NEW;
+END
+$$
+"""
+# What 0006 has.
+FORMER_PART = """
+CREATE OR REPLACE FUNCTION audit_part(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(octet_length(part) || ':' || part, '-')
+$$
+"""
+FORMER_HASH = """
+CREATE OR REPLACE FUNCTION audit_hash(event audit_events) RETURNS bytea LANGUAGE sql STABLE AS $$
+    SELECT sha256(event.previous_hash || convert_to(
+        audit_part(event.chain)
+        || audit_part(event.position::text)
+        || audit_part(event.id::text)
+        || audit_part((extract(epoch FROM event.at) * 1000000)::bigint::text)
+        || audit_part(event.name)
+        || audit_part(event.actor_id::text)
+        || audit_part(event.target_id::text)
+        || audit_part(encode(event.ip_digest, 'hex'))
+        || audit_part(event.request_id)
+        || audit_part(event.details::text), 'UTF8'))
+$$
+"""
+FORMER_APPEND = """
+CREATE OR REPLACE FUNCTION append_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    head audit_chains;
+BEGIN
+    NEW.chain := to_char(NEW.at AT TIME ZONE 'UTC', 'YYYY-MM-DD') || '/' || pg_backend_pid() % 8;
+    NEW.ip_salt := CASE WHEN NEW.ip_address IS NOT NULL THEN uuid_send(gen_random_uuid()) END;
+    NEW.ip_digest := sha256(NEW.ip_salt || convert_to(NEW.ip_address, 'UTF8'));
+    INSERT INTO audit_chains VALUES (NEW.chain, 0, sha256(convert_to(NEW.chain, 'UTF8')))
+        ON CONFLICT DO NOTHING;
+    SELECT * INTO STRICT head FROM audit_chains WHERE chain = NEW.chain FOR UPDATE;
+    NEW.position := head.position + 1;
+    NEW.previous_hash := head.hash;
+    NEW.hash := audit_hash(NEW);
+    UPDATE audit_chains SET position = NEW.position, hash = NEW.hash WHERE chain = NEW.chain;
+    RETURN NEW;
+END
+$$
+"""
 # With the rights of the owner: the role that serves needs none on the ends of chains, and can set
 # none back. The search_path is set in the same statement, since a function that runs with the
 # rights of its owner must not find the temporary tables of its caller.
@@ -32,6 +119,8 @@ NOT_FOR_OTHERS = "REVOKE EXECUTE ON FUNCTION append_audit_event() FROM PUBLIC"
 
 
 def upgrade() -> None:
+    for function in (PART, HASH, APPEND):
+        op.execute(function)
     op.execute(AS_OWNER)
     op.execute(NOT_FOR_OTHERS)
     op.create_table(
@@ -53,4 +142,5 @@ def downgrade() -> None:
     online.drop_index("ix_audit_checkpoints_heads", "audit_checkpoints")
     op.drop_table("audit_verifications", if_exists=True)
     op.execute("GRANT EXECUTE ON FUNCTION append_audit_event() TO PUBLIC")
-    op.execute("ALTER FUNCTION append_audit_event() SECURITY INVOKER")
+    for function in (FORMER_APPEND, FORMER_HASH, FORMER_PART):
+        op.execute(function)

@@ -59,16 +59,16 @@ HASHED = text(
 # Of a database that this release has migrated: a test compares them with one.
 DEFINITIONS: Mapping[str, str] = {
     "function append_audit_event()": (
-        "544652ca6e7acb817ae48f7776fd42a909d5ff6494a0dbe7346f0d66f2fe7d77"
+        "24d956ff53676d7242534f3ca8d7a9d6159f02a9e940a3489de1f5274d113492"
     ),
     "function audit_day(chain text)": (
         "e2a78aca4e5481f4fabe3b64585181baf234ba316d99a43c783dcc1881e05b1c"
     ),
     "function audit_hash(event audit_events)": (
-        "5c0dfb3522c7bdaf3f4b9ee53de76f33ac4a7d466cd5ece2e8fc5c708fcf0bfb"
+        "4bc5e866b5e44ba35273059c74573debbae4a644fe885435a2be01388475c5b7"
     ),
     "function audit_part(part text)": (
-        "161576e3b73b72090591a9709a6a698cb0d059ba76e1fe5455a51849badc739a"
+        "d0d041a51afffa8beda23e130c2784a8aa3328ab7e3acff7143531a78ada6731"
     ),
     "function check_audit_trim()": (
         "eeddc4b8b14967a6123812323b827c9a7549f3c08b359f67d836735b770b0dc9"

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import models
 from app.db import Database
-from app.grants import excess_of_granted
+from app.grants import Excess, excess_of_granted
 from app.migration_table import TABLE
 from app.migrations import head
 from app.security import evidence
@@ -669,7 +669,10 @@ async def _compare_ends(connection: AsyncConnection, ends: Mapping[str, Any]) ->
 
 async def _excess(connection: AsyncConnection) -> list[str]:
     """Say which of the roles that serve can do more than serving takes."""
-    return [
-        f"{excess}. `portico db grant {excess.role}` takes away what it was given"
-        for excess in await excess_of_granted(connection)
-    ]
+    return [f"{excess}. {_mend(excess)}" for excess in await excess_of_granted(connection)]
+
+
+def _mend(excess: Excess) -> str:
+    if excess.mend is None:
+        return f"`portico db grant {excess.role}` takes away what it was given"
+    return f"What takes that away is {excess.mend}"
