@@ -154,6 +154,22 @@ async def test_all_kinds_of_tampering_are_named_at_once(audit: Audit) -> None:
     assert kinds == ["checkpoint", "event"]
 
 
+@pytest.mark.parametrize("at", ["294000-01-01", "0044-03-15 BC", "infinity"])
+async def test_times_that_the_owner_made_impossible_are_named(audit: Audit, at: str) -> None:
+    number = "SELECT max(number) FROM audit_checkpoints"
+    for statement in (
+        f"UPDATE audit_events SET at = '{at}' WHERE id = {FIRST}",  # noqa: S608
+        f"UPDATE audit_checkpoints SET at = '{at}' WHERE number = ({number})",  # noqa: S608
+    ):
+        await tamper(audit.db, statement)
+
+    of_checkpoint, of_event, *_ = await audit.findings()
+
+    assert of_checkpoint == "checkpoint 3 was altered: it has an impossible time"
+    assert of_event.startswith("event 1 of chain ")
+    assert of_event.endswith(" was altered: it has an impossible time")
+
+
 ALL = ("audit_events", "audit_chains", "audit_checkpoints", "audit_verifications")
 
 

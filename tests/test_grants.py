@@ -386,3 +386,43 @@ async def test_functions_of_others_in_the_schema_of_the_tables_are_never_called(
     assert with_role == [
         f"Warning   {power}: whoever takes this server over can change what the audit says. {mend}"
     ]
+
+
+IMPOSSIBLE = ("'294000-01-01'", "'0044-03-15 BC'", "'infinity'", "'-infinity'")
+CHECKPOINT = (
+    "INSERT INTO audit_checkpoints (number, at, previous_hash, heads, sealed_public_key, signature)"
+    " SELECT max(number) + {after}, {at}, '', '{{}}', '', '' FROM audit_checkpoints"
+)
+VERIFICATION = (
+    "INSERT INTO audit_verifications (id, at, valid, events, checkpoints, latest_event_at)"
+    " VALUES (gen_random_uuid(), {at}, true, 0, 0, {latest})"
+)
+
+
+async def test_times_that_nobody_can_read_are_refused(server: Role) -> None:
+    before = await found(server.admin_url, COUNTS)
+    statements = [
+        statement
+        for at in IMPOSSIBLE
+        for statement in (
+            EVENT.format(at=at),
+            CHECKPOINT.format(at=at, after=1),
+            VERIFICATION.format(at=at, latest="NULL"),
+            VERIFICATION.format(at="now()", latest=at),
+        )
+    ]
+
+    codes = [(why or "")[-7:] for why in (await answers(server.url, statements)).values()]
+
+    assert codes == ["(22008)", "(22008)", "(23514)", "(23514)"] * len(IMPOSSIBLE)
+    assert await found(server.admin_url, COUNTS) == before
+
+
+async def test_a_checkpoint_that_does_not_follow_the_last_one_is_refused(server: Role) -> None:
+    statements = [CHECKPOINT.format(at="now()", after=after) for after in (0, 2)]
+
+    said = (await answers(server.url, statements)).values()
+
+    assert list(said) == [
+        f"checkpoint {number} does not follow the last one (42501)" for number in (1, 3)
+    ]

@@ -42,6 +42,12 @@ CREATE OR REPLACE FUNCTION append_audit_event() RETURNS trigger LANGUAGE plpgsql
 DECLARE
     head audit_chains;
 BEGIN
+    IF NEW.at NOT BETWEEN '2000-01-01 00:00:00+00'::timestamptz
+        AND '9000-01-01 00:00:00+00'::timestamptz
+    THEN
+        RAISE EXCEPTION 'no event can have happened at %', NEW.at
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
     NEW.chain := pg_catalog.to_char(NEW.at AT TIME ZONE 'UTC'::text, 'YYYY-MM-DD'::text)
         || '/'::text || (pg_catalog.pg_backend_pid() % 8)::text;
     NEW.ip_salt := CASE WHEN NEW.ip_address IS NOT NULL
@@ -60,6 +66,30 @@ BEGIN
 END
 $$
 """
+# Times that every program can read. A checkpoint follows the last one: none can be left out, nor be
+# put where the next one would have to be.
+FOLLOW = """
+CREATE FUNCTION check_audit_checkpoint() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.at NOT BETWEEN '2000-01-01 00:00:00+00'::timestamptz
+        AND '9000-01-01 00:00:00+00'::timestamptz
+    THEN
+        RAISE EXCEPTION 'no checkpoint can have been made at %', NEW.at
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
+    IF NEW.number <> (SELECT coalesce(max(number), 0) + 1 FROM audit_checkpoints) THEN
+        RAISE EXCEPTION 'checkpoint % does not follow the last one', NEW.number
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END
+$$
+"""
+FOLLOW_TRIGGER = """
+CREATE TRIGGER follow BEFORE INSERT ON audit_checkpoints
+FOR EACH ROW EXECUTE FUNCTION check_audit_checkpoint()
+"""
+IN_RANGE = "{} BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'"
 # What 0006 has.
 FORMER_PART = """
 CREATE OR REPLACE FUNCTION audit_part(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -104,12 +134,14 @@ $$
 # none back. The search_path is set in the same statement, since a function that runs with the
 # rights of its owner must not find the temporary tables of its caller.
 # https://www.postgresql.org/docs/15/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY
-AS_OWNER = """
+SECURED = """
 DO $$
 BEGIN
     EXECUTE format(
         'ALTER FUNCTION append_audit_event() SECURITY DEFINER SET search_path = %I, pg_temp',
         current_schema());
+    EXECUTE format(
+        'ALTER FUNCTION check_audit_checkpoint() SET search_path = %I, pg_temp', current_schema());
 END
 $$
 """
@@ -119,9 +151,9 @@ NOT_FOR_OTHERS = "REVOKE EXECUTE ON FUNCTION append_audit_event() FROM PUBLIC"
 
 
 def upgrade() -> None:
-    for function in (PART, HASH, APPEND):
-        op.execute(function)
-    op.execute(AS_OWNER)
+    for statement in (PART, HASH, APPEND, FOLLOW, FOLLOW_TRIGGER):
+        op.execute(statement)
+    op.execute(SECURED)
     op.execute(NOT_FOR_OTHERS)
     op.create_table(
         "audit_verifications",
@@ -133,6 +165,10 @@ def upgrade() -> None:
         sa.Column("latest_event_at", sa.DateTime(timezone=True)),
         sa.Column("verified_by", sa.Text(), server_default=sa.text("CURRENT_USER"), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_audit_verifications"),
+        *(
+            sa.CheckConstraint(IN_RANGE.format(name), name=f"ck_audit_verifications_{name}")
+            for name in ("at", "latest_event_at")
+        ),
         if_not_exists=True,
     )
     online.create_index("ix_audit_checkpoints_heads", "audit_checkpoints", ["heads"], using="gin")
@@ -141,6 +177,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     online.drop_index("ix_audit_checkpoints_heads", "audit_checkpoints")
     op.drop_table("audit_verifications", if_exists=True)
+    op.execute("DROP TRIGGER follow ON audit_checkpoints")
+    op.execute("DROP FUNCTION check_audit_checkpoint")
     op.execute("GRANT EXECUTE ON FUNCTION append_audit_event() TO PUBLIC")
     for function in (FORMER_APPEND, FORMER_HASH, FORMER_PART):
         op.execute(function)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from cryptography.fernet import InvalidToken
-from sqlalchemy import Executable, Row, insert, select, text
+from sqlalchemy import Executable, Row, insert, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import models
@@ -93,16 +93,22 @@ LAST_SIGNED = text(f"SELECT chain, max(position) FROM ({ENDS}) AS s GROUP BY cha
 EMPTIED = text(
     "SELECT NOT EXISTS (SELECT FROM audit_chains) AND EXISTS (SELECT FROM users) AS emptied"
 )
+# The database refuses other times, which Python cannot hold. Whoever owns it can put some there.
+READABLE = "CASE WHEN at BETWEEN '2000-01-01 00:00Z' AND '9000-01-01 00:00Z' THEN at END"
 # In the order in which the database hashes them.
 EVENTS = text(
-    """
+    f"""
     SELECT chain, position, id::text AS id,
-           (extract(epoch FROM at) * 1000000)::bigint::text, name,
+           (extract(epoch FROM {READABLE}) * 1000000)::bigint::text, name,
            actor_id::text, target_id::text, encode(ip_digest, 'hex') AS ip_digest_,
            request_id, details::text,
-           previous_hash, hash, ip_address, ip_salt, at
+           previous_hash, hash, ip_address, ip_salt, {READABLE} AS at
     FROM audit_events ORDER BY chain, position
-    """
+    """  # noqa: S608 - a query of ours
+)
+CHECKPOINTS = select(
+    *(column for column in models.AuditCheckpoint.__table__.columns if column.name != "at"),
+    literal_column(READABLE, models.AuditCheckpoint.__table__.c.at.type).label("at"),
 )
 PARTS = 10
 
@@ -341,7 +347,7 @@ class Verification:
 
         """
         table = models.AuditCheckpoint
-        later = select(*table.__table__.columns).where(table.number > after)
+        later = CHECKPOINTS.where(table.number > after)
         async with self.db.unhurried() as connection:
             epoch = await self._epoch(connection)
             async for row in _streamed(connection, later.order_by(table.number)):
@@ -369,8 +375,7 @@ class Verification:
     async def _epoch(self, connection: AsyncConnection) -> Epoch | None:
         """Find the last beginning of an epoch that was made with one of these secrets."""
         table = models.AuditCheckpoint
-        columns = (table.number, table.at, table.previous_hash, table.heads, table.epoch_mac)
-        marked = select(*columns).where(table.epoch_mac.is_not(None))
+        marked = CHECKPOINTS.where(table.epoch_mac.is_not(None))
         for row in await connection.execute(marked.order_by(table.number.desc())):
             if self._is_ours(row):
                 return Epoch(row.number, row.at, row.previous_hash, row.heads)
@@ -383,7 +388,7 @@ class Verification:
 
     async def _checkpoints(self, connection: AsyncConnection, found: Walk) -> None:
         table, previous = models.AuditCheckpoint, NOTHING
-        every = select(*table.__table__.columns).order_by(table.number)
+        every = CHECKPOINTS.order_by(table.number)
         try:
             async for row in _streamed(connection, every):
                 if row.number != found.checkpoints + 1:
@@ -397,8 +402,8 @@ class Verification:
                 found.earliest[index] = min(found.earliest[index : index + 2])
 
     def _check(self, row: Any, previous: bytes, found: Walk) -> None:
-        name = _checkpoint_name(row)
         checkpoint = self._opened(row)
+        name = _checkpoint_name(row)
         if row.previous_hash != previous:
             raise Broken(f"{name} was altered")
         if checkpoint is None:
@@ -409,7 +414,14 @@ class Verification:
             raise Broken(f"{name} was altered")
 
     def _opened(self, row: Any) -> Checkpoint | None:
-        """Read a row, whose public key is sealed under SECRET_KEY; None if under another one."""
+        """Read a row, whose public key is sealed under SECRET_KEY; None if under another one.
+
+        Raises:
+            Broken: its time is none that a checkpoint can have.
+
+        """
+        if row.at is None:
+            raise Broken(f"checkpoint {row.number} was altered: it has an impossible time")
         try:
             jwk = self.secrets.sealer(SEAL).decrypt(row.sealed_public_key)
         except InvalidToken:
@@ -524,6 +536,8 @@ def _check_event(row: Any, expected: int, previous: bytes) -> None:
         raise Broken(f"event {expected} of chain {row.chain} was removed")
     if row.previous_hash != previous:
         raise Broken(f"{_named(row)} was altered or moved")
+    if row.at is None:
+        raise Broken(f"{_named(row)} was altered: it has an impossible time")
     parts = [None if each is None else str(each) for each in row[:PARTS]]
     if evidence.event_hash(previous, parts) != row.hash:
         raise Broken(f"{_named(row)} was altered")
