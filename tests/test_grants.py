@@ -394,8 +394,8 @@ CHECKPOINT = (
     " SELECT max(number) + {after}, {at}, '', '{{}}', '', '' FROM audit_checkpoints"
 )
 VERIFICATION = (
-    "INSERT INTO audit_verifications (id, at, valid, events, checkpoints, latest_event_at)"
-    " VALUES (gen_random_uuid(), {at}, true, 0, 0, {latest})"
+    "INSERT INTO audit_verifications (id, at, valid, events, checkpoints, latest_event_at,"
+    " mac) VALUES (gen_random_uuid(), {at}, true, 0, 0, {latest}, '')"
 )
 
 

@@ -164,6 +164,7 @@ def upgrade() -> None:
         sa.Column("checkpoints", sa.BigInteger(), nullable=False),
         sa.Column("latest_event_at", sa.DateTime(timezone=True)),
         sa.Column("verified_by", sa.Text(), server_default=sa.text("CURRENT_USER"), nullable=False),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_audit_verifications"),
         *(
             sa.CheckConstraint(IN_RANGE.format(name), name=f"ck_audit_verifications_{name}")

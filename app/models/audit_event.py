@@ -154,6 +154,8 @@ class AuditVerification(Base):
     checkpoints: Mapped[int] = mapped_column(BigInteger)
     latest_event_at: Mapped[datetime | None]
     verified_by: Mapped[str] = mapped_column(server_default=text("CURRENT_USER"))
+    # Under SECRET_KEY: whoever may insert rows here cannot make one that counts.
+    mac: Mapped[bytes]
 
 
 class AuditRow(NamedTuple):

@@ -11,15 +11,16 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 from cryptography.fernet import InvalidToken
-from sqlalchemy import Executable, Row, insert, literal_column, select, text
+from sqlalchemy import Executable, Row, TextClause, insert, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import models
@@ -28,7 +29,7 @@ from app.grants import Excess, excess_of_granted
 from app.migration_table import TABLE
 from app.migrations import head
 from app.security import evidence
-from app.security.keys import Secrets, same
+from app.security.keys import Secrets, mac, same
 from app.services.audit_definitions import differences
 from app.services.audit_retention import ANNOUNCEMENTS, announced_day
 from app.services.checkpoint_files import EPOCH, Checkpoint
@@ -81,11 +82,11 @@ RECORDABLE = text(
     "SELECT current_setting('transaction_read_only') = 'off'"
     " AND has_table_privilege('audit_verifications', 'INSERT')"
 )
-LAST_VERIFIED = text("SELECT at, valid FROM audit_verifications ORDER BY id DESC LIMIT 1")
-LAST_VALID = text(
-    "SELECT at, checkpoints, latest_event_at FROM audit_verifications WHERE valid"
-    " ORDER BY checkpoints DESC, id DESC LIMIT 1"
-)
+# Those of the future are of a wrong clock, or made to stand before all that come.
+RECORDED = "SELECT * FROM audit_verifications WHERE at <= :now"
+NEWEST = text(f"{RECORDED} ORDER BY at DESC")
+LONGEST_VALID = text(f"{RECORDED} AND valid ORDER BY checkpoints DESC, at DESC")
+RECORD = "audit-verification"
 NOT_OPENED = "{name} was altered, or was made with another SECRET_KEY"
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}/")
 LAST_SIGNED = text(f"SELECT chain, max(position) FROM ({ENDS}) AS s GROUP BY chain")  # noqa: S608 - a query of ours
@@ -291,7 +292,7 @@ class Verification:
             with found.noticing():
                 await _check_emptied(snapshot)
             with found.noticing():
-                await _check_former(snapshot, found)
+                _check_former(await self._recorded(snapshot, LONGEST_VALID), found)
             with found.noticing():
                 await _check_definitions(snapshot)
             if against is not None:
@@ -308,7 +309,7 @@ class Verification:
         if not (await self.db.rows(RECORDABLE))[0][0]:
             return False
         now = self.clock()
-        row = {
+        row: dict[str, Any] = {
             "id": new_id(now),
             "at": now,
             "valid": not found.findings,
@@ -316,13 +317,38 @@ class Verification:
             "checkpoints": found.checkpoints,
             "latest_event_at": found.latest,
         }
+        row["mac"] = record_macs(self.secrets, **row)[0]
         async with self.db.begin() as session:
             await session.execute(insert(models.AuditVerification), row)
         return True
 
     async def last(self) -> Row[Any] | None:
-        """Returns when it was last verified, and whether it was valid then."""
-        return next(iter(await self.db.rows(LAST_VERIFIED)), None)
+        """Returns the last verification, None if none was recorded with one of these secrets."""
+        async with self.db.begin() as session:
+            return await self._recorded(await session.connection(), NEWEST)
+
+    async def _recorded(
+        self, connection: AsyncConnection, statement: TextClause
+    ) -> Row[Any] | None:
+        """Returns the first verification that was recorded with one of these secrets."""
+        rows = _streamed(connection, statement.bindparams(now=self.clock()))
+        async with aclosing(rows):
+            async for row in rows:
+                if self._is_recorded(row):
+                    return row
+        return None
+
+    def _is_recorded(self, row: Any) -> bool:
+        macs = record_macs(
+            self.secrets,
+            id=row.id,
+            at=row.at,
+            valid=row.valid,
+            events=row.events,
+            checkpoints=row.checkpoints,
+            latest_event_at=row.latest_event_at,
+        )
+        return any(same(row.mac, each) for each in macs)
 
     async def check_present(self, kept: Checkpoint) -> None:
         """Return if the database has a checkpoint that was kept elsewhere.
@@ -602,9 +628,24 @@ async def _check_emptied(connection: AsyncConnection) -> None:
         raise Broken("the audit is empty though there are users: all of it was removed")
 
 
-async def _check_former(connection: AsyncConnection, found: Walk) -> None:
+def record_macs(
+    secrets: Secrets,
+    *,
+    id: UUID,  # noqa: A002 - the name of the column
+    at: datetime,
+    valid: bool,
+    events: int,
+    checkpoints: int,
+    latest_event_at: datetime | None,
+) -> list[bytes]:
+    """What each secret makes of a recorded verification, the first secret's first."""
+    latest = "" if latest_event_at is None else microseconds(latest_event_at)
+    parts = (id.bytes, microseconds(at), int(valid), events, checkpoints, latest)
+    return [mac(key, *parts) for key in secrets.derive(RECORD)]
+
+
+def _check_former(former: Row[Any] | None, found: Walk) -> None:
     """Notice that there is less than the last valid verification found."""
-    former = (await connection.execute(LAST_VALID)).one_or_none()
     # What cannot be told from what is broken is not said.
     if former is None or found.findings:
         return
