@@ -19,6 +19,8 @@ MARKER = AuditEvent.__tablename__
 AUDIT = "audit_"
 # The library that keeps the queue names its tables so.
 QUEUE = "pgqueuer"
+# https://www.postgresql.org/docs/15/predefined-roles.html
+PREDEFINED = "pg_"
 # What a table can lack or have as a whole, and column by column.
 OF_TABLES = ("DELETE", "TRUNCATE", "TRIGGER")
 OF_COLUMNS = ("INSERT", "UPDATE")
@@ -66,6 +68,17 @@ GRANTED = text("""
         UNION
         SELECT grantee FROM pg_attribute a, aclexplode(a.attacl)
         WHERE a.attrelid = c.oid AND privilege_type = 'INSERT'
+    )
+    ORDER BY 1
+""")
+# Whoever can connect and write events, through however many memberships, inherited or not.
+ABLE = text("""
+    SELECT r.rolname, has_table_privilege(r.oid, c.oid, 'DELETE') AS retention
+    FROM pg_class c JOIN pg_roles r ON r.oid <> c.relowner AND NOT r.rolsuper AND r.rolcanlogin
+    WHERE c.oid = to_regclass(:marker) AND EXISTS (
+        SELECT FROM pg_roles g
+        WHERE NOT g.rolsuper AND has_any_column_privilege(g.oid, c.oid, 'INSERT')
+            AND pg_has_role(r.oid, g.oid, 'MEMBER')
     )
     ORDER BY 1
 """)
@@ -183,9 +196,14 @@ async def renew(connection: AsyncConnection, leave_out: Sequence[str] = ()) -> l
 
 
 async def excess_of_granted(connection: AsyncConnection) -> list[Excess]:
-    """Returns what roles that serve can do to the audit beyond serving, those that own nothing."""
+    """Returns what roles that can serve can do to the audit beyond serving.
+
+    Superusers and the owner of the tables are left out: they have to be there.
+    """
     granted = (await connection.execute(GRANTED, {"marker": MARKER})).all()
-    found = [await excess_of(connection, role, retention=retention) for role, retention in granted]
+    able = (await connection.execute(ABLE, {"marker": MARKER})).all()
+    roles = sorted({(role, retention) for role, retention in (*granted, *able)})
+    found = [await excess_of(connection, role, retention=retention) for role, retention in roles]
     return [excess for excess in found if excess]
 
 
@@ -270,6 +288,11 @@ async def _owned(connection: AsyncConnection) -> Place:
 
 
 async def _check(connection: AsyncConnection, place: Place, role: str) -> None:
+    if role.startswith(PREDEFINED):
+        raise Misconfigured(
+            f"The role {role} is one that PostgreSQL has made, with members who do not serve: "
+            "name a role of your own."
+        )
     found = (await connection.execute(ROLE, {"role": role, "marker": MARKER})).one_or_none()
     if found is None:
         raise Misconfigured(

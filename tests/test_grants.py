@@ -426,3 +426,56 @@ async def test_a_checkpoint_that_does_not_follow_the_last_one_is_refused(server:
     assert list(said) == [
         f"checkpoint {number} does not follow the last one (42501)" for number in (1, 3)
     ]
+
+
+async def test_members_of_the_owner_are_warned_of_by_the_verification(
+    server: Role, tmp_path: Path
+) -> None:
+    async with role(server.admin_url) as owner, role(server.admin_url) as member:
+        await owner.given(
+            *(f"ALTER TABLE {table} OWNER TO {{role}}" for table in User.metadata.tables)
+        )
+        await member.given(f"GRANT {owner.name} TO {{role}}", "ALTER ROLE {role} NOINHERIT")
+
+        printed = await asyncio.to_thread(
+            portico,
+            "audit",
+            "verify",
+            cwd=tmp_path,
+            DATABASE_URL=server.admin_url,
+            SECRET_KEY=SECRET,
+        )
+
+        lines = [line for line in printed.stdout.splitlines() if line.startswith("Warning")]
+        assert lines == [
+            (
+                f"Warning   The role {member.name} can become {owner.name}, which owns the tables. "
+                f'What takes that away is REVOKE "{owner.name}" FROM "{member.name}".'
+            )
+        ]
+
+
+async def test_members_of_a_role_that_serves_are_warned_of_by_the_verification(
+    server: Role, tmp_path: Path
+) -> None:
+    async with role(server.admin_url) as member:
+        await member.given(
+            f"GRANT {server.name} TO {{role}}", "GRANT TRUNCATE ON audit_events TO {role}"
+        )
+
+        printed = await asyncio.to_thread(command, server.admin_url, tmp_path, "audit", "verify")
+
+        assert printed.splitlines()[0] == (
+            f"Warning   The role {member.name} may TRUNCATE on audit_events. "
+            f"`portico db grant {member.name}` takes away what it was given."
+        )
+
+
+async def test_roles_that_postgresql_has_made_are_refused(migrated: str) -> None:
+    assert await refusal(migrated, "pg_read_all_data") == (
+        "The role pg_read_all_data is one that PostgreSQL has made, with members who do not "
+        "serve: name a role of your own."
+    )
+    assert await found(
+        migrated, INVOKED.format(role="pg_read_all_data", table="audit_events", privilege="INSERT")
+    ) == [(False,)]
