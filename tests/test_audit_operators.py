@@ -150,9 +150,37 @@ async def test_all_kinds_of_tampering_are_named_at_once(audit: Audit) -> None:
     ):
         await tamper(audit.db, statement)
 
-    kinds = [finding.split()[0] for finding in await audit.findings()]
+    *firsts, others = await audit.findings()
 
-    assert kinds == ["checkpoint", "event"]
+    assert [finding.split()[0] for finding in firsts] == ["checkpoint", "event"]
+    assert others == "1 more chain is broken"
+
+
+async def test_chains_that_are_broken_too_are_counted(audit: Audit) -> None:
+    await tamper(audit.db, "UPDATE audit_events SET name = 'session.ended'")
+
+    chains = await audit.db.rows(text("SELECT count(*) FROM audit_chains"))
+    of_event, of_others, *_ = await audit.findings()
+
+    assert of_event.endswith(" was altered")
+    assert of_others == f"{chains[0][0] - 1} more chains are broken"
+
+
+async def test_a_checkpoint_of_a_wrong_clock_is_warned_of(audit: Audit) -> None:
+    await audit.happens()
+    audit.clock.pass_(hours=-2)
+    at = audit.clock()
+    await audit.happens()
+
+    found = await audit.parts.verification.look()
+
+    assert found.findings == []
+    assert found.warnings == [
+        (
+            f"checkpoint 5 of {at:%Y-%m-%d %H:%M:%S} UTC is more than an hour earlier than the one "
+            "before it: the clock of a server that made one of them was wrong"
+        )
+    ]
 
 
 @pytest.mark.parametrize("at", ["294000-01-01", "0044-03-15 BC", "infinity"])

@@ -87,6 +87,10 @@ RECORDED = "SELECT * FROM audit_verifications WHERE at <= :now"
 NEWEST = text(f"{RECORDED} ORDER BY at DESC")
 LONGEST_VALID = text(f"{RECORDED} AND valid ORDER BY checkpoints DESC, at DESC")
 RECORD = "audit-verification"
+EARLIER = (
+    "{name} is more than an hour earlier than the one before it: the clock of a server that made "
+    "one of them was wrong"
+)
 NOT_OPENED = "{name} was altered, or was made with another SECRET_KEY"
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}/")
 LAST_SIGNED = text(f"SELECT chain, max(position) FROM ({ENDS}) AS s GROUP BY chain")  # noqa: S608 - a query of ours
@@ -420,6 +424,8 @@ class Verification:
                 if row.number != found.checkpoints + 1:
                     raise Broken(f"checkpoint {found.checkpoints + 1} was removed")
                 self._check(row, previous, found)
+                if found.signed_at and row.at < found.signed_at - LEEWAY:
+                    found.warnings.append(EARLIER.format(name=_checkpoint_name(row)))
                 found.checkpoints, found.signed_at = row.number, row.at
                 found.earliest.append(microseconds(row.at))
                 previous = sha256(row.signature).digest()
@@ -520,7 +526,13 @@ async def _events(
         found.chains[chain.name] = chain.end
         _count(found, row, signed=chain.is_signed(row.position))
     if first:
-        raise first
+        raise Broken(*first.findings, *_other_chains(len(found.broken_chains) - 1))
+
+
+def _other_chains(number: int) -> list[str]:
+    if not number:
+        return []
+    return [f"{number} more {'chain is' if number == 1 else 'chains are'} broken"]
 
 
 async def _chain(connection: AsyncConnection, found: Walk, first: Any) -> Chain:
