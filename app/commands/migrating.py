@@ -10,6 +10,7 @@ from rich.markup import escape
 from app import grants, migrations
 from app.commands.setup import database_alone, fail, out, url_of
 from app.config import read_settings
+from app.grants import Excess
 from app.migration_plan import Noticed, Step, pending
 from app.online import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 
@@ -74,7 +75,12 @@ def grant(
         excess = asyncio.run(grants.grant(url_of(settings), roles, retention=audit_retention))
     out.print(f"{', '.join(roles)} can serve.", markup=False)
     if excess:
-        fail("\n".join(f"{each}, and no grant takes that away." for each in excess))
+        fail("\n".join(map(_beyond, excess)))
+
+
+def _beyond(excess: Excess) -> str:
+    mend = f" Run {excess.mend}." if excess.mend else ""
+    return f"{excess}, and no grant takes that away.{mend}"
 
 
 def _show_plan(steps: Sequence[Step]) -> None:
