@@ -106,6 +106,8 @@ class SecretsState:
     lacking_sealing: tuple[KnownSecret, ...] = ()
     # The fingerprints that living servers have.
     living: frozenset[bytes] = frozenset()
+    # All fingerprints that are known and not revoked.
+    accepted: frozenset[bytes] = frozenset()
 
     @property
     def explanation(self) -> str | None:
@@ -195,6 +197,7 @@ class FleetSecrets:
             lacking,
             tuple(each for each in lacking if each.seals(now)),
             frozenset(each.fingerprint for each in living),
+            frozenset(each.fingerprint for each in known if each.revoked_at is None),
         )
 
 
