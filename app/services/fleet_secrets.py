@@ -19,7 +19,8 @@ from app.db import Database
 from app.security.keys import Secrets
 
 ANNOUNCE_SECONDS = 60
-# Announced thrice in vain, a server is gone.
+# Announced thrice in vain, a server is gone. What is as far ahead is of no server that counts: its
+# clock is wrong, or somebody else wrote it.
 LIVING = timedelta(seconds=3 * ANNOUNCE_SECONDS)
 SHOWN_CHARACTERS = 12
 # One that is revoked is left as it is. A new secret is taken in if it comes with one that is
@@ -85,11 +86,11 @@ class KnownSecret:
         return self.fingerprint.hex()[:SHOWN_CHARACTERS]
 
     def is_living(self, now: datetime) -> bool:
-        return self.revoked_at is None and now - self.last_seen_at < LIVING
+        return self.revoked_at is None and abs(now - self.last_seen_at) < LIVING
 
     def seals(self, now: datetime) -> bool:
         sealed_at = self.last_sealed_at
-        return self.revoked_at is None and sealed_at is not None and now - sealed_at < LIVING
+        return self.is_living(now) and sealed_at is not None and abs(now - sealed_at) < LIVING
 
 
 @dataclass(frozen=True, slots=True)
