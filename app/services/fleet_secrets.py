@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import models
 from app.db import Database
 from app.security.keys import Secrets
+from app.visible import one_line
 
 ANNOUNCE_SECONDS = 60
 # Announced thrice in vain, a server is gone. What is as far ahead is of no server that counts: its
@@ -203,4 +204,6 @@ class FleetSecrets:
 
 
 def _named(secrets: Sequence[KnownSecret]) -> str:
-    return ", ".join(f"{each.name}, last announced by {each.last_seen_on}" for each in secrets)
+    return ", ".join(
+        f"{each.name}, last announced by {one_line(each.last_seen_on)}" for each in secrets
+    )
