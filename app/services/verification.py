@@ -35,6 +35,7 @@ from app.services.audit_retention import ANNOUNCEMENTS, announced_day
 from app.services.checkpoint_files import EPOCH, Checkpoint
 from app.services.checkpoints import NOTHING, SEAL, epoch_macs, microseconds
 from app.services.identifiers import new_id
+from app.visible import one_line
 
 BATCH = 2000
 # An event is signed by the next checkpoint, so it is hardly older than the one before that: by as
@@ -590,7 +591,7 @@ def _check_event(row: Any, expected: int, previous: bytes) -> None:
 
 
 def _named(row: Any) -> str:
-    return f"event {row.position} of chain {row.chain} ({row.name}, {row.id})"
+    return f"event {row.position} of chain {row.chain} ({one_line(row.name)}, {row.id})"
 
 
 async def _streamed(connection: AsyncConnection, statement: Executable) -> AsyncGenerator[Any]:
