@@ -69,7 +69,7 @@ $$
 # Times that every program can read. A checkpoint follows the last one: none can be left out, nor be
 # put where the next one would have to be.
 FOLLOW = """
-CREATE FUNCTION check_audit_checkpoint() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION check_audit_checkpoint() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.at NOT BETWEEN '2000-01-01 00:00:00+00'::timestamptz
         AND '9000-01-01 00:00:00+00'::timestamptz
@@ -86,7 +86,7 @@ END
 $$
 """
 FOLLOW_TRIGGER = """
-CREATE TRIGGER follow BEFORE INSERT ON audit_checkpoints
+CREATE OR REPLACE TRIGGER follow BEFORE INSERT ON audit_checkpoints
 FOR EACH ROW EXECUTE FUNCTION check_audit_checkpoint()
 """
 IN_RANGE = "{} BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'"
@@ -178,8 +178,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     online.drop_index("ix_audit_checkpoints_heads", "audit_checkpoints")
     op.drop_table("audit_verifications", if_exists=True)
-    op.execute("DROP TRIGGER follow ON audit_checkpoints")
-    op.execute("DROP FUNCTION check_audit_checkpoint")
+    op.execute("DROP TRIGGER IF EXISTS follow ON audit_checkpoints")
+    op.execute("DROP FUNCTION IF EXISTS check_audit_checkpoint")
     op.execute("GRANT EXECUTE ON FUNCTION append_audit_event() TO PUBLIC")
     for function in (FORMER_APPEND, FORMER_HASH, FORMER_PART):
         op.execute(function)
