@@ -67,13 +67,17 @@ async def limited(
         yield workers
 
 
-@pytest.fixture
-async def client(limited: list[FastAPI], api: Api) -> Callable[..., Api]:
-    """A client at an address, of one of the workers, with a device token if it has one."""
-    assert api.access_token is None
-    # The database was emptied after the test before.
+@pytest.fixture(autouse=True)
+async def keys(limited: list[FastAPI]) -> None:
+    """The database was emptied after the test before, keys included."""
     for worker in limited:
         await worker.state.portico.keys.refresh()
+
+
+@pytest.fixture
+def client(limited: list[FastAPI], api: Api) -> Callable[..., Api]:
+    """A client at an address, of one of the workers, with a device token if it has one."""
+    assert api.access_token is None
 
     def make(address: str = "203.0.113.1", device: str = "", worker: int = 0) -> Api:
         transport = httpx.ASGITransport(limited[worker], raise_app_exceptions=False)
