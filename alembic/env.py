@@ -47,6 +47,15 @@ TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 # Any statement without a snapshot will do: the one before keeps its own until the next one comes.
 LET_GO = LIMITS[0]
 TURN_SECONDS = 0.2
+# An index that is built concurrently waits for transactions and not for locks: no limit ends that.
+LOOK_SECONDS: float = context.config.attributes.get("look_seconds", 5)
+IN_THE_WAY = text("""
+    SELECT DISTINCT other.pid, other.usename AS role, other.application_name AS program
+    FROM pg_stat_activity own, unnest(pg_blocking_pids(own.pid)) AS blocking
+    JOIN pg_stat_activity other ON other.pid = blocking
+    WHERE own.application_name = 'portico migrations' AND own.datname = current_database()
+    ORDER BY other.pid
+""")
 # Seconds until the next try: a minute in all, in which a transaction that is in the way may end.
 PAUSES: Sequence[float] = context.config.attributes.get("pauses", (1, 2, 4, 8, 15, 30))
 # Waited too long for a lock, or in a circle with others.
@@ -232,11 +241,38 @@ async def _run_within_limits(engine: AsyncEngine) -> bool:
         raise
 
 
+async def _name_whoever_is_in_the_way(engine: AsyncEngine) -> None:
+    """Say once of each session that a migration waits for its transaction to end."""
+    asking = engine.execution_options(isolation_level="AUTOCOMMIT")
+    named: set[int] = set()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        async with asking.connect() as connection:
+            found = (await connection.execute(IN_THE_WAY)).all()
+        for session in found:
+            if session.pid not in named:
+                log.warning(
+                    "Waiting for the transaction of process %d to end (role %s, program %s).",
+                    *session,
+                )
+        named |= {session.pid for session in found}
+
+
+@asynccontextmanager
+async def _naming_whoever_is_in_the_way(engine: AsyncEngine) -> AsyncGenerator[None]:
+    naming = asyncio.create_task(_name_whoever_is_in_the_way(engine))
+    try:
+        yield
+    finally:
+        naming.cancel()
+        await asyncio.gather(naming, return_exceptions=True)
+
+
 async def main() -> None:
     engine = _engine()
     try:
         with outages():
-            async with _turn(engine):
+            async with _turn(engine), _naming_whoever_is_in_the_way(engine):
                 if await _run_patiently(engine):
                     await _complete(engine)
     finally:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +19,8 @@ MARKER = AuditEvent.__tablename__
 AUDIT = "audit_"
 # The library that keeps the queue names its tables so.
 QUEUE = "pgqueuer"
+# https://www.postgresql.org/docs/15/predefined-roles.html
+PREDEFINED = "pg_"
 # What a table can lack or have as a whole, and column by column.
 OF_TABLES = ("DELETE", "TRUNCATE", "TRIGGER")
 OF_COLUMNS = ("INSERT", "UPDATE")
@@ -68,6 +71,17 @@ GRANTED = text("""
     )
     ORDER BY 1
 """)
+# Whoever can connect and write events, through however many memberships, inherited or not.
+ABLE = text("""
+    SELECT r.rolname, has_table_privilege(r.oid, c.oid, 'DELETE') AS retention
+    FROM pg_class c JOIN pg_roles r ON r.oid <> c.relowner AND NOT r.rolsuper AND r.rolcanlogin
+    WHERE c.oid = to_regclass(:marker) AND EXISTS (
+        SELECT FROM pg_roles g
+        WHERE NOT g.rolsuper AND has_any_column_privilege(g.oid, c.oid, 'INSERT')
+            AND pg_has_role(r.oid, g.oid, 'MEMBER')
+    )
+    ORDER BY 1
+""")
 ROLE = text("""
     SELECT r.rolname, r.rolsuper AS is_superuser, r.oid = c.relowner AS is_owner,
            pg_has_role(r.oid, c.relowner, 'MEMBER') AS can_be_owner, o.rolname AS owner,
@@ -75,7 +89,9 @@ ROLE = text("""
            pg_has_role(r.oid, d.datdba, 'MEMBER') AS owns_database,
            r.rolcreaterole AND current_setting('server_version_num')::int < 160000 AS makes_roles,
            has_parameter_privilege(r.oid, 'session_replication_role', 'SET') AS stops_triggers,
-           has_schema_privilege(r.oid, n.oid, 'USAGE') AS uses_schema
+           has_schema_privilege(r.oid, n.oid, 'USAGE') AS uses_schema,
+           has_schema_privilege(r.oid, n.oid, 'CREATE') AS creates,
+           has_schema_privilege('public', n.oid, 'CREATE') AS everybody_creates
     FROM pg_roles r, pg_database d, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_roles o ON o.oid = c.relowner
     WHERE r.rolname = coalesce(CAST(:role AS text), current_user) AND d.datname = current_database()
@@ -119,6 +135,8 @@ class Excess:
 
     role: str
     more: tuple[str, ...]
+    # The statement that takes it away, where it is not `portico db grant`.
+    mend: str | None = None
 
     def __str__(self) -> str:
         return f"The role {self.role} {', '.join(self.more)}"
@@ -178,9 +196,14 @@ async def renew(connection: AsyncConnection, leave_out: Sequence[str] = ()) -> l
 
 
 async def excess_of_granted(connection: AsyncConnection) -> list[Excess]:
-    """Returns what roles that serve can do to the audit beyond serving, those that own nothing."""
+    """Returns what roles that can serve can do to the audit beyond serving.
+
+    Superusers and the owner of the tables are left out: they have to be there.
+    """
     granted = (await connection.execute(GRANTED, {"marker": MARKER})).all()
-    found = [await excess_of(connection, role, retention=retention) for role, retention in granted]
+    able = (await connection.execute(ABLE, {"marker": MARKER})).all()
+    roles = sorted({(role, retention) for role, retention in (*granted, *able)})
+    found = [await excess_of(connection, role, retention=retention) for role, retention in roles]
     return [excess for excess in found if excess]
 
 
@@ -201,8 +224,27 @@ async def excess_of(
     }
     # Each of them includes all that follow.
     all_of_it = [power for power, has in powers.items() if has][:1]
-    more = all_of_it or await _beyond(connection, place, found.rolname, retention=retention)
-    return Excess(found.rolname, tuple(more)) if more else None
+    if all_of_it:
+        return Excess(found.rolname, tuple(all_of_it), _mend_of_owner(found))
+    more = await _beyond(connection, place, found.rolname, retention=retention)
+    if found.creates:
+        more.append(f"may create functions in the schema {place.schema}")
+    return Excess(found.rolname, tuple(more), _mend_of_schema(place, found)) if more else None
+
+
+def _mend_of_owner(found: Row[Any]) -> str | None:
+    """Returns what takes a role out of the one that owns the tables, if it is a member of it."""
+    if found.is_superuser or found.is_owner or not found.can_be_owner:
+        return None
+    return f"REVOKE {quoted(found.owner)} FROM {quoted(found.rolname)}"
+
+
+def _mend_of_schema(place: Place, found: Row[Any]) -> str | None:
+    """Returns what takes the right to create functions away: PostgreSQL 14 gave it to everybody."""
+    if not found.creates:
+        return None
+    grantee = "PUBLIC" if found.everybody_creates else quoted(found.rolname)
+    return f"REVOKE CREATE ON SCHEMA {quoted(place.schema)} FROM {grantee}"
 
 
 async def _beyond(
@@ -246,6 +288,11 @@ async def _owned(connection: AsyncConnection) -> Place:
 
 
 async def _check(connection: AsyncConnection, place: Place, role: str) -> None:
+    if role.startswith(PREDEFINED):
+        raise Misconfigured(
+            f"The role {role} is one that PostgreSQL has made, with members who do not serve: "
+            "name a role of your own."
+        )
     found = (await connection.execute(ROLE, {"role": role, "marker": MARKER})).one_or_none()
     if found is None:
         raise Misconfigured(

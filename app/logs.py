@@ -2,10 +2,13 @@
 
 import logging
 import traceback
+from copy import copy
 from datetime import UTC, datetime
 
 import orjson
 from opentelemetry import trace
+
+from app.visible import one_line, visible
 
 CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Libraries say only what is worth a warning.
@@ -22,6 +25,18 @@ QUIET = (
     # SQLAlchemy's pools log under the names of their classes, of which these are ours.
     "app.connection_pools",
 )
+
+
+class ConsoleFormatter(logging.Formatter):
+    """A line for each message, whatever is in it; only tracebacks have several."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        shown = copy(record)
+        shown.message = one_line(record.message)
+        return super().formatMessage(shown)
 
 
 class JsonFormatter(logging.Formatter):
@@ -46,7 +61,7 @@ def log_to_stderr(level: str, log_format: str) -> None:
     """Say what happens, and where, on standard error."""
     handler = logging.StreamHandler()
     json = log_format == "json"
-    handler.setFormatter(JsonFormatter() if json else logging.Formatter(CONSOLE))
+    handler.setFormatter(JsonFormatter() if json else ConsoleFormatter(CONSOLE))
     logging.basicConfig(handlers=[handler], force=True)
     set_levels(level)
 

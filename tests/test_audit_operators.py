@@ -4,7 +4,7 @@ import asyncio
 import random
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +18,7 @@ from app import migrations
 from app.db import Database, connect
 from app.main import create_app
 from app.portico import Portico
+from app.security.keys import Secrets
 from app.services.audit_definitions import DEFINITIONS, definitions, differences
 from app.services.checkpoint_files import InvalidFile, read
 from tests.clients import LOGIN, Api, Person
@@ -149,9 +150,53 @@ async def test_all_kinds_of_tampering_are_named_at_once(audit: Audit) -> None:
     ):
         await tamper(audit.db, statement)
 
-    kinds = [finding.split()[0] for finding in await audit.findings()]
+    *firsts, others = await audit.findings()
 
-    assert kinds == ["checkpoint", "event"]
+    assert [finding.split()[0] for finding in firsts] == ["checkpoint", "event"]
+    assert others == "1 more chain is broken"
+
+
+async def test_chains_that_are_broken_too_are_counted(audit: Audit) -> None:
+    await tamper(audit.db, "UPDATE audit_events SET name = 'session.ended'")
+
+    chains = await audit.db.rows(text("SELECT count(*) FROM audit_chains"))
+    of_event, of_others, *_ = await audit.findings()
+
+    assert of_event.endswith(" was altered")
+    assert of_others == f"{chains[0][0] - 1} more chains are broken"
+
+
+async def test_a_checkpoint_of_a_wrong_clock_is_warned_of(audit: Audit) -> None:
+    await audit.happens()
+    audit.clock.pass_(hours=-2)
+    at = audit.clock()
+    await audit.happens()
+
+    found = await audit.parts.verification.look()
+
+    assert found.findings == []
+    assert found.warnings == [
+        (
+            f"checkpoint 5 of {at:%Y-%m-%d %H:%M:%S} UTC is more than an hour earlier than the one "
+            "before it: the clock of a server that made one of them was wrong"
+        )
+    ]
+
+
+@pytest.mark.parametrize("at", ["294000-01-01", "0044-03-15 BC", "infinity"])
+async def test_times_that_the_owner_made_impossible_are_named(audit: Audit, at: str) -> None:
+    number = "SELECT max(number) FROM audit_checkpoints"
+    for statement in (
+        f"UPDATE audit_events SET at = '{at}' WHERE id = {FIRST}",  # noqa: S608
+        f"UPDATE audit_checkpoints SET at = '{at}' WHERE number = ({number})",  # noqa: S608
+    ):
+        await tamper(audit.db, statement)
+
+    of_checkpoint, of_event, *_ = await audit.findings()
+
+    assert of_checkpoint == "checkpoint 3 was altered: it has an impossible time"
+    assert of_event.startswith("event 1 of chain ")
+    assert of_event.endswith(" was altered: it has an impossible time")
 
 
 ALL = ("audit_events", "audit_chains", "audit_checkpoints", "audit_verifications")
@@ -297,6 +342,61 @@ async def test_a_verification_is_recorded_and_measured(empty_url: str, tmp_path:
     assert await found(empty_url, VERIFIED) == [(True, 1, True), (False, 1, True)]
     assert last is not None
     assert (last.valid, datetime.now(UTC) - last.at < timedelta(minutes=5)) == (False, True)
+
+
+FORGED = (
+    "INSERT INTO audit_verifications (id, at, valid, events, checkpoints, latest_event_at, mac)"
+    " SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', {at}, {valid}, 1000, {checkpoints}, NULL, mac"
+    " FROM audit_verifications ORDER BY at DESC LIMIT 1"
+)
+
+
+async def test_verifications_that_were_forged_do_not_count(audit: Audit) -> None:
+    verification = audit.parts.verification
+    walked = await verification.look()
+    walked.findings.append("something")
+    await verification.record(walked)
+    recorded = await verification.last()
+    assert recorded is not None
+    audit.clock.pass_(minutes=1)
+    for at, valid, checkpoints in (
+        ("at + interval '1 microsecond'", "true", 3),
+        ("at", "true", 1000),
+        ("'8000-01-01'", "true", 3),
+    ):
+        await tamper(audit.db, FORGED.format(at=at, valid=valid, checkpoints=checkpoints))
+
+        assert await verification.last() == recorded
+        assert await audit.findings() == []
+        await tamper(audit.db, "DELETE FROM audit_verifications WHERE events = 1000")
+
+
+async def test_a_verification_of_the_future_does_not_count(audit: Audit) -> None:
+    verification = audit.parts.verification
+    await verification.record(await verification.look())
+    recorded = await verification.last()
+    audit.clock.pass_(days=1)
+    await verification.record(await verification.look())
+    audit.clock.pass_(days=-1)
+
+    assert recorded is not None
+    assert await verification.last() == recorded
+
+
+NEW_SECRET = "Qm4Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA1"
+
+
+async def test_a_verification_counts_under_every_secret_that_is_given(audit: Audit) -> None:
+    former, rotated, new = (
+        replace(audit.parts.verification, secrets=Secrets(secrets))
+        for secrets in (SECRET, f"{NEW_SECRET},{SECRET}", NEW_SECRET)
+    )
+    await former.record(await audit.parts.verification.look())
+    recorded = await former.last()
+
+    assert recorded is not None
+    assert await rotated.last() == recorded
+    assert await new.last() is None
 
 
 async def test_a_role_that_may_only_read_verifies_and_says_that_it_is_not_recorded(

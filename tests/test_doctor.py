@@ -24,12 +24,12 @@ from app.cli import cli
 from app.commands.doctor import keys as clocks
 from app.commands.doctor.command import CHECKS
 from app.commands.doctor.findings import State, failed, ok, warning
-from app.services.signing_keys import NONE_OPENS
+from app.grants import grant
 from tests.conftest import on_server
 from tests.leaks import SECRETS
 from tests.post_office import post_office
 from tests.postgres import USER, Postgres, postgres, streaming_replica
-from tests.roles import PASSWORD, TO_SERVE, role
+from tests.roles import PASSWORD, role
 from tests.servers import ROOT, free_port, portico, serving
 from tests.test_breaches import range_service
 from tests.test_migration_table import found
@@ -116,7 +116,7 @@ async def healthy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hea
     ):
         await asyncio.to_thread(migrations.upgrade, primary.url)
         async with role(primary.url) as server:
-            await server.given(*TO_SERVE)
+            await grant(primary.url, [server.name], retention=False)
             primary.admit(ASKS_FOR_PASSWORD.format(role=server.name))
             environment = NOT_WARNED_OF | {
                 "DATABASE_URL": server.url,
@@ -275,10 +275,7 @@ async def granted(healthy: Healthy, *statements: str) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        for statement in TO_SERVE:
-            await on_server(
-                healthy.primary.url, statement.format(role=healthy.role, schema="public")
-            )
+        await grant(healthy.primary.url, [healthy.role], retention=False)
 
 
 async def test_a_table_that_another_schema_hides_is_named(healthy: Healthy) -> None:
@@ -302,7 +299,13 @@ async def test_a_table_that_another_schema_hides_is_named(healthy: Healthy) -> N
 def test_another_secret_than_the_one_of_the_keys_is_named(healthy: Healthy) -> None:
     SECRETS.add(OTHER_SECRET)
 
-    assert healthy.changed(SECRET_KEY=OTHER_SECRET) == {"signing keys": Found("failed", NONE_OPENS)}
+    wrong = healthy.changed(SECRET_KEY=OTHER_SECRET)
+
+    assert set(wrong) == {"signing keys"}
+    assert wrong["signing keys"].state == "failed"
+    assert wrong["signing keys"].text.startswith(
+        "Other servers seal with a secret that this one lacks ("
+    )
 
 
 def test_a_replica_that_was_promoted_is_named(healthy: Healthy) -> None:

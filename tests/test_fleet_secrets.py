@@ -1,6 +1,7 @@
 """Servers with different secrets: nobody is signed out, and each server says what it lacks."""
 
 import asyncio
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -259,6 +260,19 @@ async def test_the_operator_sees_keys_and_secrets_and_how_they_differ(
     assert warning in other.stdout
     assert settings.stderr.startswith(warning)
     assert settings.returncode == 0
+
+
+async def test_what_was_announced_in_the_future_makes_nobody_unready(fleet: Fleet) -> None:
+    async with fleet.server(OLD) as server:
+        await server.execute(
+            "INSERT INTO secret_fingerprints"
+            " (fingerprint, first_seen_at, last_seen_at, last_seen_on, last_sealed_at)"
+            " VALUES ('forged', :at, :at, 'nowhere', :at)",
+            at=fleet.clock() + timedelta(minutes=4),
+        )
+
+        assert await server.readiness() == READY
+        assert server.portico.fleet_secrets.state.lacking == ()
 
 
 def url_of(fleet: Fleet) -> str:

@@ -17,6 +17,7 @@ from app.grants import AUDIT, QUEUE
 from app.migration_table import TABLE
 from app.models import AuditEvent, User
 from app.models.audit_event import ERASABLE
+from tests.conftest import on_server
 from tests.roles import TO_SERVE, Role, role
 from tests.servers import portico, serving
 from tests.test_migration_table import found
@@ -30,6 +31,10 @@ ALL_TABLES = (
 )
 # Between two statements of which the first one prepares the second.
 NEXT = ";\n"
+EVENT = (
+    "INSERT INTO audit_events (id, at, name, details)"
+    " VALUES (gen_random_uuid(), {at}, 'session.started', '{{}}')"
+)
 INVOKED = "SELECT has_table_privilege('{role}', '{table}', '{privilege}')"
 REPLACED = (
     "CREATE OR REPLACE FUNCTION keep_audit_event() RETURNS trigger LANGUAGE plpgsql AS"
@@ -98,6 +103,24 @@ async def answers(url: str, statements: Iterable[str]) -> dict[str, str | None]:
     finally:
         await engine.dispose()
     return said_to
+
+
+TAKEN_OVER = "LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''taken over''; END'"
+# What PostgreSQL would prefer to its own where an argument has another type than its own have.
+IMPOSTORS = (
+    f"CREATE FUNCTION public.convert_to(text, text) RETURNS bytea {TAKEN_OVER}",
+    f"CREATE FUNCTION public.joined(integer, text) RETURNS text {TAKEN_OVER}",
+    f"CREATE FUNCTION public.joined(text, integer) RETURNS text {TAKEN_OVER}",
+    f"CREATE FUNCTION public.multiplied(numeric, integer) RETURNS numeric {TAKEN_OVER}",
+    f"CREATE FUNCTION public.audit_part(uuid) RETURNS text {TAKEN_OVER}",
+    f"CREATE FUNCTION public.audit_part(varchar) RETURNS text {TAKEN_OVER}",
+    "CREATE OPERATOR public.|| (FUNCTION = public.joined, LEFTARG = integer, RIGHTARG = text)",
+    "CREATE OPERATOR public.|| (FUNCTION = public.joined, LEFTARG = text, RIGHTARG = integer)",
+    (
+        "CREATE OPERATOR public.*"
+        " (FUNCTION = public.multiplied, LEFTARG = numeric, RIGHTARG = integer)"
+    ),
+)
 
 
 async def may(url: str, statement: str) -> bool:
@@ -303,7 +326,9 @@ async def test_what_a_role_has_from_elsewhere_is_named(migrated: str, tmp_path: 
         assert await may(made.url, "SELECT 1 FROM sessions")
 
 
-async def warnings(url: str, cwd: Path, **environment: str) -> list[str]:
+async def warnings(
+    url: str, cwd: Path, naming: str = "`portico db grant", **environment: str
+) -> list[str]:
     """What a server that starts warns of, about the role that it has."""
 
     def start() -> str:
@@ -314,7 +339,7 @@ async def warnings(url: str, cwd: Path, **environment: str) -> list[str]:
             return server.output
 
     lines = (await asyncio.to_thread(start)).splitlines()
-    return [line for line in lines if line.startswith("Warning") and "`portico db grant" in line]
+    return [line for line in lines if line.startswith("Warning") and naming in line]
 
 
 async def test_a_server_whose_role_can_change_the_audit_says_so(
@@ -335,3 +360,122 @@ async def test_a_server_whose_role_can_change_the_audit_says_so(
         "the tables run `portico db grant ROLE --audit-retention`."
     )
     assert await warnings(server.url, tmp_path / "granted") == []
+
+
+async def test_functions_of_others_in_the_schema_of_the_tables_are_never_called(
+    server: Role, tmp_path: Path
+) -> None:
+    await server.given("GRANT CREATE ON SCHEMA {schema} TO PUBLIC")
+    before = await found(server.admin_url, COUNTS)
+    for statement in IMPOSTORS:
+        await on_server(server.url, statement)
+    power = f"The role {server.name} may create functions in the schema public"
+    mend = 'Run REVOKE CREATE ON SCHEMA "public" FROM PUBLIC.'
+
+    await on_server(server.url, EVENT.format(at="now()"))
+
+    assert (await found(server.admin_url, COUNTS))[0][0] == before[0][0] + 1
+    done = await asyncio.to_thread(
+        portico, "db", "grant", server.name, cwd=tmp_path, DATABASE_URL=server.admin_url
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"portico: {power}, and no grant takes that away. {mend}\n",
+    )
+    with_role = await warnings(server.url, tmp_path / "serving", naming="REVOKE CREATE")
+    assert with_role == [
+        f"Warning   {power}: whoever takes this server over can change what the audit says. {mend}"
+    ]
+
+
+IMPOSSIBLE = ("'294000-01-01'", "'0044-03-15 BC'", "'infinity'", "'-infinity'")
+CHECKPOINT = (
+    "INSERT INTO audit_checkpoints (number, at, previous_hash, heads, sealed_public_key, signature)"
+    " SELECT max(number) + {after}, {at}, '', '{{}}', '', '' FROM audit_checkpoints"
+)
+VERIFICATION = (
+    "INSERT INTO audit_verifications (id, at, valid, events, checkpoints, latest_event_at,"
+    " mac) VALUES (gen_random_uuid(), {at}, true, 0, 0, {latest}, '')"
+)
+
+
+async def test_times_that_nobody_can_read_are_refused(server: Role) -> None:
+    before = await found(server.admin_url, COUNTS)
+    statements = [
+        statement
+        for at in IMPOSSIBLE
+        for statement in (
+            EVENT.format(at=at),
+            CHECKPOINT.format(at=at, after=1),
+            VERIFICATION.format(at=at, latest="NULL"),
+            VERIFICATION.format(at="now()", latest=at),
+        )
+    ]
+
+    codes = [(why or "")[-7:] for why in (await answers(server.url, statements)).values()]
+
+    assert codes == ["(22008)", "(22008)", "(23514)", "(23514)"] * len(IMPOSSIBLE)
+    assert await found(server.admin_url, COUNTS) == before
+
+
+async def test_a_checkpoint_that_does_not_follow_the_last_one_is_refused(server: Role) -> None:
+    statements = [CHECKPOINT.format(at="now()", after=after) for after in (0, 2)]
+
+    said = (await answers(server.url, statements)).values()
+
+    assert list(said) == [
+        f"checkpoint {number} does not follow the last one (42501)" for number in (1, 3)
+    ]
+
+
+async def test_members_of_the_owner_are_warned_of_by_the_verification(
+    server: Role, tmp_path: Path
+) -> None:
+    async with role(server.admin_url) as owner, role(server.admin_url) as member:
+        await owner.given(
+            *(f"ALTER TABLE {table} OWNER TO {{role}}" for table in User.metadata.tables)
+        )
+        await member.given(f"GRANT {owner.name} TO {{role}}", "ALTER ROLE {role} NOINHERIT")
+
+        printed = await asyncio.to_thread(
+            portico,
+            "audit",
+            "verify",
+            cwd=tmp_path,
+            DATABASE_URL=server.admin_url,
+            SECRET_KEY=SECRET,
+        )
+
+        lines = [line for line in printed.stdout.splitlines() if line.startswith("Warning")]
+        assert lines == [
+            (
+                f"Warning   The role {member.name} can become {owner.name}, which owns the tables. "
+                f'What takes that away is REVOKE "{owner.name}" FROM "{member.name}".'
+            )
+        ]
+
+
+async def test_members_of_a_role_that_serves_are_warned_of_by_the_verification(
+    server: Role, tmp_path: Path
+) -> None:
+    async with role(server.admin_url) as member:
+        await member.given(
+            f"GRANT {server.name} TO {{role}}", "GRANT TRUNCATE ON audit_events TO {role}"
+        )
+
+        printed = await asyncio.to_thread(command, server.admin_url, tmp_path, "audit", "verify")
+
+        assert printed.splitlines()[0] == (
+            f"Warning   The role {member.name} may TRUNCATE on audit_events. "
+            f"`portico db grant {member.name}` takes away what it was given."
+        )
+
+
+async def test_roles_that_postgresql_has_made_are_refused(migrated: str) -> None:
+    assert await refusal(migrated, "pg_read_all_data") == (
+        "The role pg_read_all_data is one that PostgreSQL has made, with members who do not "
+        "serve: name a role of your own."
+    )
+    assert await found(
+        migrated, INVOKED.format(role="pg_read_all_data", table="audit_events", privilege="INSERT")
+    ) == [(False,)]

@@ -102,9 +102,8 @@ async def test_a_plan_says_what_is_locked_and_changes_nothing(
         "      users: locked for a moment (ACCESS EXCLUSIVE)",
         "      users: index built while others read and write (SHARE UPDATE EXCLUSIVE), up to 1 s",
     ]
-    assert planned.stdout.splitlines()[-1] == (
-        f"A lock is waited for {LOCK_TIMEOUT} and held {STATEMENT_TIMEOUT} at most; if another "
-        "transaction is in the way, it is tried again for a minute."
+    assert planned.stdout.splitlines()[-1].startswith(
+        f"A lock is waited for {LOCK_TIMEOUT} and held {STATEMENT_TIMEOUT} at most; "
     )
     assert await tables(empty_url) == before
     assert await fetched(empty_url, REVISION) == ["0011"]

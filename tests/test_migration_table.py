@@ -131,7 +131,7 @@ async def test_runners_that_race_take_over_once(empty_url: str, tmp_path: Path) 
 
     newest = f"The database is at revision {migrations.head()}, the newest."
     assert [(done.returncode, done.stderr) for done in upgrades] == [(0, "")] * 2
-    assert [done.stdout.splitlines()[0] for done in upgrades] == [newest] * 2
+    assert [newest in done.stdout.splitlines() for done in upgrades] == [True] * 2
     assert await found(empty_url, OURS) == [(migrations.head(),)]
 
 

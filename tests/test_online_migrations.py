@@ -59,6 +59,7 @@ def migrating(url: str, revision: str, *pauses: float) -> asyncio.Task[None]:
     """Migrate meanwhile, trying again after these seconds."""
     config = migrations.config(url)
     config.attributes["pauses"] = pauses
+    config.attributes["look_seconds"] = 0.2
     return asyncio.create_task(asyncio.to_thread(command.upgrade, config, revision))
 
 
@@ -100,6 +101,23 @@ async def test_a_migration_that_is_always_in_the_way_gives_up_whole(
             await migrating(empty_url, "0004")
 
     assert await used.rows(TABLE) == [(None,)]
+
+
+async def test_whoever_keeps_an_index_waiting_is_named(
+    empty_url: str, used: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await migrating(empty_url, "0001")
+
+    async with used.begin() as long:
+        await long.execute(text("SELECT FROM users"))
+        (pid,) = (await long.execute(text("SELECT pg_backend_pid()"))).one()
+        migration = migrating(empty_url, "0002")
+        async with asyncio.timeout(20):
+            while "Waiting for" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+    await migration
+
+    assert f"Waiting for the transaction of process {pid} to end (role " in caplog.text
 
 
 async def test_an_index_that_was_not_finished_is_built_anew(empty_url: str, used: Database) -> None:

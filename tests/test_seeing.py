@@ -237,13 +237,13 @@ def test_a_fault_is_logged_with_the_trace_of_its_request(
 
 
 def test_a_try_of_a_job_is_a_span(
-    tmp_path: Path, environment: dict[str, str], collector: Collector
+    tmp_path: Path, mailing_environment: dict[str, str], collector: Collector
 ) -> None:
-    with serving(tmp_path, **environment) as sender:
+    with serving(tmp_path, **mailing_environment) as sender:
         send(sender, REGISTER, email="eve@example.com")
     endpoint = f"http://127.0.0.1:{collector.server_port}/v1/traces"
     named = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    with working(tmp_path, **environment, **named):
+    with working(tmp_path, **mailing_environment, **named):
         spans = until(lambda: collector.trace("process mail.letter"))
     letter = next(span for span in spans if span.name == "process mail.letter")
     attributes = texts(letter.attributes)

@@ -67,6 +67,13 @@ async def limited(
         yield workers
 
 
+@pytest.fixture(autouse=True)
+async def keys(limited: list[FastAPI]) -> None:
+    """The database was emptied after the test before, keys included."""
+    for worker in limited:
+        await worker.state.portico.keys.refresh()
+
+
 @pytest.fixture
 def client(limited: list[FastAPI], api: Api) -> Callable[..., Api]:
     """A client at an address, of one of the workers, with a device token if it has one."""

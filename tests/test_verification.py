@@ -49,6 +49,8 @@ async def strict_app(
 @pytest.fixture
 async def guest(strict_app: FastAPI, api: Api) -> AsyncIterator[Api]:
     """A client of a server that requires verified addresses, on the same database."""
+    # The test before has deleted all keys.
+    await strict_app.state.portico.keys.refresh()
     async with Api.of(strict_app) as client:
         yield replace(client, refresh_token=api.refresh_token)
 

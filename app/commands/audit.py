@@ -25,6 +25,9 @@ FOR_YOU_ALONE = 0o600
 # Checkpoints are made every five minutes while a server runs.
 SIGNED_WITHIN = timedelta(hours=1)
 NOT_RECORDED = "This run is not recorded: the database is read-only, or this role may only read it."
+NOTHING_SIGNED = (
+    "Nothing is signed yet, so SECRET_KEY was not checked: a server that runs makes checkpoints."
+)
 AGAINST_HELP = "A file of `portico audit checkpoints export`, kept elsewhere."
 FILE_HELP = "The file; what it has already is compared and kept. - is standard output."
 
@@ -59,6 +62,8 @@ def verify(
         f"{found.events} events in {len(found.chains)} chains{since}, "
         f"{found.checkpoints} checkpoints{erased}: valid."
     )
+    if not found.checkpoints:
+        out.print(NOTHING_SIGNED)
     if found.epoch and found.unopened:
         out.print(
             f"Of {found.unopened} checkpoints before {found.epoch.at:%Y-%m-%d %H:%M} UTC, when "

@@ -10,6 +10,9 @@ from app.portico import Portico
 from app.services.audit_retention import NOT_ALLOWED
 
 USUAL_ROUNDS = 10
+LET_ANOTHER_SERVE = (
+    "Let a role serve that the owner of the tables has given `portico db grant ROLE`."
+)
 
 
 def check(settings: Settings, host: str) -> None:
@@ -82,9 +85,9 @@ async def of_rights(portico: Portico, settings: Settings) -> list[str]:
     retention = settings.audit_keep_days is not None
     excess = await portico.readiness.excess(retention=retention)
     if excess:
+        mend = f"Run {excess.mend}." if excess.mend else LET_ANOTHER_SERVE
         said.append(
-            f"{excess}: whoever takes this server over can change what the audit says. "
-            "Let a role serve that the owner of the tables has given `portico db grant ROLE`."
+            f"{excess}: whoever takes this server over can change what the audit says. {mend}"
         )
     if retention and not await portico.housekeeping.audit_retention.is_allowed():
         said.append(NOT_ALLOWED)

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from app.commands.setup import database, fail, out, started
 from app.config import Settings, read_settings
 from app.portico import build
 from app.services.jobs import DelayedJob, FailedJob, SealedElsewhere
+from app.visible import one_line
 
 
 def jobs(context: typer.Context) -> None:
@@ -62,7 +64,8 @@ def _show_delayed(delayed: Sequence[DelayedJob]) -> None:
     table = Table("job", "name", "made", "last tried", "next try", "tries", "failed with", box=None)
     for job in delayed:
         times = map(_moment, (job.created_at, job.last_tried_at, job.next_try_at))
-        table.add_row(str(job.id), job.name, *times, str(job.tries), job.failure or "")
+        name, failure = _shown(job.name), _shown(job.failure or "")
+        table.add_row(str(job.id), name, *times, str(job.tries), failure)
     out.print(table)
     out.print("`portico jobs retry ID` or `--waiting` tries them now.")
 
@@ -74,7 +77,8 @@ def _show_failed(failed: Sequence[FailedJob]) -> None:
     table = Table("job", "name", "made", "last tried", "tries", "failed with", box=None)
     for job in failed:
         times = map(_moment, (job.created_at, job.last_tried_at))
-        table.add_row(str(job.id), job.name, *times, str(job.tries + 1), job.failure or "")
+        name, failure = _shown(job.name), _shown(job.failure or "")
+        table.add_row(str(job.id), name, *times, str(job.tries + 1), failure)
     out.print(table)
     out.print(f"{_jobs(len(failed))} kept. `portico jobs retry ID` or `--all` tries them again.")
 
@@ -100,17 +104,16 @@ async def _retry(settings: Settings, job_id: int | None, *, failed: bool, waitin
 
 
 def _stays(job: FailedJob) -> str:
-    return f"Job {job.id} ({job.name}) stays: {SealedElsewhere.words}."
+    return f"Job {job.id} ({one_line(job.name)}) stays: {SealedElsewhere.words}."
 
 
 def _had_failed(job: FailedJob) -> str:
-    return f"Job {job.id} ({job.name}) had failed: it is tried now, as if it were new."
+    return f"Job {job.id} ({one_line(job.name)}) had failed: it is tried now, as if it were new."
 
 
 def _was_delayed(job: DelayedJob) -> str:
-    return (
-        f"Job {job.id} ({job.name}) was to be tried at {_moment(job.next_try_at)}: it is tried now."
-    )
+    named = f"Job {job.id} ({one_line(job.name)})"
+    return f"{named} was to be tried at {_moment(job.next_try_at)}: it is tried now."
 
 
 def _moment(at: datetime) -> str:
@@ -119,3 +122,7 @@ def _moment(at: datetime) -> str:
 
 def _jobs(number: int) -> str:
     return "1 job" if number == 1 else f"{number} jobs"
+
+
+def _shown(value: str) -> str:
+    return escape(one_line(value))

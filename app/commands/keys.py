@@ -17,6 +17,7 @@ from app.security.keys import KeyPair
 from app.services.compromise import Declared, DeclaredBefore
 from app.services.fleet_secrets import KnownSecret
 from app.services.signing_keys import KeyInRing
+from app.visible import one_line
 
 MINUTE = "%Y-%m-%d %H:%M"
 SECOND = "%Y-%m-%d %H:%M:%S"
@@ -93,7 +94,7 @@ def _show_keys(found: Sequence[KeyInRing]) -> None:
     for each in found:
         opened = "yes" if each.is_opened else "no"
         made, signs_from = _minute(each.created_at), _minute(each.signs_from)
-        table.add_row(each.id, made, signs_from, each.state, opened)
+        table.add_row(escape(one_line(each.id)), made, signs_from, each.state, opened)
     out.print(table)
 
 
@@ -105,7 +106,8 @@ def _show_secrets(portico: Portico, known: Sequence[KnownSecret]) -> None:
     for each in known:
         given = "yes" if portico.fleet_secrets.has(each.fingerprint) else "no"
         state = _state(each, now)
-        table.add_row(each.name, _minute(each.last_seen_at), each.last_seen_on, state, given)
+        host = escape(one_line(each.last_seen_on))
+        table.add_row(each.name, _minute(each.last_seen_at), host, state, given)
     out.print(table)
 
 

@@ -10,12 +10,14 @@ from rich.markup import escape
 from app import grants, migrations
 from app.commands.setup import database_alone, fail, out, url_of
 from app.config import read_settings
+from app.grants import Excess
 from app.migration_plan import Noticed, Step, pending
 from app.online import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 
 LIMITS_SAID = (
     f"A lock is waited for {LOCK_TIMEOUT} and held {STATEMENT_TIMEOUT} at most; if another "
-    "transaction is in the way, it is tried again for a minute."
+    "transaction is in the way, it is tried again for a minute. An index waits for transactions "
+    "that began before it, for as long as they take, and names them."
 )
 RETENTION_HELP = "Let the roles remove audit events too, as AUDIT_KEEP_DAYS needs."
 GRANT_HELP = "Also do what `portico db grant ROLE` does; may be repeated."
@@ -73,7 +75,12 @@ def grant(
         excess = asyncio.run(grants.grant(url_of(settings), roles, retention=audit_retention))
     out.print(f"{', '.join(roles)} can serve.", markup=False)
     if excess:
-        fail("\n".join(f"{each}, and no grant takes that away." for each in excess))
+        fail("\n".join(map(_beyond, excess)))
+
+
+def _beyond(excess: Excess) -> str:
+    mend = f" Run {excess.mend}." if excess.mend else ""
+    return f"{excess}, and no grant takes that away.{mend}"
 
 
 def _show_plan(steps: Sequence[Step]) -> None:

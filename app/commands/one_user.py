@@ -29,6 +29,7 @@ from app.services.inputs import known_form
 from app.services.outcomes import NO_CLIENT, InvalidInput, NotFound
 from app.services.pages import MAX_PAGE, PageRequest
 from app.services.users import Overview
+from app.visible import one_line
 
 Named = Annotated[
     str, typer.Argument(metavar="USER", help="The address, the id or the subject of the user.")
@@ -127,14 +128,14 @@ async def _suspend(settings: Settings, named: str, reason: str, end: datetime | 
         administration = found.services.administration
         _check(await administration.suspend(OPERATOR, found.user.id, reason, end, NO_CLIENT))
     lasts = f" until {_time_text(end)}" if end else ""
-    out.print(f"{found.user.email} is suspended{lasts}.", markup=False)
+    out.print(f"{one_line(found.user.email)} is suspended{lasts}.", markup=False)
 
 
 async def _reinstate(settings: Settings, named: str) -> None:
     async with _found(settings, named) as found:
         administration = found.services.administration
         _check(await administration.reinstate(OPERATOR, found.user.id, NO_CLIENT))
-    out.print(f"{found.user.email} is not suspended.", markup=False)
+    out.print(f"{one_line(found.user.email)} is not suspended.", markup=False)
 
 
 async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
@@ -143,7 +144,7 @@ async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
             _confirm(found)
         administration = found.services.administration
         _check(await administration.delete(OPERATOR, found.user.id, NO_CLIENT))
-    out.print(f"The account of {found.user.email} is deleted.", markup=False)
+    out.print(f"The account of {one_line(found.user.email)} is deleted.", markup=False)
 
 
 async def _sessions(settings: Settings, named: str, *, end: bool, as_json: bool) -> None:
@@ -168,7 +169,9 @@ async def _write_personal_data(settings: Settings, named: str, file: Path) -> No
                 async for piece in pieces:
                     written.write(piece)
     if file != DASH:
-        words = f"What is known of {found.user.email} is in {file}, which only you can read."
+        words = (
+            f"What is known of {one_line(found.user.email)} is in {file}, which only you can read."
+        )
         out.print(words, markup=False)
 
 
@@ -258,9 +261,9 @@ def _print_facts(facts: dict[str, Any]) -> None:
     table.add_row("subject", facts["subject"])
     table.add_row("external id", _or_none(facts["externalId"]))
     verified = "verified" if facts["emailVerified"] else "not verified"
-    table.add_row("email", escape(f"{facts['email']} ({verified})"))
+    table.add_row("email", escape(one_line(f"{facts['email']} ({verified})")))
     table.add_row("name", _or_none(facts["displayName"]))
-    table.add_row("role", facts["role"])
+    table.add_row("role", escape(one_line(facts["role"])))
     table.add_row("suspended", _suspended(suspension))
     table.add_row("created", facts["createdAt"])
     table.add_row("last sign-in", facts["lastLoginAt"] or "never")
@@ -284,11 +287,12 @@ def _print_sessions(rows: Sequence[SessionRow], *, ended: bool) -> None:
 def _suspended(suspension: dict[str, str | None] | None) -> str:
     if suspension is None:
         return "no"
-    return escape(f"until {suspension['until'] or 'reinstated'}: {suspension['reason']}")
+    until, reason = suspension["until"] or "reinstated", suspension["reason"] or ""
+    return escape(f"until {until}: {one_line(reason)}")
 
 
 def _or_none(text: str | None) -> str:
-    return "none" if text is None else escape(text)
+    return "none" if text is None else escape(one_line(text))
 
 
 def _time_text(moment: datetime | None) -> str | None:

@@ -21,6 +21,7 @@ from app.services.user_formats.firebase import HashParameters
 from app.services.user_formats.formats import Format, Records, formats, records_of
 from app.services.user_formats.origins import Origin
 from app.services.user_formats.records import UnreadableFile
+from app.visible import one_line
 
 SHOWN = 100
 FIREBASE_HASHES = (
@@ -73,7 +74,7 @@ class Telling:
             self._without_password += 1
             message += " Without a password."
         if self._shown is None or self._told <= self._shown:
-            out.print(f"{self.unit} {found.number}: {message}", markup=False)
+            out.print(f"{self.unit} {found.number}: {one_line(message)}", markup=False)
 
     def end(self) -> None:
         """Say how much was not said."""

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from app import migrations
 from app.config import Settings
@@ -17,13 +18,22 @@ from app.errors import Misconfigured
 from app.logs import logs_json, set_levels
 from app.mail import CONSOLE
 from app.portico import Portico
+from app.visible import one_line, visible
 
 DEFAULT_ADMIN = "admin@example.com"
 
 log = logging.getLogger("portico")
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class SafeConsole(Console):
+    """A console on which no text of a database or an argument can move the cursor."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+out = SafeConsole(highlight=False, soft_wrap=True)
+err = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -99,7 +109,7 @@ def url_of(settings: Settings) -> str:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """End the command. Each line of the message says one thing that is wrong."""
-    for line in message.splitlines():
+    for line in message.rstrip("\n").split("\n"):
         to_stderr(logging.ERROR, line)
     sys.exit(code)
 
@@ -109,4 +119,4 @@ def to_stderr(level: int, line: str) -> None:
     if logs_json():
         log.log(level, line)
     else:
-        err.print(f"[red]portico:[/red] {escape(line)}")
+        err.print(f"[red]portico:[/red] {escape(one_line(line))}")

@@ -14,7 +14,7 @@ from app.commands.setup import database, out, started
 from app.config import Settings, read_settings
 from app.figures import BACKLOG_SECONDS, JobFigures
 from app.forced_exit import exit_within
-from app.http.job_metrics import JobMetrics
+from app.http.job_metrics import JobMetrics, secrets_unknown
 from app.http.management import Health, management
 from app.portico import Portico, build
 from app.services.chores import every
@@ -48,6 +48,8 @@ async def _work(settings: Settings, given: Settings, address: str) -> None:
             warn(caution)
         registry = CollectorRegistry()
         metrics = JobMetrics(registry)
+        unknown = secrets_unknown(registry)
+        unknown.set_function(lambda: len(portico.fleet_secrets.state.lacking))
         figures = JobFigures(portico.jobs, metrics)
         await figures.hand_on()
         # From here on it takes part in what servers agree on.

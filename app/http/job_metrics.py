@@ -47,6 +47,11 @@ class JobMetrics:
         self._oldest.set(backlog.oldest_seconds)
 
 
+def secrets_unknown(registry: CollectorRegistry) -> Gauge:
+    """Returns a gauge that `portico serve` has too: jobs of other secrets cannot be opened."""
+    return _gauge("portico_secrets_unknown", "Secrets of others that this process lacks.", registry)
+
+
 def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
     # Of several processes the latest: their sum would mean nothing.
     return Gauge(name, text, registry=registry, multiprocess_mode="livemostrecent")

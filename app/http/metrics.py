@@ -27,7 +27,7 @@ GAUGES: Mapping[str, str] = {
 }
 # The same in every worker: their sum would mean nothing.
 SHARED_GAUGES: Mapping[str, str] = {
-    "portico_secrets_unknown": "Secrets of other servers that this one lacks.",
+    "portico_secrets_unknown": "Secrets of others that this process lacks.",
     "portico_audit_verified_timestamp_seconds": "When the audit was last verified; 0 if never.",
     "portico_audit_verified_ok": "Whether the audit was valid then: 1 or 0.",
 }

@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import BigInteger, FetchedValue, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, FetchedValue, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,6 +15,8 @@ from app.models.rights import APPEND, Rights, with_rights
 WRITTEN = ("id", "at", "name", "actor_id", "target_id", "ip_address", "request_id", "details")
 # The address that somebody came from can be erased. All else stays as the database has chained it.
 ERASABLE = ("ip_address", "ip_salt")
+# Times that every program can read.
+IN_RANGE = "{} BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'"
 
 
 class AuditName(enum.StrEnum):
@@ -137,7 +139,13 @@ class AuditVerification(Base):
     """What a run of `portico audit verify` found, of events up to which."""
 
     __tablename__ = "audit_verifications"
-    __table_args__ = with_rights(APPEND)
+    __table_args__ = (
+        CheckConstraint(IN_RANGE.format("at"), name="ck_audit_verifications_at"),
+        CheckConstraint(
+            IN_RANGE.format("latest_event_at"), name="ck_audit_verifications_latest_event_at"
+        ),
+        with_rights(APPEND),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime]
@@ -146,6 +154,8 @@ class AuditVerification(Base):
     checkpoints: Mapped[int] = mapped_column(BigInteger)
     latest_event_at: Mapped[datetime | None]
     verified_by: Mapped[str] = mapped_column(server_default=text("CURRENT_USER"))
+    # Under SECRET_KEY: whoever may insert rows here cannot make one that counts.
+    mac: Mapped[bytes]
 
 
 class AuditRow(NamedTuple):

@@ -53,7 +53,8 @@ class Secrets:
         """Returns what was sealed; None if none of these secrets has sealed it."""
         try:
             return self._fernet.decrypt(sealed)
-        except InvalidToken:
+        # Text that is not ASCII is a ValueError.
+        except (InvalidToken, ValueError):
             return None
 
 
@@ -74,8 +75,10 @@ class PublicKey:
         cls, key_id: str, jwk: dict[str, Any], created_at: datetime, signs_from: datetime
     ) -> "PublicKey":
         key = ECAlgorithm(ECAlgorithm.SHA256).from_jwk(jwk)
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            msg = f"signing key {key_id} is not a public elliptic curve key"
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(
+            key.curve, ec.SECP256R1
+        ):
+            msg = f"signing key {key_id} is not a public key of P-256"
             raise Misconfigured(msg)
         return cls(key_id, key, created_at, signs_from)
 

@@ -17,8 +17,9 @@ ASKED = {"tables": TABLES, "helpers": HELPERS}
 # none of the migrations.
 FOUND = text("""
     WITH audit AS (
-        SELECT c.* FROM pg_class c
+        SELECT c.*, n.nspname AS schema FROM pg_class c
         JOIN pg_class m ON m.oid = to_regclass('audit_events') AND m.relnamespace = c.relnamespace
+        JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relname = ANY(CAST(:tables AS text[]))
     ), triggers AS (
         SELECT t.*, audit.relname FROM pg_trigger t JOIN audit ON audit.oid = t.tgrelid
@@ -46,7 +47,7 @@ FOUND = text("""
                '|', prosrc, lanname, provolatile, prosecdef, pg_get_function_result(p.oid),
                proowner = audit.relowner, replace(
                    array_to_string(proconfig, ','),
-                   format('search_path=%I, pg_temp', audit.relnamespace::regnamespace::name),
+                   format('search_path=%I, pg_temp', audit.schema),
                    'search_path=ours, pg_temp'))
     FROM functions p JOIN pg_language l ON l.oid = p.prolang, audit
     WHERE audit.relname = 'audit_events'
@@ -58,16 +59,19 @@ HASHED = text(
 # Of a database that this release has migrated: a test compares them with one.
 DEFINITIONS: Mapping[str, str] = {
     "function append_audit_event()": (
-        "544652ca6e7acb817ae48f7776fd42a909d5ff6494a0dbe7346f0d66f2fe7d77"
+        "1aa8a0e22e4b190d578f7c2d131ebeb98b563ef69d6388ec88e291a4d9584d27"
     ),
     "function audit_day(chain text)": (
         "e2a78aca4e5481f4fabe3b64585181baf234ba316d99a43c783dcc1881e05b1c"
     ),
     "function audit_hash(event audit_events)": (
-        "5c0dfb3522c7bdaf3f4b9ee53de76f33ac4a7d466cd5ece2e8fc5c708fcf0bfb"
+        "4bc5e866b5e44ba35273059c74573debbae4a644fe885435a2be01388475c5b7"
     ),
     "function audit_part(part text)": (
-        "161576e3b73b72090591a9709a6a698cb0d059ba76e1fe5455a51849badc739a"
+        "d0d041a51afffa8beda23e130c2784a8aa3328ab7e3acff7143531a78ada6731"
+    ),
+    "function check_audit_checkpoint()": (
+        "6ef62e9f38ebca785df6cb43ea1bd95a464f2d073a2aa1e50b0533053a3d60ce"
     ),
     "function check_audit_trim()": (
         "eeddc4b8b14967a6123812323b827c9a7549f3c08b359f67d836735b770b0dc9"
@@ -84,6 +88,9 @@ DEFINITIONS: Mapping[str, str] = {
     "table audit_verifications": "e05d4b074f708c02d1d2dcb03c5b2ea51c62a71637cb2fd01d502a9a835e5765",
     "trigger append on audit_events": (
         "a9e9a35c10db0c531a01b7dbe5f13457094eef17f97ea738861ffe89ba43ece9"
+    ),
+    "trigger follow on audit_checkpoints": (
+        "a57e7ca63830650bbb44d53a84ceef1f4d0dee3f44cedf483efa51b6a8414614"
     ),
     "trigger keep on audit_chains": (
         "94e8521a26858bec4521e60558ecfa4f923c5238d521a4e667e34b2e74106e72"

@@ -17,9 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import models
 from app.db import Database
 from app.security.keys import Secrets
+from app.visible import one_line
 
 ANNOUNCE_SECONDS = 60
-# Announced thrice in vain, a server is gone.
+# Announced thrice in vain, a server is gone. What is as far ahead is of no server that counts: its
+# clock is wrong, or somebody else wrote it.
 LIVING = timedelta(seconds=3 * ANNOUNCE_SECONDS)
 SHOWN_CHARACTERS = 12
 # One that is revoked is left as it is. A new secret is taken in if it comes with one that is
@@ -85,11 +87,11 @@ class KnownSecret:
         return self.fingerprint.hex()[:SHOWN_CHARACTERS]
 
     def is_living(self, now: datetime) -> bool:
-        return self.revoked_at is None and now - self.last_seen_at < LIVING
+        return self.revoked_at is None and abs(now - self.last_seen_at) < LIVING
 
     def seals(self, now: datetime) -> bool:
         sealed_at = self.last_sealed_at
-        return self.revoked_at is None and sealed_at is not None and now - sealed_at < LIVING
+        return self.is_living(now) and sealed_at is not None and abs(now - sealed_at) < LIVING
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class SecretsState:
     lacking_sealing: tuple[KnownSecret, ...] = ()
     # The fingerprints that living servers have.
     living: frozenset[bytes] = frozenset()
+    # All fingerprints that are known and not revoked.
+    accepted: frozenset[bytes] = frozenset()
 
     @property
     def explanation(self) -> str | None:
@@ -198,8 +202,11 @@ class FleetSecrets:
             lacking,
             tuple(each for each in lacking if each.seals(now)),
             frozenset(each.fingerprint for each in living),
+            frozenset(each.fingerprint for each in known if each.revoked_at is None),
         )
 
 
 def _named(secrets: Sequence[KnownSecret]) -> str:
-    return ", ".join(f"{each.name}, last announced by {each.last_seen_on}" for each in secrets)
+    return ", ".join(
+        f"{each.name}, last announced by {one_line(each.last_seen_on)}" for each in secrets
+    )

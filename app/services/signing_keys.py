@@ -2,14 +2,16 @@
 
 A key is published before it signs, so that whoever caches the JWKS has it by then, and stays until
 the last token it signed is gone. Its public half verifies on every server; only a server that has
-the secret which sealed the private half signs with it.
+the secret which sealed the private half signs with it. Rows that do not count (`key_rows`) are left
+in the table, for whoever has to find out where they come from.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -25,6 +27,7 @@ from app.errors import Misconfigured, Unavailable
 from app.security.keys import KeyPair, PublicKey, Secrets
 from app.services.fleet_secrets import ANNOUNCE_SECONDS as REFRESH_SECONDS
 from app.services.fleet_secrets import FleetSecrets
+from app.services.key_rows import InvalidKey, halves
 
 ROTATION_LOCK = 0x6B657973  # "keys"
 PUBLISH_AHEAD = timedelta(days=1)
@@ -51,6 +54,15 @@ NOBODY_HAS_IT = (
     "Run this with the SECRET_KEY of the servers."
 )
 
+INVALID = (
+    "Signing key %s is invalid: its private half does not open, or is not that of its public half."
+    " It is not published, and its tokens are refused. If no server has lost its secret, somebody"
+    " has written to the database: `portico keys` shows it."
+)
+NOT_CHECKED = (
+    "Signing key %s was sealed with a secret that this process lacks, and cannot be checked here."
+    " Its tokens are accepted. Delete its row if no server of yours has made it."
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +73,7 @@ class KeyInRing(NamedTuple):
     id: str
     created_at: datetime
     signs_from: datetime
-    # "signs", "next" or "verifies".
+    # "signs", "next", "verifies" or "invalid".
     state: str
     is_opened: bool
 
@@ -72,17 +84,25 @@ class Ring:
 
     public: dict[str, PublicKey] = field(default_factory=dict[str, PublicKey])
     pairs: dict[str, KeyPair] = field(default_factory=dict[str, KeyPair])
+    invalid: tuple[InvalidKey, ...] = ()
 
     def without(self, ids: Iterable[str]) -> "Ring":
         gone = set(ids)
         return Ring(
             {key_id: key for key_id, key in self.public.items() if key_id not in gone},
             {key_id: pair for key_id, pair in self.pairs.items() if key_id not in gone},
+            self.invalid,
         )
 
     def with_pair(self, pair: KeyPair, created_at: datetime) -> "Ring":
         public = PublicKey(pair.id, pair.public, created_at, pair.signs_from)
-        return Ring(self.public | {pair.id: public}, self.pairs | {pair.id: pair})
+        public_keys = self.public | {pair.id: public}
+        return Ring(public_keys, self.pairs | {pair.id: pair}, self.invalid)
+
+    @property
+    def not_checked(self) -> list[str]:
+        """The ids of keys that another server's secret has sealed."""
+        return [key_id for key_id in self.public if key_id not in self.pairs]
 
     @property
     def newest(self) -> datetime | None:
@@ -103,6 +123,8 @@ class SigningKeys:
     rotate_after: timedelta
     token_lifetime: timedelta
     _ring: Ring = field(default_factory=Ring)
+    # The ids of keys that the log has a warning of.
+    _told: set[str] = field(default_factory=set[str])
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _looked_at: float = 0.0
     _look: asyncio.Task[None] | None = None
@@ -155,12 +177,13 @@ class SigningKeys:
         return pair
 
     async def listed(self) -> list[KeyInRing]:
-        """All keys, the newest first."""
+        """All keys, the newest first, and after them those that are invalid."""
         async with self.db.begin() as session:
-            ring = await self._load(session)
+            state = await self.fleet.read(session)
+            ring = await self._load(session, state.accepted)
         now = self.clock()
         current = ring.current(now)
-        return [
+        valid = [
             KeyInRing(
                 key.id,
                 key.created_at,
@@ -170,6 +193,7 @@ class SigningKeys:
             )
             for key in _newest_first(ring)
         ]
+        return valid + [KeyInRing(*each, "invalid", is_opened=False) for each in ring.invalid]
 
     async def problem(self) -> str | None:
         """Say in one public sentence why this process cannot serve with its keys; None if it can.
@@ -180,7 +204,7 @@ class SigningKeys:
         if self.fleet.state.revoked:
             return NOT_IN_FORCE
         if self.fleet.state.lacking_sealing or not self._opens_current:
-            return DIFFERENT if self._ring.public else NO_KEY
+            return DIFFERENT if self._ring.public or self._ring.invalid else NO_KEY
         return None
 
     @property
@@ -247,16 +271,17 @@ class SigningKeys:
             else:
                 # Not logged: what keeps this process from starting is raised, and said once.
                 self.fleet.state = await self.fleet.read(session)
-            ring = await self._load(session)
+            ring = await self._load(session, self.fleet.state.accepted)
             if not self.fleet.state.revoked:
                 ring = await self._grown(session, ring, now)
                 ring = await self._without_outlived(session, ring, now)
-        self._ring = ring
+        self._take(ring)
 
     async def _grown(self, session: AsyncSession, ring: Ring, now: datetime) -> Ring:
         newest = ring.newest
         if newest is None:
-            return ring.with_pair(await self.add(session, now), now)
+            # Keys that do not open may be those of servers with another secret.
+            return ring if ring.invalid else ring.with_pair(await self.add(session, now), now)
         if newest + self.rotate_after - PUBLISH_AHEAD > now or not self._may_follow(ring, now):
             return ring
         signs_from = max(now + PUBLISH_AHEAD, newest + self.rotate_after)
@@ -298,24 +323,32 @@ class SigningKeys:
         self._looked_at = time.monotonic()
         async with self.db.begin() as session:
             await self.fleet.look(session)
-            self._ring = await self._load(session)
+            self._take(await self._load(session, self.fleet.state.accepted))
 
-    async def _load(self, session: AsyncSession) -> Ring:
+    def _take(self, ring: Ring) -> None:
+        """Use a ring from now on, and warn once of each key that is not beyond doubt."""
+        self._ring = ring
+        doubtful = {each.id: INVALID for each in ring.invalid}
+        doubtful |= dict.fromkeys(ring.not_checked, NOT_CHECKED)
+        for key_id, warning in doubtful.items():
+            if key_id not in self._told:
+                log.warning(warning, key_id)
+        self._told = set(doubtful)
+
+    async def _load(self, session: AsyncSession, accepted: AbstractSet[bytes]) -> Ring:
         rows = await session.scalars(
             select(models.SigningKey).order_by(models.SigningKey.signs_from)
         )
-        ring = Ring()
+        ring, invalid = Ring(), list[InvalidKey]()
         for row in rows:
-            key = PublicKey.load(row.id, row.public_jwk, row.created_at, row.signs_from)
-            ring.public[row.id] = key
-            pair = self._ring.pairs.get(row.id) or self._opened(row)
-            if pair is not None:
-                ring.pairs[row.id] = pair
-        return ring
-
-    def _opened(self, row: models.SigningKey) -> KeyPair | None:
-        private = self.secrets.open(row.sealed_private_key)
-        return None if private is None else KeyPair.load(row.id, private, row.signs_from)
+            found = halves(row, self.secrets, accepted, self._ring.pairs.get(row.id))
+            if found is None:
+                invalid.append(InvalidKey(row.id, row.created_at, row.signs_from))
+                continue
+            ring.public[row.id] = found.public
+            if found.pair is not None:
+                ring.pairs[row.id] = found.pair
+        return replace(ring, invalid=tuple(invalid))
 
     async def _without_outlived(self, session: AsyncSession, ring: Ring, now: datetime) -> Ring:
         ordered = sorted(ring.public.values(), key=lambda key: key.signs_from)

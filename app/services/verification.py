@@ -11,29 +11,31 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 from cryptography.fernet import InvalidToken
-from sqlalchemy import Executable, Row, insert, select, text
+from sqlalchemy import Executable, Row, TextClause, insert, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import models
 from app.db import Database
-from app.grants import excess_of_granted
+from app.grants import Excess, excess_of_granted
 from app.migration_table import TABLE
 from app.migrations import head
 from app.security import evidence
-from app.security.keys import Secrets, same
+from app.security.keys import Secrets, mac, same
 from app.services.audit_definitions import differences
 from app.services.audit_retention import ANNOUNCEMENTS, announced_day
 from app.services.checkpoint_files import EPOCH, Checkpoint
 from app.services.checkpoints import NOTHING, SEAL, epoch_macs, microseconds
 from app.services.identifiers import new_id
+from app.visible import one_line
 
 BATCH = 2000
 # An event is signed by the next checkpoint, so it is hardly older than the one before that: by as
@@ -81,10 +83,14 @@ RECORDABLE = text(
     "SELECT current_setting('transaction_read_only') = 'off'"
     " AND has_table_privilege('audit_verifications', 'INSERT')"
 )
-LAST_VERIFIED = text("SELECT at, valid FROM audit_verifications ORDER BY id DESC LIMIT 1")
-LAST_VALID = text(
-    "SELECT at, checkpoints, latest_event_at FROM audit_verifications WHERE valid"
-    " ORDER BY checkpoints DESC, id DESC LIMIT 1"
+# Those of the future are of a wrong clock, or made to stand before all that come.
+RECORDED = "SELECT * FROM audit_verifications WHERE at <= :now"
+NEWEST = text(f"{RECORDED} ORDER BY at DESC")
+LONGEST_VALID = text(f"{RECORDED} AND valid ORDER BY checkpoints DESC, at DESC")
+RECORD = "audit-verification"
+EARLIER = (
+    "{name} is more than an hour earlier than the one before it: the clock of a server that made "
+    "one of them was wrong"
 )
 NOT_OPENED = "{name} was altered, or was made with another SECRET_KEY"
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}/")
@@ -93,16 +99,22 @@ LAST_SIGNED = text(f"SELECT chain, max(position) FROM ({ENDS}) AS s GROUP BY cha
 EMPTIED = text(
     "SELECT NOT EXISTS (SELECT FROM audit_chains) AND EXISTS (SELECT FROM users) AS emptied"
 )
+# The database refuses other times, which Python cannot hold. Whoever owns it can put some there.
+READABLE = "CASE WHEN at BETWEEN '2000-01-01 00:00Z' AND '9000-01-01 00:00Z' THEN at END"
 # In the order in which the database hashes them.
 EVENTS = text(
-    """
+    f"""
     SELECT chain, position, id::text AS id,
-           (extract(epoch FROM at) * 1000000)::bigint::text, name,
+           (extract(epoch FROM {READABLE}) * 1000000)::bigint::text, name,
            actor_id::text, target_id::text, encode(ip_digest, 'hex') AS ip_digest_,
            request_id, details::text,
-           previous_hash, hash, ip_address, ip_salt, at
+           previous_hash, hash, ip_address, ip_salt, {READABLE} AS at
     FROM audit_events ORDER BY chain, position
-    """
+    """  # noqa: S608 - a query of ours
+)
+CHECKPOINTS = select(
+    *(column for column in models.AuditCheckpoint.__table__.columns if column.name != "at"),
+    literal_column(READABLE, models.AuditCheckpoint.__table__.c.at.type).label("at"),
 )
 PARTS = 10
 
@@ -285,7 +297,7 @@ class Verification:
             with found.noticing():
                 await _check_emptied(snapshot)
             with found.noticing():
-                await _check_former(snapshot, found)
+                _check_former(await self._recorded(snapshot, LONGEST_VALID), found)
             with found.noticing():
                 await _check_definitions(snapshot)
             if against is not None:
@@ -302,7 +314,7 @@ class Verification:
         if not (await self.db.rows(RECORDABLE))[0][0]:
             return False
         now = self.clock()
-        row = {
+        row: dict[str, Any] = {
             "id": new_id(now),
             "at": now,
             "valid": not found.findings,
@@ -310,13 +322,38 @@ class Verification:
             "checkpoints": found.checkpoints,
             "latest_event_at": found.latest,
         }
+        row["mac"] = record_macs(self.secrets, **row)[0]
         async with self.db.begin() as session:
             await session.execute(insert(models.AuditVerification), row)
         return True
 
     async def last(self) -> Row[Any] | None:
-        """Returns when it was last verified, and whether it was valid then."""
-        return next(iter(await self.db.rows(LAST_VERIFIED)), None)
+        """Returns the last verification, None if none was recorded with one of these secrets."""
+        async with self.db.begin() as session:
+            return await self._recorded(await session.connection(), NEWEST)
+
+    async def _recorded(
+        self, connection: AsyncConnection, statement: TextClause
+    ) -> Row[Any] | None:
+        """Returns the first verification that was recorded with one of these secrets."""
+        rows = _streamed(connection, statement.bindparams(now=self.clock()))
+        async with aclosing(rows):
+            async for row in rows:
+                if self._is_recorded(row):
+                    return row
+        return None
+
+    def _is_recorded(self, row: Any) -> bool:
+        macs = record_macs(
+            self.secrets,
+            id=row.id,
+            at=row.at,
+            valid=row.valid,
+            events=row.events,
+            checkpoints=row.checkpoints,
+            latest_event_at=row.latest_event_at,
+        )
+        return any(same(row.mac, each) for each in macs)
 
     async def check_present(self, kept: Checkpoint) -> None:
         """Return if the database has a checkpoint that was kept elsewhere.
@@ -341,7 +378,7 @@ class Verification:
 
         """
         table = models.AuditCheckpoint
-        later = select(*table.__table__.columns).where(table.number > after)
+        later = CHECKPOINTS.where(table.number > after)
         async with self.db.unhurried() as connection:
             epoch = await self._epoch(connection)
             async for row in _streamed(connection, later.order_by(table.number)):
@@ -369,8 +406,7 @@ class Verification:
     async def _epoch(self, connection: AsyncConnection) -> Epoch | None:
         """Find the last beginning of an epoch that was made with one of these secrets."""
         table = models.AuditCheckpoint
-        columns = (table.number, table.at, table.previous_hash, table.heads, table.epoch_mac)
-        marked = select(*columns).where(table.epoch_mac.is_not(None))
+        marked = CHECKPOINTS.where(table.epoch_mac.is_not(None))
         for row in await connection.execute(marked.order_by(table.number.desc())):
             if self._is_ours(row):
                 return Epoch(row.number, row.at, row.previous_hash, row.heads)
@@ -383,12 +419,14 @@ class Verification:
 
     async def _checkpoints(self, connection: AsyncConnection, found: Walk) -> None:
         table, previous = models.AuditCheckpoint, NOTHING
-        every = select(*table.__table__.columns).order_by(table.number)
+        every = CHECKPOINTS.order_by(table.number)
         try:
             async for row in _streamed(connection, every):
                 if row.number != found.checkpoints + 1:
                     raise Broken(f"checkpoint {found.checkpoints + 1} was removed")
                 self._check(row, previous, found)
+                if found.signed_at and row.at < found.signed_at - LEEWAY:
+                    found.warnings.append(EARLIER.format(name=_checkpoint_name(row)))
                 found.checkpoints, found.signed_at = row.number, row.at
                 found.earliest.append(microseconds(row.at))
                 previous = sha256(row.signature).digest()
@@ -397,8 +435,8 @@ class Verification:
                 found.earliest[index] = min(found.earliest[index : index + 2])
 
     def _check(self, row: Any, previous: bytes, found: Walk) -> None:
-        name = _checkpoint_name(row)
         checkpoint = self._opened(row)
+        name = _checkpoint_name(row)
         if row.previous_hash != previous:
             raise Broken(f"{name} was altered")
         if checkpoint is None:
@@ -409,7 +447,14 @@ class Verification:
             raise Broken(f"{name} was altered")
 
     def _opened(self, row: Any) -> Checkpoint | None:
-        """Read a row, whose public key is sealed under SECRET_KEY; None if under another one."""
+        """Read a row, whose public key is sealed under SECRET_KEY; None if under another one.
+
+        Raises:
+            Broken: its time is none that a checkpoint can have.
+
+        """
+        if row.at is None:
+            raise Broken(f"checkpoint {row.number} was altered: it has an impossible time")
         try:
             jwk = self.secrets.sealer(SEAL).decrypt(row.sealed_public_key)
         except InvalidToken:
@@ -482,7 +527,13 @@ async def _events(
         found.chains[chain.name] = chain.end
         _count(found, row, signed=chain.is_signed(row.position))
     if first:
-        raise first
+        raise Broken(*first.findings, *_other_chains(len(found.broken_chains) - 1))
+
+
+def _other_chains(number: int) -> list[str]:
+    if not number:
+        return []
+    return [f"{number} more {'chain is' if number == 1 else 'chains are'} broken"]
 
 
 async def _chain(connection: AsyncConnection, found: Walk, first: Any) -> Chain:
@@ -524,6 +575,8 @@ def _check_event(row: Any, expected: int, previous: bytes) -> None:
         raise Broken(f"event {expected} of chain {row.chain} was removed")
     if row.previous_hash != previous:
         raise Broken(f"{_named(row)} was altered or moved")
+    if row.at is None:
+        raise Broken(f"{_named(row)} was altered: it has an impossible time")
     parts = [None if each is None else str(each) for each in row[:PARTS]]
     if evidence.event_hash(previous, parts) != row.hash:
         raise Broken(f"{_named(row)} was altered")
@@ -538,7 +591,7 @@ def _check_event(row: Any, expected: int, previous: bytes) -> None:
 
 
 def _named(row: Any) -> str:
-    return f"event {row.position} of chain {row.chain} ({row.name}, {row.id})"
+    return f"event {row.position} of chain {row.chain} ({one_line(row.name)}, {row.id})"
 
 
 async def _streamed(connection: AsyncConnection, statement: Executable) -> AsyncGenerator[Any]:
@@ -588,9 +641,24 @@ async def _check_emptied(connection: AsyncConnection) -> None:
         raise Broken("the audit is empty though there are users: all of it was removed")
 
 
-async def _check_former(connection: AsyncConnection, found: Walk) -> None:
+def record_macs(
+    secrets: Secrets,
+    *,
+    id: UUID,  # noqa: A002 - the name of the column
+    at: datetime,
+    valid: bool,
+    events: int,
+    checkpoints: int,
+    latest_event_at: datetime | None,
+) -> list[bytes]:
+    """What each secret makes of a recorded verification, the first secret's first."""
+    latest = "" if latest_event_at is None else microseconds(latest_event_at)
+    parts = (id.bytes, microseconds(at), int(valid), events, checkpoints, latest)
+    return [mac(key, *parts) for key in secrets.derive(RECORD)]
+
+
+def _check_former(former: Row[Any] | None, found: Walk) -> None:
     """Notice that there is less than the last valid verification found."""
-    former = (await connection.execute(LAST_VALID)).one_or_none()
     # What cannot be told from what is broken is not said.
     if former is None or found.findings:
         return
@@ -669,7 +737,10 @@ async def _compare_ends(connection: AsyncConnection, ends: Mapping[str, Any]) ->
 
 async def _excess(connection: AsyncConnection) -> list[str]:
     """Say which of the roles that serve can do more than serving takes."""
-    return [
-        f"{excess}. `portico db grant {excess.role}` takes away what it was given"
-        for excess in await excess_of_granted(connection)
-    ]
+    return [f"{excess}. {_mend(excess)}" for excess in await excess_of_granted(connection)]
+
+
+def _mend(excess: Excess) -> str:
+    if excess.mend is None:
+        return f"`portico db grant {excess.role}` takes away what it was given"
+    return f"What takes that away is {excess.mend}"

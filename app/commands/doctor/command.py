@@ -18,6 +18,7 @@ from app.commands.setup import out
 from app.config import read_settings
 from app.errors import Misconfigured
 from app.logs import set_levels
+from app.visible import one_line
 
 MODULES = (configuration, database, pooler, replica, keys, network)
 CHECKS = [check for module in MODULES for check in checks_of(module)]
@@ -88,5 +89,6 @@ def _number(number: int, state: State) -> str:
 
 
 def _line(finding: Finding, width: int) -> str:
-    colour, words = COLOURS[finding.state], f"{finding.text} {finding.hint or ''}".rstrip()
+    colour = COLOURS[finding.state]
+    words = one_line(f"{finding.text} {finding.hint or ''}".rstrip())
     return f"[{colour}]{finding.state:11}[/{colour}]  {finding.name:{width}}  {escape(words)}"

@@ -155,7 +155,9 @@ async def role(setup: SetUp) -> Verdict:
         return ok(f"{role.name} serves, {role.owner} owns the tables.")
     return warning(
         f"{excess}: it can change what the audit says.",
-        "Run `portico db grant ROLE` and serve as that role.",
+        f"Run {excess.mend}."
+        if excess.mend
+        else "Run `portico db grant ROLE` and serve as that role.",
     )
 
 

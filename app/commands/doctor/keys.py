@@ -1,7 +1,7 @@
 """Checks of the keys that sign tokens, and of the clocks that tokens are judged by."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select, text
 
@@ -12,9 +12,11 @@ from app.commands.sizes import in_largest_unit
 from app.models import SigningKey
 from app.security.keys import Secrets
 from app.services.fleet_secrets import FleetSecrets, SecretsState
+from app.services.key_rows import Halves, halves
 from app.services.signing_keys import NONE_OPENS
 
-KEYS = select(SigningKey.id, SigningKey.sealed_private_key, SigningKey.signs_from)
+INVALID_HINT = "Somebody has written them to the database: find out who, and delete their rows."
+NOT_CHECKED_HINT = "Delete the rows of those that no server of yours has made."
 # A successor is published a day before it signs.
 SLACK = timedelta(days=1)
 NOW = text("SELECT clock_timestamp()")
@@ -35,22 +37,45 @@ async def signing_keys(setup: SetUp) -> Verdict:
     state = await _state(setup, secrets)
     if state.revoked or state.lacking_sealing:
         return failed(state.explanation or "")
-    rows = await setup.db.rows(KEYS)
+    return _judged(setup, await _found(setup, secrets, state), state)
+
+
+def _judged(setup: SetUp, found: Mapping[str, Halves | None], state: SecretsState) -> Verdict:
+    valid = [each for each in found.values() if each is not None]
     now = setup.clock()
-    signing = max((row for row in rows if row.signs_from <= now), key=_signs_from, default=None)
+    ready = [each for each in valid if each.public.signs_from <= now]
+    signing = max(ready, key=_signs_from, default=None)
+    if found and not valid:
+        return failed(NONE_OPENS)
     if signing is None:
         return warning("No key signs yet.", "The first server that starts makes one.")
-    if secrets.open(signing.sealed_private_key) is None:
+    if signing.pair is None:
         return failed(NONE_OPENS)
-    age = now - signing.signs_from
+    if invalid := [key_id for key_id, each in found.items() if each is None]:
+        return failed(f"Signing keys are invalid: {', '.join(invalid)}.", INVALID_HINT)
+    return _aged(setup, now - signing.public.signs_from, valid, state)
+
+
+def _aged(setup: SetUp, age: timedelta, valid: Sequence[Halves], state: SecretsState) -> Verdict:
     text = f"SECRET_KEY opens the one that signs, which is {in_largest_unit(age)} old."
     if age > timedelta(days=setup.given.signing_key_rotate_days) + SLACK:
         return warning(text, "A running server replaces it: does any run?")
-    return warning(state.explanation) if state.explanation else ok(text)
+    if state.explanation:
+        return warning(state.explanation)
+    if unchecked := [each.public.id for each in valid if each.pair is None]:
+        named = ", ".join(unchecked)
+        return warning(f"SECRET_KEY does not open {named}: not checked.", NOT_CHECKED_HINT)
+    return ok(text)
 
 
-def _signs_from(row: Any) -> datetime:
-    return row.signs_from
+def _signs_from(key: Halves) -> datetime:
+    return key.public.signs_from
+
+
+async def _found(setup: SetUp, secrets: Secrets, state: SecretsState) -> dict[str, Halves | None]:
+    async with setup.db.begin() as session:
+        rows = await session.scalars(select(SigningKey))
+        return {row.id: halves(row, secrets, state.accepted) for row in rows}
 
 
 async def _state(setup: SetUp, secrets: Secrets) -> SecretsState:
