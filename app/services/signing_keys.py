@@ -146,6 +146,7 @@ class SigningKeys:
             raise Misconfigured(state.explanation or "")
         if state.explanation:
             self.fleet.report()
+        self._warn(NOT_CHECKED, self._ring.not_checked)
 
     async def refresh(self) -> None:
         """Announce the secrets of this process and load the ring, which is safe on all at once.
@@ -153,6 +154,7 @@ class SigningKeys:
         Adds and drops keys when it is time.
         """
         await self._renew(announced=True)
+        self._warn(NOT_CHECKED, self._ring.not_checked)
 
     async def rotate(self, *, now: bool = False) -> KeyPair:
         """Publish a key that signs once no copy of the JWKS lacks it; with `now`, at once.
@@ -275,7 +277,8 @@ class SigningKeys:
             if not self.fleet.state.revoked:
                 ring = await self._grown(session, ring, now)
                 ring = await self._without_outlived(session, ring, now)
-        self._take(ring)
+        self._ring = ring
+        self._warn(INVALID, [each.id for each in ring.invalid])
 
     async def _grown(self, session: AsyncSession, ring: Ring, now: datetime) -> Ring:
         newest = ring.newest
@@ -323,17 +326,16 @@ class SigningKeys:
         self._looked_at = time.monotonic()
         async with self.db.begin() as session:
             await self.fleet.look(session)
-            self._take(await self._load(session, self.fleet.state.accepted))
+            self._ring = await self._load(session, self.fleet.state.accepted)
+        self._warn(INVALID, [each.id for each in self._ring.invalid])
+        self._warn(NOT_CHECKED, self._ring.not_checked)
 
-    def _take(self, ring: Ring) -> None:
-        """Use a ring from now on, and warn once of each key that is not beyond doubt."""
-        self._ring = ring
-        doubtful = {each.id: INVALID for each in ring.invalid}
-        doubtful |= dict.fromkeys(ring.not_checked, NOT_CHECKED)
-        for key_id, warning in doubtful.items():
+    def _warn(self, warning: str, key_ids: Iterable[str]) -> None:
+        """Warn once of each key that is not beyond doubt."""
+        for key_id in key_ids:
             if key_id not in self._told:
+                self._told.add(key_id)
                 log.warning(warning, key_id)
-        self._told = set(doubtful)
 
     async def _load(self, session: AsyncSession, accepted: AbstractSet[bytes]) -> Ring:
         rows = await session.scalars(
