@@ -17,6 +17,7 @@ FUNCTIONS = (
     "append_audit_event()",
     "keep_audit_event()",
     "check_audit_trim()",
+    "check_audit_checkpoint()",
     "check_sealed_with()",
     "keep_revoked_secret()",
     "spend(bytea[], integer[], interval[], timestamptz)",

@@ -39,7 +39,7 @@ async def test_a_dump_is_restored_by_the_commands_of_the_manual(tmp_path: Path) 
         await register_ada(served)
 
         (dump,) = shell_blocks(BACKUP, "Dumps")
-        restore, upgrade, rename = shell_blocks(BACKUP, "Restoring a dump")
+        restore, upgrade, rename, erase_again = shell_blocks(BACKUP, "Restoring a dump")
         shell(server, tmp_path, dump)
         shell(server, tmp_path, restore)
         verified = shell(
@@ -52,6 +52,7 @@ async def test_a_dump_is_restored_by_the_commands_of_the_manual(tmp_path: Path) 
         )
         assert verified.splitlines()[-1].endswith("valid.")
         shell(server, tmp_path, rename)
+        shell(server, tmp_path, erase_again, SECRET_KEY=SECRET, DATABASE_URL=served)
 
         await find_ada(served)
         await can_remove_no_events(served)

@@ -45,6 +45,8 @@ async def inner(settings: Settings, clock: FakeClock, letters: Outbox) -> AsyncI
 async def employee(inner: FastAPI, api: Api) -> AsyncIterator[Api]:
     """A guest of that server."""
     assert api.access_token is None
+    # The test before has deleted all keys.
+    await inner.state.portico.keys.refresh()
     async with Api.of(inner) as guest:
         yield guest
 

@@ -184,8 +184,9 @@ async def test_a_page_that_takes_long_is_not_taken_for_a_replica_that_hangs(
 
     database = Database(connect(primary.url, pool_size=5), pool_size=5)
     async with database.begin() as session:
-        # The lock is replayed on the replica.
+        # The lock is replayed on the replica, once somebody else's commit has sent it there.
         await session.execute(text("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE"))
+        await on_server(primary.url, "SELECT pg_logical_emit_message(true, 'portico', '')")
         await until(is_locked)
         page = asyncio.create_task(ada(EVENTS))
         await asyncio.sleep(2)

@@ -31,9 +31,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import connect
+from app.errors import NotConnected
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 PORTICO = Path(sys.executable).parent / "portico"
@@ -188,7 +188,7 @@ class Proofs:
         try:
             async with engine.connect():
                 return None
-        except (OSError, SQLAlchemyError) as error:
+        except NotConnected as error:
             return str(error)
         finally:
             await engine.dispose()
