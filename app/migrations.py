@@ -54,7 +54,7 @@ def upgrade(url: str, grant_to: Sequence[str] = (), *, retention: bool = False) 
         return Upgraded(newest=False)
     attributes = settings.attributes
     return Upgraded(
-        newest=True, note=attributes.get("note"), warnings=attributes.get("warnings", ())
+        newest=True, note=attributes.get("note"), warnings=tuple(attributes.get("warnings", ()))
     )
 
 
