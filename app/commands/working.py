@@ -57,7 +57,6 @@ async def _work(settings: Settings, given: Settings, address: str) -> None:
         with management(address, registry, _health(portico)):
             out.print(announced(address, settings.management_address))
             warn(open_management(address))
-            out.print("Running jobs. Stop with Ctrl-C.")
             await _run(portico, replace(portico.worker, observe=metrics.observe), figures)
 
 
@@ -77,6 +76,7 @@ async def _run(portico: Portico, worker: Worker, figures: JobFigures) -> None:
         asyncio.create_task(_cancel_if_revoked(portico, work)),
     ]
     _cancel_on_signals(work)
+    out.print("Running jobs. Stop with Ctrl-C.")
     await asyncio.gather(work, return_exceptions=True)
     for chore in chores:
         chore.cancel()
