@@ -1,20 +1,23 @@
 """What `portico db upgrade` does to tables in use, read from the SQL of each migration."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from alembic import command
 from app.migration_table import TABLE
 from app.migrations import config, known
 
-SIZE = text("SELECT pg_table_size(to_regclass(:table))")
+SIZES = text("""
+    SELECT relname AS table, pg_table_size(oid) AS bytes FROM pg_class
+    WHERE relkind = 'r' AND oid = to_regclass(quote_ident(relname))
+""")
 
 
 class Effect(Enum):
@@ -110,26 +113,22 @@ def pending(url: str) -> list[Step]:
         DBAPIError: the database refuses.
 
     """
-    found: list[Step] = []
+    missing: list[Script] = []
+    sizes: dict[str, int] = {}
     settings = config(url)
     scripts = ScriptDirectory.from_config(settings)
-    # Before the database is looked at: printing SQL runs `env.py` too, which cannot be nested.
-    steps = [Step(each.revision, each.doc, noticed_of(each)) for each in scripts.walk_revisions()]
 
     def look(revisions: tuple[str, ...], context: Any) -> list[Any]:
         # A newer release may have migrated it already.
         if revisions and known().issuperset(revisions):
-            missing = {each.revision for each in scripts.iterate_revisions("head", revisions)}
-            found.extend(
-                _measured(step, context.connection)
-                for step in reversed(steps)
-                if step.revision in missing
-            )
+            missing.extend(scripts.iterate_revisions("head", revisions))
+            sizes.update((row.table, row.bytes) for row in context.connection.execute(SIZES))
         return []
 
     with EnvironmentContext(settings, scripts, fn=look, dont_mutate=True):
         scripts.run_env()
-    return found
+    # Afterwards: printing SQL runs `env.py` too, which cannot be nested.
+    return [_step(migration, sizes) for migration in reversed(missing)]
 
 
 def noticed_of(migration: Script) -> list[Noticed]:
@@ -158,8 +157,6 @@ def _effects(statement: str) -> list[tuple[str, Effect]]:
     return [(statement[:60], Effect.UNKNOWN)]
 
 
-def _measured(step: Step, connection: Connection) -> Step:
-    sizes = [
-        each._replace(size=connection.scalar(SIZE, {"table": each.table})) for each in step.noticed
-    ]
-    return replace(step, noticed=sizes)
+def _step(migration: Script, sizes: Mapping[str, int]) -> Step:
+    noticed = [each._replace(size=sizes.get(each.table)) for each in noticed_of(migration)]
+    return Step(migration.revision, migration.doc, noticed)

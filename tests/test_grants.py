@@ -351,8 +351,8 @@ async def test_a_server_whose_role_can_change_the_audit_says_so(
     (of_retention,) = await warnings(server.url, tmp_path / "retention", AUDIT_KEEP_DAYS="30")
 
     assert of_superuser == (
-        f"Warning   The role {own} is a superuser: whoever takes this server over can change what "
-        "the audit says. Let a role serve that the owner of the tables has given "
+        f"Warning   The role {own} is a superuser: an attacker who controls this server can change "
+        "the audit. Let a role serve that the owner of the tables has given "
         "`portico db grant ROLE`."
     )
     assert of_retention == (
@@ -384,7 +384,7 @@ async def test_functions_of_others_in_the_schema_of_the_tables_are_never_called(
     )
     with_role = await warnings(server.url, tmp_path / "serving", naming="REVOKE CREATE")
     assert with_role == [
-        f"Warning   {power}: whoever takes this server over can change what the audit says. {mend}"
+        f"Warning   {power}: an attacker who controls this server can change the audit. {mend}"
     ]
 
 

@@ -78,7 +78,7 @@ def export_checkpoints(
 ) -> None:
     """Write checkpoints to a file, a line of JSON each: those that it does not have yet.
 
-    Keep it where whoever operates the database cannot change it. A line is verified with the
+    Keep it where operators of the database cannot change it. A line is verified with the
     public key in it, without SECRET_KEY.
     """
     with database(read_settings()) as settings:
@@ -112,7 +112,7 @@ def _meter() -> Generator[Callable[[int], object]]:
 
 @asynccontextmanager
 async def _reading(settings: Settings) -> AsyncGenerator[Portico]:
-    """Give the services without keys to sign with, which a standby could not make."""
+    """Yield the services without loading signing keys, which a standby could not create."""
     portico = build(settings)
     try:
         await portico.readiness.check()

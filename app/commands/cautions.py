@@ -74,7 +74,7 @@ def open_management(address: str) -> str | None:
     """Returns what to know about a management address that other machines reach."""
     if address == "off" or is_loopback(address.rpartition(":")[0].strip("[]")):
         return None
-    return f"MANAGEMENT_ADDRESS={address}: /metrics is open to whoever reaches it."
+    return f"MANAGEMENT_ADDRESS={address}: /metrics is open to everybody who can reach it."
 
 
 async def of_rights(portico: Portico, settings: Settings) -> list[str]:
@@ -86,9 +86,7 @@ async def of_rights(portico: Portico, settings: Settings) -> list[str]:
     excess = await portico.readiness.excess(retention=retention)
     if excess:
         mend = f"Run {excess.mend}." if excess.mend else LET_ANOTHER_SERVE
-        said.append(
-            f"{excess}: whoever takes this server over can change what the audit says. {mend}"
-        )
+        said.append(f"{excess}: an attacker who controls this server can change the audit. {mend}")
     if retention and not await portico.housekeeping.audit_retention.is_allowed():
         said.append(NOT_ALLOWED)
     return said

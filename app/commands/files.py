@@ -21,7 +21,7 @@ def private_file(file: Path) -> Generator[BinaryIO]:
         with file.open("wb") as lines:
             yield lines
         return
-    # Addresses and hashes: for nobody else's eyes, also where a file of that name is open to them.
+    # It holds addresses and hashes: only the owner may read it, also if the file existed before.
     # It appears whole or not at all.
     with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
         try:

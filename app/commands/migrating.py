@@ -67,7 +67,7 @@ def grant(
         bool, typer.Option("--audit-retention", help=RETENTION_HELP)
     ] = False,
 ) -> None:
-    """Give roles what serving and all commands need, and take away what they had beyond it.
+    """Grant roles the privileges that serving and all commands need, and revoke all others.
 
     Run it as the role that owns the tables. `portico db upgrade` renews it.
     """

@@ -37,7 +37,7 @@ Named = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 OPERATOR = Operator()
-NOBODY = "There is no user with this address or id."
+NO_SUCH_USER = "There is no user with this address or id."
 LAST = (
     "This is the last administrator who can act. Make somebody else one first:"
     " portico users create-admin."
@@ -180,7 +180,7 @@ async def _found(settings: Settings, named: str) -> AsyncGenerator[Found]:
     wanted = named if "@" in named else _id(named)
     async with started(build(settings)) as portico:
         overview = await portico.services.users.overview(OPERATOR, wanted)
-        yield Found(portico.services, overview) if overview else fail(NOBODY)
+        yield Found(portico.services, overview) if overview else fail(NO_SUCH_USER)
 
 
 def _id(text: str) -> uuid.UUID:
@@ -201,7 +201,7 @@ def _check(outcome: object) -> None:
     """End the command where nothing was done."""
     match outcome:
         case NotFound():
-            fail(NOBODY)
+            fail(NO_SUCH_USER)
         case LastAdministrator():
             fail(LAST)
         case InvalidInput(issues):

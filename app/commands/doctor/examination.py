@@ -59,7 +59,7 @@ async def _in_time(check: Check, setup: SetUp) -> Verdict:
     examination = asyncio.ensure_future(check.examine(setup))
     done, _ = await asyncio.wait({examination}, timeout=SECONDS)
     if not done:
-        # It may take its time to let go of a connection: nobody waits for that.
+        # Closing its connection may take long, so its end is not waited for.
         examination.cancel()
         return failed(f"This took longer than {SECONDS:g} s.")
     return examination.result()

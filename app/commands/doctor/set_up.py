@@ -56,7 +56,7 @@ def opened(settings: Settings, url: str) -> Database:
 
 @contextmanager
 def set_up(given: Settings) -> Generator[SetUp]:
-    """Give what to examine. The embedded database is started for it, or shared; never made.
+    """Yield what is examined. The embedded database is started or shared, and never created.
 
     Raises:
         Misconfigured: the embedded database is not part of this installation, or does not start;
