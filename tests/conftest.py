@@ -11,10 +11,10 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import make_url, text
 
-from app import migrations
-from app.config import Settings
-from app.db import Database, connect
-from app.embedded import embedded_postgres
+from app.config.settings import Settings
+from app.database import migrations
+from app.database.database import Database, connect
+from app.database.embedded import embedded_postgres
 from app.main import create_app
 from tests.clients import Api, Person
 from tests.clock import FakeClock

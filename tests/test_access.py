@@ -7,7 +7,7 @@ from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
 from sqlalchemy import text
 
 from app.application import default_schema
-from app.db import Database
+from app.database.database import Database
 from app.graphql.schema import printed
 from tests.clients import Api, Person
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.main import create_app
 from tests.clients import Api
 from tests.servers import Server, serving, serving_untested

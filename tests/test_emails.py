@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.clients import ME, Api, Person
 from tests.outbox import Outbox
 from tests.test_passwords import REQUEST, change, reset

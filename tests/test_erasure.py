@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database
+from app.accounts.services.erasure import MOST_EVENTS
+from app.config.settings import Settings
+from app.database.database import Database
 from app.main import create_app
-from app.services.erasure import MOST_EVENTS
 from tests.clients import ME, Api, Person
 from tests.commands import run
 from tests.outbox import Outbox

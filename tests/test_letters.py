@@ -8,7 +8,7 @@ from typing import NamedTuple
 import httpx
 from sqlalchemy import make_url
 
-from app import migrations
+from app.database import migrations
 from tests.outbox import TOKEN
 from tests.post_office import PostOffice, post_office
 from tests.servers import Server, serving

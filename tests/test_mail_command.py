@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 
 from app.errors import Misconfigured
-from app.mail import SignInRefused, SmtpMailer, mailer_of
+from app.mail.mailer import SignInRefused, SmtpMailer, mailer_of
 from tests.certificates import self_signed, serving_as
 from tests.post_office import PostOffice, post_office
 from tests.servers import free_port, portico

@@ -7,7 +7,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.main import create_app
 from tests.clients import Api, Person
 from tests.servers import Server, serving, serving_untested

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.config import Settings
+from app.config.settings import Settings
 from tests.clients import REGISTER, Api, Person
 from tests.outbox import Outbox
 from tests.servers import free_port, portico

@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.db import Database
-from app.models import TokenPurpose
-from app.services.one_time_tokens import LIFETIMES
+from app.database.database import Database
+from app.mail.models import TokenPurpose
+from app.mail.services.one_time_tokens import LIFETIMES
 from tests.clients import Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.clients import LOGIN, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox

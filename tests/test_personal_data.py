@@ -11,9 +11,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.db import Base, Database
-from app.services import personal_data
-from app.services.personal_data import LISTS, MOST, USERS, WITHHELD_TABLES
+from app.accounts.services import personal_data
+from app.accounts.services.personal_data import LISTS, MOST, USERS, WITHHELD_TABLES
+from app.database.base import Base
+from app.database.database import Database
 from tests.clients import Api, Person
 from tests.commands import run
 from tests.test_administration import END, NOBODY, REINSTATE, SUSPEND, deed

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from app.keys.services.signing_keys import INVALID, NOT_CHECKED
 from app.security.keys import KeyPair
-from app.services.signing_keys import INVALID, NOT_CHECKED
 from tests.clients import ME, Api, Person
 from tests.fleets import NEW, OLD, Fleet, FleetServer
 from tests.servers import portico

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.clients import ME, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox

@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app import migrations
-from app.config import SECRET_FILES, Settings
-from app.secret_files import MAX_BYTES
+from app.config.secret_files import MAX_BYTES
+from app.config.settings import SECRET_FILES, Settings
+from app.database import migrations
 from tests.conftest import on_server
 from tests.leaks import SECRETS
 from tests.roles import PASSWORD, role

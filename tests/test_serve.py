@@ -13,8 +13,8 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from app import migrations
-from app.cli import cli
+from app.cli.main import cli
+from app.database import migrations
 from tests.clients import LOGIN, ME
 from tests.leaks import SECRETS
 from tests.postgres import postgres

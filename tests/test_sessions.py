@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.clients import ME, Api, Person
 from tests.clock import FakeClock
 from tests.test_rotation import LOGOUT, reason

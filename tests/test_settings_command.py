@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.config import Settings
+from app.config.settings import Settings
 from tests.servers import ROOT, portico
 from tests.test_serve import NOWHERE, SECRET
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from app.db import Database
+from app.database.database import Database
 from tests.clients import LOGIN, Api, Person
 from tests.test_http import rename
 

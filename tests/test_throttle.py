@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database
+from app.config.settings import Settings
+from app.database.database import Database
 from app.errors import Overloaded
 from app.main import create_app
-from app.services.outcomes import block_of
+from app.security.client import block_of
 from tests.clients import LOGIN, REGISTER, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox

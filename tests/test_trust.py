@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
-from app.models import TokenPurpose
-from app.services.trust import ALL_LINKS, OTHER_LINKS, Change, Ends
+from app.accounts.services.trust import ALL_LINKS, OTHER_LINKS, Change, Ends
+from app.database.database import Database
+from app.mail.models import TokenPurpose
 from tests.clients import LOGIN, ME, REGISTER, Api, Person
 from tests.clock import FakeClock
 from tests.outbox import Outbox

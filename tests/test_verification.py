@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database
+from app.config.settings import Settings
+from app.database.database import Database
 from app.main import create_app
 from tests.clients import LOGIN, ME, REGISTER, SIGNED_IN, Api, Person
 from tests.clock import FakeClock

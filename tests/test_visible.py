@@ -7,7 +7,7 @@ from subprocess import CompletedProcess
 import pytest
 from sqlalchemy import text
 
-from app.visible import one_line, visible
+from app.text.visible import one_line, visible
 from tests.clients import Person
 from tests.fleets import OLD, Fleet
 from tests.servers import portico
