@@ -21,8 +21,8 @@ from typing import Any
 import httpx
 
 from app.database import migrations
-from tests.postgres import postgres
-from tests.servers import free_port
+from tests.support.postgres import postgres
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = "requirements.lock"

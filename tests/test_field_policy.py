@@ -25,9 +25,9 @@ from app.graphql.schema import printed
 from app.main import create_app
 from app.throttle.services.budgets import Budget
 from app.throttle.services.throttle import Tried
-from tests.clients import Api, Person
-from tests.clock import FakeClock
-from tests.outbox import Outbox
+from tests.support.clients import Api, Person
+from tests.support.clock import FakeClock
+from tests.support.outbox import Outbox
 
 OWN = default_schema()
 SDL = printed(OWN)
