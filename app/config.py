@@ -55,7 +55,7 @@ ESTIMATED_CHARACTERS = 72
 
 
 class Settings(BaseSettings):
-    """Each field is one environment variable, described for the table of settings in README."""
+    """Each field is one environment variable, described for docs/operators/settings.md."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE,
