@@ -1,4 +1,4 @@
-"""`portico settings`: what is in force and where it comes from; the reference for README."""
+"""`portico settings`: what is in force and where it comes from; the table of all settings."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def _difference(settings: Settings) -> str | None:
 
 
 def markdown() -> str:
-    """Returns the table of README: each setting, its default, and what it does."""
+    """Returns the table of docs/operators/settings.md: settings, defaults, what they do."""
     rows = (
         f"| {_names(name)} | {_default(field)} | {field.description} |"
         for name, field in Settings.model_fields.items()

@@ -55,7 +55,7 @@ ESTIMATED_CHARACTERS = 72
 
 
 class Settings(BaseSettings):
-    """Each field is one environment variable, described for the table of settings in README."""
+    """Each field is one environment variable, described for docs/operators/settings.md."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE,
@@ -67,32 +67,33 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(
         default=None,
-        description="a `postgresql://` address, 15 or later, UTF-8, read as libpq does; unset, "
-        "Portico runs its own in `DATA_DIR`",
+        description="a `postgresql://` URL, PostgreSQL 15 or later, UTF-8, read as libpq does; "
+        "unset: Portico runs its own in `DATA_DIR`",
         json_schema_extra={UNSET: "embedded"},
     )
     data_dir: Path = Field(
         default=Path(".data"),
-        description="where the embedded database and its secret are; lost with it: everybody and "
-        "everything",
+        description="the directory of the embedded database and its secret; if it is lost, all "
+        "data is lost",
     )
     secret_key: SecretStr | None = Field(
         default=None,
-        description="32 bytes or more; several with commas: the first seals, all open. Lost: "
-        "`portico keys compromised`, after which everybody signs in again",
+        description="32 bytes or more; several are separated by commas: the first one seals, all "
+        "of them open. If it is lost: `portico keys compromised`, after which all users sign in "
+        "again",
         json_schema_extra={UNSET: "made once when embedded"},
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000",
         description="where clients reach Portico, and the issuer (`iss`) of tokens, below which "
-        "others find its keys: servers that share a database need the same one; changed: tokens "
-        "issued before are refused. `https://…` adds HSTS",
+        "other services find its keys. Servers that share a database need the same one; if it "
+        "changes, tokens issued before are refused. `https://…` adds HSTS",
         json_schema_extra={UNSET: "follows `--host` and `--port`"},
     )
     debug: bool | None = Field(
         default=None,
-        description='GraphiQL, introspection, "Did you mean", email addresses below `.test`; on '
-        "the open internet it shows the schema to everybody",
+        description='allows GraphiQL, introspection, "Did you mean" and email addresses below '
+        "`.test`; on the open internet it shows the schema to everybody",
         json_schema_extra={UNSET: "true when embedded"},
     )
 
@@ -100,8 +101,8 @@ class Settings(BaseSettings):
         default=15,
         ge=1,
         le=24 * 60,
-        description="how long another service may believe a token; Portico itself asks the session "
-        "each time",
+        description="how long another service may accept a token; Portico itself reads the "
+        "session on each request",
     )
     access_token_audience: str = Field(
         default="portico",
@@ -124,10 +125,14 @@ class Settings(BaseSettings):
         default=12,
         ge=4,
         le=MAX_OWN_BCRYPT_COST,
-        description="cost of a hash, each step doubles it; lower is cheaper for thieves too",
+        description="the cost of a password hash, each step doubles it; lower: also cheaper for "
+        "attackers",
     )
     password_min_length: int = Field(
-        default=8, ge=8, le=128, description="in characters; not below 8"
+        default=8,
+        ge=8,
+        le=128,
+        description="the shortest password that is accepted, in characters; at least 8",
     )
     password_min_guesses: int = Field(
         default=500_000,
@@ -139,65 +144,66 @@ class Settings(BaseSettings):
 
     database_read_url: SecretStr | None = Field(
         default=None,
-        description="a streaming replica, for the pages of administrators: they may be a moment "
-        "old. While it does not answer, is behind or was promoted, the primary answers",
+        description="a streaming replica for the pages of administrators, which may be a moment "
+        "old then. While it does not answer, is behind or was promoted, the primary answers",
     )
     database_read_max_lag_seconds: float | Literal["off"] = Field(
         default=60,
         gt=0,
         le=24 * 3600,
-        description="how far that replica may be behind before the primary answers; below 30: "
-        "PostgreSQL itself lets long queries delay it that long (`max_standby_streaming_delay`). "
+        description="how far the replica may be behind before the primary answers. PostgreSQL "
+        "itself lets long queries delay a replica by 30 seconds (`max_standby_streaming_delay`). "
         "`off`: it is not measured",
     )
     database_prepared_statements: bool = Field(
         default=True,
-        description="false behind a pooler in transaction mode that does not keep them (PgBouncer "
-        'before 1.21, or without `max_prepared_statements`): otherwise "prepared statement does '
-        'not exist". A pooler that refuses start-up parameters is noticed without it',
+        description="set it to false behind a pooler in transaction mode that does not keep "
+        "prepared statements (PgBouncer before 1.21, or without `max_prepared_statements`); "
+        'otherwise: "prepared statement does not exist". A pooler that refuses startup parameters '
+        "is detected without it",
     )
     database_pool_size: int = Field(
         default=16,
         ge=5,
         le=200,
-        description="connections of each worker, 5 or more; those of all workers must stay below "
+        description="connections of each worker, at least 5; those of all workers must stay below "
         "the server's `max_connections`",
     )
     database_timeout_seconds: float = Field(
         default=10,
         ge=0.5,
         le=300,
-        description="how long one statement may take; shorter: big searches fail, longer: a "
+        description="how long one statement may take; shorter: large searches fail; longer: a "
         "hanging database holds requests longer",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="origins of your frontends, with commas, and patterns of them such as "
+        description="origins of your frontends, separated by commas, and patterns such as "
         "`https://*.preview.example.com`; missing: browsers refuse the answers",
     )
     persisted_documents: Path | None = Field(
         default=None,
-        description="a JSON manifest, hash → text, of documents that run by `documentId`",
+        description="a JSON file that maps hashes to documents, which run by `documentId`",
     )
     persisted_documents_only: bool = Field(
-        default=False, description="nothing else runs; GraphiQL does not either"
+        default=False, description="refuses all other documents, those of GraphiQL too"
     )
     execution_plans: bool = Field(
         default=True,
-        description="a query runs by a plan, made once when it is asked a second time; false: "
-        "graphql-core's executor runs everything",
+        description="queries run by plans, which are made when an operation is sent a second "
+        "time; false: graphql-core's executor runs everything",
     )
     max_body_bytes: int = Field(
-        default=64 * 1024, ge=1024, description="longer requests are refused with 413"
+        default=64 * 1024, ge=1024, description="requests with a longer body are refused with 413"
     )
     max_head_bytes: int = Field(
-        default=16 * 1024, ge=1024, description="longer heads of requests are refused with 431"
+        default=16 * 1024, ge=1024, description="requests with a longer head are refused with 431"
     )
     max_connections: int = Field(
         default=2000,
         ge=10,
-        description="of each worker; beyond it, the client that has taken longest to send a "
-        "request is disconnected",
+        description="connections of each worker; beyond it, the client that has taken longest to "
+        "send a request is disconnected",
     )
     head_timeout_seconds: float = Field(
         default=8, gt=0, description="how long the head of a request may take to arrive"
@@ -211,131 +217,132 @@ class Settings(BaseSettings):
     keep_alive_seconds: float = Field(
         default=75,
         gt=0,
-        description="how long a connection is kept for the next request; shorter than a proxy "
-        "keeps it: its requests are lost now and then",
+        description="how long an idle connection is kept open; if a proxy keeps its connections "
+        "longer, some of its requests are lost",
     )
     shutdown_delay_seconds: float = Field(
         default=0,
         ge=0,
         le=600,
-        description="how long after SIGTERM `/health/ready` says no before the server stops; "
-        "shorter than a balancer takes to notice: refused connections",
+        description="how long `/health/ready` answers 503 after SIGTERM before the server stops; "
+        "if a load balancer takes longer to notice: refused connections",
     )
     shutdown_timeout_seconds: int = Field(
-        default=10, ge=1, le=600, description="how long requests under way may take then"
+        default=10, ge=1, le=600, description="how long running requests may take after that"
     )
     worker_timeout_seconds: float = Field(
         default=20,
         ge=2,
         le=600,
-        description="of several workers: one whose event loop does not run for this long is killed "
-        "and replaced; shorter: so are some that are only busy",
+        description="a worker whose event loop does not run for this long is killed and replaced, "
+        "if there are several; too short: workers that are only busy are killed too",
     )
 
-    limit_characters: int = Field(default=16_000, ge=1, description="the characters of a document")
+    limit_characters: int = Field(default=16_000, ge=1, description="characters of a document")
     limit_tokens: int = Field(
-        default=1_000, ge=1, description="the tokens of a document, as GraphQL's lexer reads them"
+        default=1_000, ge=1, description="tokens of a document, as GraphQL's lexer reads them"
     )
-    limit_comments: int = Field(default=50, ge=0, description="the comments of a document")
-    limit_depth: int = Field(default=12, ge=1, description="how deep fields are nested")
+    limit_comments: int = Field(default=50, ge=0, description="comments of a document")
+    limit_depth: int = Field(default=12, ge=1, description="levels of nested fields")
     limit_introspection_depth: int = Field(
-        default=16, ge=1, description="how deep they are nested below `__schema` and `__type`"
+        default=16, ge=1, description="levels of nested fields below `__schema` and `__type`"
     )
     limit_fields: int = Field(
-        default=400, ge=1, description="the fields of an operation, with those of its fragments"
+        default=400, ge=1, description="fields of an operation, including those of its fragments"
     )
-    limit_aliases: int = Field(default=15, ge=0, description="the aliases of an operation")
-    limit_root_fields: int = Field(
-        default=8, ge=1, description="the fields that an operation begins with"
-    )
-    limit_fragments: int = Field(default=20, ge=0, description="the fragments of a document")
-    limit_spreads: int = Field(default=60, ge=0, description="the fragment spreads of an operation")
-    limit_directives: int = Field(default=30, ge=0, description="the directives of a document")
-    limit_operations: int = Field(default=5, ge=1, description="the operations of a document")
+    limit_aliases: int = Field(default=15, ge=0, description="aliases of an operation")
+    limit_root_fields: int = Field(default=8, ge=1, description="root fields of an operation")
+    limit_fragments: int = Field(default=20, ge=0, description="fragments of a document")
+    limit_spreads: int = Field(default=60, ge=0, description="fragment spreads of an operation")
+    limit_directives: int = Field(default=30, ge=0, description="directives of a document")
+    limit_operations: int = Field(default=5, ge=1, description="operations of a document")
     limit_cost: int = Field(
         default=10_000,
         ge=1,
-        description="the cost of an operation: its fields, times the entries of the pages they are "
-        "on",
+        description="the cost of an operation: each field costs 1, times the entries of the pages "
+        "it is on",
     )
 
     email_verification: Literal["off", "required"] = Field(
         default="off",
-        description="`required`: nobody signs in before they have shown that they read mail at "
+        description="`required`: users sign in only after they have opened a link in an email to "
         "their address",
     )
     email_domains_allowed: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="domains with commas, such as `corp.local,lan`: special-use ones, of which "
-        "users may have addresses too, with all domains below; missing in an inner network: its "
+        description="special-use domains whose addresses are accepted too, with all domains below "
+        "them, separated by commas, such as `corp.local,lan`; missing in an inner network: its "
         "addresses are refused",
     )
     smtp_url: SecretStr | None = Field(
         default=None,
         description="`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; `?tls=none` "
-        "for a relay without. Unset on a database of yours: emails wait in the queue, and "
+        "for a relay without TLS. Unset with a database of yours: emails wait in the queue, and "
         "`EMAIL_VERIFICATION=required` refuses to start",
         json_schema_extra={UNSET: "console when embedded"},
     )
     mail_from: str = Field(
         default="Portico <portico@localhost>",
-        description="the sender of emails; if the SMTP server does not accept it, they fail and "
+        description="the sender of emails; if the SMTP server does not accept it, emails fail and "
         "are kept",
     )
     frontend_url: str | None = Field(
         default=None,
-        description="where the pages are that links in emails lead to",
+        description="the base of the pages that links in emails lead to",
         json_schema_extra={UNSET: "`PUBLIC_URL`"},
     )
     link_verify_email: str = Field(
         default="/verify-email#token={token}",
-        description="the page that verifies an address, below `FRONTEND_URL` or a whole address",
+        description="the page that verifies an address, below `FRONTEND_URL` or a complete URL",
     )
     link_reset_password: str = Field(
         default="/reset-password#token={token}",
-        description="the page that sets a new password, likewise",
+        description="the page that sets a new password, below `FRONTEND_URL` or a complete URL",
     )
     link_confirm_email: str = Field(
         default="/confirm-email#token={token}",
-        description="the page that confirms a change of address, likewise",
+        description="the page that confirms a change of address, below `FRONTEND_URL` or a "
+        "complete URL",
     )
     jobs_worker: bool = Field(
         default=True,
-        description="whether `portico serve` runs jobs; false, and no `portico worker`: no email "
-        "is sent",
+        description="whether `portico serve` runs jobs; false without a `portico worker`: no "
+        "email is sent",
     )
     jobs_retake_seconds: int = Field(
         default=30,
         ge=2,
         le=3600,
-        description="after this long without a sign of life a worker's jobs are another's; too "
-        "short: jobs run twice",
+        description="if a worker gives no sign of life for this long, other workers take its "
+        "jobs; too short: jobs run twice",
     )
     jobs_keep_days: int = Field(
         default=30,
         ge=1,
         le=3650,
-        description="how long the record of a job that was done stays, and a job that failed after "
+        description="how long the record of a finished job is kept, and a job that failed after "
         "its last try",
     )
     audit_keep_days: int | None = Field(
         default=None,
         ge=1,
         le=3650,
-        description="how long the audit keeps events; removed in whole days, and announced in the "
-        "audit. None: for ever",
+        description="how long the audit keeps events, which are removed in whole days and "
+        "announced in the audit; none: forever",
     )
     breached_passwords_url: SecretStr | None = Field(
         default=None,
-        description="where to look new passwords up, by the range protocol of Have I Been Pwned",
+        description="a service in which new passwords are looked up, by the range protocol of "
+        "Have I Been Pwned",
     )
     breached_passwords_file: Path | None = Field(
         default=None,
-        description="a file to look new passwords up in: their SHA-1 in hex, sorted, one a line",
+        description="a file in which new passwords are looked up: their SHA-1 in hex, sorted, one "
+        "per line",
     )
 
     throttle_scale: float = Field(
-        default=1.0, gt=0, description="multiplies all limits on what is tried; for load tests"
+        default=1.0, gt=0, description="multiplies all limits on attempts; for load tests"
     )
     throttle_account_and_address: int = Field(
         default=8,
@@ -375,62 +382,62 @@ class Settings(BaseSettings):
         description="wrong passwords that should confirm a change of one account, in 15 minutes",
     )
     throttle_mails: int = Field(
-        default=3, ge=1, description="emails of one kind to one address, an hour"
+        default=3, ge=1, description="emails of one kind to one address, per hour"
     )
     throttle_email_changes: int = Field(
-        default=5, ge=1, description="requests of one account for another email address, a day"
+        default=5, ge=1, description="requests of one account for another email address, per day"
     )
     throttle_invitations: int = Field(
-        default=300, ge=1, description="invitations by one administrator, an hour"
+        default=300, ge=1, description="invitations by one administrator, per hour"
     )
-    throttle_profiles: int = Field(default=60, ge=1, description="changes of one profile, an hour")
+    throttle_profiles: int = Field(default=60, ge=1, description="changes of one profile, per hour")
     throttle_deletions: int = Field(
-        default=300, ge=1, description="accounts deleted by one administrator, an hour"
+        default=300, ge=1, description="accounts deleted by one administrator, per hour"
     )
     throttle_exports: int = Field(
-        default=20, ge=1, description="copies of personal data made for one user, an hour"
+        default=20, ge=1, description="copies of personal data made for one user, per hour"
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="networks, with commas, whose `X-Forwarded-For` is believed; missing behind a "
-        "proxy: everybody has one address and one budget; too wide: anybody says where they come "
-        "from",
+        description="networks, separated by commas, whose `X-Forwarded-For` is trusted; missing "
+        "behind a proxy: all clients have one address and share its limits; too wide: clients can "
+        "choose their address",
     )
 
     first_admin_email: str | None = Field(
         default=None,
-        description="the first administrator, made on an empty database only",
+        description="the first administrator, who is made in an empty database only",
         json_schema_extra={UNSET: "`admin@example.com` when embedded"},
     )
     first_admin_password: SecretStr | None = Field(
         default=None,
-        description="their password",
+        description="the password of the first administrator",
         json_schema_extra={UNSET: "made, and printed once"},
     )
 
     management_address: str | None = Field(
         default=None,
-        description="where `/metrics`, `/health/live` and `/health/ready` of `portico serve` and "
-        "`portico worker` are; `off`: nowhere. With `--workers` above 1, `/metrics` alone. Open to "
-        "the internet: it tells strangers what your users do",
+        description="where `portico serve` and `portico worker` serve `/metrics`, `/health/live` "
+        "and `/health/ready`; `off`: nowhere. With `--workers` above 1, only `/metrics`. Do not "
+        "open it to the internet: it tells strangers what your users do",
         json_schema_extra={UNSET: "`127.0.0.1:9464`, or nowhere if that is in use"},
     )
     access_log: bool = Field(
         default=True,
-        description="a line on standard error for each request, written ten times a second",
+        description="writes a line to standard error for each request, ten times a second",
     )
     log_format: Literal["console", "json"] = Field(
         default="console",
-        description="`json`: an object a line on standard error, of every command; what else a "
-        "command prints stays as it is",
+        description="`json`: every command writes one JSON object per line to standard error; "
+        "standard output stays as it is",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="`DEBUG`, `INFO`, `WARNING`, `ERROR`"
     )
     unrelated_variables: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="names of variables, with commas, that belong to other programs although they "
-        "look like misspelled settings",
+        description="names of variables, separated by commas, that belong to other programs "
+        "although they look like misspelled settings",
     )
 
     @field_validator("trusted_proxies", mode="before")

@@ -38,7 +38,7 @@ says in `message` what to tell the person. A field that is refused is null and h
 `errors`, whose `extensions.code` says why (`UNAUTHENTICATED`, `FORBIDDEN`, `BAD_USER_INPUT`, ...).
 The rest of the answer stands.
 
-The documentation is README.md, in the source of Portico.\
+The documentation is in `docs/clients`, in the source of Portico.\
 """
 
 

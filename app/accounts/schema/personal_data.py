@@ -26,7 +26,7 @@ class PersonalData:
     document: JSON = strawberry.field(
         description=f"An object to save as a file. `format` is `{FORMAT}`; `profile`, `sessions`, "
         "`links`, `passwordFailures`, `jobs` and `events` hold the data, newest first, and "
-        "`truncated` the names of lists that are cut. README describes it."
+        "`truncated` the names of lists that are cut. `docs/clients/personal-data.md` describes it."
     )
     is_complete: bool = strawberry.field(
         description=f"False if a list is cut after its newest {MOST:,} entries. All of them are in "

@@ -27,7 +27,7 @@ OTHER_LINKS = ALL_LINKS - {TokenPurpose.UNDO_EMAIL_CHANGE}
 # Compared by identity: two changes that end the same are two changes, not aliases of one.
 @dataclass(frozen=True, slots=True, eq=False)
 class Ends:
-    """What ends with a change; the README has the same as a table.
+    """What ends with a change; docs/clients/account-life.md has the same as a table.
 
     `password`: there is none afterwards, until one is chosen by email. `failures`: wrong passwords
     are counted anew.
