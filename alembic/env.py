@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alembic import context
-from app.config.settings import read_settings
 from app.database.after_upgrade import (
     CREATE_EXTENSION,
     CREATE_INDEX,
@@ -21,6 +20,7 @@ from app.database.after_upgrade import (
     fix_search_paths,
     make_search_index,
 )
+from app.database.base import Base
 from app.database.connection_pools import NoPool
 from app.database.connector import UNPREPARED, Connector
 from app.database.database import settings_of
@@ -39,7 +39,7 @@ from app.database.online_ddl import LIMITS, STATEMENT_TIMEOUT
 from app.database.outages import outages
 from app.database.url import read
 from app.errors import Hindered
-from app.tables import users
+from app.modules import read_settings
 
 # Any constant will do, as long as nobody else locks it: "portico" in ASCII.
 MIGRATION_LOCK = 0x706F727469636F
@@ -104,7 +104,7 @@ def _configure(connection: Connection, table: str) -> None:
     context.configure(
         connection=connection,
         version_table=table,
-        target_metadata=users.User.metadata,
+        target_metadata=Base.metadata,
         compare_type=True,
         include_name=_is_ours,
         transaction_per_migration=True,
@@ -126,7 +126,7 @@ def _print() -> None:
     with context.begin_transaction():
         context.run_migrations()
     is_whole = not context.config.attributes.get("migrations_only")
-    if is_whole and context.get_revision_argument() in context.script.get_heads():
+    if is_whole and set(context.get_revision_argument() or ()) >= set(context.script.get_heads()):
         # Last, since it is for servers that have the extension.
         for statement in (FIX_SEARCH_PATHS, CREATE_EXTENSION, CREATE_INDEX.format(schema="")):
             context.execute(statement)

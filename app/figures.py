@@ -1,11 +1,14 @@
-"""Figures: what the parts of a process have counted, handed on to its metrics now and then."""
+"""What the parts of a process have counted, handed on to its metrics now and then."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
+from app.database.database import Database
+from app.database.replica import Replica
 from app.engine.documents import Documents
-from app.http.metrics import Metrics
-from app.jobs.metrics import JobMetrics
-from app.jobs.services.queue import Jobs
+from app.http.metrics import Reading
+from app.module import Gauge
 from app.portico import Portico
 from app.server.connection_limits import Gate
 
@@ -13,57 +16,52 @@ FIGURES_SECONDS = 5
 BACKLOG_SECONDS = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    portico: Portico
-    documents: Documents
-    gate: Gate
-    metrics: Metrics
-
-    async def hand_on(self) -> None:
-        """Hand on what is known here."""
-        tokens = self.portico.services.access_tokens.remembered
-        fleet = self.portico.services.fleet_secrets
-        self.metrics.take(
-            {
-                "portico_connections": len(self.gate.connections),
-                "portico_database_connections": self.portico.db.taken,
-                "portico_hashing_places_taken": self.portico.passwords.places_taken,
-                "portico_secrets_unknown": len(fleet.state.lacking),
-                "portico_document_cache_hits": self.documents.hits,
-                "portico_document_cache_misses": self.documents.misses,
-                "portico_token_cache_hits": tokens.hits,
-                "portico_token_cache_misses": tokens.misses,
-                "portico_budgets_refused": self.portico.budgets.refused,
-                **self._of_the_replica(),
-            }
-        )
-
-    async def hand_on_audit(self) -> None:
-        """Hand on when the audit was last verified, by whichever `portico audit verify`."""
-        last = await self.portico.verification.last()
-        self.metrics.take(
-            {
-                "portico_audit_verified_timestamp_seconds": last.at.timestamp() if last else 0,
-                "portico_audit_verified_ok": bool(last and last.valid),
-            }
-        )
-
-    def _of_the_replica(self) -> dict[str, float]:
-        replica = self.portico.replica
-        if replica.replica is None:
-            return {}
-        figures: dict[str, float] = {"portico_replica_in_use": int(replica.is_in_use)}
-        if replica.lag_seconds is not None:
-            figures["portico_replica_lag_seconds"] = replica.lag_seconds
-        return figures
+def readings_of(portico: Portico, documents: Documents, gate: Gate) -> Iterator[Reading]:
+    """Yield the readings of modules and of what is below them."""
+    database, replica = portico.services[Database], portico.services[Replica]
+    yield Reading(
+        "portico_connections", "HTTP connections that are open.", lambda: len(gate.connections)
+    )
+    yield Reading(
+        "portico_database_connections",
+        "Connections of the pool that are taken.",
+        lambda: database.taken,
+    )
+    yield Reading(
+        "portico_document_cache_hits",
+        "Documents that were known.",
+        lambda: documents.hits,
+        is_total=True,
+    )
+    yield Reading(
+        "portico_document_cache_misses",
+        "Documents that had to be parsed and validated.",
+        lambda: documents.misses,
+        is_total=True,
+    )
+    if replica.replica is not None:
+        yield from _of_the_replica(replica)
+    for module in portico.modules:
+        for gauge in module.gauges:
+            yield reading_of(portico, gauge)
 
 
-@dataclass(frozen=True, slots=True)
-class JobFigures:
-    jobs: Jobs
-    metrics: JobMetrics
+def reading_of(portico: Portico, gauge: Gauge[Any]) -> Reading:
+    read = partial(gauge.read, portico.services[gauge.service])
+    return Reading(gauge.name, gauge.description, read, gauge.mode, gauge.is_total)
 
-    async def hand_on(self) -> None:
-        """Hand on what the database knows of the queue."""
-        self.metrics.take(await self.jobs.backlog())
+
+def _of_the_replica(replica: Replica) -> Iterator[Reading]:
+    """Of several workers the one that fares worst is shown."""
+    yield Reading(
+        "portico_replica_in_use",
+        "1 while the replica is read, 0 while it is left out.",
+        lambda: int(replica.is_in_use),
+        "livemin",
+    )
+    yield Reading(
+        "portico_replica_lag_seconds",
+        "How long ago the replica is known to have had all that the primary had.",
+        lambda: replica.lag_seconds,
+        "livemax",
+    )

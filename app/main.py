@@ -1,4 +1,4 @@
-"""The only place that wires: `create_app`, and what runs as long as the application does."""
+"""The only place that puts the house together: `create_app`, and what runs as long as it does."""
 
 import asyncio
 import gc
@@ -6,40 +6,58 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
+import strawberry
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.application import Application, connection_limits, documents_of, layers, schema_of
 from app.clock import Clock, system_clock
-from app.config.settings import Settings, read_settings
+from app.config.settings import Settings
 from app.database.errors import explanation
 from app.database.outages import forget_values
-from app.engine.engine import Engine
+from app.database.replica import Replica
+from app.engine.documents import Documents
+from app.engine.engine import Engine, core_schema
+from app.engine.limits import DocumentLimits
+from app.engine.persisted import PersistedDocuments
 from app.errors import Misconfigured, Unavailable
-from app.figures import BACKLOG_SECONDS, FIGURES_SECONDS, Figures, JobFigures
+from app.figures import BACKLOG_SECONDS, FIGURES_SECONDS, readings_of
+from app.graphql.context import Context
+from app.graphql.schema import build_schema, node_kinds, printed
+from app.graphql.schema_part import NodeKinds, SchemaPart
 from app.http.access_log import AccessLog, console_line, json_line
-from app.http.cors import CORS, Cors
-from app.http.health import STOPPING, plain_routes
+from app.http.application import Application, is_traced
+from app.http.cors import CORS, Cors, Preflights
+from app.http.edge import Edge, Straight
+from app.http.graphiql_page import Explorer
+from app.http.graphql import GraphQLOverHttp
+from app.http.health import STOPPING, health_routes
 from app.http.management import Health, management
-from app.http.metrics import Metrics
+from app.http.metrics import Metrics, Reading
+from app.http.proxies import Proxies
 from app.http.requests import ASGIApp
+from app.imports import attribute
+from app.jobs.metrics import JobFigures, JobMetrics
+from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import Worker
-from app.keys.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
+from app.keys.routes import key_routes
+from app.keys.services.fleet_secrets import FleetSecrets
+from app.keys.services.signing_keys import SigningKeys
 from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
+from app.module import Module
+from app.modules import MODULES, read_settings
 from app.periodic import every
 from app.portico import Portico, build
-from app.server.connection_limits import GATE, Gate
+from app.security.client import Client
+from app.server.connection_limits import GATE, ConnectionLimits, Gate
 from app.server.head_checks import CheckedHeads
 from app.server.shutdown import Stopping, stop_all_workers
 from app.telemetry import flush_telemetry, start_telemetry
 
-CHECKPOINT_SECONDS = 300
-PURGE_SECONDS = 600
-REPORT_SECONDS = 60
 GC_THRESHOLDS = (10_000, 20, 50)
 
 log = logging.getLogger(__name__)
@@ -55,18 +73,21 @@ def create_app(
     """Make the ASGI application of these settings.
 
     `end` stops the server around it; it is called when SECRET_KEY is accepted no more.
+
+    Raises:
+        Misconfigured: says in one line what is missing or wrong.
+
     """
     portico = build(settings, clock, mailer)
     metrics = Metrics()
     stopping = stopping or Stopping()
     access_log = _access_log(settings, metrics)
-    schema = schema_of(settings)
-    documents = documents_of(settings, schema)
+    parts = parts_of(portico.modules)
+    schema = schema_of(settings, parts)
+    portico.services.put(NodeKinds, node_kinds(parts))
+    engine = Engine(schema, documents_of(settings, schema))
     gate = Gate(connection_limits(settings), stopping)
     cors = Cors.of(settings.cors_origins)
-    figures = Figures(portico, documents, gate, metrics)
-    job_figures = JobFigures(portico.jobs, metrics.jobs)
-    worker = replace(portico.worker, observe=metrics.jobs.observe)
 
     async def unready() -> str | None:
         return STOPPING if stopping.begun else await portico.unready()
@@ -75,9 +96,8 @@ def create_app(
     async def lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         await _start(portico, app)
         settle()
-        chores = [
-            *_chores(portico, figures, job_figures, worker if settings.jobs_worker else None),
-            asyncio.create_task(gate.watch()),
+        running = [
+            *map(asyncio.create_task, _running(settings, portico, metrics, engine, gate)),
             asyncio.create_task(_end_if_revoked(portico, end)),
         ]
         health = Health(asyncio.get_running_loop(), unready)
@@ -88,26 +108,128 @@ def create_app(
             ):
                 yield {GATE: gate, CORS: cors}
         finally:
-            for chore in chores:
-                chore.cancel()
-            await asyncio.gather(*chores, return_exceptions=True)
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
             await portico.stop()
             access_log.flush()
             await flush_telemetry()
 
-    engine = Engine(schema, documents)
-    around = layers(settings, engine, portico.services, access_log, cors)
-    app = Application(*around, lifespan=lifespan)
+    endpoint = _endpoint(settings, portico, engine, clock)
+    app = Application(*_layers(settings, endpoint, access_log, cors), lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
-    app.include_router(plain_routes(unready, portico.keys, settings.public_url))
+    app.include_router(health_routes(unready))
+    app.include_router(key_routes(portico.services[SigningKeys], settings.public_url))
     return app
+
+
+def parts_of(modules: tuple[Module, ...]) -> tuple[SchemaPart, ...]:
+    """Return what modules bring to the schema.
+
+    Raises:
+        Misconfigured: one cannot be imported; names the file and the line.
+
+    """
+    paths = (module.schema for module in modules if module.schema is not None)
+    return tuple(attribute(path, "SCHEMA", SchemaPart) for path in paths)
+
+
+def schema_of(settings: Settings, parts: tuple[SchemaPart, ...]) -> strawberry.Schema:
+    """Build the schema, whose descriptions state the limits of these settings."""
+    numbers = {name: value for name, value in settings if type(value) is int}
+    return build_schema(parts, numbers)
+
+
+def default_schema(modules: tuple[Module, ...] = MODULES) -> strawberry.Schema:
+    """Build the schema with the limits that hold where nothing is set: that of `schema.graphql`."""
+    return schema_of(Settings.model_construct(), parts_of(modules))
+
+
+def default_sdl(modules: tuple[Module, ...]) -> str:
+    """Returns what `portico schema export` writes."""
+    return printed(default_schema(modules))
+
+
+def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:
+    names = (limit.name for limit in fields(DocumentLimits))
+    limits = DocumentLimits(**{name: getattr(settings, f"limit_{name}") for name in names})
+    return Documents(
+        core_schema(schema),
+        limits,
+        explore=settings.explore,
+        planned=settings.execution_plans,
+    )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds,
+        write_seconds=settings.write_timeout_seconds,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        head_bytes=settings.max_head_bytes,
+        most=settings.max_connections,
+    )
+
+
+def _endpoint(
+    settings: Settings, portico: Portico, engine: Engine, clock: Clock
+) -> GraphQLOverHttp:
+    services, fleet = portico.services, portico.services[FleetSecrets]
+
+    def context_of(client: Client, bearer: str | None) -> Context:
+        return Context(services, clock, client, bearer)
+
+    return GraphQLOverHttp(
+        engine,
+        PersistedDocuments.load(
+            settings.persisted_documents, only_trusted=settings.persisted_documents_only
+        ),
+        context_of,
+        lambda: fleet.state.revoked,
+        Explorer.load() if settings.explore else None,
+        settings.max_body_bytes,
+        Proxies.of(settings.trusted_proxies),
+    )
+
+
+def _layers(
+    settings: Settings, endpoint: GraphQLOverHttp, access_log: AccessLog, cors: Cors
+) -> Iterator[Callable[[ASGIApp], ASGIApp]]:
+    """Yield the layers around FastAPI, from the inside out."""
+    yield lambda app: Straight(app, {"/graphql": endpoint}, endpoint.explorer)
+    if settings.cors_origins:
+        yield lambda app: Preflights(app, cors)
+    https = settings.public_url.startswith("https://")
+    yield lambda app: Edge(app, https=https, traced=is_traced(), access_log=access_log, cors=cors)
+
+
+def _running(
+    settings: Settings, portico: Portico, metrics: Metrics, engine: Engine, gate: Gate
+) -> Iterator[Any]:
+    """Yield what runs as long as the application does."""
+    services = portico.services
+    yield gate.watch()
+    yield services[Replica].watch()
+    for seconds, chores in portico.periodic().items():
+        yield every(seconds, *chores)
+    readings = tuple(readings_of(portico, engine.documents, gate))
+    yield every(FIGURES_SECONDS, partial(_take, metrics, readings))
+    job_metrics = JobMetrics(metrics.registry)
+    yield every(BACKLOG_SECONDS, JobFigures(services[Jobs], job_metrics).hand_on)
+    if settings.jobs_worker:
+        yield replace(services[Worker], observe=job_metrics.observe).run()
+
+
+async def _take(metrics: Metrics, readings: tuple[Reading, ...]) -> None:
+    metrics.take(readings)
 
 
 async def _start(portico: Portico, app: Application) -> None:
     """Start; if that fails, the server says in one line why and ends."""
     try:
         await portico.start()
-        await portico.keys.refresh()
+        await portico.services[SigningKeys].refresh()
     except (Misconfigured, Unavailable, SQLAlchemyError) as problem:
         forget_values(problem)
         log.debug("The application cannot start", exc_info=problem)
@@ -117,7 +239,7 @@ async def _start(portico: Portico, app: Application) -> None:
 
 
 async def _end_if_revoked(portico: Portico, end: Callable[[], None] | None) -> None:
-    await portico.fleet_secrets.revoked.wait()
+    await portico.services[FleetSecrets].revoked.wait()
     if end is not None:
         end()
 
@@ -155,18 +277,3 @@ def settle() -> None:
 def _access_log(settings: Settings, metrics: Metrics) -> AccessLog:
     write = json_line if settings.log_format == "json" else console_line
     return AccessLog(sys.stderr if settings.access_log else None, write, metrics.observe)
-
-
-def _chores(
-    portico: Portico, figures: Figures, job_figures: JobFigures, worker: Worker | None
-) -> Iterator[asyncio.Task[None]]:
-    yield asyncio.create_task(portico.replica.watch())
-    yield asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh))
-    yield asyncio.create_task(every(PURGE_SECONDS, portico.housekeeping.tidy))
-    yield asyncio.create_task(every(REPORT_SECONDS, portico.budgets.report))
-    yield asyncio.create_task(every(CHECKPOINT_SECONDS, portico.checkpoints.sign))
-    yield asyncio.create_task(every(FIGURES_SECONDS, figures.hand_on))
-    yield asyncio.create_task(every(BACKLOG_SECONDS, job_figures.hand_on))
-    yield asyncio.create_task(every(BACKLOG_SECONDS, figures.hand_on_audit))
-    if worker is not None:
-        yield asyncio.create_task(worker.run())

@@ -1,67 +1,34 @@
-"""The services of one process, made of its settings. Nothing here knows HTTP."""
+"""The services of one process, made of its settings and modules. Nothing here knows HTTP."""
 
 import logging
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from email.utils import parseaddr
-from importlib.metadata import version
+from datetime import datetime
+from functools import partial
+from typing import Any
 
-from app.accounts.services import erasure as erasure_service
-from app.accounts.services import pending_registrations as registrations_service
-from app.accounts.services.breached_passwords import breaches_of
-from app.accounts.services.email_addresses import VERIFICATION_ASKED, Emails
-from app.accounts.services.erasure import Erasure
-from app.accounts.services.new_passwords import NewPasswords, service_words
-from app.accounts.services.password_confirmation import Confirmation
-from app.accounts.services.passwords import RESET_ASKED, PasswordChanges
-from app.accounts.services.pending_registrations import Registrations
-from app.accounts.services.personal_data import PersonalData
-from app.accounts.services.profile import Profiles
-from app.accounts.services.registration import Accounts
-from app.accounts.services.repeated_links import RepeatedLinks
-from app.accounts.services.server_facts import ServerFacts
-from app.accounts.services.trust import Trust
-from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.integrity import Verification
-from app.audit.services.reading import AuditEvents
-from app.audit.services.retention import AuditRetention
+from pydantic import BaseModel
+
 from app.clock import Clock, system_clock
 from app.config.settings import Settings
+from app.container import Container
 from app.database.database import Database, connect
+from app.database.migrations import Branches
 from app.database.readiness import Readiness
 from app.database.replica import Replica
 from app.errors import Misconfigured
-from app.graphql.context import Services
-from app.housekeeping import Housekeeping
-from app.jobs.services.queue import Handler, Jobs, PersonMarks, SealedPayloads
-from app.jobs.services.worker import Worker
-from app.keys.services.fleet_secrets import FleetSecrets
+from app.jobs.services.handlers import Handlers
+from app.jobs.services.queue import Payload
 from app.keys.services.signing_keys import SigningKeys
-from app.mail.mailer import Mailer, mailer_of
-from app.mail.services import emails as letters_service
-from app.mail.services.emails import Letters, Links, Writer
-from app.mail.services.one_time_tokens import OneTimeTokens
-from app.people.services.administration import Administration
-from app.people.services.first_administrator import Appointments
-from app.people.services.user_files import UserFiles
-from app.people.services.users import Users
-from app.security.access_tokens import AccessTokens
+from app.mail.mailer import Mailer
+from app.module import Handles, Module
+from app.modules import branches_of, modules_named
+from app.periodic import Chore
 from app.security.cursor_ciphers import CursorCiphers
-from app.security.device_tokens import DeviceTokens
 from app.security.keys import Secrets
-from app.security.passwords import MAX_CHARACTERS, Passwords
-from app.security.refresh_tokens import RefreshTokens
-from app.sessions.services.compromise import Compromise
-from app.sessions.services.password_failures import PasswordFailures
-from app.sessions.services.refresh import Rotation
-from app.sessions.services.sessions import Sessions
-from app.sessions.services.sign_in import SignIn
-from app.sessions.services.standing import Standing
-from app.sessions.services.viewers import Viewers
-from app.throttle.services.budgets import Budget, Budgets
-from app.throttle.services.known_devices import Devices
-from app.throttle.services.throttle import Throttle
+from app.security.passwords import Passwords
+from app.sessions.services.token_claims import TokenClaims
 
 NEWER = "The database is at revision %s, of a newer release: this one serves until it is replaced."
 
@@ -70,24 +37,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Portico:
-    """The parts that live as long as the process."""
+    """The services of all modules, which live as long as the process."""
 
-    db: Database
-    replica: Replica
-    keys: SigningKeys
-    passwords: Passwords
-    budgets: Budgets
-    services: Services
-    jobs: Jobs
-    worker: Worker
-    housekeeping: Housekeeping
-    checkpoints: Checkpoints
-    verification: Verification
-    appointments: Appointments
-    user_files: UserFiles
-    readiness: Readiness
-    fleet_secrets: FleetSecrets
-    compromise: Compromise
+    modules: tuple[Module, ...]
+    services: Container
 
     async def start(self) -> None:
         """Refuse to serve what could not be served.
@@ -99,10 +52,10 @@ class Portico:
 
         """
         await self.check()
-        newer = await self.readiness.newer_revision()
+        newer = await self.services[Readiness].newer_revision()
         if newer:
             log.warning(NEWER, newer)
-        await self.keys.start()
+        await self.services[SigningKeys].start()
 
     async def check(self) -> None:
         """Refuse a database that is not one of this release, whatever its keys are.
@@ -113,21 +66,33 @@ class Portico:
             SQLAlchemyError: the database refuses.
 
         """
-        await self.readiness.check()
-        await self.readiness.check_schema()
+        await self.services[Readiness].check()
+        await self.services[Readiness].check_schema()
 
     async def unready(self) -> str | None:
         """Say in one public sentence why no request can be served now; None if they can."""
-        return await self.readiness.reason() or await self.keys.problem()
+        return await self.services[Readiness].reason() or await self.services[SigningKeys].problem()
+
+    def periodic(self, *, in_worker: bool = False) -> Mapping[float, Sequence[Chore]]:
+        """Return what is done again and again while a process serves, by seconds."""
+        chores: defaultdict[float, list[Chore]] = defaultdict(list)
+        for module in self.modules:
+            for each in module.periodic:
+                if each.in_worker or not in_worker:
+                    chores[each.seconds].append(partial(each.run, self.services[each.service]))
+        return chores
 
     async def stop(self) -> None:
-        self.passwords.close()
-        await self.replica.close()
-        await self.db.close()
+        passwords = self.services.made(Passwords)
+        if passwords is not None:
+            passwords.close()
+        for connected in (self.services.made(Replica), self.services.made(Database)):
+            if connected is not None:
+                await connected.close()
 
 
 def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None = None) -> Portico:
-    """Make the services of these settings. Nothing is opened yet.
+    """Put the modules of these settings together. Nothing is opened yet.
 
     Raises:
         Misconfigured: says in one line what is missing or wrong.
@@ -136,164 +101,24 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     if settings.database_url is None or settings.secret_key is None:
         msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
         raise Misconfigured(msg)
-    db = _database(settings, settings.database_url.get_secret_value())
-    replica = _replica(settings, db)
-    secrets = Secrets(settings.secret_key.get_secret_value())
-    lifetime = timedelta(minutes=settings.access_token_expire_minutes)
-    fleet = FleetSecrets(db, secrets, clock)
-    rotate_after = timedelta(days=settings.signing_key_rotate_days)
-    keys = SigningKeys(db, secrets, fleet, clock, rotate_after, lifetime)
-    passwords = Passwords(rounds=settings.bcrypt_rounds, scale=settings.throttle_scale)
-    access_tokens = AccessTokens(
-        keys, settings.public_url, settings.access_token_audience, lifetime, clock
-    )
-    refresh_tokens = RefreshTokens.of(secrets)
-    idle_lifetime = timedelta(days=settings.refresh_token_expire_days)
-    devices = Devices(DeviceTokens.of(secrets))
-    budgets = Budgets(db, secrets, _limits(settings), clock)
-    throttle = Throttle(db, budgets, devices)
-    standing = Standing(verified_only=settings.email_verification == "required")
-    jobs = Jobs(db, SealedPayloads(secrets), PersonMarks(secrets))
-    letters = Letters(jobs, _writer(settings), mailer or _mailer(settings))
-    tokens = OneTimeTokens(db, clock)
-    failures = PasswordFailures(db, secrets, letters, clock)
-    trust = Trust(tokens, failures, clock)
-    erasure = Erasure(db, jobs, letters, clock)
-    sign_in = SignIn(
-        db,
-        passwords,
-        access_tokens,
-        refresh_tokens,
-        clock,
-        idle_lifetime,
-        max_lifetime=timedelta(days=settings.session_max_days),
-        standing=standing,
-        failures=failures,
-        devices=devices,
-    )
-    rotation = Rotation(db, refresh_tokens, fleet, sign_in, standing, clock, idle_lifetime)
-    breached_url = settings.breached_passwords_url
-    breaches = breaches_of(
-        breached_url.get_secret_value() if breached_url else None, settings.breached_passwords_file
-    )
-    new_passwords = NewPasswords(
-        passwords,
-        breaches,
-        settings.password_min_length,
-        settings.password_min_guesses,
-        service_words(_sender(settings), settings.public_url, settings.frontend_url),
-    )
-    registrations = Registrations(db, jobs, letters, tokens, throttle, clock)
-    confirmation = Confirmation(db, passwords, failures, clock)
-    repeats = RepeatedLinks(db, tokens, sign_in, clock)
-    emails = Emails(
-        db,
-        jobs,
-        letters,
-        tokens,
-        trust,
-        confirmation,
-        sign_in,
-        repeats,
-        throttle,
-        clock,
-        settings.email_domains,
-    )
-    password_changes = PasswordChanges(
-        db,
-        jobs,
-        letters,
-        tokens,
-        trust,
-        confirmation,
-        passwords,
-        new_passwords,
-        throttle,
-        devices,
-        rotation,
-        sign_in,
-        clock,
-    )
-    services = Services(
-        accounts=Accounts(
-            db,
-            passwords,
-            new_passwords,
-            sign_in,
-            clock,
-            registrations if standing.verified_only else None,
-            settings.email_domains,
-        ),
-        administration=Administration(
-            db, letters, tokens, trust, erasure, clock, settings.email_domains
-        ),
-        audit_events=AuditEvents(db, replica, clock),
-        emails=emails,
-        password_changes=password_changes,
-        personal_data=PersonalData(db, jobs, confirmation, clock),
-        profiles=Profiles(db, erasure, confirmation, clock),
-        sign_in=sign_in,
-        rotation=rotation,
-        sessions=Sessions(db, clock, keep_ended=timedelta(days=settings.session_keep_ended_days)),
-        throttle=throttle,
-        users=Users(db, replica, clock),
-        viewers=Viewers(db, standing, clock),
-        access_tokens=access_tokens,
-        cursor_ciphers=CursorCiphers(secrets),
-        server_facts=_server_facts(settings),
-        fleet_secrets=fleet,
-        clock=clock,
-    )
-    handlers: Mapping[str, Handler] = {
-        letters_service.JOB: letters.deliver,
-        registrations_service.JOB: registrations.take,
-        erasure_service.JOB: erasure.finish,
-        VERIFICATION_ASKED: emails.post_verification,
-        RESET_ASKED: password_changes.post_reset,
-    }
-    retake_after = timedelta(seconds=settings.jobs_retake_seconds)
-    worker = Worker(db, jobs.payloads, handlers, retake_after)
-    checkpoints = Checkpoints(db, keys, secrets, clock)
-    retention = AuditRetention(db, checkpoints, secrets, fleet, clock, settings.audit_keep_days)
-    housekeeping = Housekeeping(
-        services.sessions,
-        tokens,
-        registrations,
-        jobs,
-        budgets,
-        failures,
-        retention,
-        clock,
-        timedelta(days=settings.jobs_keep_days),
-    )
-    return Portico(
-        db,
-        replica,
-        keys,
-        passwords,
-        budgets,
-        services,
-        jobs,
-        worker,
-        housekeeping,
-        checkpoints,
-        Verification(db, secrets, clock),
-        Appointments(db, services.accounts),
-        UserFiles(db, clock, settings.email_domains),
-        Readiness(db),
-        fleet,
-        Compromise(db, secrets, fleet, keys, checkpoints, retention, jobs, clock),
+    modules = modules_named(settings.modules)
+    providers = [provider for module in modules for provider in module.services]
+    services = Container((*PLATFORM, *providers), _given(settings, clock, mailer))
+    claims = tuple(module.claims for module in modules if module.claims is not None)
+    services.put(TokenClaims, TokenClaims(claims))
+    services.put(Branches, branches_of(modules))
+    services.put(Handlers, _handlers(modules, services))
+    services.check()
+    return Portico(modules, services)
+
+
+def database(settings: Settings) -> Database:
+    return _database(
+        settings, settings.database_url.get_secret_value() if settings.database_url else ""
     )
 
 
-def _database(settings: Settings, url: str) -> Database:
-    size, prepared = settings.database_pool_size, settings.database_prepared_statements
-    seconds = settings.database_timeout_seconds
-    link = connect(url, pool_size=size, timeout_seconds=seconds, prepared=prepared)
-    return Database(link, pool_size=size)
-
-
-def _replica(settings: Settings, primary: Database) -> Replica:
+def replica(settings: Settings, primary: Database) -> Replica:
     if settings.database_read_url is None:
         return Replica(primary)
     max_lag = settings.database_read_max_lag_seconds
@@ -304,36 +129,32 @@ def _replica(settings: Settings, primary: Database) -> Replica:
     )
 
 
-def _limits(settings: Settings) -> dict[Budget, int]:
-    named = {budget: getattr(settings, f"throttle_{budget.name.lower()}") for budget in Budget}
-    scale = settings.throttle_scale
-    return {budget: max(1, round(number * scale)) for budget, number in named.items()}
+def secrets(settings: Settings) -> Secrets:
+    return Secrets(settings.secret_key.get_secret_value() if settings.secret_key else "")
 
 
-def _mailer(settings: Settings) -> Mailer:
-    url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-    if url is None and settings.email_verification == "required":
-        raise Misconfigured("EMAIL_VERIFICATION=required needs SMTP_URL, or nobody can register.")
-    return mailer_of(url, settings.mail_from)
+PLATFORM = (database, replica, secrets, Readiness, CursorCiphers)
 
 
-def _writer(settings: Settings) -> Writer:
-    links = Links(
-        settings.link(settings.link_verify_email),
-        settings.link(settings.link_reset_password),
-        settings.link(settings.link_confirm_email),
-    )
-    return Writer(links, _sender(settings))
+def _database(settings: Settings, url: str) -> Database:
+    size, prepared = settings.database_pool_size, settings.database_prepared_statements
+    seconds = settings.database_timeout_seconds
+    link = connect(url, pool_size=size, timeout_seconds=seconds, prepared=prepared)
+    return Database(link, pool_size=size)
 
 
-def _server_facts(settings: Settings) -> ServerFacts:
-    return ServerFacts(
-        version("portico"),
-        verified_only=settings.email_verification == "required",
-        password_min_length=settings.password_min_length,
-        password_max_length=MAX_CHARACTERS,
-    )
+def _given(settings: Settings, clock: Clock, mailer: Mailer | None) -> dict[object, object]:
+    """Return what is there already: the settings are those of every module too."""
+    kinds = [kind for kind in type(settings).__mro__ if issubclass(kind, BaseModel)]
+    given: dict[object, object] = {kind: settings for kind in kinds if kind is not BaseModel}
+    given |= {Clock: clock, Callable[[], datetime]: clock}
+    return given if mailer is None else given | {Mailer: mailer}
 
 
-def _sender(settings: Settings) -> str:
-    return parseaddr(settings.mail_from)[0] or "Portico"
+def _handlers(modules: tuple[Module, ...], services: Container) -> Handlers:
+    jobs = [each for module in modules for each in module.jobs]
+    return Handlers({each.job: partial(_handle, each, services) for each in jobs})
+
+
+async def _handle(job: Handles[Any], services: Container, payload: Payload) -> None:
+    await job.handle(services[job.service], payload)

@@ -10,6 +10,9 @@ from script import run_script
 from stage import Stage, machine, say, stage, write_result
 from tables import grid, report
 
+from app.audit.services.checkpoints import Checkpoints
+from app.audit.services.integrity import Verification
+from app.audit.services.retention import AuditRetention
 from app.config.settings import Settings
 from app.portico import Portico, build
 
@@ -65,7 +68,7 @@ async def _measure(set_up: Stage, options: argparse.Namespace) -> Figures:
     say("Events that are kept, and events that are not …")
     for days in (OLD_DAYS, 0):
         await _write(writers, days, options.events // 2)
-        await portico.checkpoints.sign()
+        await portico.services[Checkpoints].sign()
     figures.verify_before = await _verify(portico)
     say("Removing …")
     await _remove(portico, writers[0], figures)
@@ -73,7 +76,7 @@ async def _measure(set_up: Stage, options: argparse.Namespace) -> Figures:
     say("Checkpoints …")
     for _ in range(options.checkpoints):
         await _write(writers, 0, CHAINS)
-        await portico.checkpoints.sign()
+        await portico.services[Checkpoints].sign()
     figures.checkpoints = options.checkpoints
     figures.verify_checkpoints = await _verify(portico)
     figures.checkpoint_bytes = await _bytes(writers[0], "audit_checkpoints")
@@ -109,7 +112,7 @@ async def _write(writers: list[asyncpg.Connection], days: int, events: int) -> N
 
 async def _remove(portico: Portico, other: asyncpg.Connection, figures: Figures) -> None:
     began = time.perf_counter()
-    removal = asyncio.ensure_future(portico.housekeeping.audit_retention.apply())
+    removal = asyncio.ensure_future(portico.services[AuditRetention].apply())
     while not removal.done():
         started = time.perf_counter()
         await other.execute(ERASE)
@@ -120,7 +123,7 @@ async def _remove(portico: Portico, other: asyncpg.Connection, figures: Figures)
 
 async def _verify(portico: Portico) -> float:
     began = time.perf_counter()
-    await portico.verification.walk()
+    await portico.services[Verification].walk()
     return time.perf_counter() - began
 
 

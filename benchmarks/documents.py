@@ -10,12 +10,11 @@ from typing import Any
 from script import run_script
 from tables import grid
 
-from app.application import default_schema
 from app.config.settings import Settings
 from app.engine.documents import Document, Documents
 from app.engine.engine import core_schema
 from app.engine.limits import DocumentLimits
-from app.main import create_app, settle
+from app.main import create_app, default_schema, settle
 
 SAME = "suspension { reason } "
 PEOPLE = "{ edges { cursor node { id email } } }"

@@ -15,6 +15,8 @@ from app.config.settings import Settings
 from app.database import migrations
 from app.database.database import Database, connect
 from app.database.embedded import embedded_postgres
+from app.jobs.services.worker import Worker
+from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock
@@ -156,7 +158,7 @@ async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncIterator[Api
         yield guest
     clock.reset()
     await empty(db)
-    await app.state.portico.keys.refresh()
+    await app.state.portico.services[SigningKeys].refresh()
 
 
 async def empty(db: Database) -> None:
@@ -181,7 +183,7 @@ def environment(settings: Settings) -> dict[str, str]:
 @pytest.fixture
 def deliver(app: FastAPI) -> Callable[[], Awaitable[None]]:
     """Run every job that waits, and what follows from it, without waiting between tries."""
-    return replace(app.state.portico.worker, delays=[timedelta(0)] * 3).drain
+    return replace(app.state.portico.services[Worker], delays=[timedelta(0)] * 3).drain
 
 
 @pytest.fixture

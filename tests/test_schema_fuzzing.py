@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis_graphql import from_schema
 from hypothesis_graphql.nodes import String
 
-from app.application import default_schema
 from app.graphql.schema import printed
+from app.main import default_schema
 from tests.support.clients import Api, Person
 
 SDL = printed(default_schema())

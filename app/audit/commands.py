@@ -17,7 +17,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from app.audit.services.checkpoint_files import Checkpoint, InvalidFile, read
 from app.audit.services.integrity import Broken, Verification, Walk
 from app.cli.setup import database, fail, out
-from app.config.settings import Settings, read_settings
+from app.config.settings import Settings
+from app.database.readiness import Readiness
+from app.modules import read_settings
 from app.portico import Portico, build
 
 DASH = Path("-")
@@ -98,8 +100,8 @@ def export_checkpoints(
 async def _verify(settings: Settings, against: Iterator[Checkpoint] | None) -> tuple[Walk, bool]:
     async with _reading(settings) as portico:
         with _meter() as progress:
-            found = await portico.verification.look(progress, against)
-        return found, await portico.verification.record(found)
+            found = await portico.services[Verification].look(progress, against)
+        return found, await portico.services[Verification].record(found)
 
 
 @contextmanager
@@ -115,8 +117,8 @@ async def _reading(settings: Settings) -> AsyncGenerator[Portico]:
     """Yield the services without loading signing keys, which a standby could not create."""
     portico = build(settings)
     try:
-        await portico.readiness.check()
-        await portico.readiness.check_schema()
+        await portico.services[Readiness].check()
+        await portico.services[Readiness].check_schema()
         yield portico
     finally:
         await portico.stop()
@@ -148,12 +150,12 @@ async def _export(settings: Settings, file: Path) -> tuple[int, int]:
     """Returns how many checkpoints were added, and the number of the last one in the file."""
     async with _reading(settings) as portico:
         if file == DASH:
-            return await _write(portico.verification, sys.stdout.buffer, 0)
+            return await _write(portico.services[Verification], sys.stdout.buffer, 0)
         last = _last_of(file)
         if last is not None:
-            await portico.verification.check_present(last)
+            await portico.services[Verification].check_present(last)
         with _appended(file) as lines:
-            return await _write(portico.verification, lines, last.number if last else 0)
+            return await _write(portico.services[Verification], lines, last.number if last else 0)
 
 
 async def _write(verification: Verification, lines: BinaryIO, after: int) -> tuple[int, int]:
@@ -179,3 +181,12 @@ def _appended(file: Path) -> Generator[BinaryIO]:
     with open(descriptor, "ab") as lines:  # noqa: PTH123 - Path.open sets no mode
         os.fchmod(descriptor, FOR_YOU_ALONE)
         yield lines
+
+
+COMMANDS = typer.Typer(name="audit", help="The audit.", no_args_is_help=True)
+CHECKPOINTS = typer.Typer(
+    name="checkpoints", help="The checkpoints of the audit.", no_args_is_help=True
+)
+COMMANDS.add_typer(CHECKPOINTS)
+COMMANDS.command("verify")(verify)
+CHECKPOINTS.command("export")(export_checkpoints)

@@ -9,6 +9,7 @@ import strawberry
 from strawberry import UNSET
 
 from app.audit.models import AuditName, AuditRow
+from app.audit.services.reading import AuditEvents
 from app.audit.services.reading import AuditFilter as Found
 from app.database.keyset_pages import Page
 from app.errors import BadInput
@@ -17,6 +18,7 @@ from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, global_id, read_id_of
 from app.graphql.inputs import DateTimeRange, given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
+from app.graphql.schema_part import SchemaPart
 from app.users.models import UserRow
 from app.users.schema import User
 
@@ -160,24 +162,24 @@ class AuditQueries:
     ) -> AuditEventConnection | None:
         services, viewer = info.context.services, admin(info)
         request = CURSORS.request(given(first), given(after), given(last), given(before))
-        page = await services.audit_events.page(viewer, _found(given(filter)), request)
+        page = await services[AuditEvents].page(viewer, _found(given(filter)), request)
         people = await _people(info, page.rows)
-        return AuditEventConnection(page=page, people=people, now=services.clock())
+        return AuditEventConnection(page=page, people=people, now=info.context.clock())
 
 
 async def event_by_id(info: Info, event_id: uuid.UUID) -> AuditEvent | None:
     services = info.context.services
-    row = await services.audit_events.by_id(member(info), event_id)
+    row = await services[AuditEvents].by_id(member(info), event_id)
     if row is None:
         return None
-    return AuditEvent(row=row, people=await _people(info, [row]), now=services.clock())
+    return AuditEvent(row=row, people=await _people(info, [row]), now=info.context.clock())
 
 
 async def _people(info: Info, rows: Sequence[AuditRow]) -> People:
     """Those whom a page shows: in one statement, and only if they are asked for."""
     wanted = info.names_below & {"actor", "target"}
     ids = {user_id for row in rows for user_id in (row.actor_id, row.target_id) if user_id}
-    return await info.context.services.audit_events.people(member(info), ids) if wanted else {}
+    return await info.context.services[AuditEvents].people(member(info), ids) if wanted else {}
 
 
 def _found(part: AuditFilter | None) -> Found:
@@ -200,3 +202,6 @@ def _names(texts: list[str] | None) -> tuple[AuditName, ...] | None:
     if len(texts) > len(known) or not set(texts) <= set(known):
         raise BadInput("`filter.names` has a name that no event has.")
     return tuple(sorted({known[text] for text in texts}))
+
+
+SCHEMA = SchemaPart(queries=(AuditQueries,), nodes={"AuditEvent": event_by_id})

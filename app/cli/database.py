@@ -8,11 +8,11 @@ import typer
 from rich.markup import escape
 
 from app.cli.setup import database_alone, fail, out, url_of
-from app.config.settings import read_settings
 from app.database import grants, migrations
 from app.database.grants import Excess
 from app.database.migration_plan import Noticed, Step, pending
 from app.database.online_ddl import LOCK_TIMEOUT, STATEMENT_TIMEOUT
+from app.modules import branches_of, modules_named, read_settings
 
 LIMITS_SAID = (
     f"A lock is waited for {LOCK_TIMEOUT} and held {STATEMENT_TIMEOUT} at most; if another "
@@ -40,13 +40,16 @@ def upgrade(
     if audit_retention and not roles:
         fail("--audit-retention is for the roles that --grant names.")
     with database_alone(read_settings()) as settings:
-        steps = pending(url_of(settings))
+        branches = branches_of(modules_named(settings.modules))
+        steps = pending(url_of(settings), branches)
         _show_plan(steps)
         if plan:
             if not steps:
                 out.print("No migration is pending on tables that are in use.")
             return
-        upgraded = migrations.upgrade(url_of(settings), roles, retention=audit_retention)
+        upgraded = migrations.upgrade(
+            url_of(settings), roles, retention=audit_retention, branches=branches
+        )
     out.print(
         f"The database is at revision {migrations.head()}, the newest."
         if upgraded.newest
@@ -99,3 +102,8 @@ def _noticed(each: Noticed) -> str:
     if each.seconds is None:
         return f"{each.table}: {each.effect.value}"
     return f"{each.table}: {each.effect.value}, up to {max(each.seconds, 1)} s"
+
+
+COMMANDS = typer.Typer(name="db", help="The database.", no_args_is_help=True)
+COMMANDS.command("upgrade")(upgrade)
+COMMANDS.command("grant")(grant)

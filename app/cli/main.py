@@ -8,74 +8,42 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.audit import commands as audit
-from app.cli import database, serve, settings, worker
-from app.cli import schema as schema_commands
+from app.cli import database, schema, serve, settings, worker
 from app.cli.doctor import command as examination
 from app.cli.setup import fail, out
-from app.config.settings import read_logging
+from app.config.settings import named_modules, read_logging
 from app.database.errors import explanation
 from app.database.outages import forget_values
 from app.errors import Hindered, Misconfigured, Unavailable
-from app.jobs import commands as jobs
-from app.keys import commands as keys
+from app.imports import attribute
 from app.logs import log_to_stderr, logs_json
-from app.mail import commands as mail
-from app.people.commands import one_user, user_files
+from app.module import Module
+from app.modules import modules_named
 
 # What is wrong with the set-up or with what it depends on, and no bug.
 EXPECTED = (Misconfigured, Hindered, SQLAlchemyError, Unavailable, OSError)
 
 log = logging.getLogger(__name__)
 
-cli = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-db = typer.Typer(help="The database.", no_args_is_help=True)
-schema = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
-ring = typer.Typer(
-    help="The keys that sign access tokens, and SECRET_KEY.", invoke_without_command=True
-)
-queue = typer.Typer(help="The queue of jobs.", invoke_without_command=True)
-cli.add_typer(db, name="db")
-cli.add_typer(queue, name="jobs")
-mail_ = typer.Typer(help="The mail server.", no_args_is_help=True)
-cli.add_typer(mail_, name="mail")
-audit_ = typer.Typer(help="The audit.", no_args_is_help=True)
-cli.add_typer(audit_, name="audit")
-checkpoints = typer.Typer(help="The checkpoints of the audit.", no_args_is_help=True)
-audit_.add_typer(checkpoints, name="checkpoints")
-users = typer.Typer(help="The people.", no_args_is_help=True)
-cli.add_typer(users, name="users")
-cli.add_typer(ring, name="keys")
-cli.add_typer(schema, name="schema")
 
-cli.command()(serve.serve)
-cli.command("worker")(worker.work)
-cli.command("settings")(settings.show)
-cli.command()(examination.doctor)
-queue.callback()(jobs.jobs)
-queue.command("retry")(jobs.retry)
-mail_.command("test")(mail.send_test)
-users.command("create-admin")(user_files.create_admin)
-users.command("import")(user_files.import_users)
-users.command("export")(user_files.export_users)
-users.command("show")(one_user.show)
-users.command("suspend")(one_user.suspend)
-users.command("reinstate")(one_user.reinstate)
-users.command("sessions")(one_user.sessions)
-users.command("delete")(one_user.delete)
-users.command("personal-data")(one_user.personal_data)
-audit_.command("verify")(audit.verify)
-checkpoints.command("export")(audit.export_checkpoints)
-db.command("upgrade")(database.upgrade)
-db.command("grant")(database.grant)
-schema.command("export")(schema_commands.schema_export)
-ring.callback()(keys.keys)
-ring.command("rotate")(keys.rotate)
-ring.command("compromised")(keys.compromised)
+def cli_of(modules: tuple[Module, ...]) -> typer.Typer:
+    """Make the command, with those of modules below it."""
+    cli = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    cli.callback()(portico)
+    cli.command()(serve.serve)
+    cli.command("worker")(worker.work)
+    cli.command("settings")(settings.show)
+    cli.command()(examination.doctor)
+    cli.add_typer(database.COMMANDS)
+    cli.add_typer(schema.COMMANDS)
+    for module in modules:
+        if module.commands is not None:
+            cli.add_typer(attribute(module.commands, "COMMANDS", typer.Typer))
+    return cli
 
 
 def _print_version(asked: bool) -> None:
@@ -84,7 +52,6 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@cli.callback()
 def portico(
     *,
     _version: Annotated[
@@ -115,6 +82,7 @@ def main() -> None:
 
 def _run() -> None:
     """Run the command; where standard error is for records, misuse and bugs are records too."""
+    cli = cli_of(modules_named(named_modules()))
     if not logs_json():
         cli()
     try:

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from app.application import default_schema
 from app.cli.setup import fail, out
-from app.graphql.schema import printed
+from app.config.settings import named_modules
+from app.imports import imported
+from app.modules import modules_named
 
 
 def schema_export(
@@ -18,7 +19,7 @@ def schema_export(
     path: Annotated[Path, typer.Option(help="The file.")] = Path("schema.graphql"),
 ) -> None:
     """Write the schema that the code serves, with default limits, to schema.graphql."""
-    text = printed(default_schema())
+    text = imported("app.main").default_sdl(modules_named(named_modules()))
     current = path.read_text(encoding="utf-8") if path.exists() else None
     if check:
         if current != text:
@@ -27,3 +28,7 @@ def schema_export(
         return
     path.write_text(text, encoding="utf-8")
     out.print(f"{path} was {'already up to date' if current == text else 'written'}.")
+
+
+COMMANDS = typer.Typer(name="schema", help="The GraphQL schema.", no_args_is_help=True)
+COMMANDS.command("export")(schema_export)

@@ -24,11 +24,14 @@ from app.cli.addresses import http_url
 from app.cli.management import announced, managed
 from app.cli.ports import check_port
 from app.cli.setup import database, out, started, to_stderr, url_of
-from app.config.settings import Settings, read_settings
+from app.config.settings import Settings
 from app.database.embedded import in_use, secret_path
+from app.database.readiness import Readiness
+from app.imports import imported
 from app.logs import log_to_stderr
 from app.mail.mailer import CONSOLE
-from app.main import create_app
+from app.modules import read_settings
+from app.people.services.first_administrator import Appointments
 from app.portico import Portico
 from app.server.bounded_server import BoundedServer
 from app.server.protocol import BoundedConnection
@@ -102,8 +105,10 @@ async def _prepare(settings: Settings, given: Settings) -> list[str]:
 
     Returns what to know about the rights of its role.
     """
-    async with started(create_app(settings).state.portico) as portico:
-        await portico.readiness.check_writable()
+    # Only this command needs the schema, whose libraries take a second to load.
+    app = imported("app.main").create_app(settings)
+    async with started(app.state.portico) as portico:
+        await portico.services[Readiness].check_writable()
         await _appoint(portico, settings)
         return await setting_warnings.of_rights(portico, given)
 
@@ -112,7 +117,9 @@ async def _appoint(portico: Portico, settings: Settings) -> None:
     email, given = settings.first_admin_email, settings.first_admin_password
     if email is None:
         return
-    made = await portico.appointments.first(email, given.get_secret_value() if given else None)
+    made = await portico.services[Appointments].first(
+        email, given.get_secret_value() if given else None
+    )
     if made:
         password = "as set" if given else f"[bold]{made}[/bold]  (shown this once)"
         out.print(f"The first administrator: [bold]{email}[/bold], password {password}")

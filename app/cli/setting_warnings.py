@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from app.audit.services.retention import NOT_ALLOWED
+from app.audit.services.retention import NOT_ALLOWED, AuditRetention
 from app.cli.addresses import http_url, is_loopback
 from app.config.settings import ENV_FILE, Settings, read_sources, unknown_in_file
+from app.database.readiness import Readiness
 from app.errors import Misconfigured
 from app.portico import Portico
 
@@ -56,7 +57,7 @@ def cautions(settings: Settings, host: str, port: int, management: str) -> Itera
     if settings.email_verification == "off":
         yield "EMAIL_VERIFICATION=off: anybody registers any address, and is told what is taken."
     yield from _of_addresses(settings, host, port)
-    unknown = unknown_in_file(read_sources())
+    unknown = unknown_in_file(read_sources(type(settings)))
     if unknown:
         yield f"{ENV_FILE} sets names that are not settings: {', '.join(unknown)}."
     if settings.bcrypt_rounds < USUAL_ROUNDS:
@@ -83,11 +84,11 @@ async def of_rights(portico: Portico, settings: Settings) -> list[str]:
         return []
     said: list[str] = []
     retention = settings.audit_keep_days is not None
-    excess = await portico.readiness.excess(retention=retention)
+    excess = await portico.services[Readiness].excess(retention=retention)
     if excess:
         mend = f"Run {excess.mend}." if excess.mend else LET_ANOTHER_SERVE
         said.append(f"{excess}: an attacker who controls this server can change the audit. {mend}")
-    if retention and not await portico.housekeeping.audit_retention.is_allowed():
+    if retention and not await portico.services[AuditRetention].is_allowed():
         said.append(NOT_ALLOWED)
     return said
 

@@ -16,11 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli.management import DEFAULT
 from app.cli.masking import MASK, masked_url
 from app.cli.setup import checked, embedded_values, err, out
-from app.config.settings import SECRET_FILES, UNSET, Settings, Sources, read_settings, read_sources
+from app.config.secret_files import file_variable
+from app.config.settings import UNSET, Settings, Sources, named_modules, read_sources, secret_files
+from app.database.database import Database
 from app.database.embedded import secret_path
 from app.database.errors import explanation
 from app.database.outages import forget_values
 from app.errors import Misconfigured, Unavailable
+from app.keys.services.fleet_secrets import FleetSecrets
+from app.modules import modules_named, read_settings, settings_class
 from app.portico import build
 
 NOT_COMPARED = "SECRET_KEY could not be compared with those of the servers. {reason}"
@@ -46,7 +50,8 @@ def show(
     if as_markdown:
         text = markdown()
     else:
-        settings = dict(_in_force(read_settings(), read_sources()))
+        given = read_settings()
+        settings = dict(_in_force(given, read_sources(type(given))))
         text = _as_json(settings) if as_json else _as_text(settings)
     out.print(text, markup=False)
     if not as_markdown:
@@ -69,28 +74,30 @@ def _warn_of_secrets(settings: Settings) -> None:
 
 
 async def _difference(settings: Settings) -> str | None:
-    async with checked(build(settings)) as portico, portico.db.begin() as session:
-        return (await portico.fleet_secrets.read(session)).explanation
+    async with checked(build(settings)) as portico, portico.services[Database].begin() as session:
+        return (await portico.services[FleetSecrets].read(session)).explanation
 
 
 def markdown() -> str:
     """Returns the table of docs/operators/settings.md: settings, defaults, what they do."""
+    kind = settings_class(modules_named(named_modules()))
+    secrets = secret_files(kind)
     rows = (
-        f"| {_names(name)} | {_default(field)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
+        f"| {_names(name, is_secret=name in secrets)} | {_default(field)} | {field.description} |"
+        for name, field in kind.model_fields.items()
     )
     head = "| name | default | what it does, and what breaks when it is wrong |"
     return "\n".join((head, "|---|---|---|", *rows))
 
 
-def _names(field: str) -> str:
-    names = [field, SECRET_FILES[field]] if field in SECRET_FILES else [field]
+def _names(field: str, *, is_secret: bool) -> str:
+    names = [field, file_variable(field)] if is_secret else [field]
     return " or ".join(f"`{name.upper()}`" for name in names)
 
 
 def _in_force(settings: Settings, sources: Sources) -> Iterator[tuple[str, InForce]]:
     derived = _derived(settings)
-    for name, field in Settings.model_fields.items():
+    for name, field in type(settings).model_fields.items():
         value, source = getattr(settings, name), sources.of(name)
         if source == "default" and name in derived:
             value, source = derived[name]

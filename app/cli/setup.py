@@ -17,6 +17,7 @@ from app.database.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
 from app.logs import logs_json, set_levels
 from app.mail.mailer import CONSOLE
+from app.modules import branches_of, modules_named
 from app.portico import Portico
 from app.text.visible import one_line, visible
 
@@ -67,7 +68,7 @@ def database_alone(settings: Settings) -> Generator[Settings]:
     if is_new(settings.data_dir):
         out.print(f"Making a database in {settings.data_dir}, once. This takes a few seconds …")
     with postgres as url:
-        migrations.upgrade(url)
+        migrations.upgrade(url, branches=branches_of(modules_named(settings.modules)))
         # What depends on being embedded is settled now: from here on it is a database like any
         # other.
         settled = {"database_url": SecretStr(url), **embedded_values(settings)}

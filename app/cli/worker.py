@@ -1,22 +1,31 @@
 """`portico worker`: runs jobs in a process of its own, and lets operators see it."""
 
 import asyncio
+import math
 import signal
 from dataclasses import replace
+from functools import partial
 from types import FrameType
+from typing import Any
 
 from prometheus_client import CollectorRegistry
+from prometheus_client import Gauge as Metric
 from rich.markup import escape
 
 from app.cli.management import announced, settled
 from app.cli.setting_warnings import check_links, of_rights, open_management
 from app.cli.setup import database, out, started
-from app.config.settings import Settings, read_settings
-from app.figures import BACKLOG_SECONDS, JobFigures
+from app.config.settings import Settings
+from app.database.readiness import Readiness
+from app.figures import BACKLOG_SECONDS
 from app.http.management import Health, management
-from app.jobs.metrics import JobMetrics, secrets_unknown
+from app.jobs.metrics import JobFigures, JobMetrics
+from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import STOP_SECONDS, Worker
-from app.keys.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
+from app.keys.services.fleet_secrets import FleetSecrets
+from app.keys.services.signing_keys import SigningKeys
+from app.module import Gauge
+from app.modules import read_settings
 from app.periodic import every
 from app.portico import Portico, build
 from app.server.forced_exit import exit_within
@@ -43,26 +52,38 @@ def warn(caution: str | None) -> None:
 
 async def _work(settings: Settings, given: Settings, address: str) -> None:
     async with started(build(settings)) as portico:
-        await portico.readiness.check_writable()
+        await portico.services[Readiness].check_writable()
         for caution in await of_rights(portico, given):
             warn(caution)
         registry = CollectorRegistry()
         metrics = JobMetrics(registry)
-        unknown = secrets_unknown(registry)
-        unknown.set_function(lambda: len(portico.fleet_secrets.state.lacking))
-        figures = JobFigures(portico.jobs, metrics)
+        _show_gauges(portico, registry)
+        figures = JobFigures(portico.services[Jobs], metrics)
         await figures.hand_on()
         # From here on it takes part in what servers agree on.
-        await portico.keys.refresh()
+        await portico.services[SigningKeys].refresh()
         with management(address, registry, _health(portico)):
             out.print(announced(address, settings.management_address))
             warn(open_management(address))
-            await _run(portico, replace(portico.worker, observe=metrics.observe), figures)
+            await _run(portico, replace(portico.services[Worker], observe=metrics.observe), figures)
+
+
+def _show_gauges(portico: Portico, registry: CollectorRegistry) -> None:
+    for module in portico.modules:
+        for each in module.gauges:
+            if each.in_worker:
+                shown = Metric(each.name, each.description, registry=registry)
+                shown.set_function(partial(_known, each, portico.services[each.service]))
+
+
+def _known(gauge: Gauge[Any], service: Any) -> float:
+    value = gauge.read(service)
+    return math.nan if value is None else value
 
 
 def _health(portico: Portico) -> Health:
     async def unready() -> str | None:
-        return await portico.unready() or portico.worker.unready()
+        return await portico.unready() or portico.services[Worker].unready()
 
     return Health(asyncio.get_running_loop(), unready)
 
@@ -72,7 +93,10 @@ async def _run(portico: Portico, worker: Worker, figures: JobFigures) -> None:
     work = asyncio.create_task(worker.run())
     chores = [
         asyncio.create_task(every(BACKLOG_SECONDS, figures.hand_on)),
-        asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh)),
+        *(
+            asyncio.create_task(every(seconds, *periodic))
+            for seconds, periodic in portico.periodic(in_worker=True).items()
+        ),
         asyncio.create_task(_cancel_if_revoked(portico, work)),
     ]
     _cancel_on_signals(work)
@@ -85,7 +109,7 @@ async def _run(portico: Portico, worker: Worker, figures: JobFigures) -> None:
 
 
 async def _cancel_if_revoked(portico: Portico, work: asyncio.Task[None]) -> None:
-    await portico.fleet_secrets.revoked.wait()
+    await portico.services[FleetSecrets].revoked.wait()
     work.cancel()
 
 

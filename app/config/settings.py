@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
+from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -434,6 +435,10 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="`DEBUG`, `INFO`, `WARNING`, `ERROR`"
     )
+    modules: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="modules from elsewhere, by their Python paths: `my_api.notes`",
+    )
     unrelated_variables: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="names of variables, separated by commas, that belong to other programs "
@@ -467,7 +472,7 @@ class Settings(BaseSettings):
             raise ValueError("must be an address and a port, such as 127.0.0.1:9464, or off")
         return value
 
-    @field_validator("unrelated_variables", mode="before")
+    @field_validator("modules", "unrelated_variables", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         return _listed(value) if isinstance(value, str) else value
@@ -572,18 +577,21 @@ def check_secret(key: str) -> None:
         raise ValueError("can be guessed: make one of random characters")
 
 
-# Each setting that is a secret, and the variable that names a file with it.
-SECRET_FILES = {
-    name: file_variable(name)
-    for name, field in Settings.model_fields.items()
-    if SecretStr in (field.annotation, *get_args(field.annotation))
-}
+@cache
+def secret_files(kind: type[Settings]) -> Mapping[str, str]:
+    """Return each setting that is a secret, and the variable that names a file with it."""
+    return {
+        name: file_variable(name)
+        for name, field in kind.model_fields.items()
+        if SecretStr in (field.annotation, *get_args(field.annotation))
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What the environment and `.env` say: lower-case names, without those that are empty."""
 
+    kind: type[Settings]
     environment: dict[str, str]
     file: dict[str, str]
 
@@ -601,7 +609,7 @@ class Sources:
 
         The environment goes first, whether it has the value or names a file.
         """
-        variable = SECRET_FILES.get(field, "")
+        variable = secret_files(self.kind).get(field, "")
         for variables in (self.environment, self.file):
             if field in variables:
                 return None
@@ -610,20 +618,20 @@ class Sources:
         return None
 
 
-def read_settings() -> Settings:
-    """Read the settings from the environment, `.env`, and the files that these name for secrets.
+def read_settings_of(kind: type[Settings]) -> Settings:
+    """Read settings from the environment, `.env`, and the files that these name for secrets.
 
     Raises:
         Misconfigured: names every setting that is wrong, and every variable whose name is nearly
             that of a setting, a line each; never a value that is secret.
 
     """
-    sources = read_sources()
+    sources = read_sources(kind)
     wrong = [*_empty(sources), *_unreadable_lines(), *_misspelled(sources), *_set_twice(sources)]
     secrets, unreadable = _read_secrets(sources)
     wrong += unreadable
     try:
-        settings = Settings(**secrets)
+        settings = kind(**secrets)
     except ValidationError as error:
         wrong += _invalid(error, secrets)
     else:
@@ -638,9 +646,9 @@ def read_logging() -> tuple[str, str]:
     So that errors in other settings, or in these, are logged as somebody wants to have them.
     """
     try:
-        sources = read_sources()
+        sources = read_sources(Settings)
     except Misconfigured:
-        sources = Sources({}, {})
+        sources = Sources(Settings, {}, {})
     found = sources.file | sources.environment
     return _one_of("log_level", found), _one_of("log_format", found)
 
@@ -651,7 +659,13 @@ def _one_of(name: str, found: dict[str, str]) -> str:
     return value if value and value in get_args(field.annotation) else str(field.default)
 
 
-def read_sources() -> Sources:
+def named_modules() -> tuple[str, ...]:
+    """Return what MODULES names, before anything else is read: they bring settings too."""
+    sources = read_sources(Settings)
+    return _listed((sources.file | sources.environment).get("modules", ""))
+
+
+def read_sources(kind: type[Settings]) -> Sources:
     """Read what is set, without judging it.
 
     Raises:
@@ -659,11 +673,12 @@ def read_sources() -> Sources:
 
     """
     try:
-        file = DotEnvSettingsSource(Settings).env_vars
+        file = DotEnvSettingsSource(kind).env_vars
     except UnicodeDecodeError:
         raise Misconfigured(f"{ENV_FILE} is not UTF-8 text.") from None
-    environment = EnvSettingsSource(Settings).env_vars
+    environment = EnvSettingsSource(kind).env_vars
     return Sources(
+        kind,
         {name: value for name, value in environment.items() if value},
         {name: value for name, value in file.items() if value},
     )
@@ -673,7 +688,7 @@ def _read_secrets(sources: Sources) -> tuple[dict[str, Any], list[str]]:
     """Returns the secrets that are in files, and a line for each file that cannot be used."""
     secrets: dict[str, Any] = {}
     unreadable: list[str] = []
-    for field, variable in SECRET_FILES.items():
+    for field, variable in secret_files(sources.kind).items():
         path = sources.secret_file(field)
         if path is None:
             continue
@@ -686,7 +701,7 @@ def _read_secrets(sources: Sources) -> tuple[dict[str, Any], list[str]]:
 
 def _set_twice(sources: Sources) -> Iterator[str]:
     for place, variables in ((f" in {ENV_FILE}", sources.file), ("", sources.environment)):
-        for field, variable in SECRET_FILES.items():
+        for field, variable in secret_files(sources.kind).items():
             if field in variables and variable in variables:
                 yield f"{field.upper()} and {variable.upper()} are both set{place}: unset one."
 
@@ -694,7 +709,7 @@ def _set_twice(sources: Sources) -> Iterator[str]:
 def unknown_in_file(sources: Sources) -> list[str]:
     """Returns the names in `.env` that nothing reads, but for those in UNRELATED_VARIABLES."""
     unrelated = (name.lower() for name in _unrelated(sources))
-    known = {*Settings.model_fields, *SECRET_FILES.values(), *unrelated}
+    known = {*sources.kind.model_fields, *secret_files(sources.kind).values(), *unrelated}
     return sorted(name.upper() for name in sources.file if name.lower() not in known)
 
 
@@ -733,8 +748,8 @@ def _unrelated(sources: Sources) -> set[str]:
 
 
 def _misspelled(sources: Sources) -> Iterator[str]:
-    settings = [field.upper() for field in Settings.model_fields]
-    files = [variable.upper() for variable in SECRET_FILES.values()]
+    settings = [field.upper() for field in sources.kind.model_fields]
+    files = [variable.upper() for variable in secret_files(sources.kind).values()]
     unrelated = _unrelated(sources)
     for place, variables in ((f" in {ENV_FILE}", sources.file), ("", sources.environment)):
         for variable in sorted({name.upper() for name in variables} - unrelated):
@@ -752,7 +767,7 @@ def _invalid(error: ValidationError, from_files: Collection[str]) -> Iterator[st
         field = str(each["loc"][0]) if each["loc"] else "The settings"
         name = field.upper() if each["loc"] else field
         if field in from_files:
-            name += f", read from {SECRET_FILES[field].upper()},"
+            name += f", read from {file_variable(field).upper()},"
         said = each["msg"].removeprefix("Value error, ")
         yield f"{name} {said.replace('Input should', 'must', 1)}."
 

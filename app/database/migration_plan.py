@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from alembic import command
 from app.database.migration_table import TABLE
-from app.database.migrations import config, known
+from app.database.migrations import NO_BRANCHES, Branches, config, known
 
 SIZES = text("""
     SELECT relname AS table, pg_table_size(oid) AS bytes FROM pg_class
@@ -104,7 +104,7 @@ class _Statements:
         """Nothing is held back."""
 
 
-def pending(url: str) -> list[Step]:
+def pending(url: str, branches: Branches = NO_BRANCHES) -> list[Step]:
     """Returns what an upgrade of this database would run; nothing if all of its tables are new.
 
     Raises:
@@ -115,26 +115,26 @@ def pending(url: str) -> list[Step]:
     """
     missing: list[Script] = []
     sizes: dict[str, int] = {}
-    settings = config(url)
+    settings = config(url, branches)
     scripts = ScriptDirectory.from_config(settings)
 
     def look(revisions: tuple[str, ...], context: Any) -> list[Any]:
         # A newer release may have migrated it already.
-        if revisions and known().issuperset(revisions):
-            missing.extend(scripts.iterate_revisions("head", revisions))
+        if revisions and known(branches).issuperset(revisions):
+            missing.extend(scripts.iterate_revisions("heads", revisions))
             sizes.update((row.table, row.bytes) for row in context.connection.execute(SIZES))
         return []
 
     with EnvironmentContext(settings, scripts, fn=look, dont_mutate=True):
         scripts.run_env()
     # Afterwards: printing SQL runs `env.py` too, which cannot be nested.
-    return [_step(migration, sizes) for migration in reversed(missing)]
+    return [_step(migration, sizes, branches) for migration in reversed(missing)]
 
 
-def noticed_of(migration: Script) -> list[Noticed]:
+def noticed_of(migration: Script, branches: Branches = NO_BRANCHES) -> list[Noticed]:
     """Returns what others notice of a migration, each table and effect once."""
     printed = _Statements()
-    settings = config()
+    settings = config(branches=branches)
     settings.output_buffer = printed  # pyright: ignore[reportAttributeAccessIssue] - it writes only
     settings.attributes["migrations_only"] = True
     revisions = f"{migration.down_revision or 'base'}:{migration.revision}"
@@ -157,6 +157,8 @@ def _effects(statement: str) -> list[tuple[str, Effect]]:
     return [(statement[:60], Effect.UNKNOWN)]
 
 
-def _step(migration: Script, sizes: Mapping[str, int]) -> Step:
-    noticed = [each._replace(size=sizes.get(each.table)) for each in noticed_of(migration)]
+def _step(migration: Script, sizes: Mapping[str, int], branches: Branches) -> Step:
+    noticed = [
+        each._replace(size=sizes.get(each.table)) for each in noticed_of(migration, branches)
+    ]
     return Step(migration.revision, migration.doc, noticed)

@@ -1,9 +1,11 @@
 """Runs Alembic from code, and knows which revision this code expects."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NewType
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -17,6 +19,9 @@ PACKAGE = Path(__file__).parent.parent
 SCRIPTS = next(
     path / "alembic" for path in (PACKAGE, PACKAGE.parent) if (path / "alembic").exists()
 )
+# Directories of revisions that modules bring, each a branch of its own.
+Branches = NewType("Branches", tuple[Path, ...])
+NO_BRANCHES = Branches(())
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,14 @@ class Upgraded:
     warnings: Sequence[str] = ()
 
 
-def upgrade(url: str, grant_to: Sequence[str] = (), *, retention: bool = False) -> Upgraded:
-    """Bring a database to the newest revision; waits for another one that does the same.
+def upgrade(
+    url: str,
+    grant_to: Sequence[str] = (),
+    *,
+    retention: bool = False,
+    branches: Branches = NO_BRANCHES,
+) -> Upgraded:
+    """Bring a database to the newest revisions; waits for another one that does the same.
 
     Roles that serve already, and those in `grant_to`, are given what serving on it takes; with
     `retention` the latter may also remove events that retention has announced.
@@ -44,10 +55,10 @@ def upgrade(url: str, grant_to: Sequence[str] = (), *, retention: bool = False) 
         DBAPIError: the database refuses.
 
     """
-    settings = config(url)
+    settings = config(url, branches)
     settings.attributes.update(grant_to=grant_to, retention=retention)
     try:
-        command.upgrade(settings, "head")
+        command.upgrade(settings, "heads")
     except CommandError as error:
         if not isinstance(error.__cause__, ResolutionError):
             raise
@@ -58,15 +69,19 @@ def upgrade(url: str, grant_to: Sequence[str] = (), *, retention: bool = False) 
     )
 
 
-def config(url: str | None = None) -> Config:
+def config(url: str | None = None, branches: Branches = NO_BRANCHES) -> Config:
     settings = Config()
     settings.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    places = os.pathsep.join(map(str, (SCRIPTS / "versions", *branches)))
+    settings.set_main_option("version_locations", places.replace("%", "%%"))
+    settings.set_main_option("path_separator", "os")
     settings.attributes["url"] = url
     return settings
 
 
 @cache
 def head() -> str:
+    """Return the newest revision of the house."""
     revision = ScriptDirectory.from_config(config()).get_current_head()
     if revision is None:
         msg = "there are no migrations"
@@ -75,7 +90,13 @@ def head() -> str:
 
 
 @cache
-def known() -> frozenset[str]:
-    """Every revision that this code has."""
-    scripts = ScriptDirectory.from_config(config())
+def heads(branches: Branches) -> frozenset[str]:
+    """Return the newest revision of the house, and of each branch."""
+    return frozenset(ScriptDirectory.from_config(config(branches=branches)).get_heads())
+
+
+@cache
+def known(branches: Branches = NO_BRANCHES) -> frozenset[str]:
+    """Return every revision that this code has."""
+    scripts = ScriptDirectory.from_config(config(branches=branches))
     return frozenset(script.revision for script in scripts.walk_revisions())

@@ -11,7 +11,7 @@ from app.database.database import Database
 from app.database.errors import STANDBY, said, sqlstate
 from app.database.grants import Excess, excess_of
 from app.database.migration_table import TABLE
-from app.database.migrations import head, known
+from app.database.migrations import Branches, heads, known
 from app.errors import Misconfigured, Unavailable
 
 NO_SUCH_TABLE = "42P01"
@@ -51,6 +51,7 @@ class Readiness:
     """Asks the database; what it says when it cannot be used is logged once, not at each probe."""
 
     db: Database
+    branches: Branches
     _logged: str | None = None
 
     async def check(self) -> None:
@@ -66,8 +67,10 @@ class Readiness:
 
         """
         revisions = await self._revisions()
-        older = known() - {head()}
-        if not revisions or older & revisions:
+        newest = heads(self.branches)
+        newer = revisions - known(self.branches)
+        # Of a branch that is at none of our revisions, a newer release must have been there.
+        if not revisions or len(newest - revisions) > len(newer) or not revisions <= newest | newer:
             raise Misconfigured(UNMIGRATED)
 
     async def check_schema(self) -> None:
@@ -110,7 +113,7 @@ class Readiness:
 
     async def newer_revision(self) -> str | None:
         """Returns the revision of a ready database if only a newer release knows it."""
-        return next(iter(await self._revisions() - known()), None)
+        return next(iter(await self._revisions() - known(self.branches)), None)
 
     async def _revisions(self) -> frozenset[str]:
         try:

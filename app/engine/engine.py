@@ -24,6 +24,7 @@ from app.engine.executable import Executable
 from app.engine.plans.plan import Plan
 from app.errors import Code, Unavailable
 from app.graphql.context import Context
+from app.security.access_tokens import AccessTokens
 
 QUERY = "Query"
 # All planning stands in one queue of its own, beside those of clients with new documents.
@@ -115,7 +116,7 @@ class Engine:
     async def _in_turn(self, context: Context, key: Hashable, work: Callable[[], T]) -> T:
         """Run slow work in the turn of a user whose token was checked before, or of an address."""
         bearer = context.bearer
-        claims = context.services.access_tokens.recall(bearer) if bearer else None
+        claims = context.services[AccessTokens].recall(bearer) if bearer else None
         if claims is None:
             return await self.slow_work.run(context.client.block, key, work)
         return await self.slow_work_of_users.run(str(claims.user_id), key, work)

@@ -13,7 +13,7 @@ from app import outcomes
 from app.errors import Overloaded
 from app.graphql.context import Context, Info
 from app.graphql.problems import Problem, RateLimited, publish_enum, too_many_attempts
-from app.throttle.services.throttle import Tried, Try
+from app.throttle.services.throttle import Throttle, Tried, Try
 
 STRAWBERRY = "strawberry-definition"
 
@@ -54,7 +54,7 @@ class Charged(FieldExtension):
     async def resolve_async(
         self, next_: Callable[..., Awaitable[Any]], source: Any, info: Any, **kwargs: Any
     ) -> Any:
-        throttle, by = info.context.services.throttle, _try(info.context, kwargs)
+        throttle, by = info.context.services[Throttle], _try(info.context, kwargs)
         charge = await throttle.charge(self.tried, by)
         if isinstance(charge, outcomes.RateLimited):
             return _refused(info, charge)
@@ -77,7 +77,7 @@ class ChargedIfWrong(Charged):
     async def resolve_async(
         self, next_: Callable[..., Awaitable[Any]], source: Any, info: Any, **kwargs: Any
     ) -> Any:
-        throttle, by = info.context.services.throttle, _try(info.context, kwargs)
+        throttle, by = info.context.services[Throttle], _try(info.context, kwargs)
         result = await next_(source, info, **kwargs)
         if not _is_wrong_guess(result):
             return result

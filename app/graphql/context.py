@@ -1,33 +1,19 @@
 """What a resolver may reach: the services, the caller, and where the request came from."""
 
-from collections.abc import Callable
+import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, cast
 
 import strawberry
 from graphql import get_named_type
 
-from app.accounts.services.email_addresses import Emails
-from app.accounts.services.passwords import PasswordChanges
-from app.accounts.services.personal_data import PersonalData
-from app.accounts.services.profile import Profiles
-from app.accounts.services.registration import Accounts
-from app.accounts.services.server_facts import ServerFacts
-from app.audit.services.reading import AuditEvents
+from app.clock import Clock
+from app.container import Container
 from app.engine.plans.selections import names_below
 from app.errors import Forbidden, Unauthenticated
-from app.keys.services.fleet_secrets import FleetSecrets
-from app.people.services.administration import Administration
-from app.people.services.users import Users
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
-from app.security.cursor_ciphers import CursorCiphers
-from app.sessions.services.refresh import Rotation
-from app.sessions.services.sessions import Sessions
-from app.sessions.services.sign_in import SignIn
 from app.sessions.services.viewers import Viewers
-from app.throttle.services.throttle import Throttle
 from app.users.services.viewer import Admin, Viewer
 
 SIGN_IN = "Sign in first: send an access token as `Authorization: Bearer …`."
@@ -37,40 +23,22 @@ SIGN_IN_AGAIN = (
 ADMINISTRATORS_ONLY = "Only administrators may do this."
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Built once, in main."""
-
-    accounts: Accounts
-    administration: Administration
-    audit_events: AuditEvents
-    emails: Emails
-    password_changes: PasswordChanges
-    personal_data: PersonalData
-    profiles: Profiles
-    sign_in: SignIn
-    rotation: Rotation
-    sessions: Sessions
-    throttle: Throttle
-    users: Users
-    viewers: Viewers
-    access_tokens: AccessTokens
-    cursor_ciphers: CursorCiphers
-    server_facts: ServerFacts
-    fleet_secrets: FleetSecrets
-    clock: Callable[[], datetime]
-
-
 @dataclass(slots=True)
 class Context:
     """One request. `viewer` is whom its token stood for when that was last asked."""
 
-    services: Services
+    services: Container
+    clock: Clock
     client: Client
     bearer: str | None = None
     viewer: Viewer | None = None
     # The problem that a mutation ended with, by its name, for the log.
     problem: str | None = None
+
+    @property
+    def user_id(self) -> uuid.UUID | None:
+        """Whom the access log names."""
+        return self.viewer.user.id if self.viewer else None
 
     async def identify(self) -> Viewer | None:
         """Ask who calls, now. None for a guest.
@@ -81,11 +49,11 @@ class Context:
         """
         if self.bearer is None:
             return None
-        tokens = self.services.access_tokens
+        tokens = self.services[AccessTokens]
         claims = tokens.recall(self.bearer) or await tokens.verify(self.bearer)
         # Root fields of a query ask at once, and what is below one reads this while another asks:
         # it changes only from one answer to the next.
-        self.viewer = await self.services.viewers.find(claims) if claims else None
+        self.viewer = await self.services[Viewers].find(claims) if claims else None
         if self.viewer is None:
             raise Unauthenticated(SIGN_IN_AGAIN)
         return self.viewer

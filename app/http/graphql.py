@@ -1,13 +1,14 @@
 """GraphQL over HTTP (September 2026): `GET|HEAD|POST /graphql`, as plain ASGI."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from graphql import OperationType
 
 from app.engine.engine import Engine, RequestError
 from app.engine.persisted import DocumentRefused, PersistedDocuments
 from app.errors import Overloaded, Unavailable
-from app.graphql.context import Context, Services
 from app.graphql.scalars import write_json
 from app.http.access_log import Line
 from app.http.graphiql_page import Explorer
@@ -37,7 +38,10 @@ READING = frozenset({"GET", "HEAD"})
 class GraphQLOverHttp:
     engine: Engine
     persisted: PersistedDocuments
-    services: Services
+    # Makes what resolvers are given, of the client and the bearer token of a request.
+    context_of: Callable[[Client, str | None], Any]
+    # Whether this process may answer at all.
+    is_revoked: Callable[[], bool]
     explorer: Explorer | None
     max_body_bytes: int
     proxies: Proxies
@@ -76,7 +80,7 @@ class GraphQLOverHttp:
             request = read_get(scope)
         else:
             raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
-        if self.services.fleet_secrets.state.revoked:
+        if self.is_revoked():
             return try_later(Unavailable("the secrets of this process are revoked"))
         text = self._text(request)
         context = self._context(scope, headers)
@@ -91,7 +95,7 @@ class GraphQLOverHttp:
         line.operation, line.name = executable.label, executable.name
         line.document = prepared.document.hash
         answer = await self.engine.run(prepared, context)
-        line.user = str(context.viewer.user.id) if context.viewer else None
+        line.user = str(context.user_id) if context.user_id else None
         line.outcome = context.problem or "ok"
         if isinstance(answer, RequestError):
             return not_executed(answer)
@@ -103,20 +107,16 @@ class GraphQLOverHttp:
         except DocumentRefused as refusal:
             raise HttpRefusal(UNPROCESSABLE, refusal.message, code=refusal.code) from None
 
-    def _context(self, scope: Scope, headers: Headers) -> Context:
+    def _context(self, scope: Scope, headers: Headers) -> Any:
         peer = scope.get("client")
-        return Context(
-            services=self.services,
-            client=Client(
-                ip_address=self.proxies.client_of(
-                    peer[0] if peer else None, headers.text(b"x-forwarded-for")
-                ),
-                user_agent=headers.text(b"user-agent"),
-                request_id=scope["state"]["request_id"],
-                device_token=headers.text(b"portico-device"),
-            ),
-            bearer=bearer_of(headers),
+        address = peer[0] if peer else None
+        client = Client(
+            ip_address=self.proxies.client_of(address, headers.text(b"x-forwarded-for")),
+            user_agent=headers.text(b"user-agent"),
+            request_id=scope["state"]["request_id"],
+            device_token=headers.text(b"portico-device"),
         )
+        return self.context_of(client, bearer_of(headers))
 
 
 def _wants_a_page(scope: Scope, accept: str | None) -> bool:

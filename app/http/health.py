@@ -1,25 +1,16 @@
-"""What is not GraphQL: health, the public keys, and the metadata of the issuer."""
+"""Health: whether the process lives, and whether it can serve requests."""
 
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from app.http.metadata import JWKS, metadata, metadata_paths
-from app.keys.services.signing_keys import JWKS_MAX_AGE, SigningKeys
-
 STOPPING = "The server is stopping."
 # FastAPI answers HEAD only where it is named.
 READ = ["GET", "HEAD"]
-# A new key signs when this is over, unless it was made by `portico keys rotate --now`.
-CACHED = {"cache-control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"}
 
 
-def plain_routes(
-    unready: Callable[[], Awaitable[str | None]],
-    keys: SigningKeys,
-    issuer: str,
-) -> APIRouter:
+def health_routes(unready: Callable[[], Awaitable[str | None]]) -> APIRouter:
     router = APIRouter()
 
     @router.api_route("/health/live", methods=READ)
@@ -33,14 +24,5 @@ def plain_routes(
             return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ready"})
 
-    @router.api_route(JWKS, methods=READ)
-    async def jwks() -> JSONResponse:
-        return JSONResponse(await keys.jwks(), headers=CACHED)
-
-    async def described() -> JSONResponse:
-        return JSONResponse(metadata(issuer), headers=CACHED)
-
-    for path in metadata_paths(issuer):
-        router.add_api_route(path, described, methods=READ)
-    del live, ready, jwks
+    del live, ready
     return router

@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.setup import database, fail, out, started
-from app.config.settings import Settings, read_settings
-from app.jobs.services.queue import DelayedJob, FailedJob, SealedElsewhere
+from app.config.settings import Settings
+from app.jobs.services.queue import DelayedJob, FailedJob, Jobs, SealedElsewhere
+from app.modules import read_settings
 from app.portico import build
 from app.text.visible import one_line
 
@@ -48,14 +49,14 @@ def retry(
 
 async def _show(settings: Settings) -> None:
     async with started(build(settings)) as portico:
-        waiting = await portico.jobs.waiting()
+        waiting = await portico.services[Jobs].waiting()
         out.print(", ".join(f"{number} {state}" for state, number in waiting.items()) or "0 queued")
-        backlog = await portico.jobs.backlog()
+        backlog = await portico.services[Jobs].backlog()
         if backlog.oldest_seconds:
             age = timedelta(seconds=round(backlog.oldest_seconds))
             out.print(f"The oldest that is due has waited for {age} (hours:minutes:seconds).")
-        _show_delayed(await portico.jobs.delayed())
-        _show_failed(await portico.jobs.failed())
+        _show_delayed(await portico.services[Jobs].delayed())
+        _show_failed(await portico.services[Jobs].failed())
 
 
 def _show_delayed(delayed: Sequence[DelayedJob]) -> None:
@@ -95,11 +96,11 @@ async def _retry(settings: Settings, job_id: int | None, *, failed: bool, waitin
     outcome = Outcome([], [])
     async with started(build(settings)) as portico:
         if failed or ids:
-            retried = await portico.jobs.retry_failed(ids)
+            retried = await portico.services[Jobs].retry_failed(ids)
             outcome.tried.extend(map(_had_failed, retried.tried))
             outcome.kept.extend(map(_stays, retried.unreadable))
         if waiting or ids:
-            outcome.tried.extend(map(_was_delayed, await portico.jobs.retry_delayed(ids)))
+            outcome.tried.extend(map(_was_delayed, await portico.services[Jobs].retry_delayed(ids)))
     return outcome
 
 
@@ -126,3 +127,8 @@ def _jobs(number: int) -> str:
 
 def _shown(value: str) -> str:
     return escape(one_line(value))
+
+
+COMMANDS = typer.Typer(name="jobs", help="The queue of jobs.", invoke_without_command=True)
+COMMANDS.callback()(jobs)
+COMMANDS.command("retry")(retry)

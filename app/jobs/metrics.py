@@ -1,8 +1,10 @@
 """Metrics of jobs, the same in `portico serve` and in `portico worker`."""
 
+from dataclasses import dataclass
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from app.jobs.services.queue import Backlog
+from app.jobs.services.queue import Backlog, Jobs
 from app.jobs.services.worker import Try
 
 # A mail server may take its time: `app.mail` waits 20 s for each step.
@@ -47,11 +49,16 @@ class JobMetrics:
         self._oldest.set(backlog.oldest_seconds)
 
 
-def secrets_unknown(registry: CollectorRegistry) -> Gauge:
-    """Returns a gauge that `portico serve` has too: jobs of other secrets cannot be opened."""
-    return _gauge("portico_secrets_unknown", "Secrets of others that this process lacks.", registry)
-
-
 def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
     # Of several processes the latest: their sum would mean nothing.
     return Gauge(name, text, registry=registry, multiprocess_mode="livemostrecent")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFigures:
+    jobs: Jobs
+    metrics: JobMetrics
+
+    async def hand_on(self) -> None:
+        """Hand on what the database knows of the queue."""
+        self.metrics.take(await self.jobs.backlog())

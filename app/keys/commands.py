@@ -11,12 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.setup import checked, database, fail, out, started
-from app.config.settings import Settings, read_settings
-from app.keys.services.fleet_secrets import KnownSecret
-from app.keys.services.signing_keys import KeyInRing
+from app.config.settings import Settings
+from app.database.database import Database
+from app.keys.services.fleet_secrets import FleetSecrets, KnownSecret
+from app.keys.services.signing_keys import KeyInRing, SigningKeys
+from app.modules import read_settings
 from app.portico import Portico, build
 from app.security.keys import KeyPair
-from app.sessions.services.compromise import Declared, DeclaredBefore
+from app.sessions.services.compromise import Compromise, Declared, DeclaredBefore
 from app.text.visible import one_line
 
 MINUTE = "%Y-%m-%d %H:%M"
@@ -76,10 +78,10 @@ def compromised(
 
 async def _show(settings: Settings) -> None:
     async with checked(build(settings)) as portico:
-        _show_keys(await portico.keys.listed())
-        async with portico.db.begin() as session:
-            known = await portico.fleet_secrets.known(session)
-            state = await portico.fleet_secrets.read(session)
+        _show_keys(await portico.services[SigningKeys].listed())
+        async with portico.services[Database].begin() as session:
+            known = await portico.services[FleetSecrets].known(session)
+            state = await portico.services[FleetSecrets].read(session)
         _show_secrets(portico, known)
         problem = state.explanation
     if problem:
@@ -104,7 +106,7 @@ def _show_secrets(portico: Portico, known: Sequence[KnownSecret]) -> None:
     table = Table("secret", "last announced", "by", "state", "given", box=None)
     now = datetime.now(UTC)
     for each in known:
-        given = "yes" if portico.fleet_secrets.has(each.fingerprint) else "no"
+        given = "yes" if portico.services[FleetSecrets].has(each.fingerprint) else "no"
         state = _state(each, now)
         host = escape(one_line(each.last_seen_on))
         table.add_row(each.name, _minute(each.last_seen_at), host, state, given)
@@ -121,17 +123,17 @@ def _state(secret: KnownSecret, now: datetime) -> str:
 
 async def _rotate(settings: Settings, *, at_once: bool) -> KeyPair:
     async with started(build(settings)) as portico:
-        return await portico.keys.rotate(now=at_once)
+        return await portico.services[SigningKeys].rotate(now=at_once)
 
 
 async def _compromised(settings: Settings, *, confirmed: bool) -> Declared | DeclaredBefore:
     async with checked(build(settings)) as portico:
-        last = await portico.compromise.check()
+        last = await portico.services[Compromise].check()
         if isinstance(last, DeclaredBefore):
             return last
         if not confirmed:
             _confirm()
-        return await portico.compromise.declare(last)
+        return await portico.services[Compromise].declare(last)
 
 
 def _confirm() -> None:
@@ -162,3 +164,13 @@ def _time(moment: datetime) -> str:
 
 def _minute(moment: datetime) -> str:
     return moment.strftime(MINUTE)
+
+
+COMMANDS = typer.Typer(
+    name="keys",
+    help="The keys that sign access tokens, and SECRET_KEY.",
+    invoke_without_command=True,
+)
+COMMANDS.callback()(keys)
+COMMANDS.command("rotate")(rotate)
+COMMANDS.command("compromised")(compromised)

@@ -7,8 +7,9 @@ import typer
 from email_validator import EmailNotValidError
 
 from app.cli.setup import fail, out
-from app.config.settings import Settings, read_settings
+from app.config.settings import Settings
 from app.mail.mailer import CONSOLE, Mailer, Message, NotSent, mailer_of, receiver
+from app.modules import read_settings
 
 SUBJECT = "A test email from Portico"
 TEXT = (
@@ -42,3 +43,7 @@ def _mailer(settings: Settings) -> Mailer:
     if settings.smtp_url is not None:
         return mailer_of(settings.smtp_url.get_secret_value(), settings.mail_from)
     return mailer_of(CONSOLE if settings.embedded else None, settings.mail_from)
+
+
+COMMANDS = typer.Typer(name="mail", help="The mail server.", no_args_is_help=True)
+COMMANDS.command("test")(send_test)

@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -107,15 +107,16 @@ class AccessTokens:
         session_id: uuid.UUID,
         generation: int,
         authenticated_at: datetime,
+        extra: Mapping[str, object],
     ) -> AccessToken:
-        """Sign one.
+        """Sign one, with `extra` claims beside its own.
 
         `gen` ties it to the refresh token beside it: its use shows that both came. `auth_time` is
         when the user last proved who they are, which a refresh does not move (RFC 9068, 2.2.1).
         """
         now, lifetime = int(self.clock().timestamp()), int(self.lifetime.total_seconds())
         key = self.ring.signing_key()
-        claims = {
+        claims: dict[str, object] = {
             "iss": self.issuer,
             "sub": str(user_id),
             "aud": self.audience,
@@ -128,6 +129,9 @@ class AccessTokens:
             "exp": now + lifetime,
             "jti": secrets.token_urlsafe(12),
         }
+        if not claims.keys().isdisjoint(extra):
+            raise ValueError(f"{sorted(claims.keys() & extra)} are claims of every access token")
+        claims |= extra
         text = jwt.encode(claims, key.private, ALGORITHM, headers={"typ": TYPE, "kid": key.id})
         expires_at = datetime.fromtimestamp(now + lifetime, self.clock().tzinfo)
         return AccessToken(text, expires_at, lifetime)

@@ -2,13 +2,16 @@
 
 import unicodedata
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, NewType
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 # email-validator refuses special-use domains, and its only way to allow some of them holds for the
 # whole process. Below a public domain, the syntax of any domain can be checked.
 BELOW = ".example.com"
+
+# Domains that are not public and yet accepted, with all below them.
+EmailDomains = NewType("EmailDomains", tuple[str, ...])
 
 
 class EmailAddress(NamedTuple):

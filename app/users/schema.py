@@ -13,6 +13,7 @@ from app.graphql.inputs import given
 from app.graphql.pagination import After, Before, First, Last
 from app.graphql.problems import publish_enum
 from app.sessions.schema.types import SESSION_CURSORS, SessionConnection
+from app.sessions.services.sessions import Sessions
 from app.users.models import Role, UserRow
 
 publish_enum(
@@ -114,7 +115,7 @@ class User(Node):
         if viewer is None:
             return None
         request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
-        page = await info.context.services.sessions.page(viewer, self.row.id, request)
+        page = await info.context.services[Sessions].page(viewer, self.row.id, request)
         return SessionConnection(page=page, asking=viewer.session_id) if page else None
 
 

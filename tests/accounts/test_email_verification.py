@@ -13,6 +13,8 @@ from sqlalchemy import text
 
 from app.config.settings import Settings
 from app.database.database import Database
+from app.jobs.services.worker import Worker
+from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_password_changes import AGAIN, NEW, REQUEST, reset
@@ -21,6 +23,7 @@ from tests.sessions.test_refreshing import reason
 from tests.support.clients import LOGIN, ME, REGISTER, SIGNED_IN, Api, Person
 from tests.support.clock import FakeClock
 from tests.support.outbox import Outbox
+from tests.support.periodic import tidy
 
 Deliver = Callable[[], Awaitable[None]]
 EVE = Person("eve@example.com", "an apple a day 42", "Eve")
@@ -50,7 +53,7 @@ async def strict_app(
 async def guest(strict_app: FastAPI, api: Api) -> AsyncIterator[Api]:
     """A client of a server that requires verified addresses, on the same database."""
     # The test before has deleted all keys.
-    await strict_app.state.portico.keys.refresh()
+    await strict_app.state.portico.services[SigningKeys].refresh()
     async with Api.of(strict_app) as client:
         yield replace(client, refresh_token=api.refresh_token)
 
@@ -59,7 +62,7 @@ async def guest(strict_app: FastAPI, api: Api) -> AsyncIterator[Api]:
 def post(strict_app: FastAPI, outbox: Outbox) -> Deliver:
     """Deliver what the server that requires verified addresses has to send."""
     assert outbox.messages == []
-    return replace(strict_app.state.portico.worker, delays=[timedelta(0)] * 3).drain
+    return replace(strict_app.state.portico.services[Worker], delays=[timedelta(0)] * 3).drain
 
 
 async def verify(client: Api, token: str) -> str:
@@ -379,18 +382,17 @@ async def test_a_registration_is_deleted_when_its_last_link_lapses(
     db: Database,
     clock: FakeClock,
 ) -> None:
-    tidy = strict_app.state.portico.housekeeping.tidy
     await guest(REGISTER, input=EVE.registration)
     await post()
     clock.pass_(hours=20)
     await guest(AGAIN, email=EVE.email)
     await post()
     clock.pass_(hours=20)
-    await tidy()
+    await tidy(strict_app.state.portico)
     assert len(await db.rows(text("SELECT 1 FROM users"))) == 1
 
     clock.pass_(hours=5)
-    await tidy()
+    await tidy(strict_app.state.portico)
 
     assert await db.rows(text("SELECT 1 FROM users")) == []
     events = text("SELECT name, details->>'reason', ip_address FROM audit_events ORDER BY id")

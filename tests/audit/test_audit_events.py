@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.audit.services.integrity import Broken
+from app.audit.services.checkpoints import Checkpoints
+from app.audit.services.integrity import Broken, Verification
 from app.config.settings import Settings
 from app.database.database import Database
+from app.keys.services.signing_keys import SigningKeys
 from tests.accounts.test_profile import DELETE
 from tests.people.test_administration import ROLE, deed
 from tests.support.clients import LOGIN, Api, Person
@@ -37,7 +39,7 @@ def verify(app: FastAPI) -> Verify:
 
     async def run() -> str:
         try:
-            found = await app.state.portico.verification.walk()
+            found = await app.state.portico.services[Verification].walk()
         except Broken as broken:
             return str(broken)
         return f"{found.events} events, {found.checkpoints} checkpoints, {found.erased} erased"
@@ -51,7 +53,7 @@ async def history(api: Api, ada: Person, app: FastAPI, clock: FakeClock) -> int:
     for _ in range(2):
         for password in (ada.password, "wrong", ada.password):
             await api(LOGIN, input={"email": ada.email, "password": password})
-        await app.state.portico.checkpoints.sign()
+        await app.state.portico.services[Checkpoints].sign()
         clock.pass_(days=1)
     return 2 + 6
 
@@ -320,7 +322,7 @@ async def test_a_clock_that_was_ahead_for_a_while_is_no_tampering(
     for days in (7, -7, 0):
         clock.pass_(days=days)
         await api.login(ada)
-        await app.state.portico.checkpoints.sign()
+        await app.state.portico.services[Checkpoints].sign()
 
     assert await verify() == "5 events, 3 checkpoints, 0 erased"
 
@@ -350,7 +352,7 @@ async def test_an_altered_or_removed_checkpoint_or_end_is_named(
 async def test_checkpoints_outlive_the_keys_that_signed_them(
     history: int, app: FastAPI, verify: Verify, clock: FakeClock, db: Database
 ) -> None:
-    keys = app.state.portico.keys
+    keys = app.state.portico.services[SigningKeys]
     for _ in range(3):
         clock.pass_(days=40)
         await keys.refresh()
@@ -363,7 +365,7 @@ async def test_erasing_a_person_leaves_the_chains_sound(
     api: Api, ada: Person, verify: Verify, db: Database, app: FastAPI
 ) -> None:
     laptop = await api.login(ada)
-    await app.state.portico.checkpoints.sign()
+    await app.state.portico.services[Checkpoints].sign()
 
     await laptop(DELETE, password=ada.password)
 

@@ -15,7 +15,9 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.audit.services.checkpoint_files import InvalidFile, read
+from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.definitions import DEFINITIONS, definitions, differences
+from app.audit.services.integrity import Verification
 from app.database import migrations
 from app.database.database import Database, connect
 from app.main import create_app
@@ -85,15 +87,17 @@ class Audit:
         self.clock.pass_(days=-days_ago)
         for _ in range(times):
             await self.api(LOGIN, input=self.person.credentials)
-        await self.parts.checkpoints.sign()
+        await self.parts.services[Checkpoints].sign()
         self.clock.pass_(days=days_ago)
 
     async def file(self, after: int = 0) -> bytes:
-        return b"".join([each.line() async for each in self.parts.verification.checkpoints(after)])
+        return b"".join(
+            [each.line() async for each in self.parts.services[Verification].checkpoints(after)]
+        )
 
     async def findings(self, against: bytes | None = None) -> list[str]:
         kept = None if against is None else read(BytesIO(against))
-        return (await self.parts.verification.look(against=kept)).findings
+        return (await self.parts.services[Verification].look(against=kept)).findings
 
 
 @pytest.fixture
@@ -172,7 +176,7 @@ async def test_a_checkpoint_of_a_wrong_clock_is_warned_of(audit: Audit) -> None:
     at = audit.clock()
     await audit.happens()
 
-    found = await audit.parts.verification.look()
+    found = await audit.parts.services[Verification].look()
 
     assert found.findings == []
     assert found.warnings == [
@@ -248,11 +252,11 @@ async def test_an_audit_cut_short_is_noticed_by_the_last_verification_and_by_a_f
     audit: Audit,
 ) -> None:
     file = await audit.file()
-    walked = await audit.parts.verification.walk()
+    walked = await audit.parts.services[Verification].walk()
     await cut(audit)
     assert await audit.findings() == []
     (restored,) = await audit.findings(file)
-    assert await audit.parts.verification.record(walked)
+    assert await audit.parts.services[Verification].record(walked)
 
     (cut_short,) = await audit.findings()
 
@@ -337,7 +341,7 @@ async def test_a_verification_is_recorded_and_measured(empty_url: str, tmp_path:
     )
     app = create_app(settings_for(empty_url))
     async with app.router.lifespan_context(app):
-        last = await app.state.portico.verification.last()
+        last = await app.state.portico.services[Verification].last()
 
     assert await found(empty_url, VERIFIED) == [(True, 1, True), (False, 1, True)]
     assert last is not None
@@ -352,7 +356,7 @@ FORGED = (
 
 
 async def test_verifications_that_were_forged_do_not_count(audit: Audit) -> None:
-    verification = audit.parts.verification
+    verification = audit.parts.services[Verification]
     walked = await verification.look()
     walked.findings.append("something")
     await verification.record(walked)
@@ -372,7 +376,7 @@ async def test_verifications_that_were_forged_do_not_count(audit: Audit) -> None
 
 
 async def test_a_verification_of_the_future_does_not_count(audit: Audit) -> None:
-    verification = audit.parts.verification
+    verification = audit.parts.services[Verification]
     await verification.record(await verification.look())
     recorded = await verification.last()
     audit.clock.pass_(days=1)
@@ -388,10 +392,10 @@ NEW_SECRET = "Qm4Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA1"
 
 async def test_a_verification_counts_under_every_secret_that_is_given(audit: Audit) -> None:
     former, rotated, new = (
-        replace(audit.parts.verification, secrets=Secrets(secrets))
+        replace(audit.parts.services[Verification], secrets=Secrets(secrets))
         for secrets in (SECRET, f"{NEW_SECRET},{SECRET}", NEW_SECRET)
     )
-    await former.record(await audit.parts.verification.look())
+    await former.record(await audit.parts.services[Verification].look())
     recorded = await former.last()
 
     assert recorded is not None
@@ -488,7 +492,7 @@ async def test_whatever_happened_before_one_tampering_is_noticed(audit: Audit, s
         elif what == "late events":
             await audit.happens(chance.randint(2, 60), times=chance.randint(1, 3))
         elif what == "trim":
-            await with_retention(audit.parts, chance.choice((KEEP_DAYS, 5, 2)), batch=1).tidy()
+            await with_retention(audit.parts, chance.choice((KEEP_DAYS, 5, 2)), batch=1).apply()
         else:
             file += await audit.file(after=len(file.splitlines()))
         assert await audit.findings(file) == []

@@ -12,11 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from alembic import command
-from app.audit.services.integrity import Broken
+from app.audit.services.checkpoints import Checkpoints
+from app.audit.services.integrity import Broken, Verification
+from app.audit.services.retention import AuditRetention
 from app.config.settings import Settings
 from app.database import migrations
 from app.database.database import Database
-from app.housekeeping import Housekeeping
 from app.main import create_app
 from app.portico import Portico
 from tests.accounts.test_profile import DELETE
@@ -67,15 +68,16 @@ def day(days_ago: int) -> str:
 async def verdict(parts: Portico) -> str:
     """What `portico audit verify` says of it."""
     try:
-        found = await parts.verification.walk()
+        found = await parts.services[Verification].walk()
     except Broken as broken:
         return str(broken)
     return f"{found.events} events since {found.since}"
 
 
-def with_retention(parts: Portico, days: int | None = KEEP_DAYS, batch: int = 1000) -> Housekeeping:
-    retention = replace(parts.housekeeping.audit_retention, keep_days=days, batch=batch)
-    return replace(parts.housekeeping, audit_retention=retention)
+def with_retention(
+    parts: Portico, days: int | None = KEEP_DAYS, batch: int = 1000
+) -> AuditRetention:
+    return replace(parts.services[AuditRetention], keep_days=days, batch=batch)
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def sign_ins(api: Api, ada: Person, clock: FakeClock, parts: Portico) -> SignIns
         clock.pass_(days=-days_ago)
         for _ in range(3):
             await api(LOGIN, input={"email": ada.email, "password": ada.password})
-        await parts.checkpoints.sign()
+        await parts.services[Checkpoints].sign()
         clock.pass_(days=days_ago)
 
     return run
@@ -119,14 +121,14 @@ async def history(sign_ins: SignIns, db: Database) -> int:
 @pytest.fixture
 async def trimmed(history: int, parts: Portico) -> int:
     """The same after retention: two days are gone, and an announcement was added."""
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
     return history - 6 + 1
 
 
 async def test_nothing_is_removed_unless_retention_is_set(
     history: int, parts: Portico, verify: Verify
 ) -> None:
-    await parts.housekeeping.tidy()
+    await parts.services[AuditRetention].apply()
 
     assert await verify() == f"{history} events since None"
 
@@ -146,7 +148,7 @@ async def test_a_day_is_removed_once_it_has_been_over_for_the_retention_period(
     for days_ago in (KEEP_DAYS + 1, KEEP_DAYS):
         await sign_ins(days_ago)
 
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
 
     assert [row[0] for row in await db.rows(DAYS)] == [day(KEEP_DAYS), day(0)]
     assert await verify() == f"6 events since {day(KEEP_DAYS)}"
@@ -171,7 +173,7 @@ async def test_retention_that_is_applied_again_changes_nothing(
     trimmed: int, parts: Portico, verify: Verify
 ) -> None:
     for _ in range(2):
-        await with_retention(parts).tidy()
+        await with_retention(parts).apply()
 
     assert await verify() == f"{trimmed} events since {day(KEEP_DAYS)}"
 
@@ -181,10 +183,10 @@ async def test_workers_that_remove_at_once_announce_it_once(
 ) -> None:
     workers = (parts, other_worker.state.portico) * 3
 
-    await asyncio.gather(*(with_retention(worker, batch=1).tidy() for worker in workers))
+    await asyncio.gather(*(with_retention(worker, batch=1).apply() for worker in workers))
 
     assert len(await db.rows(ANNOUNCEMENTS)) == 1
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
     assert await verify() == f"{history - 5} events since {day(KEEP_DAYS)}"
 
 
@@ -192,7 +194,7 @@ async def test_workers_that_remove_at_once_announce_it_once(
 async def test_the_audit_is_valid_at_every_moment_of_the_removal(
     parts: Portico, verify: Verify
 ) -> None:
-    removal = asyncio.ensure_future(with_retention(parts, batch=1).tidy())
+    removal = asyncio.ensure_future(with_retention(parts, batch=1).apply())
     verdicts = {await verify()}
     while not removal.done():
         verdicts.add(await verify())
@@ -209,7 +211,7 @@ async def half_trimmed(history: int, parts: Portico, db: Database) -> int:
     """A removal that stopped in the middle of a day; how many events are left."""
     async with db.begin() as other:
         await other.execute(HOLD_SECOND_EVENT)
-        await with_retention(parts).tidy()
+        await with_retention(parts).apply()
     assert await db.rows(TRIMMED_IN_PART) == [(3, 1)]
     return history + 1 - 1 - 3
 
@@ -219,7 +221,7 @@ async def test_a_removal_that_was_interrupted_is_valid_and_goes_on(
 ) -> None:
     assert await verify() == f"{half_trimmed} events since {day(KEEP_DAYS)}"
 
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
 
     assert await verify() == f"9 events since {day(KEEP_DAYS)}"
 
@@ -228,7 +230,7 @@ async def test_a_longer_retention_period_stops_a_removal_that_was_announced(
     half_trimmed: int, parts: Portico, verify: Verify
 ) -> None:
     for days in (365, None):
-        await with_retention(parts, days).tidy()
+        await with_retention(parts, days).apply()
 
     assert await verify() == f"{half_trimmed} events since {day(KEEP_DAYS)}"
 
@@ -236,7 +238,7 @@ async def test_a_longer_retention_period_stops_a_removal_that_was_announced(
 async def test_a_shorter_retention_period_is_announced_and_removes_more(
     trimmed: int, parts: Portico, db: Database, verify: Verify
 ) -> None:
-    await with_retention(parts, 15).tidy()
+    await with_retention(parts, 15).apply()
 
     days = [row[0]["before"] for row in await db.rows(ANNOUNCEMENTS)]
     assert days == [day(KEEP_DAYS), day(15)]
@@ -248,11 +250,11 @@ async def test_an_announcement_is_removed_too_when_a_newer_one_covers_its_day(
 ) -> None:
     await sign_ins(100)
     clock.pass_(days=-50)
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
     assert await verify() == f"3 events since {day(80)}"
     clock.pass_(days=50)
 
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
 
     announced = [row[0] for row in await db.rows(ANNOUNCEMENTS)]
     assert announced == [{"before": day(KEEP_DAYS), "chains": "1", "events": "1"}]
@@ -264,7 +266,7 @@ async def test_a_clock_that_is_ahead_removes_nothing_too_soon(
 ) -> None:
     clock.pass_(days=3650)
 
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
 
     assert await verify() == f"{history - 6 + 1} events since {day(KEEP_DAYS)}"
 
@@ -274,7 +276,7 @@ async def test_a_clock_that_was_set_back_removes_less(
 ) -> None:
     clock.pass_(days=-15)
 
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
 
     assert await verify() == f"{history - 3 + 1} events since {day(45)}"
 
@@ -286,7 +288,7 @@ async def test_events_that_are_written_late_into_a_removed_day_are_valid_and_rem
         await sign_ins(50)
     assert await verify() == f"{trimmed + 24} events since {day(KEEP_DAYS)}"
 
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
 
     assert await verify() == f"{trimmed} events since {day(KEEP_DAYS)}"
 
@@ -300,7 +302,7 @@ async def test_a_person_is_erased_from_what_is_left(
 
     kept = await db.rows(text("SELECT 1 FROM audit_events WHERE ip_address IS NOT NULL"))
     assert (kept, await verify()) == ([], f"{half_trimmed + 2} events since {day(KEEP_DAYS)}")
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
     assert await verify() == f"11 events since {day(KEEP_DAYS)}"
 
 
@@ -312,10 +314,10 @@ async def test_erasing_a_person_while_events_are_removed_fails_neither_of_them(
 
     await asyncio.gather(
         member(DELETE, password=ada.password),
-        *(with_retention(parts, batch=1).tidy() for _ in range(3)),
+        *(with_retention(parts, batch=1).apply() for _ in range(3)),
     )
 
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
     kept = await db.rows(text("SELECT 1 FROM audit_events WHERE ip_address IS NOT NULL"))
     assert (kept, await verify()) == ([], f"11 events since {day(KEEP_DAYS)}")
 
@@ -335,12 +337,12 @@ async def test_what_happened_before_there_were_chains_is_removed_by_the_day_it_w
     app = create_app(settings_for(empty_url), clock)
     async with app.router.lifespan_context(app):
         parts: Portico = app.state.portico
-        await parts.checkpoints.sign()
+        await parts.services[Checkpoints].sign()
         clock.reset()
 
-        await with_retention(parts, 101).tidy()
+        await with_retention(parts, 101).apply()
         assert await verdict(parts) == "5 events since None"
-        await with_retention(parts, 99).tidy()
+        await with_retention(parts, 99).apply()
 
         assert await verdict(parts) == f"1 events since {day(99)}"
 
@@ -409,7 +411,7 @@ async def test_an_announcement_that_this_service_did_not_make_is_named(
         await session.execute(ANNOUNCE)
     with pytest.raises(DBAPIError, match=REFUSED):
         await db.rows(trim)
-    await parts.checkpoints.sign()
+    await parts.services[Checkpoints].sign()
 
     # The database accepts it now, verification does not.
     async with db.begin() as session:
@@ -430,7 +432,7 @@ async def test_a_foreign_announcement_does_not_widen_what_retention_removes(
     async with db.begin() as session:
         await session.execute(ANNOUNCE)
 
-    await with_retention(parts).tidy()
+    await with_retention(parts).apply()
 
     ((left,),) = await db.rows(text("SELECT count(*) FROM audit_events"))
     assert left == history - 6 + 2
@@ -506,7 +508,7 @@ async def test_an_announcement_covers_neither_yesterday_nor_days_after_its_own(
     days = {"announced": announced, "before": before}
     async with db.begin() as session:
         await session.execute(ANNOUNCE_ON, days)
-    await parts.checkpoints.sign()
+    await parts.services[Checkpoints].sign()
 
     with pytest.raises(DBAPIError, match=REFUSED):
         await trim(db, f"chain LIKE '{day(removed)}/%'")

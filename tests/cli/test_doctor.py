@@ -22,13 +22,13 @@ from typer.testing import CliRunner
 from app.cli.doctor import keys as clocks
 from app.cli.doctor.command import CHECKS
 from app.cli.doctor.findings import State, failed, ok, warning
-from app.cli.main import cli
 from app.database import migrations
 from app.database.grants import grant
 from tests.accounts.test_breached_passwords import range_service
 from tests.conftest import on_server
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import AVAILABLE
+from tests.support.commands import CLI
 from tests.support.leaks import SECRETS
 from tests.support.postgres import USER, Postgres, postgres, streaming_replica
 from tests.support.roles import PASSWORD, role
@@ -74,7 +74,7 @@ class Found(NamedTuple):
 def doctor(folder: Path, **environment: str) -> dict[str, Found]:
     """What each check found. The exit code says whether one of them failed."""
     settings = {"DATA_DIR": str(folder / ".data"), "MANAGEMENT_ADDRESS": "off"} | environment
-    result = CliRunner().invoke(cli, ["doctor", "--json"], env=settings)
+    result = CliRunner().invoke(CLI, ["doctor", "--json"], env=settings)
     assert PASSWORD not in result.output
     findings = json.loads(result.stdout)
     assert [each["name"] for each in findings] == [check.name for check in CHECKS]

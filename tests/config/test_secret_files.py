@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from app.config.secret_files import MAX_BYTES
-from app.config.settings import SECRET_FILES, Settings
+from app.config.settings import Settings, secret_files
 from app.database import migrations
 from tests.cli.test_serve import NOWHERE, SECRET, workers_of
 from tests.cli.test_settings_command import HIDDEN, MISSPELLED, settings_in, types_of
@@ -34,8 +34,8 @@ def test_every_secret_may_be_in_a_file() -> None:
         name for name, field in Settings.model_fields.items() if "SecretStr" in str(types_of(field))
     }
 
-    assert {name: f"{name}_file" for name in secret} == SECRET_FILES
-    assert set(SECRET_FILES.values()).isdisjoint(Settings.model_fields)
+    assert {name: f"{name}_file" for name in secret} == secret_files(Settings)
+    assert set(secret_files(Settings).values()).isdisjoint(Settings.model_fields)
 
 
 def test_a_secret_is_read_from_its_file_without_white_space_around_it(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import strategies as st
 
 from app.config.setting_names import meant_by
-from app.config.settings import SECRET_FILES, Settings
+from app.config.settings import Settings, secret_files
 from tests.support.servers import ROOT
 
 SETTINGS = [field.upper() for field in Settings.model_fields]
-FILES = [variable.upper() for variable in SECRET_FILES.values()]
+FILES = [variable.upper() for variable in secret_files(Settings).values()]
 NAMES = SETTINGS + FILES
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # What shells, systemd, containers, CI, cloud platforms and other programs put into environments,

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
+from app.audit.services.checkpoints import Checkpoints
 from app.database.database import Database, connect
 from app.main import create_app
 from tests.support.clients import ME, Api, Person
@@ -62,7 +63,7 @@ async def register_ada(url: str) -> None:
     app = create_app(settings_for(url))
     async with app.router.lifespan_context(app), Api.of(app) as api:
         await api.register(ADA)
-        await app.state.portico.checkpoints.sign()
+        await app.state.portico.services[Checkpoints].sign()
 
 
 async def find_ada(url: str) -> None:

@@ -14,6 +14,7 @@ from app.database.database import NOT_LASTING, REFUSED_SETTINGS, Database, Query
 from app.database.passfile import password_from
 from app.database.url import read
 from app.errors import NotConnected, Unavailable
+from app.jobs.services.worker import Worker
 from app.main import create_app
 from tests.conftest import on_server
 from tests.support.clients import ME, REGISTER, SIGNED_IN, Api, Person
@@ -229,7 +230,7 @@ async def test_the_api_and_its_jobs_run_through_such_a_pooler(
     app = create_app(settings, mailer=outbox)
     async with app.router.lifespan_context(app), Api.of(app) as guest:
         answer = await guest(REGISTER, input=ADA.registration)
-        await app.state.portico.worker.drain()
+        await app.state.portico.services[Worker].drain()
         verified = await guest(VERIFY, input={"token": outbox.token_for(ADA.email)})
         ada = guest.with_tokens(verified["verifyEmail"])
         assert answer["register"]["__typename"] == "VerificationSent"

@@ -316,7 +316,10 @@ async def test_whatever_is_said_to_who_connects_is_an_outage_and_nothing_is_done
         assert guest.last is not None
         assert guest.last.status_code == 503
         assert (await guest.http.get("/health/ready")).status_code == 503
-        for read_or_write in (app.state.portico.db.rows(text("SELECT 1")), writes(app)):
+        for read_or_write in (
+            app.state.portico.services[Database].rows(text("SELECT 1")),
+            writes(app),
+        ):
             with pytest.raises(NotConnected):
                 await read_or_write
 
@@ -328,7 +331,7 @@ async def test_whatever_is_said_to_who_connects_is_an_outage_and_nothing_is_done
 
 
 async def writes(app: FastAPI) -> None:
-    async with app.state.portico.db.begin() as session:
+    async with app.state.portico.services[Database].begin() as session:
         await session.execute(text("DELETE FROM users"))
 
 

@@ -7,15 +7,18 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from app.audit.services.checkpoints import Checkpoints
 from app.database import migrations
 from app.database.after_upgrade import NOT_AVAILABLE, WITHOUT_INDEX
 from app.database.database import connect
 from app.errors import Hindered
+from app.jobs.services.worker import Worker
 from app.main import create_app
 from tests.conftest import on_server
 from tests.database.test_migration_table import OURS, found
 from tests.support.clients import ME, Api, Person
 from tests.support.outbox import Outbox
+from tests.support.periodic import tidy
 from tests.support.roles import TO_SERVE, Role, role
 from tests.support.servers import free_port, portico
 from tests.support.settings import settings_for
@@ -74,10 +77,10 @@ async def live(url: str) -> None:
         assert await ada(ME) == {"me": {"email": ADA.email}}
         changed = await ada(CHANGE, input={"newEmail": "ada@example.org", "password": ADA.password})
         assert changed == {"requestEmailChange": {"__typename": "RequestAccepted"}}
-        await app.state.portico.worker.drain()
+        await app.state.portico.services[Worker].drain()
         assert len(outbox.messages) == MESSAGES
-        await app.state.portico.checkpoints.sign()
-        await app.state.portico.housekeeping.tidy()
+        await app.state.portico.services[Checkpoints].sign()
+        await tidy(app.state.portico)
         assert (await api.http.get("/health/ready")).json() == {"status": "ready"}
 
 

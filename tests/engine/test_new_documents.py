@@ -11,7 +11,9 @@ import pytest
 import strawberry
 from fastapi import FastAPI
 
+from app.clock import system_clock
 from app.config.settings import Settings
+from app.container import Container
 from app.engine.documents import Document, Documents, UnreadableDocument
 from app.engine.duty_cycle import DutyCycle
 from app.engine.engine import Engine, Operation, core_schema
@@ -51,8 +53,7 @@ def engine_of(schema: strawberry.Schema) -> Engine:
 
 
 async def run(engine: Engine, text: str, name: str | None = None) -> Any:
-    services: Any = None
-    context = Context(services, Client(ADDRESS, None))
+    context = Context(Container((), {}), system_clock, Client(ADDRESS, None))
     prepared = await engine.prepare(text, name, {}, context)
     assert isinstance(prepared, Operation)
     return await engine.run(prepared, context)

@@ -4,7 +4,6 @@ import asyncio
 import datetime as dt
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import hypothesis
@@ -15,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis_graphql import queries
 from hypothesis_graphql.nodes import String
 
-from app.application import default_schema
 from app.audit.models import AuditRow
-from app.audit.services.reading import AuditFilter
+from app.audit.services.reading import AuditEvents, AuditFilter
+from app.container import Container
 from app.database.keyset_pages import page_of
 from app.engine.documents import Document, Documents
 from app.engine.duty_cycle import DutyCycle
@@ -26,9 +25,12 @@ from app.engine.executable import Planning
 from app.engine.limits import DocumentLimits
 from app.errors import Unavailable
 from app.graphql.context import Context
+from app.main import default_schema
+from app.people.services.users import Users
 from app.portico import Portico
 from app.security.client import Client
 from app.sessions.models import SessionRow
+from app.sessions.services.sessions import Sessions
 from app.users.models import UserRow
 from app.users.services.viewer import Admin
 
@@ -118,10 +120,11 @@ def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
             self.viewer = viewer
             return viewer
 
-    services = replace(
-        portico.services, users=stand, sessions=stand, audit_events=stand, clock=lambda: NOW
-    )
-    return Known(services, Client(None, None, "request"))
+    class StandIns(Container):
+        def __getitem__(self, kind: Any) -> Any:
+            return stand if kind in {Users, Sessions, AuditEvents} else portico.services[kind]
+
+    return Known(StandIns((), {}), lambda: NOW, Client(None, None, "request"))
 
 
 def engine(*, planned: bool) -> Engine:

@@ -16,8 +16,8 @@ from graphql import (
     GraphQLUnionType,
 )
 
-from app.application import default_schema
 from app.graphql.schema import printed
+from app.main import default_schema
 from tests.support.clients import Api, Person
 
 SCHEMA: GraphQLSchema = graphql.build_schema(printed(default_schema()))

@@ -17,9 +17,10 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from app.accounts.services.email_addresses import Emails
 from app.config.settings import Settings
 from app.database.database import Database
-from app.jobs.services.queue import Retried
+from app.jobs.services.queue import Jobs, Retried
 from app.jobs.services.worker import Worker
 from app.mail.mailer import Mailer, Message, SmtpMailer
 from app.mail.services.emails import Letter
@@ -30,6 +31,7 @@ from tests.conftest import on_server
 from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock
 from tests.support.outbox import TOKEN, Outbox
+from tests.support.periodic import tidy
 from tests.support.servers import free_port, portico, serving, working
 from tests.support.smtp_server import PostOffice, post_office
 
@@ -60,12 +62,15 @@ class Failing(Outbox):
 def worker_with(app: FastAPI, mailer: Mailer) -> Worker:
     """The worker of an application, but for who carries its letters and how long it waits."""
     parts: Portico = app.state.portico
-    letters = replace(parts.services.emails.letters, mailer=mailer)
-    handlers = {**parts.worker.handlers, "mail.letter": letters.deliver}
+    letters = replace(parts.services[Emails].letters, mailer=mailer)
+    handlers = {**parts.services[Worker].handlers, "mail.letter": letters.deliver}
     # What was put back is looked for again after this long, if nobody announced it.
     retake_after = timedelta(seconds=2)
     return replace(
-        parts.worker, handlers=handlers, delays=[timedelta(0)] * 3, retake_after=retake_after
+        parts.services[Worker],
+        handlers=handlers,
+        delays=[timedelta(0)] * 3,
+        retake_after=retake_after,
     )
 
 
@@ -103,7 +108,7 @@ async def test_a_letter_that_keeps_failing_is_kept_and_can_be_tried_again(
     api: Api, ada: Person, app: FastAPI, db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await api(REQUEST, email=ada.email)
-    mailer, jobs = Failing(), app.state.portico.jobs
+    mailer, jobs = Failing(), app.state.portico.services[Jobs]
     mailer.failures = 4
     await worker_with(app, mailer).drain()
 
@@ -143,7 +148,7 @@ async def test_an_email_that_is_refused_for_good_is_tried_once_and_kept(
         await worker_with(app, mailer).drain()
 
     reason = f"the mail server refuses this recipient or message for good ({shown})"
-    (kept,) = await app.state.portico.jobs.failed()
+    (kept,) = await app.state.portico.services[Jobs].failed()
     assert (kept.name, kept.tries, kept.failure) == ("mail.letter", 0, reason)
     assert (office.tries, office.letters) == (1, [])
     ours = [each.getMessage() for each in caplog.records if each.name.startswith("app.")]
@@ -167,7 +172,7 @@ async def test_an_email_that_may_be_taken_later_is_tried_again(
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
         await worker_with(app, mailer).drain()
 
-    (kept,) = await app.state.portico.jobs.failed()
+    (kept,) = await app.state.portico.services[Jobs].failed()
     assert (kept.tries, office.tries, office.letters) == (3, 4, [])
 
 
@@ -205,7 +210,7 @@ async def test_an_email_that_was_refused_for_good_is_sent_once_the_server_takes_
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
         await worker_with(app, mailer).drain()
         office.recipient_reply = None
-        assert len((await app.state.portico.jobs.retry_failed(None)).tried) == 1
+        assert len((await app.state.portico.services[Jobs].retry_failed(None)).tried) == 1
         await worker_with(app, mailer).drain()
 
     assert office.receivers == [[ada.email]]
@@ -215,23 +220,23 @@ async def test_a_job_that_failed_for_good_is_gone_after_thirty_days(
     api: Api, ada: Person, app: FastAPI, clock: FakeClock
 ) -> None:
     await api(REQUEST, email=ada.email)
-    mailer, jobs, tidy = Failing(), app.state.portico.jobs, app.state.portico.housekeeping.tidy
+    mailer, jobs = Failing(), app.state.portico.services[Jobs]
     mailer.failures = 4
     await worker_with(app, mailer).drain()
 
     clock.pass_(days=29)
-    await tidy()
+    await tidy(app.state.portico)
     assert len(await jobs.failed()) == 1
 
     clock.pass_(days=2)
-    await tidy()
+    await tidy(app.state.portico)
     assert await jobs.failed() == []
 
 
 async def test_what_is_rolled_back_sends_nothing(
     api: Api, ada: Person, app: FastAPI, db: Database, outbox: Outbox, deliver: Deliver
 ) -> None:
-    letters = app.state.portico.services.emails.letters
+    letters = app.state.portico.services[Emails].letters
 
     async def post_and_fail() -> None:
         async with db.begin() as session:
@@ -381,7 +386,7 @@ def test_a_job_that_cannot_be_tried_now_is_named(
 async def test_the_oldest_job_is_the_one_that_has_been_due_for_longest(
     api: Api, ada: Person, app: FastAPI, db: Database
 ) -> None:
-    jobs = app.state.portico.jobs
+    jobs = app.state.portico.services[Jobs]
 
     async def due(hours: int) -> None:
         async with db.begin() as session:

@@ -13,8 +13,12 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.audit.services.integrity import Broken
+from app.audit.services.checkpoints import Checkpoints
+from app.audit.services.integrity import Broken, Verification
+from app.database.database import Database
 from app.errors import Misconfigured
+from app.jobs.services.queue import Jobs
+from app.jobs.services.worker import Worker
 from app.keys.services.fleet_secrets import REVOKED
 from app.keys.services.signing_keys import NOT_IN_FORCE
 from app.portico import Portico, build
@@ -22,6 +26,7 @@ from app.sessions.services.compromise import (
     GIVE_IT_ALONE,
     KNOWN,
     MEANWHILE,
+    Compromise,
     Declared,
     DeclaredBefore,
 )
@@ -62,8 +67,12 @@ async def declare(fleet: Fleet, secret: str = NEW) -> Declared | DeclaredBefore:
     """What the command does, in a process that is here already."""
     process = other_process(fleet, secret)
     try:
-        last = await process.compromise.check()
-        return last if isinstance(last, DeclaredBefore) else await process.compromise.declare(last)
+        last = await process.services[Compromise].check()
+        return (
+            last
+            if isinstance(last, DeclaredBefore)
+            else await process.services[Compromise].declare(last)
+        )
     finally:
         await process.stop()
 
@@ -73,7 +82,7 @@ async def test_whatever_the_leaked_secret_protected_is_over(fleet: Fleet, tmp_pa
         await old.api.register(ADA)
         laptop = await old.api.login(ADA)
         await old.api(RESET_ASKED)
-        await old.portico.worker.drain()
+        await old.portico.services[Worker].drain()
         link = fleet.letters.token_for(ADA.email)
         await old.api(RESET_ASKED)
 
@@ -98,7 +107,7 @@ async def test_whatever_the_leaked_secret_protected_is_over(fleet: Fleet, tmp_pa
             "SELECT end_reason, count(*) FROM sessions WHERE ended_at IS NOT NULL GROUP BY 1"
         )
         assert ended == [("REVOKED", 2)]
-        (job,) = await new.portico.jobs.failed()
+        (job,) = await new.portico.services[Jobs].failed()
         assert (job.name, job.failure) == ("password.reset_asked", LOST)
 
     retried = await run(fleet, tmp_path, NEW, "jobs", "retry", str(job.id))
@@ -134,7 +143,7 @@ async def test_a_server_that_still_has_the_leaked_secret_serves_nothing_and_make
                     {"code": "SERVICE_UNAVAILABLE", "retryAfter": 2},
                 )
             await old.keys.refresh()
-            assert not await old.portico.checkpoints.sign()
+            assert not await old.portico.services[Checkpoints].sign()
 
             assert await old.rows(COUNTED) == before
             assert await new.readiness() == (200, None)
@@ -225,12 +234,12 @@ async def test_run_twice_it_says_that_it_was_done(fleet: Fleet, tmp_path: Path) 
 async def test_of_two_operators_at_once_the_second_one_changes_nothing(fleet: Fleet) -> None:
     async with fleet.server(OLD) as old:
         other = other_process(fleet, NEWER)
-        last: Any = await other.compromise.check()
+        last: Any = await other.services[Compromise].check()
         await declare(fleet)
         before = await old.rows(COUNTED)
 
         with pytest.raises(Misconfigured, match=MEANWHILE[:40]):
-            await other.compromise.declare(last)
+            await other.services[Compromise].declare(last)
 
         assert await old.rows(COUNTED) == before
         await other.stop()
@@ -241,11 +250,11 @@ async def test_interrupted_it_has_done_nothing_and_can_be_run_again(fleet: Fleet
         await old.api.register(ADA)
         before = await old.rows(COUNTED)
         process = other_process(fleet, NEW)
-        last: Any = await process.compromise.check()
-        async with old.portico.db.begin() as session:
+        last: Any = await process.services[Compromise].check()
+        async with old.portico.services[Database].begin() as session:
             await old.keys.hold(session)
-            await old.portico.checkpoints.hold(session)
-            work = asyncio.ensure_future(process.compromise.declare(last))
+            await old.portico.services[Checkpoints].hold(session)
+            work = asyncio.ensure_future(process.services[Compromise].declare(last))
             await asyncio.sleep(0.2)
             work.cancel()
             with suppress(asyncio.CancelledError):
@@ -261,12 +270,12 @@ async def test_the_audit_verifies_with_the_new_secret_alone_and_says_how_far(
 ) -> None:
     async with fleet.server(OLD) as old:
         await old.api.register(ADA)
-        await old.portico.checkpoints.sign()
+        await old.portico.services[Checkpoints].sign()
         await old.api.login(ADA)
         await declare(fleet)
     async with fleet.server(NEW) as new:
         await new.api.login(ADA)
-        assert await new.portico.checkpoints.sign()
+        assert await new.portico.services[Checkpoints].sign()
         ((details,),) = await new.rows(
             "SELECT details FROM audit_events WHERE name = 'secret.compromised'"
         )
@@ -285,7 +294,7 @@ async def test_the_audit_verifies_with_the_new_secret_alone_and_says_how_far(
         for change, said in FORGERIES.items():
             await tamper(new, *SAVE, change)
             with pytest.raises(Broken, match=said):
-                await new.portico.verification.walk()
+                await new.portico.services[Verification].walk()
             await tamper(new, *UNDO)
 
 
@@ -315,7 +324,7 @@ UNDO = (
 
 async def tamper(server: FleetServer, *statements: str) -> None:
     """Change what no application may, as the owner of the database can."""
-    async with server.portico.db.begin() as session:
+    async with server.portico.services[Database].begin() as session:
         await session.execute(text("SET LOCAL session_replication_role = replica"))
         for statement in statements:
             await session.execute(text(statement))
@@ -356,8 +365,8 @@ def until_ended(server: Server) -> None:
 
 
 async def make_key(server: FleetServer) -> None:
-    async with server.portico.db.begin() as session:
-        await server.keys.add(session, server.portico.services.clock())
+    async with server.portico.services[Database].begin() as session:
+        await server.keys.add(session, server.keys.clock())
 
 
 def other_process(fleet: Fleet, secret: str) -> Portico:

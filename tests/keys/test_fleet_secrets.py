@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from app.errors import Misconfigured
-from app.keys.services.fleet_secrets import AGREES
+from app.keys.services.fleet_secrets import AGREES, FleetSecrets
 from app.keys.services.signing_keys import DIFFERENT, NOBODY_HAS_IT, NONE_OPENS
 from tests.sessions.test_refreshing import REFRESH, reason, refresh, token
 from tests.support.clients import ME, Api, Person
@@ -99,7 +99,7 @@ async def test_a_server_that_lacks_a_secret_nobody_seals_with_is_ready_and_warns
 ) -> None:
     async with fleet.server(OLD) as old, fleet.server(f"{OLD},{NEW}") as both:
         assert (await old.readiness(), await both.readiness()) == (READY, READY)
-        assert len(old.portico.fleet_secrets.state.lacking) == 1
+        assert len(old.portico.services[FleetSecrets].state.lacking) == 1
         assert [each.message for each in caplog.records if "None seals with it" in each.message]
 
 
@@ -237,7 +237,7 @@ async def test_the_operator_sees_keys_and_secrets_and_how_they_differ(
 ) -> None:
     async with fleet.server(OLD) as old:
         published = (await old.keys.rotate()).id
-        (mine,) = old.portico.fleet_secrets.secrets.fingerprints
+        (mine,) = old.portico.services[FleetSecrets].secrets.fingerprints
         same = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": OLD}
         keys = await asyncio.to_thread(portico, "keys", cwd=tmp_path, **same)
         given = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": NEW}
@@ -272,7 +272,7 @@ async def test_what_was_announced_in_the_future_makes_nobody_unready(fleet: Flee
         )
 
         assert await server.readiness() == READY
-        assert server.portico.fleet_secrets.state.lacking == ()
+        assert server.portico.services[FleetSecrets].state.lacking == ()
 
 
 def url_of(fleet: Fleet) -> str:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from app.keys.services.fleet_secrets import FleetSecrets
 from app.keys.services.signing_keys import INVALID, NOT_CHECKED
 from app.security.keys import KeyPair
 from tests.keys.test_compromised_keys import declare
@@ -54,7 +55,7 @@ def forged(client: Api, pair: KeyPair) -> str:
 
 
 def mine(server: FleetServer) -> bytes:
-    return server.portico.fleet_secrets.secrets.sealing_fingerprint
+    return server.portico.services[FleetSecrets].secrets.sealing_fingerprint
 
 
 async def assert_refused(server: FleetServer, laptop: Api, pair: KeyPair) -> None:

@@ -19,6 +19,7 @@ from tests.people.test_administration import CREATE, deed
 from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock
 from tests.support.outbox import Outbox
+from tests.support.periodic import tidy
 from tests.test_access import contents
 
 Use = Callable[..., Awaitable[str]]
@@ -146,6 +147,6 @@ async def test_what_has_expired_is_deleted(
     await issue(purpose)
     clock.pass_(seconds=(LIFETIMES[purpose] + timedelta(minutes=1)).total_seconds())
 
-    await app.state.portico.housekeeping.tidy()
+    await tidy(app.state.portico)
 
     assert await db.rows(text("SELECT 1 FROM one_time_tokens")) == []

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from app.cli.main import cli
 from app.database import migrations
 from app.database.database import Database
 from app.people.services.user_files import BATCH
@@ -24,7 +23,7 @@ from app.users.services.inputs import ImportedUser
 from tests.cli.test_serve import SECRET
 from tests.conftest import on_server
 from tests.support.clients import LOGIN, Api, Person
-from tests.support.commands import run
+from tests.support.commands import CLI, run
 from tests.support.foreign_hashes import FOREIGN_HASHES
 from tests.support.servers import PORTICO, portico
 from tests.test_access import contents
@@ -591,7 +590,7 @@ def test_an_export_and_import_into_an_empty_database_give_the_same_people(
         (first, ("import",), elsewhere),
         (second, ("export", "--with-password-hashes"), elsewhere),
     ):
-        answer = CliRunner().invoke(cli, ["users", *arguments, str(file)], env=where)
+        answer = CliRunner().invoke(CLI, ["users", *arguments, str(file)], env=where)
         assert answer.exit_code == 0, answer.output
 
     ids = {each["id"] for each in map(json.loads, first.read_text().splitlines())}

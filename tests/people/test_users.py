@@ -8,9 +8,9 @@ import pytest
 from graphql import GraphQLObjectType
 from sqlalchemy import text
 
-from app.application import default_schema
 from app.database.database import Database
 from app.engine.engine import core_schema
+from app.main import default_schema
 from tests.support.clients import Api, Person
 
 USERS = """
@@ -243,7 +243,7 @@ async def test_a_page_of_none_tells_whether_there_is_anybody(api: Api, grace: Pe
 
 async def test_root_fields_run_at_once_on_a_cold_pool(api: Api, grace: Person, app: Any) -> None:
     admin = await api.login(grace)
-    await app.state.portico.db.close()
+    await app.state.portico.services[Database].close()
 
     assert await admin(TWO_ROOTS) == {
         "me": {"email": grace.email},

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from app.config.settings import Settings
 from app.errors import Misconfigured
+from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.portico import Portico
 from app.security.access_tokens import CLAIMS, FORMER_CLAIMS
@@ -47,7 +48,7 @@ class Forger:
     """Has the real signing key, and writes whatever it likes."""
 
     def __init__(self, portico: Portico, token: str) -> None:
-        self.pair: KeyPair = portico.keys.signing_key()
+        self.pair: KeyPair = portico.services[SigningKeys].signing_key()
         self.header: dict[str, Any] = jwt.get_unverified_header(token)
         self.claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
 
@@ -213,7 +214,7 @@ async def key_ids(api: Api) -> list[str]:
 async def test_the_next_key_is_published_before_it_signs(
     api: Api, ada: Person, app: FastAPI, clock: FakeClock
 ) -> None:
-    keys, (first,) = app.state.portico.keys, await key_ids(api)
+    keys, (first,) = app.state.portico.services[SigningKeys], await key_ids(api)
 
     clock.pass_(days=29, hours=1)
     await keys.refresh()
@@ -228,7 +229,7 @@ async def test_the_next_key_is_published_before_it_signs(
 async def test_a_key_goes_when_its_last_token_has_gone(
     api: Api, ada: Person, app: FastAPI, clock: FakeClock
 ) -> None:
-    keys = app.state.portico.keys
+    keys = app.state.portico.services[SigningKeys]
     laptop = await api.login(ada)
     old = keys.signing_key().id
 
@@ -246,7 +247,7 @@ async def test_a_key_goes_when_its_last_token_has_gone(
 async def test_a_key_made_by_another_worker_verifies_at_once(
     api: Api, ada: Person, app: FastAPI, other_worker: FastAPI
 ) -> None:
-    await app.state.portico.keys.rotate(now=True)
+    await app.state.portico.services[SigningKeys].rotate(now=True)
     laptop = await api.login(ada)
 
     async with Api.of(other_worker) as elsewhere:

@@ -9,11 +9,13 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.database.database import Database
+from app.jobs.services.worker import Worker
 from tests.accounts.test_email_changes import WAITING
 from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
 from tests.support.clients import LOGIN, Api, Person
 from tests.support.clock import FakeClock
 from tests.support.outbox import Outbox
+from tests.support.periodic import tidy
 
 Deliver = Callable[[], Awaitable[None]]
 LOCKED = "Signing in with your password was stopped"
@@ -127,8 +129,8 @@ async def test_an_address_without_an_account_is_counted_alike_and_forgotten_the_
     assert [tuple(row) for row in await db.rows(counted)] == [(2, False), (100, True)]
 
     clock.pass_(days=1, minutes=1)
-    await app.state.portico.housekeeping.tidy()
-    await app.state.portico.worker.drain()
+    await tidy(app.state.portico)
+    await app.state.portico.services[Worker].drain()
 
     assert [tuple(row) for row in await db.rows(counted)] == [(2, False)]
     assert outbox.subjects == []

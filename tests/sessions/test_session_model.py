@@ -16,11 +16,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from app.accounts.services.registration import Accounts
 from app.config.settings import Settings
 from app.portico import Portico, build
+from app.security.access_tokens import AccessTokens
 from app.security.client import Client
 from app.sessions.services.outcomes import SignedIn
-from app.sessions.services.refresh import GRACE, SessionEnded
+from app.sessions.services.refresh import GRACE, Rotation, SessionEnded
+from app.sessions.services.viewers import Viewers
 from tests.support.clock import FakeClock
 
 CLIENT = Client(ip_address=None, user_agent=None)
@@ -51,7 +54,7 @@ class OneSession(RuleBasedStateMachine):
     def sign_in(self) -> None:
         self.clock.reset()
         email = f"{uuid.uuid4().hex}@example.com"
-        accounts = self.portico.services.accounts
+        accounts = self.portico.services[Accounts]
         result = self.run(accounts.register(email, "difference engine 1", None, CLIENT))
         assert isinstance(result, SignedIn)
         self.owner = (0, result)
@@ -60,7 +63,7 @@ class OneSession(RuleBasedStateMachine):
         """Refresh as the specification of the rotation has it, and compare."""
         number, tokens = held
         answer = self.run(
-            self.portico.services.rotation.refresh(tokens.tokens.refresh_token, CLIENT)
+            self.portico.services[Rotation].refresh(tokens.tokens.refresh_token, CLIENT)
         )
         repeats = number == self.step - 1 and (
             self.since_step <= WINDOW_SECONDS or self.used < self.step
@@ -84,8 +87,8 @@ class OneSession(RuleBasedStateMachine):
         return viewer is not None
 
     async def viewer(self, access_token: str) -> Any:
-        claims = await self.portico.services.access_tokens.verify(access_token)
-        return await self.portico.services.viewers.find(claims) if claims else None
+        claims = await self.portico.services[AccessTokens].verify(access_token)
+        return await self.portico.services[Viewers].find(claims) if claims else None
 
     @rule(lost=st.booleans())
     def the_owner_refreshes(self, lost: bool) -> None:
@@ -99,7 +102,7 @@ class OneSession(RuleBasedStateMachine):
     def two_tabs_refresh_at_once(self) -> None:
         async def both() -> list[Any]:
             token = self.owner[1].tokens.refresh_token
-            rotation = self.portico.services.rotation
+            rotation = self.portico.services[Rotation]
             return list(await asyncio.gather(*(rotation.refresh(token, CLIENT) for _ in range(2))))
 
         if self.over or self.owner[0] != self.step:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.database.database import Database
+from app.sessions.services.sessions import Sessions
 from tests.sessions.test_refreshing import LOGOUT, reason
 from tests.support.clients import ME, Api, Person
 from tests.support.clock import FakeClock
@@ -194,11 +195,11 @@ async def test_sessions_that_are_long_over_are_deleted(
     laptop, phone = await api.login(ada), await api.login(ada)
     await laptop(LOGOUT)
     clock.pass_(days=29)
-    assert await app.state.portico.services.sessions.purge() == 0
+    assert await app.state.portico.services[Sessions].purge() == 0
 
     clock.pass_(days=2)
 
-    assert await app.state.portico.services.sessions.purge() == 1
+    assert await app.state.portico.services[Sessions].purge() == 1
     assert await reason(api, laptop.refresh_token) == "UNKNOWN_TOKEN"
     assert await reason(api, phone.refresh_token) == "EXPIRED"
     assert (await db.rows(text("SELECT count(*) FROM sessions")))[0][0] == 2

@@ -124,7 +124,7 @@ async def test_devices_that_sign_in_while_a_hash_is_upgraded_all_get_in(
 async def test_a_full_hashing_queue_says_so_instead_of_piling_up(
     api: Api, ada: Person, app: FastAPI, db: Database
 ) -> None:
-    passwords: Passwords = app.state.portico.passwords
+    passwords: Passwords = app.state.portico.services[Passwords]
     slow = bcrypt.hashpw(b"x", bcrypt.gensalt(10)).decode()
     busy = [asyncio.create_task(passwords.verify("y", slow)) for _ in range(60)]
     await asyncio.sleep(0)

@@ -18,7 +18,7 @@ from tests.support.clients import ME, Api, Person
 
 def fetched(app: FastAPI) -> int:
     """How many statements have been sent to find out who asks."""
-    return app.state.portico.db.fetched
+    return app.state.portico.services[Database].fetched
 
 
 async def test_one_request_takes_one_statement(api: Api, ada: Person, app: FastAPI) -> None:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.config.settings import Settings
+from app.database.database import Database
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.portico import Portico
@@ -33,7 +34,7 @@ class FleetServer:
 
     @property
     def keys(self) -> SigningKeys:
-        return self.portico.keys
+        return self.portico.services[SigningKeys]
 
     async def readiness(self) -> tuple[int, str | None]:
         answer = await self.api.http.get("/health/ready")
@@ -44,10 +45,13 @@ class FleetServer:
         return [key["kid"] for key in answer.json()["keys"]]
 
     async def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in await self.portico.db.rows(text(statement), values)]
+        return [
+            tuple(row)
+            for row in await self.portico.services[Database].rows(text(statement), values)
+        ]
 
     async def execute(self, statement: str, **values: Any) -> None:
-        async with self.portico.db.begin() as session:
+        async with self.portico.services[Database].begin() as session:
             await session.execute(text(statement), values)
 
 

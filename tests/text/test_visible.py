@@ -7,6 +7,7 @@ from subprocess import CompletedProcess
 import pytest
 from sqlalchemy import text
 
+from app.database.database import Database
 from app.text.visible import one_line, visible
 from tests.support.clients import Person
 from tests.support.fleets import OLD, Fleet
@@ -46,7 +47,7 @@ async def test_the_name_of_a_host_stays_in_its_line(fleet: Fleet, tmp_path: Path
 async def test_the_name_of_an_event_stays_in_its_line(fleet: Fleet, tmp_path: Path) -> None:
     async with fleet.server(OLD) as server:
         await server.api.register(ADA)
-        async with server.portico.db.begin() as session:
+        async with server.portico.services[Database].begin() as session:
             await session.execute(text("SET LOCAL session_replication_role = replica"))
             await session.execute(text(RENAME), {"forged": FORGED})
         verified = await run(fleet, tmp_path, "audit", "verify")

@@ -11,17 +11,22 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from app.accounts.services.passwords import PasswordChanges
 from app.config.settings import Settings
 from app.database.database import Database
 from app.errors import Overloaded
+from app.jobs.services.worker import Worker
 from app.main import create_app
 from app.security.client import block_of
+from app.security.passwords import Passwords
+from app.throttle.services.budgets import Budgets
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
 from tests.sessions.test_refreshing import REFRESH
 from tests.support.clients import LOGIN, REGISTER, Api, Person
 from tests.support.clock import FakeClock
 from tests.support.outbox import Outbox
+from tests.support.periodic import tidy
 
 Deliver = Callable[[], Awaitable[None]]
 TOKENS = """
@@ -235,7 +240,7 @@ async def test_strangers_at_any_rate_never_keep_a_known_device_waiting(
 async def test_an_owner_on_a_new_device_waits_half_an_hour_for_a_letter_at_most(
     client: Any, limited: Any, ada: Person, outbox: Outbox, clock: FakeClock, tries: int
 ) -> None:
-    drain, entered = limited[0].state.portico.worker.drain, ""
+    drain, entered = limited[0].state.portico.services[Worker].drain, ""
     for minute in range(0, 65, 5):
         await besiege(client, ada, minute, tries)
         # The worst moment to begin: this hour's letters are used up, and their links are over.
@@ -270,7 +275,7 @@ async def test_one_address_keeps_nobody_from_the_places_where_passwords_are_hash
     client: Any, limited: list[FastAPI], ada: Person
 ) -> None:
     stranger, slow = "198.51.100.1", bcrypt.hashpw(b"y", bcrypt.gensalt(10)).decode()
-    verify = limited[0].state.portico.passwords.verify
+    verify = limited[0].state.portico.services[Passwords].verify
     crowd = [asyncio.create_task(verify("y", slow, stranger)) for _ in range(60)]
     await asyncio.sleep(0)
 
@@ -335,7 +340,7 @@ async def test_a_device_is_unknown_again_after_what_ends_with_the_password(
     outbox: Outbox,
     ended_by: str,
 ) -> None:
-    person, drain = ada, limited[0].state.portico.worker.drain
+    person, drain = ada, limited[0].state.portico.services[Worker].drain
     device = await device_of(client(), ada)
     laptop = client().with_tokens((await client()(LOGIN, input=ada.credentials))["login"])
     if ended_by == "reset":
@@ -367,7 +372,7 @@ async def test_emails_to_new_addresses_are_five_a_day(
     wrong = [await ask(laptop, "s0@example.com", "wrong") for _ in range(6)]
 
     asked = [await ask(laptop, f"s{number}@example.com", ada.password) for number in range(7)]
-    await limited[0].state.portico.worker.drain()
+    await limited[0].state.portico.services[Worker].drain()
 
     assert wrong == ["InvalidCredentials"] * 6
     assert asked == [*["RequestAccepted"] * 5, "RateLimited", "RateLimited"]
@@ -416,7 +421,7 @@ class TestWhatIsRefusedIsReported:
             await guesses(client(f"198.51.100.{number}"), ada.email, 1)
         clock.pass_(minutes=15)
 
-        await limited[0].state.portico.budgets.report()
+        await limited[0].state.portico.services[Budgets].report()
 
         assert await reported(db) == [("account", "2", None, ada.email)]
 
@@ -431,7 +436,7 @@ class TestWhatIsRefusedIsReported:
         assert await guesses(client("198.51.100.1"), ada.email, 1) == ["RateLimited"]
         clock.pass_(minutes=15)
 
-        await limited[0].state.portico.budgets.report()
+        await limited[0].state.portico.services[Budgets].report()
 
         names = [row[0] for row in await reported(db)]
         assert sorted(names) == ["account_and_address", "address"]
@@ -439,7 +444,7 @@ class TestWhatIsRefusedIsReported:
     async def test_once_for_each_budget_and_window_with_a_count(
         self, client: Any, limited: list[FastAPI], ada: Person, db: Database, clock: FakeClock
     ) -> None:
-        budgets = limited[0].state.portico.budgets
+        budgets = limited[0].state.portico.services[Budgets]
         await guesses(client(), ada.email, 28)
         await budgets.report()
         assert await reported(db) == []
@@ -460,20 +465,20 @@ class TestWhatIsRefusedIsReported:
             await session.execute(text("DELETE FROM users"))
         clock.pass_(minutes=15)
 
-        await limited[0].state.portico.budgets.report()
+        await limited[0].state.portico.services[Budgets].report()
 
         assert await reported(db) == [("account_and_address", "2", None, None)]
 
     async def test_an_address_that_guesses_for_a_day_is_seen_each_time(
         self, client: Any, limited: list[FastAPI], db: Database, clock: FakeClock
     ) -> None:
-        budgets = limited[0].state.portico.budgets
+        budgets = limited[0].state.portico.services[Budgets]
         for _ in range(3):
             for number in range(62):
                 await guesses(client(), f"nobody{number}@example.com", 1)
             clock.pass_(minutes=5)
             await budgets.report()
-            await limited[0].state.portico.housekeeping.tidy()
+            await tidy(limited[0].state.portico)
 
         assert await reported(db) == [("address", "2", "203.0.113.1", None)] * 3
 
@@ -532,7 +537,7 @@ async def test_thirty_registrations_from_one_address(client: Any) -> None:
 async def test_three_letters_of_a_kind_in_an_hour(
     client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox, clock: FakeClock
 ) -> None:
-    work = limited[0].state.portico.worker
+    work = limited[0].state.portico.services[Worker]
     for _ in range(5):
         await client()(REQUEST, email=ada.email)
     await work.drain()
@@ -549,13 +554,13 @@ async def test_a_job_that_failed_has_not_used_up_its_letter(
     client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox
 ) -> None:
     parts = limited[0].state.portico
-    broken = replace(parts.services.password_changes, tokens=None)
+    broken = replace(parts.services[PasswordChanges], tokens=None)
     for _ in range(3):
         with pytest.raises(AttributeError):
             await broken.post_reset({"email": ada.email})
 
     await client()(REQUEST, email=ada.email)
-    await parts.worker.drain()
+    await parts.services[Worker].drain()
 
     assert outbox.subjects == [(ada.email, "Choose a new password")]
 
@@ -613,7 +618,7 @@ async def test_budgets_that_are_over_are_deleted(
     await guesses(client(), ada.email, 1)
     clock.pass_(minutes=15)
 
-    await limited[0].state.portico.housekeeping.tidy()
+    await tidy(limited[0].state.portico)
 
     assert await db.rows(text("SELECT 1 FROM budgets")) == []
 

@@ -7,6 +7,7 @@ import strawberry
 from app import outcomes
 from app.accounts.schema.results import EmailInput, RequestAccepted, TokenInvalid, UserChanged
 from app.accounts.services import passwords as service
+from app.accounts.services.passwords import PasswordChanges
 from app.graphql.access import guest_field, member_field
 from app.graphql.context import Info, member
 from app.graphql.inputs import PASSWORD
@@ -36,7 +37,7 @@ class PasswordChanged:
 
     @classmethod
     def of(cls, outcome: service.PasswordChanged, info: Info) -> "PasswordChanged":
-        user = User(row=outcome.user, now=info.context.services.clock())
+        user = User(row=outcome.user, now=info.context.clock())
         return cls(user=user, tokens=Tokens.of(outcome.tokens))
 
 
@@ -79,7 +80,7 @@ class PasswordMutations:
             EmailInput, strawberry.argument(description="The address.")
         ],
     ) -> RequestPasswordResetResult:
-        await info.context.services.password_changes.request_reset(input.email)
+        await info.context.services[PasswordChanges].request_reset(input.email)
         return RequestAccepted(message=IF_KNOWN)
 
     @guest_field(
@@ -95,7 +96,7 @@ class PasswordMutations:
         ],
     ) -> ResetPasswordResult:
         context = info.context
-        changes = context.services.password_changes
+        changes = context.services[PasswordChanges]
         match await changes.reset(input.token, input.new_password, context.client):
             case user_outcomes.UserChanged() as changed:
                 return UserChanged.of(changed, info)
@@ -117,7 +118,7 @@ class PasswordMutations:
         ],
     ) -> ChangePasswordResult | None:
         context = info.context
-        match await context.services.password_changes.change(
+        match await context.services[PasswordChanges].change(
             member(info),
             input.current_password,
             input.new_password,

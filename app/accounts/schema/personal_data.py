@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from app import outcomes
+from app.accounts.services import personal_data as service
 from app.accounts.services.personal_data import FORMAT, MOST, Copy
 from app.graphql.access import admin_field, member_field
 from app.graphql.context import Info, admin, member
@@ -63,7 +64,7 @@ class PersonalDataMutations:
         ],
     ) -> ExportPersonalDataResult | None:
         context = info.context
-        match await context.services.personal_data.own(
+        match await context.services[service.PersonalData].own(
             member(info), input.password, context.client
         ):
             case Copy() as copy:
@@ -83,7 +84,9 @@ class PersonalDataMutations:
         ],
     ) -> ExportUserDataResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
-        match await context.services.personal_data.of_user(admin(info), user_id, context.client):
+        match await context.services[service.PersonalData].of_user(
+            admin(info), user_id, context.client
+        ):
             case Copy() as copy:
                 return PersonalData.of(copy)
             case outcomes.NotFound():

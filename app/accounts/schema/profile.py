@@ -8,6 +8,7 @@ from strawberry import UNSET
 from app import outcomes
 from app.accounts.schema.results import LastAdministrator, UserChanged
 from app.accounts.services import last_administrator, profile
+from app.accounts.services.profile import Profiles
 from app.graphql.access import member_field
 from app.graphql.context import Info, member
 from app.graphql.ids import global_id
@@ -64,7 +65,7 @@ class ProfileMutations:
     ) -> UpdateProfileResult | None:
         context, name = info.context, input.display_name
         changes = {} if name is UNSET else {"displayName": name}
-        match await context.services.profiles.update(member(info), changes, context.client):
+        match await context.services[Profiles].update(member(info), changes, context.client):
             case user_outcomes.UserChanged() as changed:
                 return UserChanged.of(changed, info)
             case outcomes.InvalidInput() as invalid:
@@ -83,7 +84,7 @@ class ProfileMutations:
         ],
     ) -> DeleteAccountResult | None:
         context = info.context
-        match await context.services.profiles.delete(member(info), input.password, context.client):
+        match await context.services[Profiles].delete(member(info), input.password, context.client):
             case profile.AccountDeleted(user_id):
                 return AccountDeleted(
                     message="Your account is deleted.", user_id=global_id("User", user_id)

@@ -8,6 +8,7 @@ from strawberry import UNSET
 from app import outcomes
 from app.accounts.schema.results import EmailTaken
 from app.accounts.services import pending_registrations as service
+from app.accounts.services.registration import Accounts
 from app.graphql.access import guest_field
 from app.graphql.context import Info
 from app.graphql.inputs import PASSWORD, given
@@ -63,7 +64,7 @@ class AccountMutations:
             RegisterInput, strawberry.argument(description="The account to make.")
         ],
     ) -> RegisterResult:
-        accounts = info.context.services.accounts
+        accounts = info.context.services[Accounts]
         name = given(input.display_name)
         match await accounts.register(input.email, input.password, name, info.context.client):
             case session_outcomes.SignedIn() as signed_in:

@@ -19,7 +19,7 @@ class UserChanged:
 
     @classmethod
     def of(cls, outcome: user_outcomes.UserChanged, info: Info) -> "UserChanged":
-        user = User(row=outcome.user, now=info.context.services.clock())
+        user = User(row=outcome.user, now=info.context.clock())
         return cls(user=user, device_token=outcome.device_token)
 
 

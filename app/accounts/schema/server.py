@@ -56,4 +56,4 @@ class Server:
 class ServerQueries:
     @guest_field(description="What a form has to know before anybody has signed in.")
     async def server(self, info: Info) -> Server:
-        return Server(facts=info.context.services.server_facts)
+        return Server(facts=info.context.services[ServerFacts])

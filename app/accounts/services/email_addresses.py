@@ -1,6 +1,6 @@
 """Addresses: showing that one reads mail there, and changing to another."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from app.outcomes import (
 from app.security.client import Client
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.sign_in import SignIn
+from app.text.email_addresses import EmailDomains
 from app.throttle.services.throttle import Throttle
 from app.users.models import User, UserRow
 from app.users.services.inputs import NewAddress, check, known_form
@@ -73,7 +74,7 @@ class Emails:
     repeats: RepeatedLinks
     throttle: Throttle
     clock: Callable[[], datetime]
-    email_domains: Collection[str]
+    email_domains: EmailDomains
 
     async def verify(
         self, token: str, viewer: Viewer | None, client: Client

@@ -1,6 +1,6 @@
 """Accounts: how one is made."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,8 @@ from app.security.client import Client
 from app.security.passwords import Passwords
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.sign_in import SignIn
+from app.sessions.services.standing import Standing
+from app.text.email_addresses import EmailDomains
 from app.users.services.inputs import Registration, check, known_form
 
 
@@ -25,9 +27,9 @@ class Accounts:
     new_passwords: NewPasswords
     sign_in: SignIn
     clock: Callable[[], datetime]
-    # None while nobody verifies addresses.
-    registrations: Registrations | None
-    email_domains: Collection[str]
+    standing: Standing
+    registrations: Registrations
+    email_domains: EmailDomains
 
     async def register(
         self, email: str, password: str, display_name: str | None, client: Client
@@ -45,7 +47,7 @@ class Accounts:
         if not isinstance(checked, Registration):
             return InvalidInput(checked)
         password_hash = await self.passwords.hash(checked.password, client.block)
-        if self.registrations is not None:
+        if self.standing.verified_only:
             return await self.registrations.accept(checked, password_hash, client)
         async with self.db.begin() as session:
             now, email, name = self.clock(), checked.email, checked.display_name

@@ -677,7 +677,7 @@ def _check_former(former: Row[Any] | None, found: Walk) -> None:
 
 async def _check_definitions(connection: AsyncConnection) -> None:
     # A newer release may have changed them.
-    if (await connection.execute(REVISION)).scalar_one() != head():
+    if head() not in (await connection.scalars(REVISION)).all():
         return
     different = await differences(connection)
     if different:

@@ -15,9 +15,9 @@ from app.cli.doctor.environment import SetUp, set_up
 from app.cli.doctor.findings import Check, Finding, State, checks_of
 from app.cli.doctor.runner import examine
 from app.cli.setup import out
-from app.config.settings import read_settings
 from app.errors import Misconfigured
 from app.logs import set_levels
+from app.modules import read_settings
 from app.text.visible import one_line
 
 MODULES = (settings, database, pooler, replica, keys, network)

@@ -121,13 +121,13 @@ async def encryption(setup: SetUp) -> Verdict:
 
 @check("primary", needs=database)
 async def primary(setup: SetUp) -> Verdict:
-    await Readiness(setup.db).check_writable()
+    await Readiness(setup.db, setup.branches).check_writable()
     return ok("The database accepts changes.")
 
 
 @check("migrations", needs=database)
 async def migrations(setup: SetUp) -> Verdict:
-    readiness = Readiness(setup.db)
+    readiness = Readiness(setup.db, setup.branches)
     await readiness.check()
     newer = await readiness.newer_revision()
     if newer:
@@ -140,7 +140,7 @@ async def migrations(setup: SetUp) -> Verdict:
 
 @check("tables", needs=migrations)
 async def tables(setup: SetUp) -> Verdict:
-    await Readiness(setup.db).check_schema()
+    await Readiness(setup.db, setup.branches).check_schema()
     return ok("Each table is the one of Portico.")
 
 
@@ -150,7 +150,7 @@ async def role(setup: SetUp) -> Verdict:
     [role] = await setup.db.rows(OWNER, {"table": TABLE})
     if setup.given.embedded:
         return ok(f"{role.name}, of a database that Portico runs itself.")
-    excess = await Readiness(setup.db).excess(retention=_removes_events(setup))
+    excess = await Readiness(setup.db, setup.branches).excess(retention=_removes_events(setup))
     if excess is None:
         return ok(f"{role.name} serves, {role.owner} owns the tables.")
     return warning(

@@ -14,8 +14,10 @@ from app.clock import system_clock
 from app.config.settings import Settings
 from app.database.database import Database, Link, connect
 from app.database.embedded import embedded_postgres, is_new, secret_path
+from app.database.migrations import Branches
 from app.database.url import DatabaseUrl, read
 from app.errors import Misconfigured
+from app.modules import branches_of, modules_named
 
 # Few, since the server may have hardly any left.
 CONNECTIONS = 2
@@ -37,6 +39,10 @@ class SetUp:
         if self.database is None:
             raise LookupError("there is no database")
         return self.database
+
+    @property
+    def branches(self) -> Branches:
+        return branches_of(modules_named(self.given.modules))
 
     @property
     def address(self) -> DatabaseUrl:

@@ -32,7 +32,7 @@ async def settings(setup: SetUp) -> Verdict:
     found = " ".join(setting_warnings.cautions(given, HOST, PORT, address))
     if found:
         return warning(found)
-    sources = read_sources()
+    sources = read_sources(type(setup.settings))
     number = len({*sources.environment, *sources.file} & {*type(given).model_fields})
     return ok(f"{number} are set.")
 

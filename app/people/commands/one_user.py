@@ -15,19 +15,24 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.accounts.services.last_administrator import LastAdministrator
+from app.accounts.services.personal_data import PersonalData
 from app.cli.private_files import DASH, private_file
 from app.cli.setup import database, fail, out, started
-from app.config.settings import Settings, read_settings
+from app.clock import system_clock
+from app.config.settings import Settings
+from app.container import Container
 from app.database.keyset_pages import MAX_PAGE, PageRequest
 from app.errors import BadInput
-from app.graphql.context import Services
 from app.graphql.ids import global_id, read_id_of
 from app.graphql.scalars import read_date_time
+from app.modules import read_settings
 from app.outcomes import InvalidInput, NotFound
-from app.people.services.users import Overview
+from app.people.services.administration import Administration
+from app.people.services.users import Overview, Users
 from app.portico import build
 from app.security.client import NO_CLIENT
 from app.sessions.models import SessionRow
+from app.sessions.services.sessions import Sessions
 from app.text.visible import one_line
 from app.users.models import UserRow
 from app.users.services.inputs import known_form
@@ -51,7 +56,7 @@ NOT_THE_ADDRESS = "This is not the address of the account. Nothing was deleted."
 class Found(NamedTuple):
     """The services, and the user whom a command names."""
 
-    services: Services
+    services: Container
     overview: Overview
 
     @property
@@ -127,7 +132,7 @@ async def _show(settings: Settings, named: str, *, as_json: bool) -> None:
 
 async def _suspend(settings: Settings, named: str, reason: str, end: datetime | None) -> None:
     async with _found(settings, named) as found:
-        administration = found.services.administration
+        administration = found.services[Administration]
         _check(await administration.suspend(OPERATOR, found.user.id, reason, end, NO_CLIENT))
     lasts = f" until {_time_text(end)}" if end else ""
     out.print(f"{one_line(found.user.email)} is suspended{lasts}.", markup=False)
@@ -135,7 +140,7 @@ async def _suspend(settings: Settings, named: str, reason: str, end: datetime | 
 
 async def _reinstate(settings: Settings, named: str) -> None:
     async with _found(settings, named) as found:
-        administration = found.services.administration
+        administration = found.services[Administration]
         _check(await administration.reinstate(OPERATOR, found.user.id, NO_CLIENT))
     out.print(f"{one_line(found.user.email)} is not suspended.", markup=False)
 
@@ -144,7 +149,7 @@ async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
     async with _found(settings, named) as found:
         if not yes:
             _confirm(found)
-        administration = found.services.administration
+        administration = found.services[Administration]
         _check(await administration.delete(OPERATOR, found.user.id, NO_CLIENT))
     out.print(f"The account of {one_line(found.user.email)} is deleted.", markup=False)
 
@@ -152,10 +157,10 @@ async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
 async def _sessions(settings: Settings, named: str, *, end: bool, as_json: bool) -> None:
     async with _found(settings, named) as found:
         # A user has at most as many living sessions as a page has rows.
-        page = await found.services.sessions.page(OPERATOR, found.user.id, PageRequest(MAX_PAGE))
+        page = await found.services[Sessions].page(OPERATOR, found.user.id, PageRequest(MAX_PAGE))
         rows = page.rows if page else ()
         if end:
-            administration = found.services.administration
+            administration = found.services[Administration]
             _check(await administration.end_sessions(OPERATOR, found.user.id, NO_CLIENT))
     if as_json:
         _print_json([_session(row) for row in rows])
@@ -165,7 +170,7 @@ async def _sessions(settings: Settings, named: str, *, end: bool, as_json: bool)
 
 async def _write_personal_data(settings: Settings, named: str, file: Path) -> None:
     async with _found(settings, named) as found:
-        pieces = found.services.personal_data.write(OPERATOR, found.user.id)
+        pieces = found.services[PersonalData].write(OPERATOR, found.user.id)
         with private_file(file) as written:
             async with aclosing(pieces):
                 async for piece in pieces:
@@ -181,7 +186,7 @@ async def _write_personal_data(settings: Settings, named: str, file: Path) -> No
 async def _found(settings: Settings, named: str) -> AsyncGenerator[Found]:
     wanted = named if "@" in named else _id(named)
     async with started(build(settings)) as portico:
-        overview = await portico.services.users.overview(OPERATOR, wanted)
+        overview = await portico.services[Users].overview(OPERATOR, wanted)
         yield Found(portico.services, overview) if overview else fail(NO_SUCH_USER)
 
 
@@ -223,7 +228,7 @@ def _confirm(found: Found) -> None:
 
 
 def _facts(found: Found) -> dict[str, Any]:
-    user, now = found.user, found.services.clock()
+    user, now = found.user, system_clock()
     suspension = {"reason": user.suspension_reason, "until": _time_text(user.suspended_until)}
     return {
         "id": global_id("User", user.id),

@@ -13,8 +13,10 @@ import typer
 from app.cli.private_files import DASH, private_file
 from app.cli.progress import Meter
 from app.cli.setup import database, fail, out, started
-from app.config.settings import Settings, read_settings
-from app.people.services.user_files import Import, Invalid, Place, WithoutPassword
+from app.config.settings import Settings
+from app.modules import read_settings
+from app.people.services.first_administrator import Appointments
+from app.people.services.user_files import Import, Invalid, Place, UserFiles, WithoutPassword
 from app.people.services.user_formats.fields import decoded
 from app.people.services.user_formats.firebase import HashParameters
 from app.people.services.user_formats.formats import Format, Records, formats, records_of
@@ -165,7 +167,7 @@ def _password() -> str:
 
 async def _create_admin(settings: Settings, email: str, password: str | None) -> None:
     async with started(build(settings)) as portico:
-        made = portico.appointments
+        made = portico.services[Appointments]
         problem = await made.promote(email) if password is None else await made.add(email, password)
         if problem:
             fail(problem)
@@ -180,7 +182,10 @@ def _base64(text: str, option: str) -> bytes:
 
 async def _import(settings: Settings, opened: Opened, wanted: Wanted) -> None:
     records = records_of(opened.file, wanted.format)
-    async with started(build(settings)) as portico, portico.user_files.incoming() as incoming:
+    async with (
+        started(build(settings)) as portico,
+        portico.services[UserFiles].incoming() as incoming,
+    ):
         telling = Telling(records.unit, None if wanted.dry_run else SHOWN)
         try:
             people = await _read(incoming, records, opened.size, wanted, telling)
@@ -263,7 +268,7 @@ def _read_from(file: Path) -> Generator[Opened]:
 async def _export(settings: Settings, file: Path, *, with_hashes: bool) -> None:
     async with started(build(settings)) as portico:
         number = 0
-        everybody = portico.user_files.give(with_hashes=with_hashes)
+        everybody = portico.services[UserFiles].give(with_hashes=with_hashes)
         with private_file(file) as lines:
             async with aclosing(everybody):
                 async for line in everybody:

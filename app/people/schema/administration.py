@@ -16,6 +16,7 @@ from app.graphql.ids import global_id, read_id_of
 from app.graphql.inputs import given
 from app.graphql.problems import InvalidInput, NotFound
 from app.people.services import administration as service
+from app.people.services.administration import Administration
 from app.throttle.services.throttle import Tried
 from app.users.models import Role
 from app.users.services import outcomes as user_outcomes
@@ -95,7 +96,7 @@ class AdministrationMutations:
         ],
     ) -> CreateUserResult | None:
         context, name = info.context, given(input.display_name)
-        match await context.services.administration.create_user(
+        match await context.services[Administration].create_user(
             admin(info), input.email, name, input.role, context.client
         ):
             case user_outcomes.UserChanged() as changed:
@@ -114,7 +115,7 @@ class AdministrationMutations:
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
-        outcome = await context.services.administration.set_role(
+        outcome = await context.services[Administration].set_role(
             admin(info), user_id, input.role, context.client
         )
         if isinstance(outcome, service.NobodysYet):
@@ -133,7 +134,7 @@ class AdministrationMutations:
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
-        administration = context.services.administration
+        administration = context.services[Administration]
         return _result(
             await administration.suspend(
                 admin(info), user_id, input.reason, given(input.until), context.client
@@ -150,7 +151,7 @@ class AdministrationMutations:
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
-        administration = context.services.administration
+        administration = context.services[Administration]
         return _result(await administration.reinstate(admin(info), user_id, context.client), info)
 
     @admin_field(description="Sign somebody out on every device.")
@@ -162,7 +163,7 @@ class AdministrationMutations:
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
-        administration = context.services.administration
+        administration = context.services[Administration]
         return _result(
             await administration.end_sessions(admin(info), user_id, context.client), info
         )
@@ -180,7 +181,7 @@ class AdministrationMutations:
         ],
     ) -> DeleteUserResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
-        match await context.services.administration.delete(admin(info), user_id, context.client):
+        match await context.services[Administration].delete(admin(info), user_id, context.client):
             case service.UserDeleted():
                 return UserDeleted(user_id=global_id("User", user_id))
             case outcomes.NotFound():

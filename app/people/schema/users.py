@@ -1,5 +1,6 @@
 """Asking for people: `me`, `user`, `users` and `node`."""
 
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
@@ -9,7 +10,6 @@ from unicodedata import category
 import strawberry
 from strawberry import UNSET
 
-from app.audit.schema import event_by_id
 from app.database.keyset_pages import Page
 from app.errors import BadInput
 from app.graphql.access import admin_field, guest_field, member_field
@@ -18,9 +18,10 @@ from app.graphql.ids import Node, read_id, read_id_of, read_subject
 from app.graphql.inputs import DateTimeRange, given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.problems import publish_enum
+from app.graphql.schema_part import NodeKinds
 from app.people.services import users as service
+from app.people.services.users import Users
 from app.security.cursor_ciphers import CursorCiphers
-from app.sessions.schema.types import Session
 from app.text import text_lines
 from app.users.models import Role, UserRow
 from app.users.schema import User, user_columns
@@ -129,7 +130,7 @@ class UserConnection:
         description="How many match the filter, on all pages. Counted only when asked for."
     )
     async def total_count(self, info: Info) -> int:
-        return await info.context.services.users.count(admin(info), self.found)
+        return await info.context.services[Users].count(admin(info), self.found)
 
 
 EVERYBODY, BY_CREATION = service.UserFilter(), service.UserOrder()
@@ -201,7 +202,7 @@ class UserQueries:
     )
     async def me(self, info: Info) -> User | None:
         viewer = await info.context.identify()
-        return User(row=viewer.user, now=info.context.services.clock()) if viewer else None
+        return User(row=viewer.user, now=info.context.clock()) if viewer else None
 
     @admin_field(
         description="Everybody, page by page: 50 where neither `first` nor `last` is given."
@@ -223,12 +224,12 @@ class UserQueries:
         ] = UNSET,
     ) -> UserConnection | None:
         order, found = read_order(given(order_by)), read_filter(given(filter))
-        cursors = cursors_of(order, info.context.services.cursor_ciphers)
+        cursors = cursors_of(order, info.context.services[CursorCiphers])
         request = cursors.request(given(first), given(after), given(last), given(before))
         columns = user_columns(info.names_below)
-        users = info.context.services.users
+        users = info.context.services[Users]
         page = await users.page(admin(info), found, order, request, columns=columns)
-        now = info.context.services.clock()
+        now = info.context.clock()
         return UserConnection(page=page, found=found, cursor=cursors.write, now=now)
 
     @member_field(
@@ -239,8 +240,8 @@ class UserQueries:
         self, info: Info, by: Annotated[UserBy, strawberry.argument(description="Whom.")]
     ) -> User | None:
         services = info.context.services
-        row = await _named(services.users, member(info), by)
-        return User(row=row, now=services.clock()) if row else None
+        row = await _named(services[Users], member(info), by)
+        return User(row=row, now=info.context.clock()) if row else None
 
     @member_field(
         description="Anything by its id, for those who may see it; anything else is null, as if it "
@@ -255,13 +256,11 @@ class UserQueries:
         ],
     ) -> Node | None:
         kind, row_id = read_id(id, "id")
-        services, viewer = info.context.services, member(info)
-        if kind == "User":
-            user = await services.users.by_id(viewer, row_id)
-            return User(row=user, now=services.clock()) if user else None
-        if kind == "AuditEvent":
-            return await event_by_id(info, row_id)
-        if kind == "Session":
-            session = await services.sessions.by_id(viewer, row_id)
-            return Session(row=session, asks=row_id == viewer.session_id) if session else None
-        return None
+        member(info)
+        read = info.context.services[NodeKinds].get(kind)
+        return await read(info, row_id) if read else None
+
+
+async def user_by_id(info: Info, user_id: uuid.UUID) -> User | None:
+    user = await info.context.services[Users].by_id(member(info), user_id)
+    return User(row=user, now=info.context.clock()) if user else None

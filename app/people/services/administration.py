@@ -1,7 +1,7 @@
 """What administrators, and operators by commands, do with other people's accounts."""
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens
 from app.outcomes import EmailTaken, InvalidInput, NotFound
 from app.security.client import Client
+from app.text.email_addresses import EmailDomains
 from app.users.models import Role, User, UserRow
 from app.users.services.inputs import Invitee, NewSuspension, check
 from app.users.services.outcomes import UserChanged
@@ -53,7 +54,7 @@ class Administration:
     trust: Trust
     erasure: Erasure
     clock: Callable[[], datetime]
-    email_domains: Collection[str]
+    email_domains: EmailDomains
 
     @repeatable
     async def create_user(

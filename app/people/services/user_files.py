@@ -1,6 +1,6 @@
 """People in and out of files; however many, a few thousand at a time."""
 
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from app.people.services.user_formats.fields import NotTaken
 from app.people.services.user_formats.formats import Format, Records
 from app.people.services.user_lines import COLUMNS, Person, read_person, write_line
 from app.security.client import NO_CLIENT
+from app.text.email_addresses import EmailDomains
 from app.users.models import Role, User, UserRow
 from app.users.services.rows import UNCONFIRMED, USER_COLUMNS
 from app.users.services.viewer import Operator
@@ -149,7 +150,7 @@ class Import:
 
     connection: AsyncConnection
     clock: Callable[[], datetime]
-    email_domains: Collection[str]
+    email_domains: EmailDomains
 
     async def read(
         self, records: Records, known: Format, *, drop_unreadable_hashes: bool
@@ -249,7 +250,7 @@ class Import:
 class UserFiles:
     db: Database
     clock: Callable[[], datetime]
-    email_domains: Collection[str]
+    email_domains: EmailDomains
 
     @asynccontextmanager
     async def incoming(self) -> AsyncGenerator[Import]:

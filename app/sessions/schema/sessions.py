@@ -1,5 +1,6 @@
 """Sessions: refreshing one, and ending them."""
 
+import uuid
 from typing import Annotated
 
 import strawberry
@@ -13,9 +14,12 @@ from app.graphql.inputs import given
 from app.graphql.problems import NotFound, Problem, RateLimited, publish_enum
 from app.sessions.models import EndReason
 from app.sessions.schema.sign_in import SignedIn
+from app.sessions.schema.types import Session
 from app.sessions.services import outcomes as session_outcomes
 from app.sessions.services import refresh
 from app.sessions.services import sessions as service
+from app.sessions.services.refresh import Rotation
+from app.sessions.services.sessions import Sessions
 from app.throttle.services.throttle import Tried
 
 publish_enum(
@@ -106,7 +110,7 @@ class SessionMutations:
         ],
     ) -> RefreshSessionResult:
         context = info.context
-        match await context.services.rotation.refresh(input.refresh_token, context.client):
+        match await context.services[Rotation].refresh(input.refresh_token, context.client):
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
             case refresh.SessionEnded() as ended:
@@ -115,7 +119,7 @@ class SessionMutations:
     @member_field(description="End the session that asks.")
     async def logout(self, info: Info) -> SignedOut | None:
         context = info.context
-        ended = await context.services.sessions.logout(member(info), context.client)
+        ended = await context.services[Sessions].logout(member(info), context.client)
         return SignedOut.of(ended)
 
     @member_field(description="End all sessions of the one who asks, on every device.")
@@ -127,7 +131,7 @@ class SessionMutations:
         ] = UNSET,
     ) -> SignedOut | None:
         context, which = info.context, given(input)
-        ended = await context.services.sessions.logout_everywhere(
+        ended = await context.services[Sessions].logout_everywhere(
             member(info), context.client, keep_current=which is not None and which.keep_current
         )
         return SignedOut.of(ended)
@@ -144,8 +148,14 @@ class SessionMutations:
     ) -> RevokeSessionResult | None:
         context = info.context
         session_id = read_id_of("Session", input.session_id, "input.sessionId")
-        match await context.services.sessions.revoke(member(info), session_id, context.client):
+        match await context.services[Sessions].revoke(member(info), session_id, context.client):
             case service.SignedOut() as ended:
                 return SignedOut.of(ended)
             case outcomes.NotFound():
                 return NotFound.make()
+
+
+async def session_by_id(info: Info, session_id: uuid.UUID) -> Session | None:
+    viewer = member(info)
+    row = await info.context.services[Sessions].by_id(viewer, session_id)
+    return Session(row=row, asks=session_id == viewer.session_id) if row else None

@@ -12,6 +12,7 @@ from app.graphql.problems import Problem, RateLimited
 from app.sessions.schema.types import Session
 from app.sessions.services import outcomes as session_outcomes
 from app.sessions.services import sign_in as service
+from app.sessions.services.sign_in import SignIn
 from app.throttle.services.throttle import Tried
 from app.users.schema import User
 from app.users.services.viewer import Viewer
@@ -66,7 +67,7 @@ class SignedIn:
         # account.
         info.context.viewer = Viewer(outcome.user, outcome.session.id)
         return cls(
-            user=User(row=outcome.user, now=info.context.services.clock()),
+            user=User(row=outcome.user, now=info.context.clock()),
             session=Session(row=outcome.session, asks=True),
             tokens=Tokens.of(outcome.tokens),
         )
@@ -127,7 +128,7 @@ class SignInMutations:
             LoginInput, strawberry.argument(description="Who signs in.")
         ],
     ) -> LoginResult:
-        sign_in = info.context.services.sign_in
+        sign_in = info.context.services[SignIn]
         match await sign_in.login(input.email, input.password, info.context.client):
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)

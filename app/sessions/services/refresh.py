@@ -23,6 +23,7 @@ from app.keys.services.fleet_secrets import FleetSecrets
 from app.security.client import Client
 from app.security.refresh_tokens import Presented, RefreshTokens
 from app.sessions.models import EndReason, Session, SessionRow, is_alive
+from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.rows import SESSION_COLUMNS, changed_session
 from app.sessions.services.sessions import end_sessions
@@ -56,7 +57,7 @@ class Rotation:
     sign_in: SignIn
     standing: Standing
     clock: Callable[[], datetime]
-    idle_lifetime: timedelta
+    lifetimes: Lifetimes
 
     @repeatable
     async def refresh(self, token: str, client: Client) -> SignedIn | SessionEnded:
@@ -174,7 +175,7 @@ class Rotation:
             "rotated_at": now,
             "rotated_by": client.program,
             "last_used_at": now,
-            "expires_at": now + self.idle_lifetime,
+            "expires_at": now + self.lifetimes.idle,
         }
 
     async def _end_as_copied(self, session: AsyncSession, held: Held, client: Client) -> None:

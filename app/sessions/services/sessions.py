@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
 from sqlalchemy import ColumnElement, bindparam, delete, literal, select, update
@@ -17,6 +17,7 @@ from app.database.outages import repeatable
 from app.outcomes import NotFound
 from app.security.client import Client
 from app.sessions.models import OVER_AT, EndReason, Session, SessionRow, is_alive
+from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.rows import SESSION_COLUMNS
 from app.users.services.viewer import Operator, Viewer
 
@@ -33,7 +34,7 @@ class SignedOut:
 class Sessions:
     db: Database
     clock: Callable[[], datetime]
-    keep_ended: timedelta
+    lifetimes: Lifetimes
 
     async def page(
         self, viewer: Viewer | Operator, user_id: uuid.UUID, request: PageRequest
@@ -85,7 +86,7 @@ class Sessions:
         while True:
             over = (
                 select(Session.id)
-                .where(self.clock() - self.keep_ended > OVER_AT)
+                .where(self.clock() - self.lifetimes.keep_ended > OVER_AT)
                 .limit(PURGE_BATCH)
                 .with_for_update(skip_locked=True)
             )

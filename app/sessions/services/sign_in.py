@@ -4,7 +4,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, literal, select, update
@@ -22,11 +22,13 @@ from app.security.client import Client
 from app.security.passwords import Passwords, Verification
 from app.security.refresh_tokens import RefreshTokens
 from app.sessions.models import EndReason, PasswordSource, Session, SessionRow, is_alive
+from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn, Tokens
 from app.sessions.services.password_failures import PasswordFailures, is_open
 from app.sessions.services.rows import changed_session
 from app.sessions.services.sessions import end_sessions
 from app.sessions.services.standing import Standing
+from app.sessions.services.token_claims import TokenClaims
 from app.throttle.services.known_devices import Devices
 from app.users.models import User, UserRow
 from app.users.services.inputs import account_name, known_form
@@ -79,11 +81,11 @@ class SignIn:
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
     clock: Callable[[], datetime]
-    idle_lifetime: timedelta
-    max_lifetime: timedelta
+    lifetimes: Lifetimes
     standing: Standing
     failures: PasswordFailures
     devices: Devices
+    claims: TokenClaims
 
     async def login(
         self, email: str, password: str, client: Client
@@ -139,8 +141,8 @@ class SignIn:
             created_at=now,
             rotated_at=now,
             last_used_at=now,
-            expires_at=now + self.idle_lifetime,
-            ends_by=now + self.max_lifetime,
+            expires_at=now + self.lifetimes.idle,
+            ends_by=now + self.lifetimes.max,
         )
         row = await changed_session(session, started)
         if row is None:
@@ -155,7 +157,7 @@ class SignIn:
         session = started.session
         # A session begins only with a proof of who signs in.
         access = self.access_tokens.issue(
-            user.id, session.id, session.generation, session.created_at
+            user.id, session.id, session.generation, session.created_at, self.claims.of(user)
         )
         refresh = self.refresh_tokens.issue(session.id, session.generation, session.token_salt)
         tokens = Tokens(

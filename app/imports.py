@@ -1,0 +1,50 @@
+"""Imports by name: of modules that a setting names, and of what only some commands need."""
+
+import importlib
+import traceback
+from types import ModuleType
+from typing import Any
+
+from app.errors import Misconfigured
+
+
+def imported(path: str) -> ModuleType:
+    """Import a Python module.
+
+    Raises:
+        Misconfigured: it does not exist, or fails; names the file and the line.
+
+    """
+    try:
+        return importlib.import_module(path)
+    except Misconfigured:
+        raise
+    except ModuleNotFoundError as missing:
+        if missing.name is None or not f"{path}.".startswith(f"{missing.name}."):
+            raise Misconfigured(_failure(path, missing)) from missing
+        raise Misconfigured(
+            f"There is no Python module {path}: is its project installed?"
+        ) from None
+    except Exception as error:
+        raise Misconfigured(_failure(path, error)) from error
+
+
+def attribute(path: str, name: str, kind: type[Any]) -> Any:
+    """Import a Python module, and return what it holds under this name.
+
+    Raises:
+        Misconfigured: as `imported`, or it does not hold that.
+
+    """
+    found = getattr(imported(path), name, None)
+    if not isinstance(found, kind):
+        raise Misconfigured(f"The Python module {path} must hold {name}, a {kind.__qualname__}")
+    return found
+
+
+def _failure(path: str, error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{path} cannot be imported: {error.msg} ({error.filename}, line {error.lineno})"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    said = f"{type(error).__name__}: {error}"
+    return f"{path} cannot be imported: {said} ({last.filename}, line {last.lineno})"

@@ -1,0 +1,8 @@
+"""The handlers of all jobs, by the names of the jobs."""
+
+from collections.abc import Mapping
+from typing import NewType
+
+from app.jobs.services.queue import Handler
+
+Handlers = NewType("Handlers", Mapping[str, Handler])

@@ -1,0 +1,81 @@
+"""What a module is: a part of the API, and all that it brings with it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from app.audit.models import AuditName
+from app.container import Provider
+from app.jobs.services.queue import Payload
+from app.users.models import UserRow
+
+S = TypeVar("S")
+
+# Of several processes: what their gauges are together.
+Mode = Literal["livesum", "livemostrecent", "livemin", "livemax"]
+
+
+@dataclass(frozen=True, slots=True)
+class Handles(Generic[S]):
+    """A job, and the method of a service that runs it."""
+
+    job: str
+    service: type[S]
+    handle: Callable[[S, Payload], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic(Generic[S]):
+    """A method of a service that is called again and again while a process serves.
+
+    Every process calls it: it must be safe beside itself.
+    """
+
+    service: type[S]
+    run: Callable[[S], Awaitable[object]]
+    seconds: float
+    # Whether `portico worker` calls it too.
+    in_worker: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge(Generic[S]):
+    """A number that is read of a service now and then. None: not known, and not shown."""
+
+    name: str
+    description: str
+    service: type[S]
+    read: Callable[[S], float | None]
+    mode: Mode = "livesum"
+    # Counted up since the process started, and never down.
+    is_total: bool = False
+    # Whether `portico worker` shows it too.
+    in_worker: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """A part of the API. Paths name Python modules that are imported when they are needed."""
+
+    name: str
+    # Classes and functions that make services, by the annotations of their parameters.
+    services: tuple[Provider, ...] = ()
+    # Holds SCHEMA: a SchemaPart.
+    schema: str | None = None
+    # Holds tables, which are known once it is imported.
+    models: str | None = None
+    # A directory of revisions, a branch of Alembic of its own, labelled with the module's name.
+    migrations: Path | None = None
+    # Mixed into the class of all settings.
+    settings: type[BaseModel] | None = None
+    jobs: tuple[Handles[Any], ...] = ()
+    periodic: tuple[Periodic[Any], ...] = ()
+    gauges: tuple[Gauge[Any], ...] = ()
+    # Added to the access tokens of a user.
+    claims: Callable[[UserRow], Mapping[str, object]] | None = None
+    # Holds COMMANDS: a Typer, under whose name they are found in `portico`.
+    commands: str | None = None
+    events: type[AuditName] | None = None

@@ -1,0 +1,79 @@
+"""The modules of the house, and those from elsewhere that MODULES names."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from app.accounts.module import MODULE as ACCOUNTS
+from app.audit.module import MODULE as AUDIT
+from app.config.settings import Settings, named_modules, read_settings_of
+from app.database.migrations import Branches
+from app.errors import Misconfigured
+from app.imports import attribute, imported
+from app.jobs.module import MODULE as JOBS
+from app.keys.module import MODULE as KEYS
+from app.mail.module import MODULE as MAIL
+from app.module import Module
+from app.people.module import MODULE as PEOPLE
+from app.sessions.module import MODULE as SESSIONS
+from app.throttle.module import MODULE as THROTTLE
+from app.users.module import MODULE as USERS
+
+MODULES = (USERS, KEYS, THROTTLE, JOBS, MAIL, AUDIT, SESSIONS, ACCOUNTS, PEOPLE)
+
+
+@cache
+def modules_named(names: tuple[str, ...]) -> tuple[Module, ...]:
+    """Return the modules of the house and these, with their tables.
+
+    Raises:
+        Misconfigured: one cannot be imported, or two bring something of the same name.
+
+    """
+    others = (attribute(f"{name}.module", "MODULE", Module) for name in names)
+    modules = (*MODULES, *others)
+    _check_names(modules)
+    for module in modules:
+        if module.models is not None:
+            imported(module.models)
+    return modules
+
+
+def branches_of(modules: Iterable[Module]) -> Branches:
+    """Return the directories of migrations that modules bring."""
+    return Branches(tuple(each.migrations for each in modules if each.migrations is not None))
+
+
+def settings_class(modules: Iterable[Module]) -> type[Settings]:
+    """Return the class of all settings, those of the modules included."""
+    mixed_in = [module.settings for module in modules if module.settings is not None]
+    bases: tuple[type[Any], ...] = (*mixed_in, Settings)
+    kind: Any = type
+    return kind("Settings", bases, {"__doc__": Settings.__doc__})
+
+
+def read_settings() -> Settings:
+    """Read the settings of the house and of the modules that MODULES names.
+
+    Raises:
+        Misconfigured: a line for everything that is wrong.
+
+    """
+    return read_settings_of(settings_class(modules_named(named_modules())))
+
+
+def _check_names(modules: Sequence[Module]) -> None:
+    """Return if no two modules bring a thing of the same name."""
+    brought: dict[str, Callable[[Module], Iterable[str]]] = {
+        "The module": lambda module: [module.name],
+        "The job": lambda module: [each.job for each in module.jobs],
+        "The metric": lambda module: [each.name for each in module.gauges],
+        "The setting": lambda module: module.settings.model_fields if module.settings else (),
+    }
+    for what, names_of in brought.items():
+        found = Counter(name for module in modules for name in names_of(module))
+        for name, times in found.items():
+            if times > 1:
+                by = " and ".join(each.name for each in modules if name in names_of(each))
+                raise Misconfigured(f"{what} {name} is brought twice: by {by}")

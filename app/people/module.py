@@ -1,0 +1,14 @@
+"""What the module `people` brings."""
+
+from app.module import Module
+from app.people.services.administration import Administration
+from app.people.services.first_administrator import Appointments
+from app.people.services.user_files import UserFiles
+from app.people.services.users import Users
+
+MODULE = Module(
+    name="people",
+    services=(Administration, Appointments, UserFiles, Users),
+    schema="app.people.schema.part",
+    commands="app.people.commands",
+)

@@ -1,0 +1,87 @@
+"""What the module `sessions` brings."""
+
+from datetime import timedelta
+
+from app.clock import Clock
+from app.config.settings import Settings
+from app.keys.services.signing_keys import SigningKeys
+from app.module import Gauge, Module, Periodic
+from app.periodic import PURGE_SECONDS
+from app.security.access_tokens import AccessTokens
+from app.security.passwords import Passwords
+from app.security.refresh_tokens import RefreshTokens
+from app.sessions.services.compromise import Compromise
+from app.sessions.services.lifetimes import Lifetimes
+from app.sessions.services.password_failures import PasswordFailures
+from app.sessions.services.refresh import Rotation
+from app.sessions.services.sessions import Sessions
+from app.sessions.services.sign_in import SignIn
+from app.sessions.services.standing import Standing
+from app.sessions.services.viewers import Viewers
+
+
+def access_tokens(keys: SigningKeys, settings: Settings, clock: Clock) -> AccessTokens:
+    lifetime = timedelta(minutes=settings.access_token_expire_minutes)
+    return AccessTokens(keys, settings.public_url, settings.access_token_audience, lifetime, clock)
+
+
+def lifetimes(settings: Settings) -> Lifetimes:
+    return Lifetimes(
+        idle=timedelta(days=settings.refresh_token_expire_days),
+        max=timedelta(days=settings.session_max_days),
+        keep_ended=timedelta(days=settings.session_keep_ended_days),
+    )
+
+
+def passwords(settings: Settings) -> Passwords:
+    return Passwords(rounds=settings.bcrypt_rounds, scale=settings.throttle_scale)
+
+
+def standing(settings: Settings) -> Standing:
+    return Standing(verified_only=settings.email_verification == "required")
+
+
+MODULE = Module(
+    name="sessions",
+    services=(
+        access_tokens,
+        lifetimes,
+        passwords,
+        standing,
+        RefreshTokens.of,
+        PasswordFailures,
+        SignIn,
+        Rotation,
+        Sessions,
+        Viewers,
+        Compromise,
+    ),
+    schema="app.sessions.schema.part",
+    models="app.sessions.models",
+    periodic=(
+        Periodic(Sessions, Sessions.purge, PURGE_SECONDS),
+        Periodic(PasswordFailures, PasswordFailures.purge, PURGE_SECONDS),
+    ),
+    gauges=(
+        Gauge(
+            "portico_hashing_places_taken",
+            "Passwords that are hashed, or wait to be.",
+            Passwords,
+            lambda passwords: passwords.places_taken,
+        ),
+        Gauge(
+            "portico_token_cache_hits",
+            "Access tokens whose signature was known.",
+            AccessTokens,
+            lambda tokens: tokens.remembered.hits,
+            is_total=True,
+        ),
+        Gauge(
+            "portico_token_cache_misses",
+            "Access tokens whose signature had to be checked.",
+            AccessTokens,
+            lambda tokens: tokens.remembered.misses,
+            is_total=True,
+        ),
+    ),
+)

@@ -1,0 +1,7 @@
+"""What this module brings to the schema."""
+
+from app.graphql.schema_part import SchemaPart
+from app.sessions.schema.sessions import SessionMutations, session_by_id
+from app.sessions.schema.sign_in import SignInMutations
+
+SCHEMA = SchemaPart(mutations=(SignInMutations, SessionMutations), nodes={"Session": session_by_id})

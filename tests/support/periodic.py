@@ -1,0 +1,10 @@
+"""What a server does now and then, at once."""
+
+from app.periodic import PURGE_SECONDS
+from app.portico import Portico
+
+
+async def tidy(portico: Portico) -> None:
+    """Delete what has had its time, as every server does every ten minutes."""
+    for chore in portico.periodic()[PURGE_SECONDS]:
+        await chore()
