@@ -32,9 +32,9 @@ from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
 from app.periodic import every
 from app.portico import Portico, build
-from app.server.connection_limits import GATE, Gate
-from app.server.head_checks import CheckedHeads
-from app.server.shutdown import Stopping, stop_all_workers
+from app.server.connection_limits import LIMITER, ConnectionLimiter
+from app.server.head_checks import HeadChecks
+from app.server.shutdown import Shutdown, stop_all_workers
 from app.telemetry import flush_telemetry, start_telemetry
 
 CHECKPOINT_SECONDS = 300
@@ -49,7 +49,7 @@ def create_app(
     settings: Settings,
     clock: Clock = system_clock,
     mailer: Mailer | None = None,
-    stopping: Stopping | None = None,
+    shutdown: Shutdown | None = None,
     end: Callable[[], None] | None = None,
 ) -> FastAPI:
     """Make the ASGI application of these settings.
@@ -58,18 +58,18 @@ def create_app(
     """
     portico = build(settings, clock, mailer)
     metrics = Metrics()
-    stopping = stopping or Stopping()
+    shutdown = shutdown or Shutdown()
     access_log = _access_log(settings, metrics)
     schema = schema_of(settings)
     documents = documents_of(settings, schema)
-    gate = Gate(connection_limits(settings), stopping)
+    limiter = ConnectionLimiter(connection_limits(settings), shutdown)
     cors = Cors.of(settings.cors_origins)
-    figures = Figures(portico, documents, gate, metrics)
+    figures = Figures(portico, documents, limiter, metrics)
     job_figures = JobFigures(portico.jobs, metrics.jobs)
     worker = replace(portico.worker, observe=metrics.jobs.observe)
 
     async def unready() -> str | None:
-        return STOPPING if stopping.begun else await portico.unready()
+        return STOPPING if shutdown.has_begun else await portico.unready()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
@@ -77,16 +77,16 @@ def create_app(
         settle()
         chores = [
             *_chores(portico, figures, job_figures, worker if settings.jobs_worker else None),
-            asyncio.create_task(gate.watch()),
+            asyncio.create_task(limiter.enforce_timeouts()),
             asyncio.create_task(_end_if_revoked(portico, end)),
         ]
         health = Health(asyncio.get_running_loop(), unready)
         try:
             with (
                 management(settings.management_address, metrics.registry, health),
-                stopping.announced(settings.shutdown_delay_seconds),
+                shutdown.delayed(settings.shutdown_delay_seconds),
             ):
-                yield {GATE: gate, CORS: cors}
+                yield {LIMITER: limiter, CORS: cors}
         finally:
             for chore in chores:
                 chore.cancel()
@@ -127,11 +127,11 @@ def create_app_from_environment() -> FastAPI:
     return create_app(_settings(), end=stop_all_workers)
 
 
-def create_checked_app_from_environment() -> ASGIApp:
-    """What each worker calls where the server is one that ours knows nothing of."""
+def create_app_with_head_checks_from_environment() -> ASGIApp:
+    """What each worker calls on untested versions of uvicorn, whose protocol checks no heads."""
     settings = _settings()
-    app = create_app(settings, stopping=Stopping(is_known=False), end=stop_all_workers)
-    return CheckedHeads(app, Cors.of(settings.cors_origins))
+    app = create_app(settings, shutdown=Shutdown(can_be_delayed=False), end=stop_all_workers)
+    return HeadChecks(app, Cors.of(settings.cors_origins))
 
 
 def _settings() -> Settings:
