@@ -22,11 +22,13 @@ from app.errors import Misconfigured, Unavailable
 from app.figures import BACKLOG_SECONDS, FIGURES_SECONDS, Figures, JobFigures
 from app.http.access_log import AccessLog, console_line, json_line
 from app.http.cors import CORS, Cors
-from app.http.health import STOPPING, plain_routes
+from app.http.health import STOPPING, health_routes
 from app.http.management import Health, management
 from app.http.metrics import Metrics
 from app.http.requests import ASGIApp
+from app.http.well_known import well_known_routes
 from app.jobs.services.worker import Worker
+from app.keys.services.signing_keys import JWKS_MAX_AGE
 from app.keys.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
 from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
@@ -99,7 +101,8 @@ def create_app(
     around = layers(settings, engine, portico.services, access_log, cors)
     app = Application(*around, lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
-    app.include_router(plain_routes(unready, portico.keys, settings.public_url))
+    app.include_router(health_routes(unready))
+    app.include_router(well_known_routes(portico.keys.jwks, JWKS_MAX_AGE, settings.public_url))
     return app
 
 
