@@ -10,17 +10,19 @@ from app.engine.documents import Documents
 from app.http.metrics import Reading
 from app.module import Gauge
 from app.portico import Portico
-from app.server.connection_limits import Gate
+from app.server.connection_limits import ConnectionLimiter
 
 FIGURES_SECONDS = 5
 BACKLOG_SECONDS = 30
 
 
-def readings_of(portico: Portico, documents: Documents, gate: Gate) -> Iterator[Reading]:
+def readings_of(
+    portico: Portico, documents: Documents, limiter: ConnectionLimiter
+) -> Iterator[Reading]:
     """Yield the readings of modules and of what is below them."""
     database, replica = portico.services[Database], portico.services[Replica]
     yield Reading(
-        "portico_connections", "HTTP connections that are open.", lambda: len(gate.connections)
+        "portico_connections", "HTTP connections that are open.", lambda: len(limiter.connections)
     )
     yield Reading(
         "portico_database_connections",

@@ -31,21 +31,22 @@ from app.graphql.schema_part import NodeKinds, SchemaPart
 from app.http.access_log import AccessLog, console_line, json_line
 from app.http.application import Application, is_traced
 from app.http.cors import CORS, Cors, Preflights
-from app.http.edge import Edge, Straight
-from app.http.graphiql_page import Explorer
+from app.http.fast_path import FastPath
+from app.http.graphiql_page import GraphiQL
 from app.http.graphql import GraphQLOverHttp
 from app.http.health import STOPPING, health_routes
 from app.http.management import Health, management
 from app.http.metrics import Metrics, Reading
-from app.http.proxies import Proxies
+from app.http.proxies import TrustedProxies
+from app.http.request_middleware import RequestMiddleware
 from app.http.requests import ASGIApp
+from app.http.well_known import well_known_routes
 from app.imports import attribute
 from app.jobs.metrics import JobFigures, JobMetrics
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import Worker
-from app.keys.routes import key_routes
 from app.keys.services.fleet_secrets import FleetSecrets
-from app.keys.services.signing_keys import SigningKeys
+from app.keys.services.signing_keys import JWKS_MAX_AGE, SigningKeys
 from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
 from app.module import Module
@@ -53,9 +54,9 @@ from app.modules import MODULES, read_settings
 from app.periodic import every
 from app.portico import Portico, build
 from app.security.client import Client
-from app.server.connection_limits import GATE, ConnectionLimits, Gate
-from app.server.head_checks import CheckedHeads
-from app.server.shutdown import Stopping, stop_all_workers
+from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
+from app.server.head_checks import HeadChecks
+from app.server.shutdown import Shutdown, stop_all_workers
 from app.telemetry import flush_telemetry, start_telemetry
 
 GC_THRESHOLDS = (10_000, 20, 50)
@@ -67,7 +68,7 @@ def create_app(
     settings: Settings,
     clock: Clock = system_clock,
     mailer: Mailer | None = None,
-    stopping: Stopping | None = None,
+    shutdown: Shutdown | None = None,
     end: Callable[[], None] | None = None,
 ) -> FastAPI:
     """Make the ASGI application of these settings.
@@ -80,33 +81,33 @@ def create_app(
     """
     portico = build(settings, clock, mailer)
     metrics = Metrics()
-    stopping = stopping or Stopping()
+    shutdown = shutdown or Shutdown()
     access_log = _access_log(settings, metrics)
     parts = parts_of(portico.modules)
     schema = schema_of(settings, parts)
     portico.services.put(NodeKinds, node_kinds(parts))
     engine = Engine(schema, documents_of(settings, schema))
-    gate = Gate(connection_limits(settings), stopping)
+    limiter = ConnectionLimiter(connection_limits(settings), shutdown)
     cors = Cors.of(settings.cors_origins)
 
     async def unready() -> str | None:
-        return STOPPING if stopping.begun else await portico.unready()
+        return STOPPING if shutdown.has_begun else await portico.unready()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         await _start(portico, app)
         settle()
         running = [
-            *map(asyncio.create_task, _running(settings, portico, metrics, engine, gate)),
+            *map(asyncio.create_task, _running(settings, portico, metrics, engine, limiter)),
             asyncio.create_task(_end_if_revoked(portico, end)),
         ]
         health = Health(asyncio.get_running_loop(), unready)
         try:
             with (
                 management(settings.management_address, metrics.registry, health),
-                stopping.announced(settings.shutdown_delay_seconds),
+                shutdown.delayed(settings.shutdown_delay_seconds),
             ):
-                yield {GATE: gate, CORS: cors}
+                yield {LIMITER: limiter, CORS: cors}
         finally:
             for each in running:
                 each.cancel()
@@ -119,7 +120,8 @@ def create_app(
     app = Application(*_layers(settings, endpoint, access_log, cors), lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
     app.include_router(health_routes(unready))
-    app.include_router(key_routes(portico.services[SigningKeys], settings.public_url))
+    jwks = portico.services[SigningKeys].jwks
+    app.include_router(well_known_routes(jwks, JWKS_MAX_AGE, settings.public_url))
     return app
 
 
@@ -187,9 +189,9 @@ def _endpoint(
         ),
         context_of,
         lambda: fleet.state.revoked,
-        Explorer.load() if settings.explore else None,
+        GraphiQL.load() if settings.explore else None,
         settings.max_body_bytes,
-        Proxies.of(settings.trusted_proxies),
+        TrustedProxies.of(settings.trusted_proxies),
     )
 
 
@@ -197,23 +199,29 @@ def _layers(
     settings: Settings, endpoint: GraphQLOverHttp, access_log: AccessLog, cors: Cors
 ) -> Iterator[Callable[[ASGIApp], ASGIApp]]:
     """Yield the layers around FastAPI, from the inside out."""
-    yield lambda app: Straight(app, {"/graphql": endpoint}, endpoint.explorer)
+    yield lambda app: FastPath(app, {"/graphql": endpoint}, endpoint.graphiql)
     if settings.cors_origins:
         yield lambda app: Preflights(app, cors)
     https = settings.public_url.startswith("https://")
-    yield lambda app: Edge(app, https=https, traced=is_traced(), access_log=access_log, cors=cors)
+    yield lambda app: RequestMiddleware(
+        app, https=https, traced=is_traced(), access_log=access_log, cors=cors
+    )
 
 
 def _running(
-    settings: Settings, portico: Portico, metrics: Metrics, engine: Engine, gate: Gate
+    settings: Settings,
+    portico: Portico,
+    metrics: Metrics,
+    engine: Engine,
+    limiter: ConnectionLimiter,
 ) -> Iterator[Any]:
     """Yield what runs as long as the application does."""
     services = portico.services
-    yield gate.watch()
+    yield limiter.enforce_timeouts()
     yield services[Replica].watch()
     for seconds, chores in portico.periodic().items():
         yield every(seconds, *chores)
-    readings = tuple(readings_of(portico, engine.documents, gate))
+    readings = tuple(readings_of(portico, engine.documents, limiter))
     yield every(FIGURES_SECONDS, partial(_take, metrics, readings))
     job_metrics = JobMetrics(metrics.registry)
     yield every(BACKLOG_SECONDS, JobFigures(services[Jobs], job_metrics).hand_on)
@@ -249,11 +257,11 @@ def create_app_from_environment() -> FastAPI:
     return create_app(_settings(), end=stop_all_workers)
 
 
-def create_checked_app_from_environment() -> ASGIApp:
-    """What each worker calls where the server is one that ours knows nothing of."""
+def create_app_with_head_checks_from_environment() -> ASGIApp:
+    """What each worker calls on untested versions of uvicorn, whose protocol checks no heads."""
     settings = _settings()
-    app = create_app(settings, stopping=Stopping(is_known=False), end=stop_all_workers)
-    return CheckedHeads(app, Cors.of(settings.cors_origins))
+    app = create_app(settings, shutdown=Shutdown(can_be_delayed=False), end=stop_all_workers)
+    return HeadChecks(app, Cors.of(settings.cors_origins))
 
 
 def _settings() -> Settings:

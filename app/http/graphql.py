@@ -1,4 +1,4 @@
-"""GraphQL over HTTP (September 2026): `GET|HEAD|POST /graphql`, as plain ASGI."""
+"""GraphQL over HTTP (September 2026): `GET`, `HEAD` and `POST /graphql`, as an ASGI application."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from app.engine.persisted import DocumentRefused, PersistedDocuments
 from app.errors import Overloaded, Unavailable
 from app.graphql.scalars import write_json
 from app.http.access_log import Line
-from app.http.graphiql_page import Explorer
+from app.http.graphiql_page import GraphiQL
 from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON, JSON, negotiate, prefers_html
-from app.http.proxies import Proxies
+from app.http.proxies import TrustedProxies
 from app.http.replies import UNPROCESSABLE, Reply, executed, not_executed, refused, try_later
 from app.http.requests import (
     GraphQLRequest,
@@ -22,7 +22,7 @@ from app.http.requests import (
     Receive,
     Scope,
     Send,
-    bearer_of,
+    bearer_token,
     read_get,
     read_post,
 )
@@ -31,7 +31,7 @@ from app.security.client import Client
 ALLOW = ((b"allow", b"GET, HEAD, POST"),)
 ALLOW_POST = ((b"allow", b"POST"),)
 # HEAD is a GET whose content is not sent (RFC 9110, 9.3.2).
-READING = frozenset({"GET", "HEAD"})
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,15 @@ class GraphQLOverHttp:
     context_of: Callable[[Client, str | None], Any]
     # Whether this process may answer at all.
     is_revoked: Callable[[], bool]
-    explorer: Explorer | None
+    graphiql: GraphiQL | None
     max_body_bytes: int
-    proxies: Proxies
+    proxies: TrustedProxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = scope["state"]["headers"]
         accept = headers.text(b"accept")
-        if self.explorer and _wants_a_page(scope, accept):
-            return await self.explorer.page(send)
+        if self.graphiql and _wants_page(scope, accept):
+            return await self.graphiql.send_page(send)
         accepted = negotiate(accept)
         line: Line = scope["state"]["line"]
         try:
@@ -76,7 +76,7 @@ class GraphQLOverHttp:
         method = scope["method"]
         if method == "POST":
             request = await read_post(receive, headers, self.max_body_bytes)
-        elif method in READING:
+        elif method in SAFE_METHODS:
             request = read_get(scope)
         else:
             raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
@@ -90,7 +90,7 @@ class GraphQLOverHttp:
         if isinstance(prepared, RequestError):
             return not_executed(prepared)
         executable = prepared.executable
-        if method in READING and executable.node.operation is not OperationType.QUERY:
+        if method in SAFE_METHODS and executable.node.operation is not OperationType.QUERY:
             raise HttpRefusal(405, "A GET runs queries only; send a POST.", headers=ALLOW_POST)
         line.operation, line.name = executable.label, executable.name
         line.document = prepared.document.hash
@@ -111,22 +111,22 @@ class GraphQLOverHttp:
         peer = scope.get("client")
         address = peer[0] if peer else None
         client = Client(
-            ip_address=self.proxies.client_of(address, headers.text(b"x-forwarded-for")),
+            ip_address=self.proxies.client_address(address, headers.text(b"x-forwarded-for")),
             user_agent=headers.text(b"user-agent"),
             request_id=scope["state"]["request_id"],
             device_token=headers.text(b"portico-device"),
         )
-        return self.context_of(client, bearer_of(headers))
+        return self.context_of(client, bearer_token(headers))
 
 
-def _wants_a_page(scope: Scope, accept: str | None) -> bool:
-    is_bare = scope["method"] in READING and not scope["query_string"]
+def _wants_page(scope: Scope, accept: str | None) -> bool:
+    is_bare = scope["method"] in SAFE_METHODS and not scope["query_string"]
     return is_bare and prefers_html(accept or "")
 
 
 async def _send(send: Send, method: str, accepted: str | None, reply: Reply) -> None:
     body = write_json(reply.answer)
-    status, media_type = reply.seen_by(accepted)
+    status, media_type = reply.for_client(accepted)
     headers = [
         (b"content-type", CONTENT_TYPES[media_type]),
         (b"content-length", str(len(body)).encode()),

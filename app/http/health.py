@@ -1,4 +1,4 @@
-"""Health: whether the process lives, and whether it can serve requests."""
+"""Health for load balancers and orchestrators: whether the process lives and can serve."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,23 +6,23 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 STOPPING = "The server is stopping."
-# FastAPI answers HEAD only where it is named.
-READ = ["GET", "HEAD"]
+# FastAPI answers HEAD only if it is named.
+GET_OR_HEAD = ["GET", "HEAD"]
 
 
 def health_routes(unready: Callable[[], Awaitable[str | None]]) -> APIRouter:
+    """Returns the routes; `unready` says why no request can be served now, or None."""
     router = APIRouter()
 
-    @router.api_route("/health/live", methods=READ)
     async def live() -> JSONResponse:
         return JSONResponse({"status": "alive"})
 
-    @router.api_route("/health/ready", methods=READ)
     async def ready() -> JSONResponse:
         reason = await unready()
         if reason:
             return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ready"})
 
-    del live, ready
+    router.add_api_route("/health/live", live, methods=GET_OR_HEAD)
+    router.add_api_route("/health/ready", ready, methods=GET_OR_HEAD)
     return router
