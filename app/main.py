@@ -170,7 +170,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
         write_seconds=settings.write_timeout_seconds,
         keep_alive_seconds=settings.keep_alive_seconds,
         head_bytes=settings.max_head_bytes,
-        most=settings.max_connections,
+        connections=settings.max_connections,
     )
 
 
