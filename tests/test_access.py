@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app.database.database import Database
 from app.graphql.schema import printed
 from app.main import default_schema
-from tests.support.clients import Api, Person
+from app.testing.clients import Api, Person
 
 NOBODY = "User_01a2083b222b76c2921b1272dc98660f"
 TYPE = "{ __typename }"

@@ -22,11 +22,11 @@ from app.graphql.field_policy import connection_fields, credential_fields
 from app.graphql.pagination import First
 from app.graphql.schema import printed
 from app.main import create_app, default_schema
+from app.testing.clients import Api, Person
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 from app.throttle.services.budgets import Budget
 from app.throttle.services.throttle import Tried
-from tests.support.clients import Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
 
 OWN = default_schema()
 SDL = printed(OWN)

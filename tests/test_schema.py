@@ -21,9 +21,9 @@ from graphql.language import parse
 from app.graphql.schema import printed
 from app.main import default_schema, parts_of, schema_of
 from app.modules import MODULES
-from tests.support.clients import Api
+from app.testing.clients import Api
+from app.testing.settings import settings_of
 from tests.support.servers import portico
-from tests.support.settings import settings_of
 
 ROOT = Path(__file__).parent.parent
 SDL = printed(default_schema())

@@ -10,7 +10,7 @@ from hypothesis_graphql.nodes import String
 
 from app.graphql.schema import printed
 from app.main import default_schema
-from tests.support.clients import Api, Person
+from app.testing.clients import Api, Person
 
 SDL = printed(default_schema())
 MOMENTS = st.sampled_from(["2026-01-31T12:00:00Z", "0001-01-01T00:00:00+14:00", "nonsense"])

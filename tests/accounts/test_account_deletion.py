@@ -13,12 +13,12 @@ from app.accounts.services.erasure import MOST_EVENTS
 from app.config.settings import Settings
 from app.database.database import Database
 from app.main import create_app
+from app.testing.clients import ME, Api, Person
+from app.testing.commands import run
+from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ASK as CHANGE_EMAIL
 from tests.accounts.test_password_changes import AGAIN, REQUEST, change
 from tests.people.test_administration import NOBODY
-from tests.support.clients import ME, Api, Person
-from tests.support.commands import run
-from tests.support.outbox import Outbox
 
 Deliver = Callable[[], Awaitable[None]]
 DELETE_USER = """

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from app.config.settings import Settings
 from app.errors import Misconfigured
 from app.main import create_app
-from tests.support.clients import REGISTER, Api, Person
+from app.testing.clients import REGISTER, Api, Person
 
 KNOWN = Person("known@example.com", "correct horse battery staple")
 FRESH = Person("fresh@example.com", "unheard-of melodies 71")

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from app.database.database import Database
+from app.testing.clients import ME, Api, Person
+from app.testing.outbox import Outbox
 from tests.accounts.test_password_changes import REQUEST, change, reset
-from tests.support.clients import ME, Api, Person
-from tests.support.outbox import Outbox
 
 Deliver = Callable[[], Awaitable[None]]
 NEW = "countess@example.com"

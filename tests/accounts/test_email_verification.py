@@ -16,13 +16,13 @@ from app.database.database import Database
 from app.jobs.services.worker import Worker
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
+from app.testing.clients import LOGIN, ME, REGISTER, SIGNED_IN, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_password_changes import AGAIN, NEW, REQUEST, reset
 from tests.people.test_administration import CREATE, deed
 from tests.sessions.test_refreshing import reason
-from tests.support.clients import LOGIN, ME, REGISTER, SIGNED_IN, Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
 from tests.support.periodic import tidy
 
 Deliver = Callable[[], Awaitable[None]]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from app.config.settings import Settings
+from app.testing.clients import REGISTER, Api, Person
+from app.testing.outbox import Outbox
 from tests.accounts.test_breached_passwords import guest_of
 from tests.accounts.test_password_changes import REQUEST
-from tests.support.clients import REGISTER, Api, Person
-from tests.support.outbox import Outbox
 from tests.support.servers import free_port, portico
 
 ADA = Person("ada.lovelace@example.com", "difference engine 1", "Countess of Somewhere")

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from app.database.database import Database
-from tests.support.clients import ME, Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
+from app.testing.clients import ME, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 
 Deliver = Callable[[], Awaitable[None]]
 NEW = "punched cards in brass"

@@ -15,13 +15,13 @@ from app.accounts.services import personal_data
 from app.accounts.services.personal_data import LISTS, MOST, USERS, WITHHELD_TABLES
 from app.database.base import Base
 from app.database.database import Database
+from app.testing.clients import Api, Person
+from app.testing.commands import run
 from tests.accounts.test_account_deletion import uuid_of
 from tests.accounts.test_email_changes import ASK
 from tests.accounts.test_password_changes import REQUEST, change
 from tests.people.test_administration import END, NOBODY, REINSTATE, SUSPEND, deed
 from tests.people.test_user_files import names_in
-from tests.support.clients import Api, Person
-from tests.support.commands import run
 
 COPY = "... on PersonalData { document isComplete } ... on Problem { message }"
 OWN = f"""

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from app.database.database import Database
-from tests.support.clients import ME, Api, Person
-from tests.support.outbox import Outbox
+from app.testing.clients import ME, Api, Person
+from app.testing.outbox import Outbox
 
 Deliver = Callable[[], Awaitable[None]]
 UPDATE = """

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.database.database import Database
 from app.outcomes import InputIssue, InputIssueCode
-from tests.support.clients import ME, REGISTER, Api, Person
+from app.testing.clients import ME, REGISTER, Api, Person
 
 LIMITS = """
 mutation Register($input: RegisterInput!) {

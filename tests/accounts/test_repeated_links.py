@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import text
 
 from app.database.database import Database
+from app.testing.clients import ME, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import VERIFY, verify
 from tests.accounts.test_password_changes import AGAIN, CHANGE, NEW
 from tests.people.test_administration import SUSPEND, deed
 from tests.sessions.test_refreshing import LOGOUT, refresh
-from tests.support.clients import ME, Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
 from tests.test_access import contents
 
 Deliver = Callable[[], Awaitable[None]]

@@ -7,8 +7,8 @@ import pytest
 
 from app.config.settings import Settings
 from app.main import create_app
-from tests.support.clients import Api
-from tests.support.outbox import Outbox
+from app.testing.clients import Api
+from app.testing.outbox import Outbox
 
 SERVER = """
 {

@@ -12,14 +12,14 @@ from sqlalchemy import text
 from app.accounts.services.trust import ALL_LINKS, OTHER_LINKS, Change, Ends
 from app.database.database import Database
 from app.mail.models import TokenPurpose
+from app.testing.clients import LOGIN, ME, REGISTER, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import verify
 from tests.accounts.test_password_changes import AGAIN, NEW, REQUEST, change, reset
 from tests.people.test_administration import CREATE, END, REINSTATE, SUSPEND, deed
 from tests.sessions.test_refreshing import reason
-from tests.support.clients import LOGIN, ME, REGISTER, Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
 
 ROOT = Path(__file__).parents[2]
 Deliver = Callable[[], Awaitable[None]]

@@ -15,10 +15,10 @@ from app.audit.services.integrity import Broken, Verification
 from app.config.settings import Settings
 from app.database.database import Database
 from app.keys.services.signing_keys import SigningKeys
+from app.testing.clients import LOGIN, Api, Person
+from app.testing.clock import FakeClock
 from tests.accounts.test_profile import DELETE
 from tests.people.test_administration import ROLE, deed
-from tests.support.clients import LOGIN, Api, Person
-from tests.support.clock import FakeClock
 from tests.support.servers import portico
 
 Verify = Callable[[], Awaitable[str]]

@@ -23,17 +23,17 @@ from app.database.database import Database, connect
 from app.main import create_app
 from app.portico import Portico
 from app.security.keys import Secrets
+from app.testing.clients import LOGIN, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.databases import on_server
+from app.testing.settings import settings_for
 from tests.audit.test_audit_events import FIRST, LAST, tamper
 from tests.audit.test_retention import KEEP_DAYS, with_retention
-from tests.conftest import on_server
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import SECRET, command, granted, live
-from tests.support.clients import LOGIN, Api, Person
-from tests.support.clock import FakeClock
 from tests.support.postgres import postgres, streaming_replica
 from tests.support.roles import role
 from tests.support.servers import portico
-from tests.support.settings import settings_for
 
 # Commands are processes, which take seconds each to start.
 pytestmark = pytest.mark.timeout(180)

@@ -20,13 +20,13 @@ from app.database import migrations
 from app.database.database import Database
 from app.main import create_app
 from app.portico import Portico
+from app.testing.clients import LOGIN, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.databases import on_server
+from app.testing.settings import settings_for
 from tests.accounts.test_profile import DELETE
 from tests.audit.test_audit_events import EVENTS, tamper
-from tests.conftest import on_server
-from tests.support.clients import LOGIN, Api, Person
-from tests.support.clock import FakeClock
 from tests.support.servers import portico
-from tests.support.settings import settings_for
 
 Verify = Callable[[], Awaitable[str]]
 SignIns = Callable[[int], Awaitable[None]]

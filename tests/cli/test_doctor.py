@@ -24,12 +24,12 @@ from app.cli.doctor.command import CHECKS
 from app.cli.doctor.findings import State, failed, ok, warning
 from app.database import migrations
 from app.database.grants import grant
+from app.testing.commands import CLI
+from app.testing.databases import on_server
+from app.testing.leaks import SECRETS
 from tests.accounts.test_breached_passwords import range_service
-from tests.conftest import on_server
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import AVAILABLE
-from tests.support.commands import CLI
-from tests.support.leaks import SECRETS
 from tests.support.postgres import USER, Postgres, postgres, streaming_replica
 from tests.support.roles import PASSWORD, role
 from tests.support.servers import ROOT, free_port, portico, serving

@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from app.database import migrations
+from app.testing.clients import LOGIN, ME
+from app.testing.commands import CLI
+from app.testing.leaks import SECRETS
 from tests.sessions.test_sessions import LOGOUT
-from tests.support.clients import LOGIN, ME
-from tests.support.commands import CLI
-from tests.support.leaks import SECRETS
 from tests.support.postgres import postgres
 from tests.support.servers import Server, free_port, portico, serving
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.support.settings import settings_of
+from app.testing.settings import settings_of
 
 
 @pytest.mark.parametrize(

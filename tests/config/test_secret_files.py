@@ -10,10 +10,10 @@ import pytest
 from app.config.secret_files import MAX_BYTES
 from app.config.settings import Settings, secret_files
 from app.database import migrations
+from app.testing.databases import on_server
+from app.testing.leaks import SECRETS
 from tests.cli.test_serve import NOWHERE, SECRET, workers_of
 from tests.cli.test_settings_command import HIDDEN, MISSPELLED, settings_in, types_of
-from tests.conftest import on_server
-from tests.support.leaks import SECRETS
 from tests.support.roles import PASSWORD, role
 from tests.support.servers import portico, serving
 

@@ -9,9 +9,9 @@ from sqlalchemy.exc import ProgrammingError
 from app.audit.services.checkpoints import Checkpoints
 from app.database.database import Database, connect
 from app.main import create_app
-from tests.support.clients import ME, Api, Person
+from app.testing.clients import ME, Api, Person
+from app.testing.settings import SECRET, settings_for
 from tests.support.postgres import Postgres, postgres
-from tests.support.settings import SECRET, settings_for
 from tests.support.shell_blocks import shell, shell_blocks
 
 ADA = Person("ada@example.com", "difference engine 1")

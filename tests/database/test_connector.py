@@ -16,13 +16,13 @@ from app.database.url import read
 from app.errors import NotConnected, Unavailable
 from app.jobs.services.worker import Worker
 from app.main import create_app
-from tests.conftest import on_server
-from tests.support.clients import ME, REGISTER, SIGNED_IN, Api, Person
-from tests.support.outbox import Outbox
+from app.testing.clients import ME, REGISTER, SIGNED_IN, Api, Person
+from app.testing.databases import on_server
+from app.testing.outbox import Outbox
+from app.testing.settings import settings_for
 from tests.support.pooler import refusing_pooler
 from tests.support.postgres import Postgres, postgres, streaming_replica
 from tests.support.servers import free_port, portico
-from tests.support.settings import settings_for
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 ADA = Person("ada@example.com", "difference engine 1")

@@ -14,13 +14,13 @@ from sqlalchemy import make_url
 from app.database import migrations
 from app.database.readiness import UNUSABLE
 from app.main import create_app
-from tests.conftest import on_server
+from app.testing.clients import Api
+from app.testing.databases import on_server
+from app.testing.leaks import SECRETS
+from app.testing.settings import settings_for
 from tests.support.certificates import self_signed
-from tests.support.clients import Api
-from tests.support.leaks import SECRETS
 from tests.support.postgres import Postgres, postgres, streaming_replica
 from tests.support.servers import free_port, portico
-from tests.support.settings import settings_for
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 PASSWORD = "battery-staple-7"

@@ -13,10 +13,10 @@ from app.database.database import connect
 from app.database.readiness import UNMIGRATED
 from app.errors import Misconfigured
 from app.main import create_app
-from tests.conftest import on_server
-from tests.support.clients import ME, Api, Person
+from app.testing.clients import ME, Api, Person
+from app.testing.databases import on_server
+from app.testing.settings import settings_for
 from tests.support.servers import portico
-from tests.support.settings import settings_for
 
 ADA = Person("ada@example.com", "difference engine 1")
 NEXT_RELEASE = "UPDATE portico_migrations SET version_num = '9999'"

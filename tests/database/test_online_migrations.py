@@ -13,7 +13,7 @@ from app.database import migrations
 from app.database.database import Database, connect
 from app.errors import Hindered
 from app.main import create_app
-from tests.support.settings import settings_for
+from app.testing.settings import settings_for
 
 SOMEBODY = text(
     "INSERT INTO users (id, email, created_at, updated_at) "

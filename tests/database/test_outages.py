@@ -13,12 +13,12 @@ from app.database import database as db_module
 from app.database import migrations
 from app.database.database import Database
 from app.main import create_app
+from app.testing.clients import LOGIN, ME, REGISTER, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.leaks import SECRETS
+from app.testing.settings import settings_for
 from tests.sessions.test_refreshing import REFRESH
-from tests.support.clients import LOGIN, ME, REGISTER, Api, Person
-from tests.support.clock import FakeClock
-from tests.support.leaks import SECRETS
 from tests.support.postgres import Postgres, postgres
-from tests.support.settings import settings_for
 from tests.test_access import contents
 
 AWAY = "The server cannot do this now. Nothing was done: try again in a moment."

@@ -19,12 +19,12 @@ from app.database.replica_lag import ReplicaLag, Written
 from app.database.url import read
 from app.main import FIGURES_SECONDS, create_app
 from app.people.services.first_administrator import Appointments
-from tests.conftest import on_server
-from tests.support.clients import ME, Api, Person
+from app.testing.clients import ME, Api, Person
+from app.testing.databases import on_server
+from app.testing.settings import settings_for
 from tests.support.pooler import refusing_pooler
 from tests.support.postgres import Postgres, postgres, streaming_replica
 from tests.support.servers import free_port
-from tests.support.settings import settings_for
 
 ADA = Person("ada@example.com", "difference engine 1")
 EVE = Person("eve@example.com", "an apple a day 42")

@@ -14,14 +14,14 @@ from app.database.database import connect
 from app.errors import Hindered
 from app.jobs.services.worker import Worker
 from app.main import create_app
-from tests.conftest import on_server
+from app.testing.clients import ME, Api, Person
+from app.testing.databases import on_server
+from app.testing.outbox import Outbox
+from app.testing.settings import settings_for
 from tests.database.test_migration_table import OURS, found
-from tests.support.clients import ME, Api, Person
-from tests.support.outbox import Outbox
 from tests.support.periodic import tidy
 from tests.support.roles import TO_SERVE, Role, role
 from tests.support.servers import free_port, portico
-from tests.support.settings import settings_for
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 ADA = Person("ada@example.com", "difference engine 1")

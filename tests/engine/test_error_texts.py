@@ -41,9 +41,9 @@ from app.engine.one_of import OneOfVariablesRule, mark_one_of
 from app.errors import Code
 from app.graphql.schema import printed
 from app.main import create_app, default_schema
-from tests.support.clients import Api
-from tests.support.leaks import SECRETS
-from tests.support.settings import settings_for
+from app.testing.clients import Api
+from app.testing.leaks import SECRETS
+from app.testing.settings import settings_for
 
 STRAWBERRY_SCHEMA = default_schema()
 SCHEMA = core_schema(STRAWBERRY_SCHEMA)

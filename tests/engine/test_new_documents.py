@@ -22,8 +22,8 @@ from app.engine.limits import DocumentLimits
 from app.graphql.context import Context
 from app.main import create_app
 from app.security.client import Client
-from tests.support.clients import ME, Api, Person
-from tests.support.settings import settings_for
+from app.testing.clients import ME, Api, Person
+from app.testing.settings import settings_for
 
 ADDRESS, OTHER_ADDRESS = "192.0.2.1", "192.0.2.2"
 MOST = 64

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from app.config.settings import Settings
 from app.main import create_app
+from app.testing.clients import Api, Person
+from app.testing.clock import FakeClock
 from tests.sessions.test_access_tokens import NEW_SECRET, OLD_SECRET
-from tests.support.clients import Api, Person
-from tests.support.clock import FakeClock
 
 USERS = """
 query Users($after: String, $orderBy: UserOrder) {

@@ -18,7 +18,7 @@ from graphql import (
 
 from app.graphql.schema import printed
 from app.main import default_schema
-from tests.support.clients import Api, Person
+from app.testing.clients import Api, Person
 
 SCHEMA: GraphQLSchema = graphql.build_schema(printed(default_schema()))
 NOBODY = uuid.UUID("01a2083b-222b-76c2-921b-1272dc98660f")

@@ -10,10 +10,10 @@ import pytest
 
 from app.config.settings import Settings
 from app.main import create_app
+from app.testing.clients import Api
+from app.testing.settings import settings_for
 from tests.cli.test_serve import SECRET
-from tests.support.clients import Api
 from tests.support.servers import Server, serving, serving_untested
-from tests.support.settings import settings_for
 
 ORIGINS = "https://app.example, http://localhost:5173, https://*.preview.example"
 ORIGIN = "https://app.example"

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from app.config.settings import Settings
 from app.database.database import Database
 from app.main import create_app
-from tests.support.clients import Api, Person
-from tests.support.settings import settings_for
+from app.testing.clients import Api, Person
+from app.testing.settings import settings_for
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"

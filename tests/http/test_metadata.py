@@ -9,8 +9,8 @@ import pytest
 
 from app.config.settings import Settings
 from app.main import create_app
+from app.testing.clients import Api, Person
 from tests.cli.test_serve import SECRET
-from tests.support.clients import Api, Person
 from tests.support.servers import Server, serving, serving_untested
 
 OPENID, OAUTH = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"

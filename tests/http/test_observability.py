@@ -19,9 +19,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from app.database import migrations
 from app.database.statements import Tally
 from app.http.access_log import MAX_LINES, AccessLog, Line, console_line
+from app.testing.clients import LOGIN, Person
+from app.testing.leaks import SECRETS
 from tests.cli.test_serve import REGISTER, SECRET, send
-from tests.support.clients import LOGIN, Person
-from tests.support.leaks import SECRETS
 from tests.support.postgres import postgres
 from tests.support.servers import Server, free_port, portico, serving, working
 

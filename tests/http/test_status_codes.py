@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from app.database.database import Database
+from app.testing.clients import LOGIN, Api, Person
 from tests.http.test_graphql_over_http import rename
-from tests.support.clients import LOGIN, Api, Person
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"

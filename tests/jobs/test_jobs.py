@@ -25,12 +25,12 @@ from app.jobs.services.worker import Worker
 from app.mail.mailer import Mailer, Message, SmtpMailer
 from app.mail.services.emails import Letter
 from app.portico import Portico
+from app.testing.clients import Api, Person
+from app.testing.clock import FakeClock
+from app.testing.databases import on_server
+from app.testing.outbox import TOKEN, Outbox
 from tests.accounts.test_password_changes import REQUEST
 from tests.cli.test_serve import SECRET
-from tests.conftest import on_server
-from tests.support.clients import Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import TOKEN, Outbox
 from tests.support.periodic import tidy
 from tests.support.servers import free_port, portico, serving, working
 from tests.support.smtp_server import PostOffice, post_office

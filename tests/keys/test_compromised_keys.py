@@ -30,8 +30,8 @@ from app.sessions.services.compromise import (
     Declared,
     DeclaredBefore,
 )
+from app.testing.clients import LOGIN, ME, Person
 from tests.sessions.test_refreshing import reason, refresh, token
-from tests.support.clients import LOGIN, ME, Person
 from tests.support.fleets import NEW, NEWER, OLD, Fleet, FleetServer
 from tests.support.servers import Server, portico
 

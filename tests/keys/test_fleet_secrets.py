@@ -11,8 +11,8 @@ import pytest
 from app.errors import Misconfigured
 from app.keys.services.fleet_secrets import AGREES, FleetSecrets
 from app.keys.services.signing_keys import DIFFERENT, NOBODY_HAS_IT, NONE_OPENS
+from app.testing.clients import ME, Api, Person
 from tests.sessions.test_refreshing import REFRESH, reason, refresh, token
-from tests.support.clients import ME, Api, Person
 from tests.support.fleets import NEW, OLD, Fleet, FleetServer
 from tests.support.servers import portico
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.keys.services.signing_keys import INVALID, NOT_CHECKED
 from app.security.keys import KeyPair
+from app.testing.clients import ME, Api, Person
 from tests.keys.test_compromised_keys import declare
-from tests.support.clients import ME, Api, Person
 from tests.support.fleets import NEW, OLD, Fleet, FleetServer
 from tests.support.servers import portico
 

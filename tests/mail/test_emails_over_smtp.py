@@ -9,9 +9,9 @@ import httpx
 from sqlalchemy import make_url
 
 from app.database import migrations
+from app.testing.outbox import TOKEN
 from tests.cli.test_serve import SECRET
 from tests.jobs.test_jobs import words
-from tests.support.outbox import TOKEN
 from tests.support.servers import Server, serving
 from tests.support.smtp_server import PostOffice, post_office
 

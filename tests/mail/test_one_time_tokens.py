@@ -12,13 +12,13 @@ from sqlalchemy import text
 from app.database.database import Database
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import LIFETIMES
+from app.testing.clients import Api, Person
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import verify
 from tests.accounts.test_password_changes import AGAIN, REQUEST, reset
 from tests.people.test_administration import CREATE, deed
-from tests.support.clients import Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
 from tests.support.periodic import tidy
 from tests.test_access import contents
 

@@ -11,11 +11,11 @@ from sqlalchemy import func, select, text
 
 from app.accounts.services.last_administrator import LOCK
 from app.database.database import Database
+from app.testing.clients import LOGIN, ME, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 from tests.accounts.test_password_changes import NEW, reset
 from tests.sessions.test_refreshing import REFRESH
-from tests.support.clients import LOGIN, ME, Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
 from tests.test_access import contents
 
 Deliver = Callable[[], Awaitable[None]]

@@ -19,11 +19,11 @@ from app.database import migrations
 from app.database.database import Database
 from app.people.services.user_files import BATCH
 from app.security.password_hashes.ours import OurHashes
+from app.testing.clients import LOGIN, Api, Person
+from app.testing.commands import CLI, run
+from app.testing.databases import on_server
 from app.users.services.inputs import ImportedUser
 from tests.cli.test_serve import SECRET
-from tests.conftest import on_server
-from tests.support.clients import LOGIN, Api, Person
-from tests.support.commands import CLI, run
 from tests.support.foreign_hashes import FOREIGN_HASHES
 from tests.support.servers import PORTICO, portico
 from tests.test_access import contents

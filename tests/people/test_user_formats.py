@@ -29,8 +29,8 @@ from app.people.services.user_formats.origins import Origin
 from app.people.services.user_formats.records import UnreadableFile
 from app.people.services.user_lines import Person as ImportedPerson
 from app.people.services.user_lines import read_person
-from tests.support.clients import Api, Person
-from tests.support.commands import run
+from app.testing.clients import Api, Person
+from app.testing.commands import run
 from tests.support.servers import portico
 from tests.test_access import contents
 

@@ -22,8 +22,8 @@ from app.people.services.users import (
     Users,
     page_query,
 )
+from app.testing.databases import on_server
 from app.users.models import Role
-from tests.conftest import on_server
 
 PEOPLE = 200_000
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.database.database import Database
 from app.engine.engine import core_schema
 from app.main import default_schema
-from tests.support.clients import Api, Person
+from app.testing.clients import Api, Person
 
 USERS = """
 query Users(

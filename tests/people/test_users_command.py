@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import text
 
 from app.database.database import Database
+from app.testing.clients import ME, Api, Person
+from app.testing.commands import run
 from tests.accounts.test_account_deletion import uuid_of
 from tests.people.test_administration import SUSPEND, deed
-from tests.support.clients import ME, Api, Person
-from tests.support.commands import run
 from tests.support.servers import PORTICO
 from tests.test_access import contents
 

@@ -14,7 +14,7 @@ from app.config.settings import Settings
 from app.database.database import Database
 from app.security.password_hashes.refusals import Refused
 from app.security.password_hashes.table import FORMATS, read, read_or_none
-from tests.support.clients import LOGIN, Api, Person
+from app.testing.clients import LOGIN, Api, Person
 from tests.support.foreign_hashes import FOREIGN_HASHES, ForeignHash
 
 PASSWORD = "analytical engine 7"

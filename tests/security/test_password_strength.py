@@ -16,7 +16,7 @@ from zxcvbn.adjacency_graphs import ADJACENCY_GRAPHS
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from app.security.password_strength import MAX_GUESSES, estimated_guesses
-from tests.support.settings import settings_of
+from app.testing.settings import settings_of
 
 # zxcvbn looks up all parts of a password, once for each way to read the letter substitutes.
 MAX_LOOKUPS = 100_000

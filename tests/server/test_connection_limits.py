@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
+from app.testing.clients import ME
 from tests.cli.test_serve import SECRET
-from tests.support.clients import ME
 from tests.support.servers import Server, serving
 
 LIMITS = {

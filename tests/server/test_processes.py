@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
+from app.testing.clients import ME
 from tests.cli.test_serve import SECRET, postgres_of, send, workers_of
-from tests.support.clients import ME
 from tests.support.servers import PORTICO, ROOT, Server, free_port, serving, serving_untested
 
 HANGS = str(ROOT / "tests/support/hangs")

@@ -25,9 +25,9 @@ from app.main import create_app
 from app.portico import Portico
 from app.security.access_tokens import CLAIMS, FORMER_CLAIMS
 from app.security.keys import KeyPair
+from app.testing.clients import ME, Api, Person
+from app.testing.clock import FakeClock
 from tests.sessions.test_refreshing import REFRESH
-from tests.support.clients import ME, Api, Person
-from tests.support.clock import FakeClock
 
 LASTING = """
 mutation Login($input: LoginInput!) {

@@ -10,11 +10,11 @@ from sqlalchemy import text
 
 from app.database.database import Database
 from app.jobs.services.worker import Worker
+from app.testing.clients import LOGIN, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import WAITING
 from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
-from tests.support.clients import LOGIN, Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
 from tests.support.periodic import tidy
 
 Deliver = Callable[[], Awaitable[None]]

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from app.database.database import Database
-from tests.support.clients import ME, SIGNED_IN, Api, Person
-from tests.support.clock import FakeClock
+from app.testing.clients import ME, SIGNED_IN, Api, Person
+from app.testing.clock import FakeClock
 
 REFRESH = f"""
 mutation Refresh($token: String!) {{

@@ -24,7 +24,7 @@ from app.security.client import Client
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.refresh import GRACE, Rotation, SessionEnded
 from app.sessions.services.viewers import Viewers
-from tests.support.clock import FakeClock
+from app.testing.clock import FakeClock
 
 CLIENT = Client(ip_address=None, user_agent=None)
 WINDOW_SECONDS = int(GRACE.total_seconds())

@@ -8,9 +8,9 @@ from sqlalchemy import text
 
 from app.database.database import Database
 from app.sessions.services.sessions import Sessions
+from app.testing.clients import ME, Api, Person
+from app.testing.clock import FakeClock
 from tests.sessions.test_refreshing import LOGOUT, reason
-from tests.support.clients import ME, Api, Person
-from tests.support.clock import FakeClock
 
 EVERYWHERE = """
 mutation Everywhere($input: LogoutEverywhereInput) {

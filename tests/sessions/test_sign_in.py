@@ -14,8 +14,8 @@ from sqlalchemy import text
 from app.database.database import Database
 from app.errors import Overloaded
 from app.security.passwords import Passwords, Verification
-from tests.support.clients import LOGIN, ME, Api, Person
-from tests.support.clock import FakeClock
+from app.testing.clients import LOGIN, ME, Api, Person
+from app.testing.clock import FakeClock
 
 INVALID = {
     "login": {

@@ -12,8 +12,8 @@ from app.database.database import Database, Query
 from app.security.access_tokens import Claims
 from app.sessions.services.standing import Standing
 from app.sessions.services.viewers import Viewers
+from app.testing.clients import ME, Api, Person
 from tests.sessions.test_sessions import LOGOUT
-from tests.support.clients import ME, Api, Person
 
 
 def fetched(app: FastAPI) -> int:

@@ -14,9 +14,9 @@ from app.database.database import Database
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.portico import Portico
-from tests.support.clients import Api
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
+from app.testing.clients import Api
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 
 OLD = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 NEW = "Zr7mQ2vX9kLs4TbW8nHd6YpJ3fGc5RaE"

@@ -10,8 +10,8 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from app.logs import CONSOLE, set_levels
+from app.testing.leaks import SECRETS
 from tests.support import servers
-from tests.support.leaks import SECRETS
 
 # Servers that tests put in the place of somebody else's: they log what they are sent.
 NOT_OURS = ("mail.log",)

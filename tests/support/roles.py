@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import make_url
 
-from tests.conftest import on_server
-from tests.support.leaks import SECRETS
+from app.testing.databases import on_server
+from app.testing.leaks import SECRETS
 
 PASSWORD = "horse-battery-8"
 # What README had before there was `portico db grant`.

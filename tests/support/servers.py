@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.support.leaks import SECRETS
+from app.testing.leaks import SECRETS
 
 ROOT = Path(__file__).parents[2]
 PORTICO = Path(sys.executable).parent / "portico"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.leaks import Secrets, main
+from app.testing.leaks import Secrets, main
 from tests.support.log_search import EAR, leaks
 from tests.support.servers import Server, serving
 

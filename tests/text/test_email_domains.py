@@ -15,15 +15,15 @@ from app.config.settings import Settings
 from app.database import migrations
 from app.database.database import Database
 from app.main import create_app
+from app.testing.clients import REGISTER, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.commands import run
+from app.testing.outbox import Outbox
+from app.testing.settings import settings_of
 from tests.accounts.test_email_changes import ASK
 from tests.cli.test_serve import SECRET
 from tests.people.test_administration import CREATE
-from tests.support.clients import REGISTER, Api, Person
-from tests.support.clock import FakeClock
-from tests.support.commands import run
-from tests.support.outbox import Outbox
 from tests.support.servers import free_port, portico, serving
-from tests.support.settings import settings_of
 
 PASSWORD = "difference engine 1"
 EMAILS = text("SELECT email FROM users ORDER BY email")

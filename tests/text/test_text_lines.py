@@ -11,11 +11,11 @@ from sqlalchemy import text
 
 from app.config.settings import Settings
 from app.database.database import Database
+from app.testing.clients import REGISTER, Api, Person
 from app.text.text_lines import is_line, normalised
 from tests.accounts.test_profile import UPDATE
 from tests.people.test_administration import CREATE, SUSPEND
 from tests.people.test_user_files import run
-from tests.support.clients import REGISTER, Api, Person
 
 NAMES = {
     "Persian, with a non-joiner": "علی\u200cرضا",  # noqa: RUF001 - as it is written

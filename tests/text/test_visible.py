@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from app.database.database import Database
+from app.testing.clients import Person
 from app.text.visible import one_line, visible
-from tests.support.clients import Person
 from tests.support.fleets import OLD, Fleet
 from tests.support.servers import portico
 

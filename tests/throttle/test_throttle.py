@@ -19,13 +19,13 @@ from app.jobs.services.worker import Worker
 from app.main import create_app
 from app.security.client import block_of
 from app.security.passwords import Passwords
+from app.testing.clients import LOGIN, REGISTER, Api, Person
+from app.testing.clock import FakeClock
+from app.testing.outbox import Outbox
 from app.throttle.services.budgets import Budgets
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
 from tests.sessions.test_refreshing import REFRESH
-from tests.support.clients import LOGIN, REGISTER, Api, Person
-from tests.support.clock import FakeClock
-from tests.support.outbox import Outbox
 from tests.support.periodic import tidy
 
 Deliver = Callable[[], Awaitable[None]]

@@ -4,15 +4,16 @@ import os
 from typing import Any
 
 from app.config.settings import Settings
-from tests.support.leaks import SECRETS
+from app.modules import modules_named, settings_class
+from app.testing.leaks import SECRETS
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 
 
-def settings_of(**values: Any) -> Settings:
+def settings_of(*, modules: tuple[str, ...] = (), **values: Any) -> Settings:
     """Settings without a `.env` beside them."""
     unread: Any = {"_env_file": None}
-    return Settings(**unread, **values)
+    return settings_class(modules_named(modules))(**unread, modules=modules, **values)
 
 
 def settings_for(url: str, **changes: Any) -> Settings:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from tests.support.leaks import SECRETS
+from app.testing.leaks import SECRETS
 
 SIGNED_IN = """
   __typename

@@ -1,0 +1,142 @@
+"""Fixtures: the whole application on a real database, a client for it, and the people it meets.
+
+A project uses them with `pytest_plugins = ["app.testing.fixtures"]` in its `conftest.py`, and names
+its modules in a fixture `modules` of its own. They are asynchronous, on the one loop of the
+session: `asyncio_mode = "auto"`, and both default loop scopes `session`.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from app.config.settings import Settings
+from app.database import migrations
+from app.database.database import Database, connect
+from app.database.embedded import embedded_postgres
+from app.jobs.services.worker import Worker
+from app.keys.services.signing_keys import SigningKeys
+from app.main import create_app
+from app.modules import branches_of, modules_named
+from app.testing.clients import Api, Person
+from app.testing.clock import FakeClock
+from app.testing.databases import empty, new_database
+from app.testing.outbox import Outbox
+from app.testing.settings import settings_for
+
+
+@pytest.fixture(scope="session")
+def modules() -> tuple[str, ...]:
+    """The modules from elsewhere, as MODULES names them."""
+    return ()
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """A PostgreSQL to make databases on: what TEST_DATABASE_URL names, or the embedded one."""
+    named = os.environ.get("TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    with embedded_postgres(tmp_path_factory.mktemp("data")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def database_url(server_url: str) -> AsyncGenerator[str]:
+    """A database of this run alone, empty."""
+    async with new_database(server_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def migrated_url(database_url: str, modules: tuple[str, ...]) -> str:
+    branches = branches_of(modules_named(modules))
+    await asyncio.to_thread(migrations.upgrade, database_url, branches=branches)
+    return database_url
+
+
+@pytest.fixture(scope="session")
+def settings(migrated_url: str, modules: tuple[str, ...]) -> Settings:
+    return settings_for(migrated_url, modules=modules)
+
+
+@pytest.fixture(scope="session")
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def sent() -> Outbox:
+    """What the mailer of all tests was given; `outbox` is empty at first."""
+    return Outbox()
+
+
+@pytest.fixture
+def outbox(sent: Outbox) -> Outbox:
+    sent.messages.clear()
+    return sent
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings, clock: FakeClock, sent: Outbox) -> AsyncGenerator[FastAPI]:
+    app = create_app(settings, clock, sent)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture(scope="session")
+async def db(migrated_url: str) -> AsyncGenerator[Database]:
+    database = Database(connect(migrated_url, pool_size=5), pool_size=5)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncGenerator[Api]:
+    """A guest; signing in gives another client. Afterwards the database is as empty as before."""
+    async with Api.of(app) as guest:
+        yield guest
+    clock.reset()
+    await empty(db)
+    await app.state.portico.services[SigningKeys].refresh()
+
+
+@pytest.fixture
+def deliver(app: FastAPI) -> Callable[[], Awaitable[None]]:
+    """Run every job that waits, and what follows from it, without waiting between tries."""
+    return replace(app.state.portico.services[Worker], delays=[timedelta(0)] * 3).drain
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """Of a command on the database of the tests."""
+    assert settings.database_url is not None
+    assert settings.secret_key is not None
+    return {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+        "MODULES": ",".join(settings.modules),
+    }
+
+
+@pytest.fixture
+async def ada(api: Api) -> Person:
+    """A member."""
+    return await api.register(Person("ada@example.com", "difference engine 1", "Ada Lovelace"))
+
+
+@pytest.fixture
+async def grace(api: Api, db: Database) -> Person:
+    """An administrator."""
+    person = await api.register(Person("grace@example.com", "nanoseconds of wire", "Grace Hopper"))
+    async with db.begin() as session:
+        await session.execute(
+            text("UPDATE users SET role = 'ADMIN' WHERE email = :e"), {"e": person.email}
+        )
+    return person
