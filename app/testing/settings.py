@@ -10,10 +10,11 @@ from app.testing.leaks import SECRETS
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 
 
-def settings_of(*, modules: tuple[str, ...] = (), **values: Any) -> Settings:
-    """Settings without a `.env` beside them."""
+def settings_of(**values: Any) -> Settings:
+    """Settings without a `.env` beside them, those of `modules` included."""
     unread: Any = {"_env_file": None}
-    return settings_class(modules_named(modules))(**unread, modules=modules, **values)
+    kind = settings_class(modules_named(values.get("modules", ())))
+    return kind(**unread, **values)
 
 
 def settings_for(url: str, **changes: Any) -> Settings:

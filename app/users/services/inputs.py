@@ -3,7 +3,7 @@
 import re
 import unicodedata
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar, cast
 
@@ -111,6 +111,31 @@ def reason(text: str) -> str:
     if not text.strip():
         raise _fault(InputIssueCode.REQUIRED, "Enter a reason.")
     return _line(text, "A reason", MAX_REASON_CHARACTERS)
+
+
+def line(what: str, most: int) -> Callable[[str], str]:
+    """Returns what reads a line of text that people write, such as a title; it may not be empty."""
+
+    def read_line(text: str) -> str:
+        if not text.strip():
+            raise _fault(InputIssueCode.REQUIRED, f"{what} must not be empty.")
+        return _line(text, what, most)
+
+    return read_line
+
+
+def paragraphs(what: str, most: int) -> Callable[[str], str]:
+    """Returns what reads text of any number of lines, also none."""
+
+    def read_paragraphs(text: str) -> str:
+        if len(text) > most:
+            raise _too_long(what, most)
+        if not passwords.is_storable(text):
+            message = f"{what} has a character that cannot be kept."
+            raise _fault(InputIssueCode.INVALID_FORMAT, message)
+        return text
+
+    return read_paragraphs
 
 
 def password_hash(text: str) -> str:

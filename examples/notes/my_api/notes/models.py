@@ -1,0 +1,33 @@
+"""Notes: a title and a body each, of one user, and gone with them."""
+
+import uuid
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.base import Base
+from app.users.models import User
+
+
+class Note(Base):
+    __tablename__ = "notes"
+    # Pages are read in this order.
+    __table_args__ = (Index("ix_notes_user_id_created_at_id", "user_id", "created_at", "id"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    title: Mapped[str]
+    body: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class NoteRow(NamedTuple):
+    id: uuid.UUID
+    user_id: uuid.UUID
+    title: str
+    body: str
+    created_at: datetime
+    updated_at: datetime
