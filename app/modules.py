@@ -1,6 +1,5 @@
 """The modules of the house, and those from elsewhere that MODULES names."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -69,11 +68,18 @@ def _check_names(modules: Sequence[Module]) -> None:
         "The module": lambda module: [module.name],
         "The job": lambda module: [each.job for each in module.jobs],
         "The metric": lambda module: [each.name for each in module.gauges],
-        "The setting": lambda module: module.settings.model_fields if module.settings else (),
     }
     for what, names_of in brought.items():
-        found = Counter(name for module in modules for name in names_of(module))
-        for name, times in found.items():
-            if times > 1:
-                by = " and ".join(each.name for each in modules if name in names_of(each))
-                raise Misconfigured(f"{what} {name} is brought twice: by {by}")
+        _check_each(what, [(module.name, names_of(module)) for module in modules])
+    own = ("Portico", Settings.model_fields)
+    mixed_in = [(each.name, each.settings.model_fields) for each in modules if each.settings]
+    _check_each("The setting", [own, *mixed_in])
+
+
+def _check_each(what: str, brought: Iterable[tuple[str, Iterable[str]]]) -> None:
+    known: dict[str, str] = {}
+    for by, names in brought:
+        for name in names:
+            if name in known:
+                raise Misconfigured(f"{what} {name} is brought twice: by {known[name]} and {by}")
+            known[name] = by

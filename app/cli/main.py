@@ -23,11 +23,18 @@ from app.modules import modules_named
 # What is wrong with the set-up or with what it depends on, and no bug.
 EXPECTED = (Misconfigured, Hindered, SQLAlchemyError, Unavailable, OSError)
 
+OWN_COMMANDS = ("serve", "worker", "settings", "doctor")
+
 log = logging.getLogger(__name__)
 
 
 def cli_of(modules: tuple[Module, ...]) -> typer.Typer:
-    """Make the command, with those of modules below it."""
+    """Make the command, with those of modules below it.
+
+    Raises:
+        Misconfigured: those of a module cannot be imported, or their name is taken.
+
+    """
     cli = typer.Typer(
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -42,8 +49,25 @@ def cli_of(modules: tuple[Module, ...]) -> typer.Typer:
     cli.add_typer(schema.COMMANDS)
     for module in modules:
         if module.commands is not None:
-            cli.add_typer(attribute(module.commands, "COMMANDS", typer.Typer))
+            _add(cli, module.commands)
     return cli
+
+
+def _add(cli: typer.Typer, path: str) -> None:
+    """Add the commands of a module.
+
+    Raises:
+        Misconfigured: their name is taken.
+
+    """
+    commands: typer.Typer = attribute(path, "COMMANDS", typer.Typer)
+    name = commands.info.name
+    groups = {
+        each.typer_instance.info.name for each in cli.registered_groups if each.typer_instance
+    }
+    if name in {*OWN_COMMANDS, *groups}:
+        raise Misconfigured(f"The command `portico {name}` of {path} exists already")
+    cli.add_typer(commands)
 
 
 def _print_version(asked: bool) -> None:

@@ -21,7 +21,7 @@ from app.database.readiness import Readiness
 from app.imports import imported
 from app.logs import log_to_stderr
 from app.mail.mailer import CONSOLE
-from app.modules import read_settings
+from app.modules import modules_named, read_settings
 from app.people.services.first_administrator import Appointments
 from app.portico import Portico
 from app.server.open_files import allow_connections
@@ -55,6 +55,7 @@ def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
     log_to_stderr(settings.log_level, settings.log_format)
     setting_warnings.check(given, host)
     check_port(host, port)
+    _check_schema(settings)
     allow_connections(settings.max_connections)
     shared = settings.embedded and in_use(settings.data_dir)
     with (
@@ -73,6 +74,17 @@ def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
         if found != TESTED:
             to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
         run_server(_options(ready, host, port, workers), found, management.replaced)
+
+
+def _check_schema(settings: Settings) -> None:
+    """Return if the modules from elsewhere fit into the schema: each worker builds it by itself.
+
+    Raises:
+        Misconfigured: names the module, and what is wrong.
+
+    """
+    if settings.modules:
+        imported("app.main").default_schema(modules_named(settings.modules))
 
 
 def reached_at(settings: Settings, url: str) -> Settings:

@@ -9,13 +9,14 @@ from graphql import StringValueNode, print_ast
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
 
 from app.engine.engine import core_schema
 from app.errors import Misconfigured
 from app.graphql.context import Info
 from app.graphql.descriptions import fill_in
 from app.graphql.scalars import JSON, DateTime, Json
-from app.graphql.schema_part import NodeKinds, NodeReader, SchemaPart
+from app.graphql.schema_part import NodeKinds, SchemaPart
 
 # Built in since the specification of September 2025; printing it makes generators declare it twice.
 BUILT_IN = "directive @oneOf on INPUT_OBJECT\n\n"
@@ -87,11 +88,18 @@ def build_schema(parts: Sequence[SchemaPart], numbers: Mapping[str, int]) -> str
 
 
 def node_kinds(parts: Iterable[SchemaPart]) -> NodeKinds:
-    kinds: dict[str, NodeReader] = {}
+    """Returns what `node` reads.
+
+    Raises:
+        Misconfigured: two parts bring a node of the same name.
+
+    """
+    kinds = NodeKinds()
     for part in parts:
-        _check_new(kinds, part.nodes, "The node")
-        kinds |= part.nodes
-    return NodeKinds(kinds)
+        for name, reader in part.nodes.items():
+            _check_new(f"The node {name}", reader, kinds.get(name))
+            kinds[name] = reader
+    return kinds
 
 
 def printed(schema: strawberry.Schema) -> str:
@@ -103,24 +111,32 @@ def printed(schema: strawberry.Schema) -> str:
 
 
 def _root(name: str, description: str, bases: Sequence[type[Any]]) -> type[Any]:
-    known: set[str] = set()
+    brought: dict[str, type[Any]] = {}
     for base in bases:
-        names = {field.name for field in _fields_of(base)}
-        _check_new(known, names, f"The field {name}")
-        known |= names
+        _bring(brought, name, base)
     return strawberry.type(type(name, tuple(bases), {}), description=description)
 
 
 def _added_fields(parts: Iterable[SchemaPart]) -> Mapping[type[Any], Sequence[StrawberryField]]:
     added: dict[type[Any], list[StrawberryField]] = {}
+    brought: dict[type[Any], dict[str, type[Any]]] = {}
     for part in parts:
         for kind, source in part.fields.items():
-            there = [*_fields_of(kind), *added.get(kind, ())]
-            new = _fields_of(source)
-            known = {field.name for field in there}
-            _check_new(known, {field.name for field in new}, f"The field {kind.__name__}")
-            added.setdefault(kind, []).extend(new)
+            known = brought.setdefault(kind, dict.fromkeys(_names_of(kind), kind))
+            _bring(known, kind.__name__, source)
+            added.setdefault(kind, []).extend(_fields_of(source))
     return added
+
+
+def _bring(brought: dict[str, type[Any]], name: str, source: type[Any]) -> None:
+    """Note whose fields these are, by their names in the schema."""
+    for field in _names_of(source):
+        _check_new(f"The field {name}.{field}", source, brought.get(field))
+        brought[field] = source
+
+
+def _names_of(kind: type[Any]) -> list[str]:
+    return [field.graphql_name or to_camel_case(field.python_name) for field in _fields_of(kind)]
 
 
 def _fields_of(kind: type[Any]) -> list[StrawberryField]:
@@ -128,6 +144,10 @@ def _fields_of(kind: type[Any]) -> list[StrawberryField]:
     return definition.fields
 
 
-def _check_new(known: Iterable[str], new: Iterable[str], what: str) -> None:
-    for name in sorted({*known} & {*new}):
-        raise Misconfigured(f"{what}.{name} is brought twice")
+def _check_new(what: str, new: Any, known: Any) -> None:
+    if known is not None:
+        raise Misconfigured(f"{what} is brought twice: by {_path(known)} and {_path(new)}")
+
+
+def _path(brought: Any) -> str:
+    return f"{brought.__module__}.{brought.__qualname__}"

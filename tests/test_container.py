@@ -1,0 +1,116 @@
+"""The container: services are made once, of what the annotations of their parameters name."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from app.container import Container
+from app.errors import Misconfigured
+
+HERE = "tests/test_container.py, line "
+
+
+@dataclass
+class Numbers:
+    """Counts how often it was made."""
+
+    made: int
+
+
+@dataclass
+class Words:
+    numbers: Numbers
+
+
+@dataclass
+class Sentences:
+    words: Words
+    numbers: Numbers
+    language: str = "en"
+
+
+@dataclass
+class Chicken:
+    egg: "Egg"
+
+
+@dataclass
+class Egg:
+    chicken: Chicken
+
+
+def numbers() -> Numbers:
+    return Numbers(1)
+
+
+def other_numbers() -> Numbers:
+    return Numbers(2)
+
+
+def unsaid():  # noqa: ANN201 - what the test is about
+    return Numbers(3)
+
+
+def problem(*providers: object) -> str:
+    with pytest.raises(Misconfigured) as raised:
+        Container(providers, {}).check()  # pyright: ignore[reportArgumentType] - some are wrong
+    return str(raised.value)
+
+
+def test_a_service_is_made_of_others_by_their_types() -> None:
+    container = Container((Words, numbers), {})
+
+    assert container[Words] == Words(Numbers(1))
+
+
+def test_a_service_is_made_once() -> None:
+    container = Container((Sentences, Words, numbers), {})
+    sentences = container[Sentences]
+
+    assert container[Sentences] is sentences
+    assert sentences.numbers is sentences.words.numbers is container[Numbers]
+
+
+def test_nothing_is_made_before_somebody_asks() -> None:
+    container = Container((Words, numbers), {})
+
+    container.check()
+
+    assert (container.made(Words), container.made(Numbers)) == (None, None)
+
+
+def test_what_is_there_already_is_not_made() -> None:
+    given = Numbers(7)
+
+    assert Container((Words, numbers), {Numbers: given})[Words].numbers is given
+
+
+def test_a_parameter_with_a_default_is_left_to_it_unless_its_type_is_provided() -> None:
+    assert Container((Sentences, Words, numbers), {})[Sentences].language == "en"
+    assert Container((Sentences, Words, numbers), {str: "de"})[Sentences].language == "de"
+
+
+def test_what_nobody_provides_is_named_with_who_needs_it_and_where() -> None:
+    said = problem(Words)
+
+    assert said.startswith("No module provides Numbers, which Words (")
+    assert HERE in said
+
+
+def test_what_is_provided_twice_is_named_with_both_places() -> None:
+    said = problem(numbers, other_numbers)
+
+    assert said.startswith("Numbers is provided twice: numbers (")
+    assert " and other_numbers (" in said
+    assert said.count(HERE) == 2
+
+
+def test_a_circle_is_named() -> None:
+    assert problem(Chicken, Egg) == "Services go in a circle: Chicken needs Egg needs Chicken"
+
+
+def test_a_function_that_does_not_say_what_it_returns_is_named() -> None:
+    said = problem(unsaid)
+
+    assert said.startswith("unsaid (")
+    assert said.endswith(") does not say what it returns")

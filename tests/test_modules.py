@@ -1,0 +1,370 @@
+"""Modules from elsewhere: what MODULES names is taken in whole, and what is wrong is one line."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
+
+from app.database import migrations
+from app.errors import Misconfigured
+from app.graphql.schema import node_kinds, printed
+from app.main import create_app, default_schema, parts_of
+from app.modules import branches_of, modules_named
+from app.portico import build
+from app.testing.clients import Api, Person
+from app.testing.commands import run
+from app.testing.databases import new_database
+from app.testing.outbox import Outbox
+from app.testing.settings import settings_for
+from tests.support.module_files import WriteModule, module_writer
+from tests.support.servers import ROOT, portico
+
+NOTES = ("my_api.notes",)
+CREATE = 'mutation { createNote(input: {title: "Milk", body: ""}) { __typename } }'
+UPDATE = 'mutation { updateNote(input: {noteId: "$note", title: "Milk"}) { __typename } }'
+DELETE = 'mutation { deleteNote(input: {noteId: "$note"}) { __typename } }'
+NOBODYS = "Note_01a2083b222b76c2921b1272dc98660f"
+ASKED = {"createNote": CREATE, "updateNote": UPDATE, "deleteNote": DELETE}
+MODULE = "from app.module import Module\nMODULE = Module(name='own', {})"
+SERVICES = """
+    class Missing:
+        pass
+
+    class Reminders:
+        def __init__(self, missing: Missing) -> None:
+            self.missing = missing
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Iterator[WriteModule]:
+    with module_writer(tmp_path) as writer:
+        yield writer
+
+
+@pytest.fixture(scope="module")
+async def notes_url(server_url: str) -> AsyncIterator[str]:
+    """A database with the tables of notes."""
+    async with new_database(server_url) as url:
+        branches = branches_of(modules_named(NOTES))
+        await asyncio.to_thread(migrations.upgrade, url, branches=branches)
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def notes_app(notes_url: str) -> AsyncIterator[FastAPI]:
+    app = create_app(settings_for(notes_url, modules=NOTES), mailer=Outbox())
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture(scope="module")
+async def member(notes_app: FastAPI) -> AsyncIterator[Api]:
+    async with Api.of(notes_app) as guest:
+        person = await guest.register(Person("ada@example.com", "difference engine 1", "Ada"))
+        yield await guest.login(person)
+
+
+def root_fields(names: tuple[str, ...]) -> dict[str, FieldDefinitionNode]:
+    document = parse(printed(default_schema(modules_named(names))))
+    return {
+        field.name.value: field
+        for definition in document.definitions
+        if isinstance(definition, ObjectTypeDefinitionNode)
+        and definition.name.value in {"Query", "Mutation"}
+        for field in definition.fields or ()
+    }
+
+
+def problem_of(*names: str) -> str:
+    """Load modules as a server does; returns the one line that this ends with."""
+    with pytest.raises(Misconfigured) as raised:
+        load(names)
+    return str(raised.value)
+
+
+def load(names: tuple[str, ...]) -> None:
+    modules = modules_named(names)
+    node_kinds(parts_of(modules))
+    default_schema(modules)
+
+
+async def command_problem(*arguments: str, **environment: str) -> str:
+    result = await run(*arguments, **environment)
+    assert isinstance(result.exception, Misconfigured), result.output
+    return str(result.exception)
+
+
+def test_a_schema_has_the_fields_of_its_own_modules_and_of_no_others() -> None:
+    before = printed(default_schema())
+    with_notes = printed(default_schema(modules_named(NOTES)))
+    after = printed(default_schema())
+
+    assert before == after == (ROOT / "schema.graphql").read_text(encoding="utf-8")
+    assert ("createNote" in with_notes, "createNote" in after) == (True, False)
+    assert ("NoteConnection" in with_notes, "NoteConnection" in after) == (True, False)
+
+
+async def test_the_export_of_the_schema_has_the_fields_of_modules(tmp_path: Path) -> None:
+    path = tmp_path / "schema.graphql"
+
+    await run("schema", "export", "--path", str(path), MODULES="my_api.notes")
+
+    exported = path.read_text(encoding="utf-8")
+    assert exported == printed(default_schema(modules_named(NOTES)))
+
+
+def test_root_fields_of_a_module_print_who_may_ask_them() -> None:
+    new = {name: each for name, each in root_fields(NOTES).items() if name not in root_fields(())}
+
+    assert set(new) == set(ASKED)
+    assert all("access" in {each.name.value for each in new[name].directives or ()} for name in new)
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_what_a_module_guards_is_refused_to_guests(notes_app: FastAPI, name: str) -> None:
+    async with Api.of(notes_app) as guest:
+        data = await guest(ASKED[name].replace("$note", NOBODYS))
+
+    assert (data, guest.last_code) == ({name: None}, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_what_a_module_guards_is_open_to_whom_it_names(member: Api, name: str) -> None:
+    data = await member(ASKED[name].replace("$note", NOBODYS))
+
+    assert (data[name]["__typename"], member.errors) == (
+        "NoteSaved" if name == "createNote" else "NotFound",
+        [],
+    )
+
+
+async def test_a_page_of_a_module_costs_as_much_as_its_size(member: Api) -> None:
+    pages = " ".join(f"p{number}: notes(first: 100) {{ nodes {{ title }} }}" for number in range(9))
+
+    await member(f"{{ users(first: 100) {{ nodes {{ {pages} }} }} }}")
+
+    assert member.errors[0]["extensions"]["limit"] == "cost"
+
+
+async def test_an_upgrade_makes_the_tables_of_modules(empty_url: str) -> None:
+    environment = {"DATABASE_URL": empty_url, "SECRET_KEY": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"}
+    await run("db", "upgrade", **environment)
+    unmigrated = await command_problem("notes", "count", MODULES="my_api.notes", **environment)
+
+    await run("db", "upgrade", MODULES="my_api.notes", **environment)
+    counted = await run("notes", "count", MODULES="my_api.notes", **environment)
+
+    assert unmigrated == "The database has not been migrated. Run `portico db upgrade`."
+    assert counted.stdout == "0\n"
+
+
+async def test_a_server_is_not_ready_without_the_tables_of_its_modules(migrated_url: str) -> None:
+    parts = build(settings_for(migrated_url, modules=NOTES))
+    said = await parts.unready()
+    await parts.stop()
+
+    assert said == "The database has not been migrated. Run `portico db upgrade`."
+
+
+async def test_a_server_without_a_module_serves_on_a_database_that_has_it(notes_url: str) -> None:
+    parts = build(settings_for(notes_url))
+    await parts.start()
+    said = await parts.unready()
+    await parts.stop()
+
+    assert said is None
+
+
+async def test_settings_of_modules_are_read_and_shown() -> None:
+    shown = await run("settings", MODULES="my_api.notes", NOTES_MAX="7")
+
+    [line] = [each for each in shown.stdout.splitlines() if each.startswith("NOTES_MAX")]
+    assert line.split() == ["NOTES_MAX", "environment", "7"]
+
+
+async def test_a_misspelling_of_a_setting_of_a_module_is_an_error_that_names_it() -> None:
+    said = await command_problem("settings", MODULES="my_api.notes", NOTES_MAXX="7")
+
+    assert "NOTES_MAXX" in said
+    assert "NOTES_MAX?" in said
+
+
+async def test_a_setting_of_a_module_that_is_wrong_is_one_line() -> None:
+    said = await command_problem("settings", MODULES="my_api.notes", NOTES_MAX="0")
+
+    assert said.startswith("NOTES_MAX")
+    assert "\n" not in said
+
+
+def test_a_module_that_does_not_exist_is_named() -> None:
+    assert problem_of("no_such_package.notes") == (
+        "There is no Python module no_such_package.notes.module: is its project installed?"
+    )
+
+
+def test_a_package_that_holds_no_module_is_named(write: WriteModule) -> None:
+    name = write(module="")
+
+    assert problem_of(name) == f"The Python module {name}.module must hold MODULE, a Module"
+
+
+def test_a_syntax_error_is_named_with_its_file_and_line(write: WriteModule, tmp_path: Path) -> None:
+    name = write(module="x = 1\ny = = 2\n")
+
+    file = tmp_path / name / "module.py"
+    assert problem_of(name) == (
+        f"{name}.module cannot be imported: invalid syntax ({file}, line 2)"
+    )
+
+
+def test_what_fails_while_it_is_imported_is_named_with_its_file_and_line(
+    write: WriteModule, tmp_path: Path
+) -> None:
+    name = write(module="import no_such_library\n")
+
+    file = tmp_path / name / "module.py"
+    assert problem_of(name) == (
+        f"{name}.module cannot be imported: ModuleNotFoundError: "
+        f"No module named 'no_such_library' ({file}, line 1)"
+    )
+
+
+def test_two_modules_of_one_name_are_refused(write: WriteModule) -> None:
+    first = write(module=MODULE.format(""))
+    second = write(module=MODULE.format(""))
+
+    assert problem_of(first, second) == "The module own is brought twice: by own and own"
+
+
+def test_a_setting_that_portico_has_is_refused(write: WriteModule) -> None:
+    name = write(
+        module="""
+            from pydantic import BaseModel
+            from app.module import Module
+
+            class Own(BaseModel):
+                log_level: str = "x"
+
+            MODULE = Module(name="own", settings=Own)
+        """
+    )
+
+    assert problem_of(name) == "The setting log_level is brought twice: by Portico and own"
+
+
+def test_a_field_that_a_type_has_is_refused(write: WriteModule) -> None:
+    name = write(
+        module=MODULE.format("schema='PACKAGE.schema'"),
+        schema="""
+            import strawberry
+            from app.graphql.schema_part import SchemaPart
+            from app.users.schema import User
+
+            @strawberry.type
+            class UserNames:
+                @strawberry.field(description="Another one.")
+                def display_name(self) -> str:
+                    return ""
+
+            SCHEMA = SchemaPart(fields={User: UserNames})
+        """,
+    )
+
+    assert problem_of(name) == (
+        "The field User.displayName is brought twice: by app.users.schema.User and "
+        f"{name}.schema.UserNames"
+    )
+
+
+def test_a_root_field_that_there_is_already_is_refused(write: WriteModule) -> None:
+    name = write(
+        module=MODULE.format("schema='PACKAGE.schema'"),
+        schema="""
+            import strawberry
+            from app.graphql.schema_part import SchemaPart
+
+            @strawberry.type
+            class Queries:
+                @strawberry.field(description="Another one.")
+                def me(self) -> str:
+                    return ""
+
+            SCHEMA = SchemaPart(queries=(Queries,))
+        """,
+    )
+
+    assert problem_of(name) == (
+        "The field Query.me is brought twice: by app.people.schema.users.UserQueries and "
+        f"{name}.schema.Queries"
+    )
+
+
+def test_a_node_that_there_is_already_is_refused(write: WriteModule) -> None:
+    name = write(
+        module=MODULE.format("schema='PACKAGE.schema'"),
+        schema="""
+            from app.graphql.schema_part import SchemaPart
+
+            async def session(info, session_id):
+                return None
+
+            SCHEMA = SchemaPart(nodes={"Session": session})
+        """,
+    )
+
+    said = problem_of(name)
+    assert said.startswith("The node Session is brought twice: by app.sessions.schema.")
+    assert said.endswith(f" and {name}.schema.session")
+
+
+async def test_a_command_that_there_is_already_is_refused(write: WriteModule) -> None:
+    name = write(
+        module=MODULE.format("commands='PACKAGE.commands'"),
+        commands="import typer\nCOMMANDS = typer.Typer(name='keys')\n",
+    )
+
+    with pytest.raises(Misconfigured) as raised:
+        await run("keys", MODULES=name)
+
+    assert str(raised.value) == f"The command `portico keys` of {name}.commands exists already"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"module": "x = = 1\n"}, "invalid syntax"),
+        (
+            {"module": MODULE.format("schema='PACKAGE.schema'"), "schema": "1 / 0\n"},
+            "division by zero",
+        ),
+        (
+            {
+                "module": MODULE.format("services=(Reminders,)").replace(
+                    "\n", "\nfrom PACKAGE.services import Reminders\n"
+                ),
+                "services": SERVICES,
+            },
+            "No module provides Missing, which Reminders (",
+        ),
+    ],
+    ids=["a syntax error", "a schema that fails", "a service that nobody provides"],
+)
+def test_a_server_says_in_one_line_what_is_wrong_with_a_module(
+    write: WriteModule, tmp_path: Path, files: dict[str, Any], said: str
+) -> None:
+    name = write(**files)
+
+    ended = portico("serve", cwd=tmp_path, MODULES=name, PYTHONPATH=str(tmp_path))
+
+    lines = ended.stderr.strip().splitlines()
+    assert (ended.returncode, len(lines)) == (1, 1), ended.stderr
+    assert lines[0].startswith("portico: ")
+    assert said in lines[0]
+    assert ", line " in lines[0]
+    assert name in lines[0] or os.fspath(tmp_path) in lines[0]
