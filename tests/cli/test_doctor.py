@@ -26,9 +26,9 @@ from app.commands.doctor.command import CHECKS
 from app.commands.doctor.findings import State, failed, ok, warning
 from app.grants import grant
 from tests.accounts.test_breached_passwords import range_service
-from tests.conftest import on_server
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import AVAILABLE
+from tests.support.databases import on_server
 from tests.support.leaks import SECRETS
 from tests.support.postgres import USER, Postgres, postgres, streaming_replica
 from tests.support.roles import PASSWORD, role

@@ -13,8 +13,8 @@ from app.db import connect
 from app.errors import Misconfigured
 from app.main import create_app
 from app.services.readiness import UNMIGRATED
-from tests.conftest import on_server
 from tests.support.clients import ME, Api, Person
+from tests.support.databases import on_server
 from tests.support.servers import portico
 from tests.support.settings import settings_for
 

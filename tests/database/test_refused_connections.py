@@ -15,10 +15,10 @@ from app import migrations
 from app.db import Database, connect
 from app.errors import NotConnected
 from app.main import create_app
-from tests.conftest import on_server
 from tests.database.test_outages import AWAY, unavailable
 from tests.sessions.test_refreshing import REFRESH
 from tests.support.clients import LOGIN, ME, REGISTER, Api, Person
+from tests.support.databases import on_server
 from tests.support.leaks import SECRETS
 from tests.support.postgres import Postgres, postgres
 from tests.support.servers import Server, serving

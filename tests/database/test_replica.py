@@ -18,8 +18,8 @@ from app.db import Database, connect
 from app.main import FIGURES_SECONDS, create_app
 from app.replica import BEHIND, NO_STANDBY, SILENT
 from app.replica_lag import ReplicaLag, Written
-from tests.conftest import on_server
 from tests.support.clients import ME, Api, Person
+from tests.support.databases import on_server
 from tests.support.pooler import refusing_pooler
 from tests.support.postgres import Postgres, postgres, streaming_replica
 from tests.support.servers import free_port

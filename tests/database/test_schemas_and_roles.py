@@ -12,9 +12,9 @@ from app.after_upgrade import NOT_AVAILABLE, WITHOUT_INDEX
 from app.db import connect
 from app.errors import Hindered
 from app.main import create_app
-from tests.conftest import on_server
 from tests.database.test_migration_table import OURS, found
 from tests.support.clients import ME, Api, Person
+from tests.support.databases import on_server
 from tests.support.outbox import Outbox
 from tests.support.roles import TO_SERVE, Role, role
 from tests.support.servers import free_port, portico

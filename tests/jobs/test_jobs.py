@@ -26,9 +26,9 @@ from app.services.letters import Letter
 from app.services.worker import Worker
 from tests.accounts.test_password_changes import REQUEST
 from tests.cli.test_serve import SECRET
-from tests.conftest import on_server
 from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock
+from tests.support.databases import on_server
 from tests.support.outbox import TOKEN, Outbox
 from tests.support.servers import free_port, portico, serving, working
 from tests.support.smtp_server import PostOffice, post_office

@@ -22,9 +22,9 @@ from app.security.password_hashes.ours import OurHashes
 from app.services.inputs import ImportedUser
 from app.services.user_files import BATCH
 from tests.cli.test_serve import SECRET
-from tests.conftest import on_server
 from tests.support.clients import LOGIN, Api, Person
 from tests.support.commands import run
+from tests.support.databases import on_server
 from tests.support.foreign_hashes import FOREIGN_HASHES
 from tests.support.servers import PORTICO, portico
 from tests.test_access import contents

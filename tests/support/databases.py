@@ -1,0 +1,56 @@
+"""Databases on a PostgreSQL server: made, copied, emptied and dropped."""
+
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import make_url, text
+
+from app.db import Database, connect
+from app.migration_table import TABLE as MIGRATIONS
+
+# Every table that there is, whoever made it: those of modules outside this repository too. Triggers
+# stay silent meanwhile, since the audit keeps what happened and no application may delete it.
+EMPTY = """
+DO $$
+DECLARE
+    name text;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name IN
+        SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+        WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+        AND tablename <> '{migrations}'
+    LOOP
+        EXECUTE 'DELETE FROM ' || name;
+    END LOOP;
+END $$
+"""
+
+
+async def on_server(url: str, statement: str) -> None:
+    """Run a statement outside a transaction, as CREATE DATABASE needs it."""
+    engine = connect(url, pool_size=1).engine
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+@asynccontextmanager
+async def temporary_database(
+    server_url: str, *, template: str = "template1"
+) -> AsyncGenerator[str]:
+    """Give the URL of a new database, a copy of `template`; it is dropped afterwards."""
+    name = f"portico_test_{uuid.uuid4().hex[:12]}"
+    await on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        await on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def empty(database: Database) -> None:
+    """Delete all rows of all tables."""
+    async with database.begin() as session:
+        await session.execute(text(EMPTY.format(migrations=MIGRATIONS)))
