@@ -27,6 +27,14 @@ BEGIN
 END $$
 """
 
+TABLES = """
+    SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'p') AND nspname NOT IN ('pg_catalog', 'information_schema')
+"""
+# What is counted of tries and of use, refused or not, has tables without a write-ahead log.
+LOGGED = "AND relpersistence = 'p'"
+UNCHANGED = "to_jsonb(t) - 'last_used_at' - 'used_generation'"
+
 
 async def on_server(url: str, statement: str) -> None:
     """Run a statement outside a transaction, as CREATE DATABASE needs it."""
@@ -54,3 +62,23 @@ async def empty(database: Database) -> None:
     """Delete all rows of all tables."""
     async with database.begin() as session:
         await session.execute(text(EMPTY.format(migrations=MIGRATIONS)))
+
+
+async def everything(database: Database) -> dict[str, list[str]]:
+    """Returns all rows of all tables, as text."""
+    return await _rows(database, TABLES, "t")
+
+
+async def contents(database: Database) -> dict[str, list[str]]:
+    """Returns all rows that a refusal must leave as they are, without when they were last used."""
+    return await _rows(database, TABLES + LOGGED, UNCHANGED)
+
+
+async def _rows(database: Database, tables: str, row: str) -> dict[str, list[str]]:
+    names = [each[0] for each in await database.rows(text(tables))]
+    return {name: await _rows_of(database, name, row) for name in names}
+
+
+async def _rows_of(database: Database, table: str, row: str) -> list[str]:
+    found = await database.rows(text(f"SELECT ({row})::text FROM {table} t"))  # noqa: S608 - of the catalog
+    return sorted(each[0] for each in found)
