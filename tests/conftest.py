@@ -1,7 +1,7 @@
 """What the tests of this repository share beyond tests/support/fixtures.py.
 
 python3 -m uv run pytest                     everything
-python3 -m uv run pytest -m fast             what starts no process of its own
+python3 -m uv run pytest -m fast             without processes and drawn examples
 python3 -m uv run pytest tests/sessions      one folder: those of tests/ mirror those of app/
 python3 -m uv run pytest tests/sessions/test_sign_in.py::test_wrong_credentials_are_refused_alike
 """

@@ -1,8 +1,9 @@
 """Marks tests by whether they start processes of their own: servers, commands, a PostgreSQL.
 
-`fast` and `process` are read from the code: a test that reaches the module `subprocess`, through
-whatever helpers and fixtures of tests/, starts processes. Nobody writes these marks, and a test
-that starts a process without having the mark fails, so that `-m fast` stays what it says.
+`process` is read from the code: a test that reaches the module `subprocess`, through whatever
+helpers and fixtures of tests/, starts processes. `fast` are all others for which hypothesis draws
+no examples. Nobody writes these marks, and a test that starts a process without having the mark
+fails, so that `-m fast` stays what it says.
 """
 
 import inspect
@@ -16,6 +17,7 @@ from typing import Any, cast
 import pytest
 
 TESTS = "tests."
+BY_ASYNCIO = {"create_subprocess_exec", "create_subprocess_shell"}
 UNMARKED = "The test starts a process, which {marks} cannot see: {command}"
 
 
@@ -23,7 +25,16 @@ UNMARKED = "The test starts a process, which {marks} cannot see: {command}"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     plugins = [each for each in config.pluginmanager.get_plugins() if isinstance(each, ModuleType)]
     for item in items:
-        item.add_marker("process" if _starts_process(item, plugins) else "fast")
+        if _starts_process(item, plugins):
+            item.add_marker("process")
+        elif not _draws_examples(item):
+            item.add_marker("fast")
+
+
+def _draws_examples(item: pytest.Function) -> bool:
+    """Whether hypothesis runs the test many times."""
+    test: Any = item
+    return hasattr(test.function, "hypothesis")
 
 
 def _starts_process(item: pytest.Function, plugins: Iterable[ModuleType]) -> bool:
@@ -41,7 +52,13 @@ def _fixture(name: str, modules: Iterable[ModuleType]) -> object:
 
 @cache
 def _reaches_subprocess(function: FunctionType) -> bool:
-    return any(subprocess in _used_by(each) for each in _closure(function))
+    return any(_uses_subprocess(each) for each in _closure(function))
+
+
+def _uses_subprocess(function: FunctionType) -> bool:
+    return subprocess in _used_by(function) or not BY_ASYNCIO.isdisjoint(
+        _names_in(function.__code__)
+    )
 
 
 def _closure(function: FunctionType) -> set[FunctionType]:

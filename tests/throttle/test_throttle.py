@@ -56,10 +56,10 @@ async def strict(settings: Settings, clock: FakeClock, outbox: Outbox) -> FastAP
 
 @pytest.fixture(scope="module")
 async def limited(
-    settings: Settings, clock: FakeClock, letters: Outbox
+    settings: Settings, clock: FakeClock, mailer: Outbox
 ) -> AsyncIterator[list[FastAPI]]:
     """Two workers with the budgets of production, behind a proxy on this machine."""
-    workers = [await strict(settings, clock, letters) for _ in range(2)]
+    workers = [await strict(settings, clock, mailer) for _ in range(2)]
     async with (
         workers[0].router.lifespan_context(workers[0]),
         workers[1].router.lifespan_context(workers[1]),
