@@ -17,7 +17,7 @@ import asyncpg
 from alembic.script import ScriptDirectory
 
 from alembic import command
-from app import migrations
+from app.database import migrations
 from tests.support.postgres import postgres
 
 ROWS = 1_000_000

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import FastAPI
 
-from app.config import Settings
-from app.db import Database, connect
+from app.config.settings import Settings
+from app.database.database import Database, connect
 from app.main import create_app
 from tests.support.clock import FakeClock
 from tests.support.databases import empty, temporary_database

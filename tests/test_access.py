@@ -8,7 +8,7 @@ import pytest
 from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
 
 from app.application import default_schema
-from app.db import Database
+from app.database.database import Database
 from app.graphql.schema import printed
 from tests.support.clients import Api, Person
 from tests.support.databases import contents

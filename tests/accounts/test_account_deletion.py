@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import String, select, text
 
-from app.config import Settings
-from app.db import Base, Database
+from app.accounts.services.erasure import MOST_EVENTS
+from app.config.settings import Settings
+from app.database.base import Base
+from app.database.database import Database
 from app.main import create_app
-from app.models import User
-from app.services.erasure import MOST_EVENTS
+from app.users.models import User
 from tests.accounts.test_email_changes import ASK as CHANGE_EMAIL
 from tests.accounts.test_password_changes import AGAIN, REQUEST, change
 from tests.people.test_administration import NOBODY

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.errors import Misconfigured
 from app.main import create_app
 from tests.support.clients import REGISTER, Api, Person

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.accounts.test_password_changes import REQUEST, change, reset
 from tests.support.clients import ME, Api, Person
 from tests.support.outbox import Outbox

@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database
+from app.config.settings import Settings
+from app.database.database import Database
 from app.main import create_app
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_password_changes import AGAIN, NEW, REQUEST, reset

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.support.clients import ME, Api, Person
 from tests.support.clock import FakeClock
 from tests.support.outbox import Outbox

@@ -11,9 +11,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.db import Base, Database
-from app.services import personal_data
-from app.services.personal_data import LISTS, MOST, USERS, WITHHELD_TABLES
+from app.accounts.services import personal_data
+from app.accounts.services.personal_data import LISTS, MOST, USERS, WITHHELD_TABLES
+from app.database.base import Base
+from app.database.database import Database
 from tests.accounts.test_account_deletion import uuid_of
 from tests.accounts.test_email_changes import ASK
 from tests.accounts.test_password_changes import REQUEST, change

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
-from app.services.outcomes import InputIssue, InputIssueCode
+from app.database.database import Database
+from app.outcomes import InputIssue, InputIssueCode
 from tests.support.clients import ME, REGISTER, Api, Person
 
 LIMITS = """

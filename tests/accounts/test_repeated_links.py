@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import VERIFY, verify
 from tests.accounts.test_password_changes import AGAIN, CHANGE, NEW

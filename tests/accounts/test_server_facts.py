@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.main import create_app
 from tests.support.clients import Api
 from tests.support.outbox import Outbox

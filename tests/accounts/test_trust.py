@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
-from app.models import TokenPurpose
-from app.services.trust import ALL_LINKS, OTHER_LINKS, Change, Ends
+from app.accounts.services.trust import ALL_LINKS, OTHER_LINKS, Change, Ends
+from app.database.database import Database
+from app.mail.models import TokenPurpose
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import verify
 from tests.accounts.test_password_changes import AGAIN, NEW, REQUEST, change, reset
@@ -337,10 +337,10 @@ def row(change: Change) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def test_the_table_in_the_readme_says_what_ends() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_table_in_the_documentation_says_what_ends() -> None:
+    page = (ROOT / "docs" / "clients" / "account-life.md").read_text(encoding="utf-8")
 
-    assert [row(each) for each in Change if row(each) not in readme] == []
+    assert [row(each) for each in Change if row(each) not in page] == []
 
 
 TRUSTED = {"password_hash", "email", "email_verified", "suspended_at", "device_generation"}

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.config import Settings
-from app.db import Database
-from app.services.verification import Broken
+from app.audit.services.integrity import Broken
+from app.config.settings import Settings
+from app.database.database import Database
 from tests.accounts.test_profile import DELETE
 from tests.people.test_administration import ROLE, deed
 from tests.support.clients import LOGIN, Api, Person

@@ -14,13 +14,13 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import migrations
-from app.db import Database, connect
+from app.audit.services.checkpoint_files import InvalidFile, read
+from app.audit.services.definitions import DEFINITIONS, definitions, differences
+from app.database import migrations
+from app.database.database import Database, connect
 from app.main import create_app
 from app.portico import Portico
 from app.security.keys import Secrets
-from app.services.audit_definitions import DEFINITIONS, definitions, differences
-from app.services.checkpoint_files import InvalidFile, read
 from tests.audit.test_audit_events import FIRST, LAST, tamper
 from tests.audit.test_retention import KEEP_DAYS, with_retention
 from tests.database.test_migration_table import found

@@ -12,13 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from alembic import command
-from app import migrations
-from app.config import Settings
-from app.db import Database
+from app.audit.services.integrity import Broken
+from app.config.settings import Settings
+from app.database import migrations
+from app.database.database import Database
+from app.housekeeping import Housekeeping
 from app.main import create_app
 from app.portico import Portico
-from app.services.housekeeping import Housekeeping
-from app.services.verification import Broken
 from tests.accounts.test_profile import DELETE
 from tests.audit.test_audit_events import EVENTS, tamper
 from tests.support.clients import LOGIN, Api, Person

@@ -19,12 +19,12 @@ import pytest
 from sqlalchemy import make_url
 from typer.testing import CliRunner
 
-from app import migrations
-from app.cli import cli
-from app.commands.doctor import keys as clocks
-from app.commands.doctor.command import CHECKS
-from app.commands.doctor.findings import State, failed, ok, warning
-from app.grants import grant
+from app.cli.doctor import keys as clocks
+from app.cli.doctor.command import CHECKS
+from app.cli.doctor.findings import State, failed, ok, warning
+from app.cli.main import cli
+from app.database import migrations
+from app.database.grants import grant
 from tests.accounts.test_breached_passwords import range_service
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import AVAILABLE

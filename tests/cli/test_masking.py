@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from app.commands.masking import MASK, masked_url
+from app.cli.masking import MASK, masked_url
 
 SCHEMES = st.sampled_from(["postgresql", "postgres", "smtp", "smtps", "https", "x"])
 PUNCTUATION = st.text("@:/?#[]%&=+ ,;'\"\\\n\0é", max_size=6)

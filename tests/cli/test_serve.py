@@ -13,8 +13,8 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from app import migrations
-from app.cli import cli
+from app.cli.main import cli
+from app.database import migrations
 from tests.sessions.test_sessions import LOGOUT
 from tests.support.clients import LOGIN, ME
 from tests.support.leaks import SECRETS

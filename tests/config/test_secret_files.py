@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app import migrations
-from app.config import SECRET_FILES, Settings
-from app.secret_files import MAX_BYTES
+from app.config.secret_files import MAX_BYTES
+from app.config.settings import SECRET_FILES, Settings
+from app.database import migrations
 from tests.cli.test_serve import NOWHERE, SECRET, workers_of
 from tests.cli.test_settings_command import HIDDEN, MISSPELLED, settings_in, types_of
 from tests.support.databases import on_server

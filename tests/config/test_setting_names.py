@@ -6,8 +6,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from app.config import SECRET_FILES, Settings
-from app.setting_names import meant_by
+from app.config.setting_names import meant_by
+from app.config.settings import SECRET_FILES, Settings
 from tests.support.servers import ROOT
 
 SETTINGS = [field.upper() for field in Settings.model_fields]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from app.db import Database, connect
+from app.database.database import Database, connect
 from app.main import create_app
 from tests.support.clients import ME, Api, Person
 from tests.support.postgres import Postgres, postgres

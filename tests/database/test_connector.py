@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import literal_column, make_url, select, text
 
-from app.database_url import read
-from app.db import NOT_LASTING, REFUSED_SETTINGS, Database, Query, connect
+from app.database.database import NOT_LASTING, REFUSED_SETTINGS, Database, Query, connect
+from app.database.passfile import password_from
+from app.database.url import read
 from app.errors import NotConnected, Unavailable
 from app.main import create_app
-from app.passfile import password_from
 from tests.support.clients import ME, REGISTER, SIGNED_IN, Api, Person
 from tests.support.databases import on_server
 from tests.support.outbox import Outbox

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from app import migrations
+from app.database import migrations
+from app.database.readiness import UNUSABLE
 from app.main import create_app
-from app.services.readiness import UNUSABLE
 from tests.support.certificates import self_signed
 from tests.support.clients import Api
 from tests.support.databases import on_server

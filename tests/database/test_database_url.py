@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.database_url import (
+from app.database.url import (
     PARAMETERS,
     DatabaseUrl,
     Host,

@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 
+from app.database.fair_semaphore import Turns
 from app.errors import Unavailable
-from app.turns import Turns
 
 
 async def test_whoever_came_first_is_next() -> None:

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import grants, migrations
-from app.database_errors import said
-from app.db import connect
+from app.audit.models import ERASABLE, AuditEvent
+from app.database import grants, migrations
+from app.database.database import connect
+from app.database.errors import said
+from app.database.grants import AUDIT, QUEUE
+from app.database.migration_table import TABLE
 from app.errors import Misconfigured
-from app.grants import AUDIT, QUEUE
-from app.migration_table import TABLE
-from app.models import AuditEvent, User
-from app.models.audit_event import ERASABLE
+from app.users.models import User
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import SECRET, command, granted, live
 from tests.support.databases import on_server

@@ -9,10 +9,10 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, TextClause, event, text
 
 from alembic import command
-from app import migrations
-from app.db import Database, connect
-from app.migration_plan import Effect, noticed_of
-from app.online import LOCK_TIMEOUT, STATEMENT_TIMEOUT
+from app.database import migrations
+from app.database.database import Database, connect
+from app.database.migration_plan import Effect, noticed_of
+from app.database.online_ddl import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from tests.support.servers import portico
 
 EXISTING = text("SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND oid >= 16384")

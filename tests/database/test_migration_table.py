@@ -11,8 +11,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from alembic import command
-from app import migrations
-from app.db import connect
+from app.database import migrations
+from app.database.database import connect
 from tests.support.databases import on_server
 from tests.support.postgres import BINARIES
 from tests.support.servers import ROOT, portico

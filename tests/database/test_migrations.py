@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from alembic import command
-from app import migrations
-from app.db import connect
+from app.database import migrations
+from app.database.database import connect
+from app.database.readiness import UNMIGRATED
 from app.errors import Misconfigured
 from app.main import create_app
-from app.services.readiness import UNMIGRATED
 from tests.support.clients import ME, Api, Person
 from tests.support.databases import on_server
 from tests.support.servers import portico

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alembic import command
-from app import migrations
-from app.db import Database, connect
+from app.database import migrations
+from app.database.database import Database, connect
 from app.errors import Hindered
 from app.main import create_app
 from tests.support.settings import settings_for

@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import db as db_module
-from app import migrations
-from app.db import Database
+from app.database import database as db_module
+from app.database import migrations
+from app.database.database import Database
 from app.main import create_app
 from tests.sessions.test_refreshing import REFRESH
 from tests.support.clients import LOGIN, ME, REGISTER, Api, Person

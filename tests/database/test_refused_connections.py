@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import migrations
-from app.db import Database, connect
+from app.database import migrations
+from app.database.database import Database, connect
 from app.errors import NotConnected
 from app.main import create_app
 from tests.database.test_outages import AWAY, unavailable

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app import migrations
-from app.database_url import read
-from app.db import Database, connect
+from app.database import migrations
+from app.database.database import Database, connect
+from app.database.replica import BEHIND, NO_STANDBY, SILENT
+from app.database.replica_lag import ReplicaLag, Written
+from app.database.url import read
 from app.main import FIGURES_SECONDS, create_app
-from app.replica import BEHIND, NO_STANDBY, SILENT
-from app.replica_lag import ReplicaLag, Written
 from tests.support.clients import ME, Api, Person
 from tests.support.databases import on_server
 from tests.support.pooler import refusing_pooler

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import migrations
-from app.after_upgrade import NOT_AVAILABLE, WITHOUT_INDEX
-from app.db import connect
+from app.database import migrations
+from app.database.after_upgrade import NOT_AVAILABLE, WITHOUT_INDEX
+from app.database.database import connect
 from app.errors import Hindered
 from app.main import create_app
 from tests.database.test_migration_table import OURS, found

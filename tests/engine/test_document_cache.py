@@ -1,6 +1,6 @@
 """The memory of documents, under a flood of texts that come once."""
 
-from app.graphql.cache import SegmentedCache
+from app.engine.cache import SegmentedCache
 
 
 def test_a_flood_of_cold_texts_does_not_evict_what_is_asked_for_again() -> None:

@@ -8,7 +8,7 @@ import pytest
 from graphql import DocumentNode, parse
 from hypothesis import given
 
-from app.graphql.limits import CEILING, DocumentLimits, Excess, Size
+from app.engine.limits import CEILING, DocumentLimits, Excess, Size
 from tests.support.documents import (
     AT_LEISURE,
     INTROSPECTION,

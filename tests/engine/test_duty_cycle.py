@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.engine.duty_cycle import DutyCycle
 from app.errors import Overloaded
-from app.graphql.duty_cycle import DutyCycle
 
 
 def blocking(milliseconds: float) -> Callable[[], None]:

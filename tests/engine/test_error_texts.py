@@ -35,11 +35,11 @@ from hypothesis_graphql import from_schema
 from hypothesis_graphql.nodes import String
 
 from app.application import default_schema
-from app.config import Settings
+from app.config.settings import Settings
+from app.engine.engine import core_schema
+from app.engine.error_texts import GENERIC, ErrorTexts
+from app.engine.one_of import OneOfVariablesRule, mark_one_of
 from app.errors import Code
-from app.graphql.engine import core_schema
-from app.graphql.error_texts import GENERIC, ErrorTexts
-from app.graphql.one_of import OneOfVariablesRule, mark_one_of
 from app.graphql.schema import printed
 from app.main import create_app
 from tests.support.clients import Api

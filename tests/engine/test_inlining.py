@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import pytest
 import strawberry
 
-from app.graphql.plans import singles
-from app.graphql.plans.compiling import MAX_NESTING, compiled
-from app.graphql.plans.completion import Constant, Leaf, Many, NotAsPlanned, Part, Record
+from app.engine.plans import singles
+from app.engine.plans.compiling import MAX_NESTING, compiled
+from app.engine.plans.completion import Constant, Leaf, Many, NotAsPlanned, Part, Record
 
 TEXT, NUMBER, ANY = Leaf(str, str), Leaf(int, int), Leaf(None, lambda value: value)
 PUNCTUATION = "!"

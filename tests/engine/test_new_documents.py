@@ -11,15 +11,15 @@ import pytest
 import strawberry
 from fastapi import FastAPI
 
-from app.config import Settings
+from app.config.settings import Settings
+from app.engine.documents import Document, Documents, UnreadableDocument
+from app.engine.duty_cycle import DutyCycle
+from app.engine.engine import Engine, Operation, core_schema
+from app.engine.executable import Planning
+from app.engine.limits import DocumentLimits
 from app.graphql.context import Context
-from app.graphql.documents import Document, Documents, UnreadableDocument
-from app.graphql.duty_cycle import DutyCycle
-from app.graphql.engine import Engine, Operation, core_schema
-from app.graphql.executable import Planning
-from app.graphql.limits import DocumentLimits
 from app.main import create_app
-from app.services.outcomes import Client
+from app.security.client import Client
 from tests.support.clients import ME, Api, Person
 from tests.support.settings import settings_for
 

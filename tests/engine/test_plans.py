@@ -16,19 +16,21 @@ from hypothesis_graphql import queries
 from hypothesis_graphql.nodes import String
 
 from app.application import default_schema
+from app.audit.models import AuditRow
+from app.audit.services.reading import AuditFilter
+from app.database.keyset_pages import page_of
+from app.engine.documents import Document, Documents
+from app.engine.duty_cycle import DutyCycle
+from app.engine.engine import Engine, Operation, core_schema
+from app.engine.executable import Planning
+from app.engine.limits import DocumentLimits
 from app.errors import Unavailable
 from app.graphql.context import Context
-from app.graphql.documents import Document, Documents
-from app.graphql.duty_cycle import DutyCycle
-from app.graphql.engine import Engine, Operation, core_schema
-from app.graphql.executable import Planning
-from app.graphql.limits import DocumentLimits
-from app.models import AuditRow, SessionRow, UserRow
 from app.portico import Portico
-from app.security.viewer import Admin
-from app.services.audit_events import AuditFilter
-from app.services.outcomes import Client
-from app.services.pages import page_of
+from app.security.client import Client
+from app.sessions.models import SessionRow
+from app.users.models import UserRow
+from app.users.services.viewer import Admin
 
 SCHEMA = default_schema()
 SDL: str = SCHEMA.as_str()

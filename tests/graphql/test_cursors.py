@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.main import create_app
 from tests.sessions.test_access_tokens import NEW_SECRET, OLD_SECRET
 from tests.support.clients import Api, Person

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.main import create_app
 from tests.cli.test_serve import SECRET
 from tests.support.clients import Api

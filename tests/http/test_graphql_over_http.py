@@ -8,8 +8,8 @@ import pytest
 from graphql import get_introspection_query
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database
+from app.config.settings import Settings
+from app.database.database import Database
 from app.main import create_app
 from tests.support.clients import Api, Person
 from tests.support.settings import settings_for

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 from prometheus_client import CollectorRegistry
 
-from app import migrations
+from app.database import migrations
 from app.http.management import Health, management
 from tests.cli.test_serve import SECRET
 from tests.http.test_observability import until

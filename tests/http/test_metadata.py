@@ -7,7 +7,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.main import create_app
 from tests.cli.test_serve import SECRET
 from tests.support.clients import Api, Person

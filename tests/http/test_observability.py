@@ -16,9 +16,9 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from app import migrations
+from app.database import migrations
+from app.database.statements import Tally
 from app.http.access_log import MOST_LINES, AccessLog, Line, console_line
-from app.statements import Tally
 from tests.cli.test_serve import REGISTER, SECRET, send
 from tests.support.clients import LOGIN, Person
 from tests.support.leaks import SECRETS

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from app.db import Database
+from app.database.database import Database
 from tests.http.test_graphql_over_http import rename
 from tests.support.clients import LOGIN, Api, Person
 

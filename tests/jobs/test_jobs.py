@@ -17,13 +17,13 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database
-from app.mail import Mailer, Message, SmtpMailer
+from app.config.settings import Settings
+from app.database.database import Database
+from app.jobs.services.queue import Retried
+from app.jobs.services.worker import Worker
+from app.mail.mailer import Mailer, Message, SmtpMailer
+from app.mail.services.emails import Letter
 from app.portico import Portico
-from app.services.jobs import Retried
-from app.services.letters import Letter
-from app.services.worker import Worker
 from tests.accounts.test_password_changes import REQUEST
 from tests.cli.test_serve import SECRET
 from tests.support.clients import Api, Person

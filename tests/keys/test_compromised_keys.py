@@ -13,18 +13,18 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from app.audit.services.integrity import Broken
 from app.errors import Misconfigured
+from app.keys.services.fleet_secrets import REVOKED
+from app.keys.services.signing_keys import NOT_IN_FORCE
 from app.portico import Portico, build
-from app.services.compromise import (
+from app.sessions.services.compromise import (
     GIVE_IT_ALONE,
     KNOWN,
     MEANWHILE,
     Declared,
     DeclaredBefore,
 )
-from app.services.fleet_secrets import REVOKED
-from app.services.signing_keys import NOT_IN_FORCE
-from app.services.verification import Broken
 from tests.sessions.test_refreshing import reason, refresh, token
 from tests.support.clients import LOGIN, ME, Person
 from tests.support.fleets import NEW, NEWER, OLD, Fleet, FleetServer

@@ -9,8 +9,8 @@ import jwt
 import pytest
 
 from app.errors import Misconfigured
-from app.services.fleet_secrets import AGREES
-from app.services.signing_keys import DIFFERENT, NOBODY_HAS_IT, NONE_OPENS
+from app.keys.services.fleet_secrets import AGREES
+from app.keys.services.signing_keys import DIFFERENT, NOBODY_HAS_IT, NONE_OPENS
 from tests.sessions.test_refreshing import REFRESH, reason, refresh, token
 from tests.support.clients import ME, Api, Person
 from tests.support.fleets import NEW, OLD, Fleet, FleetServer

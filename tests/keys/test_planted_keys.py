@@ -10,8 +10,8 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from app.keys.services.signing_keys import INVALID, NOT_CHECKED
 from app.security.keys import KeyPair
-from app.services.signing_keys import INVALID, NOT_CHECKED
 from tests.keys.test_compromised_keys import declare
 from tests.support.clients import ME, Api, Person
 from tests.support.fleets import NEW, OLD, Fleet, FleetServer

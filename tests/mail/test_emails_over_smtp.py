@@ -8,7 +8,7 @@ from typing import NamedTuple
 import httpx
 from sqlalchemy import make_url
 
-from app import migrations
+from app.database import migrations
 from tests.cli.test_serve import SECRET
 from tests.jobs.test_jobs import words
 from tests.support.outbox import TOKEN

@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 
 from app.errors import Misconfigured
-from app.mail import SignInRefused, SmtpMailer, mailer_of
+from app.mail.mailer import SignInRefused, SmtpMailer, mailer_of
 from tests.support.certificates import self_signed, serving_as
 from tests.support.servers import free_port, portico
 from tests.support.smtp_server import PostOffice, post_office

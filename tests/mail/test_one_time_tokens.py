@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.db import Database
-from app.models import TokenPurpose
-from app.services.one_time_tokens import LIFETIMES
+from app.database.database import Database
+from app.mail.models import TokenPurpose
+from app.mail.services.one_time_tokens import LIFETIMES
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import verify
 from tests.accounts.test_password_changes import AGAIN, REQUEST, reset

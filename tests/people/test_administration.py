@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from app.db import Database
-from app.services.administrators import LOCK
+from app.accounts.services.last_administrator import LOCK
+from app.database.database import Database
 from tests.accounts.test_password_changes import NEW, reset
 from tests.sessions.test_refreshing import REFRESH
 from tests.support.clients import LOGIN, ME, Api, Person

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from app import migrations
-from app.cli import cli
-from app.db import Database
+from app.cli.main import cli
+from app.database import migrations
+from app.database.database import Database
+from app.people.services.user_files import BATCH
 from app.security.password_hashes.ours import OurHashes
-from app.services.inputs import ImportedUser
-from app.services.user_files import BATCH
+from app.users.services.inputs import ImportedUser
 from tests.cli.test_serve import SECRET
 from tests.support.clients import LOGIN, Api, Person
 from tests.support.commands import run

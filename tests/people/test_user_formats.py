@@ -20,15 +20,15 @@ import pytest
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.db import Database
-from app.services.user_formats import firebase, keycloak, supabase
-from app.services.user_formats.fields import NotTaken
-from app.services.user_formats.formats import formats, records_of
-from app.services.user_formats.json_lists import JsonList
-from app.services.user_formats.origins import Origin
-from app.services.user_formats.records import UnreadableFile
-from app.services.user_lines import Person as ImportedPerson
-from app.services.user_lines import read_person
+from app.database.database import Database
+from app.people.services.user_formats import firebase, keycloak, supabase
+from app.people.services.user_formats.fields import NotTaken
+from app.people.services.user_formats.formats import formats, records_of
+from app.people.services.user_formats.json_lists import JsonList
+from app.people.services.user_formats.origins import Origin
+from app.people.services.user_formats.records import UnreadableFile
+from app.people.services.user_lines import Person as ImportedPerson
+from app.people.services.user_lines import read_person
 from tests.support.clients import Api, Person
 from tests.support.commands import run
 from tests.support.databases import contents

@@ -10,12 +10,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import BigInteger, Text, column, func, literal_column, select, table, text
 
-from app import migrations
-from app.db import Database, Query, connect
-from app.models import Role
-from app.replica import Replica
-from app.services.pages import PageRequest, Position
-from app.services.users import (
+from app.database import migrations
+from app.database.database import Database, Query, connect
+from app.database.keyset_pages import PageRequest, Position
+from app.database.replica import Replica
+from app.people.services.users import (
     ALL_COLUMNS,
     UserFilter,
     UserOrder,
@@ -23,6 +22,7 @@ from app.services.users import (
     Users,
     page_query,
 )
+from app.users.models import Role
 from tests.support.databases import on_server
 
 PEOPLE = 200_000

@@ -9,8 +9,8 @@ from graphql import GraphQLObjectType
 from sqlalchemy import text
 
 from app.application import default_schema
-from app.db import Database
-from app.graphql.engine import core_schema
+from app.database.database import Database
+from app.engine.engine import core_schema
 from tests.support.clients import Api, Person
 
 USERS = """

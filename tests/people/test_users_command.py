@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.accounts.test_account_deletion import uuid_of
 from tests.people.test_administration import SUSPEND, deed
 from tests.support.clients import ME, Api, Person

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database
+from app.config.settings import Settings
+from app.database.database import Database
 from app.security.password_hashes.refusals import Refused
 from app.security.password_hashes.table import FORMATS, read, read_or_none
 from tests.support.clients import LOGIN, Api, Person

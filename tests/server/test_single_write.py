@@ -7,9 +7,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from app.http.connections import BoundedConnection
 from app.http.cors import CORS, Cors
-from app.http.gate import GATE, ConnectionLimits, Gate
+from app.server.connection_limits import GATE, ConnectionLimits, Gate
+from app.server.protocol import BoundedConnection
 
 GET = b"GET / HTTP/1.1\r\nhost: portico\r\n\r\n"
 LENGTH = (b"content-length", b"5")

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.http.tested import TESTED, installed
+from app.server.tested_versions import TESTED, installed
 from tests.cli.test_serve import SECRET
 from tests.server.test_request_framing import LAST, answer_to, exchange, post, query, refused
 from tests.support.servers import ROOT, Server, serving_untested

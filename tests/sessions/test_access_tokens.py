@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.errors import Misconfigured
 from app.main import create_app
 from app.portico import Portico

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.accounts.test_email_changes import WAITING
 from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
 from tests.support.clients import LOGIN, Api, Person

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.support.clients import ME, SIGNED_IN, Api, Person
 from tests.support.clock import FakeClock
 

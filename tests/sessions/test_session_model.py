@@ -16,10 +16,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.portico import Portico, build
-from app.services.outcomes import Client, SignedIn
-from app.services.rotation import GRACE, SessionEnded
+from app.security.client import Client
+from app.sessions.services.outcomes import SignedIn
+from app.sessions.services.refresh import GRACE, SessionEnded
 from tests.support.clock import FakeClock
 
 CLIENT = Client(ip_address=None, user_agent=None)

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from tests.sessions.test_refreshing import LOGOUT, reason
 from tests.support.clients import ME, Api, Person
 from tests.support.clock import FakeClock

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.db import Database
+from app.database.database import Database
 from app.errors import Overloaded
 from app.security.passwords import Passwords, Verification
 from tests.support.clients import LOGIN, ME, Api, Person

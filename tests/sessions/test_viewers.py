@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.db import Database, Query
+from app.database.database import Database, Query
 from app.security.access_tokens import Claims
-from app.services.standing import Standing
-from app.services.viewers import Viewers
+from app.sessions.services.standing import Standing
+from app.sessions.services.viewers import Viewers
 from tests.sessions.test_sessions import LOGOUT
 from tests.support.clients import ME, Api, Person
 

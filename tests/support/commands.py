@@ -4,7 +4,7 @@ import asyncio
 
 from typer.testing import CliRunner, Result
 
-from app.cli import cli
+from app.cli.main import cli
 
 
 async def run(*arguments: str, given: str = "", **environment: str) -> Result:

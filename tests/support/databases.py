@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import make_url, text
 
-from app.db import Database, connect
-from app.migration_table import TABLE as MIGRATIONS
+from app.database.database import Database, connect
+from app.database.migration_table import TABLE as MIGRATIONS
 
 # Every table that there is, whoever made it: those of modules outside this repository too. Triggers
 # stay silent meanwhile, since the audit keeps what happened and no application may delete it.

@@ -9,7 +9,7 @@ from graphql.utilities import value_from_ast_untyped
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.graphql.limits import DocumentLimits, Measured, measure
+from app.engine.limits import DocumentLimits, Measured, measure
 
 CREDENTIAL_FIELDS = frozenset({"login", "register"})
 CONNECTION_FIELDS = {"users": 50, "sessions": 20}

@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database, connect
+from app.config.settings import Settings
+from app.database.database import Database, connect
 from app.main import create_app
 from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock

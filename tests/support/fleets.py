@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.config import Settings
+from app.config.settings import Settings
+from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.portico import Portico
-from app.services.signing_keys import SigningKeys
 from tests.support.clients import Api
 from tests.support.clock import FakeClock
 from tests.support.outbox import Outbox

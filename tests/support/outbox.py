@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from app.mail import Message
+from app.mail.mailer import Message
 
 TOKEN = re.compile(r"pot_[A-Za-z0-9_-]{43}")
 

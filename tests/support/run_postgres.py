@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from app import migrations
-from app.database_url import SOCKET_NAME, Host, read
+from app.database import migrations
+from app.database.url import SOCKET_NAME, Host, read
 from tests.support.databases import temporary_database
 from tests.support.postgres import BINARIES, USER, Cluster
 

@@ -5,8 +5,8 @@ Its arguments are a port and a number of workers.
 
 import sys
 
-from app.commands.serving import serve_on
-from app.http.tested import Versions
+from app.cli.serve import serve_on
+from app.server.tested_versions import Versions
 
 if __name__ == "__main__":
     serve_on(Versions("0.0.0", "0.0.0"), "127.0.0.1", int(sys.argv[1]), int(sys.argv[2]))

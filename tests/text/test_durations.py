@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from app.services.durations import in_words, rounded_up
+from app.text.durations import in_words, rounded_up
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy import make_url, text
 
-from app import migrations
-from app.config import Settings
-from app.db import Database
+from app.config.settings import Settings
+from app.database import migrations
+from app.database.database import Database
 from app.main import create_app
 from tests.accounts.test_email_changes import ASK
 from tests.cli.test_serve import SECRET

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database
-from app.services.text_lines import is_line, normalised
+from app.config.settings import Settings
+from app.database.database import Database
+from app.text.text_lines import is_line, normalised
 from tests.accounts.test_profile import UPDATE
 from tests.people.test_administration import CREATE, SUSPEND
 from tests.people.test_user_files import run

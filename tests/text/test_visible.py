@@ -7,7 +7,7 @@ from subprocess import CompletedProcess
 import pytest
 from sqlalchemy import text
 
-from app.visible import one_line, visible
+from app.text.visible import one_line, visible
 from tests.support.clients import Person
 from tests.support.fleets import OLD, Fleet
 from tests.support.servers import portico
@@ -63,7 +63,7 @@ async def test_a_message_in_the_log_stays_in_its_line(fleet: Fleet, tmp_path: Pa
 
     assert jobs.returncode == 0
     assert_safe(jobs.stderr)
-    assert f"WARNING app.services.signing_keys: Signing key {SHOWN} is invalid" in jobs.stderr
+    assert f"WARNING app.keys.services.signing_keys: Signing key {SHOWN} is invalid" in jobs.stderr
 
 
 def test_a_setting_moves_no_cursor(tmp_path: Path) -> None:

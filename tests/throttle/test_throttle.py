@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config import Settings
-from app.db import Database
+from app.config.settings import Settings
+from app.database.database import Database
 from app.errors import Overloaded
 from app.main import create_app
-from app.services.outcomes import block_of
+from app.security.client import block_of
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
 from tests.sessions.test_refreshing import REFRESH
