@@ -1,93 +1,67 @@
-"""The whole application on a real database, a client for it, and the people it meets."""
+"""What the tests of this repository share beyond tests/support/fixtures.py.
 
-import asyncio
-import os
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
-from datetime import timedelta
+python3 -m uv run pytest                     everything
+python3 -m uv run pytest -m fast             without processes and drawn examples
+python3 -m uv run pytest tests/sessions      one folder: those of tests/ mirror those of app/
+python3 -m uv run pytest tests/sessions/test_sign_in.py::test_wrong_credentials_are_refused_alike
+"""
+
+from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import make_url, text
 
 from app.config.settings import Settings
-from app.database import migrations
 from app.database.database import Database, connect
-from app.database.embedded import embedded_postgres
-from app.jobs.services.worker import Worker
-from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
-from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock
+from tests.support.databases import empty, temporary_database
 from tests.support.fleets import Fleet
-from tests.support.log_search import (
-    pytest_configure,
-    pytest_runtest_makereport,
-    pytest_runtest_setup,
-)
 from tests.support.outbox import Outbox
 from tests.support.servers import free_port
 from tests.support.settings import settings_for
 
-__all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]
+pytest_plugins = [
+    "tests.support.fixtures",
+    "tests.support.log_search",
+    "tests.support.own_processes",
+    "tests.support.run_postgres",
+]
 
-TABLES = (
-    "budgets",
-    "password_failures",
-    "one_time_tokens",
-    "sessions",
-    "users",
-    "audit_events",
-    "audit_chains",
-    "audit_checkpoints",
-    "audit_verifications",
-    "signing_keys",
-    "secret_fingerprints",
-    "pgqueuer",
-    "pgqueuer_log",
-)
+# As many as on two cores; a single test starts sooner without pytest-xdist.
+WORKERS = 2
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return 0 if all("::" in argument for argument in config.args) else WORKERS
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL to make databases on: what TEST_DATABASE_URL names, or the embedded one."""
-    named = os.environ.get("TEST_DATABASE_URL")
-    if named:
-        yield named
-        return
-    with embedded_postgres(tmp_path_factory.mktemp("data")) as url:
+async def migrated_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """A database of this process, with the tables of this release."""
+    async with temporary_database(server_url, template=template) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
-async def database_url(server_url: str) -> AsyncIterator[str]:
-    """A database of this run alone, empty."""
-    name = f"portico_test_{uuid.uuid4().hex[:12]}"
-    url = make_url(server_url)
-    await on_server(server_url, f'CREATE DATABASE "{name}"')
-    yield url.set(database=name).render_as_string(hide_password=False)
-    await on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+@pytest.fixture
+async def own_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """A database of this test alone, with the tables of this release."""
+    async with temporary_database(server_url, template=template) as url:
+        yield url
 
 
 @pytest.fixture
 async def empty_url(server_url: str) -> AsyncIterator[str]:
-    """A database of this test alone."""
-    name = f"portico_test_{uuid.uuid4().hex[:12]}"
-    await on_server(server_url, f'CREATE DATABASE "{name}"')
-    yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
-    await on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    """A database of this test alone, without tables."""
+    async with temporary_database(server_url) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
-async def fleet_database(server_url: str) -> AsyncIterator[str]:
-    """A second database of this run, migrated: servers of `fleet` alone are on it."""
-    name = f"portico_test_{uuid.uuid4().hex[:12]}"
-    await on_server(server_url, f'CREATE DATABASE "{name}"')
-    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(migrations.upgrade, url)
-    yield url
-    await on_server(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+async def fleet_database(server_url: str, template: str) -> AsyncIterator[str]:
+    """A second database of this process: servers of `fleet` alone are on it."""
+    async with temporary_database(server_url, template=template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -100,73 +74,12 @@ async def fleet(fleet_database: str, clock: FakeClock) -> AsyncIterator[Fleet]:
     await database.close()
 
 
-@pytest.fixture(scope="session")
-async def migrated_url(database_url: str) -> str:
-    await asyncio.to_thread(migrations.upgrade, database_url)
-    return database_url
-
-
-@pytest.fixture(scope="session")
-def settings(migrated_url: str) -> Settings:
-    return settings_for(migrated_url)
-
-
-@pytest.fixture(scope="session")
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture(scope="session")
-def letters() -> Outbox:
-    """What the mailer of all tests was given; `outbox` is empty at first."""
-    return Outbox()
-
-
-@pytest.fixture
-def outbox(letters: Outbox) -> Outbox:
-    letters.messages.clear()
-    return letters
-
-
-@pytest.fixture(scope="session")
-async def app(settings: Settings, clock: FakeClock, letters: Outbox) -> AsyncIterator[FastAPI]:
-    app = create_app(settings, clock, letters)
-    async with app.router.lifespan_context(app):
-        yield app
-
-
 @pytest.fixture
 async def other_worker(settings: Settings, clock: FakeClock) -> AsyncIterator[FastAPI]:
     """Another process of the same server, as far as memory goes."""
     other = create_app(settings, clock)
     async with other.router.lifespan_context(other):
         yield other
-
-
-@pytest.fixture(scope="session")
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    assert settings.database_url is not None
-    database = Database(connect(settings.database_url.get_secret_value(), pool_size=5), pool_size=5)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncIterator[Api]:
-    """A guest; signing in gives another client. Afterwards the database is as empty as before."""
-    async with Api.of(app) as guest:
-        yield guest
-    clock.reset()
-    await empty(db)
-    await app.state.portico.services[SigningKeys].refresh()
-
-
-async def empty(db: Database) -> None:
-    async with db.begin() as session:
-        # What no application may do: the audit keeps what happened.
-        await session.execute(text("SET LOCAL session_replication_role = replica"))
-        for table in TABLES:
-            await session.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
 
 
 @pytest.fixture
@@ -181,35 +94,11 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 @pytest.fixture
-def deliver(app: FastAPI) -> Callable[[], Awaitable[None]]:
-    """Run every job that waits, and what follows from it, without waiting between tries."""
-    return replace(app.state.portico.services[Worker], delays=[timedelta(0)] * 3).drain
-
-
-@pytest.fixture
-async def ada(api: Api) -> Person:
-    """A member."""
-    return await api.register(Person("ada@example.com", "difference engine 1", "Ada Lovelace"))
-
-
-@pytest.fixture
-async def grace(api: Api, db: Database) -> Person:
-    """An administrator."""
-    person = await api.register(Person("grace@example.com", "nanoseconds of wire", "Grace Hopper"))
-    async with db.begin() as session:
-        await session.execute(
-            text("UPDATE users SET role = 'ADMIN' WHERE email = :e"), {"e": person.email}
-        )
-    return person
-
-
-@pytest.fixture
-async def mailing_environment(empty_url: str, settings: Settings) -> dict[str, str]:
+def mailing_environment(own_url: str, settings: Settings) -> dict[str, str]:
     """A server that requires verified addresses and runs no jobs itself."""
-    await asyncio.to_thread(migrations.upgrade, empty_url)
     assert settings.secret_key is not None
     return {
-        "DATABASE_URL": empty_url,
+        "DATABASE_URL": own_url,
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "EMAIL_VERIFICATION": "required",
         "JOBS_WORKER": "false",
@@ -217,11 +106,3 @@ async def mailing_environment(empty_url: str, settings: Settings) -> dict[str, s
         "SMTP_URL": f"smtp://127.0.0.1:{free_port()}",
         "FRONTEND_URL": "https://app.example.com",
     }
-
-
-async def on_server(url: str, statement: str) -> None:
-    engine = connect(url, pool_size=1).engine
-    async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text(statement))
-    await engine.dispose()

@@ -42,9 +42,9 @@ SENT = {"register": {"__typename": "VerificationSent"}}
 
 @pytest.fixture(scope="module")
 async def strict_app(
-    settings: Settings, clock: FakeClock, letters: Outbox
+    settings: Settings, clock: FakeClock, mailer: Outbox
 ) -> AsyncIterator[FastAPI]:
-    app = create_app(settings.model_copy(update={"email_verification": "required"}), clock, letters)
+    app = create_app(settings.model_copy(update={"email_verification": "required"}), clock, mailer)
     async with app.router.lifespan_context(app):
         yield app
 

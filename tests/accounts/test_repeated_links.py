@@ -15,8 +15,8 @@ from tests.people.test_administration import SUSPEND, deed
 from tests.sessions.test_refreshing import LOGOUT, refresh
 from tests.support.clients import ME, Api, Person
 from tests.support.clock import FakeClock
+from tests.support.databases import contents
 from tests.support.outbox import Outbox
-from tests.test_access import contents
 
 Deliver = Callable[[], Awaitable[None]]
 COUNTESS = "countess@example.com"

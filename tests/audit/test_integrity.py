@@ -25,11 +25,11 @@ from app.portico import Portico
 from app.security.keys import Secrets
 from tests.audit.test_audit_events import FIRST, LAST, tamper
 from tests.audit.test_retention import KEEP_DAYS, with_retention
-from tests.conftest import on_server
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import SECRET, command, granted, live
 from tests.support.clients import LOGIN, Api, Person
 from tests.support.clock import FakeClock
+from tests.support.databases import on_server
 from tests.support.postgres import postgres, streaming_replica
 from tests.support.roles import role
 from tests.support.servers import portico

@@ -22,9 +22,9 @@ from app.main import create_app
 from app.portico import Portico
 from tests.accounts.test_profile import DELETE
 from tests.audit.test_audit_events import EVENTS, tamper
-from tests.conftest import on_server
 from tests.support.clients import LOGIN, Api, Person
 from tests.support.clock import FakeClock
+from tests.support.databases import on_server
 from tests.support.servers import portico
 from tests.support.settings import settings_for
 

@@ -25,10 +25,10 @@ from app.cli.doctor.findings import State, failed, ok, warning
 from app.database import migrations
 from app.database.grants import grant
 from tests.accounts.test_breached_passwords import range_service
-from tests.conftest import on_server
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import AVAILABLE
 from tests.support.commands import CLI
+from tests.support.databases import on_server
 from tests.support.leaks import SECRETS
 from tests.support.postgres import USER, Postgres, postgres, streaming_replica
 from tests.support.roles import PASSWORD, role

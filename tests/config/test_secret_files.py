@@ -12,7 +12,7 @@ from app.config.settings import Settings, secret_files
 from app.database import migrations
 from tests.cli.test_serve import NOWHERE, SECRET, workers_of
 from tests.cli.test_settings_command import HIDDEN, MISSPELLED, settings_in, types_of
-from tests.conftest import on_server
+from tests.support.databases import on_server
 from tests.support.leaks import SECRETS
 from tests.support.roles import PASSWORD, role
 from tests.support.servers import portico, serving

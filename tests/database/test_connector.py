@@ -16,8 +16,8 @@ from app.database.url import read
 from app.errors import NotConnected, Unavailable
 from app.jobs.services.worker import Worker
 from app.main import create_app
-from tests.conftest import on_server
 from tests.support.clients import ME, REGISTER, SIGNED_IN, Api, Person
+from tests.support.databases import on_server
 from tests.support.outbox import Outbox
 from tests.support.pooler import refusing_pooler
 from tests.support.postgres import Postgres, postgres, streaming_replica
@@ -159,9 +159,9 @@ def test_a_file_that_cannot_be_used_is_named_before_anything_is_opened(
     assert len(result.stderr.splitlines()) == 1
 
 
-async def test_settings_hold_from_the_start_of_a_connection(database_url: str) -> None:
+async def test_settings_hold_from_the_start_of_a_connection(migrated_url: str) -> None:
     options = "-c search_path=pg_catalog -c statement_timeout=1"
-    url = make_url(database_url).update_query_dict({"options": options})
+    url = make_url(migrated_url).update_query_dict({"options": options})
     given = url.render_as_string(hide_password=False).replace("+", "%20")
     database = Database(connect(given, pool_size=5, timeout_seconds=7), pool_size=5)
     assert await settings_in(database) == {

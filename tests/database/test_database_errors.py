@@ -14,9 +14,9 @@ from sqlalchemy import make_url
 from app.database import migrations
 from app.database.readiness import UNUSABLE
 from app.main import create_app
-from tests.conftest import on_server
 from tests.support.certificates import self_signed
 from tests.support.clients import Api
+from tests.support.databases import on_server
 from tests.support.leaks import SECRETS
 from tests.support.postgres import Postgres, postgres, streaming_replica
 from tests.support.servers import free_port, portico

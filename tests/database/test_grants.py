@@ -17,9 +17,9 @@ from app.database.grants import AUDIT, QUEUE
 from app.database.migration_table import TABLE
 from app.errors import Misconfigured
 from app.users.models import User
-from tests.conftest import on_server
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import SECRET, command, granted, live
+from tests.support.databases import on_server
 from tests.support.roles import TO_SERVE, Role, role
 from tests.support.servers import portico, serving
 

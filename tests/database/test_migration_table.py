@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from alembic import command
 from app.database import migrations
 from app.database.database import connect
-from tests.conftest import on_server
+from tests.support.databases import on_server
 from tests.support.postgres import BINARIES
 from tests.support.servers import ROOT, portico
 

@@ -13,8 +13,8 @@ from app.database.database import connect
 from app.database.readiness import UNMIGRATED
 from app.errors import Misconfigured
 from app.main import create_app
-from tests.conftest import on_server
 from tests.support.clients import ME, Api, Person
+from tests.support.databases import on_server
 from tests.support.servers import portico
 from tests.support.settings import settings_for
 
@@ -49,10 +49,7 @@ async def test_every_migration_goes_down_and_up_again(empty_url: str) -> None:
 
 
 async def test_starters_that_race_migrate_once(empty_url: str) -> None:
-    command_line = [
-        "-c",
-        "import sys; from app.database import migrations; migrations.upgrade(sys.argv[1])",
-    ]
+    command_line = ["-c", "import sys; from app import migrations; migrations.upgrade(sys.argv[1])"]
     starters = [
         await asyncio.create_subprocess_exec(sys.executable, *command_line, empty_url)
         for _ in range(4)

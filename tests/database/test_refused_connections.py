@@ -15,16 +15,15 @@ from app.database import migrations
 from app.database.database import Database, connect
 from app.errors import NotConnected
 from app.main import create_app
-from tests.conftest import on_server
 from tests.database.test_outages import AWAY, unavailable
 from tests.sessions.test_refreshing import REFRESH
 from tests.support.clients import LOGIN, ME, REGISTER, Api, Person
+from tests.support.databases import contents, on_server
 from tests.support.leaks import SECRETS
 from tests.support.postgres import Postgres, postgres
 from tests.support.servers import Server, serving
 from tests.support.settings import settings_for
 from tests.support.smtp_server import PostOffice, post_office
-from tests.test_access import contents
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 PASSWORD = "horse-battery-8"

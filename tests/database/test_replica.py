@@ -19,8 +19,8 @@ from app.database.replica_lag import ReplicaLag, Written
 from app.database.url import read
 from app.main import FIGURES_SECONDS, create_app
 from app.people.services.first_administrator import Appointments
-from tests.conftest import on_server
 from tests.support.clients import ME, Api, Person
+from tests.support.databases import on_server
 from tests.support.pooler import refusing_pooler
 from tests.support.postgres import Postgres, postgres, streaming_replica
 from tests.support.servers import free_port

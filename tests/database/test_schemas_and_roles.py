@@ -14,9 +14,9 @@ from app.database.database import connect
 from app.errors import Hindered
 from app.jobs.services.worker import Worker
 from app.main import create_app
-from tests.conftest import on_server
 from tests.database.test_migration_table import OURS, found
 from tests.support.clients import ME, Api, Person
+from tests.support.databases import on_server
 from tests.support.outbox import Outbox
 from tests.support.periodic import tidy
 from tests.support.roles import TO_SERVE, Role, role

@@ -27,9 +27,9 @@ from app.mail.services.emails import Letter
 from app.portico import Portico
 from tests.accounts.test_password_changes import REQUEST
 from tests.cli.test_serve import SECRET
-from tests.conftest import on_server
 from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock
+from tests.support.databases import on_server
 from tests.support.outbox import TOKEN, Outbox
 from tests.support.periodic import tidy
 from tests.support.servers import free_port, portico, serving, working

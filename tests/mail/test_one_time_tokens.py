@@ -18,9 +18,9 @@ from tests.accounts.test_password_changes import AGAIN, REQUEST, reset
 from tests.people.test_administration import CREATE, deed
 from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock
+from tests.support.databases import contents
 from tests.support.outbox import Outbox
 from tests.support.periodic import tidy
-from tests.test_access import contents
 
 Use = Callable[..., Awaitable[str]]
 Issue = Callable[[TokenPurpose], Awaitable[str]]

@@ -15,8 +15,8 @@ from tests.accounts.test_password_changes import NEW, reset
 from tests.sessions.test_refreshing import REFRESH
 from tests.support.clients import LOGIN, ME, Api, Person
 from tests.support.clock import FakeClock
+from tests.support.databases import contents
 from tests.support.outbox import Outbox
-from tests.test_access import contents
 
 Deliver = Callable[[], Awaitable[None]]
 CHANGED = """

@@ -21,12 +21,11 @@ from app.people.services.user_files import BATCH
 from app.security.password_hashes.ours import OurHashes
 from app.users.services.inputs import ImportedUser
 from tests.cli.test_serve import SECRET
-from tests.conftest import on_server
 from tests.support.clients import LOGIN, Api, Person
 from tests.support.commands import CLI, run
+from tests.support.databases import contents, on_server
 from tests.support.foreign_hashes import FOREIGN_HASHES
 from tests.support.servers import PORTICO, portico
-from tests.test_access import contents
 
 PASSWORD = "analytical engine 7"
 HASH = "$pbkdf2-sha256$1000$shYCoBRCaG2tdc75H2PsXQ$9dIZpJ1Ieqiwr6bfIQehQMZZs3UT5XdUuIgdD6rwUTM"

@@ -31,8 +31,8 @@ from app.people.services.user_lines import Person as ImportedPerson
 from app.people.services.user_lines import read_person
 from tests.support.clients import Api, Person
 from tests.support.commands import run
+from tests.support.databases import contents
 from tests.support.servers import portico
-from tests.test_access import contents
 
 SAMPLES = Path(__file__).parent / "imports"
 PASSWORD = "analytical engine 7"

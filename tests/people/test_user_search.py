@@ -23,7 +23,7 @@ from app.people.services.users import (
     page_query,
 )
 from app.users.models import Role
-from tests.conftest import on_server
+from tests.support.databases import on_server
 
 PEOPLE = 200_000
 START = datetime(2026, 1, 1, tzinfo=UTC)

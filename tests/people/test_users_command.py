@@ -16,8 +16,8 @@ from tests.accounts.test_account_deletion import uuid_of
 from tests.people.test_administration import SUSPEND, deed
 from tests.support.clients import ME, Api, Person
 from tests.support.commands import run
+from tests.support.databases import contents
 from tests.support.servers import PORTICO
-from tests.test_access import contents
 
 NOBODY = "portico: There is no user with this address or id.\n"
 EVENTS = text(

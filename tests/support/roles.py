@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import make_url
 
-from tests.conftest import on_server
+from tests.support.databases import on_server
 from tests.support.leaks import SECRETS
 
 PASSWORD = "horse-battery-8"

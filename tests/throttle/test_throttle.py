@@ -16,6 +16,7 @@ from app.config.settings import Settings
 from app.database.database import Database
 from app.errors import Overloaded
 from app.jobs.services.worker import Worker
+from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.security.client import block_of
 from app.security.passwords import Passwords
@@ -61,10 +62,10 @@ async def strict(settings: Settings, clock: FakeClock, outbox: Outbox) -> FastAP
 
 @pytest.fixture(scope="module")
 async def limited(
-    settings: Settings, clock: FakeClock, letters: Outbox
+    settings: Settings, clock: FakeClock, mailer: Outbox
 ) -> AsyncIterator[list[FastAPI]]:
     """Two workers with the budgets of production, behind a proxy on this machine."""
-    workers = [await strict(settings, clock, letters) for _ in range(2)]
+    workers = [await strict(settings, clock, mailer) for _ in range(2)]
     async with (
         workers[0].router.lifespan_context(workers[0]),
         workers[1].router.lifespan_context(workers[1]),
@@ -76,7 +77,7 @@ async def limited(
 async def keys(limited: list[FastAPI]) -> None:
     """The database was emptied after the test before, keys included."""
     for worker in limited:
-        await worker.state.portico.keys.refresh()
+        await worker.state.portico.services[SigningKeys].refresh()
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ be, a value of another type, a bug) raises, and the stock executor runs the whol
 errors, nulls and paths are exactly its own. That is sound because only queries are planned: they
 change nothing. A database that does not answer is the one exception: it is not asked again. What
 a plan does not cover (mutations, directives, introspection, interfaces and unions) has none, and
-runs on the stock executor from the start. `tests/test_plan.py` holds the two against each other
-on random documents; `EXECUTION_PLANS=false` turns plans off.
+runs on the stock executor from the start. `tests/engine/test_plans.py` holds the two against each
+other on random documents; `EXECUTION_PLANS=false` turns plans off.
 """
 
 from collections.abc import Callable, Coroutine
