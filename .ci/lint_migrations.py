@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from alembic.script import Script, ScriptDirectory
 
 from alembic import command
-from app import migrations
+from app.database import migrations
 
 SQUAWK = Path(sys.executable).parent / "squawk"
 RULES = Path(__file__).parent / "squawk.toml"

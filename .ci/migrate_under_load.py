@@ -17,8 +17,8 @@ import asyncpg
 from alembic.script import ScriptDirectory
 
 from alembic import command
-from app import migrations
-from tests.postgres import postgres
+from app.database import migrations
+from tests.support.postgres import postgres
 
 ROWS = 1_000_000
 # Chaining what happened before takes a tenth of a millisecond each, in which nobody waits.

@@ -20,9 +20,9 @@ from typing import Any
 
 import httpx
 
-from app import migrations
-from tests.postgres import postgres
-from tests.servers import free_port
+from app.database import migrations
+from tests.support.postgres import postgres
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = "requirements.lock"
@@ -36,7 +36,9 @@ SETTINGS = {
     "FIRST_ADMIN_EMAIL": "root@example.com",
     "FIRST_ADMIN_PASSWORD": "nanoseconds of wire",
 }
-PORTICO = "import sys; from app.cli import main; sys.argv[0] = 'portico'; main()"
+PORTICO = (
+    "import sys; from app.cli import main; sys.argv[0] = 'portico'; getattr(main, 'main', main)()"
+)
 
 SIGNED_IN = "__typename ... on SignedIn { tokens { accessToken refreshToken } }"
 REGISTER = f"mutation($input: RegisterInput!) {{ done: register(input: $input) {{ {SIGNED_IN} }} }}"

@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alembic import context
-from app.after_upgrade import (
+from app.config.settings import read_settings
+from app.database.after_upgrade import (
     CREATE_EXTENSION,
     CREATE_INDEX,
     FIX_SEARCH_PATHS,
@@ -20,15 +21,12 @@ from app.after_upgrade import (
     fix_search_paths,
     make_search_index,
 )
-from app.config import read_settings
-from app.connection_pools import NoPool
-from app.connector import UNPREPARED, Connector
-from app.database_errors import sqlstate
-from app.database_url import read
-from app.db import settings_of
-from app.errors import Hindered
-from app.grants import grant_on, renew
-from app.migration_table import (
+from app.database.connection_pools import NoPool
+from app.database.connector import UNPREPARED, Connector
+from app.database.database import settings_of
+from app.database.errors import sqlstate
+from app.database.grants import grant_on, renew
+from app.database.migration_table import (
     FORMER_TABLE,
     MADE,
     TABLE,
@@ -37,9 +35,11 @@ from app.migration_table import (
     starting_at,
     take_over,
 )
-from app.models import User
-from app.online import LIMITS, STATEMENT_TIMEOUT
-from app.outages import outages
+from app.database.online_ddl import LIMITS, STATEMENT_TIMEOUT
+from app.database.outages import outages
+from app.database.url import read
+from app.errors import Hindered
+from app.tables import users
 
 # Any constant will do, as long as nobody else locks it: "portico" in ASCII.
 MIGRATION_LOCK = 0x706F727469636F
@@ -104,7 +104,7 @@ def _configure(connection: Connection, table: str) -> None:
     context.configure(
         connection=connection,
         version_table=table,
-        target_metadata=User.metadata,
+        target_metadata=users.User.metadata,
         compare_type=True,
         include_name=_is_ours,
         transaction_per_migration=True,

@@ -8,21 +8,21 @@ from typing import Any
 import strawberry
 from fastapi import FastAPI
 
-from app.config import Settings
+from app.config.settings import Settings
+from app.engine.documents import Documents
+from app.engine.engine import Engine, core_schema
+from app.engine.limits import DocumentLimits
+from app.engine.persisted import PersistedDocuments
 from app.graphql.context import Services
-from app.graphql.documents import Documents
-from app.graphql.engine import Engine, core_schema
-from app.graphql.limits import DocumentLimits
-from app.graphql.persisted import PersistedDocuments
 from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog
 from app.http.cors import Cors, Preflights
 from app.http.edge import Edge, Straight
-from app.http.explorer import Explorer
-from app.http.gate import ConnectionLimits
+from app.http.graphiql_page import Explorer
 from app.http.graphql import GraphQLOverHttp
 from app.http.proxies import Proxies
 from app.http.requests import ASGIApp
+from app.server.connection_limits import ConnectionLimits
 
 
 def is_traced() -> bool:

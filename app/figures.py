@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from app.graphql.documents import Documents
-from app.http.gate import Gate
-from app.http.job_metrics import JobMetrics
+from app.engine.documents import Documents
 from app.http.metrics import Metrics
+from app.jobs.metrics import JobMetrics
+from app.jobs.services.queue import Jobs
 from app.portico import Portico
-from app.services.jobs import Jobs
+from app.server.connection_limits import Gate
 
 FIGURES_SECONDS = 5
 BACKLOG_SECONDS = 30

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import orjson
 from opentelemetry import trace
 
-from app.visible import one_line, visible
+from app.text.visible import one_line, visible
 
 CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Libraries say only what is worth a warning.
@@ -23,7 +23,7 @@ QUIET = (
     # OpenTelemetry's exporter of logs uses it: at DEBUG each export would make more to export.
     "urllib3",
     # SQLAlchemy's pools log under the names of their classes, of which these are ours.
-    "app.connection_pools",
+    "app.database.connection_pools",
 )
 
 

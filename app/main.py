@@ -13,27 +13,28 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.application import Application, connection_limits, documents_of, layers, schema_of
-from app.config import Settings, read_settings
-from app.database_errors import explanation
+from app.clock import Clock, system_clock
+from app.config.settings import Settings, read_settings
+from app.database.errors import explanation
+from app.database.outages import forget_values
+from app.engine.engine import Engine
 from app.errors import Misconfigured, Unavailable
 from app.figures import BACKLOG_SECONDS, FIGURES_SECONDS, Figures, JobFigures
-from app.graphql.engine import Engine
 from app.http.access_log import AccessLog, console_line, json_line
-from app.http.checked import CheckedHeads
 from app.http.cors import CORS, Cors
-from app.http.gate import GATE, Gate
+from app.http.health import STOPPING, plain_routes
 from app.http.management import Health, management
 from app.http.metrics import Metrics
-from app.http.plain import STOPPING, plain_routes
 from app.http.requests import ASGIApp
-from app.http.stopping import Stopping, stop_all_workers
+from app.jobs.services.worker import Worker
+from app.keys.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
 from app.logs import log_to_stderr
-from app.mail import Mailer
-from app.outages import forget_values
-from app.portico import Clock, Portico, build, system_clock
-from app.services.chores import every
-from app.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
-from app.services.worker import Worker
+from app.mail.mailer import Mailer
+from app.periodic import every
+from app.portico import Portico, build
+from app.server.connection_limits import GATE, Gate
+from app.server.head_checks import CheckedHeads
+from app.server.shutdown import Stopping, stop_all_workers
 from app.telemetry import flush_telemetry, start_telemetry
 
 CHECKPOINT_SECONDS = 300

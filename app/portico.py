@@ -3,77 +3,69 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import parseaddr
 from importlib.metadata import version
-from typing import Protocol
 
-from app.config import Settings
-from app.db import Database, connect
+from app.accounts.services import erasure as erasure_service
+from app.accounts.services import pending_registrations as registrations_service
+from app.accounts.services.breached_passwords import breaches_of
+from app.accounts.services.email_addresses import VERIFICATION_ASKED, Emails
+from app.accounts.services.erasure import Erasure
+from app.accounts.services.new_passwords import NewPasswords, service_words
+from app.accounts.services.password_confirmation import Confirmation
+from app.accounts.services.passwords import RESET_ASKED, PasswordChanges
+from app.accounts.services.pending_registrations import Registrations
+from app.accounts.services.personal_data import PersonalData
+from app.accounts.services.profile import Profiles
+from app.accounts.services.registration import Accounts
+from app.accounts.services.repeated_links import RepeatedLinks
+from app.accounts.services.server_facts import ServerFacts
+from app.accounts.services.trust import Trust
+from app.audit.services.checkpoints import Checkpoints
+from app.audit.services.integrity import Verification
+from app.audit.services.reading import AuditEvents
+from app.audit.services.retention import AuditRetention
+from app.clock import Clock, system_clock
+from app.config.settings import Settings
+from app.database.database import Database, connect
+from app.database.readiness import Readiness
+from app.database.replica import Replica
 from app.errors import Misconfigured
 from app.graphql.context import Services
-from app.mail import Mailer, mailer_of
-from app.replica import Replica
+from app.housekeeping import Housekeeping
+from app.jobs.services.queue import Handler, Jobs, PersonMarks, SealedPayloads
+from app.jobs.services.worker import Worker
+from app.keys.services.fleet_secrets import FleetSecrets
+from app.keys.services.signing_keys import SigningKeys
+from app.mail.mailer import Mailer, mailer_of
+from app.mail.services import emails as letters_service
+from app.mail.services.emails import Letters, Links, Writer
+from app.mail.services.one_time_tokens import OneTimeTokens
+from app.people.services.administration import Administration
+from app.people.services.first_administrator import Appointments
+from app.people.services.user_files import UserFiles
+from app.people.services.users import Users
 from app.security.access_tokens import AccessTokens
 from app.security.cursor_ciphers import CursorCiphers
 from app.security.device_tokens import DeviceTokens
 from app.security.keys import Secrets
 from app.security.passwords import MAX_CHARACTERS, Passwords
 from app.security.refresh_tokens import RefreshTokens
-from app.services import erasure as erasure_service
-from app.services import letters as letters_service
-from app.services import registrations as registrations_service
-from app.services.accounts import Accounts
-from app.services.administration import Administration
-from app.services.appointments import Appointments
-from app.services.audit_events import AuditEvents
-from app.services.audit_retention import AuditRetention
-from app.services.breaches import breaches_of
-from app.services.budgets import Budget, Budgets
-from app.services.checkpoints import Checkpoints
-from app.services.compromise import Compromise
-from app.services.confirmation import Confirmation
-from app.services.devices import Devices
-from app.services.emails import VERIFICATION_ASKED, Emails
-from app.services.erasure import Erasure
-from app.services.fleet_secrets import FleetSecrets
-from app.services.housekeeping import Housekeeping
-from app.services.jobs import Handler, Jobs, PersonMarks, SealedPayloads
-from app.services.letters import Letters, Links, Writer
-from app.services.new_passwords import NewPasswords, service_words
-from app.services.one_time_tokens import OneTimeTokens
-from app.services.password_changes import RESET_ASKED, PasswordChanges
-from app.services.password_failures import PasswordFailures
-from app.services.personal_data import PersonalData
-from app.services.profiles import Profiles
-from app.services.readiness import Readiness
-from app.services.registrations import Registrations
-from app.services.repeated_links import RepeatedLinks
-from app.services.rotation import Rotation
-from app.services.server_facts import ServerFacts
-from app.services.sessions import Sessions
-from app.services.sign_in import SignIn
-from app.services.signing_keys import SigningKeys
-from app.services.standing import Standing
-from app.services.throttle import Throttle
-from app.services.trust import Trust
-from app.services.user_files import UserFiles
-from app.services.users import Users
-from app.services.verification import Verification
-from app.services.viewers import Viewers
-from app.services.worker import Worker
+from app.sessions.services.compromise import Compromise
+from app.sessions.services.password_failures import PasswordFailures
+from app.sessions.services.refresh import Rotation
+from app.sessions.services.sessions import Sessions
+from app.sessions.services.sign_in import SignIn
+from app.sessions.services.standing import Standing
+from app.sessions.services.viewers import Viewers
+from app.throttle.services.budgets import Budget, Budgets
+from app.throttle.services.known_devices import Devices
+from app.throttle.services.throttle import Throttle
 
 NEWER = "The database is at revision %s, of a newer release: this one serves until it is replaced."
 
 log = logging.getLogger(__name__)
-
-
-class Clock(Protocol):
-    def __call__(self) -> datetime: ...
-
-
-def system_clock() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from script import run_script
 from stage import Stage, machine, say, stage, write_result
 from tables import grid, report
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.portico import Portico, build
 
 # Enough of them to weigh one; after everything else, for they are no chains.

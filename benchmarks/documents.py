@@ -11,10 +11,10 @@ from script import run_script
 from tables import grid
 
 from app.application import default_schema
-from app.config import Settings
-from app.graphql.documents import Document, Documents
-from app.graphql.engine import core_schema
-from app.graphql.limits import DocumentLimits
+from app.config.settings import Settings
+from app.engine.documents import Document, Documents
+from app.engine.engine import core_schema
+from app.engine.limits import DocumentLimits
 from app.main import create_app, settle
 
 SAME = "suspension { reason } "

@@ -11,18 +11,22 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import make_url, text
 
-from app import migrations
-from app.config import Settings
-from app.db import Database, connect
-from app.embedded import embedded_postgres
+from app.config.settings import Settings
+from app.database import migrations
+from app.database.database import Database, connect
+from app.database.embedded import embedded_postgres
 from app.main import create_app
-from tests.clients import Api, Person
-from tests.clock import FakeClock
-from tests.fleets import Fleet
-from tests.log_search import pytest_configure, pytest_runtest_makereport, pytest_runtest_setup
-from tests.outbox import Outbox
-from tests.servers import free_port
-from tests.settings import settings_for
+from tests.support.clients import Api, Person
+from tests.support.clock import FakeClock
+from tests.support.fleets import Fleet
+from tests.support.log_search import (
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_runtest_setup,
+)
+from tests.support.outbox import Outbox
+from tests.support.servers import free_port
+from tests.support.settings import settings_for
 
 __all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]
 

@@ -7,9 +7,9 @@ from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
 from sqlalchemy import text
 
 from app.application import default_schema
-from app.db import Database
+from app.database.database import Database
 from app.graphql.schema import printed
-from tests.clients import Api, Person
+from tests.support.clients import Api, Person
 
 NOBODY = "User_01a2083b222b76c2921b1272dc98660f"
 TYPE = "{ __typename }"

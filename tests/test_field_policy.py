@@ -15,19 +15,19 @@ from graphql import (
 from sqlalchemy import text
 
 from app.application import default_schema
-from app.config import Settings
-from app.db import Database
+from app.config.settings import Settings
+from app.database.database import Database
+from app.engine.engine import core_schema
 from app.graphql.access import admin_field, member_field
-from app.graphql.engine import core_schema
 from app.graphql.field_policy import connection_fields, credential_fields
 from app.graphql.pagination import First
 from app.graphql.schema import printed
 from app.main import create_app
-from app.services.budgets import Budget
-from app.services.throttle import Tried
-from tests.clients import Api, Person
-from tests.clock import FakeClock
-from tests.outbox import Outbox
+from app.throttle.services.budgets import Budget
+from app.throttle.services.throttle import Tried
+from tests.support.clients import Api, Person
+from tests.support.clock import FakeClock
+from tests.support.outbox import Outbox
 
 OWN = default_schema()
 SDL = printed(OWN)

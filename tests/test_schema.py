@@ -20,9 +20,9 @@ from graphql.language import parse
 
 from app.application import default_schema, schema_of
 from app.graphql.schema import printed
-from tests.clients import Api
-from tests.servers import portico
-from tests.settings import settings_of
+from tests.support.clients import Api
+from tests.support.servers import portico
+from tests.support.settings import settings_of
 
 ROOT = Path(__file__).parent.parent
 SDL = printed(default_schema())

@@ -325,7 +325,7 @@ def _server(documents: list[dict[str, Any]], given: dict[str, str]) -> Problems:
         yield "the server is not started as the image is"
     if pod["terminationGracePeriodSeconds"] < _seconds(given):
         yield f"a server needs {_seconds(given)} s to stop"
-    routes = re.findall(r'router\.api_route\("([^"]+)"', (ROOT / "app/http/plain.py").read_text())
+    routes = re.findall(r'router\.api_route\("([^"]+)"', (ROOT / "app/http/health.py").read_text())
     for kind, path in PROBES.items():
         asked = container[kind]["httpGet"]
         if asked["path"] != path or path not in routes or asked["port"] != "http":

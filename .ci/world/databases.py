@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from app.db import connect
+from app.database.database import connect
 from app.errors import NotConnected
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")

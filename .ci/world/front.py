@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.postgres import postgres
-from tests.servers import Server, free_port, portico, serving
+from tests.support.postgres import postgres
+from tests.support.servers import Server, free_port, portico, serving
 
 ORIGIN, STRANGER = "https://pr-7.preview.example", "https://evil.example"
 ADMIN, PASSWORD = "root@example.com", "correct horse battery staple"

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from alembic import op
-from app import online
+from app.database import online_ddl
 
 revision = "0002"
 down_revision = "0001"
@@ -17,7 +17,7 @@ depends_on = None
 
 def upgrade() -> None:
     # First, since it commits: what follows is done together with the revision's number or not.
-    online.create_index(
+    online_ddl.create_index(
         "ix_sessions_over_at",
         "sessions",
         [sa.text("coalesce(ended_at, least(expires_at, ends_by))")],
@@ -39,5 +39,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    online.drop_index("ix_sessions_over_at", "sessions")
+    online_ddl.drop_index("ix_sessions_over_at", "sessions")
     op.drop_table("audit_events")

@@ -4,7 +4,7 @@ Revision: 0005, after 0004
 """
 
 from alembic import op
-from app import online
+from app.database import online_ddl
 
 revision = "0005"
 down_revision = "0004"
@@ -15,11 +15,11 @@ SEARCHED = "(email || E'\\n' || coalesce(display_name, ''))"
 
 
 def upgrade() -> None:
-    online.create_index("ix_users_role_created_at_id", "users", ["role", "created_at", "id"])
-    online.create_index(
+    online_ddl.create_index("ix_users_role_created_at_id", "users", ["role", "created_at", "id"])
+    online_ddl.create_index(
         "ix_users_email_verified_created_at_id", "users", ["email_verified", "created_at", "id"]
     )
-    online.create_index(
+    online_ddl.create_index(
         "ix_users_suspended", "users", ["created_at", "id"], where="suspended_at IS NOT NULL"
     )
     # How much a search finds is estimated by these: for what nearly everybody has, the order's own
@@ -28,8 +28,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    online.drop_index("ix_users_search", "users")
-    online.drop_index("ix_users_suspended", "users")
-    online.drop_index("ix_users_email_verified_created_at_id", "users")
-    online.drop_index("ix_users_role_created_at_id", "users")
+    online_ddl.drop_index("ix_users_search", "users")
+    online_ddl.drop_index("ix_users_suspended", "users")
+    online_ddl.drop_index("ix_users_email_verified_created_at_id", "users")
+    online_ddl.drop_index("ix_users_role_created_at_id", "users")
     op.execute("DROP STATISTICS users_searched")

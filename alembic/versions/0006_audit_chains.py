@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from alembic import op
-from app import online
+from app.database import online_ddl
 
 revision = "0006"
 down_revision = "0005"
@@ -137,10 +137,10 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         op.execute(ADOPT)
     _require_chains()
-    online.create_index(
+    online_ddl.create_index(
         "uq_audit_events_chain_position", "audit_events", ["chain", "position"], unique=True
     )
-    online.create_index("ix_audit_events_actor_id_id", "audit_events", ["actor_id", "id"])
+    online_ddl.create_index("ix_audit_events_actor_id_id", "audit_events", ["actor_id", "id"])
     op.execute(
         "ALTER TABLE audit_events ADD CONSTRAINT uq_audit_events_chain_position "
         "UNIQUE USING INDEX uq_audit_events_chain_position"

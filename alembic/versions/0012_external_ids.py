@@ -6,7 +6,7 @@ Revision: 0012, after 0011
 import sqlalchemy as sa
 
 from alembic import op
-from app import online
+from app.database import online_ddl
 
 revision = "0012"
 down_revision = "0011"
@@ -17,7 +17,7 @@ depends_on = None
 def upgrade() -> None:
     # Building the index commits this, and is what may be interrupted.
     op.add_column("users", sa.Column("external_id", sa.Text()), if_not_exists=True)
-    online.create_index(
+    online_ddl.create_index(
         "ix_users_external_id",
         "users",
         ["external_id"],
@@ -27,5 +27,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    online.drop_index("ix_users_external_id", "users")
+    online_ddl.drop_index("ix_users_external_id", "users")
     op.drop_column("users", "external_id")

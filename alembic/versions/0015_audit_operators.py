@@ -6,7 +6,7 @@ Revision: 0015, after 0014
 import sqlalchemy as sa
 
 from alembic import op
-from app import online
+from app.database import online_ddl
 
 revision = "0015"
 down_revision = "0014"
@@ -172,11 +172,13 @@ def upgrade() -> None:
         ),
         if_not_exists=True,
     )
-    online.create_index("ix_audit_checkpoints_heads", "audit_checkpoints", ["heads"], using="gin")
+    online_ddl.create_index(
+        "ix_audit_checkpoints_heads", "audit_checkpoints", ["heads"], using="gin"
+    )
 
 
 def downgrade() -> None:
-    online.drop_index("ix_audit_checkpoints_heads", "audit_checkpoints")
+    online_ddl.drop_index("ix_audit_checkpoints_heads", "audit_checkpoints")
     op.drop_table("audit_verifications", if_exists=True)
     op.execute("DROP TRIGGER IF EXISTS follow ON audit_checkpoints")
     op.execute("DROP FUNCTION IF EXISTS check_audit_checkpoint")

@@ -5,7 +5,7 @@ Revision: 0016, after 0015
 
 from sqlalchemy import text
 
-from app import online
+from app.database import online_ddl
 
 revision = "0016"
 down_revision = "0015"
@@ -16,8 +16,8 @@ PERSON = "ix_pgqueuer_person"
 
 
 def upgrade() -> None:
-    online.create_index(PERSON, "pgqueuer", [text("(headers ->> 'person')")])
+    online_ddl.create_index(PERSON, "pgqueuer", [text("(headers ->> 'person')")])
 
 
 def downgrade() -> None:
-    online.drop_index(PERSON, "pgqueuer")
+    online_ddl.drop_index(PERSON, "pgqueuer")

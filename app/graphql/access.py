@@ -12,7 +12,7 @@ from strawberry.types.field import StrawberryField
 from app.graphql.charging import charged_for
 from app.graphql.context import Context
 from app.graphql.problems import Problem
-from app.services.throttle import Tried
+from app.throttle.services.throttle import Tried
 
 
 @strawberry.enum(description="Who may ask a field.")

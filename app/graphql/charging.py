@@ -9,11 +9,11 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
+from app import outcomes
 from app.errors import Overloaded
 from app.graphql.context import Context, Info
 from app.graphql.problems import Problem, RateLimited, publish_enum, too_many_attempts
-from app.services import outcomes
-from app.services.throttle import Tried, Try
+from app.throttle.services.throttle import Tried, Try
 
 STRAWBERRY = "strawberry-definition"
 

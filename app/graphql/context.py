@@ -8,27 +8,27 @@ from typing import Any, cast
 import strawberry
 from graphql import get_named_type
 
+from app.accounts.services.email_addresses import Emails
+from app.accounts.services.passwords import PasswordChanges
+from app.accounts.services.personal_data import PersonalData
+from app.accounts.services.profile import Profiles
+from app.accounts.services.registration import Accounts
+from app.accounts.services.server_facts import ServerFacts
+from app.audit.services.reading import AuditEvents
+from app.engine.plans.selections import names_below
 from app.errors import Forbidden, Unauthenticated
-from app.graphql.plans.selections import names_below
+from app.keys.services.fleet_secrets import FleetSecrets
+from app.people.services.administration import Administration
+from app.people.services.users import Users
 from app.security.access_tokens import AccessTokens
+from app.security.client import Client
 from app.security.cursor_ciphers import CursorCiphers
-from app.security.viewer import Admin, Viewer
-from app.services.accounts import Accounts
-from app.services.administration import Administration
-from app.services.audit_events import AuditEvents
-from app.services.emails import Emails
-from app.services.fleet_secrets import FleetSecrets
-from app.services.outcomes import Client
-from app.services.password_changes import PasswordChanges
-from app.services.personal_data import PersonalData
-from app.services.profiles import Profiles
-from app.services.rotation import Rotation
-from app.services.server_facts import ServerFacts
-from app.services.sessions import Sessions
-from app.services.sign_in import SignIn
-from app.services.throttle import Throttle
-from app.services.users import Users
-from app.services.viewers import Viewers
+from app.sessions.services.refresh import Rotation
+from app.sessions.services.sessions import Sessions
+from app.sessions.services.sign_in import SignIn
+from app.sessions.services.viewers import Viewers
+from app.throttle.services.throttle import Throttle
+from app.users.services.viewer import Admin, Viewer
 
 SIGN_IN = "Sign in first: send an access token as `Authorization: Bearer …`."
 SIGN_IN_AGAIN = (

@@ -6,8 +6,8 @@ from typing import Any
 import graphql
 from graphql import GraphQLField, GraphQLSchema
 
+from app.database.keyset_pages import DEFAULT_PAGE
 from app.graphql.charging import charged_as
-from app.services.pages import DEFAULT_PAGE
 
 PAGE_ARGUMENTS = frozenset({"first", "last"})
 

@@ -9,8 +9,8 @@ from zlib import crc32
 
 import strawberry
 
+from app.database.keyset_pages import DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Position
 from app.errors import BadInput
-from app.services.pages import DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Position
 
 First = Annotated[
     int | None, strawberry.argument(description=f"How many from the front, up to {MAX_PAGE}.")

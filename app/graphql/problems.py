@@ -6,8 +6,8 @@ from typing import Any
 
 import strawberry
 
-from app.services import outcomes
-from app.services.durations import in_words, rounded_up
+from app import outcomes
+from app.text.durations import in_words, rounded_up
 
 
 def publish_enum(

@@ -7,21 +7,21 @@ import strawberry
 from graphql import StringValueNode, print_ast
 from strawberry.schema.config import StrawberryConfig
 
-from app.graphql.accounts import AccountMutations
-from app.graphql.administration import AdministrationMutations
-from app.graphql.audit import AuditQueries
+from app.accounts.schema.email_addresses import EmailMutations
+from app.accounts.schema.passwords import PasswordMutations
+from app.accounts.schema.personal_data import PersonalDataMutations
+from app.accounts.schema.profile import ProfileMutations
+from app.accounts.schema.registration import AccountMutations
+from app.accounts.schema.server import ServerQueries
+from app.audit.schema import AuditQueries
+from app.engine.engine import core_schema
 from app.graphql.context import Info
 from app.graphql.descriptions import fill_in
-from app.graphql.emails import EmailMutations
-from app.graphql.engine import core_schema
-from app.graphql.passwords import PasswordMutations
-from app.graphql.personal_data import PersonalDataMutations
-from app.graphql.profile import ProfileMutations
 from app.graphql.scalars import JSON, DateTime, Json
-from app.graphql.server import ServerQueries
-from app.graphql.sessions import SessionMutations
-from app.graphql.sign_in import SignInMutations
-from app.graphql.users import UserQueries
+from app.people.schema.administration import AdministrationMutations
+from app.people.schema.users import UserQueries
+from app.sessions.schema.sessions import SessionMutations
+from app.sessions.schema.sign_in import SignInMutations
 
 # Built in since the specification of September 2025; printing it makes generators declare it twice.
 BUILT_IN = "directive @oneOf on INPUT_OBJECT\n\n"

@@ -17,8 +17,8 @@ from typing import Protocol
 
 import orjson
 
+from app.database.statements import Tally
 from app.http.metadata import OAUTH, OPENID
-from app.statements import Tally
 
 FLUSH_SECONDS = 0.1
 MOST_LINES = 100

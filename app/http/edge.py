@@ -9,13 +9,13 @@ from typing import Any
 
 from opentelemetry import trace
 
-from app.graphql.errors import internal_error
+from app.database.statements import count_here
+from app.engine.errors import internal_error
 from app.http.access_log import AccessLog, Line
 from app.http.cors import Cors, origin_of
-from app.http.explorer import ASSETS, Explorer
+from app.http.graphiql_page import ASSETS, Explorer
 from app.http.refusals import errors_body, send_refusal
 from app.http.requests import ASGIApp, Headers, Receive, Scope, Send
-from app.statements import count_here
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 SECURITY_HEADERS = (

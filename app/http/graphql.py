@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from graphql import OperationType
 
+from app.engine.engine import Engine, RequestError
+from app.engine.persisted import DocumentRefused, PersistedDocuments
 from app.errors import Overloaded, Unavailable
 from app.graphql.context import Context, Services
-from app.graphql.engine import Engine, RequestError
-from app.graphql.persisted import DocumentRefused, PersistedDocuments
 from app.graphql.scalars import write_json
 from app.http.access_log import Line
-from app.http.explorer import Explorer
+from app.http.graphiql_page import Explorer
 from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON, JSON, negotiate, prefers_html
 from app.http.proxies import Proxies
 from app.http.replies import UNPROCESSABLE, Reply, executed, not_executed, refused, try_later
@@ -25,7 +25,7 @@ from app.http.requests import (
     read_get,
     read_post,
 )
-from app.services.outcomes import Client
+from app.security.client import Client
 
 ALLOW = ((b"allow", b"GET, HEAD, POST"),)
 ALLOW_POST = ((b"allow", b"POST"),)

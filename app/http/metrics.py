@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 
 from app.http.access_log import Line
-from app.http.job_metrics import JobMetrics
+from app.jobs.metrics import JobMetrics
 
 Mode = Literal["livesum", "livemostrecent", "livemin", "livemax"]
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -2,9 +2,9 @@
 
 from typing import Any, NamedTuple
 
+from app.engine.engine import RequestError
+from app.engine.errors import coded, refusal
 from app.errors import Code, Overloaded, Unavailable
-from app.graphql.engine import RequestError
-from app.graphql.errors import coded, refusal
 from app.http.negotiation import GRAPHQL_JSON, JSON
 from app.http.requests import HttpRefusal
 

@@ -12,7 +12,7 @@ from tests.docs.pages import Block, InvalidDocument, Page, read
 from tests.docs.places import ROOT, Place, documents
 from tests.docs.running import run
 from tests.docs.shell import Failed
-from tests.postgres import postgres
+from tests.support.postgres import postgres
 
 LIMIT_SECONDS = 8 * 60
 

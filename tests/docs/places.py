@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.config import SECRET_FILES, Settings
-from tests.postgres import BINARIES, Postgres
-from tests.servers import free_port
+from tests.support.postgres import BINARIES, Postgres
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 # What a developer's shell says for another purpose. What a page needs, it says itself.

@@ -11,10 +11,10 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from app.http.checked import CheckedHeads
-from app.http.connections import BoundedConnection
 from app.http.cors import CORS, Cors
-from app.http.gate import GATE, ConnectionLimits, Gate
+from app.server.connection_limits import GATE, ConnectionLimits, Gate
+from app.server.head_checks import CheckedHeads
+from app.server.protocol import BoundedConnection
 from tests.wire.second_parser import EARLY, Request
 
 MODES = ("ours", "h11")

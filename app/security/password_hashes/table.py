@@ -7,12 +7,7 @@ from app.security.password_hashes.bcrypt_formats import BCRYPT_FORMATS
 from app.security.password_hashes.derivations import Derivation
 from app.security.password_hashes.passlib_formats import PASSLIB_FORMATS
 from app.security.password_hashes.pbkdf2_formats import PBKDF2_FORMATS
-from app.security.password_hashes.refusals import (
-    NO_SALT,
-    NOT_A_HASH,
-    UNKNOWN_FORMAT,
-    Refused,
-)
+from app.security.password_hashes.refusals import NO_SALT, NOT_A_HASH, UNKNOWN_FORMAT, Refused
 from app.security.password_hashes.scrypt_formats import SCRYPT_FORMATS
 from app.security.password_hashes.spellings import Format
 

@@ -1,0 +1,142 @@
+"""Addresses: verifying one, and changing to another."""
+
+from typing import Annotated
+
+import strawberry
+
+from app import outcomes
+from app.accounts.schema.results import (
+    EmailInput,
+    EmailTaken,
+    RequestAccepted,
+    TokenInput,
+    TokenInvalid,
+    UserChanged,
+)
+from app.accounts.services import email_addresses as service
+from app.graphql.access import guest_field, member_field
+from app.graphql.context import Info, member
+from app.graphql.problems import InvalidInput, RateLimited
+from app.mail.services import one_time_tokens
+from app.sessions.schema.sign_in import InvalidCredentials, SignedIn
+from app.sessions.services import outcomes as session_outcomes
+from app.throttle.services.throttle import Tried
+from app.users.services import outcomes as user_outcomes
+
+IF_UNVERIFIED = "If there is an account to verify with this address, a link is on its way to it."
+WRITTEN = "We have written to the new address. The change is made when it is confirmed there."
+
+
+@strawberry.input(description="Another address for the account.")
+class RequestEmailChangeInput:
+    new_email: str = strawberry.field(description="The address to use from now on.")
+    password: str = strawberry.field(description="The password of the account.")
+
+
+VerifyEmailResult = Annotated[
+    SignedIn | TokenInvalid | RateLimited,
+    strawberry.union("VerifyEmailResult", description="How a verification ended."),
+]
+RequestEmailVerificationResult = Annotated[
+    RequestAccepted | RateLimited,
+    strawberry.union(
+        "RequestEmailVerificationResult", description="How asking for another email ended."
+    ),
+]
+RequestEmailChangeResult = Annotated[
+    RequestAccepted | InvalidCredentials | InvalidInput | RateLimited,
+    strawberry.union("RequestEmailChangeResult", description="How asking for a change ended."),
+]
+ConfirmEmailChangeResult = Annotated[
+    UserChanged | TokenInvalid | EmailTaken | RateLimited,
+    strawberry.union("ConfirmEmailChangeResult", description="How confirming a change ended."),
+]
+
+
+@strawberry.type
+class EmailMutations:
+    @guest_field(
+        description="Take the token of an emailed link as proof that the address is read, and sign "
+        "in. Where the address had not been verified before, every other session of the account "
+        "ends, and its password with them, unless the link belongs to the registration that chose "
+        "it, or the access token of a session of the account is sent along. Sent again by the same "
+        "client (address and user agent), within 30 seconds or while nothing has used the session, "
+        "it answers with the same session.",
+        tries=Tried.LINK,
+    )
+    async def verify_email(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            TokenInput, strawberry.argument(description="The token.")
+        ],
+    ) -> VerifyEmailResult:
+        context = info.context
+        viewer = await context.identify_if_valid()
+        match await context.services.emails.verify(input.token, viewer, context.client):
+            case session_outcomes.SignedIn() as signed_in:
+                return SignedIn.of(signed_in, info)
+            case one_time_tokens.TokenInvalid():
+                return TokenInvalid.make()
+
+    @guest_field(
+        description="Ask for another email with a link that verifies an address. The answer is "
+        "the same for every address.",
+        tries=Tried.EMAIL,
+    )
+    async def request_email_verification(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            EmailInput, strawberry.argument(description="The address.")
+        ],
+    ) -> RequestEmailVerificationResult:
+        await info.context.services.emails.request_verification(input.email)
+        return RequestAccepted(message=IF_UNVERIFIED)
+
+    @member_field(
+        description="Ask for another address: a link goes to it, and a note to the current one.",
+        tries=Tried.EMAIL_CHANGE,
+    )
+    async def request_email_change(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            RequestEmailChangeInput, strawberry.argument(description="The change.")
+        ],
+    ) -> RequestEmailChangeResult | None:
+        context, viewer = info.context, member(info)
+        emails = context.services.emails
+        match await emails.request_change(viewer, input.new_email, input.password, context.client):
+            case service.RequestAccepted():
+                return RequestAccepted(message=WRITTEN)
+            case outcomes.InvalidCredentials():
+                return InvalidCredentials.of_password()
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)
+            case outcomes.RateLimited() as limited:
+                return RateLimited.of(limited)
+
+    @guest_field(
+        description="Confirm a change of address with the token sent to the new one, or undo it "
+        "with the token that the former one got, which is valid for 7 days. An undone change signs "
+        "everybody out and removes the password; a link to choose another is sent. Sent again by "
+        "the same client (address and user agent), it gives the same answer while the address is "
+        "still that one.",
+        tries=Tried.LINK,
+    )
+    async def confirm_email_change(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            TokenInput, strawberry.argument(description="The token.")
+        ],
+    ) -> ConfirmEmailChangeResult:
+        context = info.context
+        match await context.services.emails.confirm_change(input.token, context.client):
+            case user_outcomes.UserChanged() as changed:
+                return UserChanged.of(changed, info)
+            case one_time_tokens.TokenInvalid():
+                return TokenInvalid.make()
+            case outcomes.EmailTaken():
+                return EmailTaken.make()

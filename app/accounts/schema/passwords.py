@@ -1,0 +1,132 @@
+"""Passwords: changing one, and setting one by a letter."""
+
+from typing import Annotated
+
+import strawberry
+
+from app import outcomes
+from app.accounts.schema.results import EmailInput, RequestAccepted, TokenInvalid, UserChanged
+from app.accounts.services import passwords as service
+from app.graphql.access import guest_field, member_field
+from app.graphql.context import Info, member
+from app.graphql.inputs import PASSWORD
+from app.graphql.problems import InvalidInput, RateLimited
+from app.mail.services import one_time_tokens
+from app.sessions.schema.sign_in import InvalidCredentials, Tokens
+from app.throttle.services.throttle import Tried
+from app.users.schema import User
+from app.users.services import outcomes as user_outcomes
+
+IF_KNOWN = "If there is an account with this address, a link to a new password is on its way to it."
+
+
+@strawberry.input(description="A new password, by the token of an emailed link.")
+class ResetPasswordInput:
+    token: str = strawberry.field(description="As it stands in the link, from `pot_` on.")
+    new_password: str = strawberry.field(description=PASSWORD)
+
+
+@strawberry.type(
+    description="The password is changed. The session goes on with these tokens; the ones it had "
+    "are over, and so are copies of them."
+)
+class PasswordChanged:
+    user: User = strawberry.field(description="The person.")
+    tokens: Tokens = strawberry.field(description="What to send from now on.")
+
+    @classmethod
+    def of(cls, outcome: service.PasswordChanged, info: Info) -> "PasswordChanged":
+        user = User(row=outcome.user, now=info.context.services.clock())
+        return cls(user=user, tokens=Tokens.of(outcome.tokens))
+
+
+@strawberry.input(description="A new password, by the current one.")
+class ChangePasswordInput:
+    current_password: str = strawberry.field(description="The current password.")
+    new_password: str = strawberry.field(description=PASSWORD)
+    keep_other_sessions: bool = strawberry.field(
+        default=False, description="Whether other devices stay signed in. This one does anyway."
+    )
+
+
+RequestPasswordResetResult = Annotated[
+    RequestAccepted | RateLimited,
+    strawberry.union(
+        "RequestPasswordResetResult", description="How asking for a new password ended."
+    ),
+]
+ResetPasswordResult = Annotated[
+    UserChanged | TokenInvalid | InvalidInput | RateLimited,
+    strawberry.union("ResetPasswordResult", description="How setting a password ended."),
+]
+ChangePasswordResult = Annotated[
+    PasswordChanged | InvalidCredentials | InvalidInput | RateLimited,
+    strawberry.union("ChangePasswordResult", description="How changing a password ended."),
+]
+
+
+@strawberry.type
+class PasswordMutations:
+    @guest_field(
+        description="Ask for an email with a link to a new password. The answer is the same for "
+        "every address.",
+        tries=Tried.EMAIL,
+    )
+    async def request_password_reset(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            EmailInput, strawberry.argument(description="The address.")
+        ],
+    ) -> RequestPasswordResetResult:
+        await info.context.services.password_changes.request_reset(input.email)
+        return RequestAccepted(message=IF_KNOWN)
+
+    @guest_field(
+        description="Set a password with the token of a reset or an invitation. Ends every session "
+        "of the account. A password that is refused does not use the token up.",
+        tries=Tried.LINK,
+    )
+    async def reset_password(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            ResetPasswordInput, strawberry.argument(description="The token and the password.")
+        ],
+    ) -> ResetPasswordResult:
+        context = info.context
+        changes = context.services.password_changes
+        match await changes.reset(input.token, input.new_password, context.client):
+            case user_outcomes.UserChanged() as changed:
+                return UserChanged.of(changed, info)
+            case one_time_tokens.TokenInvalid():
+                return TokenInvalid.make()
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)
+
+    @member_field(
+        description="Change the password. Ends the other sessions, unless asked not to; the one "
+        "that asks goes on with the tokens of the answer, and the ones it had are over.",
+        tries=Tried.PASSWORD,
+    )
+    async def change_password(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            ChangePasswordInput, strawberry.argument(description="The passwords.")
+        ],
+    ) -> ChangePasswordResult | None:
+        context = info.context
+        match await context.services.password_changes.change(
+            member(info),
+            input.current_password,
+            input.new_password,
+            context.client,
+            keep_other_sessions=input.keep_other_sessions,
+        ):
+            case service.PasswordChanged() as changed:
+                return PasswordChanged.of(changed, info)
+            case outcomes.InvalidCredentials():
+                return InvalidCredentials.of_password()
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)

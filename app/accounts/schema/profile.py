@@ -1,0 +1,94 @@
+"""One's own account: its profile, and its end."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from app import outcomes
+from app.accounts.schema.results import LastAdministrator, UserChanged
+from app.accounts.services import last_administrator, profile
+from app.graphql.access import member_field
+from app.graphql.context import Info, member
+from app.graphql.ids import global_id
+from app.graphql.problems import InvalidInput, RateLimited
+from app.sessions.schema.sign_in import InvalidCredentials
+from app.throttle.services.throttle import Tried
+from app.users.services import outcomes as user_outcomes
+from app.users.services.inputs import MAX_NAME_CHARACTERS
+
+
+@strawberry.input(description="What to change of the profile. What is left out stays as it is.")
+class UpdateProfileInput:
+    display_name: str | None = strawberry.field(
+        default=UNSET,
+        description=f"Up to {MAX_NAME_CHARACTERS} characters; null or an empty one removes it.",
+    )
+
+
+@strawberry.input(description="The end of the account.")
+class DeleteAccountInput:
+    password: str = strawberry.field(description="The password of the account.")
+
+
+@strawberry.type(description="The account is gone, with everything that was known of the person.")
+class AccountDeleted:
+    message: str = strawberry.field(description="What to tell the person, in English.")
+    user_id: strawberry.ID = strawberry.field(
+        description="The id that the user had, to remove them from caches by."
+    )
+
+
+UpdateProfileResult = Annotated[
+    UserChanged | InvalidInput,
+    strawberry.union("UpdateProfileResult", description="How changing the profile ended."),
+]
+DeleteAccountResult = Annotated[
+    AccountDeleted | InvalidCredentials | LastAdministrator | RateLimited,
+    strawberry.union("DeleteAccountResult", description="How deleting the account ended."),
+]
+
+
+@strawberry.type
+class ProfileMutations:
+    @member_field(
+        description="Change one's own profile.",
+        tries=Tried.PROFILE,
+    )
+    async def update_profile(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            UpdateProfileInput, strawberry.argument(description="The changes.")
+        ],
+    ) -> UpdateProfileResult | None:
+        context, name = info.context, input.display_name
+        changes = {} if name is UNSET else {"displayName": name}
+        match await context.services.profiles.update(member(info), changes, context.client):
+            case user_outcomes.UserChanged() as changed:
+                return UserChanged.of(changed, info)
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)
+
+    @member_field(
+        description="Delete one's own account: sessions end at once, personal data is erased. "
+        "There is no way back.",
+        tries=Tried.PASSWORD,
+    )
+    async def delete_account(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            DeleteAccountInput, strawberry.argument(description="The password.")
+        ],
+    ) -> DeleteAccountResult | None:
+        context = info.context
+        match await context.services.profiles.delete(member(info), input.password, context.client):
+            case profile.AccountDeleted(user_id):
+                return AccountDeleted(
+                    message="Your account is deleted.", user_id=global_id("User", user_id)
+                )
+            case outcomes.InvalidCredentials():
+                return InvalidCredentials.of_password()
+            case last_administrator.LastAdministrator():
+                return LastAdministrator.make()

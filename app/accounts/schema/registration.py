@@ -1,0 +1,76 @@
+"""Making an account: `register`."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from app import outcomes
+from app.accounts.schema.results import EmailTaken
+from app.accounts.services import pending_registrations as service
+from app.graphql.access import guest_field
+from app.graphql.context import Info
+from app.graphql.inputs import PASSWORD, given
+from app.graphql.problems import InvalidInput, RateLimited
+from app.sessions.schema.sign_in import SignedIn
+from app.sessions.services import outcomes as session_outcomes
+from app.throttle.services.throttle import Tried
+from app.users.services.inputs import MAX_EMAIL_BYTES, MAX_NAME_CHARACTERS
+
+
+@strawberry.input(description="A new account.")
+class RegisterInput:
+    email: str = strawberry.field(
+        description=f"Up to {MAX_EMAIL_BYTES} bytes; letters of any script; case does not matter."
+    )
+    password: str = strawberry.field(description=PASSWORD)
+    display_name: str | None = strawberry.field(
+        default=UNSET,
+        description=f"What to be called, up to {MAX_NAME_CHARACTERS} characters; may be left out, "
+        "null or empty.",
+    )
+
+
+@strawberry.type(
+    description="A letter with the next step is on its way: the same answer for a new and for a "
+    "known address."
+)
+class VerificationSent:
+    message: str = strawberry.field(description="What to tell the person, in English.")
+
+    @classmethod
+    def make(cls) -> "VerificationSent":
+        return cls(message="We have sent you a letter. Open the link in it to go on.")
+
+
+RegisterResult = Annotated[
+    SignedIn | VerificationSent | EmailTaken | InvalidInput | RateLimited,
+    strawberry.union("RegisterResult", description="How a registration ended."),
+]
+
+
+@strawberry.type
+class AccountMutations:
+    @guest_field(
+        description="Make an account and sign in to it; where addresses have to be verified first, "
+        "send a letter.",
+        tries=Tried.SIGN_UP,
+    )
+    async def register(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            RegisterInput, strawberry.argument(description="The account to make.")
+        ],
+    ) -> RegisterResult:
+        accounts = info.context.services.accounts
+        name = given(input.display_name)
+        match await accounts.register(input.email, input.password, name, info.context.client):
+            case session_outcomes.SignedIn() as signed_in:
+                return SignedIn.of(signed_in, info)
+            case service.VerificationSent():
+                return VerificationSent.make()
+            case outcomes.EmailTaken():
+                return EmailTaken.make()
+            case outcomes.InvalidInput() as invalid:
+                return InvalidInput.of(invalid)

@@ -1,0 +1,72 @@
+"""What operations on accounts answer, in common: facts and problems that several of them have."""
+
+import strawberry
+
+from app.graphql.context import Info
+from app.graphql.problems import Problem
+from app.users.schema import User
+from app.users.services import outcomes as user_outcomes
+
+
+@strawberry.type(description="Done: the person as they are now.")
+class UserChanged:
+    user: User = strawberry.field(description="The person, with the change.")
+    device_token: str | None = strawberry.field(
+        default=None,
+        description="From `resetPassword` alone: what `Tokens.deviceToken` is, for whoever read "
+        "the letter. Send it with the `login` that follows.",
+    )
+
+    @classmethod
+    def of(cls, outcome: user_outcomes.UserChanged, info: Info) -> "UserChanged":
+        user = User(row=outcome.user, now=info.context.services.clock())
+        return cls(user=user, device_token=outcome.device_token)
+
+
+@strawberry.type(
+    description="Accepted. If there is anything to send it is on its way; this answer is the same "
+    "for every address."
+)
+class RequestAccepted:
+    message: str = strawberry.field(description="What to tell the person, in English.")
+
+
+@strawberry.type(
+    description="The token of a link does not work: unknown, used, replaced or expired."
+)
+class TokenInvalid(Problem):
+    @classmethod
+    def make(cls) -> "TokenInvalid":
+        return cls(message="This link does not work any more. Ask for a new one.")
+
+
+@strawberry.type(
+    description="Somebody has an account with this address. Sign in, or use another one."
+)
+class EmailTaken(Problem):
+    def is_wrong_guess(self) -> bool:
+        return False
+
+    @classmethod
+    def make(cls) -> "EmailTaken":
+        return cls(message="There is an account with this e-mail address already.")
+
+
+@strawberry.type(description="There would be no administrator left who could act.")
+class LastAdministrator(Problem):
+    def is_wrong_guess(self) -> bool:
+        return False
+
+    @classmethod
+    def make(cls) -> "LastAdministrator":
+        return cls(message="This is the last administrator. Make somebody else one first.")
+
+
+@strawberry.input(description="The token out of a link.")
+class TokenInput:
+    token: str = strawberry.field(description="As it stands in the link, from `pot_` on.")
+
+
+@strawberry.input(description="An address.")
+class EmailInput:
+    email: str = strawberry.field(description="In any spelling; case does not matter.")

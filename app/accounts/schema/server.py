@@ -1,0 +1,59 @@
+"""What a form has to know before anybody has signed in: `server`."""
+
+from enum import Enum
+
+import strawberry
+
+from app.accounts.services.server_facts import ServerFacts
+from app.graphql.access import guest_field
+from app.graphql.context import Info
+
+
+@strawberry.enum(description="Whether users have to verify their email address.")
+class EmailVerification(Enum):
+    OFF = strawberry.enum_value("OFF", description="`register` signs in at once.")
+    REQUIRED = strawberry.enum_value(
+        "REQUIRED", description="`register` sends an email; nobody signs in before they open it."
+    )
+
+
+@strawberry.enum(description="A way to sign in.")
+class SignInMethod(Enum):
+    PASSWORD = strawberry.enum_value("PASSWORD", description="Email address and password: `login`.")
+    PASSKEY = strawberry.enum_value(
+        "PASSKEY", description="A passkey (WebAuthn). No server offers it yet."
+    )
+
+
+@strawberry.type(description="What this server asks of people, for the forms of a frontend.")
+class Server:
+    facts: strawberry.Private[ServerFacts]
+
+    @strawberry.field(description="The version of Portico.")
+    def version(self) -> str:
+        return self.facts.version
+
+    @strawberry.field(description="Whether users have to verify their email address.")
+    def email_verification(self) -> EmailVerification:
+        if self.facts.verified_only:
+            return EmailVerification.REQUIRED
+        return EmailVerification.OFF
+
+    @strawberry.field(description="The fewest characters of a new password.")
+    def password_min_length(self) -> int:
+        return self.facts.password_min_length
+
+    @strawberry.field(description="The most characters of a password.")
+    def password_max_length(self) -> int:
+        return self.facts.password_max_length
+
+    @strawberry.field(description="The ways to sign in.")
+    def sign_in_methods(self) -> list[SignInMethod]:
+        return [SignInMethod.PASSWORD]
+
+
+@strawberry.type
+class ServerQueries:
+    @guest_field(description="What a form has to know before anybody has signed in.")
+    async def server(self, info: Info) -> Server:
+        return Server(facts=info.context.services.server_facts)

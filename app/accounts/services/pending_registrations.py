@@ -1,0 +1,109 @@
+"""Registrations that wait for their address to be verified.
+
+What `register` does then is the same for every address: it hashes, and puts a job into the queue.
+The job finds out who has the address, so that neither the answer nor its time can tell.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.services.email_addresses import pending_registrations, user_at
+from app.accounts.services.new_users import NewUser, awaits_its_owner, delete_unconfirmed, new_user
+from app.audit.models import AuditName
+from app.audit.services.events import record
+from app.database.database import Database
+from app.jobs.services.queue import Jobs, Payload
+from app.mail.models import OneTimeToken, TokenPurpose
+from app.mail.services.emails import Letter, Letters
+from app.mail.services.one_time_tokens import LIFETIMES, OneTimeTokens
+from app.security.client import Client
+from app.throttle.services.throttle import Throttle
+from app.users.models import User, UserRow
+from app.users.services.inputs import Registration
+from app.users.services.rows import UNCONFIRMED
+
+JOB = "user.registration"
+PURGE_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationSent:
+    """The next step is in the mail, for a new address and for a known one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registrations:
+    db: Database
+    jobs: Jobs
+    letters: Letters
+    tokens: OneTimeTokens
+    throttle: Throttle
+    clock: Callable[[], datetime]
+
+    async def accept(
+        self, registration: Registration, password_hash: str, client: Client
+    ) -> VerificationSent:
+        payload = {
+            "email": registration.email,
+            "password_hash": password_hash,
+            "display_name": registration.display_name,
+            "ip_address": client.ip_address,
+            "request_id": client.request_id,
+        }
+        async with self.db.begin() as session:
+            await self.jobs.enqueue(session, JOB, payload, registration.email)
+        return VerificationSent()
+
+    async def take(self, payload: Payload) -> None:
+        """Make the account, or find whose it is, and write to the address: the job's handler."""
+        email, password_hash = payload["email"] or "", payload["password_hash"] or ""
+        name = payload["display_name"]
+        client = Client(payload["ip_address"], None, payload["request_id"])
+        async with self.db.begin() as session:
+            now, refused = self.clock(), await self.throttle.mail(session, "registration", email)
+            new = NewUser(email, password_hash, name, open_to_registration=True)
+            user = await new_user(session, now, new)
+            if user is not None:
+                event = AuditName.USER_REGISTERED
+                await record(session, now, event, client, actor=user.id, target=user.id)
+            else:
+                user = await user_at(session, email)
+            if user is None or refused:
+                return
+            if not await awaits_its_owner(session, user):
+                # Also one who signed in before addresses had to be verified, was invited or was
+                # taken over: a stranger's password must not come to stand in their account.
+                await self.letters.post(session, Letter.REGISTERED_ALREADY, email, user.id)
+                return
+            await self._ask(session, user, password_hash, name)
+
+    async def purge(self) -> None:
+        """Delete registrations whose last link has lapsed, some at a time."""
+        while await self._purge_some() == PURGE_BATCH:
+            pass
+
+    async def _purge_some(self) -> int:
+        now, user, token = self.clock(), User, OneTimeToken
+        # Before that the job that sends the first link may be on its way.
+        begun_long_ago = user.created_at < now - LIFETIMES[TokenPurpose.VERIFY_EMAIL]
+        has_link = exists().where(token.user_id == user.id, token.expires_at > now)
+        lapsed = select(user.id).where(UNCONFIRMED, begun_long_ago, ~has_link).limit(PURGE_BATCH)
+        async with self.db.begin() as session:
+            chosen = lapsed.with_for_update(skip_locked=True)
+            return await delete_unconfirmed(session, now, user.id.in_(chosen))
+
+    async def _ask(
+        self, session: AsyncSession, user: UserRow, password_hash: str, name: str | None
+    ) -> None:
+        others = await pending_registrations(session, user)
+        purpose = TokenPurpose.VERIFY_EMAIL
+        link = await self.tokens.issue(
+            session, purpose, user.id, user.email, password_hash=password_hash, display_name=name
+        )
+        more = {"others": "yes" if others else None}
+        letter = Letter.VERIFY_REGISTRATION
+        await self.letters.post(session, letter, user.email, user.id, link, **more)

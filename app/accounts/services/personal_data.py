@@ -1,0 +1,325 @@
+"""A copy of what is known of a person (GDPR, articles 15 and 20): one JSON document.
+
+Which columns are in it is said here for each table about people; a test holds that none is missing
+from both lists.
+"""
+
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import ColumnElement, Select, select, union
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.accounts.services.password_confirmation import Confirmation
+from app.audit.models import AuditEvent, AuditName
+from app.audit.services.events import Actor, actor_of, record
+from app.database.base import Base
+from app.database.database import Database
+from app.database.outages import repeatable
+from app.jobs.services.queue import Jobs
+from app.mail.models import OneTimeToken
+from app.outcomes import InvalidCredentials, NotFound
+from app.security.client import NO_CLIENT, Client
+from app.sessions.models import PasswordFailure, Session
+from app.throttle.models import Budget
+from app.users.models import User
+from app.users.services.viewer import Admin, Operator, Viewer
+
+FORMAT = "portico.personal-data/1"
+# Of each list, in an answer that is in memory as a whole: an event is about 250 bytes.
+MOST = 2000
+AT_ONCE = 500
+
+Record = dict[str, Any]
+Rows = Select[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Which columns of a table are exported, by their names in camelCase, and why others are not.
+
+    `owner` has the id of the user that a row is about.
+    """
+
+    of: type[Base]
+    owner: InstrumentedAttribute[Any]
+    newest_first: InstrumentedAttribute[Any]
+    exported: tuple[str, ...]
+    withheld: Mapping[str, str]
+
+    def select(self, user_id: uuid.UUID, most: int | None) -> Rows:
+        columns = [getattr(self.of, name) for name in self.exported]
+        theirs = select(*columns).where(self.owner == user_id)
+        return theirs.order_by(self.newest_first.desc()).limit(most)
+
+    def record(self, row: Sequence[Any]) -> Record:
+        pairs = zip(self.exported, row, strict=True)
+        return {_camel_case(name): _plain(value) for name, value in pairs}
+
+
+class Copy(NamedTuple):
+    """The document, and whether all is in it; `truncated` in it names what is not."""
+
+    document: Record
+    is_complete: bool
+
+
+OWNER = "the id of the user, which the profile has"
+SECRET = "a secret, or derived from one"  # noqa: S105 - words
+COUNTER = "a number that tells tokens apart"
+
+USERS = Table(
+    User,
+    User.id,
+    User.id,
+    exported=(
+        "id",
+        "email",
+        "email_verified",
+        "display_name",
+        "role",
+        "external_id",
+        "created_at",
+        "updated_at",
+        "last_login_at",
+        "suspended_at",
+        "suspended_until",
+        "suspension_reason",
+    ),
+    withheld={
+        "password_hash": "a secret: `hasPassword` says whether there is one",
+        "open_to_registration": "whether the next registration of the address may take its place",
+        "device_generation": COUNTER,
+    },
+)
+SESSIONS = Table(
+    Session,
+    Session.user_id,
+    Session.id,
+    exported=(
+        "id",
+        "created_at",
+        "last_used_at",
+        "rotated_at",
+        "expires_at",
+        "ends_by",
+        "ended_at",
+        "end_reason",
+        "ip_address",
+        "user_agent",
+    ),
+    withheld={
+        "user_id": OWNER,
+        "token_salt": SECRET,
+        "generation": COUNTER,
+        "used_generation": COUNTER,
+        "first_generation": COUNTER,
+        "rotated_by": "a digest of address and program, which are exported",
+    },
+)
+LINKS = Table(
+    OneTimeToken,
+    OneTimeToken.user_id,
+    OneTimeToken.id,
+    exported=("purpose", "email", "created_at", "expires_at", "used_at"),
+    withheld={
+        "id": "names nothing outside of the table",
+        "user_id": OWNER,
+        "token_hash": SECRET,
+        "password_hash": SECRET,
+        "display_name": "of a registration that may be a stranger's",
+        "used_by": "a digest of address and program",
+        "session_id": "which session a used link began",
+    },
+)
+PASSWORD_FAILURES = Table(
+    PasswordFailure,
+    PasswordFailure.user_id,
+    PasswordFailure.last_at,
+    exported=("source", "in_a_row", "last_at"),
+    withheld={"account": OWNER, "user_id": OWNER},
+)
+EVENTS = Table(
+    AuditEvent,
+    AuditEvent.target_id,
+    AuditEvent.id,
+    exported=("id", "at", "name", "actor_id", "target_id", "ip_address", "request_id", "details"),
+    withheld={
+        "chain": "proves that the audit is whole",
+        "position": "proves that the audit is whole",
+        "previous_hash": "proves that the audit is whole",
+        "hash": "proves that the audit is whole",
+        "ip_salt": "proves that the audit is whole",
+        "ip_digest": "proves that the audit is whole",
+    },
+)
+LISTS: Mapping[str, Table] = {
+    "sessions": SESSIONS,
+    "links": LINKS,
+    "passwordFailures": PASSWORD_FAILURES,
+    "events": EVENTS,
+}
+WITHHELD_TABLES: Mapping[type[Base], str] = {
+    Budget: "keys name no one, and what was refused becomes an event of the audit"
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalData:
+    db: Database
+    jobs: Jobs
+    confirmation: Confirmation
+    clock: Callable[[], datetime]
+
+    async def own(self, viewer: Viewer, password: str, client: Client) -> Copy | InvalidCredentials:
+        """Returns what is known of the user who asks, at most `MOST` of each list.
+
+        Asks for the password (OWASP Authentication Cheat Sheet, re-authentication for sensitive
+        features): a session that was stolen tells neither where its owner was nor when.
+
+        Raises:
+            Overloaded: too many passwords are being hashed.
+
+        """
+        seen = await self.confirmation.ask(viewer, password, client)
+        if not isinstance(seen, str):
+            return seen
+        as_seen = User.password_hash == seen
+        copy = await self._copy(viewer.user.id, viewer.user.id, client, as_seen)
+        return copy or InvalidCredentials()
+
+    async def of_user(self, admin: Admin, user_id: uuid.UUID, client: Client) -> Copy | NotFound:
+        """As `own`, of any user, for an administrator."""
+        return await self._copy(user_id, actor_of(admin), client) or NotFound()
+
+    async def write(self, operator: Operator, user_id: uuid.UUID) -> AsyncGenerator[bytes]:
+        """All of the document in pieces, however long; nothing if there is no such user.
+
+        The memory it takes here does not grow with the document.
+        """
+        async with self.db.begin() as session:
+            head = await self._head(session, user_id)
+            if head is None:
+                return
+            # Before the first piece leaves: whoever reads may go away in the middle.
+            await self._record(session, user_id, operator, NO_CLIENT)
+        yield _json(head)[:-1]
+        async with self.db.unhurried() as connection:
+            for name in LISTS:
+                yield b",%b:[" % _json(name)
+                separator = b""
+                async for each in _records(connection, name, user_id, None):
+                    yield separator + _json(each)
+                    separator = b","
+                yield b"]"
+        yield b',"truncated":[]}\n'
+
+    @repeatable
+    async def _copy(
+        self, user_id: uuid.UUID, actor: Actor, client: Client, *where: ColumnElement[bool]
+    ) -> Copy | None:
+        truncated: list[str] = []
+        async with self.db.begin() as session:
+            document = await self._head(session, user_id, *where)
+            if document is None:
+                return None
+            connection = await session.connection()
+            for name in LISTS:
+                found = [each async for each in _records(connection, name, user_id, MOST + 1)]
+                document[name] = found[:MOST]
+                truncated += [name] if len(found) > MOST else []
+            await self._record(session, user_id, actor, client)
+        return Copy({**document, "truncated": truncated}, is_complete=not truncated)
+
+    async def _head(
+        self, session: AsyncSession, user_id: uuid.UUID, *where: ColumnElement[bool]
+    ) -> Record | None:
+        """What comes before the lists that may be long."""
+        has_password = User.password_hash.is_not(None)
+        found = USERS.select(user_id, None).add_columns(has_password).where(*where)
+        row = (await session.execute(found)).one_or_none()
+        if row is None:
+            return None
+        profile = USERS.record(row[:-1])
+        jobs = await self.jobs.about(session, (user_id, profile["email"]), MOST)
+        return {
+            "format": FORMAT,
+            "exportedAt": _plain(self.clock()),
+            "profile": {**profile, "hasPassword": row[-1]},
+            "jobs": [
+                {"name": job.name, "state": job.state, "createdAt": _plain(job.created_at)}
+                for job in jobs
+            ],
+        }
+
+    async def _record(
+        self, session: AsyncSession, user_id: uuid.UUID, actor: Actor, client: Client
+    ) -> None:
+        event, now = AuditName.USER_EXPORTED, self.clock()
+        await record(session, now, event, client, actor=actor, target=user_id)
+
+
+async def _records(
+    connection: AsyncConnection, name: str, user_id: uuid.UUID, most: int | None
+) -> AsyncGenerator[Record]:
+    """The records of a list, newest first, some hundreds in memory at a time."""
+    table = LISTS[name]
+    is_event = table is EVENTS
+    statement = _events(user_id, most) if is_event else table.select(user_id, most)
+    options = {"yield_per": AT_ONCE}
+    async with connection.stream(statement, execution_options=options) as rows:
+        async for row in rows:
+            yield _event(row, user_id) if is_event else table.record(row)
+
+
+def _events(user_id: uuid.UUID, most: int | None) -> Rows:
+    """Select what was done to a user and what they did, each by its own index."""
+    event = AuditEvent
+    theirs = [
+        select(event.id).where(column == user_id).order_by(event.id.desc()).limit(most)
+        for column in (event.target_id, event.actor_id)
+    ]
+    ids = union(*theirs).subquery()
+    columns = [getattr(event, name) for name in EVENTS.exported]
+    found = select(*columns).join(ids, ids.c.id == event.id)
+    return found.order_by(event.id.desc()).limit(most)
+
+
+def _event(row: Sequence[Any], user_id: uuid.UUID) -> Record:
+    """An event without what it tells of others: who they are, and where they were."""
+    record = EVENTS.record(row)
+    actor, target = record.pop("actorId"), record.pop("targetId")
+    record["by"] = _named(actor, user_id, "ADMINISTRATOR")
+    record["about"] = _named(target, user_id, "SOMEBODY_ELSE")
+    if record["by"] == "ADMINISTRATOR":
+        record["ipAddress"] = record["requestId"] = None
+    if record["about"] == "SOMEBODY_ELSE":
+        record["details"] = {}
+    return record
+
+
+def _named(person: str | None, user_id: uuid.UUID, other: str) -> str | None:
+    if person is None:
+        return None
+    return "USER" if person == str(user_id) else other
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value as JSON has it: times in UTC (RFC 3339), UUIDs as text."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return str(value) if isinstance(value, uuid.UUID) else value
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value)

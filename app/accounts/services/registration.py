@@ -1,0 +1,80 @@
+"""Accounts: how one is made."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.accounts.services.new_passwords import NewPasswords
+from app.accounts.services.new_users import NewUser, new_user
+from app.accounts.services.pending_registrations import Registrations, VerificationSent
+from app.audit.models import AuditName
+from app.audit.services.events import record
+from app.database.database import Database
+from app.outcomes import EmailTaken, InputIssue, InvalidInput
+from app.security.client import Client
+from app.security.passwords import Passwords
+from app.sessions.services.outcomes import SignedIn
+from app.sessions.services.sign_in import SignIn
+from app.users.services.inputs import Registration, check, known_form
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    db: Database
+    passwords: Passwords
+    new_passwords: NewPasswords
+    sign_in: SignIn
+    clock: Callable[[], datetime]
+    # None while nobody verifies addresses.
+    registrations: Registrations | None
+    email_domains: Collection[str]
+
+    async def register(
+        self, email: str, password: str, display_name: str | None, client: Client
+    ) -> SignedIn | VerificationSent | EmailTaken | InvalidInput:
+        """Make an account and sign it in, or say that an email is on its way.
+
+        The database decides who was first with an address. Where addresses are verified the answer
+        and its time are the same for one that has an account already.
+
+        Raises:
+            Overloaded: too many passwords are being hashed.
+
+        """
+        checked = await self.checked(email, password, display_name)
+        if not isinstance(checked, Registration):
+            return InvalidInput(checked)
+        password_hash = await self.passwords.hash(checked.password, client.block)
+        if self.registrations is not None:
+            return await self.registrations.accept(checked, password_hash, client)
+        async with self.db.begin() as session:
+            now, email, name = self.clock(), checked.email, checked.display_name
+            new = NewUser(email, password_hash, name, signs_in=True)
+            user = await new_user(session, now, new)
+            if user is None:
+                return EmailTaken()
+            event = AuditName.USER_REGISTERED
+            await record(session, now, event, client, actor=user.id, target=user.id)
+            started = await self.sign_in.start(session, user, client)
+        return self.sign_in.signed_in(user, started)
+
+    async def checked(
+        self, email: str, password: str, display_name: str | None
+    ) -> Registration | tuple[InputIssue, ...]:
+        """Building block: everything that is wrong with a registration, in one answer."""
+        values = {"email": email, "password": password, "displayName": display_name}
+        result = check(
+            Registration,
+            values,
+            password_min_length=self.new_passwords.min_length,
+            email_domains=self.email_domains,
+        )
+        issues = () if isinstance(result, Registration) else result
+        if any(issue.path == ("password",) for issue in issues):
+            return issues
+        guessable = await self.new_passwords.issue_with(
+            password, known_form(email) or "", display_name
+        )
+        if guessable:
+            return (*issues, guessable)
+        return result

@@ -1,0 +1,80 @@
+"""Links that are sent again: a page that runs twice, a retry, or an answer that was lost.
+
+The client that used a link gets the answer again, as `rotation` has it for refresh tokens. A client
+is told by its address and user agent: for another one a used link is not valid.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database.database import Database
+from app.mail.models import TokenPurpose
+from app.mail.services.one_time_tokens import OneTimeTokens
+from app.security.client import Client
+from app.sessions.models import Session, SessionRow, is_alive
+from app.sessions.services.outcomes import SignedIn
+from app.sessions.services.refresh import GRACE
+from app.sessions.services.rows import SESSION_COLUMNS
+from app.sessions.services.sign_in import SignIn, Started
+from app.users.models import User, UserRow
+from app.users.services.outcomes import UserChanged
+from app.users.services.rows import USER_COLUMNS, is_active
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedLinks:
+    db: Database
+    tokens: OneTimeTokens
+    sign_in: SignIn
+    clock: Callable[[], datetime]
+
+    async def verified(self, token: str, client: Client) -> SignedIn | None:
+        """Returns the session that a link has begun, with new tokens of it.
+
+        Within 30 seconds, or later if nothing has used the session: its tokens never arrived then.
+        """
+        used = await self.tokens.used(token, client, TokenPurpose.VERIFY_EMAIL)
+        if used is None or used.session_id is None:
+            return None
+        recent = self.clock() - used.used_at <= GRACE
+        async with self.db.begin() as session:
+            begun = await self._begun(session, used.session_id)
+            if begun is None or not (recent or begun[1].is_unused):
+                return None
+            user, row = begun
+            device_token = await self.sign_in.devices.issue(session, user.id)
+        return self.sign_in.signed_in(user, Started(row, device_token))
+
+    async def confirmed(self, token: str, client: Client) -> UserChanged | None:
+        """Returns the user whose address a link has changed, if it still is that address."""
+        purposes = (TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL_CHANGE)
+        used = await self.tokens.used(token, client, *purposes)
+        if used is None:
+            return None
+        user = User
+        as_changed = (user.id == used.user_id, user.email == used.email, is_active(self.clock()))
+        rows = await self.db.rows(select(*USER_COLUMNS).where(*as_changed))
+        return UserChanged(UserRow._make(rows[0])) if rows else None
+
+    async def _begun(
+        self, session: AsyncSession, session_id: UUID
+    ) -> tuple[UserRow, SessionRow] | None:
+        now = self.clock()
+        alive = is_alive(literal(now))
+        statement = (
+            select(*USER_COLUMNS, *SESSION_COLUMNS)
+            .join(User, User.id == Session.user_id)
+            .where(Session.id == session_id, alive)
+        )
+        found = (await session.execute(statement)).one_or_none()
+        if found is None:
+            return None
+        user = UserRow._make(found[: len(USER_COLUMNS)])
+        if self.sign_in.standing.refusal(user, now):
+            return None
+        return user, SessionRow._make(found[len(USER_COLUMNS) :])

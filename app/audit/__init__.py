@@ -1,0 +1,1 @@
+"""The audit: events, chains, checkpoints, integrity."""

@@ -1,0 +1,171 @@
+"""What happened: one row for each change and each refused sign-in, written with it."""
+
+import enum
+import uuid
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+from sqlalchemy import BigInteger, CheckConstraint, FetchedValue, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.base import Base
+from app.database.rights import APPEND, Rights, with_rights
+
+WRITTEN = ("id", "at", "name", "actor_id", "target_id", "ip_address", "request_id", "details")
+# The address that somebody came from can be erased. All else stays as the database has chained it.
+ERASABLE = ("ip_address", "ip_salt")
+# Times that every program can read.
+IN_RANGE = "{} BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'"
+
+
+class AuditName(enum.StrEnum):
+    """Noun and verb, in the past tense, and what each says."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        name = str.__new__(cls, value)
+        name._value_ = value
+        name.meaning = meaning
+        return name
+
+    USER_REGISTERED = "user.registered", "somebody made an account"
+    USER_CREATED = "user.created", "an administrator made an account for somebody"
+    USERS_IMPORTED = "users.imported", "people were taken over from another system"
+    USER_DELETED = "user.deleted", "an account was deleted: by its owner, or for them"
+    USER_EXPORTED = "user.exported", "a copy of what is known of somebody was made"
+    USER_SUSPENDED = "user.suspended", "an administrator shut somebody out"
+    USER_REINSTATED = "user.reinstated", "an administrator let somebody back in"
+    ROLE_CHANGED = "role.changed", "somebody became an administrator, or no longer is one"
+    SESSION_STARTED = "session.started", "somebody signed in"
+    SESSION_REFUSED = "session.refused", "a sign-in failed"
+    SESSION_ENDED = "session.ended", "sessions ended before their time"
+    TOKEN_REUSED = "token.reused", "a copied refresh token was presented"
+    EMAIL_VERIFIED = "email.verified", "somebody has shown that they read their mail"
+    EMAIL_CHANGE_REQUESTED = "email.change_requested", "somebody wants another address"
+    EMAIL_CHANGED = "email.changed", "an account has another address"
+    PASSWORD_REFUSED = "password.refused", "a change was tried with a wrong password"
+    PASSWORD_CHANGED = "password.changed", "somebody changed their password"
+    PASSWORD_RESET = "password.reset", "somebody chose a password by a letter"
+    PROFILE_CHANGED = "profile.changed", "somebody changed their profile"
+    EMAIL_CHANGE_UNDONE = "email.change_undone", "the former address took a change back"
+    TOKEN_REPEATED = "token.repeated", "a refresh was repeated from another address or program"
+    PASSWORD_LOCKED = (
+        "password.locked",
+        "a password was wrong too often in a row and opens nothing until it is reset",
+    )
+    RATE_LIMIT_EXCEEDED = "rate_limit.exceeded", "more was tried than a limit allows"
+    SECRET_COMPROMISED = (
+        "secret.compromised",
+        "SECRET_KEY was declared compromised: all keys, sessions and links were ended",
+    )
+    AUDIT_TRIMMED = "audit.trimmed", "retention removes all events of the days before one day"
+
+
+class AuditEvent(Base):
+    """Where it stands in its chain is written by the database itself."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        Index("ix_audit_events_target_id_id", "target_id", "id"),
+        Index("ix_audit_events_actor_id_id", "actor_id", "id"),
+        Index("ix_audit_events_name_id", "name", "id"),
+        UniqueConstraint("chain", "position", name="uq_audit_events_chain_position"),
+        with_rights(
+            Rights({"SELECT": (), "INSERT": WRITTEN, "UPDATE": ERASABLE}, retention={"DELETE": ()})
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    name: Mapped[str]
+    # Without foreign keys: an event outlives the people in it.
+    actor_id: Mapped[uuid.UUID | None]
+    target_id: Mapped[uuid.UUID | None]
+    ip_address: Mapped[str | None]
+    request_id: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    chain: Mapped[str] = mapped_column(server_default=FetchedValue())
+    position: Mapped[int] = mapped_column(BigInteger, server_default=FetchedValue())
+    previous_hash: Mapped[bytes] = mapped_column(server_default=FetchedValue())
+    hash: Mapped[bytes] = mapped_column(server_default=FetchedValue())
+    # The address is hashed with a salt: both can be erased, and the chain still holds.
+    ip_salt: Mapped[bytes | None] = mapped_column(server_default=FetchedValue())
+    ip_digest: Mapped[bytes | None] = mapped_column(server_default=FetchedValue())
+
+
+class AuditChain(Base):
+    """The end of each chain, how far it has been signed, and how far its events were removed."""
+
+    __tablename__ = "audit_chains"
+    __table_args__ = with_rights(
+        Rights(
+            {"SELECT": (), "UPDATE": ("signed_position",)},
+            retention={"UPDATE": ("trimmed_position",)},
+        )
+    )
+
+    chain: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[bytes]
+    signed_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    trimmed_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+
+
+class AuditCheckpoint(Base):
+    """The ends of the chains at one time, signed."""
+
+    __tablename__ = "audit_checkpoints"
+    __table_args__ = (
+        Index("ix_audit_checkpoints_heads", "heads", postgresql_using="gin"),
+        with_rights(APPEND),
+    )
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    previous_hash: Mapped[bytes]
+    heads: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    sealed_public_key: Mapped[str]
+    signature: Mapped[bytes]
+    # The fingerprint of the secret that sealed it; none of checkpoints of the release before.
+    sealed_with: Mapped[bytes | None]
+    # Of the first checkpoint after a leak: a MAC under the new secret over the end of the former
+    # part, whose keys the new secret does not open.
+    epoch_mac: Mapped[bytes | None]
+
+
+class AuditVerification(Base):
+    """What a run of `portico audit verify` found, of events up to which."""
+
+    __tablename__ = "audit_verifications"
+    __table_args__ = (
+        CheckConstraint(IN_RANGE.format("at"), name="ck_audit_verifications_at"),
+        CheckConstraint(
+            IN_RANGE.format("latest_event_at"), name="ck_audit_verifications_latest_event_at"
+        ),
+        with_rights(APPEND),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    valid: Mapped[bool]
+    events: Mapped[int] = mapped_column(BigInteger)
+    checkpoints: Mapped[int] = mapped_column(BigInteger)
+    latest_event_at: Mapped[datetime | None]
+    verified_by: Mapped[str] = mapped_column(server_default=text("CURRENT_USER"))
+    # Under SECRET_KEY: whoever may insert rows here cannot make one that counts.
+    mac: Mapped[bytes]
+
+
+class AuditRow(NamedTuple):
+    """What may be shown of an event."""
+
+    id: uuid.UUID
+    at: datetime
+    name: str
+    actor_id: uuid.UUID | None
+    target_id: uuid.UUID | None
+    ip_address: str | None
+    request_id: str | None
+    details: Any

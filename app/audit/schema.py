@@ -1,0 +1,202 @@
+"""Asking what happened: `auditEvents`."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from app.audit.models import AuditName, AuditRow
+from app.audit.services.reading import AuditFilter as Found
+from app.database.keyset_pages import Page
+from app.errors import BadInput
+from app.graphql.access import admin_field
+from app.graphql.context import Info, admin, member
+from app.graphql.ids import Node, global_id, read_id_of
+from app.graphql.inputs import DateTimeRange, given
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
+from app.users.models import UserRow
+from app.users.schema import User
+
+NAMES = ", ".join(f"`{name.value}` ({name.meaning})" for name in AuditName)
+People = dict[uuid.UUID, UserRow]
+
+
+def _nothing(_row: AuditRow) -> None:
+    """An event is ordered by its id alone."""
+
+
+CURSORS = Cursors(PlainForm("AuditEvent.DESC"), _nothing)
+write_cursor = CURSORS.write
+
+
+@strawberry.type(description="One more thing that is known of an event.")
+class AuditDetail:
+    name: str = strawberry.field(description="What it is.")
+    value: str = strawberry.field(description="Its value, as text.")
+
+
+@strawberry.type(
+    description="Something that happened. It cannot be changed. It is removed only with all events "
+    "of its day, where the operator has set a retention period; `audit.trimmed` then says so."
+)
+class AuditEvent(Node):
+    row: strawberry.Private[AuditRow]
+    people: strawberry.Private[People]
+    now: strawberry.Private[datetime]
+
+    @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
+    def id(self) -> strawberry.ID:
+        return global_id("AuditEvent", self.row.id)
+
+    @strawberry.field(description="When it happened.")
+    def at(self) -> datetime:
+        return self.row.at
+
+    @strawberry.field(description=f"What happened. One of {NAMES}.")
+    def name(self) -> str:
+        return self.row.name
+
+    @strawberry.field(
+        description="Who did it; null where nobody was signed in, or who did it is gone."
+    )
+    def actor(self) -> User | None:
+        return self._person(self.row.actor_id)
+
+    @strawberry.field(description="Whom it was done to; null where nobody, or they are gone.")
+    def target(self) -> User | None:
+        return self._person(self.row.target_id)
+
+    @strawberry.field(description="From where; null where that is not known, or was erased.")
+    def ip_address(self) -> str | None:
+        return self.row.ip_address
+
+    @strawberry.field(description="By which request: the log has it under this id.")
+    def request_id(self) -> str | None:
+        return self.row.request_id
+
+    @strawberry.field(description="What else is known of it, by name.")
+    def details(self) -> list[AuditDetail]:
+        return [AuditDetail(name=name, value=str(self.row.details[name])) for name in self._names()]
+
+    def _names(self) -> list[str]:
+        return sorted(self.row.details)
+
+    def _person(self, user_id: uuid.UUID | None) -> User | None:
+        person = self.people.get(user_id) if user_id else None
+        return User(row=person, now=self.now) if person else None
+
+
+@strawberry.type(description="An event in a page.")
+class AuditEventEdge:
+    node: AuditEvent = strawberry.field(description="The event.")
+
+    @strawberry.field(description="Where this event stands among the others.")
+    def cursor(self) -> str:
+        return write_cursor(self.node.row)
+
+
+@strawberry.type(description="A page of events, newest first.")
+class AuditEventConnection:
+    page: strawberry.Private[Page[AuditRow]]
+    people: strawberry.Private[People]
+    now: strawberry.Private[datetime]
+
+    @strawberry.field(description="The events of this page with their cursors.")
+    def edges(self) -> list[AuditEventEdge]:
+        return [AuditEventEdge(node=event) for event in self._events()]
+
+    @strawberry.field(description="The events of this page, for those who need no cursors.")
+    def nodes(self) -> list[AuditEvent]:
+        return self._events()
+
+    @strawberry.field(description="Where this page lies among the others.")
+    def page_info(self) -> PageInfo:
+        return PageInfo.of(self.page, write_cursor)
+
+    def _events(self) -> list[AuditEvent]:
+        people, now = self.people, self.now
+        return [AuditEvent(row=row, people=people, now=now) for row in self.page.rows]
+
+
+@strawberry.input(description="Narrows the audit. A part that is left out or null narrows nothing.")
+class AuditFilter:
+    names: list[str] | None = strawberry.field(
+        default=UNSET, description="Only events of these names."
+    )
+    actor_id: strawberry.ID | None = strawberry.field(
+        default=UNSET,
+        description="Only what this user did: an `id` or a `subject`. They may be gone by now.",
+    )
+    target_id: strawberry.ID | None = strawberry.field(
+        default=UNSET,
+        description="Only what was done to this user: an `id` or a `subject`. They may be gone by "
+        "now.",
+    )
+    at: DateTimeRange | None = strawberry.field(
+        default=UNSET, description="Only what happened in this time."
+    )
+
+
+@strawberry.type
+class AuditQueries:
+    @admin_field(
+        description="What happened, newest first: 50 events where neither `first` nor `last` is "
+        "given."
+    )
+    async def audit_events(
+        self,
+        info: Info,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+        filter: Annotated[  # noqa: A002 - the name in the contract
+            AuditFilter | None,
+            strawberry.argument(description="Which events; all where left out."),
+        ] = UNSET,
+    ) -> AuditEventConnection | None:
+        services, viewer = info.context.services, admin(info)
+        request = CURSORS.request(given(first), given(after), given(last), given(before))
+        page = await services.audit_events.page(viewer, _found(given(filter)), request)
+        people = await _people(info, page.rows)
+        return AuditEventConnection(page=page, people=people, now=services.clock())
+
+
+async def event_by_id(info: Info, event_id: uuid.UUID) -> AuditEvent | None:
+    services = info.context.services
+    row = await services.audit_events.by_id(member(info), event_id)
+    if row is None:
+        return None
+    return AuditEvent(row=row, people=await _people(info, [row]), now=services.clock())
+
+
+async def _people(info: Info, rows: Sequence[AuditRow]) -> People:
+    """Those whom a page shows: in one statement, and only if they are asked for."""
+    wanted = info.names_below & {"actor", "target"}
+    ids = {user_id for row in rows for user_id in (row.actor_id, row.target_id) if user_id}
+    return await info.context.services.audit_events.people(member(info), ids) if wanted else {}
+
+
+def _found(part: AuditFilter | None) -> Found:
+    if part is None:
+        return Found()
+    span, actor, target = given(part.at), given(part.actor_id), given(part.target_id)
+    return Found(
+        names=_names(given(part.names)),
+        actor_id=read_id_of("User", actor, "filter.actorId") if actor is not None else None,
+        target_id=read_id_of("User", target, "filter.targetId") if target is not None else None,
+        at_from=given(span.from_) if span else None,
+        at_before=given(span.before) if span else None,
+    )
+
+
+def _names(texts: list[str] | None) -> tuple[AuditName, ...] | None:
+    if texts is None:
+        return None
+    known = {name.value: name for name in AuditName}
+    if len(texts) > len(known) or not set(texts) <= set(known):
+        raise BadInput("`filter.names` has a name that no event has.")
+    return tuple(sorted({known[text] for text in texts}))

@@ -1,0 +1,1 @@
+"""What audit can do: rules and units of work. Knows neither GraphQL nor HTTP."""

@@ -1,0 +1,1 @@
+"""The `portico` command, and the commands that belong to no module."""

@@ -1,0 +1,101 @@
+"""`portico db upgrade` and `portico db grant`: what the owner of the tables runs."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from app.cli.setup import database_alone, fail, out, url_of
+from app.config.settings import read_settings
+from app.database import grants, migrations
+from app.database.grants import Excess
+from app.database.migration_plan import Noticed, Step, pending
+from app.database.online_ddl import LOCK_TIMEOUT, STATEMENT_TIMEOUT
+
+LIMITS_SAID = (
+    f"A lock is waited for {LOCK_TIMEOUT} and held {STATEMENT_TIMEOUT} at most; if another "
+    "transaction is in the way, it is tried again for a minute. An index waits for transactions "
+    "that began before it, for as long as they take, and names them."
+)
+RETENTION_HELP = "Let the roles remove audit events too, as AUDIT_KEEP_DAYS needs."
+GRANT_HELP = "Also do what `portico db grant ROLE` does; may be repeated."
+PLAN_HELP = "Show what would be done to which tables, and do nothing."
+
+
+def upgrade(
+    *,
+    grant: Annotated[list[str] | None, typer.Option(metavar="ROLE", help=GRANT_HELP)] = None,
+    audit_retention: Annotated[
+        bool, typer.Option("--audit-retention", help=RETENTION_HELP)
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help=PLAN_HELP)] = False,
+) -> None:
+    """Bring the database to the newest revision. Safe to run from several places at once.
+
+    Roles that serve already are given what the new tables need.
+    """
+    roles = grant or ()
+    if audit_retention and not roles:
+        fail("--audit-retention is for the roles that --grant names.")
+    with database_alone(read_settings()) as settings:
+        steps = pending(url_of(settings))
+        _show_plan(steps)
+        if plan:
+            if not steps:
+                out.print("No migration is pending on tables that are in use.")
+            return
+        upgraded = migrations.upgrade(url_of(settings), roles, retention=audit_retention)
+    out.print(
+        f"The database is at revision {migrations.head()}, the newest."
+        if upgraded.newest
+        else "A newer release has migrated the database already: nothing to do."
+    )
+    if upgraded.newest and roles:
+        out.print(f"{', '.join(roles)} can serve.", markup=False)
+    if upgraded.note:
+        out.print(upgraded.note, markup=False)
+    for warning in upgraded.warnings:
+        out.print(f"[yellow]Warning[/yellow]   {escape(warning)}.")
+
+
+def grant(
+    roles: Annotated[list[str], typer.Argument(metavar="ROLE…", help="Who serves.")],
+    *,
+    audit_retention: Annotated[
+        bool, typer.Option("--audit-retention", help=RETENTION_HELP)
+    ] = False,
+) -> None:
+    """Grant roles the privileges that serving and all commands need, and revoke all others.
+
+    Run it as the role that owns the tables. `portico db upgrade` renews it.
+    """
+    with database_alone(read_settings()) as settings:
+        excess = asyncio.run(grants.grant(url_of(settings), roles, retention=audit_retention))
+    out.print(f"{', '.join(roles)} can serve.", markup=False)
+    if excess:
+        fail("\n".join(map(_beyond, excess)))
+
+
+def _beyond(excess: Excess) -> str:
+    mend = f" Run {excess.mend}." if excess.mend else ""
+    return f"{excess}, and no grant takes that away.{mend}"
+
+
+def _show_plan(steps: Sequence[Step]) -> None:
+    """Say what each migration does to tables that are in use, and how long it may take."""
+    for step in steps:
+        out.print(f"{step.revision}  {step.title}", markup=False)
+        for each in step.noticed:
+            out.print(f"      {_noticed(each)}", markup=False)
+        if not step.noticed:
+            out.print("      Nothing that is in use is locked.")
+    if steps:
+        out.print(LIMITS_SAID)
+
+
+def _noticed(each: Noticed) -> str:
+    if each.seconds is None:
+        return f"{each.table}: {each.effect.value}"
+    return f"{each.table}: {each.effect.value}, up to {max(each.seconds, 1)} s"

@@ -1,0 +1,94 @@
+"""`portico doctor`: what is wrong with a set-up, one line for each check."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from app.cli.doctor import database, keys, network, pooler, replica, settings
+from app.cli.doctor.environment import SetUp, set_up
+from app.cli.doctor.findings import Check, Finding, State, checks_of
+from app.cli.doctor.runner import examine
+from app.cli.setup import out
+from app.config.settings import read_settings
+from app.errors import Misconfigured
+from app.logs import set_levels
+from app.text.visible import one_line
+
+MODULES = (settings, database, pooler, replica, keys, network)
+CHECKS = [check for module in MODULES for check in checks_of(module)]
+COLOURS = {
+    State.OK: "green",
+    State.WARNING: "yellow",
+    State.FAILED: "red",
+    State.NOT_CHECKED: "dim",
+}
+AS_JSON = "A JSON list: for each check its name, state, text and hint."
+
+
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help=AS_JSON)] = False) -> None:
+    """Check settings, database, keys, mail and addresses, and change nothing.
+
+    Exit code 1 if a check failed; warnings do not count.
+    """
+    findings = _findings()
+    out.print(_as_json(findings) if as_json else _as_text(findings), markup=not as_json)
+    if any(each.state is State.FAILED for each in findings):
+        raise typer.Exit(1)
+
+
+def _findings() -> list[Finding]:
+    try:
+        given = read_settings()
+    except Misconfigured as problem:
+        return _only(settings.settings, problem)
+    set_levels(given.log_level)
+    try:
+        with set_up(given) as setup:
+            return asyncio.run(_examine(setup))
+    except Misconfigured as problem:
+        return _only(database.database, problem)
+
+
+async def _examine(setup: SetUp) -> list[Finding]:
+    try:
+        return await examine(CHECKS, setup)
+    finally:
+        if setup.database is not None:
+            await setup.database.close()
+
+
+def _only(broken: Check, problem: Misconfigured) -> list[Finding]:
+    """Returns what is wrong before anything can be examined."""
+    return [
+        Finding(broken.name, State.FAILED, " ".join(str(problem).splitlines()))
+        if each is broken
+        else Finding(each.name, State.NOT_CHECKED, f"depends on: {broken.name}")
+        for each in CHECKS
+    ]
+
+
+def _as_json(findings: Sequence[Finding]) -> str:
+    return json.dumps([asdict(each) for each in findings], indent=2)
+
+
+def _as_text(findings: Sequence[Finding]) -> str:
+    width = max(len(each.name) for each in findings)
+    numbers = Counter(each.state for each in findings)
+    total = ", ".join(_number(numbers[state], state) for state in State if numbers[state])
+    return "\n".join((*(_line(each, width) for each in findings), f"{total}."))
+
+
+def _number(number: int, state: State) -> str:
+    return f"{number} warnings" if state is State.WARNING and number > 1 else f"{number} {state}"
+
+
+def _line(finding: Finding, width: int) -> str:
+    colour = COLOURS[finding.state]
+    words = one_line(f"{finding.text} {finding.hint or ''}".rstrip())
+    return f"[{colour}]{finding.state:11}[/{colour}]  {finding.name:{width}}  {escape(words)}"

@@ -1,0 +1,88 @@
+"""What is examined: settings, and the way to the database that they name."""
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from app.cli.setup import embedded_values, url_of
+from app.clock import system_clock
+from app.config.settings import Settings
+from app.database.database import Database, Link, connect
+from app.database.embedded import embedded_postgres, is_new, secret_path
+from app.database.url import DatabaseUrl, read
+from app.errors import Misconfigured
+
+# Few, since the server may have hardly any left.
+CONNECTIONS = 2
+STATEMENT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """Settings as they were given, and with what stands in for those that are not set."""
+
+    given: Settings
+    settings: Settings
+    # None while there is none yet, as before the first start on the embedded database.
+    database: Database | None
+    clock: Callable[[], datetime] = system_clock
+
+    @property
+    def db(self) -> Database:
+        if self.database is None:
+            raise LookupError("there is no database")
+        return self.database
+
+    @property
+    def address(self) -> DatabaseUrl:
+        return read(url_of(self.settings), os.environ)
+
+
+def linked(settings: Settings, url: str, *, prepared: bool) -> Link:
+    """Make the way to a database, with limits that keep a check from hanging."""
+    seconds = min(STATEMENT_SECONDS, settings.database_timeout_seconds)
+    return connect(url, pool_size=CONNECTIONS, timeout_seconds=seconds, prepared=prepared)
+
+
+def opened(settings: Settings, url: str) -> Database:
+    """Make a database that can be read through any pooler: nothing is prepared."""
+    return Database(linked(settings, url, prepared=False), pool_size=CONNECTIONS)
+
+
+@contextmanager
+def set_up(given: Settings) -> Generator[SetUp]:
+    """Yield what is examined. The embedded database is started or shared, and never created.
+
+    Raises:
+        Misconfigured: the embedded database is not part of this installation, or does not start;
+            or a file that DATABASE_URL names cannot be used.
+
+    """
+    if not given.embedded:
+        yield SetUp(given, given, opened(given, url_of(given)))
+        return
+    settled = given.model_copy(update=embedded_values(given) | {"secret_key": _secret(given)})
+    if is_new(given.data_dir):
+        yield SetUp(given, settled, None)
+        return
+    with embedded_postgres(given.data_dir) as url:
+        settled = settled.model_copy(update={"database_url": SecretStr(url)})
+        yield SetUp(given, settled, opened(given, url))
+
+
+def _secret(given: Settings) -> SecretStr | None:
+    """Returns the secret, but makes none."""
+    if given.secret_key is not None:
+        return given.secret_key
+    path: Path = secret_path(given.data_dir)
+    try:
+        return SecretStr(path.read_text(encoding="ascii").strip())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,105 @@
+"""Checks of the keys that sign tokens, and of the clocks that tokens are judged by."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select, text
+
+from app.cli.doctor.database import database, migrations
+from app.cli.doctor.environment import SetUp
+from app.cli.doctor.findings import Verdict, check, failed, ok, warning
+from app.cli.sizes import in_largest_unit
+from app.keys.models import SigningKey
+from app.keys.services.fleet_secrets import FleetSecrets, SecretsState
+from app.keys.services.key_rows import Halves, halves
+from app.keys.services.signing_keys import NONE_OPENS
+from app.security.keys import Secrets
+
+INVALID_HINT = "Somebody has written them to the database: find out who, and delete their rows."
+NOT_CHECKED_HINT = "Delete the rows of those that no server of yours has made."
+# A successor is published a day before it signs.
+SLACK = timedelta(days=1)
+NOW = text("SELECT clock_timestamp()")
+# Tokens of one server must not begin in the future of another one.
+APART = timedelta(seconds=2)
+FAR_APART = timedelta(seconds=30)
+# This code is not older.
+EARLIEST = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@check("signing keys", needs=migrations)
+async def signing_keys(setup: SetUp) -> Verdict:
+    """Whether SECRET_KEY is that of the servers, and opens the key that signs now."""
+    secret = setup.settings.secret_key
+    if secret is None:
+        return failed("SECRET_KEY is not set.", "Set it, or SECRET_KEY_FILE.")
+    secrets = Secrets(secret.get_secret_value())
+    state = await _state(setup, secrets)
+    if state.revoked or state.lacking_sealing:
+        return failed(state.explanation or "")
+    return _judged(setup, await _found(setup, secrets, state), state)
+
+
+def _judged(setup: SetUp, found: Mapping[str, Halves | None], state: SecretsState) -> Verdict:
+    valid = [each for each in found.values() if each is not None]
+    now = setup.clock()
+    ready = [each for each in valid if each.public.signs_from <= now]
+    signing = max(ready, key=_signs_from, default=None)
+    if found and not valid:
+        return failed(NONE_OPENS)
+    if signing is None:
+        return warning("No key signs yet.", "The first server that starts makes one.")
+    if signing.pair is None:
+        return failed(NONE_OPENS)
+    if invalid := [key_id for key_id, each in found.items() if each is None]:
+        return failed(f"Signing keys are invalid: {', '.join(invalid)}.", INVALID_HINT)
+    return _aged(setup, now - signing.public.signs_from, valid, state)
+
+
+def _aged(setup: SetUp, age: timedelta, valid: Sequence[Halves], state: SecretsState) -> Verdict:
+    text = f"SECRET_KEY opens the one that signs, which is {in_largest_unit(age)} old."
+    if age > timedelta(days=setup.given.signing_key_rotate_days) + SLACK:
+        return warning(text, "A running server replaces it: does any run?")
+    if state.explanation:
+        return warning(state.explanation)
+    if unchecked := [each.public.id for each in valid if each.pair is None]:
+        named = ", ".join(unchecked)
+        return warning(f"SECRET_KEY does not open {named}: not checked.", NOT_CHECKED_HINT)
+    return ok(text)
+
+
+def _signs_from(key: Halves) -> datetime:
+    return key.public.signs_from
+
+
+async def _found(setup: SetUp, secrets: Secrets, state: SecretsState) -> dict[str, Halves | None]:
+    async with setup.db.begin() as session:
+        rows = await session.scalars(select(SigningKey))
+        return {row.id: halves(row, secrets, state.accepted) for row in rows}
+
+
+async def _state(setup: SetUp, secrets: Secrets) -> SecretsState:
+    fleet = FleetSecrets(setup.db, secrets, setup.clock)
+    async with setup.db.begin() as session:
+        return await fleet.read(session)
+
+
+@check("clock", needs=database)
+async def clock(setup: SetUp) -> Verdict:
+    before = setup.clock()
+    [(theirs,)] = await setup.db.rows(NOW)
+    return compared(before, theirs, setup.clock())
+
+
+def compared(before: datetime, theirs: datetime, after: datetime) -> Verdict:
+    """Judge a clock by the time of another machine, that was read between the two moments."""
+    if after < EARLIEST:
+        return failed(f"This machine has {after:%Y-%m-%d}, which is over.", "Set its clock.")
+    # Whatever lies between the two agrees.
+    apart = max(before - theirs, theirs - after, timedelta(0))
+    which = "ahead of" if before > theirs else "behind"
+    if apart > APART:
+        text = f"This machine is {in_largest_unit(apart)} {which} the database."
+        hint = "Let NTP set both clocks."
+        return failed(text, hint) if apart > FAR_APART else warning(text, hint)
+    return ok("This machine and the database have the same time.")

@@ -1,0 +1,125 @@
+"""Checks of what is reached over the network beside the database, and of what reaches Portico."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from sqlalchemy import select
+
+from app.accounts.services.breached_passwords import RangeService
+from app.cli.doctor.database import migrations
+from app.cli.doctor.environment import SetUp
+from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, warning
+from app.cli.management import DEFAULT
+from app.cli.ports import check_port
+from app.errors import Misconfigured
+from app.http.management import OFF, host_and_port
+from app.keys.models import SigningKey
+from app.mail.mailer import NotSent, mailer_of
+
+HTTP_SECONDS = 5.0
+JWKS = "/.well-known/jwks.json"
+KEY_IDS = select(SigningKey.id)
+ANY_PASSWORD = "While it does not answer, passwords that were breached are accepted."  # noqa: S105 - a sentence
+OURS = "portico_"
+
+
+@check("mail")
+async def mail(setup: SetUp) -> Verdict:
+    """Connect and sign in, and send nothing."""
+    settings = setup.settings
+    if settings.smtp_url is None:
+        required = settings.email_verification == "required"
+        verdict = failed if required else warning
+        return verdict("SMTP_URL is not set: emails wait in the queue until it is.")
+    try:
+        mailer = mailer_of(settings.smtp_url.get_secret_value(), settings.mail_from)
+        return ok(await mailer.check())
+    except NotSent as problem:
+        return failed(str(problem), "`portico mail test ADDRESS` sends an email.")
+
+
+@check("public address", needs=migrations)
+async def public_address(setup: SetUp) -> Verdict:
+    """Whether clients that go by PUBLIC_URL find the keys of this database."""
+    if "public_url" not in setup.given.model_fields_set:
+        return not_checked("PUBLIC_URL is not set: it follows --host and --port.")
+    address = setup.given.public_url + JWKS
+    try:
+        answer = await _get(address)
+    except (httpx.HTTPError, TimeoutError) as error:
+        return warning(
+            f"{address} cannot be reached from here: {type(error).__name__}.",
+            "Does a server run, and does this machine resolve its name?",
+        )
+    found = _key_ids(answer)
+    if found is None:
+        where = warning if answer.is_server_error else failed
+        return where(
+            f"{address} answers {answer.status_code}, and no keys.",
+            "PUBLIC_URL has to lead to Portico.",
+        )
+    ours = await setup.db.rows(KEY_IDS)
+    if found.isdisjoint(row[0] for row in ours):
+        return failed(
+            f"{address} has none of the keys of this database.",
+            "Does PUBLIC_URL lead to another Portico, or this one use another database?",
+        )
+    return ok(f"{address} has the keys of this database.")
+
+
+def _key_ids(answer: httpx.Response) -> set[str] | None:
+    """Returns the ids of the keys (RFC 7517), None where the answer is not a list of keys."""
+    if answer.status_code != 200:
+        return None
+    try:
+        keys: Any = answer.json()
+        return {str(key["kid"]) for key in keys["keys"]}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@check("breached passwords service")
+async def breached_passwords_service(setup: SetUp) -> Verdict:
+    url = setup.given.breached_passwords_url
+    if url is None:
+        return not_checked("BREACHED_PASSWORDS_URL is not set.")
+    # Of the address its host alone: the rest may be a key.
+    host = urlsplit(url.get_secret_value()).hostname
+    try:
+        number = await RangeService(url.get_secret_value()).check()
+    except httpx.HTTPStatusError as error:
+        return warning(f"{host} answers {error.response.status_code}.", ANY_PASSWORD)
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        return warning(f"{host} cannot be reached: {type(error).__name__}.", ANY_PASSWORD)
+    return ok(f"{host} answers, with {number} hashes for one range.")
+
+
+@check("management")
+async def management(setup: SetUp) -> Verdict:
+    """Whether metrics can be read, or could be."""
+    address = setup.given.management_address or DEFAULT
+    if address == OFF:
+        return not_checked("MANAGEMENT_ADDRESS=off: there are no metrics.")
+    try:
+        check_port(*host_and_port(address))
+    except Misconfigured as problem:
+        if await _has_metrics(address):
+            return ok(f"http://{address}/metrics answers.")
+        return warning(str(problem), "MANAGEMENT_ADDRESS names another address for metrics.")
+    return ok(f"{address} is free: no server on this machine uses it now.")
+
+
+async def _has_metrics(address: str) -> bool:
+    try:
+        answer = await _get(f"http://{address}/metrics")
+    except (httpx.HTTPError, TimeoutError):
+        return False
+    return answer.status_code == 200 and OURS in answer.text
+
+
+async def _get(address: str) -> httpx.Response:
+    # The time that the library knows is that of each read, and an answer may drip.
+    async with asyncio.timeout(HTTP_SECONDS), httpx.AsyncClient() as http:
+        return await http.get(address)

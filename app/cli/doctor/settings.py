@@ -1,0 +1,97 @@
+"""Checks of settings, and of what they name on this machine."""
+
+import resource
+from urllib.parse import urlsplit
+
+import psutil
+
+from app.accounts.services.breached_passwords import HashFile
+from app.cli import setting_warnings
+from app.cli.doctor.environment import SetUp
+from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, warning
+from app.cli.management import DEFAULT
+from app.cli.serve import OTHER_FILES
+from app.cli.sizes import in_bytes
+from app.config.settings import read_sources
+from app.engine.persisted import PersistedDocuments
+from app.http.cors import Cors
+from app.http.origins import read_origin
+
+# Where `portico serve` listens unless it is told otherwise.
+HOST, PORT = "127.0.0.1", 8000
+FULL_BYTES = 100 * 1024**2
+NEARLY_FULL_BYTES = 1024**3
+
+
+@check("settings")
+async def settings(setup: SetUp) -> Verdict:
+    given = setup.given
+    setting_warnings.check(given, HOST)
+    PersistedDocuments.load(given.persisted_documents, only_trusted=given.persisted_documents_only)
+    address = given.management_address or DEFAULT
+    found = " ".join(setting_warnings.cautions(given, HOST, PORT, address))
+    if found:
+        return warning(found)
+    sources = read_sources()
+    number = len({*sources.environment, *sources.file} & {*type(given).model_fields})
+    return ok(f"{number} are set.")
+
+
+@check("open files")
+async def open_files(setup: SetUp) -> Verdict:
+    """Whether the system lets a worker have as many connections as MAX_CONNECTIONS."""
+    wanted = setup.given.max_connections + OTHER_FILES
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY or limit >= wanted:
+        return ok(f"{wanted} for MAX_CONNECTIONS={setup.given.max_connections} may be open.")
+    return warning(
+        f"MAX_CONNECTIONS={setup.given.max_connections} needs {wanted}, {limit} may be open.",
+        "Raise the limit of the service (systemd: LimitNOFILE=, shell: ulimit -Hn).",
+    )
+
+
+@check("disk")
+async def disk(setup: SetUp) -> Verdict:
+    if not setup.given.embedded:
+        return not_checked("The database has its disk elsewhere.")
+    if not setup.given.data_dir.exists():
+        return not_checked(f"{setup.given.data_dir} does not exist yet.")
+    free = psutil.disk_usage(str(setup.given.data_dir)).free
+    text = f"{in_bytes(free)} are free in {setup.given.data_dir}."
+    if free < FULL_BYTES:
+        return failed(text, "PostgreSQL stops when its disk is full.")
+    return warning(text) if free < NEARLY_FULL_BYTES else ok(text)
+
+
+@check("frontend")
+async def frontend(setup: SetUp) -> Verdict:
+    """Whether browsers let the frontend read answers."""
+    given = setup.given
+    if given.frontend_url is None:
+        return not_checked("FRONTEND_URL is not set: it follows PUBLIC_URL.")
+    try:
+        frontend, own = (_origin(url) for url in (given.frontend_url, given.public_url))
+    except ValueError:
+        return failed("FRONTEND_URL is not an address such as https://app.example.com.")
+    if frontend == own:
+        return ok(f"{frontend} is the origin of PUBLIC_URL.")
+    if Cors.of(given.cors_origins).allows(frontend.encode()):
+        return ok(f"{frontend} is in CORS_ORIGINS.")
+    return warning(
+        f"{frontend} of FRONTEND_URL is not in CORS_ORIGINS: its scripts cannot read answers.",
+        "Add it, unless the frontend asks by way of its own server.",
+    )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return read_origin(f"{parts.scheme}://{parts.netloc}")
+
+
+@check("breached passwords file")
+async def breached_passwords_file(setup: SetUp) -> Verdict:
+    path = setup.given.breached_passwords_file
+    if path is None:
+        return not_checked("BREACHED_PASSWORDS_FILE is not set.")
+    HashFile.of(path)
+    return ok(f"{path} has SHA-1 hashes, {in_bytes(path.stat().st_size)}.")

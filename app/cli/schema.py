@@ -1,0 +1,29 @@
+"""Commands for developers: exporting the schema."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.application import default_schema
+from app.cli.setup import fail, out
+from app.graphql.schema import printed
+
+
+def schema_export(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if the file differs from the code.")
+    ] = False,
+    path: Annotated[Path, typer.Option(help="The file.")] = Path("schema.graphql"),
+) -> None:
+    """Write the schema that the code serves, with default limits, to schema.graphql."""
+    text = printed(default_schema())
+    current = path.read_text(encoding="utf-8") if path.exists() else None
+    if check:
+        if current != text:
+            fail(f"{path} differs from the code. Run `portico schema export` and commit it.")
+        out.print(f"{path} is what the code serves.")
+        return
+    path.write_text(text, encoding="utf-8")
+    out.print(f"{path} was {'already up to date' if current == text else 'written'}.")

@@ -1,0 +1,206 @@
+"""`portico serve`: finds out whether it can, says what is open, and listens."""
+
+import asyncio
+import gc
+import logging
+import math
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvicorn
+from prometheus_client import Counter
+from rich.markup import escape
+from uvicorn.config import STARTUP_FAILURE
+
+from app.cli import setting_warnings
+from app.cli.addresses import http_url
+from app.cli.management import announced, managed
+from app.cli.ports import check_port
+from app.cli.setup import database, out, started, to_stderr, url_of
+from app.config.settings import Settings, read_settings
+from app.database.embedded import in_use, secret_path
+from app.logs import log_to_stderr
+from app.mail.mailer import CONSOLE
+from app.main import create_app
+from app.portico import Portico
+from app.server.bounded_server import BoundedServer
+from app.server.protocol import BoundedConnection
+from app.server.supervisor import Supervisor
+from app.server.tested_versions import TESTED, Versions, installed
+
+FACTORY = "app.main:create_app_from_environment"
+CHECKED_FACTORY = "app.main:create_checked_app_from_environment"
+OURS: Mapping[str, Any] = {"app": FACTORY, "http": BoundedConnection}
+OTHER_FILES = 300
+PORT_HELP = "Port to listen on."
+UNTESTED = (
+    "{found} are installed, this release is tested with {tested}: serving on uvicorn's "
+    "h11 protocol, slower, without time limits for requests and without SHUTDOWN_DELAY_SECONDS."
+)
+
+log = logging.getLogger(__name__)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help=PORT_HELP)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
+) -> None:
+    """Serve the API. Without DATABASE_URL, on a database of its own in DATA_DIR."""
+    # An IPv6 address is in brackets in a URL, and not here.
+    serve_on(installed(), host.strip("[]"), port, workers)
+
+
+def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
+    """Serve, on the server of these versions."""
+    signal.signal(signal.SIGTERM, _terminate)
+    given = read_settings()
+    settings = reached_at(given, http_url(host, port))
+    log_to_stderr(settings.log_level, settings.log_format)
+    setting_warnings.check(given, host)
+    check_port(host, port)
+    allow_connections(settings.max_connections)
+    shared = settings.embedded and in_use(settings.data_dir)
+    with (
+        database(settings) as ready,
+        managed(settings.management_address, workers) as management,
+    ):
+        of_rights = asyncio.run(_prepare(ready, given))
+        if shared:
+            out.print(f"Database  in {settings.data_dir}, shared with another Portico")
+        _announce(ready, http_url(host, port), management.address)
+        warnings = (*setting_warnings.cautions(given, host, port, management.address), *of_rights)
+        for caution in warnings:
+            out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
+        out.print("Stop it with Ctrl-C.")
+        _hand_on(given, ready)
+        if found == TESTED:
+            protocol, delay = OURS, ready.shutdown_delay_seconds
+        else:
+            to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
+            protocol, delay = _h11(ready), 0.0
+        config = _config(ready, host, port, workers, protocol)
+        _listen(config, ready, delay, management.replaced)
+
+
+def reached_at(settings: Settings, url: str) -> Settings:
+    """Returns the settings of a server that clients reach at `url`, unless PUBLIC_URL is set."""
+    if "public_url" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"public_url": url})
+
+
+async def _prepare(settings: Settings, given: Settings) -> list[str]:
+    """Find out before a port is opened whether it will serve; make the first administrator.
+
+    Returns what to know about the rights of its role.
+    """
+    async with started(create_app(settings).state.portico) as portico:
+        await portico.readiness.check_writable()
+        await _appoint(portico, settings)
+        return await setting_warnings.of_rights(portico, given)
+
+
+async def _appoint(portico: Portico, settings: Settings) -> None:
+    email, given = settings.first_admin_email, settings.first_admin_password
+    if email is None:
+        return
+    made = await portico.appointments.first(email, given.get_secret_value() if given else None)
+    if made:
+        password = "as set" if given else f"[bold]{made}[/bold]  (shown this once)"
+        out.print(f"The first administrator: [bold]{email}[/bold], password {password}")
+
+
+def allow_connections(most: int) -> None:
+    """Ask the system for as many open files as connections take; fewer is worth a warning."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + OTHER_FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < wanted:
+        log.warning("MAX_CONNECTIONS=%d needs %d open files, ulimit -n is %d", most, wanted, hard)
+
+
+def _announce(settings: Settings, base: str, management: str) -> None:
+    out.print(
+        f"GraphQL   {base}/graphql"
+        + ("   (open it in a browser for GraphiQL)" if settings.explore else "")
+    )
+    out.print(f"Keys      {base}/.well-known/jwks.json")
+    out.print(f"Health    {base}/health/ready")
+    out.print(announced(management, settings.management_address))
+
+
+def _hand_on(given: Settings, settled: Settings) -> None:
+    """Put into the environment what was settled here: workers read it from there.
+
+    Nothing that is secret. Workers find what was given where it was found here, and the environment
+    of a process can be read by others of its user, who may not be able to read the files.
+    """
+    if given.embedded:
+        os.environ["DATABASE_URL"] = url_of(settled)
+        if given.secret_key is None:
+            os.environ["SECRET_KEY_FILE"] = str(secret_path(given.data_dir).resolve())
+        if given.smtp_url is None:
+            os.environ["SMTP_URL"] = CONSOLE
+    os.environ["PUBLIC_URL"] = settled.public_url
+    os.environ["DEBUG"] = str(settled.explore).lower()
+
+
+def _listen(config: uvicorn.Config, settings: Settings, delay: float, replaced: Counter) -> None:
+    if config.workers > 1:
+        timeout = settings.worker_timeout_seconds
+        Supervisor(config, timeout=timeout, delay=delay, replaced=replaced).run()
+        # Otherwise Python looks through all modules before it ends: seconds on a busy machine.
+        gc.freeze()
+        return
+    server = BoundedServer(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def _config(
+    settings: Settings, host: str, port: int, workers: int, protocol: Mapping[str, Any]
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        ws="none",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_level=settings.log_level.lower(),
+        log_config=None,
+        timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
+        **protocol,
+    )
+
+
+def _h11(settings: Settings) -> dict[str, Any]:
+    """Returns what makes a uvicorn of any version use its parser that needs no help."""
+    return {
+        "app": CHECKED_FACTORY,
+        "http": "h11",
+        "interface": "asgi3",
+        "limit_concurrency": settings.max_connections,
+        "h11_max_incomplete_event_size": settings.max_head_bytes,
+        "timeout_keep_alive": math.ceil(settings.keep_alive_seconds),
+    }
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # uvicorn stops cleanly and then sends itself the signal again: leave by the doors, so that the
+    # database stops too.
+    raise SystemExit(0)

@@ -1,0 +1,106 @@
+"""Cautions: what is open, or weaker than it could be, about the present settings."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from app.audit.services.retention import NOT_ALLOWED
+from app.cli.addresses import http_url, is_loopback
+from app.config.settings import ENV_FILE, Settings, read_sources, unknown_in_file
+from app.errors import Misconfigured
+from app.portico import Portico
+
+USUAL_ROUNDS = 10
+LET_ANOTHER_SERVE = (
+    "Let a role serve that the owner of the tables has given `portico db grant ROLE`."
+)
+
+
+def check(settings: Settings, host: str) -> None:
+    """Refuse what nobody wants to have on the open internet.
+
+    Raises:
+        Misconfigured: names the setting.
+
+    """
+    public = not is_loopback(host) or not is_loopback(urlsplit(settings.public_url).hostname or "")
+    if settings.debug and not settings.embedded and public:
+        raise Misconfigured(
+            "DEBUG=true shows the schema and its explorer to everybody who reaches this server: "
+            "unset it, or listen on 127.0.0.1 with PUBLIC_URL there too."
+        )
+
+
+def check_links(settings: Settings) -> str | None:
+    """Returns what to know about links in emails that a process sends which listens nowhere.
+
+    Raises:
+        Misconfigured: it cannot know where they lead to.
+
+    """
+    pages = (settings.link_verify_email, settings.link_reset_password, settings.link_confirm_email)
+    follow = any(page.startswith("/") for page in pages) and settings.frontend_url is None
+    if not follow or "public_url" in settings.model_fields_set:
+        return None
+    if settings.embedded:
+        return f"PUBLIC_URL is not set: links in emails lead to {settings.public_url}."
+    raise Misconfigured(
+        "PUBLIC_URL is not set, and links in emails lead there: set it, or FRONTEND_URL, as for "
+        "`portico serve`."
+    )
+
+
+def cautions(settings: Settings, host: str, port: int, management: str) -> Iterator[str]:
+    """Say what an operator should know, a line each. `settings` are those of before the start."""
+    if settings.explore:
+        yield "DEBUG is on: GraphiQL, introspection and suggestions are open."
+    if settings.email_verification == "off":
+        yield "EMAIL_VERIFICATION=off: anybody registers any address, and is told what is taken."
+    yield from _of_addresses(settings, host, port)
+    unknown = unknown_in_file(read_sources())
+    if unknown:
+        yield f"{ENV_FILE} sets names that are not settings: {', '.join(unknown)}."
+    if settings.bcrypt_rounds < USUAL_ROUNDS:
+        yield f"BCRYPT_ROUNDS={settings.bcrypt_rounds}: stolen hashes are cheap to try."
+    if settings.password_min_guesses == 0:
+        yield "PASSWORD_MIN_GUESSES=0: any password is taken, `password` too."
+    if settings.throttle_scale > 1:
+        yield f"THROTTLE_SCALE={settings.throttle_scale:g}: that many times more may be tried."
+    opened = open_management(management)
+    if opened:
+        yield opened
+
+
+def open_management(address: str) -> str | None:
+    """Returns what to know about a management address that other machines reach."""
+    if address == "off" or is_loopback(address.rpartition(":")[0].strip("[]")):
+        return None
+    return f"MANAGEMENT_ADDRESS={address}: /metrics is open to everybody who can reach it."
+
+
+async def of_rights(portico: Portico, settings: Settings) -> list[str]:
+    """Say what the role in DATABASE_URL can do to the audit and should not, and the reverse."""
+    if settings.embedded:
+        return []
+    said: list[str] = []
+    retention = settings.audit_keep_days is not None
+    excess = await portico.readiness.excess(retention=retention)
+    if excess:
+        mend = f"Run {excess.mend}." if excess.mend else LET_ANOTHER_SERVE
+        said.append(f"{excess}: an attacker who controls this server can change the audit. {mend}")
+    if retention and not await portico.housekeeping.audit_retention.is_allowed():
+        said.append(NOT_ALLOWED)
+    return said
+
+
+def _of_addresses(settings: Settings, host: str, port: int) -> Iterator[str]:
+    open_to_others = not is_loopback(host)
+    if "public_url" in settings.model_fields_set:
+        if open_to_others and settings.public_url.startswith("http://"):
+            yield f"PUBLIC_URL is {settings.public_url}: passwords and tokens travel unencrypted."
+    elif open_to_others or not settings.embedded:
+        yield (
+            f"PUBLIC_URL is not set: tokens and links in emails name {http_url(host, port)}. "
+            "Servers that share a database need the same one."
+        )
+    if open_to_others and not settings.trusted_proxies:
+        yield "TRUSTED_PROXIES is not set: behind a proxy, everybody shares one address's budgets."

@@ -1,0 +1,154 @@
+"""`portico settings`: what is in force and where it comes from; the table of all settings."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from rich.markup import escape
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.cli.management import DEFAULT
+from app.cli.masking import MASK, masked_url
+from app.cli.setup import checked, embedded_values, err, out
+from app.config.settings import SECRET_FILES, UNSET, Settings, Sources, read_settings, read_sources
+from app.database.embedded import secret_path
+from app.database.errors import explanation
+from app.database.outages import forget_values
+from app.errors import Misconfigured, Unavailable
+from app.portico import build
+
+NOT_COMPARED = "SECRET_KEY could not be compared with those of the servers. {reason}"
+AS_JSON = "One JSON object: for each setting its value, source and description."
+AS_MARKDOWN = "The reference of all settings, as a table; what is set does not matter."
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The value of a setting, without secrets. `source` is where it was set, or derived from."""
+
+    value: Any
+    source: str
+    description: str
+
+
+def show(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help=AS_JSON)] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help=AS_MARKDOWN)] = False,
+) -> None:
+    """Show every setting that is in force and where it comes from. Secrets are masked."""
+    if as_markdown:
+        text = markdown()
+    else:
+        settings = dict(_in_force(read_settings(), read_sources()))
+        text = _as_json(settings) if as_json else _as_text(settings)
+    out.print(text, markup=False)
+    if not as_markdown:
+        _warn_of_secrets(read_settings())
+
+
+def _warn_of_secrets(settings: Settings) -> None:
+    """Say how SECRET_KEY differs from that of servers, beside the output, which may be JSON."""
+    if settings.database_url is None or settings.secret_key is None:
+        return
+    try:
+        found = asyncio.run(_difference(settings))
+    except Misconfigured as problem:
+        found = NOT_COMPARED.format(reason=problem)
+    except (SQLAlchemyError, Unavailable, OSError) as problem:
+        forget_values(problem)
+        found = NOT_COMPARED.format(reason=explanation(problem))
+    if found:
+        err.print(f"[yellow]Warning[/yellow]   {escape(found)}")
+
+
+async def _difference(settings: Settings) -> str | None:
+    async with checked(build(settings)) as portico, portico.db.begin() as session:
+        return (await portico.fleet_secrets.read(session)).explanation
+
+
+def markdown() -> str:
+    """Returns the table of docs/operators/settings.md: settings, defaults, what they do."""
+    rows = (
+        f"| {_names(name)} | {_default(field)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    )
+    head = "| name | default | what it does, and what breaks when it is wrong |"
+    return "\n".join((head, "|---|---|---|", *rows))
+
+
+def _names(field: str) -> str:
+    names = [field, SECRET_FILES[field]] if field in SECRET_FILES else [field]
+    return " or ".join(f"`{name.upper()}`" for name in names)
+
+
+def _in_force(settings: Settings, sources: Sources) -> Iterator[tuple[str, InForce]]:
+    derived = _derived(settings)
+    for name, field in Settings.model_fields.items():
+        value, source = getattr(settings, name), sources.of(name)
+        if source == "default" and name in derived:
+            value, source = derived[name]
+        yield name.upper(), InForce(_shown(name, value), source, field.description or "")
+
+
+def _derived(settings: Settings) -> dict[str, tuple[Any, str]]:
+    """Returns what stands in for settings that are not set, and what that depends on."""
+    derived: dict[str, tuple[Any, str]] = {
+        "public_url": (settings.public_url, "follows --host and --port"),
+        "frontend_url": (settings.public_url, "follows PUBLIC_URL"),
+        "debug": (settings.explore, "follows DATABASE_URL"),
+        "management_address": (DEFAULT, "default"),
+    }
+    if not settings.embedded:
+        return derived
+    values = {name: (value, "embedded") for name, value in embedded_values(settings).items()}
+    made = {
+        "database_url": (f"PostgreSQL in {settings.data_dir}", "embedded"),
+        "secret_key": (f"the file {secret_path(settings.data_dir)}", "embedded"),
+    }
+    return derived | values | made
+
+
+def _shown(name: str, value: object) -> object:
+    """Returns it as JSON has it, and nothing that is secret."""
+    if isinstance(value, SecretStr):
+        return masked_url(value.get_secret_value()) if name.endswith("_url") else MASK
+    return str(value) if isinstance(value, Path) else value
+
+
+def _as_json(settings: dict[str, InForce]) -> str:
+    return json.dumps({name: asdict(each) for name, each in settings.items()}, indent=2)
+
+
+def _as_text(settings: dict[str, InForce]) -> str:
+    name_width = max(map(len, settings))
+    source_width = max(len(each.source) for each in settings.values())
+    return "\n".join(
+        f"{name:{name_width}}  {each.source:{source_width}}  {_in_words(each.value)}"
+        for name, each in settings.items()
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    extra = cast("dict[str, str]", field.json_schema_extra or {})
+    if UNSET in extra:
+        return extra[UNSET]
+    words = _in_words(field.default)
+    return f"`{words}`" if isinstance(field.default, str | Path) else words
+
+
+def _in_words(value: object) -> str:
+    """Returns it as one writes it into the environment; "none" if there is nothing."""
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(cast("tuple[str, ...]", value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

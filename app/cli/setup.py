@@ -1,0 +1,122 @@
+"""What commands begin with: a database, services, and a line for each thing that is wrong."""
+
+import logging
+import sys
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, NoReturn
+
+from pydantic import SecretStr
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from app.config.settings import Settings
+from app.database import migrations
+from app.database.embedded import embedded_postgres, embedded_secret, is_new
+from app.errors import Misconfigured
+from app.logs import logs_json, set_levels
+from app.mail.mailer import CONSOLE
+from app.portico import Portico
+from app.text.visible import one_line, visible
+
+DEFAULT_ADMIN = "admin@example.com"
+
+log = logging.getLogger("portico")
+
+
+class SafeConsole(Console):
+    """A console on which no text of a database or an argument can move the cursor."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+out = SafeConsole(highlight=False, soft_wrap=True)
+err = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def database(settings: Settings) -> Generator[Settings]:
+    """Give settings with a database and a secret in them, our own where none are named.
+
+    From here on as much is logged as the settings say.
+    """
+    if not settings.embedded and settings.secret_key is None:
+        msg = (
+            "SECRET_KEY is not set. Make one and keep it: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+        raise Misconfigured(msg)
+    with database_alone(settings) as settled:
+        key = settled.secret_key or SecretStr(embedded_secret(settings.data_dir))
+        yield settled.model_copy(update={"secret_key": key})
+
+
+@contextmanager
+def database_alone(settings: Settings) -> Generator[Settings]:
+    """Give settings with a database in them, for commands that use no secret.
+
+    From here on as much is logged as the settings say.
+    """
+    set_levels(settings.log_level)
+    if not settings.embedded:
+        yield settings
+        return
+    postgres = embedded_postgres(settings.data_dir)
+    if is_new(settings.data_dir):
+        out.print(f"Making a database in {settings.data_dir}, once. This takes a few seconds …")
+    with postgres as url:
+        migrations.upgrade(url)
+        # What depends on being embedded is settled now: from here on it is a database like any
+        # other.
+        settled = {"database_url": SecretStr(url), **embedded_values(settings)}
+        yield settings.model_copy(update=settled)
+
+
+def embedded_values(settings: Settings) -> dict[str, Any]:
+    """Returns what settings are with the embedded database, where they are not set."""
+    return {
+        "debug": settings.explore,
+        "smtp_url": settings.smtp_url or SecretStr(CONSOLE),
+        "first_admin_email": settings.first_admin_email or DEFAULT_ADMIN,
+    }
+
+
+@asynccontextmanager
+async def started(portico: Portico) -> AsyncGenerator[Portico]:
+    """Give the services once they have found their database there and migrated."""
+    try:
+        await portico.start()
+        yield portico
+    finally:
+        await portico.stop()
+
+
+@asynccontextmanager
+async def checked(portico: Portico) -> AsyncGenerator[Portico]:
+    """As `started`, whichever secrets are in force: for commands about these."""
+    try:
+        await portico.check()
+        yield portico
+    finally:
+        await portico.stop()
+
+
+def url_of(settings: Settings) -> str:
+    return settings.database_url.get_secret_value() if settings.database_url else ""
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End the command. Each line of the message says one thing that is wrong."""
+    for line in message.rstrip("\n").split("\n"):
+        to_stderr(logging.ERROR, line)
+    sys.exit(code)
+
+
+def to_stderr(level: int, line: str) -> None:
+    """Say it to whoever runs the command; as a record where LOG_FORMAT=json."""
+    if logs_json():
+        log.log(level, line)
+    else:
+        err.print(f"[red]portico:[/red] {escape(one_line(line))}")

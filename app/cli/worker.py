@@ -1,0 +1,107 @@
+"""`portico worker`: runs jobs in a process of its own, and lets operators see it."""
+
+import asyncio
+import signal
+from dataclasses import replace
+from types import FrameType
+
+from prometheus_client import CollectorRegistry
+from rich.markup import escape
+
+from app.cli.management import announced, settled
+from app.cli.setting_warnings import check_links, of_rights, open_management
+from app.cli.setup import database, out, started
+from app.config.settings import Settings, read_settings
+from app.figures import BACKLOG_SECONDS, JobFigures
+from app.http.management import Health, management
+from app.jobs.metrics import JobMetrics, secrets_unknown
+from app.jobs.services.worker import STOP_SECONDS, Worker
+from app.keys.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
+from app.periodic import every
+from app.portico import Portico, build
+from app.server.forced_exit import exit_within
+from app.telemetry import flush_telemetry, start_telemetry
+
+# After a running job has had its time: for the connections to close.
+CLOSING_SECONDS = 2
+
+
+def work() -> None:
+    """Run jobs, apart from the server. Stop it with Ctrl-C: a running job may finish."""
+    given = read_settings()
+    warn(check_links(given))
+    address = settled(given.management_address)
+    start_telemetry()
+    with database(given) as settings:
+        asyncio.run(_work(settings, given, address))
+
+
+def warn(caution: str | None) -> None:
+    if caution:
+        out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
+
+
+async def _work(settings: Settings, given: Settings, address: str) -> None:
+    async with started(build(settings)) as portico:
+        await portico.readiness.check_writable()
+        for caution in await of_rights(portico, given):
+            warn(caution)
+        registry = CollectorRegistry()
+        metrics = JobMetrics(registry)
+        unknown = secrets_unknown(registry)
+        unknown.set_function(lambda: len(portico.fleet_secrets.state.lacking))
+        figures = JobFigures(portico.jobs, metrics)
+        await figures.hand_on()
+        # From here on it takes part in what servers agree on.
+        await portico.keys.refresh()
+        with management(address, registry, _health(portico)):
+            out.print(announced(address, settings.management_address))
+            warn(open_management(address))
+            await _run(portico, replace(portico.worker, observe=metrics.observe), figures)
+
+
+def _health(portico: Portico) -> Health:
+    async def unready() -> str | None:
+        return await portico.unready() or portico.worker.unready()
+
+    return Health(asyncio.get_running_loop(), unready)
+
+
+async def _run(portico: Portico, worker: Worker, figures: JobFigures) -> None:
+    """Work until a signal says to stop, or the secret of this process was revoked."""
+    work = asyncio.create_task(worker.run())
+    chores = [
+        asyncio.create_task(every(BACKLOG_SECONDS, figures.hand_on)),
+        asyncio.create_task(every(KEYS_SECONDS, portico.keys.refresh)),
+        asyncio.create_task(_cancel_if_revoked(portico, work)),
+    ]
+    _cancel_on_signals(work)
+    out.print("Running jobs. Stop with Ctrl-C.")
+    await asyncio.gather(work, return_exceptions=True)
+    for chore in chores:
+        chore.cancel()
+    await asyncio.gather(*chores, return_exceptions=True)
+    await flush_telemetry()
+
+
+async def _cancel_if_revoked(portico: Portico, work: asyncio.Task[None]) -> None:
+    await portico.fleet_secrets.revoked.wait()
+    work.cancel()
+
+
+def _cancel_on_signals(work: asyncio.Task[None]) -> None:
+    """Let SIGTERM and SIGINT end the work, and the process in time also if a job hangs."""
+    loop = asyncio.get_running_loop()
+    is_stopping = False
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal is_stopping
+        at_once = is_stopping and number == signal.SIGINT
+        exit_within(CLOSING_SECONDS if at_once else STOP_SECONDS + CLOSING_SECONDS)
+        if not is_stopping:
+            is_stopping = True
+            loop.call_soon_threadsafe(work.cancel)
+
+    # Not the loop's own handlers: a loop that hangs would not call them.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)

@@ -1,1 +1,0 @@
-"""The commands of `portico`, one file per area."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, units of work, pages, outages, a replica, migrations."""

@@ -1,0 +1,41 @@
+"""Connection pools that raise whatever prevents a connection as one error: `NotConnected`.
+
+Every connection of Portico comes from one of these (`Connector.engine`), so a failure to connect is
+told apart from a failed statement by its type, and never by its SQLSTATE. A role without LOGIN, a
+changed password, a rule in pg_hba.conf, a renamed database, a connection limit, a TLS refusal, the
+words of a pooler, and what is not PostgreSQL at all have no code in common.
+"""
+
+from sqlalchemy import AsyncAdaptedQueuePool, NullPool, Pool, PoolProxiedConnection
+from sqlalchemy.exc import TimeoutError as NoneFree
+
+from app.database.errors import said
+from app.errors import NotConnected
+
+
+class ConnectingPool(Pool):
+    def connect(self) -> PoolProxiedConnection:
+        """Take a connection, which may have to be opened first.
+
+        Raises:
+            NotConnected: there is none, whatever the reason.
+
+        """
+        try:
+            return super().connect()
+        except Exception as error:
+            raise _not_connected(error) from error
+
+
+class QueuePool(ConnectingPool, AsyncAdaptedQueuePool):
+    """Keeps connections for the next user."""
+
+
+class NoPool(ConnectingPool, NullPool):
+    """Opens a connection each time."""
+
+
+def _not_connected(error: Exception) -> NotConnected:
+    if isinstance(error, NoneFree):
+        return NotConnected("no connection became free in time")
+    return NotConnected(f"no connection could be made: {said(error) or type(error).__name__}")

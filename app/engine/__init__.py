@@ -1,0 +1,1 @@
+"""Executes GraphQL: documents, limits, plans, errors. Knows no people and no HTTP."""

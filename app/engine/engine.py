@@ -1,0 +1,217 @@
+"""Runs one operation of a known document and gives the answer, ready to be written as JSON."""
+
+import logging
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import isawaitable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import strawberry
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    execute,  # pyright: ignore[reportUnknownVariableType] - its middleware is not typed
+)
+from graphql.language import FieldNode
+
+from app.engine.documents import Document, Documents, RefusedDocument, excess_error
+from app.engine.duty_cycle import DutyCycle
+from app.engine.error_texts import ErrorTexts
+from app.engine.errors import coded, field_errors, internal_error, request_errors
+from app.engine.executable import Executable
+from app.engine.plans.plan import Plan
+from app.errors import Code, Unavailable
+from app.graphql.context import Context
+
+QUERY = "Query"
+# All planning stands in one queue of its own, beside those of clients with new documents.
+PLANNING = "planning"
+# Reading more values than these takes as long as reading a small document.
+MANY_VALUES = 100
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Answer = dict[str, Any]
+
+
+class Operation(NamedTuple):
+    """What was asked for, found and fit to run."""
+
+    document: Document
+    executable: Executable
+    variables: dict[str, Any]
+
+
+class RequestError(NamedTuple):
+    """Nothing was executed."""
+
+    errors: list[dict[str, Any]]
+
+    @property
+    def code(self) -> Code:
+        """The one of all its errors: each stage ends a request with errors of its own code."""
+        return Code(self.errors[0]["extensions"]["code"])
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    schema: strawberry.Schema
+    documents: Documents
+    # What clients can make it do that takes long: reading documents and many values, planning,
+    # introspection. Guests, however many, do not delay those who are signed in.
+    slow_work: DutyCycle = field(default_factory=DutyCycle)
+    slow_work_of_users: DutyCycle = field(default_factory=DutyCycle)
+
+    async def prepare(
+        self, text: str, operation_name: str | None, variables: dict[str, Any], context: Context
+    ) -> Operation | RequestError:
+        """Find the operation in its document.
+
+        Raises:
+            Overloaded: the document is new, and too many new ones wait already.
+
+        """
+        document = self.documents.known(text)
+        if document is None:
+            read = partial(self.documents.read, text)
+            document = await self._in_turn(context, text, read)
+        if isinstance(document, RefusedDocument):
+            return RequestError(document.errors)
+        executable = document.operation(operation_name)
+        if executable is None:
+            return RequestError(
+                [coded(_no_operation(operation_name), Code.OPERATION_RESOLUTION_FAILURE)]
+            )
+        if executable.may_be_too_much:
+            excess = document.measured.check_variables(executable.name, variables)
+            if excess is not None:
+                return RequestError([excess_error(excess)])
+        return Operation(document, executable, variables)
+
+    async def run(self, operation: Operation, context: Context) -> Answer | RequestError:
+        """Execute. Every error is masked here, after execution, wherever it was raised."""
+        executable = operation.executable
+        if executable.introspects or _has_many_values(operation.variables):
+            slow = partial(self._start, operation, context)
+            started = await self._in_turn(context, object(), slow)
+            return await self._finish(operation, context, started)
+        if executable.is_due:
+            self._plan(operation)
+        plan = executable.plan
+        if plan is not None:
+            try:
+                return {"data": await plan.run(context, operation.variables)}
+            except Unavailable as outage:
+                # Twice the load is not what a database that does not answer needs.
+                return _unanswered(plan, outage, context.client.request_id, self.documents.texts)
+            except Exception as reason:  # noqa: BLE001 - the stock executor finds out what it is
+                # Its text may quote what the client sent.
+                log.debug("A plan left the query to the stock executor: %s", type(reason).__name__)
+        return await self._finish(operation, context, self._start(operation, context))
+
+    async def _in_turn(self, context: Context, key: Hashable, work: Callable[[], T]) -> T:
+        """Run slow work in the turn of a user whose token was checked before, or of an address."""
+        bearer = context.bearer
+        claims = context.services.access_tokens.recall(bearer) if bearer else None
+        if claims is None:
+            return await self.slow_work.run(context.client.block, key, work)
+        return await self.slow_work_of_users.run(str(claims.user_id), key, work)
+
+    def _plan(self, operation: Operation) -> None:
+        """Plan it now or soon; until then the stock executor runs it."""
+        document, executable = operation.document, operation.executable
+        plan = partial(self.documents.plan, document, executable)
+        self.slow_work.start(PLANNING, id(executable), plan)
+
+    def _start(self, operation: Operation, context: Context) -> Any:
+        """Execute as far as that goes without waiting; returns what to wait for, or the result."""
+        try:
+            return execute(
+                self.core,
+                operation.document.node,
+                context_value=context,
+                variable_values=operation.variables,
+                operation_name=operation.executable.name,
+                executor_class=_executor_class(self.schema),
+                max_coercion_errors=5,
+                hide_suggestions=True,
+            )
+        except Exception as error:  # noqa: BLE001 - for `_finish` to mask
+            return error
+
+    async def _finish(
+        self, operation: Operation, context: Context, started: Any
+    ) -> Answer | RequestError:
+        try:
+            result = await _result_of(started)
+        except Exception as error:  # noqa: BLE001 - the last door: nothing of it may reach a client
+            return {"errors": [internal_error(error, context.client.request_id)], "data": None}
+        if not result.errors:
+            operation.executable.note_answer()
+            return {"data": result.data}
+        texts = self.documents.texts
+        if all(error.path is None for error in result.errors):
+            # The variables do not fit: no field was reached.
+            return RequestError(request_errors(result.errors, Code.BAD_USER_INPUT, texts))
+        return {
+            "errors": field_errors(result.errors, context.client.request_id, texts),
+            "data": result.data,
+        }
+
+    @property
+    def core(self) -> GraphQLSchema:
+        return core_schema(self.schema)
+
+
+def _unanswered(
+    plan: Plan, outage: Unavailable, request_id: str | None, texts: ErrorTexts
+) -> Answer:
+    """Say it of each root field, as the stock executor does: any of them may be null."""
+    asked = {key: nodes for key, nodes in plan.root_fields.items() if not _is_typename(nodes)}
+    errors = [
+        GraphQLError(outage.message, nodes, path=[key], original_error=outage)
+        for key, nodes in asked.items()
+    ]
+    data = {key: None if key in asked else QUERY for key in plan.root_fields}
+    return {"errors": field_errors(errors, request_id, texts), "data": data}
+
+
+def _is_typename(nodes: list[FieldNode]) -> bool:
+    return nodes[0].name.value == "__typename"
+
+
+async def _result_of(started: Any) -> ExecutionResult:
+    if isinstance(started, Exception):
+        raise started
+    return await started if isawaitable(started) else started
+
+
+def _has_many_values(variables: dict[str, Any]) -> bool:
+    todo: list[Any] = [variables]
+    number = 0
+    while todo and number <= MANY_VALUES:
+        value = todo.pop()
+        if isinstance(value, dict):
+            todo.extend(cast("dict[str, Any]", value).values())
+        elif isinstance(value, list):
+            todo.extend(cast("list[Any]", value))
+        number += 1
+    return number > MANY_VALUES
+
+
+def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
+    """Give the graphql-core schema within; Strawberry has no public name for it."""
+    return schema._schema  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def _executor_class(schema: strawberry.Schema) -> Any:
+    return cast("Any", schema).execution_context_class
+
+
+def _no_operation(name: str | None) -> str:
+    if name is None:
+        return "The document has several operations: `operationName` must say which one."
+    return "The document has no operation of that name."

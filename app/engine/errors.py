@@ -1,0 +1,124 @@
+"""How errors reach clients: coded, short, without the values sent, masked where they are ours."""
+
+import logging
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from graphql import GraphQLError
+
+from app.database.errors import said
+from app.engine.error_texts import ErrorTexts, cause_of
+from app.errors import Code, Refusal, Unavailable
+
+log = logging.getLogger(__name__)
+
+# Of a request that was not executed. What executed fields met is told in full.
+MAX_REQUEST_ERRORS = 5
+MAX_CHARACTERS = 200
+MASKED = "Internal error"
+# Where the database says what is wrong, each request has a line, and the first of a minute a trace.
+TRACEBACK_SECONDS = 60
+
+
+class Tracebacks:
+    """Which kinds of faults have had their traceback in the log lately."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, float] = {}
+
+    def are_due(self, kind: str) -> bool:
+        """Whether to show one for a fault of this kind; if so, the next is not due for a while."""
+        now = time.monotonic()
+        recent = {each: at for each, at in self._shown.items() if now - at < TRACEBACK_SECONDS}
+        self._shown = {kind: now} | recent
+        return kind not in recent
+
+
+tracebacks = Tracebacks()
+
+
+def coded(message: str, code: Code, **extensions: Any) -> dict[str, Any]:
+    """One error entry (GraphQL specification, 7.1.2)."""
+    return {"message": message[:MAX_CHARACTERS], "extensions": {"code": code.value, **extensions}}
+
+
+def request_errors(
+    errors: Sequence[GraphQLError], code: Code, texts: ErrorTexts
+) -> list[dict[str, Any]]:
+    """Errors of a request that was not executed."""
+    return [
+        _entry(error, coded(texts.of_request(error, code), code))
+        for error in errors[:MAX_REQUEST_ERRORS]
+    ]
+
+
+def field_errors(
+    errors: Iterable[GraphQLError], request_id: str | None, texts: ErrorTexts
+) -> list[dict[str, Any]]:
+    """Errors of fields that were executed; what is not for clients goes to the log instead.
+
+    Each of them: a null without an error means that there is nothing.
+    """
+    return [_entry(error, _of_field(error, request_id, texts)) for error in errors]
+
+
+def internal_error(error: BaseException, request_id: str | None) -> dict[str, Any]:
+    """Mask an error, and log it with what the database said, if it is one of the database."""
+    heard = said(error)
+    if heard:
+        shown = error if tracebacks.are_due(heard) else None
+        log.error("Internal error, request %s: %s", request_id, heard, exc_info=shown)
+    else:
+        log.error("Internal error, request %s", request_id, exc_info=error)
+    return _masked(request_id)
+
+
+def refusal(refused: Refusal, request_id: str | None) -> dict[str, Any]:
+    """Say what was declined. That the database is away is a line in the log too."""
+    if isinstance(refused, Unavailable):
+        log.warning("Unavailable, request %s: %s", request_id, refused.reason)
+    return coded(refused.message, refused.code, **refused.extensions)
+
+
+def where_of(error: BaseException) -> str:
+    """Returns the type of an error and the lines it came through, without what it says.
+
+    The text of an error may quote what a client sent.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = (f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
+    return "\n  ".join((type(error).__name__, *lines))
+
+
+def _of_field(error: GraphQLError, request_id: str | None, texts: ErrorTexts) -> dict[str, Any]:
+    cause = cause_of(error)
+    if isinstance(cause, Refusal):
+        return refusal(cause, request_id)
+    if not isinstance(cause, GraphQLError):
+        return internal_error(cause, request_id)
+    told = texts.of_client_fault(cause)
+    if told is not None:
+        return coded(told, Code.BAD_USER_INPUT)
+    log.error(
+        "Internal error, request %s: %s\n%s",
+        request_id,
+        texts.of_server_fault(cause) or "GraphQL could not be executed",
+        where_of(cause),
+    )
+    return _masked(request_id)
+
+
+def _masked(request_id: str | None) -> dict[str, Any]:
+    return coded(MASKED, Code.INTERNAL_SERVER_ERROR, requestId=request_id)
+
+
+def _entry(error: GraphQLError, entry: dict[str, Any]) -> dict[str, Any]:
+    if error.locations:
+        entry["locations"] = [
+            {"line": place.line, "column": place.column} for place in error.locations
+        ]
+    if error.path:
+        entry["path"] = error.path
+    return entry

@@ -1,0 +1,128 @@
+"""`portico jobs`: what waits in the queue and what failed, and trying it now."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.setup import database, fail, out, started
+from app.config.settings import Settings, read_settings
+from app.jobs.services.queue import DelayedJob, FailedJob, SealedElsewhere
+from app.portico import build
+from app.text.visible import one_line
+
+
+def jobs(context: typer.Context) -> None:
+    """Show what waits, what waits for its next try, and what is kept because it kept failing."""
+    if context.invoked_subcommand is None:
+        with database(read_settings()) as settings:
+            asyncio.run(_show(settings))
+
+
+def retry(
+    job_id: Annotated[
+        int | None, typer.Argument(help="The job; it failed, or waits for its next try.")
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="All that wait for their next try.")
+    ] = False,
+) -> None:
+    """Try jobs now that failed or wait for their next try."""
+    if (job_id is None) != (everything or waiting):
+        fail("Name a job, or say --all, --waiting or both.")
+    with database(read_settings()) as settings:
+        retried = asyncio.run(_retry(settings, job_id, failed=everything, waiting=waiting))
+    if not any(retried) and job_id is not None:
+        fail(f"Job {job_id} has not failed and does not wait for another try.")
+    if retried.tried or not retried.kept:
+        out.print("\n".join(retried.tried) or "There is none.")
+    if retried.kept:
+        fail("\n".join(retried.kept))
+
+
+async def _show(settings: Settings) -> None:
+    async with started(build(settings)) as portico:
+        waiting = await portico.jobs.waiting()
+        out.print(", ".join(f"{number} {state}" for state, number in waiting.items()) or "0 queued")
+        backlog = await portico.jobs.backlog()
+        if backlog.oldest_seconds:
+            age = timedelta(seconds=round(backlog.oldest_seconds))
+            out.print(f"The oldest that is due has waited for {age} (hours:minutes:seconds).")
+        _show_delayed(await portico.jobs.delayed())
+        _show_failed(await portico.jobs.failed())
+
+
+def _show_delayed(delayed: Sequence[DelayedJob]) -> None:
+    if not delayed:
+        return
+    table = Table("job", "name", "made", "last tried", "next try", "tries", "failed with", box=None)
+    for job in delayed:
+        times = map(_moment, (job.created_at, job.last_tried_at, job.next_try_at))
+        name, failure = _shown(job.name), _shown(job.failure or "")
+        table.add_row(str(job.id), name, *times, str(job.tries), failure)
+    out.print(table)
+    out.print("`portico jobs retry ID` or `--waiting` tries them now.")
+
+
+def _show_failed(failed: Sequence[FailedJob]) -> None:
+    if not failed:
+        out.print("None has failed.")
+        return
+    table = Table("job", "name", "made", "last tried", "tries", "failed with", box=None)
+    for job in failed:
+        times = map(_moment, (job.created_at, job.last_tried_at))
+        name, failure = _shown(job.name), _shown(job.failure or "")
+        table.add_row(str(job.id), name, *times, str(job.tries + 1), failure)
+    out.print(table)
+    out.print(f"{_jobs(len(failed))} kept. `portico jobs retry ID` or `--all` tries them again.")
+
+
+class Outcome(NamedTuple):
+    """A line for each job that is tried now, and for each that stays as it is."""
+
+    tried: list[str]
+    kept: list[str]
+
+
+async def _retry(settings: Settings, job_id: int | None, *, failed: bool, waiting: bool) -> Outcome:
+    ids = None if job_id is None else [job_id]
+    outcome = Outcome([], [])
+    async with started(build(settings)) as portico:
+        if failed or ids:
+            retried = await portico.jobs.retry_failed(ids)
+            outcome.tried.extend(map(_had_failed, retried.tried))
+            outcome.kept.extend(map(_stays, retried.unreadable))
+        if waiting or ids:
+            outcome.tried.extend(map(_was_delayed, await portico.jobs.retry_delayed(ids)))
+    return outcome
+
+
+def _stays(job: FailedJob) -> str:
+    return f"Job {job.id} ({one_line(job.name)}) stays: {SealedElsewhere.words}."
+
+
+def _had_failed(job: FailedJob) -> str:
+    return f"Job {job.id} ({one_line(job.name)}) had failed: it is tried now, as if it were new."
+
+
+def _was_delayed(job: DelayedJob) -> str:
+    named = f"Job {job.id} ({one_line(job.name)})"
+    return f"{named} was to be tried at {_moment(job.next_try_at)}: it is tried now."
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _jobs(number: int) -> str:
+    return "1 job" if number == 1 else f"{number} jobs"
+
+
+def _shown(value: str) -> str:
+    return escape(one_line(value))

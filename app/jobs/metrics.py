@@ -1,0 +1,57 @@
+"""Metrics of jobs, the same in `portico serve` and in `portico worker`."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+from app.jobs.services.queue import Backlog
+from app.jobs.services.worker import Try
+
+# A mail server may take its time: `app.mail` waits 20 s for each step.
+SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
+
+
+class JobMetrics:
+    """What this process did, and what the database says of the queue, which is one for all."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        disable_created_metrics()
+        self._tries = Counter(
+            "portico_job_tries",
+            "Tries of jobs, by job and whether they succeeded (done) or not (failed).",
+            ["job", "outcome"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "portico_job_seconds",
+            "How long tries of jobs took, by job.",
+            ["job"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._waiting = _gauge("portico_jobs_waiting", "Jobs in the queue.", registry)
+        self._failed = _gauge(
+            "portico_jobs_failed", "Jobs that are kept because they kept failing.", registry
+        )
+        self._oldest = _gauge(
+            "portico_jobs_oldest_waiting_seconds",
+            "How long the oldest job that is due has waited; 0 if none waits.",
+            registry,
+        )
+
+    def observe(self, tried: Try) -> None:
+        self._tries.labels(tried.job, "done" if tried.succeeded else "failed").inc()
+        self._seconds.labels(tried.job).observe(tried.seconds)
+
+    def take(self, backlog: Backlog) -> None:
+        self._waiting.set(backlog.waiting)
+        self._failed.set(backlog.failed)
+        self._oldest.set(backlog.oldest_seconds)
+
+
+def secrets_unknown(registry: CollectorRegistry) -> Gauge:
+    """Returns a gauge that `portico serve` has too: jobs of other secrets cannot be opened."""
+    return _gauge("portico_secrets_unknown", "Secrets of others that this process lacks.", registry)
+
+
+def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
+    # Of several processes the latest: their sum would mean nothing.
+    return Gauge(name, text, registry=registry, multiprocess_mode="livemostrecent")

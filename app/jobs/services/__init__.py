@@ -1,0 +1,1 @@
+"""What jobs can do: rules and units of work. Knows neither GraphQL nor HTTP."""

@@ -1,0 +1,307 @@
+"""Jobs: what has to follow a change, put into the queue by the transaction that makes it."""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from cryptography.fernet import InvalidToken, MultiFernet
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.tm import TaskManager
+from pgqueuer.domain.types import JobId
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database.database import Database
+from app.security.keys import Secrets, mac
+
+SEAL = "job-payload-seal"
+
+# Whom a job is about: a user, or where the job has yet to find out whose it is, an address.
+Person = uuid.UUID | str
+# The header of a job in which the mark of that person is; it has an index.
+PERSON = "person"
+Payload = Mapping[str, str | None]
+Handler = Callable[[Payload], Awaitable[None]]
+
+QUEUED = text(
+    "SELECT status::text, count(*) FROM pgqueuer WHERE status <> 'failed' GROUP BY 1 ORDER BY 1"
+)
+BACKLOG = text(
+    "SELECT count(*) FILTER (WHERE status <> 'failed'), count(*) FILTER (WHERE status = 'failed'),"
+    " coalesce(max(extract(epoch FROM now() - execute_after))"
+    " FILTER (WHERE status = 'queued' AND execute_after <= now()), 0)::double precision"
+    " FROM pgqueuer"
+)
+FAILED = text(
+    "SELECT id, entrypoint, created, updated, attempts FROM pgqueuer"
+    " WHERE status = 'failed' ORDER BY id"
+)
+DELAYED = text(
+    "SELECT id, entrypoint, created, updated, attempts, execute_after FROM pgqueuer"
+    " WHERE status = 'queued' AND execute_after > now() AND attempts > 0 ORDER BY id"
+)
+HURRY = text(
+    "UPDATE pgqueuer SET execute_after = now(), updated = now()"
+    " WHERE status = 'queued' AND execute_after > now() AND id = ANY(:ids)"
+)
+# PgQueuer's trigger announces what is inserted and not what is changed. This is its announcement.
+ANNOUNCE = text(
+    "SELECT pg_notify('ch_pgqueuer', json_build_object('channel', 'ch_pgqueuer', 'operation',"
+    " 'update', 'sent_at', now(), 'table', 'pgqueuer', 'type', 'table_changed_event')::text)"
+)
+LAST_FAILURES = text(
+    "SELECT DISTINCT ON (job_id) job_id, traceback->>'exception_message' FROM pgqueuer_log"
+    " WHERE traceback IS NOT NULL AND job_id = ANY(:ids) ORDER BY job_id, created DESC"
+)
+FAILED_PAYLOADS = text("SELECT id, payload FROM pgqueuer WHERE status = 'failed' ORDER BY id")
+# As the library does it with a job that has failed for the last time.
+FAIL_ALL = text(
+    """
+    WITH held AS (
+        UPDATE pgqueuer SET status = 'failed', updated = now(), queue_manager_id = NULL
+        WHERE status <> 'failed' RETURNING id, entrypoint, priority
+    )
+    INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority, traceback)
+    SELECT id, 'failed', entrypoint, priority, jsonb_build_object(
+        'job_id', id, 'timestamp', now(), 'exception_type', 'SealedElsewhere',
+        'exception_message', CAST(:reason AS text), 'traceback', '', 'additional_context', NULL)
+    FROM held
+    """
+)
+ABOUT = text(
+    "SELECT entrypoint, status::text, created FROM pgqueuer"
+    " WHERE headers ->> 'person' = ANY(:marks) ORDER BY id DESC LIMIT :most"
+)
+DELETE_ABOUT = text("DELETE FROM pgqueuer WHERE headers ->> 'person' = ANY(:marks)")
+FORGET_RECORDS = text("DELETE FROM pgqueuer_log WHERE created < :before")
+# What they carry is somebody's address, who may have left long ago.
+FORGET_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated < :before")
+
+log = logging.getLogger(__name__)
+
+
+class PermanentFailure(Exception):
+    """A handler has found that trying again cannot help.
+
+    The text is shown to operators and kept in the database: it holds no address and no secret.
+    """
+
+
+class SealedElsewhere(Exception):
+    """A payload was sealed with a secret that this process does not have."""
+
+    words = "it was sealed with a SECRET_KEY that is not given here"
+
+    def __str__(self) -> str:
+        return self.words
+
+
+class FailedJob(NamedTuple):
+    """A job that is kept because it kept failing."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_tried_at: datetime
+    # Again after the first one, which is not counted.
+    tries: int
+    failure: str | None
+
+
+class DelayedJob(NamedTuple):
+    """A job that failed and waits for its next try."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_tried_at: datetime
+    tries: int
+    next_try_at: datetime
+    failure: str | None
+
+
+class Backlog(NamedTuple):
+    """How much there is in the queue."""
+
+    waiting: int
+    failed: int
+    # Since the oldest job that is due and waits became due, by PostgreSQL's clock. A job whose next
+    # try is later is not due.
+    oldest_seconds: float
+
+
+class Retried(NamedTuple):
+    """Failed jobs that are back in the queue, and those that nobody here can read."""
+
+    tried: Sequence[FailedJob]
+    unreadable: Sequence[FailedJob]
+
+
+class JobOfPerson(NamedTuple):
+    """A job about somebody that has not succeeded yet."""
+
+    name: str
+    state: str
+    created_at: datetime
+
+
+class SealedPayloads:
+    """Payloads hold addresses and links: in the queue they are sealed under SECRET_KEY."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._fernet: MultiFernet = secrets.sealer(SEAL)
+
+    def seal(self, payload: Payload) -> bytes:
+        return self._fernet.encrypt(orjson.dumps(payload))
+
+    def open(self, sealed: bytes) -> Payload:
+        """Returns the payload.
+
+        Raises:
+            SealedElsewhere: none of these secrets opens it.
+
+        """
+        try:
+            return orjson.loads(self._fernet.decrypt(sealed))
+        except InvalidToken:
+            raise SealedElsewhere from None
+
+    def opens(self, sealed: bytes) -> bool:
+        try:
+            self._fernet.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
+
+
+class PersonMarks:
+    """MACs under SECRET_KEY by which the jobs about somebody are found, and that name no one."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._keys = secrets.derive("job-person")
+
+    def mark(self, person: Person) -> str:
+        return _mark(self._keys[0], person)
+
+    def marks(self, people: Sequence[Person]) -> list[str]:
+        """Returns all that these people may have: former secrets count too."""
+        return [_mark(key, person) for key in self._keys for person in people]
+
+
+class SessionDriver:
+    """An open session as PgQueuer's driver: what it enqueues commits with the session, or never.
+
+    Through SQLAlchemy's connection and not the driver's own below it, since a transaction that has
+    not run a statement yet has not begun there.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+        self.tm = TaskManager()
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        connection = await self._session.connection()
+        rows = await connection.exec_driver_sql(query, args)
+        return [dict(row) for row in rows.mappings()]
+
+    async def execute(self, query: str, *args: object) -> str:
+        connection = await self._session.connection()
+        await connection.exec_driver_sql(query, args)
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    db: Database
+    payloads: SealedPayloads
+    people: PersonMarks
+
+    async def enqueue(
+        self, session: AsyncSession, name: str, payload: Payload, about: Person | None
+    ) -> None:
+        """Building block: a job of the caller's transaction. It runs at least once.
+
+        What is about somebody is deleted with their account.
+        """
+        driver: Any = SessionDriver(session)
+        headers = {PERSON: self.people.mark(about)} if about else None
+        await Queries(driver).enqueue(name, self.payloads.seal(payload), headers=headers)
+
+    async def about(
+        self, session: AsyncSession, people: Sequence[Person], most: int
+    ) -> Sequence[JobOfPerson]:
+        """Building block: the jobs about these people, newest first."""
+        marks = self.people.marks(people)
+        rows = await session.execute(ABOUT, {"marks": marks, "most": most})
+        return [JobOfPerson._make(row) for row in rows]
+
+    async def delete_about(self, session: AsyncSession, people: Sequence[Person]) -> None:
+        """Building block: delete the jobs about these people. One that runs now goes on."""
+        await session.execute(DELETE_ABOUT, {"marks": self.people.marks(people)})
+
+    async def backlog(self) -> Backlog:
+        return Backlog._make((await self.db.rows(BACKLOG))[0])
+
+    async def waiting(self) -> dict[str, int]:
+        """How many jobs there are in each state, other than those that are kept as failed."""
+        return {row[0]: row[1] for row in await self.db.rows(QUEUED)}
+
+    async def failed(self) -> Sequence[FailedJob]:
+        return [FailedJob._make(row) for row in await self._with_failures(FAILED)]
+
+    async def delayed(self) -> Sequence[DelayedJob]:
+        return [DelayedJob._make(row) for row in await self._with_failures(DELAYED)]
+
+    async def retry_failed(self, ids: Sequence[int] | None) -> Retried:
+        """Put failed jobs back into the queue, all of them for None; their tries begin anew.
+
+        One that none of our secrets opens stays where it is: it could only fail again.
+        """
+        payloads = await self.db.rows(FAILED_PAYLOADS)
+        readable = {row.id for row in payloads if self.payloads.opens(row.payload or b"")}
+        wanted = [job for job in await self.failed() if ids is None or job.id in ids]
+        found = [job for job in wanted if job.id in readable]
+        async with self.db.begin() as session:
+            driver: Any = SessionDriver(session)
+            await Queries(driver).requeue_jobs([JobId(job.id) for job in found])
+            await session.execute(ANNOUNCE)
+        return Retried(found, [job for job in wanted if job.id not in readable])
+
+    async def retry_delayed(self, ids: Sequence[int] | None) -> Sequence[DelayedJob]:
+        """Let jobs be tried now that wait for their next try, all of them for None.
+
+        Their tries go on: one that fails again waits for as long as it would have then.
+        """
+        found = [job for job in await self.delayed() if ids is None or job.id in ids]
+        async with self.db.begin() as session:
+            await session.execute(HURRY, {"ids": [job.id for job in found]})
+            await session.execute(ANNOUNCE)
+        return found
+
+    async def fail_all(self, session: AsyncSession, reason: str) -> int:
+        """Building block: keep every job as failed, and say how many were not so before."""
+        failed: Any = await session.execute(FAIL_ALL, {"reason": reason})
+        return failed.rowcount
+
+    async def _with_failures(self, statement: TextClause) -> Sequence[Sequence[Any]]:
+        rows = await self.db.rows(statement)
+        messages = await self.db.rows(LAST_FAILURES, {"ids": [row[0] for row in rows]})
+        failures: dict[int, str | None] = {row[0]: row[1] for row in messages}
+        return [(*row, failures.get(row[0])) for row in rows]
+
+    async def forget(self, before: datetime) -> None:
+        """Delete the records of jobs before then, and the jobs that were last tried before then."""
+        async with self.db.begin() as session:
+            await session.execute(FORGET_RECORDS, {"before": before})
+            forgotten: Any = await session.execute(FORGET_FAILED, {"before": before})
+        if forgotten.rowcount:
+            log.warning("%d failed jobs were kept long enough and are gone", forgotten.rowcount)
+
+
+def _mark(key: bytes, person: Person) -> str:
+    # A UUID is marked as bytes and an address as text: no address passes for a user.
+    return mac(key, person.bytes if isinstance(person, uuid.UUID) else person).hex()

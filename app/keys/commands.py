@@ -1,0 +1,164 @@
+"""`portico keys`: the signing keys, the secrets in force, and what to do when one has leaked."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.setup import checked, database, fail, out, started
+from app.config.settings import Settings, read_settings
+from app.keys.services.fleet_secrets import KnownSecret
+from app.keys.services.signing_keys import KeyInRing
+from app.portico import Portico, build
+from app.security.keys import KeyPair
+from app.sessions.services.compromise import Declared, DeclaredBefore
+from app.text.visible import one_line
+
+MINUTE = "%Y-%m-%d %H:%M"
+SECOND = "%Y-%m-%d %H:%M:%S"
+CONFIRM = (
+    "This ends every session, every link in an email and every waiting job, and the secrets that "
+    "servers have now are accepted no more. Is the SECRET_KEY given here the new one?"
+)
+ON_A_TERMINAL = "This ends every session. Say --yes, or run it on a terminal and confirm it there."
+
+
+def keys(context: typer.Context) -> None:
+    """Show the signing keys, and which secrets servers have."""
+    if context.invoked_subcommand is None:
+        with database(read_settings()) as settings:
+            asyncio.run(_show(settings))
+
+
+def rotate(
+    *,
+    at_once: Annotated[
+        bool, typer.Option("--now", help="Sign with it at once, before others can know it.")
+    ] = False,
+) -> None:
+    """Publish a new key, and sign with it once no cached JWKS lacks it."""
+    with database(read_settings()) as settings:
+        pair = asyncio.run(_rotate(settings, at_once=at_once))
+    if at_once:
+        out.print(
+            f"Key {pair.id} signs from now on, on every server within a minute. Services that "
+            "cached the JWKS may refuse its tokens for 5 minutes."
+        )
+        return
+    out.print(
+        f"Key {pair.id} is published and signs from {_time(pair.signs_from)} UTC, when no cached "
+        "JWKS lacks it. Tokens of the former key stay valid."
+    )
+
+
+def compromised(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """After a leak of SECRET_KEY: end all that it protects. Give the new SECRET_KEY alone."""
+    # All sessions are ended in one statement.
+    given = read_settings().model_copy(update={"database_timeout_seconds": None})
+    with database(given) as settings:
+        found = asyncio.run(_compromised(settings, confirmed=yes))
+    if isinstance(found, DeclaredBefore):
+        out.print(
+            f"The leak was declared on {_time(found.at)} UTC with this SECRET_KEY. "
+            "Nothing was changed."
+        )
+        return
+    _say(found)
+
+
+async def _show(settings: Settings) -> None:
+    async with checked(build(settings)) as portico:
+        _show_keys(await portico.keys.listed())
+        async with portico.db.begin() as session:
+            known = await portico.fleet_secrets.known(session)
+            state = await portico.fleet_secrets.read(session)
+        _show_secrets(portico, known)
+        problem = state.explanation
+    if problem:
+        out.print(f"[yellow]Warning[/yellow]   {escape(problem)}")
+
+
+def _show_keys(found: Sequence[KeyInRing]) -> None:
+    if not found:
+        out.print("There is no key yet: the first server that starts makes one.")
+        return
+    table = Table("key", "made", "signs from", "state", "opened", box=None)
+    for each in found:
+        opened = "yes" if each.is_opened else "no"
+        made, signs_from = _minute(each.created_at), _minute(each.signs_from)
+        table.add_row(escape(one_line(each.id)), made, signs_from, each.state, opened)
+    out.print(table)
+
+
+def _show_secrets(portico: Portico, known: Sequence[KnownSecret]) -> None:
+    if not known:
+        return
+    table = Table("secret", "last announced", "by", "state", "given", box=None)
+    now = datetime.now(UTC)
+    for each in known:
+        given = "yes" if portico.fleet_secrets.has(each.fingerprint) else "no"
+        state = _state(each, now)
+        host = escape(one_line(each.last_seen_on))
+        table.add_row(each.name, _minute(each.last_seen_at), host, state, given)
+    out.print(table)
+
+
+def _state(secret: KnownSecret, now: datetime) -> str:
+    if secret.revoked_at:
+        return "compromised"
+    if secret.seals(now):
+        return "seals"
+    return "opens" if secret.is_living(now) else "gone"
+
+
+async def _rotate(settings: Settings, *, at_once: bool) -> KeyPair:
+    async with started(build(settings)) as portico:
+        return await portico.keys.rotate(now=at_once)
+
+
+async def _compromised(settings: Settings, *, confirmed: bool) -> Declared | DeclaredBefore:
+    async with checked(build(settings)) as portico:
+        last = await portico.compromise.check()
+        if isinstance(last, DeclaredBefore):
+            return last
+        if not confirmed:
+            _confirm()
+        return await portico.compromise.declare(last)
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        fail(ON_A_TERMINAL)
+    typer.confirm(CONFIRM, abort=True)
+
+
+def _say(done: Declared) -> None:
+    out.print(
+        f"{done.keys} signing keys, {done.sessions} sessions and {done.links} links are ended, "
+        f"{done.jobs} jobs have failed. Key {done.key_id} signs from now on."
+    )
+    if done.former.number:
+        out.print(
+            f"The audit up to checkpoint {done.former.number} needs the former SECRET_KEY to be "
+            f"verified in full. It ended with {done.former.hash.hex()}: keep that elsewhere."
+        )
+    out.print(
+        "Start every server and worker with the new SECRET_KEY alone. Those with another one stop "
+        "within a minute. Never put the former one back."
+    )
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime(SECOND)
+
+
+def _minute(moment: datetime) -> str:
+    return moment.strftime(MINUTE)

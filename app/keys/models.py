@@ -1,0 +1,37 @@
+"""The keys that sign access tokens; their private halves are sealed under SECRET_KEY."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.base import Base
+
+
+class SigningKey(Base):
+    __tablename__ = "signing_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    sealed_private_key: Mapped[str]
+    created_at: Mapped[datetime]
+    # The fingerprint of the secret that sealed it; none of keys of the release before.
+    sealed_with: Mapped[bytes | None]
+    signs_from: Mapped[datetime] = mapped_column(index=True)
+
+
+class SecretFingerprint(Base):
+    __tablename__ = "secret_fingerprints"
+
+    fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
+    first_seen_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    # The host of the server that announced it last.
+    last_seen_on: Mapped[str]
+    # When a server last sealed with it: for that server it is the first of its secrets.
+    last_sealed_at: Mapped[datetime | None]
+    # When it took the place of secrets that leaked. Once there is such a secret, no other is
+    # accepted but those that come with one that is.
+    declared_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

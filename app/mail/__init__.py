@@ -1,0 +1,1 @@
+"""Emails: their texts, the links in them, and the mail server."""

@@ -1,0 +1,39 @@
+"""One-time tokens: what a link in a letter carries. Only their hash is here."""
+
+import enum
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.base import Base
+
+
+class TokenPurpose(enum.Enum):
+    VERIFY_EMAIL = "VERIFY_EMAIL"
+    RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105 - a name
+    CHANGE_EMAIL = "CHANGE_EMAIL"
+    INVITATION = "INVITATION"
+    UNDO_EMAIL_CHANGE = "UNDO_EMAIL_CHANGE"
+
+
+class OneTimeToken(Base):
+    __tablename__ = "one_time_tokens"
+    __table_args__ = (Index("ix_one_time_tokens_user_id_purpose", "user_id", "purpose"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    purpose: Mapped[str]
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    # The address it was sent to, and proves.
+    email: Mapped[str]
+    # What a registration asked for: its own link makes it so, and no other one does.
+    password_hash: Mapped[str | None]
+    display_name: Mapped[str | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    # Whoever used it gets the same answer again: which client that was, and the session it began.
+    used_by: Mapped[bytes | None]
+    session_id: Mapped[uuid.UUID | None]

@@ -1,0 +1,182 @@
+"""One-time tokens: issued in a letter, used once, gone with what they were made for."""
+
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select, true, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database.database import Database
+from app.database.identifiers import new_id
+from app.mail.models import OneTimeToken, TokenPurpose
+from app.security import one_time_tokens
+from app.security.client import Client
+
+# OWASP Forgot Password Cheat Sheet: short. A registration or an invitation is read later.
+LIFETIMES = {
+    TokenPurpose.VERIFY_EMAIL: timedelta(hours=24),
+    TokenPurpose.RESET_PASSWORD: timedelta(minutes=30),
+    TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
+    TokenPurpose.INVITATION: timedelta(days=7),
+    # Long enough that a week of holidays does not lose an account.
+    TokenPurpose.UNDO_EMAIL_CHANGE: timedelta(days=7),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInvalid:
+    """Unknown, used, replaced or expired: alike."""
+
+
+class Issued(NamedTuple):
+    """A token to be sent, and how long it is valid."""
+
+    token: str
+    lifetime: timedelta
+
+
+class TokenRow(NamedTuple):
+    id: uuid.UUID
+    user_id: uuid.UUID
+    purpose: str
+    email: str
+    password_hash: str | None
+    display_name: str | None
+
+
+class UsedToken(NamedTuple):
+    user_id: uuid.UUID
+    email: str
+    used_at: datetime
+    session_id: uuid.UUID | None
+
+
+COLUMNS = tuple(getattr(OneTimeToken, name) for name in TokenRow._fields)
+
+
+@dataclass(frozen=True, slots=True)
+class OneTimeTokens:
+    db: Database
+    clock: Callable[[], datetime]
+
+    async def issue(
+        self,
+        session: AsyncSession,
+        purpose: TokenPurpose,
+        user_id: uuid.UUID,
+        email: str,
+        *,
+        password_hash: str | None = None,
+        display_name: str | None = None,
+    ) -> Issued:
+        """Building block: make one, in the transaction that posts its email."""
+        token, now, lifetime = one_time_tokens.make(), self.clock(), LIFETIMES[purpose]
+        row = {
+            "id": new_id(now),
+            "user_id": user_id,
+            "purpose": purpose.value,
+            "token_hash": one_time_tokens.digest(token),
+            "email": email,
+            "password_hash": password_hash,
+            "display_name": display_name,
+            "created_at": now,
+            "expires_at": now + lifetime,
+        }
+        await session.execute(insert(OneTimeToken), row)
+        return Issued(token, lifetime)
+
+    async def find(self, token: str, *purposes: TokenPurpose) -> TokenRow | None:
+        """Look at one without using it up."""
+        digest = one_time_tokens.digest(token)
+        if digest is None:
+            return None
+        table = OneTimeToken
+        usable = (table.used_at.is_(None), table.expires_at > self.clock())
+        named = table.purpose.in_([purpose.value for purpose in purposes])
+        rows = await self.db.rows(
+            select(*COLUMNS).where(table.token_hash == digest, named, *usable)
+        )
+        return TokenRow._make(rows[0]) if rows else None
+
+    async def used(self, token: str, client: Client, *purposes: TokenPurpose) -> UsedToken | None:
+        """Look at one that this client has used, until it would have expired."""
+        digest = one_time_tokens.digest(token)
+        if digest is None:
+            return None
+        table = OneTimeToken
+        named = table.purpose.in_([purpose.value for purpose in purposes])
+        by_client = (table.used_by == client.program, table.expires_at > self.clock())
+        columns = (table.user_id, table.email, table.used_at, table.session_id)
+        rows = await self.db.rows(
+            select(*columns).where(table.token_hash == digest, named, *by_client)
+        )
+        return UsedToken._make(rows[0]) if rows else None
+
+    async def open_for(
+        self, session: AsyncSession, purpose: TokenPurpose, user_id: uuid.UUID, email: str
+    ) -> uuid.UUID | None:
+        """Building block: the oldest open token that was sent to an address for a purpose."""
+        table = OneTimeToken
+        usable = (table.used_at.is_(None), table.expires_at > self.clock())
+        sent = (table.user_id == user_id, table.purpose == purpose.value, table.email == email)
+        oldest = select(table.id).where(*sent, *usable).order_by(table.id).limit(1)
+        return await session.scalar(oldest)
+
+    async def use(self, session: AsyncSession, token: str) -> bool:
+        """Building block: use one up. Of many who try at once, one is told that it may."""
+        table, now = OneTimeToken, self.clock()
+        used = (
+            update(table)
+            .where(
+                table.token_hash == one_time_tokens.digest(token),
+                table.used_at.is_(None),
+                table.expires_at > now,
+            )
+            .values(used_at=now)
+            .returning(table.id)
+        )
+        return (await session.execute(used)).one_or_none() is not None
+
+    async def remember(
+        self,
+        session: AsyncSession,
+        token_id: uuid.UUID,
+        client: Client,
+        session_id: uuid.UUID | None = None,
+    ) -> None:
+        """Building block: let the client that has used a token send it again.
+
+        After all that its use ends: that forgets it too. `session_id` is the session it has begun.
+        """
+        table = OneTimeToken
+        used = update(table).where(table.id == token_id)
+        await session.execute(used.values(used_by=client.program, session_id=session_id))
+
+    async def revoke(
+        self,
+        session: AsyncSession,
+        user_id: uuid.UUID,
+        purposes: Collection[TokenPurpose],
+        *,
+        after: uuid.UUID | None = None,
+    ) -> None:
+        """Building block: end tokens of these purposes, or those issued after another.
+
+        The unused ones are deleted. The client that has used one cannot send it again.
+        """
+        table = OneTimeToken
+        named = table.purpose.in_([purpose.value for purpose in purposes])
+        later = table.id > after if after else true()
+        theirs = (table.user_id == user_id, named, later)
+        await session.execute(delete(table).where(*theirs, table.used_at.is_(None)))
+        remembered = (*theirs, table.used_by.is_not(None))
+        await session.execute(update(table).where(*remembered).values(used_by=None))
+
+    async def purge(self) -> None:
+        """Delete what has expired."""
+        async with self.db.begin() as session:
+            expired = OneTimeToken.expires_at < self.clock()
+            await session.execute(delete(OneTimeToken).where(expired))

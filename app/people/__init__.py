@@ -1,0 +1,1 @@
+"""Administration: pages of users, changes to other people's accounts, import and export."""

@@ -1,0 +1,301 @@
+"""`portico users show`, `suspend` and the like: one user, by address or id, as an operator."""
+
+import asyncio
+import json
+import sys
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app.accounts.services.last_administrator import LastAdministrator
+from app.cli.private_files import DASH, private_file
+from app.cli.setup import database, fail, out, started
+from app.config.settings import Settings, read_settings
+from app.database.keyset_pages import MAX_PAGE, PageRequest
+from app.errors import BadInput
+from app.graphql.context import Services
+from app.graphql.ids import global_id, read_id_of
+from app.graphql.scalars import read_date_time
+from app.outcomes import InvalidInput, NotFound
+from app.people.services.users import Overview
+from app.portico import build
+from app.security.client import NO_CLIENT
+from app.sessions.models import SessionRow
+from app.text.visible import one_line
+from app.users.models import UserRow
+from app.users.services.inputs import known_form
+from app.users.services.viewer import Operator
+
+Named = Annotated[
+    str, typer.Argument(metavar="USER", help="The address, the id or the subject of the user.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+OPERATOR = Operator()
+NO_SUCH_USER = "There is no user with this address or id."
+LAST = (
+    "This is the last administrator who can act. Make somebody else one first:"
+    " portico users create-admin."
+)
+NOT_CONFIRMED = "Nothing was deleted: say --yes to delete the account without being asked."
+NOT_THE_ADDRESS = "This is not the address of the account. Nothing was deleted."
+
+
+class Found(NamedTuple):
+    """The services, and the user whom a command names."""
+
+    services: Services
+    overview: Overview
+
+    @property
+    def user(self) -> UserRow:
+        return self.overview.user
+
+
+def show(user: Named, *, as_json: AsJson = False) -> None:
+    """Show a user: who they are, and whether they can sign in."""
+    with database(read_settings()) as settings:
+        asyncio.run(_show(settings, user, as_json=as_json))
+
+
+def suspend(
+    user: Named,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for administrators to read.")],
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When it ends by itself, such as 2027-01-31T12:00:00Z; without: not by itself.",
+        ),
+    ] = None,
+) -> None:
+    """Suspend a user: their sessions end, and they cannot sign in."""
+    end = _time(until) if until is not None else None
+    with database(read_settings()) as settings:
+        asyncio.run(_suspend(settings, user, reason, end))
+
+
+def reinstate(user: Named) -> None:
+    """End the suspension of a user. They sign in again."""
+    with database(read_settings()) as settings:
+        asyncio.run(_reinstate(settings, user))
+
+
+def delete(
+    user: Named, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+) -> None:
+    """Delete an account and what is known of the person. An email tells them."""
+    with database(read_settings()) as settings:
+        asyncio.run(_delete(settings, user, yes=yes))
+
+
+def sessions(
+    user: Named,
+    *,
+    end: Annotated[bool, typer.Option("--end", help="End all of them.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the living sessions of a user, newest first. With --end, end them."""
+    with database(read_settings()) as settings:
+        asyncio.run(_sessions(settings, user, end=end, as_json=as_json))
+
+
+def personal_data(
+    user: Named, file: Annotated[Path, typer.Argument(help="Where to; - is standard output.")]
+) -> None:
+    """Write what is known of a user, as one JSON document for them."""
+    with database(read_settings()) as settings:
+        asyncio.run(_write_personal_data(settings, user, file))
+
+
+async def _show(settings: Settings, named: str, *, as_json: bool) -> None:
+    async with _found(settings, named) as found:
+        facts = _facts(found)
+    if as_json:
+        _print_json(facts)
+    else:
+        _print_facts(facts)
+
+
+async def _suspend(settings: Settings, named: str, reason: str, end: datetime | None) -> None:
+    async with _found(settings, named) as found:
+        administration = found.services.administration
+        _check(await administration.suspend(OPERATOR, found.user.id, reason, end, NO_CLIENT))
+    lasts = f" until {_time_text(end)}" if end else ""
+    out.print(f"{one_line(found.user.email)} is suspended{lasts}.", markup=False)
+
+
+async def _reinstate(settings: Settings, named: str) -> None:
+    async with _found(settings, named) as found:
+        administration = found.services.administration
+        _check(await administration.reinstate(OPERATOR, found.user.id, NO_CLIENT))
+    out.print(f"{one_line(found.user.email)} is not suspended.", markup=False)
+
+
+async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
+    async with _found(settings, named) as found:
+        if not yes:
+            _confirm(found)
+        administration = found.services.administration
+        _check(await administration.delete(OPERATOR, found.user.id, NO_CLIENT))
+    out.print(f"The account of {one_line(found.user.email)} is deleted.", markup=False)
+
+
+async def _sessions(settings: Settings, named: str, *, end: bool, as_json: bool) -> None:
+    async with _found(settings, named) as found:
+        # A user has at most as many living sessions as a page has rows.
+        page = await found.services.sessions.page(OPERATOR, found.user.id, PageRequest(MAX_PAGE))
+        rows = page.rows if page else ()
+        if end:
+            administration = found.services.administration
+            _check(await administration.end_sessions(OPERATOR, found.user.id, NO_CLIENT))
+    if as_json:
+        _print_json([_session(row) for row in rows])
+    else:
+        _print_sessions(rows, ended=end)
+
+
+async def _write_personal_data(settings: Settings, named: str, file: Path) -> None:
+    async with _found(settings, named) as found:
+        pieces = found.services.personal_data.write(OPERATOR, found.user.id)
+        with private_file(file) as written:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    written.write(piece)
+    if file != DASH:
+        words = (
+            f"What is known of {one_line(found.user.email)} is in {file}, which only you can read."
+        )
+        out.print(words, markup=False)
+
+
+@asynccontextmanager
+async def _found(settings: Settings, named: str) -> AsyncGenerator[Found]:
+    wanted = named if "@" in named else _id(named)
+    async with started(build(settings)) as portico:
+        overview = await portico.services.users.overview(OPERATOR, wanted)
+        yield Found(portico.services, overview) if overview else fail(NO_SUCH_USER)
+
+
+def _id(text: str) -> uuid.UUID:
+    try:
+        return read_id_of("User", text, "USER")
+    except BadInput as problem:
+        fail(problem.message)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return read_date_time(text)
+    except BadInput:
+        fail("--until takes a time with an offset (RFC 3339), such as 2027-01-31T12:00:00Z.")
+
+
+def _check(outcome: object) -> None:
+    """End the command where nothing was done."""
+    match outcome:
+        case NotFound():
+            fail(NO_SUCH_USER)
+        case LastAdministrator():
+            fail(LAST)
+        case InvalidInput(issues):
+            fail("\n".join(f"{'.'.join(issue.path)}: {issue.message}" for issue in issues))
+        case _:
+            return
+
+
+def _confirm(found: Found) -> None:
+    """Ask for the address: a command that was found in the history deletes nobody by itself."""
+    if not sys.stdin.isatty():
+        fail(NOT_CONFIRMED)
+    _print_facts(_facts(found))
+    typed = typer.prompt("Type the address to delete this account")
+    if known_form(typed) != found.user.email:
+        fail(NOT_THE_ADDRESS)
+
+
+def _facts(found: Found) -> dict[str, Any]:
+    user, now = found.user, found.services.clock()
+    suspension = {"reason": user.suspension_reason, "until": _time_text(user.suspended_until)}
+    return {
+        "id": global_id("User", user.id),
+        "subject": str(user.id),
+        "externalId": user.external_id,
+        "email": user.email,
+        "emailVerified": user.email_verified,
+        "displayName": user.display_name,
+        "role": user.role,
+        "suspension": None if user.is_active(now) else suspension,
+        "createdAt": _time_text(user.created_at),
+        "lastLoginAt": _time_text(user.last_login_at),
+        "hasPassword": found.overview.has_password,
+        "livingSessions": found.overview.living_sessions,
+    }
+
+
+def _session(row: SessionRow) -> dict[str, Any]:
+    return {
+        "id": global_id("Session", row.id),
+        "createdAt": _time_text(row.created_at),
+        "lastUsedAt": _time_text(row.last_used_at),
+        "expiresAt": _time_text(row.lapses_at),
+        "ipAddress": row.ip_address,
+        "userAgent": row.user_agent,
+    }
+
+
+def _print_json(value: object) -> None:
+    out.print(json.dumps(value, indent=2), markup=False)
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    table = Table("", "", box=None, show_header=False)
+    suspension = facts["suspension"]
+    table.add_row("id", facts["id"])
+    table.add_row("subject", facts["subject"])
+    table.add_row("external id", _or_none(facts["externalId"]))
+    verified = "verified" if facts["emailVerified"] else "not verified"
+    table.add_row("email", escape(one_line(f"{facts['email']} ({verified})")))
+    table.add_row("name", _or_none(facts["displayName"]))
+    table.add_row("role", escape(one_line(facts["role"])))
+    table.add_row("suspended", _suspended(suspension))
+    table.add_row("created", facts["createdAt"])
+    table.add_row("last sign-in", facts["lastLoginAt"] or "never")
+    table.add_row("password", "yes" if facts["hasPassword"] else "none")
+    table.add_row("living sessions", str(facts["livingSessions"]))
+    out.print(table)
+
+
+def _print_sessions(rows: Sequence[SessionRow], *, ended: bool) -> None:
+    if rows:
+        # Ids and ends are in the JSON: here they would take the place of the programs.
+        table = Table("began", "last used", "address", "program", box=None)
+        for row in rows:
+            times = (_time_text(row.created_at), _time_text(row.last_used_at))
+            table.add_row(*times, _or_none(row.ip_address), _or_none(row.user_agent))
+        out.print(table)
+    number = "1 session" if len(rows) == 1 else f"{len(rows)} sessions"
+    out.print(f"{number} {'ended' if ended else 'living'}.")
+
+
+def _suspended(suspension: dict[str, str | None] | None) -> str:
+    if suspension is None:
+        return "no"
+    until, reason = suspension["until"] or "reinstated", suspension["reason"] or ""
+    return escape(f"until {until}: {one_line(reason)}")
+
+
+def _or_none(text: str | None) -> str:
+    return "none" if text is None else escape(one_line(text))
+
+
+def _time_text(moment: datetime | None) -> str | None:
+    return moment and moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

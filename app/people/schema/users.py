@@ -1,0 +1,267 @@
+"""Asking for people: `me`, `user`, `users` and `node`."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import Enum
+from typing import Annotated
+from unicodedata import category
+
+import strawberry
+from strawberry import UNSET
+
+from app.audit.schema import event_by_id
+from app.database.keyset_pages import Page
+from app.errors import BadInput
+from app.graphql.access import admin_field, guest_field, member_field
+from app.graphql.context import Info, admin, member
+from app.graphql.ids import Node, read_id, read_id_of, read_subject
+from app.graphql.inputs import DateTimeRange, given
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
+from app.graphql.problems import publish_enum
+from app.people.services import users as service
+from app.security.cursor_ciphers import CursorCiphers
+from app.sessions.schema.types import Session
+from app.text import text_lines
+from app.users.models import Role, UserRow
+from app.users.schema import User, user_columns
+from app.users.services.inputs import MAX_EXTERNAL_ID_CHARACTERS, is_external_id
+from app.users.services.viewer import Viewer
+
+MAX_SEARCH_CHARACTERS = 254
+UNSEARCHED = {"Cc", "Cs"}
+
+publish_enum(
+    service.UserOrderField,
+    "What people can be ordered by.",
+    CREATED_AT="When the account was made.",
+    LAST_LOGIN_AT="When they last signed in; those who never did count as the earliest.",
+    EMAIL="Their address, as the database sorts text.",
+)
+
+
+@strawberry.enum(description="Which way an order runs.")
+class OrderDirection(Enum):
+    ASC = strawberry.enum_value("ASC", description="From the least to the greatest.")
+    DESC = strawberry.enum_value("DESC", description="From the greatest to the least.")
+
+
+@strawberry.input(
+    description="Narrows a list of people. A part that is left out or null narrows nothing."
+)
+class UserFilter:
+    search: str | None = strawberry.field(
+        default=UNSET,
+        description="Text that the address or the name contains, in any case. "
+        "`%` and `_` mean themselves.",
+    )
+    role: Role | None = strawberry.field(default=UNSET, description="Only people of this role.")
+    is_active: bool | None = strawberry.field(
+        default=UNSET, description="Only people who are not suspended, or only those who are."
+    )
+    email_verified: bool | None = strawberry.field(
+        default=UNSET, description="Only people who have verified their address, or only others."
+    )
+    created_at: DateTimeRange | None = strawberry.field(
+        default=UNSET, description="Only accounts made in this time."
+    )
+    external_id: str | None = strawberry.field(
+        default=UNSET,
+        description="Only the person whom another system called this; exactly as it is written.",
+    )
+
+
+@strawberry.input(description="How a list of people is ordered. Equal values are ordered by id.")
+class UserOrder:
+    field: service.UserOrderField = strawberry.field(
+        default=service.UserOrderField.CREATED_AT, description="What to compare."
+    )
+    direction: OrderDirection = strawberry.field(
+        default=OrderDirection.ASC, description="Which way it runs."
+    )
+
+
+@strawberry.input(one_of=True, description="Names one person, in one of these ways.")
+class UserBy:
+    id: strawberry.ID | None = strawberry.field(
+        default=UNSET, description="By the `id` of the user, or the `subject`."
+    )
+    email: str | None = strawberry.field(
+        default=UNSET, description="By the address, in any spelling."
+    )
+    subject: str | None = strawberry.field(
+        default=UNSET, description="By what access tokens call the user: `sub`, a UUID."
+    )
+
+
+@strawberry.type(description="A person in a page.")
+class UserEdge:
+    position: strawberry.Private[Callable[[UserRow], str]]
+    node: User = strawberry.field(description="The person.")
+
+    @strawberry.field(description="Where this person stands in this order.")
+    def cursor(self) -> str:
+        return self.position(self.node.row)
+
+
+@strawberry.type(description="A page of people.")
+class UserConnection:
+    page: strawberry.Private[Page[UserRow]]
+    found: strawberry.Private[service.UserFilter]
+    cursor: strawberry.Private[Callable[[UserRow], str]]
+    now: strawberry.Private[datetime]
+
+    @strawberry.field(description="The people of this page with their cursors.")
+    def edges(self) -> list[UserEdge]:
+        return [
+            UserEdge(node=User(row=row, now=self.now), position=self.cursor)
+            for row in self.page.rows
+        ]
+
+    @strawberry.field(description="The people of this page, for those who need no cursors.")
+    def nodes(self) -> list[User]:
+        return [User(row=row, now=self.now) for row in self.page.rows]
+
+    @strawberry.field(description="Where this page lies among the others.")
+    def page_info(self) -> PageInfo:
+        return PageInfo.of(self.page, self.cursor)
+
+    @strawberry.field(
+        description="How many match the filter, on all pages. Counted only when asked for."
+    )
+    async def total_count(self, info: Info) -> int:
+        return await info.context.services.users.count(admin(info), self.found)
+
+
+EVERYBODY, BY_CREATION = service.UserFilter(), service.UserOrder()
+
+
+def cursors_of(order: service.UserOrder, ciphers: CursorCiphers) -> Cursors:
+    field, direction = order.field, "DESC" if order.descending else "ASC"
+    name = f"User.{field.value}.{direction}"
+    is_plain = field is service.UserOrderField.CREATED_AT
+    return Cursors(
+        PlainForm(name) if is_plain else ciphers.of(name),
+        service.POSITIONS[field],
+        of_time=field is not service.UserOrderField.EMAIL,
+    )
+
+
+def read_filter(part: UserFilter | None) -> service.UserFilter:
+    if part is None:
+        return EVERYBODY
+    span = given(part.created_at)
+    return service.UserFilter(
+        search=_search(given(part.search)),
+        role=given(part.role),
+        is_active=given(part.is_active),
+        email_verified=given(part.email_verified),
+        created_from=given(span.from_) if span else None,
+        created_before=given(span.before) if span else None,
+        external_id=_external_id(given(part.external_id)),
+    )
+
+
+def read_order(part: UserOrder | None) -> service.UserOrder:
+    if part is None:
+        return BY_CREATION
+    return service.UserOrder(part.field, descending=part.direction is OrderDirection.DESC)
+
+
+def _search(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if len(text) > MAX_SEARCH_CHARACTERS or any(category(each) in UNSEARCHED for each in text):
+        msg = f"`filter.search` takes up to {MAX_SEARCH_CHARACTERS} characters, and no controls."
+        raise BadInput(msg)
+    return text_lines.normalised(text)
+
+
+async def _named(users: service.Users, viewer: Viewer, by: UserBy) -> UserRow | None:
+    user_id, subject = given(by.id), given(by.subject)
+    if user_id is not None:
+        return await users.by_id(viewer, read_id_of("User", user_id, "by.id"))
+    if subject is not None:
+        return await users.by_id(viewer, read_subject(subject, "by.subject"))
+    return await users.by_email(viewer, given(by.email) or "")
+
+
+def _external_id(text: str | None) -> str | None:
+    if text is None or is_external_id(text):
+        return text
+    raise BadInput(
+        f"`filter.externalId` takes 1 to {MAX_EXTERNAL_ID_CHARACTERS} characters, and no controls."
+    )
+
+
+@strawberry.type
+class UserQueries:
+    @guest_field(
+        description="Who is signed in. Null for a guest; with a token that is not valid, null "
+        "and an UNAUTHENTICATED error."
+    )
+    async def me(self, info: Info) -> User | None:
+        viewer = await info.context.identify()
+        return User(row=viewer.user, now=info.context.services.clock()) if viewer else None
+
+    @admin_field(
+        description="Everybody, page by page: 50 where neither `first` nor `last` is given."
+    )
+    async def users(
+        self,
+        info: Info,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+        filter: Annotated[  # noqa: A002 - the name in the contract
+            UserFilter | None,
+            strawberry.argument(description="Whom to list; everybody where left out."),
+        ] = UNSET,
+        order_by: Annotated[
+            UserOrder | None,
+            strawberry.argument(description="In which order; by creation where left out."),
+        ] = UNSET,
+    ) -> UserConnection | None:
+        order, found = read_order(given(order_by)), read_filter(given(filter))
+        cursors = cursors_of(order, info.context.services.cursor_ciphers)
+        request = cursors.request(given(first), given(after), given(last), given(before))
+        columns = user_columns(info.names_below)
+        users = info.context.services.users
+        page = await users.page(admin(info), found, order, request, columns=columns)
+        now = info.context.services.clock()
+        return UserConnection(page=page, found=found, cursor=cursors.write, now=now)
+
+    @member_field(
+        description="One person. Members see themselves, administrators everybody; "
+        "anybody else is null, as if they did not exist."
+    )
+    async def user(
+        self, info: Info, by: Annotated[UserBy, strawberry.argument(description="Whom.")]
+    ) -> User | None:
+        services = info.context.services
+        row = await _named(services.users, member(info), by)
+        return User(row=row, now=services.clock()) if row else None
+
+    @member_field(
+        description="Anything by its id, for those who may see it; anything else is null, as if it "
+        "did not exist."
+    )
+    async def node(
+        self,
+        info: Info,
+        id: Annotated[  # noqa: A002 - the name in the contract
+            strawberry.ID,
+            strawberry.argument(description="Its `id`; the `subject` of a user is accepted too."),
+        ],
+    ) -> Node | None:
+        kind, row_id = read_id(id, "id")
+        services, viewer = info.context.services, member(info)
+        if kind == "User":
+            user = await services.users.by_id(viewer, row_id)
+            return User(row=user, now=services.clock()) if user else None
+        if kind == "AuditEvent":
+            return await event_by_id(info, row_id)
+        if kind == "Session":
+            session = await services.sessions.by_id(viewer, row_id)
+            return Session(row=session, asks=row_id == viewer.session_id) if session else None
+        return None

@@ -1,0 +1,209 @@
+"""What administrators, and operators by commands, do with other people's accounts."""
+
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.services.erasure import Erasure
+from app.accounts.services.last_administrator import LastAdministrator, remains_another
+from app.accounts.services.new_users import NewUser, awaits_its_owner, new_user
+from app.accounts.services.trust import Change, Trust
+from app.audit.models import AuditName
+from app.audit.services.events import actor_of, record
+from app.database.database import Database
+from app.database.outages import repeatable
+from app.mail.models import TokenPurpose
+from app.mail.services.emails import Letter, Letters
+from app.mail.services.one_time_tokens import OneTimeTokens
+from app.outcomes import EmailTaken, InvalidInput, NotFound
+from app.security.client import Client
+from app.users.models import Role, User, UserRow
+from app.users.services.inputs import Invitee, NewSuspension, check
+from app.users.services.outcomes import UserChanged
+from app.users.services.rows import changed_user, locked_user
+from app.users.services.viewer import Admin, Operator
+
+Changed = UserChanged | NotFound | LastAdministrator
+
+
+@dataclass(frozen=True, slots=True)
+class NobodysYet:
+    """An account that anybody may have registered in anybody's name: it gets no rights."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserDeleted:
+    """Gone, with everything that was known of them but an id in the audit."""
+
+    user_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """Each change is an event of its transaction; what changes nothing is none."""
+
+    db: Database
+    letters: Letters
+    tokens: OneTimeTokens
+    trust: Trust
+    erasure: Erasure
+    clock: Callable[[], datetime]
+    email_domains: Collection[str]
+
+    @repeatable
+    async def create_user(
+        self, by: Admin | Operator, email: str, display_name: str | None, role: Role, client: Client
+    ) -> UserChanged | EmailTaken | InvalidInput:
+        """Make an account without a password, and send a link by which one is chosen."""
+        values = {"email": email, "displayName": display_name}
+        checked = check(Invitee, values, email_domains=self.email_domains)
+        if not isinstance(checked, Invitee):
+            return InvalidInput(checked)
+        now, name, purpose = self.clock(), checked.display_name, TokenPurpose.INVITATION
+        async with self.db.begin() as session:
+            user = await new_user(session, now, NewUser(checked.email, None, name, role))
+            if user is None:
+                return EmailTaken()
+            link = await self.tokens.issue(session, purpose, user.id, user.email)
+            await self.letters.post(session, Letter.INVITATION, user.email, user.id, link)
+            event, details = AuditName.USER_CREATED, {"role": role.value}
+            actor = actor_of(by)
+            await record(session, now, event, client, actor=actor, target=user.id, **details)
+        return UserChanged(user)
+
+    @repeatable
+    async def set_role(
+        self, by: Admin | Operator, user_id: uuid.UUID, role: Role, client: Client
+    ) -> Changed | NobodysYet:
+        """Make somebody a member or an administrator, from their next request on."""
+        async with self.db.begin() as session:
+            another = await remains_another(session, user_id, self.clock())
+            user = await locked_user(session, User.id == user_id)
+            if user is None:
+                return NotFound()
+            if user.role == role.value:
+                return UserChanged(user)
+            if role is not Role.ADMIN and not another:
+                return LastAdministrator()
+            if role is Role.ADMIN and await awaits_its_owner(session, user):
+                return NobodysYet()
+            details = {"from": user.role, "to": role.value}
+            event = AuditName.ROLE_CHANGED
+            return await self._change(
+                session, by, user, event, client, {"role": role.value}, details
+            )
+
+    @repeatable
+    async def suspend(
+        self,
+        by: Admin | Operator,
+        user_id: uuid.UUID,
+        reason: str,
+        until: datetime | None,
+        client: Client,
+    ) -> Changed | InvalidInput:
+        """Shut somebody out, and end their sessions. With an end it lifts itself.
+
+        Where they are shut out already, another reason or end takes the place of the present one;
+        the same again is no event.
+        """
+        now = self.clock()
+        checked = check(NewSuspension, {"reason": reason, "until": until}, now=now)
+        if not isinstance(checked, NewSuspension):
+            return InvalidInput(checked)
+        values: dict[str, Any] = {
+            "suspended_until": checked.until,
+            "suspension_reason": checked.reason,
+        }
+        async with self.db.begin() as session:
+            another = await remains_another(session, user_id, now)
+            user = await locked_user(session, User.id == user_id)
+            if user is None:
+                return NotFound()
+            if user.role == Role.ADMIN.value and not another:
+                return LastAdministrator()
+            if user.is_active(now):
+                values["suspended_at"] = now
+            elif all(getattr(user, name) == value for name, value in values.items()):
+                return UserChanged(user)
+            details = {"until": checked.until.isoformat() if checked.until else "for good"}
+            event = AuditName.USER_SUSPENDED
+            row = await self.trust.change(
+                session,
+                Change.SUSPENDED,
+                User.id == user_id,
+                values,
+                client,
+                actor=actor_of(by),
+            )
+            return await self._changed(session, by, row, event, client, details)
+
+    @repeatable
+    async def reinstate(self, by: Admin | Operator, user_id: uuid.UUID, client: Client) -> Changed:
+        """Lift a suspension. They sign in anew."""
+        values = {"suspended_at": None, "suspended_until": None, "suspension_reason": None}
+        async with self.db.begin() as session:
+            user = await locked_user(session, User.id == user_id)
+            if user is None:
+                return NotFound()
+            if user.is_active(self.clock()):
+                return UserChanged(user)
+            event = AuditName.USER_REINSTATED
+            return await self._change(session, by, user, event, client, values, {})
+
+    @repeatable
+    async def delete(
+        self, by: Admin | Operator, user_id: uuid.UUID, client: Client
+    ) -> UserDeleted | NotFound | LastAdministrator:
+        """Erase a person, as they can do themself; an email tells them."""
+        async with self.db.begin() as session:
+            erased = await self.erasure.erase(session, user_id, actor_of(by), client)
+        if erased is None:
+            return NotFound()
+        return erased if isinstance(erased, LastAdministrator) else UserDeleted(user_id)
+
+    @repeatable
+    async def end_sessions(
+        self, by: Admin | Operator, user_id: uuid.UUID, client: Client
+    ) -> Changed:
+        """Sign somebody out on every device."""
+        async with self.db.begin() as session:
+            user = await locked_user(session, User.id == user_id)
+            if user is None:
+                return NotFound()
+            await self.trust.end(session, Change.SIGNED_OUT, user, client, actor=actor_of(by))
+            return UserChanged(user)
+
+    async def _change(
+        self,
+        session: AsyncSession,
+        by: Admin | Operator,
+        user: UserRow,
+        event: AuditName,
+        client: Client,
+        values: dict[str, Any],
+        details: dict[str, str],
+    ) -> UserChanged:
+        change = update(User).where(User.id == user.id)
+        row = await changed_user(session, change.values(**values, updated_at=self.clock()))
+        return await self._changed(session, by, row, event, client, details)
+
+    async def _changed(
+        self,
+        session: AsyncSession,
+        by: Admin | Operator,
+        row: UserRow | None,
+        event: AuditName,
+        client: Client,
+        details: dict[str, str],
+    ) -> UserChanged:
+        if row is None:
+            raise LookupError("a locked row is gone")
+        now, actor = self.clock(), actor_of(by)
+        await record(session, now, event, client, actor=actor, target=row.id, **details)
+        return UserChanged(row)

@@ -1,0 +1,101 @@
+"""Administrators made by whoever runs the server: at the first start, or by a command."""
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.services.new_users import NewUser, awaits_its_owner, new_user
+from app.accounts.services.registration import Accounts
+from app.audit.models import AuditName
+from app.audit.services.events import Actor, record
+from app.database.database import Database
+from app.errors import Misconfigured
+from app.security.client import NO_CLIENT
+from app.users.models import Role, User, UserRow
+from app.users.services.inputs import Registration, known_form
+from app.users.services.rows import changed_user, locked_user
+from app.users.services.viewer import Operator
+
+LOCK = 0x61646D696E  # "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Appointments:
+    db: Database
+    accounts: Accounts
+
+    async def first(self, email: str, password: str | None) -> str | None:
+        """Make an account on an empty database and give its password; elsewhere do nothing.
+
+        Raises:
+            Misconfigured: the address or the password is none that could be registered.
+
+        """
+        if not await self._nobody():
+            return None
+        chosen = password or secrets.token_urlsafe(12)
+        password_hash, address = await self._checked(
+            email, chosen, "FIRST_ADMIN_EMAIL or FIRST_ADMIN_PASSWORD is refused. "
+        )
+        async with self.db.begin() as session:
+            # Two servers may start on one empty database; one of them makes it.
+            await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+            if await session.scalar(select(exists(select(User.id)))):
+                return None
+            await self._insert(session, address, password_hash, None)
+        return chosen
+
+    async def add(self, email: str, password: str) -> str | None:
+        """Make an administrator on any database; say in one sentence why not, if not.
+
+        Raises:
+            Misconfigured: the address or the password is none that could be registered.
+
+        """
+        password_hash, address = await self._checked(email, password, "")
+        async with self.db.begin() as session:
+            user = await self._insert(session, address, password_hash, Operator())
+        return None if user else "There is an account with this address: see --promote."
+
+    async def promote(self, email: str) -> str | None:
+        """Make somebody an administrator who has an account; say in one sentence why not."""
+        user, now = User, self.accounts.clock()
+        role = Role.ADMIN.value
+        async with self.db.begin() as session:
+            row = await locked_user(session, user.email == (known_form(email) or ""))
+            if row is None:
+                return "There is no account with this address."
+            if await awaits_its_owner(session, row):
+                return "Nobody has confirmed the registration of this address: anybody may have it."
+            if not row.is_active(now):
+                return "This person is suspended: reinstate them first."
+            if row.role != role:
+                theirs = update(user).where(user.id == row.id)
+                await changed_user(session, theirs.values(role=role, updated_at=now))
+                event, details = AuditName.ROLE_CHANGED, {"from": row.role, "to": role}
+                by = Operator()
+                await record(session, now, event, NO_CLIENT, actor=by, target=row.id, **details)
+        return None
+
+    async def _checked(self, email: str, password: str, before: str) -> tuple[str, str]:
+        checked = await self.accounts.checked(email, password, None)
+        if not isinstance(checked, Registration):
+            faults = ", ".join(f"{issue.path[0]}: {issue.message}" for issue in checked)
+            raise Misconfigured(before + faults)
+        return await self.accounts.passwords.hash(checked.password), checked.email
+
+    async def _insert(
+        self, session: AsyncSession, email: str, password_hash: str, actor: Actor | None
+    ) -> UserRow | None:
+        now, role = self.accounts.clock(), Role.ADMIN
+        new = NewUser(email, password_hash, None, role, email_verified=True)
+        user = await new_user(session, now, new)
+        if user is not None:
+            event, details = AuditName.USER_CREATED, {"role": role.value}
+            await record(session, now, event, NO_CLIENT, actor=actor, target=user.id, **details)
+        return user
+
+    async def _nobody(self) -> bool:
+        return not (await self.db.rows(select(exists(select(User.id)))))[0][0]

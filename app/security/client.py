@@ -1,0 +1,42 @@
+"""Where a request came from."""
+
+from ipaddress import IPv6Address, ip_address
+from typing import NamedTuple
+
+from app.security.keys import digest
+
+PROGRAM_BYTES = 8
+
+
+class Client(NamedTuple):
+    """Where a request came from, as far as it can be told."""
+
+    ip_address: str | None
+    user_agent: str | None
+    request_id: str | None = None
+    device_token: str | None = None
+
+    @property
+    def block(self) -> str:
+        """What limits count as one place."""
+        return block_of(self.ip_address)
+
+    @property
+    def program(self) -> bytes:
+        """Returns a digest of the address and the user agent: what tells two clients apart."""
+        return digest(self.block, self.user_agent or "")[:PROGRAM_BYTES]
+
+
+# Of commands and of the server itself.
+NO_CLIENT = Client(None, None)
+
+
+def block_of(address: str | None) -> str:
+    """Give what one client has of the internet: an IPv4 address, or 64 bits of an IPv6 one."""
+    try:
+        parsed = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return address or "nowhere"
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))

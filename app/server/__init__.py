@@ -1,0 +1,1 @@
+"""All that knows uvicorn: its protocol, limits of connections, shutdown and workers."""

@@ -1,1 +1,0 @@
-"""What people can do. Knows neither GraphQL nor HTTP."""

@@ -1,0 +1,1 @@
+"""Sessions: sign-in, refresh, sign-out, and who is behind a token."""

@@ -1,0 +1,110 @@
+"""Sign-ins: a row from login until it ends; tokens are derived from it, never stored."""
+
+import enum
+import uuid
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, ForeignKey, Index, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.base import Base
+
+
+class EndReason(enum.Enum):
+    """Why a session is over. The last one is no end: there never was such a token."""
+
+    EXPIRED = "EXPIRED"
+    LOGGED_OUT = "LOGGED_OUT"
+    REVOKED = "REVOKED"
+    TOKEN_REUSED = "TOKEN_REUSED"  # noqa: S105 - a reason
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - a reason
+    SUSPENDED = "SUSPENDED"
+    UNKNOWN_TOKEN = "UNKNOWN_TOKEN"  # noqa: S105 - a reason
+
+
+class Session(Base):
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_user_id_id", "user_id", "id"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    # Half of what a refresh token is derived from; the other half is SECRET_KEY.
+    token_salt: Mapped[bytes]
+    generation: Mapped[int] = mapped_column(server_default=text("0"))
+    rotated_at: Mapped[datetime]
+    used_generation: Mapped[int] = mapped_column(server_default=text("-1"))
+    # Tokens of earlier generations are over: the password was changed since.
+    first_generation: Mapped[int] = mapped_column(server_default=text("0"))
+    # A digest of the address and program that took the last step.
+    rotated_by: Mapped[bytes | None]
+    user_agent: Mapped[str | None]
+    ip_address: Mapped[str | None]
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ends_by: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    end_reason: Mapped[str | None]
+
+
+# When a session ends by itself, unless it is refreshed; `SessionRow.lapses_at` says the same.
+LAPSES_AT: ColumnElement[datetime] = func.least(Session.expires_at, Session.ends_by)
+# When a session was over, or will be.
+OVER_AT: ColumnElement[datetime] = func.coalesce(Session.ended_at, LAPSES_AT)
+Index("ix_sessions_over_at", OVER_AT)
+
+
+def is_alive(now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Returns the condition under which a session is not over."""
+    return Session.ended_at.is_(None) & (now < LAPSES_AT)
+
+
+class SessionRow(NamedTuple):
+    """What may be shown of a session, and what deciding about it takes."""
+
+    id: uuid.UUID
+    user_id: uuid.UUID
+    token_salt: bytes
+    generation: int
+    rotated_at: datetime
+    used_generation: int
+    first_generation: int
+    rotated_by: bytes | None
+    user_agent: str | None
+    ip_address: str | None
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    ends_by: datetime
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether none of its tokens has been used since it began."""
+        return self.generation == 0 and self.used_generation < 0
+
+    @property
+    def lapses_at(self) -> datetime:
+        return min(self.expires_at, self.ends_by)
+
+
+class PasswordSource(enum.Enum):
+    """Where a password comes from. Each has a count of its own, so none can lock out another."""
+
+    UNKNOWN_DEVICE = "UNKNOWN_DEVICE"
+    KNOWN_DEVICE = "KNOWN_DEVICE"
+    SESSION = "SESSION"
+
+
+class PasswordFailure(Base):
+    __tablename__ = "password_failures"
+
+    # The id of the user; for an address without an account an id derived from it.
+    account: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    in_a_row: Mapped[int]
+    user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    last_at: Mapped[datetime]
+
+
+Index("ix_password_failures_user_id", PasswordFailure.user_id)

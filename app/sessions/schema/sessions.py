@@ -1,0 +1,151 @@
+"""Sessions: refreshing one, and ending them."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import UNSET
+
+from app import outcomes
+from app.graphql.access import guest_field, member_field
+from app.graphql.context import Info, member
+from app.graphql.ids import global_id, read_id_of
+from app.graphql.inputs import given
+from app.graphql.problems import NotFound, Problem, RateLimited, publish_enum
+from app.sessions.models import EndReason
+from app.sessions.schema.sign_in import SignedIn
+from app.sessions.services import outcomes as session_outcomes
+from app.sessions.services import refresh
+from app.sessions.services import sessions as service
+from app.throttle.services.throttle import Tried
+
+publish_enum(
+    EndReason,
+    "Why a session is over.",
+    EXPIRED="Its time ran out.",
+    LOGGED_OUT="Its owner signed out.",
+    REVOKED="Its owner or an administrator ended it from elsewhere, a newer one took its place, "
+    "the server requires verified addresses now, or its secret leaked.",
+    TOKEN_REUSED="A refresh token was used that had been used before: it was copied.",  # noqa: S106 - words
+    PASSWORD_CHANGED="The password was changed.",  # noqa: S106 - words
+    SUSPENDED="The account is suspended.",
+    UNKNOWN_TOKEN="There is no such refresh token (any more).",  # noqa: S106 - words
+    type_name="SessionEndReason",
+)
+MESSAGES = {
+    EndReason.TOKEN_REUSED: "This session was ended for safety: its token was used twice. "
+    "Sign in again.",
+    EndReason.SUSPENDED: "This account is suspended.",
+}
+
+
+@strawberry.input(description="A session to go on with.")
+class RefreshSessionInput:
+    refresh_token: str = strawberry.field(description="The last refresh token that was answered.")
+
+
+@strawberry.input(description="Which sessions to end.")
+class LogoutEverywhereInput:
+    keep_current: bool = strawberry.field(
+        default=False, description="Whether the session that asks goes on."
+    )
+
+
+@strawberry.input(description="A session to end.")
+class RevokeSessionInput:
+    session_id: strawberry.ID = strawberry.field(description="The id of the session.")
+
+
+@strawberry.type(description="Signed out: what has ended serves no further request.")
+class SignedOut:
+    sessions_ended: int = strawberry.field(description="How many sessions ended.")
+    ended_session_ids: list[strawberry.ID] = strawberry.field(
+        description="The ids of these sessions."
+    )
+
+    @classmethod
+    def of(cls, outcome: service.SignedOut) -> "SignedOut":
+        ids = [global_id("Session", session_id) for session_id in outcome.session_ids]
+        return cls(sessions_ended=len(ids), ended_session_ids=ids)
+
+
+@strawberry.type(description="The session is over. Sign in again.")
+class SessionEnded(Problem):
+    reason: EndReason = strawberry.field(description="Why it is over.")
+
+    def is_wrong_guess(self) -> bool:
+        return self.reason is EndReason.UNKNOWN_TOKEN
+
+    @classmethod
+    def of(cls, outcome: refresh.SessionEnded) -> "SessionEnded":
+        message = MESSAGES.get(outcome.reason, "This session has ended. Sign in again.")
+        return cls(message=message, reason=outcome.reason)
+
+
+RefreshSessionResult = Annotated[
+    SignedIn | SessionEnded | RateLimited,
+    strawberry.union("RefreshSessionResult", description="How a refresh ended."),
+]
+RevokeSessionResult = Annotated[
+    SignedOut | NotFound,
+    strawberry.union("RevokeSessionResult", description="How ending one session ended."),
+]
+
+
+@strawberry.type
+class SessionMutations:
+    @guest_field(
+        description="Go on with a session: new tokens for the last refresh token. Asked twice "
+        "within 30 seconds, or again after a lost answer, it gives the same one once more.",
+        tries=Tried.REFRESH,
+    )
+    async def refresh_session(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            RefreshSessionInput, strawberry.argument(description="The session.")
+        ],
+    ) -> RefreshSessionResult:
+        context = info.context
+        match await context.services.rotation.refresh(input.refresh_token, context.client):
+            case session_outcomes.SignedIn() as signed_in:
+                return SignedIn.of(signed_in, info)
+            case refresh.SessionEnded() as ended:
+                return SessionEnded.of(ended)
+
+    @member_field(description="End the session that asks.")
+    async def logout(self, info: Info) -> SignedOut | None:
+        context = info.context
+        ended = await context.services.sessions.logout(member(info), context.client)
+        return SignedOut.of(ended)
+
+    @member_field(description="End all sessions of the one who asks, on every device.")
+    async def logout_everywhere(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            LogoutEverywhereInput | None, strawberry.argument(description="All, where left out.")
+        ] = UNSET,
+    ) -> SignedOut | None:
+        context, which = info.context, given(input)
+        ended = await context.services.sessions.logout_everywhere(
+            member(info), context.client, keep_current=which is not None and which.keep_current
+        )
+        return SignedOut.of(ended)
+
+    @member_field(
+        description="End one session from another. Members end their own, administrators anybody's."
+    )
+    async def revoke_session(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            RevokeSessionInput, strawberry.argument(description="Which.")
+        ],
+    ) -> RevokeSessionResult | None:
+        context = info.context
+        session_id = read_id_of("Session", input.session_id, "input.sessionId")
+        match await context.services.sessions.revoke(member(info), session_id, context.client):
+            case service.SignedOut() as ended:
+                return SignedOut.of(ended)
+            case outcomes.NotFound():
+                return NotFound.make()

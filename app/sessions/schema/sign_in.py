@@ -1,0 +1,137 @@
+"""Signing in: `login`, and what a sign-in answers."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from app import outcomes
+from app.graphql.access import guest_field
+from app.graphql.context import Info
+from app.graphql.problems import Problem, RateLimited
+from app.sessions.schema.types import Session
+from app.sessions.services import outcomes as session_outcomes
+from app.sessions.services import sign_in as service
+from app.throttle.services.throttle import Tried
+from app.users.schema import User
+from app.users.services.viewer import Viewer
+
+
+@strawberry.type(description="What a signed-in client keeps: secrets, all of it.")
+class Tokens:
+    access_token: str = strawberry.field(
+        description="Send it as `Authorization: Bearer …`. A JWT (RFC 9068) that others can "
+        "verify. Lifetime in minutes: ${access_token_expire_minutes}."
+    )
+    access_token_expires_at: datetime = strawberry.field(description="When the access token ends.")
+    access_token_expires_in: int = strawberry.field(
+        description="How many seconds the access token is valid from its issue, for clients whose "
+        "clock is wrong."
+    )
+    refresh_token: str = strawberry.field(
+        description="Opaque; good for one refresh, which answers the next. Send it nowhere else. "
+        "Lifetime in days: ${refresh_token_expire_days}, of a session in all: ${session_max_days}."
+    )
+    refresh_token_expires_at: datetime = strawberry.field(
+        description="When the session ends, unless it is refreshed before."
+    )
+    device_token: str | None = strawberry.field(
+        description="Proof that this device has signed in to the account before; null after a "
+        "refresh. Keep it, also when signed out, and send it as `Portico-Device` with the next "
+        "`login`: wrong guesses from elsewhere do not count against it. It opens nothing, and ends "
+        "with the password."
+    )
+
+    @classmethod
+    def of(cls, tokens: session_outcomes.Tokens) -> "Tokens":
+        return cls(
+            access_token=tokens.access_token,
+            access_token_expires_at=tokens.access_token_expires_at,
+            access_token_expires_in=tokens.access_token_expires_in_seconds,
+            refresh_token=tokens.refresh_token,
+            refresh_token_expires_at=tokens.refresh_token_expires_at,
+            device_token=tokens.device_token,
+        )
+
+
+@strawberry.type(description="Signed in: a new session and the tokens that belong to it.")
+class SignedIn:
+    user: User = strawberry.field(description="Who signed in.")
+    session: Session = strawberry.field(description="The session that has begun or goes on.")
+    tokens: Tokens = strawberry.field(description="What to send from now on.")
+
+    @classmethod
+    def of(cls, outcome: session_outcomes.SignedIn, info: Info) -> "SignedIn":
+        # From here on the answer is read by the one who signed in: it is their session, and their
+        # account.
+        info.context.viewer = Viewer(outcome.user, outcome.session.id)
+        return cls(
+            user=User(row=outcome.user, now=info.context.services.clock()),
+            session=Session(row=outcome.session, asks=True),
+            tokens=Tokens.of(outcome.tokens),
+        )
+
+
+@strawberry.input(description="Who signs in, and what only they know.")
+class LoginInput:
+    email: str = strawberry.field(description="The address of the account, in any spelling.")
+    password: str = strawberry.field(description="The password.")
+
+
+@strawberry.type(
+    description="The address is unknown, the password is wrong, the account is suspended, or its "
+    "registration has yet to be confirmed by the emailed link: which of them is not said."
+)
+class InvalidCredentials(Problem):
+    @classmethod
+    def make(cls, *, verified_only: bool) -> "InvalidCredentials":
+        message = "The e-mail address or the password is not right."
+        hint = " If you have just registered, open the link in the email first."
+        return cls(message=message + hint if verified_only else message)
+
+    @classmethod
+    def of_password(cls) -> "InvalidCredentials":
+        return cls(message="The password is not right.")
+
+
+@strawberry.type(
+    description="The password is right, but the address of this account has not been verified: "
+    "open the link in the email, or ask for another one. A registration that has yet to be "
+    "confirmed answers `InvalidCredentials`."
+)
+class EmailNotVerified(Problem):
+    def is_wrong_guess(self) -> bool:
+        return False
+
+    @classmethod
+    def make(cls) -> "EmailNotVerified":
+        return cls(message="Open the link in the letter that we have sent you, then sign in.")
+
+
+LoginResult = Annotated[
+    SignedIn | InvalidCredentials | EmailNotVerified | RateLimited,
+    strawberry.union("LoginResult", description="How a sign-in ended."),
+]
+
+
+@strawberry.type
+class SignInMutations:
+    @guest_field(
+        description="Sign in with address and password. Takes as long for an unknown address.",
+        tries=Tried.SIGN_IN,
+    )
+    async def login(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            LoginInput, strawberry.argument(description="Who signs in.")
+        ],
+    ) -> LoginResult:
+        sign_in = info.context.services.sign_in
+        match await sign_in.login(input.email, input.password, info.context.client):
+            case session_outcomes.SignedIn() as signed_in:
+                return SignedIn.of(signed_in, info)
+            case outcomes.InvalidCredentials():
+                return InvalidCredentials.make(verified_only=sign_in.standing.verified_only)
+            case service.EmailNotVerified():
+                return EmailNotVerified.make()

@@ -1,0 +1,107 @@
+"""Wrong passwords in a row: after a hundred a password opens nothing until it is reset by email.
+
+NIST SP 800-63B-4, 3.2.2. Unknown devices, known devices and sessions are counted apart, so that a
+stranger cannot lock the owner of an account out. Unlike a budget the count has no window, and is
+kept in the write-ahead log.
+"""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.models import AuditName
+from app.audit.services.events import record
+from app.database.database import Database
+from app.mail.services.emails import Letter, Letters
+from app.security.client import Client
+from app.security.keys import Secrets, mac
+from app.sessions.models import PasswordFailure, PasswordSource
+from app.users.models import User
+
+MOST_IN_A_ROW = 100
+# Nothing is locked for an address without an account; its row is there for the time it takes.
+KEEP_UNKNOWN = timedelta(days=1)
+
+
+class PasswordFailures:
+    def __init__(
+        self, db: Database, secrets: Secrets, letters: Letters, clock: Callable[[], datetime]
+    ) -> None:
+        self._db, self._letters, self._clock = db, letters, clock
+        self._mac_key = secrets.derive("unknown-account")[0]
+
+    async def count(
+        self,
+        session: AsyncSession,
+        user_id: uuid.UUID | None,
+        account: str,
+        source: PasswordSource,
+        client: Client,
+    ) -> None:
+        """Building block: one more wrong password, of an address with an account or without one.
+
+        The same is written for both: what is left out could be seen in the time it takes. With the
+        hundredth in a row the owner is told by email.
+        """
+        now, table, user = self._clock(), PasswordFailure, User
+        # Null for an unknown address, and for a user who is deleted at this moment.
+        alive = select(user.id).where(user.id == user_id).with_for_update(read=True, key_share=True)
+        counted = insert(table).values(
+            account=user_id or self._unknown(account),
+            source=source.value,
+            in_a_row=1,
+            user_id=alive.scalar_subquery(),
+            last_at=now,
+        )
+        one_more = counted.on_conflict_do_update(
+            index_elements=[table.account, table.source],
+            set_={"in_a_row": table.in_a_row + 1, "last_at": now},
+        )
+        in_a_row = await session.scalar(one_more.returning(table.in_a_row))
+        if user_id is not None and in_a_row == MOST_IN_A_ROW:
+            await self._tell(session, user_id, source, client)
+
+    async def forget(
+        self, session: AsyncSession, user_id: uuid.UUID, source: PasswordSource | None = None
+    ) -> None:
+        """Building block: the password was right, or for all sources, there is a new one."""
+        table = PasswordFailure
+        where = (table.account == user_id,) if source is None else _of(user_id, source)
+        await session.execute(delete(table).where(*where))
+
+    async def purge(self) -> None:
+        """Delete what was counted for addresses without an account."""
+        table = PasswordFailure
+        over = (table.user_id.is_(None), table.last_at < self._clock() - KEEP_UNKNOWN)
+        async with self._db.begin() as session:
+            await session.execute(delete(table).where(*over))
+
+    async def _tell(
+        self, session: AsyncSession, user_id: uuid.UUID, source: PasswordSource, client: Client
+    ) -> None:
+        email = await session.scalar(select(User.email).where(User.id == user_id))
+        now, event = self._clock(), AuditName.PASSWORD_LOCKED
+        await record(session, now, event, client, target=user_id, source=source.value)
+        await self._letters.post(session, Letter.PASSWORD_LOCKED, email or "", user_id)
+
+    def _unknown(self, account: str) -> uuid.UUID:
+        return uuid.UUID(bytes=mac(self._mac_key, account)[:16])
+
+
+def is_open(user_id: uuid.UUID, source: PasswordSource) -> ColumnElement[bool]:
+    """Returns the condition under which the right password still opens the account.
+
+    Asked in the statement that lets somebody in: a guess that was made while a hundredth wrong one
+    was under way succeeds only if it came before that.
+    """
+    locked = PasswordFailure.in_a_row >= MOST_IN_A_ROW
+    return ~exists().where(*_of(user_id, source), locked)
+
+
+def _of(user_id: uuid.UUID, source: PasswordSource) -> tuple[ColumnElement[bool], ...]:
+    table = PasswordFailure
+    return table.account == user_id, table.source == source.value

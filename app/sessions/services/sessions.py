@@ -1,0 +1,161 @@
+"""The sessions that a person has: seeing them, and ending them."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from sqlalchemy import ColumnElement, bindparam, delete, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.models import AuditName
+from app.audit.services.events import Actor, record
+from app.database.database import Database, Query
+from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
+from app.database.outages import repeatable
+from app.outcomes import NotFound
+from app.security.client import Client
+from app.sessions.models import OVER_AT, EndReason, Session, SessionRow, is_alive
+from app.sessions.services.rows import SESSION_COLUMNS
+from app.users.services.viewer import Operator, Viewer
+
+PURGE_BATCH = 1000
+NEWEST_FIRST = Keyset(Session.created_at.expression, Session.id.expression, descending=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOut:
+    session_ids: tuple[uuid.UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    db: Database
+    clock: Callable[[], datetime]
+    keep_ended: timedelta
+
+    async def page(
+        self, viewer: Viewer | Operator, user_id: uuid.UUID, request: PageRequest
+    ) -> Page[SessionRow] | None:
+        """Living sessions, newest first; None for somebody else's, unless an administrator asks."""
+        if not _may_see(viewer, user_id):
+            return None
+        rows = await self.db.fetch(
+            _page_query(request.form), user_id=user_id, now=self.clock(), **request.values
+        )
+        return page_of([SessionRow._make(row) for row in rows], request)
+
+    async def by_id(self, viewer: Viewer, session_id: uuid.UUID) -> SessionRow | None:
+        """A living session of the viewer's own, or of anybody for an administrator."""
+        statement = select(*SESSION_COLUMNS).where(
+            Session.id == session_id, self._alive(), _of(viewer)
+        )
+        rows = await self.db.rows(statement)
+        return SessionRow._make(rows[0]) if rows else None
+
+    async def logout(self, viewer: Viewer, client: Client) -> SignedOut:
+        """End the session that asks."""
+        only = Session.id == viewer.session_id
+        return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, only)
+
+    async def logout_everywhere(
+        self, viewer: Viewer, client: Client, *, keep_current: bool
+    ) -> SignedOut:
+        """End all sessions of the one who asks; with `keep_current`, all others."""
+        mine = Session.user_id == viewer.user.id
+        if keep_current:
+            mine &= Session.id != viewer.session_id
+        return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, mine)
+
+    async def revoke(
+        self, viewer: Viewer, session_id: uuid.UUID, client: Client
+    ) -> SignedOut | NotFound:
+        """End one session from another."""
+        found = await self.by_id(viewer, session_id)
+        if found is None:
+            return NotFound()
+        only = Session.id == session_id
+        ended = await self._end(viewer, client, EndReason.REVOKED, found.user_id, only)
+        return ended if ended.session_ids else NotFound()
+
+    async def purge(self) -> int:
+        """Delete sessions that were over long ago, a batch at a time, and say how many."""
+        gone = 0
+        while True:
+            over = (
+                select(Session.id)
+                .where(self.clock() - self.keep_ended > OVER_AT)
+                .limit(PURGE_BATCH)
+                .with_for_update(skip_locked=True)
+            )
+            async with self.db.begin() as session:
+                deleted = delete(Session).where(Session.id.in_(over))
+                batch = len((await session.execute(deleted.returning(Session.id))).all())
+            gone += batch
+            if batch < PURGE_BATCH:
+                return gone
+
+    @repeatable
+    async def _end(
+        self,
+        viewer: Viewer,
+        client: Client,
+        reason: EndReason,
+        owner: uuid.UUID,
+        which: ColumnElement[bool],
+    ) -> SignedOut:
+        now = self.clock()
+        async with self.db.begin() as session:
+            ended = await end_sessions(
+                session, now, reason, client, owner, which & self._alive(), actor=viewer.user.id
+            )
+        return SignedOut(ended)
+
+    def _alive(self) -> ColumnElement[bool]:
+        return is_alive(literal(self.clock()))
+
+
+async def end_sessions(
+    session: AsyncSession,
+    now: datetime,
+    reason: EndReason,
+    client: Client,
+    owner: uuid.UUID,
+    which: ColumnElement[bool],
+    *,
+    actor: Actor | None = None,
+) -> tuple[uuid.UUID, ...]:
+    """Building block: end sessions of one person, with their event, and say which they were."""
+    table = Session
+    ended = (
+        update(table)
+        .where(which, table.ended_at.is_(None))
+        .values(ended_at=now, end_reason=reason.value)
+        .returning(table.id)
+    )
+    ids = tuple((await session.scalars(ended)).all())
+    if ids:
+        event = AuditName.SESSION_ENDED
+        details = {"reason": reason.value, "sessions": str(len(ids))}
+        await record(session, now, event, client, actor=actor, target=owner, **details)
+    return ids
+
+
+def _may_see(viewer: Viewer | Operator, user_id: uuid.UUID) -> bool:
+    return isinstance(viewer, Operator) or viewer.is_admin or viewer.user.id == user_id
+
+
+def _of(viewer: Viewer) -> ColumnElement[bool]:
+    everybody = Session.id.is_not(None)
+    return everybody if viewer.is_admin else Session.user_id == viewer.user.id
+
+
+@lru_cache(maxsize=16)
+def _page_query(form: Form) -> Query:
+    table = Session
+    mine = select(*SESSION_COLUMNS).where(
+        table.user_id == bindparam("user_id", type_=table.user_id.type),
+        is_alive(bindparam("now", type_=table.expires_at.type)),
+    )
+    return Query(NEWEST_FIRST.select(mine, form))

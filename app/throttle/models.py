@@ -1,0 +1,25 @@
+"""Budgets: when something was tried lately, under a key that names no one."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import DateTime, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.base import Base
+
+
+class Budget(Base):
+    __tablename__ = "budgets"
+
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    spent: Mapped[list[datetime]] = mapped_column(ARRAY(DateTime(timezone=True)))
+    over_at: Mapped[datetime] = mapped_column(index=True)
+    # What was refused since the first refusal, until it is reported to the audit.
+    refused: Mapped[int] = mapped_column(server_default=text("0"))
+    refused_from: Mapped[datetime | None]
+    refused_until: Mapped[datetime | None]
+    name: Mapped[str | None]
+    target_id: Mapped[uuid.UUID | None]
+    ip_address: Mapped[str | None]

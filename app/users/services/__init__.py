@@ -1,0 +1,1 @@
+"""What users can do: rules and units of work. Knows neither GraphQL nor HTTP."""

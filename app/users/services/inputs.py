@@ -1,0 +1,367 @@
+"""What people type, checked by Pydantic models: normalised, or one issue for each fault."""
+
+import re
+import unicodedata
+import uuid
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+from email_validator import EmailNotValidError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from app.outcomes import InputIssue, InputIssueCode
+from app.security import passwords
+from app.security.password_hashes.preparations import normalised
+from app.security.password_hashes.refusals import Refused
+from app.security.password_hashes.table import read
+from app.text import email_addresses, text_lines
+
+MAX_EMAIL_BYTES = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
+# Characters are code points of Unicode, as PostgreSQL counts them: an emoji may be several.
+MAX_NAME_CHARACTERS = 100
+MAX_REASON_CHARACTERS = 500
+MAX_SUSPENSION = timedelta(days=36_500)
+# Longer than any address, name or reason can be in characters: nothing reads such a text further.
+MAX_READ_CHARACTERS = 1000
+MAX_EXTERNAL_ID_CHARACTERS = 255
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A number is a time in seconds or in milliseconds: both run from 1973 to 5138, and do not overlap.
+LEAST_SECONDS = 10**8
+LEAST_MILLISECONDS = 10**11
+MOST_MILLISECONDS = 10**14
+ZEROS = frozenset({"0", "0.0"})
+NUMBER = re.compile(r"\d{9,14}(\.\d{1,9})?", re.ASCII)
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+NO_UUIDS = (uuid.UUID(int=0), uuid.UUID(int=(1 << 128) - 1))
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def email_address(text: str, info: ValidationInfo) -> str:
+    """Write an address in the one form under which it is stored, if a user may have it.
+
+    Domains that are not public are those of `email_domains` in the context, and all below them.
+
+    Raises:
+        PydanticCustomError: it is missing, too long, no address, or of another special-use domain.
+
+    """
+    domains = cast("dict[str, Collection[str]]", info.context or {}).get("email_domains", ())
+    address = _address(text)
+    if not (address.is_public or address.is_within(domains)):
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT, "E-mail addresses of this domain are not accepted."
+        )
+    return address.normalised
+
+
+def known_form(text: str) -> str | None:
+    """Write an address as it would be stored; None if it cannot be stored.
+
+    Of any domain: users keep their accounts when the domains that are allowed change.
+    """
+    try:
+        return _address(text).normalised
+    except PydanticCustomError:
+        return None
+
+
+def account_name(text: str) -> str:
+    """Returns what an address stands for in budgets, also where it cannot be stored."""
+    return known_form(text) or text[:MAX_EMAIL_BYTES]
+
+
+def new_password(text: str, info: ValidationInfo) -> str:
+    """Bound and compose a password. Any characters will do (NIST SP 800-63B 3.1.1.2)."""
+    context = cast("dict[str, int]", info.context or {})
+    shortest = context.get("password_min_length", 1)
+    if not text:
+        raise _fault(InputIssueCode.REQUIRED, "Enter a password.")
+    if len(text) > passwords.MAX_CHARACTERS:
+        raise _too_long("A password", passwords.MAX_CHARACTERS)
+    if not passwords.is_storable(text):
+        raise _fault(InputIssueCode.INVALID_FORMAT, "A password cannot contain this character.")
+    composed = normalised(text)
+    if len(composed) > passwords.MAX_CHARACTERS:
+        raise _too_long("A password", passwords.MAX_CHARACTERS)
+    if len(composed) < shortest:
+        raise _fault(InputIssueCode.TOO_SHORT, f"Use at least {shortest} characters.", shortest)
+    return composed
+
+
+def optional_name(text: str | None) -> str | None:
+    """Read a name that may be left out. One that is empty, as forms send it, is left out."""
+    return None if text is None or not text.strip() else _line(text, "A name", MAX_NAME_CHARACTERS)
+
+
+def reason(text: str) -> str:
+    if not text.strip():
+        raise _fault(InputIssueCode.REQUIRED, "Enter a reason.")
+    return _line(text, "A reason", MAX_REASON_CHARACTERS)
+
+
+def password_hash(text: str) -> str:
+    """Accept a hash of another system that can be verified at a sign-in."""
+    try:
+        read(text)
+    except Refused as why:
+        raise _fault(InputIssueCode.INVALID_FORMAT, f"This hash {why}.") from None
+    return text
+
+
+def user_id(value: object) -> uuid.UUID:
+    """Read a UUID (RFC 9562, section 4); the nil UUID and the max UUID stand for no one."""
+    if not isinstance(value, str) or not UUID_TEXT.fullmatch(value):
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            "Write a UUID, such as 0190163d-8694-739b-aea5-966c26f8ad91.",
+        )
+    read = uuid.UUID(value)
+    if read in NO_UUIDS:
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This UUID stands for no one.")
+    return read
+
+
+def is_external_id(text: str) -> bool:
+    """Whether it can be stored as what another system calls a user."""
+    controls = any(
+        unicodedata.category(each) in {"Cc", "Cs"} for each in text[:MAX_READ_CHARACTERS]
+    )
+    return 0 < len(text) <= MAX_EXTERNAL_ID_CHARACTERS and not controls
+
+
+def external_id(text: str) -> str:
+    """Keep what another system calls a user; it is that system's, so nothing is trimmed."""
+    if not is_external_id(text):
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            f"An external id has 1 to {MAX_EXTERNAL_ID_CHARACTERS} characters, and no controls.",
+        )
+    return text
+
+
+def moment(value: object) -> datetime:
+    """Read a time: RFC 3339, or seconds or milliseconds since 1970, as a number or as digits.
+
+    A time without an offset means another moment to everybody, so it is refused.
+    """
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return _since_epoch(float(value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _since_epoch(value)
+    try:
+        read = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        read = None
+    if read is None or read.tzinfo is None:
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            "Write a time with its offset, such as 2024-05-01T12:00:00Z.",
+        )
+    try:
+        return read.astimezone(UTC)
+    except OverflowError:
+        raise _fault(InputIssueCode.INVALID_FORMAT, "There is no such time.") from None
+
+
+def _since_epoch(number: float) -> datetime:
+    if LEAST_SECONDS <= number < LEAST_MILLISECONDS:
+        return EPOCH + timedelta(seconds=number)
+    if LEAST_MILLISECONDS <= number < MOST_MILLISECONDS:
+        return EPOCH + timedelta(milliseconds=number)
+    raise _fault(
+        InputIssueCode.INVALID_FORMAT,
+        "A number is a time in seconds or milliseconds since 1970, and not before March 1973.",
+    )
+
+
+def past_moment(value: datetime, info: ValidationInfo) -> datetime:
+    """Keep to times from which an id can be made: the epoch to now."""
+    now = cast("dict[str, datetime]", info.context)["now"]
+    if not EPOCH <= value <= now:
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This is before 1970, or in the future.")
+    return value
+
+
+def suspension_end(value: datetime, info: ValidationInfo) -> datetime:
+    """Keep to ends that are still to come, and within a human life."""
+    now = cast("dict[str, datetime]", info.context)["now"]
+    if value <= now:
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This end has passed. Choose a later one.")
+    if value - now > MAX_SUSPENSION:
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            "This end is more than 100 years away. Leave it out for a suspension without an end.",
+        )
+    return value
+
+
+EmailAddress = Annotated[str, AfterValidator(email_address)]
+NewPassword = Annotated[str, AfterValidator(new_password), Field(repr=False)]
+OptionalName = Annotated[str | None, AfterValidator(optional_name)]
+PasswordHash = Annotated[str, AfterValidator(password_hash)]
+UserId = Annotated[uuid.UUID, PlainValidator(user_id)]
+ExternalId = Annotated[str, AfterValidator(external_id)]
+Moment = Annotated[datetime, PlainValidator(moment)]
+PastMoment = Annotated[Moment, AfterValidator(past_moment)]
+Reason = Annotated[str, AfterValidator(reason)]
+SuspensionEnd = Annotated[datetime, AfterValidator(suspension_end)]
+
+
+class Input(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, alias_generator=to_camel)
+
+
+class Registration(Input):
+    email: EmailAddress
+    password: NewPassword
+    display_name: OptionalName = None
+
+
+class NewAddress(Input):
+    new_email: EmailAddress
+
+
+class Invitee(Input):
+    email: EmailAddress
+    display_name: OptionalName = None
+
+
+class NewSuspension(Input):
+    reason: Reason
+    until: SuspensionEnd | None = None
+
+
+class Imported(Input):
+    """Whatever may be left out may be null or an empty text too."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_is_empty(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        given = cast("dict[str, Any]", values)
+        needed = {to_camel(name) for name, each in cls.model_fields.items() if each.is_required()}
+        return {
+            name: each
+            for name, each in given.items()
+            if each is not None and (each != "" or name in needed)
+        }
+
+
+class ImportedSuspension(Imported):
+    reason: Reason
+    until: Moment | None = None
+
+
+class ImportedUser(Imported):
+    """One line of an import, as `portico users export` writes it."""
+
+    id: UserId | None = None
+    external_id: ExternalId | None = None
+    email: EmailAddress
+    display_name: OptionalName = None
+    role: Literal["MEMBER", "ADMIN"] = "MEMBER"
+    email_verified: bool = False
+    created_at: PastMoment | None = None
+    last_login_at: PastMoment | None = None
+    suspension: ImportedSuspension | None = None
+    password_hash: PasswordHash | None = Field(default=None, repr=False)
+
+    @field_validator("created_at", "last_login_at", mode="before")
+    @classmethod
+    def _take_zero_as_unknown(cls, value: Any) -> Any:
+        """Old systems write 0 where they know no time, or where nothing has happened yet."""
+        return None if str(value) in ZEROS else value
+
+
+class ChosenPassword(Input):
+    new_password: NewPassword
+
+
+class Profile(Input):
+    display_name: OptionalName = None
+
+
+def check(
+    model: type[Model], values: dict[str, Any], **context: Any
+) -> Model | tuple[InputIssue, ...]:
+    """Make a model of plain values, or say everything that is wrong with them."""
+    try:
+        return model.model_validate(values, context=context)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        return tuple(
+            _issue(detail["type"], detail["loc"], detail["msg"], detail.get("ctx", {}).get("limit"))
+            for detail in details
+        )
+
+
+def _address(text: str) -> email_addresses.EmailAddress:
+    """Read an address of any domain."""
+    if not text.strip():
+        raise _fault(InputIssueCode.REQUIRED, "Enter an e-mail address.")
+    if len(text.encode(errors="replace")) > MAX_EMAIL_BYTES:
+        raise _too_long_address()
+    try:
+        address = email_addresses.parse(text.strip())
+    except (EmailNotValidError, UnicodeError):
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This is not an e-mail address.") from None
+    if len(address.normalised.encode()) > MAX_EMAIL_BYTES:
+        raise _too_long_address()
+    return address
+
+
+def _line(text: str, what: str, most: int) -> str:
+    """Read a line of text that people write."""
+    if len(text) > MAX_READ_CHARACTERS:
+        raise _too_long(what, most)
+    line = text_lines.normalised(text)
+    if not text_lines.is_line(line):
+        raise _fault(
+            InputIssueCode.INVALID_FORMAT,
+            f"{what} is one line without invisible characters, such as zero-width spaces and "
+            "those that change the direction of text.",
+        )
+    if len(line) > most:
+        raise _too_long(what, most)
+    return line
+
+
+def _issue(
+    kind: str, location: tuple[int | str, ...], message: str, limit: int | None
+) -> InputIssue:
+    known = kind in InputIssueCode.__members__
+    code = InputIssueCode[kind] if known else InputIssueCode.INVALID_FORMAT
+    return InputIssue(
+        tuple(str(step) for step in location), code, message, limit if known else None
+    )
+
+
+def _too_long(what: str, most: int) -> PydanticCustomError:
+    return _fault(InputIssueCode.TOO_LONG, f"{what} has at most {most} characters.", most)
+
+
+def _too_long_address() -> PydanticCustomError:
+    message = f"An e-mail address has at most {MAX_EMAIL_BYTES} bytes."
+    return _fault(InputIssueCode.TOO_LONG, message, MAX_EMAIL_BYTES)
+
+
+def _fault(code: InputIssueCode, message: str, limit: int | None = None) -> PydanticCustomError:
+    # Braces would be read as a template by the library.
+    return PydanticCustomError(code.value, "{message}", {"message": message, "limit": limit})

@@ -1,0 +1,32 @@
+"""Who acts: a `Viewer` out of a verified token and a living session, or the `Operator`."""
+
+import uuid
+from dataclasses import dataclass
+
+from app.users.models import Role, UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    user: UserRow
+    session_id: uuid.UUID
+
+    @property
+    def is_admin(self) -> bool:
+        return self.user.role == Role.ADMIN.value
+
+    def as_admin(self) -> "Admin | None":
+        return Admin(self.user, self.session_id) if self.is_admin else None
+
+
+@dataclass(frozen=True, slots=True)
+class Admin(Viewer):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whoever runs commands beside the database and SECRET_KEY: may do what administrators may.
+
+    Made by commands alone, never for a request.
+    """

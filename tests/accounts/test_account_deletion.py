@@ -1,0 +1,250 @@
+"""Deleting an account: nothing of the person is left, whoever deletes it."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.accounts.services.erasure import MOST_EVENTS
+from app.config.settings import Settings
+from app.database.database import Database
+from app.main import create_app
+from tests.accounts.test_email_changes import ASK as CHANGE_EMAIL
+from tests.accounts.test_password_changes import AGAIN, REQUEST, change
+from tests.people.test_administration import NOBODY
+from tests.support.clients import ME, Api, Person
+from tests.support.commands import run
+from tests.support.outbox import Outbox
+
+Deliver = Callable[[], Awaitable[None]]
+DELETE_USER = """
+mutation Delete($id: ID!) {
+  deleteUser(input: {userId: $id}) {
+    __typename
+    ... on UserDeleted { userId }
+    ... on Problem { message }
+  }
+}
+"""
+DELETE_ACCOUNT = """
+mutation Delete($password: String!) {
+  deleteAccount(input: {password: $password}) { __typename }
+}
+"""
+TABLES = text(
+    "SELECT table_name FROM information_schema.tables"
+    " WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
+)
+EVENT = text(
+    "SELECT actor_id, target_id, ip_address, details FROM audit_events WHERE name = 'user.deleted'"
+)
+WITH_ADDRESSES = text("SELECT 1 FROM audit_events WHERE actor_id = :id AND ip_address IS NOT NULL")
+MANY_SIGN_INS = text(
+    "INSERT INTO audit_events (id, at, name, actor_id, target_id, ip_address, details)"
+    " SELECT gen_random_uuid(), now(), 'session.started', :id, :id, '203.0.113.7', '{}'"
+    " FROM generate_series(1, :number)"
+)
+NOT_FOUND = {"__typename": "NotFound", "message": "There is nothing here by that name."}
+
+
+async def delete_user(client: Api, user_id: str) -> Any:
+    return (await client(DELETE_USER, id=user_id))["deleteUser"]
+
+
+async def by_owner(api: Api, ada: Person, _grace: Person, _environment: dict[str, str]) -> None:
+    answer = await (await api.login(ada))(DELETE_ACCOUNT, password=ada.password)
+    assert answer["deleteAccount"]["__typename"] == "AccountDeleted"
+
+
+async def by_administrator(
+    api: Api, ada: Person, grace: Person, _environment: dict[str, str]
+) -> None:
+    answer = await delete_user(await api.login(grace), ada.id)
+    assert answer == {"__typename": "UserDeleted", "userId": ada.id}
+
+
+async def by_command(_api: Api, ada: Person, _grace: Person, environment: dict[str, str]) -> None:
+    answer = await run("users", "delete", ada.email, "--yes", **environment)
+    assert answer.stdout == f"The account of {ada.email} is deleted.\n"
+
+
+WAYS = [by_owner, by_administrator, by_command]
+
+
+def uuid_of(person: Person) -> uuid.UUID:
+    return uuid.UUID(person.id.removeprefix("User_"))
+
+
+async def everything(db: Database) -> dict[str, str]:
+    """All rows of all tables, as text."""
+    names = [row[0] for row in await db.rows(TABLES)]
+    return {
+        name: str(await db.rows(text(f"SELECT t::text FROM {name} t")))  # noqa: S608 - ours
+        for name in names
+    }
+
+
+async def leave_traces(api: Api, person: Person) -> None:
+    """Sessions, wrong passwords, open links, and emails and requests that wait in the queue."""
+    laptop = await api.login(person)
+    await api.of_program("phone").login(person)
+    await change(laptop, "wrong", "an apple a day 42")
+    values = {"newEmail": "lovelace@example.com", "password": person.password}
+    await laptop(CHANGE_EMAIL, input=values)
+    for request in (REQUEST, AGAIN):
+        await api(request, email=person.email)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_deleted_account_leaves_an_id_in_the_audit_and_nothing_else(
+    api: Api,
+    ada: Person,
+    grace: Person,
+    db: Database,
+    environment: dict[str, str],
+    outbox: Outbox,
+    deliver: Deliver,
+    way: Callable[[Api, Person, Person, dict[str, str]], Awaitable[None]],
+) -> None:
+    await leave_traces(api, ada)
+    await api(REQUEST, email=grace.email)
+    waiting = await db.rows(text("SELECT 1 FROM pgqueuer"))
+    traces = [ada.email, "lovelace@example.com", "Lovelace", str(uuid_of(ada))]
+    before = await everything(db)
+    assert [trace for trace in traces if trace not in str(before)] == []
+    assert len(waiting) == 5
+
+    await way(api, ada, grace, environment)
+
+    left = await everything(db)
+    found = {name for name, rows in left.items() for trace in traces if trace in rows}
+    assert found == {"audit_events"}
+    assert [trace for trace in traces if trace in left["audit_events"]] == [str(uuid_of(ada))]
+    assert await db.rows(WITH_ADDRESSES, {"id": uuid_of(ada)}) == []
+    await deliver()
+    assert sorted(outbox.subjects) == [
+        (ada.email, "Your account was deleted"),
+        (grace.email, "Choose a new password"),
+    ]
+    assert await api.register(ada)
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        (by_owner, "If it was not you"),
+        (by_administrator, "The people who run"),
+        (by_command, "The people who run"),
+    ],
+)
+async def test_the_last_email_says_who_has_deleted_the_account(
+    api: Api,
+    ada: Person,
+    grace: Person,
+    environment: dict[str, str],
+    outbox: Outbox,
+    deliver: Deliver,
+    way: Callable[[Api, Person, Person, dict[str, str]], Awaitable[None]],
+    words: str,
+) -> None:
+    await way(api, ada, grace, environment)
+    await deliver()
+
+    assert [words in each.text for each in outbox.messages] == [True]
+
+
+async def test_addresses_in_very_many_events_are_forgotten_by_a_job(
+    ada: Person, grace: Person, api: Api, db: Database, deliver: Deliver
+) -> None:
+    async with db.begin() as session:
+        await session.execute(MANY_SIGN_INS, {"id": uuid_of(ada), "number": MOST_EVENTS})
+
+    await delete_user(await api.login(grace), ada.id)
+
+    assert len(await db.rows(WITH_ADDRESSES, {"id": uuid_of(ada)})) == 2
+    await deliver()
+    assert await db.rows(WITH_ADDRESSES, {"id": uuid_of(ada)}) == []
+    assert await db.rows(text("SELECT 1 FROM pgqueuer")) == []
+
+
+async def test_the_audit_says_who_has_deleted_an_account(
+    api: Api, ada: Person, grace: Person, db: Database, environment: dict[str, str]
+) -> None:
+    others = [
+        await api.register(Person(f"{name}@example.com", "an apple a day 42"))
+        for name in ("eve", "bob")
+    ]
+
+    for way, person in zip(WAYS, [ada, *others], strict=True):
+        await way(api, person, grace, environment)
+
+    own, eve, bob = (uuid_of(each) for each in (ada, *others))
+    events = [tuple(row) for row in await db.rows(EVENT)]
+    expected: list[Any] = [
+        (own, own, None, {}),
+        (uuid_of(grace), eve, "127.0.0.1", {}),
+        (None, bob, None, {"by": "command line"}),
+    ]
+    assert sorted(events, key=str) == sorted(expected, key=str)
+
+
+async def test_jobs_of_a_former_secret_are_deleted_too(
+    api: Api, ada: Person, grace: Person, settings: Settings, outbox: Outbox, db: Database
+) -> None:
+    await api(REQUEST, email=ada.email)
+    assert settings.secret_key is not None
+    secret = f"{'another secret, which is new ' * 2},{settings.secret_key.get_secret_value()}"
+    newer = settings.model_copy(update={"secret_key": SecretStr(secret)})
+    app: FastAPI = create_app(newer, mailer=outbox)
+    admin = await api.login(grace)
+
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        await delete_user(Api(guest.http, admin.access_token), ada.id)
+
+    jobs = await db.rows(text("SELECT entrypoint FROM pgqueuer"))
+    assert [row[0] for row in jobs] == ["mail.letter"]
+
+
+async def test_a_user_who_is_deleted_twice_is_not_found(
+    api: Api, ada: Person, grace: Person, db: Database
+) -> None:
+    admin = await api.login(grace)
+
+    answers = [await delete_user(admin, each) for each in (ada.id, ada.id, NOBODY)]
+
+    assert answers == [{"__typename": "UserDeleted", "userId": ada.id}, NOT_FOUND, NOT_FOUND]
+    assert len(await db.rows(EVENT)) == 1
+
+
+async def test_sessions_of_a_deleted_user_end_at_once(api: Api, ada: Person, grace: Person) -> None:
+    admin, laptop = await api.login(grace), await api.login(ada)
+
+    await delete_user(admin, ada.id)
+
+    assert (await laptop(ME), laptop.last_code) == ({"me": None}, "UNAUTHENTICATED")
+
+
+async def test_an_administrator_deletes_themself_only_if_there_is_another_one(
+    api: Api, ada: Person, grace: Person, db: Database
+) -> None:
+    admin = await api.login(grace)
+
+    last = await delete_user(admin, grace.id)
+    assert (last["__typename"], await admin(ME)) == (
+        "LastAdministrator",
+        {"me": {"email": grace.email}},
+    )
+    assert await db.rows(EVENT) == []
+    assert await db.rows(text("SELECT 1 FROM pgqueuer")) == []
+
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET role = 'ADMIN'"))
+    assert await delete_user(admin, grace.id) == {"__typename": "UserDeleted", "userId": grace.id}
+    assert [tuple(row) for row in await db.rows(EVENT)] == [
+        (uuid_of(grace), uuid_of(grace), None, {})
+    ]
+    assert await (await api.login(ada))(ME) == {"me": {"email": ada.email}}

@@ -1,0 +1,331 @@
+"""A copy of what is known of a person: for them, and for an administrator."""
+
+import json
+import re
+import uuid
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from app.accounts.services import personal_data
+from app.accounts.services.personal_data import LISTS, MOST, USERS, WITHHELD_TABLES
+from app.database.base import Base
+from app.database.database import Database
+from tests.accounts.test_account_deletion import uuid_of
+from tests.accounts.test_email_changes import ASK
+from tests.accounts.test_password_changes import REQUEST, change
+from tests.people.test_administration import END, NOBODY, REINSTATE, SUSPEND, deed
+from tests.people.test_user_files import names_in
+from tests.support.clients import Api, Person
+from tests.support.commands import run
+
+COPY = "... on PersonalData { document isComplete } ... on Problem { message }"
+OWN = f"""
+mutation Own($password: String!) {{
+  exportPersonalData(input: {{password: $password}}) {{ __typename {COPY} }}
+}}
+"""
+OF_USER = f"""
+mutation OfUser($id: ID!) {{ exportUserData(input: {{userId: $id}}) {{ __typename {COPY} }} }}
+"""
+EXPORTED = text(
+    "SELECT actor_id, target_id, details FROM audit_events WHERE name = 'user.exported'"
+)
+MANY_EVENTS = text(
+    "INSERT INTO audit_events (id, at, name, actor_id, target_id, details)"
+    " SELECT gen_random_uuid(), now(), 'session.started', :id, :id, '{}'"
+    " FROM generate_series(1, :number)"
+)
+TIME = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z"')
+IDS = re.compile(r'"(id|requestId)": "[^"]*"')
+PROGRAM = "an old browser"
+# What names a user in a table that need not have a foreign key.
+NAMES_OF_USERS = {"user_id", "account", "actor_id", "target_id", "email"}
+
+
+async def own(client: Api, person: Person) -> Any:
+    return (await client(OWN, password=person.password))["exportPersonalData"]
+
+
+async def of_user(admin: Api, user_id: str) -> Any:
+    return (await admin(OF_USER, id=user_id))["exportUserData"]
+
+
+def without_moments(value: Any) -> Any:
+    """The same, with each time, UUID and request id replaced by what it is."""
+    written = TIME.sub('"time"', json.dumps(value))
+    return json.loads(IDS.sub(r'"\1": "\1"', written))
+
+
+def event(name: str, **values: Any) -> dict[str, Any]:
+    """An event that a user has caused about themself."""
+    usual: dict[str, Any] = {
+        "id": "id",
+        "at": "time",
+        "name": name,
+        "by": "USER",
+        "about": "USER",
+        "ipAddress": "127.0.0.1",
+        "requestId": "requestId",
+        "details": {},
+    }
+    return usual | values
+
+
+@pytest.fixture
+async def admin(api: Api, grace: Person) -> Api:
+    return await api.login(grace)
+
+
+async def test_a_person_gets_all_that_is_known_of_them(api: Api, admin: Api, ada: Person) -> None:
+    await deed(admin, SUSPEND, userId=ada.id, reason="A mistake")
+    await deed(admin, REINSTATE, userId=ada.id)
+    guest = api.of_program(PROGRAM)
+    laptop = await guest.login(ada)
+    laptop.user_agent = PROGRAM
+    assert await change(laptop, "wrong", "an apple a day 42") == "InvalidCredentials"
+    await laptop(ASK, input={"newEmail": "lovelace@example.com", "password": ada.password})
+    await api(REQUEST, email=ada.email)
+
+    answer = await own(laptop, ada)
+
+    document = without_moments(answer["document"])
+    document["events"].sort(key=itemgetter("name"))
+    by_administrator = {"by": "ADMINISTRATOR", "ipAddress": None, "requestId": None}
+    ended = {"reason": "SUSPENDED", "sessions": "1"}
+    assert answer["isComplete"]
+    assert document == {
+        "format": "portico.personal-data/1",
+        "exportedAt": "time",
+        "profile": {
+            "id": "id",
+            "email": ada.email,
+            "emailVerified": False,
+            "displayName": ada.name,
+            "role": "MEMBER",
+            "externalId": None,
+            "createdAt": "time",
+            "updatedAt": "time",
+            "lastLoginAt": "time",
+            "suspendedAt": None,
+            "suspendedUntil": None,
+            "suspensionReason": None,
+            "hasPassword": True,
+        },
+        "jobs": [
+            {"name": "password.reset_asked", "state": "queued", "createdAt": "time"},
+            {"name": "mail.letter", "state": "queued", "createdAt": "time"},
+            {"name": "mail.letter", "state": "queued", "createdAt": "time"},
+        ],
+        "sessions": [
+            session(userAgent=PROGRAM),
+            session(endedAt="time", endReason="SUSPENDED"),
+        ],
+        "links": [
+            {
+                "purpose": "CHANGE_EMAIL",
+                "email": "lovelace@example.com",
+                "createdAt": "time",
+                "expiresAt": "time",
+                "usedAt": None,
+            }
+        ],
+        "passwordFailures": [],
+        "events": [
+            event("email.change_requested"),
+            event("password.refused"),
+            event("session.ended", **by_administrator, details=ended),
+            event("session.started"),
+            event("session.started"),
+            event("user.registered"),
+            event("user.reinstated", **by_administrator),
+            event("user.suspended", **by_administrator, details={"until": "for good"}),
+        ],
+        "truncated": [],
+    }
+    assert answer["document"]["profile"]["id"] == str(uuid_of(ada))
+
+
+def session(**values: Any) -> dict[str, Any]:
+    usual = {
+        "id": "id",
+        "createdAt": "time",
+        "lastUsedAt": "time",
+        "rotatedAt": "time",
+        "expiresAt": "time",
+        "endsBy": "time",
+        "endedAt": None,
+        "endReason": None,
+        "ipAddress": "127.0.0.1",
+        "userAgent": f"python-httpx/{httpx.__version__}",
+    }
+    return usual | values
+
+
+async def test_no_secret_is_in_a_copy(api: Api, admin: Api, ada: Person, db: Database) -> None:
+    laptop = await api.login(ada)
+    await laptop(ASK, input={"newEmail": "lovelace@example.com", "password": ada.password})
+    secrets = await db.rows(
+        text(
+            "SELECT password_hash FROM users WHERE password_hash IS NOT NULL UNION ALL"
+            " SELECT encode(token_salt, 'hex') FROM sessions UNION ALL"
+            " SELECT encode(token_hash, 'hex') FROM one_time_tokens UNION ALL"
+            " SELECT headers ->> 'person' FROM pgqueuer"
+        )
+    )
+
+    written = json.dumps(await of_user(admin, ada.id))
+
+    assert len(secrets) == 9
+    assert [secret for (secret,) in secrets if secret in written] == []
+
+
+async def test_a_copy_does_not_say_which_administrator_has_done_something(
+    admin: Api, grace: Person, ada: Person
+) -> None:
+    await deed(admin, END, userId=ada.id)
+
+    written = json.dumps(await of_user(admin, ada.id))
+
+    assert [each for each in (grace.email, uuid_of(grace).hex, grace.id) if each in written] == []
+    assert str(uuid_of(grace)) not in written
+
+
+async def test_a_copy_for_an_administrator_does_not_say_whom_they_have_changed(
+    admin: Api, grace: Person, ada: Person
+) -> None:
+    await deed(admin, SUSPEND, userId=ada.id, reason="Spam", until="2090-01-01T00:00:00Z")
+
+    document = (await own(admin, grace))["document"]
+
+    events = [each for each in document["events"] if each["about"] == "SOMEBODY_ELSE"]
+    assert sorted(without_moments(events), key=itemgetter("name")) == [
+        event("session.ended", about="SOMEBODY_ELSE"),
+        event("user.suspended", about="SOMEBODY_ELSE"),
+    ]
+    assert str(uuid_of(ada)) not in json.dumps(document)
+
+
+async def test_a_wrong_password_gives_no_copy(api: Api, ada: Person, db: Database) -> None:
+    laptop = await api.login(ada)
+
+    answer = await own(laptop, Person(ada.email, "wrong"))
+
+    assert answer == {"__typename": "InvalidCredentials", "message": "The password is not right."}
+    assert await db.rows(EXPORTED) == []
+
+
+async def test_a_copy_of_nobody_is_not_found(admin: Api, db: Database) -> None:
+    assert (await of_user(admin, NOBODY))["__typename"] == "NotFound"
+    assert await db.rows(EXPORTED) == []
+
+
+async def test_the_audit_says_who_has_made_a_copy(
+    api: Api, admin: Api, grace: Person, ada: Person, db: Database, environment: dict[str, str]
+) -> None:
+    await own(await api.login(ada), ada)
+    await of_user(admin, ada.id)
+    await run("users", "personal-data", ada.email, "-", **environment)
+
+    events = [tuple(row) for row in await db.rows(EXPORTED)]
+    expected: list[Any] = [
+        (uuid_of(ada), uuid_of(ada), {}),
+        (uuid_of(grace), uuid_of(ada), {}),
+        (None, uuid_of(ada), {"by": "command line"}),
+    ]
+    assert sorted(events, key=str) == sorted(expected, key=str)
+
+
+async def test_the_command_writes_what_an_administrator_gets(
+    admin: Api, ada: Person, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    answer = await of_user(admin, ada.id)
+    file = tmp_path / "ada.json"
+
+    said = await run("users", "personal-data", ada.email, str(file), **environment)
+
+    assert said.stdout == f"What is known of {ada.email} is in {file}, which only you can read.\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    document = json.loads(file.read_bytes())
+    # Both copies are events, which only the second one can have.
+    *copies, _, _ = events = document["events"]
+    before = events[len(copies) :]
+    assert [(each["name"], each["by"], each["details"]) for each in copies] == [
+        ("user.exported", None, {"by": "command line"}),
+        ("user.exported", "ADMINISTRATOR", {}),
+    ]
+    moment = {"exportedAt": None}
+    assert {**document, "events": before, **moment} == {**answer["document"], **moment}
+
+
+async def test_a_long_list_is_cut_in_an_answer_and_whole_in_a_file(
+    admin: Api, ada: Person, db: Database, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    values = {"id": uuid_of(ada), "number": MOST}
+    async with db.begin() as session_:
+        await session_.execute(MANY_EVENTS, values)
+    file = tmp_path / "ada.json"
+
+    answer = await of_user(admin, ada.id)
+    await run("users", "personal-data", ada.id, str(file), **environment)
+
+    document, whole = answer["document"], json.loads(file.read_bytes())
+    ids = [each["id"] for each in whole["events"]]
+    assert (answer["isComplete"], document["truncated"]) == (False, ["events"])
+    assert len(document["events"]) == MOST
+    assert len(ids) > MOST
+    assert (whole["truncated"], len(set(ids))) == ([], len(ids))
+
+
+async def test_nobody_is_written_to_no_file(
+    db: Database, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    file = tmp_path / "nobody.json"
+
+    said = await run("users", "personal-data", "nobody@example.com", str(file), **environment)
+
+    assert (said.exit_code, names_in(tmp_path)) == (1, [])
+    assert said.stderr == "portico: There is no user with this address or id.\n"
+    assert await db.rows(EXPORTED) == []
+
+
+def test_each_table_about_users_is_exported_or_withheld_with_a_reason() -> None:
+    about_users = {
+        mapper.class_
+        for mapper in Base.registry.mappers
+        if refers_to_users(mapper.class_.__table__)
+    }
+
+    assert {table.of for table in (USERS, *LISTS.values())} | set(WITHHELD_TABLES) == about_users
+
+
+def refers_to_users(table: Any) -> bool:
+    """Whether a table is that of users, or names them in a column."""
+    keys = {key.column.table.name for key in table.foreign_keys}
+    return table.name == "users" or "users" in keys or bool(NAMES_OF_USERS & set(table.c.keys()))
+
+
+@pytest.mark.parametrize("table", [USERS, *LISTS.values()], ids=lambda each: each.of.__tablename__)
+def test_each_column_about_users_is_exported_or_withheld_with_a_reason(
+    table: personal_data.Table,
+) -> None:
+    named = [*table.exported, *table.withheld]
+
+    assert sorted(named) == sorted(table.of.__table__.c.keys())
+    assert all(table.withheld.values())
+
+
+def test_no_column_of_hashes_or_tokens_is_exported() -> None:
+    exported = {name for table in (USERS, *LISTS.values()) for name in table.exported}
+
+    assert [name for name in exported if re.search("hash|salt|token|secret|digest", name)] == []
+
+
+def test_ids_in_a_copy_are_those_that_tokens_and_other_systems_know() -> None:
+    row = [uuid.UUID(int=1), *[None] * (len(USERS.exported) - 1)]
+
+    assert USERS.record(row)["id"] == "00000000-0000-0000-0000-000000000001"

@@ -1,0 +1,95 @@
+"""Settings that are refused, and what is said of them."""
+
+from collections.abc import Callable
+from secrets import token_hex, token_urlsafe
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.support.settings import settings_of
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"secret_key": "short"}, "at least 32 bytes"),
+        ({"secret_key": "change-me-" * 5}, "looks like a placeholder"),
+        ({"secret_key": "a" * 64}, "looks like a placeholder"),
+        ({"secret_key": "0123456789abcdef" * 4}, "can be guessed"),
+        ({"secret_key": "qwertyuiopasdfghjklzxcvbnm123456"}, "can be guessed"),
+        ({"secret_key": "django-insecure-x7k2b9q4v1n8m3c6z5l0p9"}, "is printed in a tutorial"),
+        ({"secret_key": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA,short"}, "at least 32 bytes"),
+        ({"database_url": "mysql://x/y"}, "postgresql://"),
+        ({"database_url": "nonsense"}, "postgresql://"),
+        ({"public_url": "example.com"}, "http"),
+        ({"bcrypt_rounds": 99}, "16"),
+        ({"password_min_length": 7}, "8"),
+        ({"password_min_guesses": 10**8 + 1}, "100000000"),
+        *(
+            ({"cors_origins": f"https://app.example.com,{origin}"}, words)
+            for origin, words in {
+                "*": "must name each frontend, such as",
+                "null": "must name each frontend, such as",
+                "app.example.com": "must name each frontend, such as",
+                "https://user@app.example.com": "must name each frontend, such as",
+                "https://app.example.com/path": "must name each frontend, such as",
+                "https://app.example.com?a": "must name each frontend, such as",
+                "https://app.example.com:99999": "must name each frontend, such as",
+                "https://app.example.com:*": "must name each frontend, such as",
+                "https://bücher.example": "must name each frontend, such as",
+                "ftp://app.example.com": "must name each frontend, such as",
+                "https://*": "never in the last two",
+                "https://*.com": "never in the last two",
+                "https://app.*.com": "never in the last two",
+                "https://a*b*c.example.com": "once in each",
+            }.items()
+        ),
+        ({"trusted_proxies": "::/0"}, "must not trust everybody"),
+    ],
+)
+def test_a_bad_setting_is_refused_without_showing_it(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings_of(**values)
+
+    fault = caught.value.errors(include_url=False)[0]
+    assert fault["loc"] == tuple(values)
+    assert words in fault["msg"]
+    assert str(next(iter(values.values()))) not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [lambda: token_hex(16), lambda: token_urlsafe(48)])
+def test_a_key_of_random_characters_is_taken(make: Callable[[], str]) -> None:
+    keys: list[Any] = [f"{make()},{make()}" for _ in range(10)]
+
+    assert all(settings_of(secret_key=key).secret_key for key in keys)
+
+
+def test_origins_are_a_list_with_commas() -> None:
+    settings = settings_of(cors_origins="https://a.example, https://b.example/,")
+
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("HTTPS://App.Example.com", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:80/", "http://app.example.com"),
+        ("https://app.example.com:80", "https://app.example.com:80"),
+        ("http://localhost:5173", "http://localhost:5173"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("https://*.Preview.example", "https://*.preview.example"),
+    ],
+)
+def test_origins_are_kept_as_browsers_write_them(given: str, written: str) -> None:
+    assert settings_of(cors_origins=given).cors_origins == (written,)
+
+
+def test_the_embedded_default_is_open_to_explore_and_a_named_database_is_not() -> None:
+    url: Any = "postgresql://db.example/portico"
+
+    assert settings_of().explore
+    assert not settings_of(database_url=url).explore
+    assert settings_of(database_url=url, debug=True).explore

@@ -1,0 +1,481 @@
+"""`portico db grant`: what the role that serves can do to the audit, and who can do more."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.audit.models import ERASABLE, AuditEvent
+from app.database import grants, migrations
+from app.database.database import connect
+from app.database.errors import said
+from app.database.grants import AUDIT, QUEUE
+from app.database.migration_table import TABLE
+from app.errors import Misconfigured
+from app.users.models import User
+from tests.conftest import on_server
+from tests.database.test_migration_table import found
+from tests.database.test_schemas_and_roles import SECRET, command, granted, live
+from tests.support.roles import TO_SERVE, Role, role
+from tests.support.servers import portico, serving
+
+# Commands are processes, which take seconds each to start.
+pytestmark = pytest.mark.timeout(180)
+COUNTS = "SELECT (SELECT count(*) FROM audit_events), (SELECT count(*) FROM audit_checkpoints)"
+ALL_TABLES = (
+    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+)
+# Between two statements of which the first one prepares the second.
+NEXT = ";\n"
+EVENT = (
+    "INSERT INTO audit_events (id, at, name, details)"
+    " VALUES (gen_random_uuid(), {at}, 'session.started', '{{}}')"
+)
+INVOKED = "SELECT has_table_privilege('{role}', '{table}', '{privilege}')"
+REPLACED = (
+    "CREATE OR REPLACE FUNCTION keep_audit_event() RETURNS trigger LANGUAGE plpgsql AS"
+    " 'BEGIN RETURN OLD; END'"
+)
+# Of the ways around a trigger, those that take more than a privilege on a table.
+AROUND = (
+    "ALTER TABLE audit_events DISABLE TRIGGER keep",
+    "DROP TRIGGER keep ON audit_events",
+    REPLACED,
+    "DROP TABLE audit_events CASCADE",
+    "CREATE RULE silent AS ON INSERT TO audit_events DO INSTEAD NOTHING",
+    "ALTER TABLE audit_events ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE audit_events OWNER TO CURRENT_USER",
+)
+REPLICA = "SET session_replication_role = replica"
+OWNED = ("CREATE SCHEMA {role} AUTHORIZATION {role}",)
+FORBIDDEN = (
+    *(
+        f"UPDATE audit_events SET {column.name} = {column.name}"  # noqa: S608 - names of ours
+        for column in AuditEvent.__table__.columns
+        if column.name not in ERASABLE
+    ),
+    "DELETE FROM audit_events",
+    (
+        "INSERT INTO audit_events (id, at, name, details, chain, position)"
+        " VALUES (gen_random_uuid(), now(), 'session.started', '{}', 'x', 1)"
+    ),
+    "INSERT INTO audit_chains VALUES ('2020-01-01/0', 1, '', 1, 1)",
+    "UPDATE audit_chains SET position = position - 1",
+    "UPDATE audit_chains SET hash = sha256('x')",
+    "UPDATE audit_chains SET trimmed_position = position",
+    "DELETE FROM audit_chains",
+    "UPDATE audit_checkpoints SET at = now()",
+    "DELETE FROM audit_checkpoints",
+    "UPDATE audit_verifications SET valid = true",
+    "DELETE FROM audit_verifications",
+    f"UPDATE {TABLE} SET version_num = '0001'",  # noqa: S608 - a name of ours
+    *(f"TRUNCATE {table} CASCADE" for table in User.metadata.tables if table.startswith(AUDIT)),
+    *AROUND,
+    REPLICA,
+    # It runs with the rights of the owner, and must not be a trigger of anybody else's table.
+    (
+        f"CREATE TEMP TABLE mine (LIKE public.audit_events){NEXT}"
+        "CREATE TRIGGER moved BEFORE INSERT ON mine FOR EACH ROW"
+        " EXECUTE FUNCTION public.append_audit_event()"
+    ),
+)
+
+
+async def answers(url: str, statements: Iterable[str]) -> dict[str, str | None]:
+    """Run each of them and take it back; returns why they are refused, None where one is not."""
+    said_to: dict[str, str | None] = {}
+    engine = connect(url, pool_size=1).engine
+    try:
+        async with engine.connect() as connection:
+            for statement in statements:
+                one = await connection.begin_nested()
+                said_to[statement] = None
+                try:
+                    for part in statement.split(NEXT):
+                        await connection.execute(text(part))
+                except DBAPIError as error:
+                    said_to[statement] = said(error)
+                await one.rollback()
+    finally:
+        await engine.dispose()
+    return said_to
+
+
+TAKEN_OVER = "LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''taken over''; END'"
+# What PostgreSQL would prefer to its own where an argument has another type than its own have.
+IMPOSTORS = (
+    f"CREATE FUNCTION public.convert_to(text, text) RETURNS bytea {TAKEN_OVER}",
+    f"CREATE FUNCTION public.joined(integer, text) RETURNS text {TAKEN_OVER}",
+    f"CREATE FUNCTION public.joined(text, integer) RETURNS text {TAKEN_OVER}",
+    f"CREATE FUNCTION public.multiplied(numeric, integer) RETURNS numeric {TAKEN_OVER}",
+    f"CREATE FUNCTION public.audit_part(uuid) RETURNS text {TAKEN_OVER}",
+    f"CREATE FUNCTION public.audit_part(varchar) RETURNS text {TAKEN_OVER}",
+    "CREATE OPERATOR public.|| (FUNCTION = public.joined, LEFTARG = integer, RIGHTARG = text)",
+    "CREATE OPERATOR public.|| (FUNCTION = public.joined, LEFTARG = text, RIGHTARG = integer)",
+    (
+        "CREATE OPERATOR public.*"
+        " (FUNCTION = public.multiplied, LEFTARG = numeric, RIGHTARG = integer)"
+    ),
+)
+
+
+async def may(url: str, statement: str) -> bool:
+    return (await answers(url, [statement]))[statement] is None
+
+
+async def others(url: str) -> dict[str, str | None]:
+    """Returns what a role is not refused for a lack of privileges, and should be."""
+    return {
+        statement: why
+        for statement, why in (await answers(url, FORBIDDEN)).items()
+        if "(42501)" not in (why or "")
+    }
+
+
+async def refusal(url: str, *roles: str) -> str:
+    """Why these roles cannot be granted anything."""
+    with pytest.raises(Misconfigured) as refused:
+        await grants.grant(url, roles, retention=False)
+    return str(refused.value)
+
+
+@pytest.fixture
+async def migrated(empty_url: str) -> str:
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    return empty_url
+
+
+@pytest.fixture
+async def server(migrated: str, tmp_path: Path) -> AsyncIterator[Role]:
+    """A role that serves with `portico db grant` alone, and has served."""
+    async with role(migrated) as made:
+        await granted(made, tmp_path)
+        await live(made.url)
+        yield made
+
+
+async def test_the_role_that_serves_can_neither_change_nor_remove_an_event(
+    server: Role, tmp_path: Path
+) -> None:
+    before = await found(server.admin_url, COUNTS)
+
+    assert await others(server.url) == {}
+
+    assert await found(server.admin_url, COUNTS) == before
+    verified = await asyncio.to_thread(command, server.url, tmp_path, "audit", "verify")
+    assert verified.endswith("valid.\n")
+
+
+async def test_the_owner_goes_around_triggers_and_a_superuser_stops_them_all(
+    empty_url: str,
+) -> None:
+    async with role(empty_url, OWNED) as owner:
+        await asyncio.to_thread(migrations.upgrade, owner.url)
+
+        by_owner = await answers(owner.url, (*AROUND, REPLICA))
+        search_path = f"SET search_path = {owner.name}{NEXT}"
+        by_superuser = await answers(empty_url, (search_path + each for each in (*AROUND, REPLICA)))
+
+    assert by_owner == dict.fromkeys(AROUND) | {
+        REPLICA: 'permission denied to set parameter "session_replication_role" (42501)'
+    }
+    assert set(by_superuser.values()) == {None}
+
+
+async def test_every_table_is_given_to_the_role_that_serves(server: Role) -> None:
+    tables = {row[0] for row in await found(server.admin_url, ALL_TABLES)}
+    read = {
+        table
+        for table in tables
+        if (
+            await found(
+                server.admin_url,
+                INVOKED.format(role=server.name, table=table, privilege="SELECT"),
+            )
+        )[0][0]
+    }
+
+    assert read == tables
+    assert {each for each in tables if not each.startswith(QUEUE)} == {
+        *User.metadata.tables,
+        TABLE,
+    }
+
+
+async def test_a_role_that_had_more_keeps_what_serving_needs(migrated: str, tmp_path: Path) -> None:
+    async with role(migrated) as made:
+        await made.given(*TO_SERVE, "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+
+        await granted(made, tmp_path)
+
+        await live(made.url)
+        assert await others(made.url) == {}
+
+
+async def test_roles_are_granted_by_the_upgrade_and_renewed_by_the_next(
+    migrated: str, tmp_path: Path
+) -> None:
+    async with role(migrated) as one, role(migrated) as former, role(migrated) as reader:
+        await former.given(*TO_SERVE)
+        await reader.given("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+        first = await asyncio.to_thread(
+            command, migrated, tmp_path, "db", "upgrade", "--grant", one.name
+        )
+        for each in (one, former):
+            await each.given(
+                "REVOKE ALL ON sessions FROM {role}", "GRANT TRUNCATE ON audit_events TO {role}"
+            )
+
+        second = await asyncio.to_thread(command, migrated, tmp_path, "db", "upgrade")
+
+        assert f"{one.name} can serve.\n" in first
+        assert "Warning" not in second
+        await live(one.url)
+        for each in (one, former):
+            assert await may(each.url, "SELECT 1 FROM sessions")
+            assert not await may(each.url, "TRUNCATE audit_events")
+        # It had the right to remove events, and a server with AUDIT_KEEP_DAYS may use it.
+        assert await may(former.url, "DELETE FROM audit_events WHERE false")
+        assert not await may(one.url, "DELETE FROM audit_events WHERE false")
+        assert not await may(reader.url, "INSERT INTO users DEFAULT VALUES")
+
+
+async def test_retention_is_a_right_of_its_own(migrated: str, tmp_path: Path) -> None:
+    async with role(migrated) as made:
+        await granted(made, tmp_path, "--audit-retention")
+        assert await may(made.url, "DELETE FROM audit_events WHERE false")
+
+        await granted(made, tmp_path)
+
+        assert not await may(made.url, "DELETE FROM audit_events WHERE false")
+
+
+async def test_names_are_quoted(migrated: str, tmp_path: Path) -> None:
+    async with AsyncExitStack() as gone, role(migrated) as made:
+        strange = f'{made.name} "Ünïque"; --'
+        await made.given(f"ALTER ROLE {{role}} RENAME TO {quote(strange)}")
+        gone.push_async_callback(made.given, f"ALTER ROLE {quote(strange)} RENAME TO {{role}}")
+        printed = await asyncio.to_thread(command, migrated, tmp_path, "db", "grant", strange)
+        await made.given(f"ALTER ROLE {quote(strange)} RENAME TO {{role}}")
+        gone.pop_all()
+
+        assert printed == f"{strange} can serve.\n"
+        assert await may(made.url, "SELECT 1 FROM sessions")
+
+
+def quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+async def test_whoever_cannot_serve_is_refused(migrated: str) -> None:
+    async with role(migrated) as owner, role(migrated) as member, role(migrated) as other:
+        await member.given(f"GRANT {owner.name} TO {{role}}")
+        await other.given("ALTER ROLE {role} SUPERUSER")
+        superuser = await refusal(migrated, other.name)
+        await other.given("ALTER ROLE {role} NOSUPERUSER")
+        unknown = await refusal(migrated, other.name, "nobody here")
+        public = await refusal(migrated, "public")
+        for table in User.metadata.tables:
+            await owner.given(f"ALTER TABLE {table} OWNER TO {{role}}")
+
+        assert superuser == (
+            f"The role {other.name} is a superuser: no grant limits what it can do."
+        )
+        assert unknown == (
+            'The role nobody here does not exist. Create it: CREATE ROLE "nobody here"'
+        )
+        assert public == 'The role public does not exist. Create it: CREATE ROLE "public"'
+        assert await refusal(migrated, owner.name) == (
+            f"The role {owner.name} owns the tables: let another role serve."
+        )
+        assert await refusal(migrated, member.name) == (
+            f"The role {member.name} is a member of {owner.name}, which owns the tables. "
+            f'Take it out first: REVOKE "{owner.name}" FROM "{member.name}"'
+        )
+        assert await refusal(other.url, member.name) == (
+            f"The role {other.name} does not own the tables: let {owner.name}, "
+            "which does, run this."
+        )
+        assert not await may(other.url, "SELECT 1 FROM users")
+
+
+async def test_what_a_role_has_from_elsewhere_is_named(migrated: str, tmp_path: Path) -> None:
+    async with role(migrated) as group, role(migrated) as made:
+        await group.given("GRANT UPDATE, DELETE ON audit_events TO {role}")
+        await made.given(f"GRANT {group.name} TO {{role}}")
+
+        done = await asyncio.to_thread(
+            portico,
+            "db",
+            "grant",
+            made.name,
+            cwd=tmp_path,
+            DATABASE_URL=migrated,
+            SECRET_KEY=SECRET,
+        )
+
+        assert (done.returncode, done.stdout) == (1, f"{made.name} can serve.\n")
+        assert done.stderr == (
+            f"portico: The role {made.name} may DELETE on audit_events, may UPDATE on "
+            "audit_events, and no grant takes that away.\n"
+        )
+        assert await may(made.url, "SELECT 1 FROM sessions")
+
+
+async def warnings(
+    url: str, cwd: Path, naming: str = "`portico db grant", **environment: str
+) -> list[str]:
+    """What a server that starts warns of, about the role that it has."""
+
+    def start() -> str:
+        cwd.mkdir()
+        with serving(
+            cwd, DATABASE_URL=url, SECRET_KEY=SECRET, PUBLIC_URL="http://127.0.0.1", **environment
+        ) as server:
+            return server.output
+
+    lines = (await asyncio.to_thread(start)).splitlines()
+    return [line for line in lines if line.startswith("Warning") and naming in line]
+
+
+async def test_a_server_whose_role_can_change_the_audit_says_so(
+    server: Role, tmp_path: Path
+) -> None:
+    own = (await found(server.admin_url, "SELECT current_user"))[0][0]
+
+    (of_superuser,) = await warnings(server.admin_url, tmp_path / "superuser")
+    (of_retention,) = await warnings(server.url, tmp_path / "retention", AUDIT_KEEP_DAYS="30")
+
+    assert of_superuser == (
+        f"Warning   The role {own} is a superuser: an attacker who controls this server can change "
+        "the audit. Let a role serve that the owner of the tables has given "
+        "`portico db grant ROLE`."
+    )
+    assert of_retention == (
+        "Warning   AUDIT_KEEP_DAYS is set, and this role may not remove events. Let the owner of "
+        "the tables run `portico db grant ROLE --audit-retention`."
+    )
+    assert await warnings(server.url, tmp_path / "granted") == []
+
+
+async def test_functions_of_others_in_the_schema_of_the_tables_are_never_called(
+    server: Role, tmp_path: Path
+) -> None:
+    await server.given("GRANT CREATE ON SCHEMA {schema} TO PUBLIC")
+    before = await found(server.admin_url, COUNTS)
+    for statement in IMPOSTORS:
+        await on_server(server.url, statement)
+    power = f"The role {server.name} may create functions in the schema public"
+    mend = 'Run REVOKE CREATE ON SCHEMA "public" FROM PUBLIC.'
+
+    await on_server(server.url, EVENT.format(at="now()"))
+
+    assert (await found(server.admin_url, COUNTS))[0][0] == before[0][0] + 1
+    done = await asyncio.to_thread(
+        portico, "db", "grant", server.name, cwd=tmp_path, DATABASE_URL=server.admin_url
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"portico: {power}, and no grant takes that away. {mend}\n",
+    )
+    with_role = await warnings(server.url, tmp_path / "serving", naming="REVOKE CREATE")
+    assert with_role == [
+        f"Warning   {power}: an attacker who controls this server can change the audit. {mend}"
+    ]
+
+
+IMPOSSIBLE = ("'294000-01-01'", "'0044-03-15 BC'", "'infinity'", "'-infinity'")
+CHECKPOINT = (
+    "INSERT INTO audit_checkpoints (number, at, previous_hash, heads, sealed_public_key, signature)"
+    " SELECT max(number) + {after}, {at}, '', '{{}}', '', '' FROM audit_checkpoints"
+)
+VERIFICATION = (
+    "INSERT INTO audit_verifications (id, at, valid, events, checkpoints, latest_event_at,"
+    " mac) VALUES (gen_random_uuid(), {at}, true, 0, 0, {latest}, '')"
+)
+
+
+async def test_times_that_nobody_can_read_are_refused(server: Role) -> None:
+    before = await found(server.admin_url, COUNTS)
+    statements = [
+        statement
+        for at in IMPOSSIBLE
+        for statement in (
+            EVENT.format(at=at),
+            CHECKPOINT.format(at=at, after=1),
+            VERIFICATION.format(at=at, latest="NULL"),
+            VERIFICATION.format(at="now()", latest=at),
+        )
+    ]
+
+    codes = [(why or "")[-7:] for why in (await answers(server.url, statements)).values()]
+
+    assert codes == ["(22008)", "(22008)", "(23514)", "(23514)"] * len(IMPOSSIBLE)
+    assert await found(server.admin_url, COUNTS) == before
+
+
+async def test_a_checkpoint_that_does_not_follow_the_last_one_is_refused(server: Role) -> None:
+    statements = [CHECKPOINT.format(at="now()", after=after) for after in (0, 2)]
+
+    said = (await answers(server.url, statements)).values()
+
+    assert list(said) == [
+        f"checkpoint {number} does not follow the last one (42501)" for number in (1, 3)
+    ]
+
+
+async def test_members_of_the_owner_are_warned_of_by_the_verification(
+    server: Role, tmp_path: Path
+) -> None:
+    async with role(server.admin_url) as owner, role(server.admin_url) as member:
+        await owner.given(
+            *(f"ALTER TABLE {table} OWNER TO {{role}}" for table in User.metadata.tables)
+        )
+        await member.given(f"GRANT {owner.name} TO {{role}}", "ALTER ROLE {role} NOINHERIT")
+
+        printed = await asyncio.to_thread(
+            portico,
+            "audit",
+            "verify",
+            cwd=tmp_path,
+            DATABASE_URL=server.admin_url,
+            SECRET_KEY=SECRET,
+        )
+
+        lines = [line for line in printed.stdout.splitlines() if line.startswith("Warning")]
+        assert lines == [
+            (
+                f"Warning   The role {member.name} can become {owner.name}, which owns the tables. "
+                f'What takes that away is REVOKE "{owner.name}" FROM "{member.name}".'
+            )
+        ]
+
+
+async def test_members_of_a_role_that_serves_are_warned_of_by_the_verification(
+    server: Role, tmp_path: Path
+) -> None:
+    async with role(server.admin_url) as member:
+        await member.given(
+            f"GRANT {server.name} TO {{role}}", "GRANT TRUNCATE ON audit_events TO {role}"
+        )
+
+        printed = await asyncio.to_thread(command, server.admin_url, tmp_path, "audit", "verify")
+
+        assert printed.splitlines()[0] == (
+            f"Warning   The role {member.name} may TRUNCATE on audit_events. "
+            f"`portico db grant {member.name}` takes away what it was given."
+        )
+
+
+async def test_roles_that_postgresql_has_made_are_refused(migrated: str) -> None:
+    assert await refusal(migrated, "pg_read_all_data") == (
+        "The role pg_read_all_data is one that PostgreSQL has made, with members who do not "
+        "serve: name a role of your own."
+    )
+    assert await found(
+        migrated, INVOKED.format(role="pg_read_all_data", table="audit_events", privilege="INSERT")
+    ) == [(False,)]

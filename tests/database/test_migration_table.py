@@ -1,0 +1,194 @@
+"""The table of migrations is ours alone: nobody else's is taken for it, ours of before goes on."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from alembic import command
+from app.database import migrations
+from app.database.database import connect
+from tests.conftest import on_server
+from tests.support.postgres import BINARIES
+from tests.support.servers import ROOT, portico
+
+SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
+FORMER, OURS = "SELECT * FROM alembic_version", "SELECT version_num FROM portico_migrations"
+EMAILS = "SELECT email FROM users"
+TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+ADA = (
+    "INSERT INTO users (id, email, created_at, updated_at)"
+    " VALUES (gen_random_uuid(), 'ada@example.com', now(), now())"
+)
+AS_IT_WAS = (
+    "ALTER TABLE portico_migrations RENAME TO alembic_version",
+    "ALTER TABLE alembic_version RENAME CONSTRAINT portico_migrations_pkc TO alembic_version_pkc",
+)
+FUNCTIONS = (
+    "SELECT proname, proconfig FROM pg_proc JOIN pg_language l ON l.oid = prolang"
+    " WHERE pronamespace = current_schema()::regnamespace AND lanname = 'plpgsql'"
+    " AND proname NOT LIKE 'fn_pgqueuer%'"
+)
+
+
+async def found(url: str, query: str) -> list[tuple[Any, ...]]:
+    engine = connect(url, pool_size=1).engine
+    async with engine.connect() as connection:
+        rows = [tuple(row) for row in await connection.execute(text(query))]
+    await engine.dispose()
+    return rows
+
+
+async def upgrade(url: str, revision: str = "head") -> None:
+    await asyncio.to_thread(command.upgrade, migrations.config(url), revision)
+
+
+async def made_by_a_release_of_before(url: str, revision: str) -> None:
+    """Make what those releases made, with somebody in it."""
+    await upgrade(url, revision)
+    await on_server(url, ADA)
+    for statement in AS_IT_WAS:
+        await on_server(url, statement)
+
+
+async def used_by_another_application(url: str, revision: str) -> None:
+    await on_server(url, "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+    await on_server(url, f"INSERT INTO alembic_version VALUES ('{revision}')")  # noqa: S608
+
+
+def alembic(url: str, *arguments: str) -> str:
+    """What Alembic's own command prints."""
+    program = [sys.executable, "-m", "alembic", *arguments]
+    environment = {"DATABASE_URL": url, "SECRET_KEY": SECRET}
+    done = subprocess.run(
+        program, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("revision", ["0005", "0011", "ae1027a6acf1"])
+async def test_the_table_of_another_application_says_nothing_about_ours(
+    empty_url: str, revision: str
+) -> None:
+    await used_by_another_application(empty_url, revision)
+
+    upgraded = await asyncio.to_thread(migrations.upgrade, empty_url)
+
+    assert upgraded.newest
+    assert await found(empty_url, OURS) == [(migrations.head(),)]
+    assert await found(empty_url, FORMER) == [(revision,)]
+    assert await found(empty_url, EMAILS) == []
+
+
+async def test_a_table_that_has_only_the_name_says_nothing_about_ours(empty_url: str) -> None:
+    await on_server(empty_url, "CREATE TABLE alembic_version (note text)")
+
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+
+    assert await found(empty_url, OURS) == [(migrations.head(),)]
+
+
+@pytest.mark.parametrize("revision", ["0001", "0005", "0006", "0009", "0011"])
+async def test_a_database_of_a_release_of_before_is_taken_over(
+    empty_url: str, revision: str
+) -> None:
+    await made_by_a_release_of_before(empty_url, revision)
+
+    for _ in range(2):
+        upgraded = await asyncio.to_thread(migrations.upgrade, empty_url)
+
+        assert upgraded.newest
+        assert await found(empty_url, OURS) == [(migrations.head(),)]
+        # Servers of the release before still read it.
+        assert await found(empty_url, FORMER) == [(revision,)]
+        assert await found(empty_url, EMAILS) == [("ada@example.com",)]
+
+
+async def test_a_revision_whose_tables_are_not_there_is_not_ours(empty_url: str) -> None:
+    await made_by_a_release_of_before(empty_url, "0003")
+    await on_server(empty_url, "UPDATE alembic_version SET version_num = '0007'")
+    before = await found(empty_url, TABLES)
+
+    with pytest.raises(DBAPIError, match='relation "users" already exists'):
+        await asyncio.to_thread(migrations.upgrade, empty_url)
+
+    assert set(await found(empty_url, TABLES)) - {("portico_migrations",)} == set(before)
+    assert await found(empty_url, EMAILS) == [("ada@example.com",)]
+
+
+async def test_runners_that_race_take_over_once(empty_url: str, tmp_path: Path) -> None:
+    await made_by_a_release_of_before(empty_url, "0004")
+    settings = {"DATABASE_URL": empty_url, "SECRET_KEY": SECRET}
+
+    upgrades = await asyncio.gather(
+        *(asyncio.to_thread(portico, "db", "upgrade", cwd=tmp_path, **settings) for _ in range(2))
+    )
+
+    newest = f"The database is at revision {migrations.head()}, the newest."
+    assert [(done.returncode, done.stderr) for done in upgrades] == [(0, "")] * 2
+    assert [newest in done.stdout.splitlines() for done in upgrades] == [True] * 2
+    assert await found(empty_url, OURS) == [(migrations.head(),)]
+
+
+async def test_alembic_s_own_command_reads_what_is_there_and_takes_over_as_well(
+    empty_url: str,
+) -> None:
+    await made_by_a_release_of_before(empty_url, "0005")
+    before = await found(empty_url, TABLES)
+
+    assert (await asyncio.to_thread(alembic, empty_url, "current")).strip() == "0005"
+    assert await found(empty_url, TABLES) == before
+    await asyncio.to_thread(alembic, empty_url, "upgrade", "head")
+    current = await asyncio.to_thread(alembic, empty_url, "current")
+
+    assert current.strip() == f"{migrations.head()} (head)"
+    assert await found(empty_url, OURS) == [(migrations.head(),)]
+
+
+@pytest.mark.parametrize("revisions", ["head", "0005:head"])
+async def test_printed_sql_does_what_an_upgrade_does(
+    empty_url: str, tmp_path: Path, revisions: str
+) -> None:
+    start = revisions.partition(":")[0]
+    if start != "head":
+        await made_by_a_release_of_before(empty_url, start)
+    script = tmp_path / "upgrade.sql"
+    script.write_text(await asyncio.to_thread(alembic, empty_url, "upgrade", revisions, "--sql"))
+
+    url = make_url(empty_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    # What stands last is for servers with pg_trgm, and fails on others.
+    psql = [BINARIES / "psql", "-q", "-d", url, "-f", script]
+    await asyncio.to_thread(subprocess.run, psql, capture_output=True, check=True)
+
+    assert await found(empty_url, OURS) == [(migrations.head(),)]
+    await asyncio.to_thread(command.check, migrations.config(empty_url))
+    assert {tuple(config) for _, config in await found(empty_url, FUNCTIONS)} == {
+        ("search_path=public, pg_temp",)
+    }
+
+
+async def test_functions_see_our_tables_alone_whoever_calls_them(empty_url: str) -> None:
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+
+    functions = await found(empty_url, FUNCTIONS)
+
+    assert len(functions) >= 5
+    assert [name for name, config in functions if config != ["search_path=public, pg_temp"]] == []
+
+
+async def test_functions_follow_a_schema_that_is_renamed(empty_url: str) -> None:
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    await on_server(empty_url, "ALTER SCHEMA public RENAME TO people")
+    await on_server(empty_url, "CREATE SCHEMA public")
+    name = make_url(empty_url).database
+    await on_server(empty_url, f'ALTER DATABASE "{name}" SET search_path = people')
+
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+
+    functions = await found(empty_url, FUNCTIONS)
+    assert {tuple(config) for _, config in functions} == {("search_path=people, pg_temp",)}

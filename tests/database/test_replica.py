@@ -1,0 +1,349 @@
+"""A streaming replica: it answers pages while it is fit to, and nothing that must be current."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from app.database import migrations
+from app.database.database import Database, connect
+from app.database.replica import BEHIND, NO_STANDBY, SILENT
+from app.database.replica_lag import ReplicaLag, Written
+from app.database.url import read
+from app.main import FIGURES_SECONDS, create_app
+from tests.conftest import on_server
+from tests.support.clients import ME, Api, Person
+from tests.support.pooler import refusing_pooler
+from tests.support.postgres import Postgres, postgres, streaming_replica
+from tests.support.servers import free_port
+from tests.support.settings import settings_for
+
+ADA = Person("ada@example.com", "difference engine 1")
+EVE = Person("eve@example.com", "an apple a day 42")
+TOTAL = "{ users { totalCount nodes { email } } }"
+PAGE = "query Page { users { nodes { email } } }"
+EVENTS = "{ auditEvents { nodes { name } } }"
+LEFT_OUT = "The replica is left out, the primary answers: {reason}"
+IN_USE = "The replica is in use."
+PATIENCE_SECONDS = 30
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'portico'"
+IS_LOCKED = (
+    "SELECT count(*) > 0 FROM pg_locks"
+    " WHERE relation = 'audit_events'::regclass AND mode = 'AccessExclusiveLock'"
+)
+
+
+@pytest.fixture(scope="module")
+def primary() -> Iterator[Postgres]:
+    with postgres() as server:
+        migrations.upgrade(server.url)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def replica(primary: Postgres) -> Iterator[Postgres]:
+    with streaming_replica(primary) as server:
+        yield server
+
+
+@asynccontextmanager
+async def administrator(primary: Postgres, read_url: str, **changes: Any) -> AsyncGenerator[Api]:
+    """Somebody who asks for pages, once the server reads them from the replica."""
+    settings = settings_for(primary.url, database_read_url=read_url, **changes)
+    app = create_app(settings)
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        await app.state.portico.appointments.first(ADA.email, ADA.password)
+        ada = await guest.login(ADA)
+        yield ada
+
+
+@pytest.fixture
+async def ada(
+    primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[Api]:
+    async with administrator(primary, replica.url) as person:
+        await heard(caplog, IN_USE)
+        yield person
+
+
+async def run(server: Postgres, statement: str) -> Any:
+    database = Database(connect(server.url, pool_size=5), pool_size=5)
+    rows = await database.rows(text(statement))
+    await database.close()
+    return rows[0][0]
+
+
+async def until(reached: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await reached():  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.05)
+
+
+async def heard(caplog: pytest.LogCaptureFixture, message: str) -> None:
+    """Wait until the log says so, and forget what it has said."""
+
+    async def is_said() -> bool:
+        return message in caplog.messages
+
+    await until(is_said)
+    caplog.clear()
+
+
+async def caught_up(primary: Postgres, replica: Postgres) -> None:
+    position = await run(primary, "SELECT pg_current_wal_lsn()::text")
+
+    async def is_there() -> bool:
+        return await run(replica, f"SELECT pg_last_wal_replay_lsn() >= '{position}'")
+
+    await until(is_there)
+
+
+@asynccontextmanager
+async def paused(primary: Postgres, replica: Postgres) -> AsyncGenerator[None]:
+    """What is written from now on does not get to the replica, which tells pages of both apart."""
+    await caught_up(primary, replica)
+    await run(replica, "SELECT pg_wal_replay_pause()::text")
+    try:
+        yield
+    finally:
+        await run(replica, "SELECT pg_wal_replay_resume()::text")
+
+
+async def emails(ada: Api) -> list[str]:
+    page = await ada(PAGE)
+    assert ada.errors == []
+    return sorted(node["email"] for node in page["users"]["nodes"])
+
+
+async def joined(ada: Api, name: str) -> str:
+    """Somebody registers."""
+    person = await ada.register(Person(f"{name}@example.com", "an apple a day 42"))
+    return person.email
+
+
+async def test_pages_come_from_the_replica_and_sessions_do_not(
+    ada: Api, primary: Postgres, replica: Postgres
+) -> None:
+    async with paused(primary, replica):
+        await ada.register(EVE)
+        eve = await ada.login(EVE)
+
+        assert (await eve(ME), await ada(ME)) == (
+            {"me": {"email": EVE.email}},
+            {"me": {"email": ADA.email}},
+        )
+        assert await ada(TOTAL) == {"users": {"totalCount": 1, "nodes": [{"email": ADA.email}]}}
+        names = [each["name"] for each in (await ada(EVENTS))["auditEvents"]["nodes"]]
+        assert (len(names) > 0, "USER_REGISTERED" in names) == (True, False)
+
+
+async def test_without_the_replica_the_primary_answers_and_then_it_is_read_again(
+    ada: Api, primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica.stop("immediate")
+    try:
+        gone = await joined(ada, "gone")
+        assert gone in await emails(ada)
+        assert [each for each in caplog.messages if each.startswith("The replica is left out")]
+    finally:
+        replica.start()
+
+    await heard(caplog, IN_USE)
+    async with paused(primary, replica):
+        later = await joined(ada, "later")
+        assert gone in await emails(ada)
+        assert later not in await emails(ada)
+
+
+async def test_a_replica_that_hangs_is_found_out_once_and_the_primary_answers(
+    ada: Api, replica: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    hung = await joined(ada, "hung")
+    with replica.hanging():
+        pages = await asyncio.gather(*(emails(ada) for _ in range(10)))
+        assert [hung in page for page in pages] == [True] * 10
+        assert caplog.messages.count(LEFT_OUT.format(reason=SILENT)) == 1
+        await asyncio.gather(*(emails(ada) for _ in range(10)))
+        assert caplog.messages.count(LEFT_OUT.format(reason=SILENT)) == 1
+
+    await heard(caplog, IN_USE)
+
+
+async def test_a_page_that_takes_long_is_not_taken_for_a_replica_that_hangs(
+    ada: Api, primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def is_locked() -> bool:
+        return await run(replica, IS_LOCKED)
+
+    database = Database(connect(primary.url, pool_size=5), pool_size=5)
+    async with database.begin() as session:
+        # The lock is replayed on the replica, once somebody else's commit has sent it there.
+        await session.execute(text("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE"))
+        await on_server(primary.url, "SELECT pg_logical_emit_message(true, 'portico', '')")
+        await until(is_locked)
+        page = asyncio.create_task(ada(EVENTS))
+        await asyncio.sleep(2)
+        assert not page.done()
+    await database.close()
+
+    assert len((await page)["auditEvents"]["nodes"]) > 0
+    assert [each for each in caplog.messages if "replica" in each] == []
+
+
+@pytest.fixture
+async def portico_role(primary: Postgres, replica: Postgres) -> str:
+    """The address of the replica for a role of its own."""
+    await on_server(primary.url, "CREATE ROLE portico LOGIN PASSWORD 'horse-battery-8'")
+    await on_server(primary.url, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO portico")
+    await caught_up(primary, replica)
+    return replica.url.replace("postgres@", "portico:horse-battery-8@")
+
+
+async def test_a_replica_that_refuses_sign_ins_leaves_pages_to_the_primary(
+    primary: Postgres,
+    replica: Postgres,
+    portico_role: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with administrator(primary, portico_role) as ada:
+        await heard(caplog, IN_USE)
+        await on_server(primary.url, "ALTER ROLE portico NOLOGIN")
+        await caught_up(primary, replica)
+        await run(replica, CUT)
+
+        refused = await joined(ada, "refused")
+        assert refused in await emails(ada)
+        said = 'role "portico" is not permitted to log in (28000)'
+        await heard(caplog, LEFT_OUT.format(reason=said))
+        assert refused in await emails(ada)
+
+        await on_server(primary.url, "ALTER ROLE portico LOGIN")
+        await heard(caplog, IN_USE)
+
+
+async def test_a_replica_that_is_too_far_behind_is_left_out_until_it_is_not(
+    primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with administrator(primary, replica.url, database_read_max_lag_seconds=1) as ada:
+        await heard(caplog, IN_USE)
+        async with paused(primary, replica):
+            behind = await joined(ada, "behind")
+            assert behind not in await emails(ada)
+            await heard(caplog, LEFT_OUT.format(reason=BEHIND.format(seconds=1)))
+            assert behind in await emails(ada)
+
+        await heard(caplog, IN_USE)
+
+
+async def test_a_replica_that_was_promoted_is_not_read(
+    primary: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    with streaming_replica(primary) as promoted:
+        async with administrator(primary, promoted.url) as ada:
+            await heard(caplog, IN_USE)
+            promoted.run("pg_ctl", "-w", "-D", str(promoted.directory), "promote")
+            await heard(caplog, LEFT_OUT.format(reason=NO_STANDBY))
+            await on_server(promoted.url, "UPDATE users SET email = 'parted-' || email")
+
+            assert [email for email in await emails(ada) if email.startswith("parted")] == []
+
+
+async def test_a_primary_is_no_replica(primary: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+    async with administrator(primary, primary.url) as ada:
+        await heard(caplog, LEFT_OUT.format(reason=NO_STANDBY))
+        assert ADA.email in await emails(ada)
+
+
+async def test_behind_a_pooler_too_a_replica_is_read_left_out_and_read_again(
+    primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = read(replica.url, os.environ).hosts[0]
+    async with (
+        refusing_pooler(host) as port,
+        administrator(primary, f"postgresql://postgres@127.0.0.1:{port}/postgres") as ada,
+    ):
+        await heard(caplog, IN_USE)
+        async with paused(primary, replica):
+            pooled = await joined(ada, "pooled")
+            assert pooled not in await emails(ada)
+            with replica.hanging():
+                assert pooled in await emails(ada)
+                await heard(caplog, LEFT_OUT.format(reason=SILENT))
+        await heard(caplog, IN_USE)
+
+
+async def test_metrics_say_whether_the_replica_is_read_and_how_far_it_is_behind(
+    primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    lag = {"database_read_max_lag_seconds": 2, "management_address": address}
+    async with administrator(primary, replica.url, **lag) as ada:
+        await heard(caplog, IN_USE)
+        await until(lambda: told(address, in_use=1, at_least=0))
+        async with paused(primary, replica):
+            await joined(ada, "measured")
+            await until(lambda: told(address, in_use=0, at_least=2))
+
+
+async def told(address: str, *, in_use: int, at_least: float) -> bool:
+    metrics = await replica_metrics(address)
+    if metrics.keys() != {"portico_replica_in_use", "portico_replica_lag_seconds"}:
+        return False
+    is_in_use, lag = metrics["portico_replica_in_use"], metrics["portico_replica_lag_seconds"]
+    return is_in_use == in_use and lag >= at_least
+
+
+async def replica_metrics(address: str) -> dict[str, float]:
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"http://{address}/metrics")).text
+    samples = [line.split() for line in text.splitlines() if line.startswith("portico_replica")]
+    return {name: float(value) for name, value in samples}
+
+
+async def test_without_a_replica_no_metric_says_that_it_is_left_out(primary: Postgres) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    app = create_app(settings_for(primary.url, management_address=address))
+    async with app.router.lifespan_context(app):
+        await asyncio.sleep(FIGURES_SECONDS + 1)
+        assert await replica_metrics(address) == {}
+
+
+POSITIONS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 50)), min_size=1, max_size=50)
+
+
+@given(POSITIONS)
+def test_the_lag_is_that_of_the_first_thing_that_is_missing(steps: list[tuple[int, int]]) -> None:
+    """Each second the primary writes something, and the replica has all but the last so much."""
+    lag, history, complete = ReplicaLag(), list[Written](), list[float]()
+    written = 0
+    for second, (more, missing) in enumerate(steps):
+        written += more
+        replayed = written - missing
+        history.append(Written(float(second), written))
+        complete += [each.moment for each in history if each.position <= replayed]
+
+        lag.compare(history[-1], replayed, None)
+
+        assert lag.seconds(float(second)) == (second - max(complete) if complete else None)
+
+
+def test_a_replica_that_has_all_of_an_idle_primary_is_not_behind() -> None:
+    lag = ReplicaLag()
+    for second in range(10_000):
+        lag.compare(Written(float(second), 7), 7, replay_age=5000.0 + second)
+    assert lag.seconds(10_000.0) == 1.0
+
+
+def test_what_a_new_primary_has_lost_is_not_missed() -> None:
+    lag = ReplicaLag()
+    lag.compare(Written(0.0, 10), 10, None)
+    lag.compare(Written(1.0, 100), 10, None)
+    lag.compare(Written(2.0, 50), 50, None)
+    assert lag.seconds(3.0) == 1.0

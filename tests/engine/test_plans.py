@@ -1,0 +1,295 @@
+"""Plans against the stock executor: the same answers on whatever is asked."""
+
+import asyncio
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import hypothesis
+import pytest
+from fastapi import FastAPI
+from graphql import GraphQLSchema
+from hypothesis import strategies as st
+from hypothesis_graphql import queries
+from hypothesis_graphql.nodes import String
+
+from app.application import default_schema
+from app.audit.models import AuditRow
+from app.audit.services.reading import AuditFilter
+from app.database.keyset_pages import page_of
+from app.engine.documents import Document, Documents
+from app.engine.duty_cycle import DutyCycle
+from app.engine.engine import Engine, Operation, core_schema
+from app.engine.executable import Planning
+from app.engine.limits import DocumentLimits
+from app.errors import Unavailable
+from app.graphql.context import Context
+from app.portico import Portico
+from app.security.client import Client
+from app.sessions.models import SessionRow
+from app.users.models import UserRow
+from app.users.services.viewer import Admin
+
+SCHEMA = default_schema()
+SDL: str = SCHEMA.as_str()
+UNLIMITED = DocumentLimits(**dict.fromkeys(DocumentLimits.__dataclass_fields__, 10**9))
+NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
+
+
+def user(number: int, **changes: Any) -> UserRow:
+    row = UserRow(
+        uuid.UUID(int=number), f"u{number}@example.com", bool(number % 2), None, "MEMBER",
+        None, None, None, NOW, NOW, None, None,
+    )  # fmt: skip
+    return row._replace(**changes)
+
+
+def session(number: int) -> SessionRow:
+    return SessionRow(
+        id=uuid.UUID(int=number),
+        user_id=uuid.UUID(int=1),
+        token_salt=b"",
+        generation=0,
+        rotated_at=NOW,
+        used_generation=0,
+        first_generation=0,
+        rotated_by=None,
+        user_agent="agent",
+        ip_address=None,
+        created_at=NOW,
+        last_used_at=NOW,
+        expires_at=NOW,
+        ends_by=NOW,
+    )
+
+
+def event(number: int, actor: int) -> AuditRow:
+    actor_id, target_id = uuid.UUID(int=actor), uuid.UUID(int=99)
+    details = {"number": number}
+    return AuditRow(
+        uuid.UUID(int=number), NOW, "session.started", actor_id, target_id, None, None, details
+    )
+
+
+class Stand:
+    """Services that answer from memory, some of it broken."""
+
+    def __init__(self, rows: list[Any], failing: set[str]) -> None:
+        self.rows, self.failing = rows, failing
+
+    async def page(self, *arguments: Any, **_: Any) -> Any:
+        self.fail("page")
+        if isinstance(arguments[1], uuid.UUID):
+            return page_of([session(7)], arguments[-1])
+        if isinstance(arguments[1], AuditFilter):
+            return page_of([event(3, actor=1), event(4, actor=98)], arguments[-1])
+        return page_of(self.rows, arguments[-1])
+
+    async def people(self, *_: Any) -> Any:
+        return {row.id: row for row in self.rows}
+
+    async def count(self, *_: Any) -> Any:
+        self.fail("count")
+        return None if "null count" in self.failing else len(self.rows)
+
+    async def by_id(self, _viewer: Any, row_id: uuid.UUID) -> Any:
+        self.fail("by_id")
+        return self.rows[0] if self.rows and row_id.int % 2 else None
+
+    async def by_email(self, *_: Any) -> Any:
+        return self.rows[0] if self.rows else None
+
+    def fail(self, name: str) -> None:
+        if name in self.failing:
+            raise RuntimeError(name)
+
+
+def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
+    stand: Any = Stand(rows, failing)
+    viewer = Admin(user(1, role="ADMIN"), uuid.UUID(int=7))
+
+    class Known(Context):
+        async def identify(self) -> Admin:
+            stand.fail("identify")
+            if "away" in failing:
+                raise Unavailable("the database is away")
+            self.viewer = viewer
+            return viewer
+
+    services = replace(
+        portico.services, users=stand, sessions=stand, audit_events=stand, clock=lambda: NOW
+    )
+    return Known(services, Client(None, None, "request"))
+
+
+def engine(*, planned: bool) -> Engine:
+    core: GraphQLSchema = core_schema(SCHEMA)
+    documents = Documents(core, UNLIMITED, explore=True, planned=planned)
+    return Engine(SCHEMA, documents, DutyCycle(share=1))
+
+
+ROWS: list[list[Any]] = [
+    [],
+    [user(1), user(2)],
+    [user(1), user(2, email=None)],
+    [user(1, created_at="yesterday"), user(2)],
+    [user(1, role="NOBODY"), user(2)],
+    [
+        user(1, suspended_at=NOW, suspension_reason="x", suspended_until=None),
+        user(2, display_name="b"),
+    ],
+]
+FAILURES = ["page", "count", "null count", "by_id", "identify"]
+
+
+@pytest.fixture(scope="module")
+def answer(app: FastAPI) -> Callable[..., Any]:
+    stock, planned = engine(planned=False), engine(planned=True)
+
+    def both(text: str, rows: list[Any], failing: set[str], variables: Any = None) -> Any:
+        async def run(one: Engine, failing: set[str] = failing) -> Any:
+            context = context_of(app.state.portico, rows, failing)
+            prepared = await one.prepare(text, None, variables or {}, context)
+            if not isinstance(prepared, Operation):
+                return prepared
+            return await one.run(prepared, context)
+
+        async def run_all() -> list[Any]:
+            answers = [await run(stock), await run(planned)]
+            # A plan is made after an answer without errors, which the first one may have had not.
+            make_due(planned, text)
+            return [*answers, await run(planned)]
+
+        loop = asyncio.new_event_loop()
+        answers = loop.run_until_complete(run_all())
+        loop.close()
+        assert is_settled(planned, text)
+        return answers
+
+    return both
+
+
+def make_due(one: Engine, text: str) -> None:
+    document = one.documents.known(text)
+    if isinstance(document, Document):
+        for executable in document.operations.values():
+            executable.note_answer()
+
+
+def is_settled(one: Engine, text: str) -> bool:
+    """Whether what ran last was a plan, where there is one."""
+    document = one.documents.known(text)
+    if not isinstance(document, Document) or len(document.operations) > 1:
+        return True
+    (executable,) = document.operations.values()
+    return executable.planning in {Planning.PLANNED, Planning.NOT_PLANNED}
+
+
+@hypothesis.settings(
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
+)
+@hypothesis.given(
+    text=queries(SDL, custom_scalars={"DateTime": st.none().map(lambda _: date())}),
+    rows=st.sampled_from(ROWS),
+    failing=st.sets(st.sampled_from(FAILURES), max_size=2),
+)
+def test_a_plan_answers_what_the_stock_executor_answers(
+    answer: Callable[..., Any], text: str, rows: list[Any], failing: set[str]
+) -> None:
+    stock, *planned = answer(text, rows, failing)
+
+    assert planned == [stock, stock]
+
+
+def date() -> Any:
+    return String("2026-01-31T12:00:00Z")
+
+
+FRAGMENTS = """
+query Q($n: Int = 1, $by: UserBy!) {
+  a: users(first: $n) { ...Page ... on UserConnection { totalCount } nodes { role } }
+  users(last: 2) { nodes { ...Node ... on Node { id } __typename } ...Page }
+  user(by: $by) {
+    id ...Node suspension { reason until }
+    some: sessions(first: 1) { nodes { isCurrent } } }
+}
+fragment Page on UserConnection { edges { cursor node { ...Node email } } pageInfo { endCursor } }
+fragment Node on User { id isActive createdAt sessions { edges { node { id } } } }
+"""
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("failing", [set[str](), {"count"}, {"page"}, {"identify"}])
+def test_fragments_aliases_and_variables_are_planned_alike(
+    answer: Callable[..., Any], rows: list[Any], failing: set[str]
+) -> None:
+    variables = {"by": {"email": "x@example.com"}, "n": 2}
+
+    stock, first, planned = answer(FRAGMENTS, rows, failing, variables)
+
+    assert (first, planned) == (stock, stock)
+    assert list(planned["data"] or {}) == list(stock["data"] or {})
+
+
+def test_a_database_that_is_away_is_said_alike_of_each_root_field(
+    answer: Callable[..., Any],
+) -> None:
+    text = "{ __typename a: me { email } users { totalCount } }"
+
+    stock, first, planned = answer(text, ROWS[1], {"away"})
+
+    assert (first, planned, planned["data"]) == (
+        stock,
+        stock,
+        {"__typename": "Query", "a": None, "users": None},
+    )
+    assert [error["path"] for error in planned["errors"]] == [["a"], ["users"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_planned"),
+    [
+        ("{ me { id email isActive createdAt } }", True),
+        ("query($n: Int) { users(first: $n) { totalCount edges { cursor node { id } } } }", True),
+        ("{ me { ... on Node { id } sessions(first: 1) { nodes { isCurrent } } } }", True),
+        ("query($b: Boolean!) { me { id @include(if: $b) } }", False),
+        ("{ node(id: 1) { id } }", False),
+        ("{ __schema { queryType { name } } }", False),
+        ("mutation { logout { sessionsEnded } }", False),
+    ],
+)
+def test_what_is_planned(text: str, is_planned: bool) -> None:
+    documents = engine(planned=True).documents
+    document = documents.read(text)
+    assert isinstance(document, Document)
+    executable = document.operations[None]
+
+    executable.note_answer()
+    documents.plan(document, executable)
+
+    assert bool(executable.plan) is is_planned
+    assert executable.planning is (Planning.PLANNED if is_planned else Planning.NOT_PLANNED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ me { id email isActive createdAt lastLoginAt suspension { reason } __typename } }",
+        "{ users { nodes { id } edges { cursor node { id email } } pageInfo { endCursor } } }",
+        "{ __typename users { totalCount nodes { sessions { edges { node { expiresAt } } } } } }",
+    ],
+)
+async def test_a_plan_runs_to_its_end(app: FastAPI, text: str) -> None:
+    documents = engine(planned=True).documents
+    document = documents.read(text)
+    assert isinstance(document, Document)
+    executable = document.operations[None]
+    executable.note_answer()
+    documents.plan(document, executable)
+
+    assert executable.plan
+    assert await executable.plan.run(context_of(app.state.portico, ROWS[1], set()), {})

@@ -1,0 +1,142 @@
+"""Cursors: opaque, bound to one order, and of this server alone."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from app.config.settings import Settings
+from app.main import create_app
+from tests.sessions.test_access_tokens import NEW_SECRET, OLD_SECRET
+from tests.support.clients import Api, Person
+from tests.support.clock import FakeClock
+
+USERS = """
+query Users($after: String, $orderBy: UserOrder) {
+  users(first: 5, after: $after, orderBy: $orderBy) { edges { cursor node { email } } }
+}
+"""
+OTHER_PAGES = {
+    "sessions": "query ($after: String) { me { page: sessions(after: $after) { %s } } }",
+    "auditEvents": "query ($after: String) { page: auditEvents(after: $after) { %s } }",
+}
+ORDERS = [
+    {"field": field, "direction": direction}
+    for field, direction in product(("CREATED_AT", "LAST_LOGIN_AT", "EMAIL"), ("ASC", "DESC"))
+]
+PERSONAL = [order for order in ORDERS if order["field"] != "CREATED_AT"]
+
+
+async def cursor_of(client: Api, person: Person, order: dict[str, str]) -> str:
+    edges = (await client(USERS, orderBy=order))["users"]["edges"]
+    return next(edge["cursor"] for edge in edges if edge["node"]["email"] == person.email)
+
+
+def people(answer: Any) -> list[str]:
+    return [edge["node"]["email"] for edge in answer["users"]["edges"]]
+
+
+async def is_refused(client: Api, cursor: str, order: dict[str, str]) -> bool:
+    answer = await client(USERS, after=cursor, orderBy=order)
+    return (answer, client.last_code) == ({"users": None}, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize("order", PERSONAL)
+async def test_a_cursor_tells_nothing_of_a_person(
+    api: Api, ada: Person, grace: Person, order: dict[str, str]
+) -> None:
+    admin = await api.login(grace)
+
+    told = bytes.fromhex(await cursor_of(admin, ada, order))
+
+    assert ada.email.encode() not in told
+    assert bytes.fromhex(ada.id.removeprefix("User_")) not in told
+
+
+async def test_a_cursor_by_creation_tells_an_id_and_a_time(
+    api: Api, ada: Person, grace: Person
+) -> None:
+    admin = await api.login(grace)
+
+    told = bytes.fromhex(await cursor_of(admin, ada, ORDERS[0]))
+
+    # A checksum of the order's name, the id, and days, seconds and microseconds.
+    assert (len(told), told[4:20].hex()) == (4 + 16 + 12, ada.id.removeprefix("User_"))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_position_has_one_text(
+    api: Api, ada: Person, grace: Person, order: dict[str, str]
+) -> None:
+    admin = await api.login(grace)
+    cursor = await cursor_of(admin, ada, order)
+
+    assert await cursor_of(admin, ada, order) == cursor
+    for other in (cursor.upper(), f" {cursor}", f"{cursor[:2]} {cursor[2:]}", f"{cursor}\n"):
+        assert other == cursor or await is_refused(admin, other, order)
+
+
+@pytest.mark.parametrize("order", PERSONAL)
+async def test_a_cursor_that_was_changed_anywhere_is_refused(
+    api: Api, ada: Person, grace: Person, order: dict[str, str]
+) -> None:
+    admin = await api.login(grace)
+    cursor = bytes.fromhex(await cursor_of(admin, ada, order))
+
+    for place in range(len(cursor)):
+        changed = bytearray(cursor)
+        changed[place] ^= 1
+        assert await is_refused(admin, changed.hex(), order)
+    for size in range(len(cursor)):
+        assert await is_refused(admin, cursor[:size].hex(), order)
+    assert await is_refused(admin, cursor.hex() + "00", order)
+    assert not await is_refused(admin, cursor.hex(), order)
+
+
+async def test_a_cursor_of_one_page_is_none_of_another(
+    api: Api, ada: Person, grace: Person
+) -> None:
+    admin = await api.login(grace)
+    asked = {name: query % "edges { cursor }" for name, query in OTHER_PAGES.items()}
+    cursors = {name: await first_cursor(admin, query) for name, query in asked.items()}
+
+    for order in ORDERS:
+        assert all([await is_refused(admin, cursor, order) for cursor in cursors.values()])
+        of_user = await cursor_of(admin, ada, order)
+        for query in asked.values():
+            await admin(query, after=of_user)
+            assert admin.last_code == "BAD_USER_INPUT"
+    for name, other in (("sessions", "auditEvents"), ("auditEvents", "sessions")):
+        await admin(asked[name], after=cursors[other])
+        assert admin.last_code == "BAD_USER_INPUT"
+
+
+async def first_cursor(client: Api, query: str) -> str:
+    data: Any = await client(query)
+    page = data.get("page") or data["me"]["page"]
+    return page["edges"][0]["cursor"]
+
+
+@pytest.mark.parametrize("order", PERSONAL)
+async def test_cursors_outlast_a_change_of_the_secret_and_are_of_this_server_alone(
+    api: Api,
+    ada: Person,
+    grace: Person,
+    settings: Settings,
+    clock: FakeClock,
+    order: dict[str, str],
+) -> None:
+    admin = await api.login(grace)
+    former = await cursor_of(admin, ada, order)
+    secret = SecretStr(f"{NEW_SECRET},{OLD_SECRET}")
+    changed = create_app(settings.model_copy(update={"secret_key": secret}), clock)
+
+    async with changed.router.lifespan_context(changed), Api.of(changed) as elsewhere:
+        theirs = elsewhere.with_bearer(admin.access_token or "")
+        after_former = await theirs(USERS, after=former, orderBy=order)
+        current = await cursor_of(theirs, ada, order)
+
+    assert people(after_former) == people(await admin(USERS, after=former, orderBy=order))
+    assert current != former
+    assert await is_refused(admin, current, order)

@@ -1,0 +1,147 @@
+"""A life by letters: each step over real HTTP, each letter over real SMTP."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+from sqlalchemy import make_url
+
+from app.database import migrations
+from tests.cli.test_serve import SECRET
+from tests.jobs.test_jobs import words
+from tests.support.outbox import TOKEN
+from tests.support.servers import Server, serving
+from tests.support.smtp_server import PostOffice, post_office
+
+ADA, COUNTESS, EVE = "ada@example.com", "countess@example.com", "eve@example.com"
+FIRST, SECOND, THIRD = "difference engine 1", "punched cards in brass", "analytical engine 9"
+ADMIN = {
+    "FIRST_ADMIN_EMAIL": "root@example.com",
+    "FIRST_ADMIN_PASSWORD": "nanoseconds of wire",
+}
+SIGNED_IN = "... on SignedIn { tokens { accessToken } }"
+
+
+class Step(NamedTuple):
+    """What is asked, what it comes to, and the letters that follow; `{token}` is of the last."""
+
+    ask: str
+    answer: str
+    letters: tuple[tuple[str, str], ...] = ()
+    more: str = ""
+
+
+LIFE = (
+    Step(
+        f'register(input: {{email: "{ADA}", password: "{FIRST}"}})',
+        "VerificationSent",
+        ((ADA, "Confirm your registration"),),
+    ),
+    Step(
+        f'requestEmailVerification(input: {{email: "{ADA}"}})',
+        "RequestAccepted",
+        ((ADA, "Confirm your registration"),),
+    ),
+    Step(f'login(input: {{email: "{ADA}", password: "{FIRST}"}})', "InvalidCredentials"),
+    Step('verifyEmail(input: {token: "{token}"})', "SignedIn", (), SIGNED_IN),
+    Step(
+        f'register(input: {{email: "{ADA}", password: "{FIRST}"}})',
+        "VerificationSent",
+        ((ADA, "You have an account already"),),
+    ),
+    Step(
+        f'requestEmailChange(input: {{newEmail: "{COUNTESS}", password: "{FIRST}"}})',
+        "RequestAccepted",
+        (
+            (ADA, "A new e-mail address was asked for"),
+            (COUNTESS, "Confirm your new e-mail address"),
+        ),
+    ),
+    Step(
+        'confirmEmailChange(input: {token: "{token}"})',
+        "UserChanged",
+        ((ADA, "Your e-mail address was changed"),),
+    ),
+    Step(
+        f'requestPasswordReset(input: {{email: "{COUNTESS}"}})',
+        "RequestAccepted",
+        ((COUNTESS, "Choose a new password"),),
+    ),
+    Step(
+        f'resetPassword(input: {{token: "{{token}}", newPassword: "{SECOND}"}})',
+        "UserChanged",
+        ((COUNTESS, "Your password was changed"),),
+    ),
+    Step(f'login(input: {{email: "{COUNTESS}", password: "{SECOND}"}})', "SignedIn", (), SIGNED_IN),
+    Step(
+        f'changePassword(input: {{currentPassword: "{SECOND}", newPassword: "{THIRD}"}})',
+        "PasswordChanged",
+        ((COUNTESS, "Your password was changed"),),
+        "... on PasswordChanged { tokens { accessToken } }",
+    ),
+    Step('updateProfile(input: {displayName: "Ada"})', "UserChanged"),
+    Step(
+        f'deleteAccount(input: {{password: "{THIRD}"}})',
+        "AccountDeleted",
+        ((COUNTESS, "Your account was deleted"),),
+    ),
+)
+INVITATION = (
+    Step(
+        'login(input: {email: "root@example.com", password: "nanoseconds of wire"})',
+        "SignedIn",
+        (),
+        SIGNED_IN,
+    ),
+    Step(
+        f'createUser(input: {{email: "{EVE}"}})', "UserChanged", ((EVE, "You have been invited"),)
+    ),
+    Step(
+        f'resetPassword(input: {{token: "{{token}}", newPassword: "{SECOND}"}})',
+        "UserChanged",
+        ((EVE, "Your password was changed"),),
+    ),
+    Step(f'login(input: {{email: "{EVE}", password: "{SECOND}"}})', "SignedIn", (), SIGNED_IN),
+)
+
+
+def test_every_step_is_answered_and_every_letter_arrives(tmp_path: Path, empty_url: str) -> None:
+    with post_office() as office:
+        environment = {
+            "DATABASE_URL": make_url(empty_url).render_as_string(hide_password=False),
+            "SECRET_KEY": SECRET,
+            "SMTP_URL": f"smtp://127.0.0.1:{office.port}",
+            "EMAIL_VERIFICATION": "required",
+        }
+        asyncio.run(asyncio.to_thread(migrations.upgrade, empty_url))
+        with serving(tmp_path, **environment, **ADMIN) as server:
+            for steps in (LIFE, INVITATION):
+                office.letters.clear()
+                walk(server, office, steps)
+
+
+def walk(server: Server, office: PostOffice, steps: tuple[Step, ...]) -> None:
+    token, headers, arrived = "", dict[str, str](), 0
+    for step in steps:
+        ask = step.ask.replace("{token}", token)
+        asked = f"mutation {{ done: {ask} {{ __typename {step.more} }} }}"
+        answer = httpx.post(f"{server.url}/graphql", json={"query": asked}, headers=headers).json()
+        assert answer["data"]["done"]["__typename"] == step.answer, (step, answer)
+        if step.more:
+            access_token = answer["data"]["done"]["tokens"]["accessToken"]
+            headers = {"authorization": f"Bearer {access_token}"}
+        letters = wait(office, arrived, len(step.letters))
+        assert sorted((to, subject) for to, subject, _ in letters) == sorted(step.letters)
+        arrived += len(letters)
+        token = next((found[0] for *_, text in letters if (found := TOKEN.search(text))), token)
+
+
+def wait(office: PostOffice, after: int, number: int) -> list[tuple[str, str, str]]:
+    """Give so many letters that came after those, and no more."""
+    deadline = time.monotonic() + 20
+    while len(office.letters) < after + number and time.monotonic() < deadline:
+        time.sleep(0.02)
+    letters = office.letters[after:]
+    return [(each["To"], each["Subject"], words(each)) for each in letters]

@@ -1,0 +1,244 @@
+"""`portico mail test`: which step fails is said in the words of the mail server."""
+
+import base64
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from threading import Thread
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import AuthResult
+
+from app.errors import Misconfigured
+from app.mail.mailer import SignInRefused, SmtpMailer, mailer_of
+from tests.support.certificates import self_signed, serving_as
+from tests.support.servers import free_port, portico
+from tests.support.smtp_server import PostOffice, post_office
+
+ADDRESS = "operator@example.com"
+USER, PASSWORD = "portico@example.com", "p4ss word/of=mail"
+LOGIN = "portico%40example.com:p4ss%20word%2Fof%3Dmail"
+HERE = "127.0.0.1"
+
+
+def mail_test(cwd: Path, url: str, to: str = ADDRESS, **more: str) -> CompletedProcess[str]:
+    return portico("mail", "test", to, cwd=cwd, SMTP_URL=url, **more)
+
+
+def said(result: CompletedProcess[str]) -> tuple[int, str, str]:
+    return result.returncode, result.stdout, result.stderr
+
+
+@contextmanager
+def listening(*replies: bytes) -> Generator[int]:
+    """Something that takes one connection and says these lines, one for each it hears."""
+    with socket.create_server((HERE, 0)) as listener:
+
+        def talk() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                for reply in replies:
+                    connection.sendall(reply)
+                    connection.recv(1024)
+
+        thread = Thread(target=talk)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+def test_an_email_that_is_taken_is_reported_with_what_the_server_said(tmp_path: Path) -> None:
+    with post_office() as office:
+        result = mail_test(tmp_path, f"smtp://{HERE}:{office.port}")
+
+    assert said(result) == (0, f"{HERE}:{office.port} has taken it: 250 taken\n", "")
+    assert office.receivers == [[ADDRESS]]
+    assert office.letters[0]["Subject"] == "A test email from Portico"
+
+
+def test_a_name_without_an_address_is_named(tmp_path: Path) -> None:
+    result = mail_test(tmp_path, "smtp://mail.invalid")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("portico: mail.invalid in SMTP_URL was not found: ")
+
+
+def test_a_refused_connection_is_named(tmp_path: Path) -> None:
+    port = free_port()
+
+    result = mail_test(tmp_path, f"smtp://{HERE}:{port}")
+
+    error = f"portico: Cannot connect to {HERE}:{port}: Connection refused.\n"
+    assert said(result) == (1, "", error)
+
+
+@pytest.mark.parametrize(
+    ("reply", "heard"),
+    [
+        (b"554 5.7.1 no service for you\r\n", "refuses the connection: 554 5.7.1 no service"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "does not speak SMTP: Malformed SMTP response line"),
+        (b"554 \x1b[31mred\x1b[0m\x07\r\n", "refuses the connection: 554 ?[31mred?[0m?"),
+    ],
+)
+def test_a_greeting_that_is_none_is_quoted_as_one_printable_line(
+    tmp_path: Path, reply: bytes, heard: str
+) -> None:
+    with listening(reply) as port:
+        result = mail_test(tmp_path, f"smtp://{HERE}:{port}")
+
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith(f"portico: {HERE}:{port} {heard}")
+    assert "\x1b" not in result.stderr
+
+
+def test_a_server_without_starttls_is_named(tmp_path: Path) -> None:
+    with post_office() as office:
+        result = mail_test(tmp_path, f"smtp://{LOGIN}@{HERE}:{office.port}")
+
+    assert (result.returncode, office.letters) == (1, [])
+    assert result.stderr == (
+        f"portico: No TLS with {HERE}:{office.port}: SMTP STARTTLS extension not supported by "
+        "server.\n"
+    )
+
+
+def test_a_server_that_expects_starttls_is_named_where_the_url_says_tls(tmp_path: Path) -> None:
+    with post_office() as office:
+        result = mail_test(tmp_path, f"smtps://{HERE}:{office.port}")
+
+    assert (result.returncode, office.letters) == (1, [])
+    assert result.stderr == (
+        f"portico: No TLS with {HERE}:{office.port}: wrong version number. A server that expects "
+        "STARTTLS needs smtp:// in SMTP_URL.\n"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_certificate_that_nobody_trusts_is_named(tmp_path: Path, scheme: str) -> None:
+    context = serving_as(self_signed(tmp_path / "server.pem"))
+    options: dict[str, Any] = {"tls_context": context, "require_starttls": True}
+    if scheme == "smtps":
+        options = {"ssl_context": context}
+    with post_office(**options) as office:
+        result = mail_test(tmp_path, f"{scheme}://{LOGIN}@{HERE}:{office.port}")
+
+    assert (result.returncode, office.letters) == (1, [])
+    assert result.stderr == (
+        f"portico: The certificate of {HERE}:{office.port} is invalid: self-signed certificate.\n"
+    )
+
+
+@contextmanager
+def signing_in(tmp_path: Path, reply: str | None = None) -> Generator[tuple[PostOffice, str]]:
+    """A mail server with TLS and one user; `reply` is what it says to everybody else."""
+    certificate = self_signed(tmp_path / "server.pem")
+    with post_office(
+        **signing(reply), tls_context=serving_as(certificate), auth_required=True
+    ) as office:
+        yield office, str(certificate)
+
+
+def signing(reply: str | None) -> dict[str, Any]:
+    """Returns the options of a mail server with one user; `reply` is for everybody else."""
+
+    def known(_server: Any, _session: Any, _envelope: Any, _method: str, given: Any) -> AuthResult:
+        is_known = (given.login, given.password) == (USER.encode(), PASSWORD.encode())
+        message = None if is_known else reply
+        return AuthResult(success=is_known, handled=False, message=message)
+
+    return {"authenticator": known}
+
+
+def test_an_email_leaves_with_tls_and_a_password(tmp_path: Path) -> None:
+    with signing_in(tmp_path) as (office, trust):
+        url = f"smtp://{LOGIN}@{HERE}:{office.port}"
+        result = mail_test(tmp_path, url, SSL_CERT_FILE=trust)
+
+    assert said(result) == (0, f"{HERE}:{office.port} has taken it: 250 taken\n", "")
+
+
+def test_a_refused_password_is_named_and_never_shown(tmp_path: Path) -> None:
+    wrong = "wr0ng-pass"
+    sent = base64.b64encode(f"\0portico\0{wrong}".encode()).decode()
+    reply = f"535 5.7.8 no: {wrong} {sent} {base64.b64encode(wrong.encode()).decode()}"
+    with signing_in(tmp_path, reply) as (office, trust):
+        url = f"smtp://portico:{wrong}@{HERE}:{office.port}"
+        result = mail_test(tmp_path, url, SSL_CERT_FILE=trust)
+
+    assert (result.returncode, result.stdout, office.letters) == (1, "", [])
+    assert result.stderr == (
+        f"portico: {HERE}:{office.port} does not accept the user and password in SMTP_URL: "
+        "535 5.7.8 no: ******** ******** ********\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("office", "words"),
+    [
+        (PostOffice(sender_reply="553 5.7.1 not yours"), "refuses MAIL_FROM: 553 5.7.1 not yours"),
+        (
+            PostOffice(recipient_reply="550 5.1.1 <operator@example.com> is not here"),
+            "refuses the recipient: 550 5.1.1 <…> is not here",
+        ),
+        (PostOffice(recipient_reply="450 4.2.1 busy"), "refuses the recipient: 450 4.2.1 busy"),
+        (PostOffice(message_reply="554 5.6.0 spam"), "refuses the message: 554 5.6.0 spam"),
+    ],
+)
+def test_a_refused_sender_recipient_or_message_is_named(
+    tmp_path: Path, office: PostOffice, words: str
+) -> None:
+    with post_office(office):
+        result = mail_test(tmp_path, f"smtp://{HERE}:{office.port}")
+
+    assert said(result) == (1, "", f"portico: {HERE}:{office.port} {words}\n")
+    assert office.letters == []
+
+
+def test_a_server_that_hangs_up_is_named(tmp_path: Path) -> None:
+    with listening(b"220 hello\r\n", b"250 hello\r\n") as port:
+        result = mail_test(tmp_path, f"smtp://{HERE}:{port}")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"portico: {HERE}:{port}: ")
+
+
+def test_an_address_that_is_none_sends_nothing(tmp_path: Path) -> None:
+    with post_office() as office:
+        result = mail_test(tmp_path, f"smtp://{HERE}:{office.port}", to="operator")
+
+    assert (result.returncode, result.stdout, office.tries) == (1, "", 0)
+    assert result.stderr.startswith("portico: operator is not an email address: ")
+
+
+def test_without_a_mail_server_it_is_said_where_emails_go(tmp_path: Path) -> None:
+    console = portico("mail", "test", ADDRESS, cwd=tmp_path)
+    unset = portico("mail", "test", ADDRESS, cwd=tmp_path, DATABASE_URL="postgresql://127.0.0.1/x")
+
+    assert console.returncode == 0
+    assert "Subject: A test email from Portico" in console.stdout
+    assert console.stdout.endswith(
+        "SMTP_URL=console: prints emails on standard output; no mail server is used.\n"
+    )
+    assert said(unset) == (1, "", "portico: SMTP_URL is not set, so no mail can be sent.\n")
+    # It needs no database, so it makes none.
+    assert not (tmp_path / ".data").exists()
+
+
+async def test_a_check_signs_in_and_sends_nothing() -> None:
+    with post_office(**signing("535 no"), auth_require_tls=False) as office:
+        place = f"{HERE}:{office.port}"
+        right = SmtpMailer.of(f"smtp://{LOGIN}@{place}", USER)
+        found = await replace(right, in_clear=True).check()
+        with pytest.raises(SignInRefused):
+            await replace(right, in_clear=True, password="wrong").check()
+
+    assert (found, office.tries) == (f"{place}: signed in, without TLS.", 0)
+
+
+async def test_a_check_says_that_there_is_no_mail_server() -> None:
+    with pytest.raises(Misconfigured):
+        await mailer_of(None, USER).check()

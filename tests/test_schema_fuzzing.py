@@ -1,0 +1,46 @@
+"""Whatever the schema allows to be asked, by anybody: nothing of it is a fault of the server."""
+
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from hypothesis_graphql import from_schema
+from hypothesis_graphql.nodes import String
+
+from app.application import default_schema
+from app.graphql.schema import printed
+from tests.support.clients import Api, Person
+
+SDL = printed(default_schema())
+MOMENTS = st.sampled_from(["2026-01-31T12:00:00Z", "0001-01-01T00:00:00+14:00", "nonsense"])
+OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
+
+
+@pytest.mark.parametrize("role", ["guest", "member", "administrator"])
+@hypothesis.settings(
+    max_examples=40,
+    deadline=None,
+    # One database for all the examples of a role is what is wanted: they are one client's story.
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.filter_too_much,
+    ],
+)
+@hypothesis.given(text=OPERATIONS)
+async def test_nothing_that_can_be_asked_is_an_internal_error(
+    api: Api, ada: Person, grace: Person, role: str, text: str
+) -> None:
+    people = {"member": ada, "administrator": grace}
+    client = await api.login(people[role]) if role in people else api
+
+    await client(text)
+
+    assert client.last is not None
+    assert client.last.status_code < 500
+    assert "INTERNAL_SERVER_ERROR" not in codes(client.errors)
+
+
+def codes(errors: list[dict[str, Any]]) -> set[str]:
+    return {error["extensions"]["code"] for error in errors}

@@ -1,0 +1,49 @@
+"""Durations in the words that people read."""
+
+from datetime import timedelta
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from app.text.durations import in_words, rounded_up
+
+
+@pytest.mark.parametrize(
+    ("duration", "words"),
+    [
+        (timedelta(seconds=1), "1 second"),
+        (timedelta(seconds=45), "45 seconds"),
+        (timedelta(minutes=30), "30 minutes"),
+        (timedelta(minutes=90), "90 minutes"),
+        (timedelta(hours=24), "24 hours"),
+        (timedelta(days=7), "7 days"),
+    ],
+)
+def test_a_lifetime_is_told_as_it_is(duration: timedelta, words: str) -> None:
+    assert in_words(duration) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (119, "119 seconds"),
+        (121, "3 minutes"),
+        (899, "15 minutes"),
+        (900, "15 minutes"),
+        (3_599, "60 minutes"),
+        (7_201, "3 hours"),
+        (86_399, "24 hours"),
+        (200_000, "3 days"),
+    ],
+)
+def test_a_wait_is_rounded_up(seconds: int, words: str) -> None:
+    assert in_words(rounded_up(timedelta(seconds=seconds))) == words
+
+
+@hypothesis.given(seconds=st.integers(1, 10**7))
+def test_nobody_is_told_to_come_back_too_early_or_much_too_late(seconds: int) -> None:
+    duration = timedelta(seconds=seconds)
+
+    assert duration <= rounded_up(duration) <= duration * 1.5

@@ -1,0 +1,189 @@
+"""Which domains an address may have: public ones, and those that the operator names."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import ValidationError
+from sqlalchemy import make_url, text
+
+from app.config.settings import Settings
+from app.database import migrations
+from app.database.database import Database
+from app.main import create_app
+from tests.accounts.test_email_changes import ASK
+from tests.cli.test_serve import SECRET
+from tests.people.test_administration import CREATE
+from tests.support.clients import REGISTER, Api, Person
+from tests.support.clock import FakeClock
+from tests.support.commands import run
+from tests.support.outbox import Outbox
+from tests.support.servers import free_port, portico, serving
+from tests.support.settings import settings_of
+
+PASSWORD = "difference engine 1"
+EMAILS = text("SELECT email FROM users ORDER BY email")
+SPECIAL = ("corp.local", "mail.corp.local", "localhost", "printer.local", "corp.test", "x.invalid")
+INNER = {"email_domains_allowed": "corp.local, Münchner-Büro.LOCAL"}
+
+
+@pytest.fixture(scope="module")
+async def inner(settings: Settings, clock: FakeClock, letters: Outbox) -> AsyncIterator[FastAPI]:
+    """A server of production that serves an inner network."""
+    changes = settings_of(**INNER).email_domains_allowed
+    changed = settings.model_copy(update={"email_domains_allowed": changes, "debug": False})
+    app = create_app(changed, clock, letters)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def employee(inner: FastAPI, api: Api) -> AsyncIterator[Api]:
+    """A guest of that server."""
+    assert api.access_token is None
+    # The test before has deleted all keys.
+    await inner.state.portico.keys.refresh()
+    async with Api.of(inner) as guest:
+        yield guest
+
+
+@pytest.fixture
+async def first_start(empty_url: str) -> dict[str, str]:
+    """The settings of a server that nobody has started yet."""
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    return {
+        "DATABASE_URL": make_url(empty_url).render_as_string(hide_password=False),
+        "SECRET_KEY": SECRET,
+        "FIRST_ADMIN_EMAIL": "root@corp.local",
+        "FIRST_ADMIN_PASSWORD": PASSWORD,
+    }
+
+
+async def registered(client: Api, email: str) -> str:
+    data = await client(REGISTER, input={"email": email, "password": PASSWORD})
+    return data["register"]["__typename"]
+
+
+async def test_special_use_domains_are_refused_unless_they_are_allowed(
+    api: Api, employee: Api, db: Database
+) -> None:
+    outside = {domain: await registered(api, f"ada@{domain}") for domain in SPECIAL}
+    inside = {domain: await registered(employee, f"eve@{domain}") for domain in SPECIAL}
+
+    refused = dict.fromkeys(SPECIAL, "InvalidInput")
+    # The first server has DEBUG on, the second one names a domain.
+    assert outside == refused | {"corp.test": "SignedIn"}
+    assert inside == refused | dict.fromkeys(("corp.local", "mail.corp.local"), "SignedIn")
+    emails = [row[0] for row in await db.rows(EMAILS)]
+    assert emails == ["ada@corp.test", "eve@corp.local", "eve@mail.corp.local"]
+
+
+async def test_the_ending_of_a_name_is_not_a_domain(employee: Api, db: Database) -> None:
+    assert await registered(employee, "eve@notcorp.local") == "InvalidInput"
+    assert await registered(employee, "eve@corp.local.local") == "InvalidInput"
+
+    assert await db.rows(EMAILS) == []
+
+
+async def test_public_domains_stay_open(employee: Api) -> None:
+    assert await registered(employee, "eve@example.com") == "SignedIn"
+
+
+async def test_a_domain_is_one_in_every_spelling(employee: Api, db: Database) -> None:
+    assert await registered(employee, "Eve@xn--mnchner-bro-thbi.LOCAL") == "SignedIn"
+    assert await registered(employee, "eve@MÜNCHNER-BÜRO.local") == "EmailTaken"
+
+    assert [row[0] for row in await db.rows(EMAILS)] == ["eve@münchner-büro.local"]
+
+
+async def test_an_address_is_changed_and_invited_within_the_same_domains(
+    employee: Api, grace: Person, db: Database
+) -> None:
+    admin = await employee.login(grace)
+    answers: list[tuple[str, str]] = []
+    for email in ("new@corp.local", "new@printer.local"):
+        change = {"newEmail": email, "password": grace.password}
+        asked = (await admin(ASK, input=change))["requestEmailChange"]
+        invited = (await admin(CREATE, input={"email": email}))["createUser"]
+        answers.append((asked["__typename"], invited["__typename"]))
+
+    assert answers == [("RequestAccepted", "UserChanged"), ("InvalidInput", "InvalidInput")]
+    assert [row[0] for row in await db.rows(EMAILS)] == [grace.email, "new@corp.local"]
+
+
+async def test_commands_keep_to_the_same_domains(
+    api: Api, db: Database, tmp_path: Path, settings: Settings
+) -> None:
+    people = [{"email": f"ada@{domain}"} for domain in ("corp.local", "x.test", "printer.local")]
+    file = tmp_path / "people.ndjson"
+    file.write_text("\n".join(map(json.dumps, people)))
+    assert settings.database_url is not None
+    assert settings.secret_key is not None
+    environment = {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+        "EMAIL_DOMAINS_ALLOWED": "corp.local",
+    }
+    create = ("users", "create-admin")
+
+    imported = await run("users", "import", str(file), "--skip-invalid", **environment)
+    made = await run(*create, "root@corp.local", given=PASSWORD, **environment)
+    refused = await run(*create, "root@printer.local", given=PASSWORD, **environment)
+
+    message = "E-mail addresses of this domain are not accepted."
+    assert imported.stdout.splitlines() == [
+        f"line 2: email: {message}",
+        f"line 3: email: {message}",
+        "1 people added, 0 were there already, 2 lines left out.",
+    ]
+    assert (made.exit_code, refused.exit_code) == (0, 1)
+    emails = [row[0] for row in await db.rows(EMAILS)]
+    assert (emails, api.errors) == (["ada@corp.local", "root@corp.local"], [])
+
+
+def test_the_first_administrator_may_have_an_address_of_an_allowed_domain(
+    tmp_path: Path, first_start: dict[str, str]
+) -> None:
+    with serving(tmp_path, EMAIL_DOMAINS_ALLOWED="corp.local", **first_start) as server:
+        said = server.output
+
+    assert "The first administrator: root@corp.local" in said
+
+
+def test_the_first_administrator_has_no_address_of_another_domain(
+    tmp_path: Path, first_start: dict[str, str]
+) -> None:
+    refused = portico("serve", "--port", str(free_port()), cwd=tmp_path, **first_start)
+
+    assert refused.returncode == 1
+    assert "FIRST_ADMIN_EMAIL or FIRST_ADMIN_PASSWORD is refused" in refused.stderr
+
+
+async def test_whoever_has_an_address_keeps_it_when_the_domain_is_no_longer_allowed(
+    api: Api, employee: Api
+) -> None:
+    person = await employee.register(Person("eve@corp.local", PASSWORD))
+
+    assert await (await api.login(person))("{ me { email } }") == {"me": {"email": person.email}}
+
+
+@pytest.mark.parametrize("domain", ["*.local", "@corp.local", ".local", "a b", "x@y", "http://x"])
+def test_what_is_no_domain_is_refused(domain: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings_of(email_domains_allowed=f"corp.local,{domain}")
+
+    (fault,) = caught.value.errors(include_url=False)
+    assert "must be domains with commas" in fault["msg"]
+
+
+def test_the_test_domain_is_allowed_with_debug_alone() -> None:
+    url: Any = "postgresql://db.example/portico"
+
+    assert settings_of(database_url=url, email_domains_allowed="Corp.LOCAL").email_domains == (
+        "corp.local",
+    )
+    assert settings_of(database_url=url, debug=True).email_domains == ("test",)
