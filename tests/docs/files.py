@@ -18,6 +18,7 @@ SECONDS = 120
 TYPESCRIPT = (".ts", ".tsx")
 # What a new project of Vite, Next or Node is checked with, or stricter.
 TSC = (
+    "--ignoreConfig",
     "--noEmit",
     "--strict",
     "--skipLibCheck",

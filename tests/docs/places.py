@@ -4,10 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from app.config import SECRET_FILES, Settings
+from app.config.settings import SECRET_FILES, Settings
 from tests.support.postgres import BINARIES, Postgres
 from tests.support.servers import free_port
 
@@ -84,7 +83,7 @@ def _environment(path: str, postgres: Postgres | None) -> dict[str, str]:
     return kept | {"PATH": path, "LANG": "C.UTF-8"} | _server(postgres)
 
 
-def _server(postgres: Postgres | None) -> Mapping[str, str]:
+def _server(postgres: Postgres | None) -> dict[str, str]:
     if postgres is None:
         return {}
     return {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.port)}
@@ -108,4 +107,4 @@ def _copy_repository(folder: Path) -> None:
 def documents() -> list[str]:
     """Returns the names of all documents whose blocks are run."""
     pages = (ROOT / "docs").rglob("*.md")
-    return ["README.md", *sorted(str(page.relative_to(ROOT)) for page in pages)]
+    return ["README.md", "CONTRIBUTING.md", *sorted(str(page.relative_to(ROOT)) for page in pages)]

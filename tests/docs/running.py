@@ -98,7 +98,9 @@ class Run:
         self._serves_requests = what == "serve"
         address = f"127.0.0.1:{self._place.port}"
         self._server = self._shell.start(PORT.sub(rf"\g<0> --port {self._place.port}", loopback))
-        _wait_until_ready(self._server, address if self._serves_requests else self._place.management)
+        _wait_until_ready(
+            self._server, address if self._serves_requests else self._place.management
+        )
         self._keep(self._server.output)
 
     def _keep(self, printed: str) -> None:

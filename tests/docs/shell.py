@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,20 +105,22 @@ class Running:
         self, script: Path, directory: Path, environment: Mapping[str, str], typed: Sequence[str]
     ) -> None:
         self._output, self._errors = script.with_suffix(".out"), script.with_suffix(".err")
-        self._keyboard, terminal = pty.openpty()
+        self._terminal, keyboard = pty.openpty()
+        os.set_blocking(self._terminal, False)
+        self._screen = b""
         self._typed = list(typed)
-        self._answered = 0
+        self._answered: list[str] = []
         with self._output.open("w") as output, self._errors.open("w") as errors:
             self.process = subprocess.Popen(
                 [_bash(), script],
                 cwd=directory,
                 env=environment,
-                stdin=terminal if typed else subprocess.DEVNULL,
+                stdin=keyboard if typed else subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
             )
-        os.close(terminal)
+        os.close(keyboard)
 
     @property
     def output(self) -> str:
@@ -131,14 +134,20 @@ class Running:
         """Type the next line, once something is printed that does not end its line."""
         if not self._typed:
             return
-        texts = (self.output, self.errors)
-        printed = sum(len(text) for text in texts)
-        if printed > self._answered and any(_is_prompt(text) for text in texts):
-            self._answered = printed
-            os.write(self._keyboard, f"{self._typed.pop(0)}\n".encode())
+        prompts = [text for text in (self.output, self.errors, self._on_screen()) if text]
+        new = [text for text in prompts if not text.endswith("\n") and text not in self._answered]
+        if new:
+            self._answered += new
+            os.write(self._terminal, f"{self._typed.pop(0)}\n".encode())
+
+    def _on_screen(self) -> str:
+        """Returns what was printed on the terminal itself, where passwords are asked for."""
+        with suppress(OSError):
+            self._screen += os.read(self._terminal, 65536)
+        return self._screen.decode(errors="replace")
 
     def close(self) -> None:
-        os.close(self._keyboard)
+        os.close(self._terminal)
 
     def stop(self) -> None:
         """Stop it as Ctrl-C does."""
@@ -153,10 +162,6 @@ class Running:
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-
-
-def _is_prompt(text: str) -> bool:
-    return bool(text) and not text.endswith("\n")
 
 
 def _bash() -> str:
