@@ -6,8 +6,8 @@ from collections.abc import Generator, Sequence
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_group
 
-from app.cli.main import cli
 from tests.docs.pages import SHELL, prose, read, shell_lines
+from tests.support.commands import CLI
 
 SPAN = re.compile(r"`([^`]+)`")
 # Where a command begins, `ROLE=value portico …` and `uv run portico …` included.
@@ -16,7 +16,7 @@ ENDS = re.compile(r"^(?:[|&;<>#].*|\d?>.*)$")
 # Brackets, ellipses and the like say how often a word may come.
 USAGE = "[](),.:…"
 Command = TyperCommand | TyperGroup
-PORTICO = get_group(cli)
+PORTICO = get_group(CLI)
 
 
 def unknown_commands(name: str, source: str) -> Generator[str]:

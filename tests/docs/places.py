@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.config.settings import SECRET_FILES, Settings
+from app.config.settings import Settings, secret_files
 from tests.support.postgres import BINARIES, Postgres
 from tests.support.servers import free_port
 
@@ -74,7 +74,7 @@ class Place:
 
 
 def _environment(path: str, postgres: Postgres | None) -> dict[str, str]:
-    settings = {name.upper() for name in (*Settings.model_fields, *SECRET_FILES.values())}
+    settings = {name.upper() for name in (*Settings.model_fields, *secret_files(Settings).values())}
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Generator
 from pathlib import Path
 
-from app.config.settings import SECRET_FILES, Settings
+from app.config.settings import Settings, secret_files
 from tests.docs.pages import SHELL, Block, prose, read
 from tests.docs.places import ROOT
 
@@ -30,7 +30,7 @@ NEARLY = {
 
 def known_names() -> set[str]:
     """Returns all settings, and every name in capital letters of the schema and the code."""
-    settings = {name.upper() for name in (*Settings.model_fields, *SECRET_FILES.values())}
+    settings = {name.upper() for name in (*Settings.model_fields, *secret_files(Settings).values())}
     files = [ROOT / "schema.graphql", *(file for glob in SOURCES for file in ROOT.glob(glob))]
     return settings.union(NEARLY, *(_names_of(file) for file in files))
 
