@@ -14,6 +14,7 @@ from app.engine.engine import Engine, core_schema
 from app.engine.limits import DocumentLimits
 from app.engine.persisted import PersistedDocuments
 from app.graphql.context import Services
+from app.graphql.field_policy import field_costs
 from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog
 from app.http.cors import Cors, Preflights
@@ -120,9 +121,11 @@ def default_schema() -> strawberry.Schema:
 
 
 def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:
+    core = core_schema(schema)
     return Documents(
-        core_schema(schema),
-        _document_limits(settings),
+        schema=core,
+        limits=_document_limits(settings),
+        costs=field_costs(core),
         explore=settings.explore,
         planned=settings.execution_plans,
     )

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.application import Application, connection_limits, documents_of, layers, schema_of
 from app.clock import Clock, system_clock
 from app.config.settings import Settings, read_settings
-from app.database.errors import explanation
+from app.database.errors import explanation, said
 from app.database.outages import forget_values
 from app.engine.engine import Engine
 from app.errors import Misconfigured, Unavailable
@@ -95,7 +95,7 @@ def create_app(
             access_log.flush()
             await flush_telemetry()
 
-    engine = Engine(schema, documents)
+    engine = Engine(schema, documents, said)
     around = layers(settings, engine, portico.services, access_log, cors)
     app = Application(*around, lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine

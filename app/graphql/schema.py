@@ -15,6 +15,7 @@ from app.accounts.schema.registration import AccountMutations
 from app.accounts.schema.server import ServerQueries
 from app.audit.schema import AuditQueries
 from app.engine.engine import core_schema
+from app.graphql.columns import check_columns
 from app.graphql.context import Info
 from app.graphql.descriptions import fill_in
 from app.graphql.scalars import JSON, DateTime, Json
@@ -75,8 +76,10 @@ def build_schema(numbers: Mapping[str, int]) -> strawberry.Schema:
     """Build the schema. Its descriptions state these numbers, which are named as settings are."""
     config = StrawberryConfig(scalar_map={datetime: DateTime, JSON: Json}, info_class=Info)
     schema = strawberry.Schema(query=Query, mutation=Mutation, config=config)
-    core_schema(schema).description = DESCRIPTION
-    fill_in(core_schema(schema), numbers)
+    core = core_schema(schema)
+    core.description = DESCRIPTION
+    fill_in(core, numbers)
+    check_columns(core)
     return schema
 
 

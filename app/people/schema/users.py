@@ -13,6 +13,7 @@ from app.audit.schema import event_by_id
 from app.database.keyset_pages import Page
 from app.errors import BadInput
 from app.graphql.access import admin_field, guest_field, member_field
+from app.graphql.columns import columns_below
 from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, read_id, read_id_of, read_subject
 from app.graphql.inputs import DateTimeRange, given
@@ -23,7 +24,7 @@ from app.security.cursor_ciphers import CursorCiphers
 from app.sessions.schema.types import Session
 from app.text import text_lines
 from app.users.models import Role, UserRow
-from app.users.schema import User, user_columns
+from app.users.schema import User
 from app.users.services.inputs import MAX_EXTERNAL_ID_CHARACTERS, is_external_id
 from app.users.services.viewer import Viewer
 
@@ -225,7 +226,7 @@ class UserQueries:
         order, found = read_order(given(order_by)), read_filter(given(filter))
         cursors = cursors_of(order, info.context.services.cursor_ciphers)
         request = cursors.request(given(first), given(after), given(last), given(before))
-        columns = user_columns(info.names_below)
+        columns = columns_below(info, User)
         users = info.context.services.users
         page = await users.page(admin(info), found, order, request, columns=columns)
         now = info.context.services.clock()
