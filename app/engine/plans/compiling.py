@@ -59,10 +59,11 @@ class _Source:
             self._line(depth, f"{name} = {self._known(compiled(shape))}({name})")
         elif shape.nullable:
             self._line(depth, f"if {name} is not None:")
-            self._write_not_none(shape, name, depth + 1)
+            answer = self._write_not_none(shape, name, depth + 1)
+            self._line(depth + 1, f"{name} = {answer}")
         else:
             self._line(depth, f"if {name} is None: raise NotAsPlanned")
-            self._write_not_none(shape, name, depth)
+            return self._write_not_none(shape, name, depth)
         return name
 
     def _write_leaf(self, shape: Leaf, name: str, depth: int) -> None:
@@ -75,12 +76,10 @@ class _Source:
             differs += f" or {name}.tzinfo is not UTC"
         self._line(depth, f"if {differs}: {write}")
 
-    def _write_not_none(self, shape: Record | Many, name: str, depth: int) -> None:
+    def _write_not_none(self, shape: Record | Many, name: str, depth: int) -> str:
         if isinstance(shape, Record):
-            answer = self._write_record(shape, name, depth)
-        else:
-            answer = self._write_items(shape, name, depth)
-        self._line(depth, f"{name} = {answer}")
+            return self._write_record(shape, name, depth)
+        return self._write_items(shape, name, depth)
 
     def _write_record(self, shape: Record, source: str, depth: int) -> str:
         # The variables of the object and of those that it holds: each is read once.

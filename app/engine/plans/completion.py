@@ -6,7 +6,7 @@ A shape checks what the stock executor checks, and raises `NotAsPlanned` instead
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
 from graphql import GraphQLLeafType, specified_scalar_types
@@ -17,6 +17,7 @@ from app.engine.attributes import Attribute
 Read = Callable[[Any], Any]
 # Values of these classes are in the answer as they are.
 EXACT: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
+ANY_DATETIME = datetime(2026, 1, 31, 12, 30, 45, 123456, tzinfo=UTC)
 
 
 class NotAsPlanned(Exception):
@@ -84,14 +85,7 @@ Completion = Shape | Awaited
 
 
 def leaf(kind: GraphQLLeafType, *, nullable: bool) -> Leaf:
-    """Returns the shape of a scalar or an enum.
-
-    A scalar `DateTime` leaves a `datetime` in UTC to whatever writes the answer as JSON.
-    """
-    is_built_in = kind.name in specified_scalar_types
-    exact = EXACT.get(kind.name) if is_built_in else None
-    if kind.name == "DateTime":
-        exact = datetime
+    """Returns the shape of a scalar or an enum."""
     coerce = kind.coerce_output_value
 
     def write(value: Any) -> Any:
@@ -102,7 +96,21 @@ def leaf(kind: GraphQLLeafType, *, nullable: bool) -> Leaf:
             raise NotAsPlanned
         return written
 
-    return Leaf(exact, write)
+    return Leaf(_exact_class(kind), write)
+
+
+def _exact_class(kind: GraphQLLeafType) -> type | None:
+    if kind.name in specified_scalar_types:
+        return EXACT.get(kind.name)
+    return datetime if kind.name == "DateTime" and _keeps_datetimes(kind) else None
+
+
+def _keeps_datetimes(kind: GraphQLLeafType) -> bool:
+    """Whether a scalar leaves a `datetime` in UTC to what writes the answer as JSON."""
+    try:
+        return kind.coerce_output_value(ANY_DATETIME) is ANY_DATETIME
+    except Exception:  # noqa: BLE001 - whatever it raises, it does not keep it
+        return False
 
 
 def many(item: Completion, *, nullable: bool) -> Completion:

@@ -84,6 +84,7 @@ class Step:
     place: tuple[Any, ...]
     # None if they depend on variables.
     arguments: dict[str, Any] | None
+    shape: Completion
     complete: Read | Awaited
 
     async def resolve(self, source: Any, run: Run) -> Any:
@@ -115,7 +116,8 @@ class Plan:
         self.root_name = kind.name
         self.root_fields = self._selections.of(kind, [operation.selection_set])
         parts = self._parts(kind, self.root_fields)
-        if not any(isinstance(each, Step) for each in parts.values()):
+        self.steps = {key: each for key, each in parts.items() if isinstance(each, Step)}
+        if not self.steps:
             raise Unplannable
         self._root = self._with_steps(parts)
 
@@ -184,17 +186,17 @@ class Plan:
         field = kind.fields.get(name)
         if field is None or field.resolve is None:
             raise Unplannable
-        get, complete = direct_read(field), self._type(field.type, nodes)
-        if get is not None and not isinstance(complete, Awaited):
-            return Part(get, complete)
+        get, shape = direct_read(field), self._type(field.type, nodes)
+        if get is not None and not isinstance(shape, Awaited):
+            return Part(get, shape)
         below = names_below(nodes, self.fragments)
         resolver, fixed = resolver_of(self.schema, field, below), None
         if not depends_on_variables(nodes[0]):
             fixed = resolver.convert(fixed_arguments(field, nodes[0]))
-        read = complete if isinstance(complete, Awaited) else compiled(complete)
         place = (name, nodes, field.type, kind, None)
         document = (self.schema, self.fragments, None, self.operation)
-        return Step(key, field, resolver, nodes[0], place + document, fixed, read)
+        complete = shape if isinstance(shape, Awaited) else compiled(shape)
+        return Step(key, field, resolver, nodes[0], place + document, fixed, shape, complete)
 
     def _type(self, kind: Any, nodes: list[FieldNode]) -> Completion:
         needed = is_non_null_type(kind)
