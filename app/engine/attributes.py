@@ -1,12 +1,11 @@
 """Fields that are an attribute of their object, or of an object that it holds."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from keyword import iskeyword
 from operator import attrgetter
 from typing import Any
 
-import strawberry
 from strawberry.types.field import StrawberryField
 
 KEY = "attribute"
@@ -23,16 +22,27 @@ class Attribute:
 
     names: tuple[str, ...]
     convert: Callable[[Any], Any] | None = None
+    # Reads the value from an object.
+    read: Callable[[Any], Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.names or not all(map(_is_name, self.names)):
             msg = f"{'.'.join(self.names)!r} is not the path of an attribute."
             raise ValueError(msg)
+        object.__setattr__(self, "read", _reader(self.names, self.convert))
 
-    def reader(self) -> Callable[[Any], Any]:
-        """Returns a function that reads the value from an object."""
-        get, convert = attrgetter(".".join(self.names)), self.convert
-        return get if convert is None else lambda source: convert(get(source))
+
+class AttributeField(StrawberryField):
+    """A field without a resolver, which may be added to the type of an object of another class."""
+
+    def get_result(
+        self,
+        source: Any,
+        info: Any,  # noqa: ARG002 - the signature is Strawberry's
+        args: list[Any],  # noqa: ARG002
+        kwargs: Any,  # noqa: ARG002
+    ) -> Any:
+        return attribute_of(self).read(source)
 
 
 def attribute_field(
@@ -40,22 +50,27 @@ def attribute_field(
 ) -> Any:
     """Declare a field whose value is not passed to `__init__` but read from the object.
 
-    Python code and the stock executor read it as a property; plans read the attribute itself.
+    It is a property of its class too. Plans read the attribute without calling either.
     """
-    field: Any = strawberry.field(
+    declared = AttributeField(
         # `dataclasses` makes it the attribute of the class, as every default.
-        default=property(attribute.reader()),
+        default=property(attribute.read),
         description=description,
         metadata={KEY: attribute, **(metadata or {})},
     )
-    field.init = field.repr = field.compare = False
-    return field
+    declared.init = declared.repr = declared.compare = False
+    return declared
 
 
-def attribute_of(field: StrawberryField) -> Attribute:
+def attribute_of(definition: StrawberryField) -> Attribute:
     """Returns the attribute that a field without a resolver is read from."""
-    declared: Attribute | None = field.metadata.get(KEY)
-    return declared or Attribute((field.python_name,))
+    declared: Attribute | None = definition.metadata.get(KEY)
+    return declared or Attribute((definition.python_name,))
+
+
+def _reader(names: tuple[str, ...], convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    get = attrgetter(".".join(names))
+    return get if convert is None else lambda source: convert(get(source))
 
 
 def _is_name(name: str) -> bool:

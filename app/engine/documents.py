@@ -90,7 +90,7 @@ class Documents:
         mark_one_of(self.schema)
 
     def known(self, text: str) -> Document | RefusedDocument | None:
-        """Returns what was read before, without work."""
+        """Returns a document that was read before."""
         known = self._kept.get(text) or self._refused.get(text)
         if known is not None:
             self.hits += 1

@@ -128,7 +128,7 @@ class Engine:
         return await turns.run(requester.key, key, work)
 
     def _plan(self, operation: Operation) -> None:
-        """Plan it now or soon; until then the stock executor runs it."""
+        """Plan an operation now or soon. Until it has a plan, the stock executor runs it."""
         document, executable = operation.document, operation.executable
         plan = partial(self.documents.plan, document, executable)
         self.slow_work.start(PLANNING, id(executable), plan)

@@ -1,4 +1,4 @@
-"""How much one document may ask for, measured before it is validated; no schema, no HTTP here."""
+"""How much one document may ask for, measured before it is validated."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -128,7 +128,7 @@ class Ruler:
     def outline(self, definition: Operation | Fragment) -> Outline:
         headed = (definition, *(definition.variable_definitions or ()))
         outline = Outline(Size(directives=sum(len(each.directives or ()) for each in headed)), [])
-        # Not recursive: 200 levels of selections parse, and frames are scarce within a server.
+        # Not recursive: 200 levels of selections parse, and a server leaves few frames.
         todo = [(definition.selection_set, Place())]
         while todo:
             selection_set, place = todo.pop()
@@ -170,7 +170,7 @@ class Ruler:
             case ast.VariableNode():
                 return self._page(self.variables.get(asked.name.value, self.any_variable))
             case ast.IntValueNode():
-                # Python refuses to convert thousands of digits, and nine tell enough.
+                # Python refuses to convert thousands of digits, and nine are enough.
                 return self._page(int(asked.value[:9]))
             case int() | float() if not isinstance(asked, bool) and asked % 1 == 0:
                 return max(0, min(int(asked), self.costs.largest_page))
@@ -220,7 +220,7 @@ def _numbers(sizes: Sizes, least: Sizes) -> Iterator[tuple[str, int]]:
     yield "directives", sum(size["directives"] for _, size in sizes)
     for _, size in sizes:
         yield from ((limit, size[limit]) for limit in _OF_ANY_DEFINITION)
-    # A cost that some variables would allow is for `check_variables` to judge.
+    # `check_variables` decides about a cost that some variables would allow.
     for size in _operations(least).values():
         yield from ((limit, size[limit]) for limit in _OF_OPERATIONS)
 

@@ -10,6 +10,8 @@ import pytest
 import strawberry
 from graphql import GraphQLObjectType
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.field import StrawberryField
 
 from app.application import default_schema
 from app.engine.context import FieldInfo, Requester
@@ -88,6 +90,27 @@ class Query:
         return [Note(row=NoteRow(uuid.UUID(int=7), "Milk", None, "task", NOW))]
 
 
+@strawberry.type
+class NoteOfAnotherModule:
+    """Fields that another module adds to `Note`: `self` is a `Note`."""
+
+    row: strawberry.Private[NoteRow]
+    name: str = column("title", str.upper, description="The title, aloud.")
+
+    @computed(needs=("body",), description="Whether there is more than a title.")
+    def has_text(self) -> bool:
+        return self.row.body is not None
+
+
+class Extended(strawberry.Schema):
+    def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
+        fields = super().get_fields(type_definition)
+        if type_definition.origin is Note:
+            added: Any = NoteOfAnotherModule
+            fields = [*fields, *added.__strawberry_definition__.fields]
+        return fields
+
+
 CONFIG = StrawberryConfig(info_class=Info)
 NOTE = {
     "id": "Note_00000000000000000000000000000007",
@@ -98,13 +121,15 @@ NOTE = {
     "heading": "task: Milk",
     "number": 7,
     "words": 0,
+    "name": "MILK",
+    "hasText": False,
 }
 Ask = Callable[[str], Awaitable[tuple[Any, list[frozenset[str]]]]]
 
 
 @pytest.fixture(params=[True, False], ids=["with a plan", "on the stock executor"])
 def ask(request: pytest.FixtureRequest) -> Ask:
-    schema = strawberry.Schema(Query, config=CONFIG)
+    schema = Extended(Query, config=CONFIG)
     documents = Documents(
         schema=core_schema(schema),
         limits=DocumentLimits(),
@@ -141,6 +166,7 @@ async def test_every_field_has_its_value(ask: Ask) -> None:
         ("heading", {"title", "kind"}),
         ("__typename number", set[str]()),
         ("id ... on Note { text }", {"id", "body"}),
+        ("name hasText", {"title", "body"}),
         ("words", ALL),
         ("title words", ALL),
     ],

@@ -24,7 +24,7 @@ from app.engine.plans.selections import Unplannable
 
 STRAWBERRY = "strawberry-definition"
 NO_VARIABLES = VariableValues({}, {})
-# Their own guards narrow to generics without a parameter, which nobody can use strictly typed.
+# Typed, they narrow to generics without a parameter.
 Test = Callable[[Any], bool]
 Convert = Callable[[dict[str, Any]], dict[str, Any]]
 is_leaf_type: Test = graphql.is_leaf_type

@@ -1,4 +1,4 @@
-"""Which fields an object answers, worked out from the document alone."""
+"""Which fields an object answers, found in the document alone."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
