@@ -1,7 +1,6 @@
 """Fields of types that have a `row`: those that are a column of it, and those that need some.
 
-A page reads only the columns that the fields asked for need. Of a type without these declarations,
-and for a field that declares nothing, it reads all.
+A page reads only the columns that selected fields need. A field that declares nothing needs all.
 """
 
 import inspect
