@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import Clock, system_clock
 from app.config.settings import Settings
-from app.database.errors import explanation
+from app.database.errors import explanation, said
 from app.database.outages import forget_values
 from app.database.replica import Replica
 from app.engine.documents import Documents
@@ -26,6 +26,7 @@ from app.engine.persisted import PersistedDocuments
 from app.errors import Misconfigured, Unavailable
 from app.figures import BACKLOG_SECONDS, FIGURES_SECONDS, readings_of
 from app.graphql.context import Context
+from app.graphql.field_policy import field_costs
 from app.graphql.schema import build_schema, node_kinds, printed
 from app.graphql.schema_part import NodeKinds, SchemaPart
 from app.http.access_log import AccessLog, console_line, json_line
@@ -86,7 +87,7 @@ def create_app(
     parts = parts_of(portico.modules)
     schema = schema_of(settings, parts)
     portico.services.put(NodeKinds, node_kinds(parts))
-    engine = Engine(schema, documents_of(settings, schema))
+    engine = Engine(schema, documents_of(settings, schema), said)
     limiter = ConnectionLimiter(connection_limits(settings), shutdown)
     cors = Cors.of(settings.cors_origins)
 
@@ -155,9 +156,11 @@ def default_sdl(modules: tuple[Module, ...]) -> str:
 def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:
     names = (limit.name for limit in fields(DocumentLimits))
     limits = DocumentLimits(**{name: getattr(settings, f"limit_{name}") for name in names})
+    core = core_schema(schema)
     return Documents(
-        core_schema(schema),
-        limits,
+        schema=core,
+        limits=limits,
+        costs=field_costs(core),
         explore=settings.explore,
         planned=settings.execution_plans,
     )

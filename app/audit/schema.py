@@ -14,8 +14,9 @@ from app.audit.services.reading import AuditFilter as Found
 from app.database.keyset_pages import Page
 from app.errors import BadInput
 from app.graphql.access import admin_field
+from app.graphql.columns import column, computed
 from app.graphql.context import Info, admin, member
-from app.graphql.ids import Node, global_id, read_id_of
+from app.graphql.ids import Node, id_column, read_id_of
 from app.graphql.inputs import DateTimeRange, given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.schema_part import SchemaPart
@@ -49,37 +50,31 @@ class AuditEvent(Node):
     people: strawberry.Private[People]
     now: strawberry.Private[datetime]
 
-    @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
-    def id(self) -> strawberry.ID:
-        return global_id("AuditEvent", self.row.id)
+    id: strawberry.ID = id_column("AuditEvent")
+    at: datetime = column("at", description="When it happened.")
+    name: str = column("name", description=f"What happened. One of {NAMES}.")
+    ip_address: str | None = column(
+        "ip_address", description="From where; null where that is not known, or was erased."
+    )
+    request_id: str | None = column(
+        "request_id", description="By which request: the log has it under this id."
+    )
 
-    @strawberry.field(description="When it happened.")
-    def at(self) -> datetime:
-        return self.row.at
-
-    @strawberry.field(description=f"What happened. One of {NAMES}.")
-    def name(self) -> str:
-        return self.row.name
-
-    @strawberry.field(
-        description="Who did it; null where nobody was signed in, or who did it is gone."
+    @computed(
+        needs=("actor_id",),
+        description="Who did it; null where nobody was signed in, or who did it is gone.",
     )
     def actor(self) -> User | None:
         return self._person(self.row.actor_id)
 
-    @strawberry.field(description="Whom it was done to; null where nobody, or they are gone.")
+    @computed(
+        needs=("target_id",),
+        description="Whom it was done to; null where nobody, or they are gone.",
+    )
     def target(self) -> User | None:
         return self._person(self.row.target_id)
 
-    @strawberry.field(description="From where; null where that is not known, or was erased.")
-    def ip_address(self) -> str | None:
-        return self.row.ip_address
-
-    @strawberry.field(description="By which request: the log has it under this id.")
-    def request_id(self) -> str | None:
-        return self.row.request_id
-
-    @strawberry.field(description="What else is known of it, by name.")
+    @computed(needs=("details",), description="What else is known of it, by name.")
     def details(self) -> list[AuditDetail]:
         return [AuditDetail(name=name, value=str(self.row.details[name])) for name in self._names()]
 

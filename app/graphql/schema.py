@@ -12,6 +12,7 @@ from strawberry.types.field import StrawberryField
 
 from app.engine.engine import core_schema
 from app.errors import Misconfigured
+from app.graphql.columns import check_columns
 from app.graphql.context import Info
 from app.graphql.descriptions import fill_in
 from app.graphql.scalars import JSON, DateTime, Json
@@ -81,8 +82,10 @@ def build_schema(parts: Sequence[SchemaPart], numbers: Mapping[str, int]) -> str
         mutation=_root("Mutation", MUTATION, [each for part in parts for each in part.mutations]),
         config=StrawberryConfig(scalar_map={datetime: DateTime, JSON: Json}, info_class=Info),
     )
-    core_schema(schema).description = DESCRIPTION
-    fill_in(core_schema(schema), numbers)
+    core = core_schema(schema)
+    core.description = DESCRIPTION
+    fill_in(core, numbers)
+    check_columns(core)
     return schema
 
 

@@ -25,6 +25,7 @@ from app.engine.executable import Planning
 from app.engine.limits import DocumentLimits
 from app.errors import Unavailable
 from app.graphql.context import Context
+from app.graphql.field_policy import field_costs
 from app.main import default_schema
 from app.people.services.users import Users
 from app.portico import Portico
@@ -129,8 +130,10 @@ def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
 
 def engine(*, planned: bool) -> Engine:
     core: GraphQLSchema = core_schema(SCHEMA)
-    documents = Documents(core, UNLIMITED, explore=True, planned=planned)
-    return Engine(SCHEMA, documents, DutyCycle(share=1))
+    documents = Documents(
+        schema=core, limits=UNLIMITED, costs=field_costs(core), explore=True, planned=planned
+    )
+    return Engine(SCHEMA, documents, slow_work=DutyCycle(share=1))
 
 
 ROWS: list[list[Any]] = [
