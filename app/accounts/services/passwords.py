@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, false, select
@@ -16,7 +17,7 @@ from app.audit.services.events import record
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unauthenticated
-from app.jobs.services.queue import Jobs, Payload
+from app.jobs.services.queue import Jobs
 from app.mail.models import TokenPurpose
 from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
@@ -36,10 +37,18 @@ from app.users.services.outcomes import UserChanged
 from app.users.services.rows import is_active, locked_user
 from app.users.services.viewer import Viewer
 
-RESET_ASKED = "password.reset_asked"
 UNCHANGED = InputIssue(
     ("newPassword",), InputIssueCode.UNCHANGED, "This is the password that you have already."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SendReset:
+    """Somebody has asked for a link to choose a password; None: for what is no address."""
+
+    job: ClassVar[str] = "password.reset_asked"
+
+    email: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +79,16 @@ class PasswordChanges:
         """Ask for a link. The same work for every address: a job finds out about it."""
         address = known_form(email)
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, RESET_ASKED, {"email": address}, address)
+            await self.jobs.enqueue(session, SendReset(address), about=address)
         return RequestAccepted()
 
-    async def post_reset(self, payload: Payload) -> None:
+    async def post_reset(self, job: SendReset) -> None:
         """Send the link if a user has the address: the job's handler."""
         purpose = TokenPurpose.RESET_PASSWORD
         async with self.db.begin() as session:
-            if await self.throttle.mail(session, "reset", payload["email"] or ""):
+            if await self.throttle.mail(session, "reset", job.email or ""):
                 return
-            user = await user_at(session, payload["email"])
+            user = await user_at(session, job.email)
             if user is None or not user.is_active(self.clock()):
                 return
             await self.tokens.revoke(session, user.id, (purpose,))
