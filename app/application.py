@@ -13,6 +13,7 @@ from app.engine.documents import Documents
 from app.engine.engine import Engine, core_schema
 from app.engine.limits import DocumentLimits
 from app.engine.persisted import PersistedDocuments
+from app.event_names import EVENT_NAMES
 from app.graphql.context import Services
 from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog
@@ -111,7 +112,7 @@ def layers(
 def schema_of(settings: Settings) -> strawberry.Schema:
     """Build the schema, whose descriptions state the limits of these settings."""
     numbers = {name: value for name, value in settings if type(value) is int}
-    return build_schema(numbers)
+    return build_schema({**numbers, "audit_event_names": EVENT_NAMES.described})
 
 
 def default_schema() -> strawberry.Schema:

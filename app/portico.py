@@ -30,6 +30,7 @@ from app.database.database import Database, connect
 from app.database.readiness import Readiness
 from app.database.replica import Replica
 from app.errors import Misconfigured
+from app.event_names import EVENT_NAMES
 from app.graphql.context import Services
 from app.housekeeping import Housekeeping
 from app.jobs.handlers import Handler, Handles
@@ -156,7 +157,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     tokens = OneTimeTokens(db, clock)
     failures = PasswordFailures(db, secrets, letters, clock)
     trust = Trust(tokens, failures, clock)
-    erasure = Erasure(db, jobs, letters, clock)
+    erasure = Erasure(db, jobs, letters)
     sign_in = SignIn(
         db,
         passwords,
@@ -225,7 +226,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         administration=Administration(
             db, letters, tokens, trust, erasure, clock, settings.email_domains
         ),
-        audit_events=AuditEvents(db, replica, clock),
+        audit_events=AuditEvents(db, replica, EVENT_NAMES, clock),
         emails=emails,
         password_changes=password_changes,
         personal_data=PersonalData(db, jobs, confirmation, clock),

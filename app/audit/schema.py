@@ -8,7 +8,8 @@ from typing import Annotated
 import strawberry
 from strawberry import UNSET
 
-from app.audit.models import AuditName, AuditRow
+from app.audit.events import EventNames
+from app.audit.models import AuditRow
 from app.audit.services.reading import AuditFilter as Found
 from app.database.keyset_pages import Page
 from app.errors import BadInput
@@ -20,7 +21,6 @@ from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo
 from app.users.models import UserRow
 from app.users.schema import User
 
-NAMES = ", ".join(f"`{name.value}` ({name.meaning})" for name in AuditName)
 People = dict[uuid.UUID, UserRow]
 
 
@@ -55,7 +55,7 @@ class AuditEvent(Node):
     def at(self) -> datetime:
         return self.row.at
 
-    @strawberry.field(description=f"What happened. One of {NAMES}.")
+    @strawberry.field(description="What happened. One of ${audit_event_names}.")
     def name(self) -> str:
         return self.row.name
 
@@ -160,7 +160,8 @@ class AuditQueries:
     ) -> AuditEventConnection | None:
         services, viewer = info.context.services, admin(info)
         request = CURSORS.request(given(first), given(after), given(last), given(before))
-        page = await services.audit_events.page(viewer, _found(given(filter)), request)
+        found = _found(given(filter), services.audit_events.names)
+        page = await services.audit_events.page(viewer, found, request)
         people = await _people(info, page.rows)
         return AuditEventConnection(page=page, people=people, now=services.clock())
 
@@ -180,12 +181,12 @@ async def _people(info: Info, rows: Sequence[AuditRow]) -> People:
     return await info.context.services.audit_events.people(member(info), ids) if wanted else {}
 
 
-def _found(part: AuditFilter | None) -> Found:
+def _found(part: AuditFilter | None, known: EventNames) -> Found:
     if part is None:
         return Found()
     span, actor, target = given(part.at), given(part.actor_id), given(part.target_id)
     return Found(
-        names=_names(given(part.names)),
+        names=_names(given(part.names), known),
         actor_id=read_id_of("User", actor, "filter.actorId") if actor is not None else None,
         target_id=read_id_of("User", target, "filter.targetId") if target is not None else None,
         at_from=given(span.from_) if span else None,
@@ -193,10 +194,9 @@ def _found(part: AuditFilter | None) -> Found:
     )
 
 
-def _names(texts: list[str] | None) -> tuple[AuditName, ...] | None:
+def _names(texts: list[str] | None, known: EventNames) -> tuple[str, ...] | None:
     if texts is None:
         return None
-    known = {name.value: name for name in AuditName}
-    if len(texts) > len(known) or not set(texts) <= set(known):
+    if len(texts) > len(known.names) or not known.has(texts):
         raise BadInput("`filter.names` has a name that no event has.")
-    return tuple(sorted({known[text] for text in texts}))
+    return tuple(sorted(set(texts)))

@@ -71,12 +71,12 @@ class Mutation(
     pass
 
 
-def build_schema(numbers: Mapping[str, int]) -> strawberry.Schema:
-    """Build the schema. Its descriptions state these numbers, which are named as settings are."""
+def build_schema(values: Mapping[str, int | str]) -> strawberry.Schema:
+    """Build the schema. Its descriptions state these values by their names."""
     config = StrawberryConfig(scalar_map={datetime: DateTime, JSON: Json}, info_class=Info)
     schema = strawberry.Schema(query=Query, mutation=Mutation, config=config)
     core_schema(schema).description = DESCRIPTION
-    fill_in(core_schema(schema), numbers)
+    fill_in(core_schema(schema), values)
     return schema
 
 

@@ -12,10 +12,10 @@ from typing import ClassVar
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.events import AccountEvent
 from app.accounts.services.email_addresses import pending_registrations, user_at
 from app.accounts.services.new_users import NewUser, awaits_its_owner, delete_unconfirmed, new_user
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
@@ -80,8 +80,8 @@ class Registrations:
             new = NewUser(email, job.password_hash, name, open_to_registration=True)
             user = await new_user(session, now, new)
             if user is not None:
-                event = AuditName.USER_REGISTERED
-                await record(session, now, event, client, actor=user.id, target=user.id)
+                recorder = Recorder(user.id, client, now)
+                await recorder.record(session, AccountEvent.USER_REGISTERED, target=user.id)
             else:
                 user = await user_at(session, email)
             if user is None or refused:

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.security.client import Client
 from app.security.refresh_tokens import Presented, RefreshTokens
+from app.sessions.events import SessionEvent
 from app.sessions.models import EndReason, Session, SessionRow, is_alive
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.rows import SESSION_COLUMNS, changed_session
@@ -149,8 +149,8 @@ class Rotation:
         if presented.generation != found.generation - 1 or not (recent or unused):
             return None
         if found.rotated_by != client.program:
-            now, event = self.clock(), AuditName.TOKEN_REPEATED
-            await record(session, now, event, client, target=held.user.id)
+            recorder = Recorder(None, client, self.clock())
+            await recorder.record(session, SessionEvent.TOKEN_REPEATED, target=held.user.id)
         return found
 
     async def _advance(
@@ -178,7 +178,7 @@ class Rotation:
         }
 
     async def _end_as_copied(self, session: AsyncSession, held: Held, client: Client) -> None:
-        now, user_id = self.clock(), held.user.id
-        reason = EndReason.TOKEN_REUSED
-        await end_sessions(session, now, reason, client, user_id, Session.id == held.session.id)
-        await record(session, now, AuditName.TOKEN_REUSED, client, target=user_id)
+        recorder, user_id = Recorder(None, client, self.clock()), held.user.id
+        copied, reason = Session.id == held.session.id, EndReason.TOKEN_REUSED
+        await end_sessions(session, recorder, reason, user_id, copied)
+        await recorder.record(session, SessionEvent.TOKEN_REUSED, target=user_id)

@@ -9,13 +9,13 @@ from functools import lru_cache
 from sqlalchemy import ColumnElement, bindparam, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
-from app.audit.services.events import Actor, record
+from app.audit.services.events import Recorder
 from app.database.database import Database, Query
 from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
 from app.database.outages import repeatable
 from app.outcomes import NotFound
 from app.security.client import Client
+from app.sessions.events import SessionEvent
 from app.sessions.models import OVER_AT, EndReason, Session, SessionRow, is_alive
 from app.sessions.services.rows import SESSION_COLUMNS
 from app.users.services.viewer import Operator, Viewer
@@ -105,11 +105,9 @@ class Sessions:
         owner: uuid.UUID,
         which: ColumnElement[bool],
     ) -> SignedOut:
-        now = self.clock()
+        recorder = Recorder.by(viewer, client, self.clock())
         async with self.db.begin() as session:
-            ended = await end_sessions(
-                session, now, reason, client, owner, which & self._alive(), actor=viewer.user.id
-            )
+            ended = await end_sessions(session, recorder, reason, owner, which & self._alive())
         return SignedOut(ended)
 
     def _alive(self) -> ColumnElement[bool]:
@@ -118,27 +116,23 @@ class Sessions:
 
 async def end_sessions(
     session: AsyncSession,
-    now: datetime,
+    recorder: Recorder,
     reason: EndReason,
-    client: Client,
     owner: uuid.UUID,
     which: ColumnElement[bool],
-    *,
-    actor: Actor | None = None,
 ) -> tuple[uuid.UUID, ...]:
     """Building block: end sessions of one person, with their event, and say which they were."""
     table = Session
     ended = (
         update(table)
         .where(which, table.ended_at.is_(None))
-        .values(ended_at=now, end_reason=reason.value)
+        .values(ended_at=recorder.at, end_reason=reason.value)
         .returning(table.id)
     )
     ids = tuple((await session.scalars(ended)).all())
     if ids:
-        event = AuditName.SESSION_ENDED
-        details = {"reason": reason.value, "sessions": str(len(ids))}
-        await record(session, now, event, client, actor=actor, target=owner, **details)
+        event, count = SessionEvent.SESSION_ENDED, str(len(ids))
+        await recorder.record(session, event, target=owner, reason=reason.value, sessions=count)
     return ids
 
 
