@@ -62,6 +62,8 @@ def session(number: int) -> SessionRow:
         last_used_at=NOW,
         expires_at=NOW,
         ends_by=NOW,
+        ended_at=None,
+        end_reason=None,
     )
 
 

@@ -246,7 +246,7 @@ def _session(row: SessionRow) -> dict[str, Any]:
         "id": global_id("Session", row.id),
         "createdAt": _time_text(row.created_at),
         "lastUsedAt": _time_text(row.last_used_at),
-        "expiresAt": _time_text(row.lapses_at),
+        "expiresAt": _time_text(row.lifetime.lapses_at),
         "ipAddress": row.ip_address,
         "userAgent": row.user_agent,
     }

@@ -35,7 +35,7 @@ class Session(Node):
 
     @strawberry.field(description="When it ends, unless it is refreshed before.")
     def expires_at(self) -> datetime:
-        return self.row.lapses_at
+        return self.row.lifetime.lapses_at
 
     @strawberry.field(description="The program that signed in, as it calls itself.")
     def user_agent(self) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, insert, literal, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.checkpoints import Checkpoints, LastCheckpoint
@@ -26,7 +26,7 @@ from app.mail.models import OneTimeToken
 from app.security.client import NO_CLIENT
 from app.security.keys import Secrets
 from app.sessions.events import SessionEvent
-from app.sessions.models import EndReason, Session, is_alive
+from app.sessions.models import LIFETIME, EndReason, Session
 
 # Nobody begins a session or makes a link until all of it is done; reading goes on. Whoever holds
 # one of them for longer than that is in the way.
@@ -168,7 +168,7 @@ class Compromise:
         await session.execute(insert(table).values(new))
 
     def _ended(self, now: datetime) -> Any:
-        alive = is_alive(literal(now))
+        alive = LIFETIME.is_alive(now)
         values = {"ended_at": now, "end_reason": EndReason.REVOKED.value}
         return update(Session).where(alive).values(values)
 

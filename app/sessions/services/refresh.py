@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
@@ -22,7 +22,7 @@ from app.keys.services.fleet_secrets import FleetSecrets
 from app.security.client import Client
 from app.security.refresh_tokens import Presented, RefreshTokens
 from app.sessions.events import SessionEvent
-from app.sessions.models import EndReason, Session, SessionRow, is_alive
+from app.sessions.models import LIFETIME, EndReason, Session, SessionRow
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.rows import SESSION_COLUMNS, changed_session
 from app.sessions.services.sessions import end_sessions
@@ -41,11 +41,10 @@ class SessionEnded:
 
 
 class Held(NamedTuple):
-    """A session under lock, with its owner and how it ended, if it did."""
+    """A session under lock, with its owner."""
 
     user: UserRow
     session: SessionRow
-    end_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class Rotation:
         """
         self.sign_in.access_tokens.check_can_issue()
         table = Session
-        alive = is_alive(literal(self.clock()))
+        alive = LIFETIME.is_alive(self.clock())
         following = table.generation + 1
         renewed = update(table).where(table.id == session_id, alive)
         values = {"generation": following, "first_generation": following}
@@ -114,7 +113,7 @@ class Rotation:
         # The lock makes a hundred at once take turns: the first one steps, the others find the step
         # taken.
         statement = (
-            select(*USER_COLUMNS, *SESSION_COLUMNS, Session.end_reason)
+            select(*USER_COLUMNS, *SESSION_COLUMNS)
             .join(User, User.id == Session.user_id)
             .where(Session.id == presented.session_id)
             .with_for_update(of=Session)
@@ -123,14 +122,13 @@ class Rotation:
         if row is None:
             return None
         width = len(USER_COLUMNS)
-        return Held(UserRow._make(row[:width]), SessionRow._make(row[width:-1]), row[-1])
+        return Held(UserRow._make(row[:width]), SessionRow._make(row[width:]))
 
     def _ended(self, held: Held, presented: Presented) -> EndReason | None:
         now = self.clock()
-        if held.end_reason is not None:
-            return EndReason(held.end_reason)
-        if held.session.lapses_at <= now:
-            return EndReason.EXPIRED
+        end = held.session.end(now)
+        if end is not None:
+            return end
         if presented.generation < held.session.first_generation:
             return EndReason.PASSWORD_CHANGED
         return self.standing.refusal(held.user, now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, bindparam, delete, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
@@ -16,7 +16,7 @@ from app.database.outages import repeatable
 from app.outcomes import NotFound
 from app.security.client import Client
 from app.sessions.events import SessionEvent
-from app.sessions.models import OVER_AT, EndReason, Session, SessionRow, is_alive
+from app.sessions.models import LIFETIME, EndReason, Session, SessionRow
 from app.sessions.services.rows import SESSION_COLUMNS
 from app.users.services.viewer import Operator, Viewer
 
@@ -85,7 +85,7 @@ class Sessions:
         while True:
             over = (
                 select(Session.id)
-                .where(self.clock() - self.keep_ended > OVER_AT)
+                .where(LIFETIME.over_at < self.clock() - self.keep_ended)
                 .limit(PURGE_BATCH)
                 .with_for_update(skip_locked=True)
             )
@@ -111,7 +111,7 @@ class Sessions:
         return SignedOut(ended)
 
     def _alive(self) -> ColumnElement[bool]:
-        return is_alive(literal(self.clock()))
+        return LIFETIME.is_alive(self.clock())
 
 
 async def end_sessions(
@@ -150,6 +150,6 @@ def _page_query(form: Form) -> Query:
     table = Session
     mine = select(*SESSION_COLUMNS).where(
         table.user_id == bindparam("user_id", type_=table.user_id.type),
-        is_alive(bindparam("now", type_=table.expires_at.type)),
+        LIFETIME.is_alive(bindparam("now", type_=table.expires_at.type)),
     )
     return Query(NEWEST_FIRST.select(mine, form))

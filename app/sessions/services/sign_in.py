@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, literal, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +21,7 @@ from app.security.client import Client
 from app.security.passwords import Passwords, Verification
 from app.security.refresh_tokens import RefreshTokens
 from app.sessions.events import SessionEvent
-from app.sessions.models import EndReason, PasswordSource, Session, SessionRow, is_alive
+from app.sessions.models import LIFETIME, EndReason, PasswordSource, Session, SessionRow
 from app.sessions.services.outcomes import SignedIn, Tokens
 from app.sessions.services.password_failures import PasswordFailures, is_open
 from app.sessions.services.rows import changed_session
@@ -164,14 +164,14 @@ class SignIn:
             access.expires_at,
             access.expires_in,
             refresh,
-            session.lapses_at,
+            session.lifetime.lapses_at,
             started.device_token,
         )
         return SignedIn(user, session, tokens)
 
     async def _end_oldest(self, session: AsyncSession, user: UserRow, recorder: Recorder) -> None:
         table = Session
-        alive = is_alive(literal(recorder.at))
+        alive = LIFETIME.is_alive(recorder.at)
         theirs = select(table.id).where(table.user_id == user.id, alive)
         surplus = table.id.in_(theirs.order_by(table.id.desc()).offset(MOST_SESSIONS))
         await end_sessions(session, recorder, EndReason.REVOKED, user.id, surplus)
