@@ -1,7 +1,7 @@
 """What a resolver may reach: the services, the caller, and where the request came from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from app.accounts.services.server_facts import ServerFacts
 from app.audit.services.reading import AuditEvents
 from app.engine.plans.selections import names_below
 from app.errors import Forbidden, Unauthenticated
+from app.graphql.batching import Batches
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.people.services.administration import Administration
 from app.people.services.users import Users
@@ -71,6 +72,7 @@ class Context:
     viewer: Viewer | None = None
     # The problem that a mutation ended with, by its name, for the log.
     problem: str | None = None
+    batches: Batches = field(default_factory=Batches)
 
     async def identify(self) -> Viewer | None:
         """Ask who calls, now. None for a guest.

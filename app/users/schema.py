@@ -114,7 +114,8 @@ class User(Node):
         if viewer is None:
             return None
         request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
-        page = await info.context.services.sessions.page(viewer, self.row.id, request)
+        pages = info.context.services.sessions.pages
+        page = await info.context.batches.load(pages, self.row.id, viewer, request)
         return SessionConnection(page=page, asking=viewer.session_id) if page else None
 
 

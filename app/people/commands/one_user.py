@@ -152,8 +152,9 @@ async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
 async def _sessions(settings: Settings, named: str, *, end: bool, as_json: bool) -> None:
     async with _found(settings, named) as found:
         # A user has at most as many living sessions as a page has rows.
-        page = await found.services.sessions.page(OPERATOR, found.user.id, PageRequest(MAX_PAGE))
-        rows = page.rows if page else ()
+        request, user_id = PageRequest(MAX_PAGE), found.user.id
+        pages = await found.services.sessions.pages([user_id], OPERATOR, request)
+        rows = pages[user_id].rows
         if end:
             administration = found.services.administration
             _check(await administration.end_sessions(OPERATOR, found.user.id, NO_CLIENT))

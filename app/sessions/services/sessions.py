@@ -1,7 +1,7 @@
 """The sessions that a person has: seeing them, and ending them."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
 from app.database.database import Database, Query
-from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
+from app.database.keyset_pages import Form, Keyset, Page, PageRequest, pages_of
 from app.database.outages import repeatable
 from app.outcomes import NotFound
 from app.security.client import Client
@@ -35,16 +35,20 @@ class Sessions:
     clock: Callable[[], datetime]
     keep_ended: timedelta
 
-    async def page(
-        self, viewer: Viewer | Operator, user_id: uuid.UUID, request: PageRequest
-    ) -> Page[SessionRow] | None:
-        """Living sessions, newest first; None for somebody else's, unless an administrator asks."""
-        if not _may_see(viewer, user_id):
-            return None
+    async def pages(
+        self, user_ids: Sequence[uuid.UUID], viewer: Viewer | Operator, request: PageRequest
+    ) -> Mapping[uuid.UUID, Page[SessionRow]]:
+        """Living sessions of each of these users, newest first, in one statement.
+
+        There is no page of somebody else's, unless an administrator asks.
+        """
+        owners = [user_id for user_id in user_ids if _may_see(viewer, user_id)]
+        if not owners:
+            return {}
         rows = await self.db.fetch(
-            _page_query(request.form), user_id=user_id, now=self.clock(), **request.values
+            _pages_query(request.form), owners=owners, now=self.clock(), **request.values
         )
-        return page_of([SessionRow._make(row) for row in rows], request)
+        return pages_of(owners, rows, SessionRow._make, request)
 
     async def by_id(self, viewer: Viewer, session_id: uuid.UUID) -> SessionRow | None:
         """A living session of the viewer's own, or of anybody for an administrator."""
@@ -146,10 +150,7 @@ def _of(viewer: Viewer) -> ColumnElement[bool]:
 
 
 @lru_cache(maxsize=16)
-def _page_query(form: Form) -> Query:
-    table = Session
-    mine = select(*SESSION_COLUMNS).where(
-        table.user_id == bindparam("user_id", type_=table.user_id.type),
-        LIFETIME.is_alive(bindparam("now", type_=table.expires_at.type)),
-    )
-    return Query(NEWEST_FIRST.select(mine, form))
+def _pages_query(form: Form) -> Query:
+    alive = LIFETIME.is_alive(bindparam("now", type_=Session.expires_at.type))
+    living = select(*SESSION_COLUMNS).where(alive)
+    return Query(NEWEST_FIRST.select_each(living, form, Session.user_id.expression))
