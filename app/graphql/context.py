@@ -1,7 +1,7 @@
 """What a resolver may reach: the services, the caller, and where the request came from."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from graphql import get_named_type
@@ -10,6 +10,7 @@ from app.clock import Clock
 from app.container import Container
 from app.engine.context import FieldInfo, Requester
 from app.errors import Forbidden, Unauthenticated
+from app.graphql.batching import Batches
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
 from app.sessions.services.viewers import Viewers
@@ -33,6 +34,7 @@ class Context:
     viewer: Viewer | None = None
     # The problem that a mutation ended with, by its name, for the log.
     problem: str | None = None
+    batches: Batches = field(default_factory=Batches)
 
     @property
     def user_id(self) -> uuid.UUID | None:

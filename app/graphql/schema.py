@@ -69,8 +69,8 @@ class ModularSchema(strawberry.Schema):
         return [*type_definition.fields, *self._added.get(type_definition.origin, ())]
 
 
-def build_schema(parts: Sequence[SchemaPart], numbers: Mapping[str, int]) -> strawberry.Schema:
-    """Build the schema. Its descriptions state these numbers, which are named as settings are.
+def build_schema(parts: Sequence[SchemaPart], values: Mapping[str, int | str]) -> strawberry.Schema:
+    """Build the schema. Its descriptions state these values by their names.
 
     Raises:
         Misconfigured: two parts bring a field of the same name.
@@ -84,7 +84,7 @@ def build_schema(parts: Sequence[SchemaPart], numbers: Mapping[str, int]) -> str
     )
     core = core_schema(schema)
     core.description = DESCRIPTION
-    fill_in(core, numbers)
+    fill_in(core, values)
     check_columns(core)
     return schema
 

@@ -4,11 +4,11 @@ from email.utils import parseaddr
 
 from app.config.settings import Settings
 from app.errors import Misconfigured
+from app.jobs.handlers import Handles
 from app.mail.mailer import Mailer, mailer_of
-from app.mail.services import emails
-from app.mail.services.emails import Letters, Links, Writer
+from app.mail.services.emails import Letters, Links, SendEmail, Writer
 from app.mail.services.one_time_tokens import OneTimeTokens
-from app.module import Handles, Module, Periodic
+from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
 
 
@@ -32,7 +32,7 @@ MODULE = Module(
     name="mail",
     services=(mailer, writer, Letters, OneTimeTokens),
     models="app.mail.models",
-    jobs=(Handles(emails.JOB, Letters, Letters.deliver),),
+    jobs=(Handles(SendEmail, Letters, Letters.deliver),),
     periodic=(Periodic(OneTimeTokens, OneTimeTokens.purge, PURGE_SECONDS),),
     commands="app.mail.commands",
 )

@@ -102,5 +102,6 @@ class User(Node):
         if viewer is None:
             return None
         request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
-        page = await info.context.services[Sessions].page(viewer, self.row.id, request)
+        pages = info.context.services[Sessions].pages
+        page = await info.context.batches.load(pages, self.row.id, viewer, request)
         return SessionConnection(page=page, asking=viewer.session_id) if page else None

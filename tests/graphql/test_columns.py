@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import strawberry
-from app.main import default_schema
 from graphql import GraphQLObjectType
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition
@@ -28,6 +27,7 @@ from app.graphql.columns import (
     row_columns,
 )
 from app.graphql.ids import Node, id_column
+from app.main import default_schema
 
 ALL = {"id", "title", "body", "kind", "at"}
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

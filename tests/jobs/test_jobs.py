@@ -20,10 +20,11 @@ from sqlalchemy import text
 from app.accounts.services.email_addresses import Emails
 from app.config.settings import Settings
 from app.database.database import Database
+from app.jobs.handlers import Handles
 from app.jobs.services.queue import Jobs, Retried
 from app.jobs.services.worker import Worker
 from app.mail.mailer import Mailer, Message, SmtpMailer
-from app.mail.services.emails import Letter
+from app.mail.services.emails import Letter, Letters, SendEmail
 from app.portico import Portico
 from tests.accounts.test_password_changes import REQUEST
 from tests.cli.test_serve import SECRET
@@ -63,7 +64,8 @@ def worker_with(app: FastAPI, mailer: Mailer) -> Worker:
     """The worker of an application, but for who carries its letters and how long it waits."""
     parts: Portico = app.state.portico
     letters = replace(parts.services[Emails].letters, mailer=mailer)
-    handlers = {**parts.services[Worker].handlers, "mail.letter": letters.deliver}
+    delivers = Handles(SendEmail, Letters, Letters.deliver)
+    handlers = {**parts.services[Worker].handlers, SendEmail.job: delivers.bound_to(letters)}
     # What was put back is looked for again after this long, if nobody announced it.
     retake_after = timedelta(seconds=2)
     return replace(

@@ -3,21 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.events import AccountEvent
 from app.accounts.services.new_users import awaits_its_owner, delete_unconfirmed, is_reserved
 from app.accounts.services.password_confirmation import Confirmation
 from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.trust import Change, Trust
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.database.outages import repeatable
-from app.jobs.services.queue import Jobs, Payload
+from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
 from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
@@ -40,10 +40,18 @@ from app.users.services.outcomes import UserChanged
 from app.users.services.rows import UNCONFIRMED, is_active, locked_user
 from app.users.services.viewer import Viewer
 
-VERIFICATION_ASKED = "email.verification_asked"
 UNCHANGED = InputIssue(
     ("newEmail",), InputIssueCode.UNCHANGED, "This is the address of the account already."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SendVerification:
+    """Somebody has asked for a link to verify an address; None: for what is no address."""
+
+    job: ClassVar[str] = "email.verification_asked"
+
+    email: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,7 @@ class Emails:
         self, found: TokenRow, token: str, viewer: Viewer | None, client: Client
     ) -> SignedIn | None:
         now, user = self.clock(), User
+        recorder = Recorder(found.user_id, client, now)
         as_found = and_(user.id == found.user_id, user.email == found.email, is_active(now))
         if found.password_hash is not None:
             # Not into an account that somebody has signed in to since, on a server that lets them.
@@ -105,13 +114,12 @@ class Emails:
                 return None
             proof = _proof(found, before, viewer)
             values = {"email_verified": True, "last_login_at": now, **proof.values}
-            row = await self.trust.change(session, proof.change, as_found, values, client)
+            row = await self.trust.change(session, proof.change, as_found, values, recorder)
             if row is None:
                 raise LookupError("a locked row is gone")
             if proof.change is Change.ADDRESS_PROVED:
                 await self._send_password_link(session, row)
-            event = AuditName.EMAIL_VERIFIED
-            await record(session, now, event, client, actor=row.id, target=row.id)
+            await recorder.record(session, AccountEvent.EMAIL_VERIFIED, target=row.id)
             started = await self.sign_in.start(session, row, client)
             await self.tokens.remember(session, found.id, client, started.session.id)
         return self.sign_in.signed_in(row, started)
@@ -120,15 +128,15 @@ class Emails:
         """Ask for another link. The same work for every address: a job finds out about it."""
         address = known_form(email)
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, VERIFICATION_ASKED, {"email": address}, address)
+            await self.jobs.enqueue(session, SendVerification(address), about=address)
         return RequestAccepted()
 
-    async def post_verification(self, payload: Payload) -> None:
+    async def post_verification(self, job: SendVerification) -> None:
         """Send the link where there is something to verify: the job's handler."""
         async with self.db.begin() as session:
-            if await self.throttle.mail(session, "verification", payload["email"] or ""):
+            if await self.throttle.mail(session, "verification", job.email or ""):
                 return
-            user = await user_at(session, payload["email"])
+            user = await user_at(session, job.email)
             if user is None or user.email_verified or not user.is_active(self.clock()):
                 return
             waits = await awaits_its_owner(session, user)
@@ -188,8 +196,8 @@ class Emails:
             link = await self.tokens.issue(session, purpose, row.id, new_email)
             await self.letters.post(session, Letter.CONFIRM_EMAIL, new_email, row.id, link)
             await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, row.email, row.id)
-            event = AuditName.EMAIL_CHANGE_REQUESTED
-            await record(session, now, event, client, actor=row.id, target=row.id)
+            recorder = Recorder.by(viewer, client, now)
+            await recorder.record(session, AccountEvent.EMAIL_CHANGE_REQUESTED, target=row.id)
         return RequestAccepted()
 
     async def confirm_change(
@@ -216,22 +224,23 @@ class Emails:
 
     @repeatable
     async def _move(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
+        recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:
-            moved = await self._moved(session, Change.EMAIL_CHANGED, found, token, client)
+            moved = await self._moved(session, Change.EMAIL_CHANGED, found, token, recorder)
             if moved is None:
                 return None
             former, row = moved
             if await is_reserved(session, self.clock(), row):
                 raise Reserved
             await self._tell_former(session, former, row)
-            event = AuditName.EMAIL_CHANGED
-            await record(session, self.clock(), event, client, actor=row.id, target=row.id)
+            await recorder.record(session, AccountEvent.EMAIL_CHANGED, target=row.id)
         return UserChanged(row)
 
     @repeatable
     async def _undo(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
+        recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:
-            moved = await self._moved(session, Change.EMAIL_CHANGE_UNDONE, found, token, client)
+            moved = await self._moved(session, Change.EMAIL_CHANGE_UNDONE, found, token, recorder)
             if moved is None:
                 return None
             former, row = moved
@@ -240,12 +249,16 @@ class Emails:
             await self.tokens.revoke(session, row.id, undo, after=found.id)
             await self._send_password_link(session, row)
             await self.letters.post(session, Letter.EMAIL_CHANGE_UNDONE, former.email, row.id)
-            event = AuditName.EMAIL_CHANGE_UNDONE
-            await record(session, self.clock(), event, client, actor=row.id, target=row.id)
+            await recorder.record(session, AccountEvent.EMAIL_CHANGE_UNDONE, target=row.id)
         return UserChanged(row)
 
     async def _moved(
-        self, session: AsyncSession, change: Change, found: TokenRow, token: str, client: Client
+        self,
+        session: AsyncSession,
+        change: Change,
+        found: TokenRow,
+        token: str,
+        recorder: Recorder,
     ) -> tuple[UserRow, UserRow] | None:
         """Use the link, and return the user as they were before and as they are now."""
         user, now = User, self.clock()
@@ -255,10 +268,10 @@ class Emails:
             return None
         await delete_unconfirmed(session, now, user.email == found.email)
         values = {"email": found.email, "email_verified": True}
-        row = await self.trust.change(session, change, mine, values, client)
+        row = await self.trust.change(session, change, mine, values, recorder)
         if row is None:
             raise LookupError("a locked row is gone")
-        await self.tokens.remember(session, found.id, client)
+        await self.tokens.remember(session, found.id, recorder.client)
         return former, row
 
     async def _tell_former(self, session: AsyncSession, former: UserRow, row: UserRow) -> None:

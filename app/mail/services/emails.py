@@ -2,18 +2,18 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
+from typing import ClassVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.jobs.services.queue import Jobs, Payload, PermanentFailure
+from app.jobs.handlers import PermanentFailure
+from app.jobs.services.queue import Jobs
 from app.mail.mailer import Mailer, Message, NotSent
 from app.mail.services.one_time_tokens import Issued
 from app.text.durations import in_words
-
-JOB = "mail.letter"
 
 
 class Letter(Enum):
@@ -33,6 +33,19 @@ class Letter(Enum):
     PASSWORD_LOCKED = "password_locked"  # noqa: S105 - a name
     PASSWORD_REMOVED = "password_removed"  # noqa: S105 - a name
     EMAIL_CHANGE_UNDONE = "email_change_undone"
+
+
+@dataclass(frozen=True, slots=True)
+class SendEmail:
+    """An email to an address, and the values that its template shows."""
+
+    job: ClassVar[str] = "mail.letter"
+
+    letter: str
+    to: str
+    token: str | None = None
+    lifetime: str | None = None
+    others: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,8 @@ class Letters:
         to: str,
         user_id: uuid.UUID,
         link: Issued | None = None,
-        **values: str | None,
+        *,
+        others: str | None = None,
     ) -> None:
         """Building block: an email that leaves if, and only if, the caller's transaction commits.
 
@@ -122,21 +136,19 @@ class Letters:
         """
         token = link.token if link else None
         lifetime = in_words(link.lifetime) if link else None
-        linked = {"token": token, "lifetime": lifetime}
-        payload = {"letter": letter.value, "to": to, **linked, **values}
-        await self.jobs.enqueue(session, JOB, payload, user_id)
+        email = SendEmail(letter.value, to, token, lifetime, others)
+        await self.jobs.enqueue(session, email, about=user_id)
 
-    async def deliver(self, payload: Payload) -> None:
+    async def deliver(self, email: SendEmail) -> None:
         """Write one and hand it over: the job's handler.
 
         Raises:
             PermanentFailure: the mail server will never take it.
 
         """
-        values = dict(payload)
-        letter, to = Letter(values.pop("letter")), values.pop("to")
+        message = self.writer.write(Letter(email.letter), email.to, asdict(email))
         try:
-            await self.mailer.send(self.writer.write(letter, to or "", values))
+            await self.mailer.send(message)
         except NotSent as failure:
             if failure.permanent is None:
                 raise

@@ -13,12 +13,12 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.mail.services.emails import Letter, Letters
 from app.security.client import Client
 from app.security.keys import Secrets, mac
+from app.sessions.events import SessionEvent
 from app.sessions.models import PasswordFailure, PasswordSource
 from app.users.models import User
 
@@ -84,8 +84,8 @@ class PasswordFailures:
         self, session: AsyncSession, user_id: uuid.UUID, source: PasswordSource, client: Client
     ) -> None:
         email = await session.scalar(select(User.email).where(User.id == user_id))
-        now, event = self._clock(), AuditName.PASSWORD_LOCKED
-        await record(session, now, event, client, target=user_id, source=source.value)
+        recorder, event = Recorder(None, client, self._clock()), SessionEvent.PASSWORD_LOCKED
+        await recorder.record(session, event, target=user_id, source=source.value)
         await self._letters.post(session, Letter.PASSWORD_LOCKED, email or "", user_id)
 
     def _unknown(self, account: str) -> uuid.UUID:
