@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parseaddr
 from importlib.metadata import version
 
 from app.accounts.services import erasure as erasure_service
@@ -39,9 +38,11 @@ from app.jobs.services.worker import Worker
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.keys.services.signing_keys import SigningKeys
 from app.mail.mailer import Mailer, mailer_of
-from app.mail.services import emails as letters_service
-from app.mail.services.emails import Letters, Links, Writer
+from app.mail.services import outgoing_emails
 from app.mail.services.one_time_tokens import OneTimeTokens
+from app.mail.services.outgoing_emails import OutgoingEmails
+from app.mail.services.rendering import renderer_of
+from app.module_emails import MODULE_EMAILS
 from app.people.services.administration import Administration
 from app.people.services.first_administrator import Appointments
 from app.people.services.user_files import UserFiles
@@ -154,11 +155,12 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     throttle = Throttle(db, budgets, devices)
     standing = Standing(verified_only=settings.email_verification == "required")
     jobs = Jobs(db, SealedPayloads(secrets), PersonMarks(secrets))
-    letters = Letters(jobs, _writer(settings), mailer or _mailer(settings))
+    renderer = renderer_of(MODULE_EMAILS, settings)
+    outgoing = OutgoingEmails(jobs, renderer, mailer or _mailer(settings))
     tokens = OneTimeTokens(db, clock)
-    failures = PasswordFailures(db, secrets, letters, clock)
+    failures = PasswordFailures(db, secrets, outgoing, clock)
     trust = Trust(tokens, failures, clock)
-    erasure = Erasure(db, jobs, letters, clock)
+    erasure = Erasure(db, jobs, outgoing, clock)
     sign_in = SignIn(
         db,
         passwords,
@@ -181,15 +183,15 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         breaches,
         settings.password_min_length,
         settings.password_min_guesses,
-        service_words(_sender(settings), settings.public_url, settings.frontend_url),
+        service_words(settings.product, settings.public_url, settings.frontend_url),
     )
-    registrations = Registrations(db, jobs, letters, tokens, throttle, clock)
+    registrations = Registrations(db, jobs, outgoing, tokens, throttle, clock)
     confirmation = Confirmation(db, passwords, failures, clock)
     repeats = RepeatedLinks(db, tokens, sign_in, clock)
     emails = Emails(
         db,
         jobs,
-        letters,
+        outgoing,
         tokens,
         trust,
         confirmation,
@@ -202,7 +204,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     password_changes = PasswordChanges(
         db,
         jobs,
-        letters,
+        outgoing,
         tokens,
         trust,
         confirmation,
@@ -225,7 +227,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
             settings.email_domains,
         ),
         administration=Administration(
-            db, letters, tokens, trust, erasure, clock, settings.email_domains
+            db, outgoing, tokens, trust, erasure, clock, settings.email_domains
         ),
         audit_events=AuditEvents(db, replica, clock),
         emails=emails,
@@ -245,7 +247,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         clock=clock,
     )
     handlers: Mapping[str, Handler] = {
-        letters_service.JOB: letters.deliver,
+        outgoing_emails.JOB: outgoing.deliver,
         registrations_service.JOB: registrations.take,
         erasure_service.JOB: erasure.finish,
         VERIFICATION_ASKED: emails.post_verification,
@@ -317,15 +319,6 @@ def _mailer(settings: Settings) -> Mailer:
     return mailer_of(url, settings.mail_from)
 
 
-def _writer(settings: Settings) -> Writer:
-    links = Links(
-        settings.link(settings.link_verify_email),
-        settings.link(settings.link_reset_password),
-        settings.link(settings.link_confirm_email),
-    )
-    return Writer(links, _sender(settings))
-
-
 def _server_facts(settings: Settings) -> ServerFacts:
     return ServerFacts(
         version("portico"),
@@ -333,7 +326,3 @@ def _server_facts(settings: Settings) -> ServerFacts:
         password_min_length=settings.password_min_length,
         password_max_length=MAX_CHARACTERS,
     )
-
-
-def _sender(settings: Settings) -> str:
-    return parseaddr(settings.mail_from)[0] or "Portico"

@@ -115,20 +115,20 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(scope="session")
-def letters() -> Outbox:
+def mailer() -> Outbox:
     """What the mailer of all tests was given; `outbox` is empty at first."""
     return Outbox()
 
 
 @pytest.fixture
-def outbox(letters: Outbox) -> Outbox:
-    letters.messages.clear()
-    return letters
+def outbox(mailer: Outbox) -> Outbox:
+    mailer.messages.clear()
+    return mailer
 
 
 @pytest.fixture(scope="session")
-async def app(settings: Settings, clock: FakeClock, letters: Outbox) -> AsyncIterator[FastAPI]:
-    app = create_app(settings, clock, letters)
+async def app(settings: Settings, clock: FakeClock, mailer: Outbox) -> AsyncIterator[FastAPI]:
+    app = create_app(settings, clock, mailer)
     async with app.router.lifespan_context(app):
         yield app
 

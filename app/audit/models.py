@@ -47,7 +47,7 @@ class AuditName(enum.StrEnum):
     EMAIL_CHANGED = "email.changed", "an account has another address"
     PASSWORD_REFUSED = "password.refused", "a change was tried with a wrong password"
     PASSWORD_CHANGED = "password.changed", "somebody changed their password"
-    PASSWORD_RESET = "password.reset", "somebody chose a password by a letter"
+    PASSWORD_RESET = "password.reset", "somebody chose a password by an email"
     PROFILE_CHANGED = "profile.changed", "somebody changed their profile"
     EMAIL_CHANGE_UNDONE = "email.change_undone", "the former address took a change back"
     TOKEN_REPEATED = "token.repeated", "a refresh was repeated from another address or program"

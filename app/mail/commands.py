@@ -1,21 +1,30 @@
-"""`portico mail test`: whether an email leaves, and if not, at which step it fails."""
+"""`portico mail`: whether an email leaves, and which templates emails are written by."""
 
 import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from email_validator import EmailNotValidError
+from rich.table import Table
 
 from app.cli.setup import fail, out
 from app.config.settings import Settings, read_settings
 from app.mail.mailer import CONSOLE, Mailer, Message, NotSent, mailer_of, receiver
+from app.mail.services.template_files import kinds_of
+from app.mail.services.templates import Templates
+from app.module_emails import MODULE_EMAILS
 
-SUBJECT = "A test email from Portico"
+SUBJECT = "A test email from {product}"
 TEXT = (
     "This email was sent by the command `portico mail test`, to find out whether emails arrive. "
     "There is nothing to do."
 )
 HTML = f"<p>{TEXT.replace('`', '')}</p>"
+COPY = "Copy the templates of Portico into this directory; files that are there stay as they are."
+AS_MARKDOWN = "The reference of all templates and their variables; what is set does not matter."
 
 
 def send_test(
@@ -30,11 +39,64 @@ def send_test(
         receiver(address)
     except EmailNotValidError as why:
         fail(f"{address} is not an email address: {why}")
+    message = Message(address, SUBJECT.format(product=settings.product), TEXT, HTML)
     try:
-        said = asyncio.run(_mailer(settings).send(Message(address, SUBJECT, TEXT, HTML)))
+        said = asyncio.run(_mailer(settings).send(message))
     except NotSent as failure:
         fail(str(failure))
     out.print(said, markup=False)
+
+
+def templates(
+    *,
+    copy: Annotated[Path | None, typer.Option("--copy", help=COPY)] = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help=AS_MARKDOWN)] = False,
+) -> None:
+    """Check all templates of emails, and show which files they come from.
+
+    Templates in TEMPLATES_DIR replace those of the same names. The exit code is 1 if one is wrong.
+    """
+    if copy is not None:
+        _copy_shipped(copy)
+    elif as_markdown:
+        out.print(markdown(), markup=False)
+    else:
+        _show(Templates.load(MODULE_EMAILS, read_settings().templates_dir))
+
+
+def markdown() -> str:
+    """Returns the table of docs/operators/emails.md: templates, and the variables in each."""
+    emails = (email for module in MODULE_EMAILS for email in module.emails)
+    rows = (
+        f"| `{name}` | `{variable}` | {meaning} |"
+        for name, kind in kinds_of(emails).items()
+        for variable, meaning in kind.variables.items()
+    )
+    return "\n".join(("| template | variable | what it is |", "|---|---|---|", *rows))
+
+
+def _show(loaded: Templates) -> None:
+    table = Table("template", "language", "file", box=None)
+    for name, translations in loaded.translations.items():
+        for each in translations.values():
+            table.add_row(name, each.locale, str(each.path))
+    out.print(table)
+
+
+def _copy_shipped(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    copied = list(_copied(folder))
+    out.print("\n".join(copied) or "Every template is there already.", markup=False)
+
+
+def _copied(folder: Path) -> Iterator[str]:
+    """Copy what is not there yet, and give the path of each copy."""
+    for translations in Templates.load(MODULE_EMAILS, None).translations.values():
+        for each in translations.values():
+            copy = folder / each.path.name
+            if not copy.exists():
+                shutil.copyfile(each.path, copy)
+                yield str(copy)
 
 
 def _mailer(settings: Settings) -> Mailer:

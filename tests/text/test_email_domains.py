@@ -32,11 +32,11 @@ INNER = {"email_domains_allowed": "corp.local, Münchner-Büro.LOCAL"}
 
 
 @pytest.fixture(scope="module")
-async def inner(settings: Settings, clock: FakeClock, letters: Outbox) -> AsyncIterator[FastAPI]:
+async def inner(settings: Settings, clock: FakeClock, mailer: Outbox) -> AsyncIterator[FastAPI]:
     """A server of production that serves an inner network."""
     changes = settings_of(**INNER).email_domains_allowed
     changed = settings.model_copy(update={"email_domains_allowed": changes, "debug": False})
-    app = create_app(changed, clock, letters)
+    app = create_app(changed, clock, mailer)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -134,7 +134,7 @@ async def test_commands_keep_to_the_same_domains(
     made = await run(*create, "root@corp.local", given=PASSWORD, **environment)
     refused = await run(*create, "root@printer.local", given=PASSWORD, **environment)
 
-    message = "E-mail addresses of this domain are not accepted."
+    message = "Email addresses of this domain are not accepted."
     assert imported.stdout.splitlines() == [
         f"line 2: email: {message}",
         f"line 3: email: {message}",

@@ -1,4 +1,4 @@
-"""Passwords: changing one, and setting one by a letter."""
+"""Passwords: changing one, and setting one by an email."""
 
 from typing import Annotated
 
@@ -79,7 +79,7 @@ class PasswordMutations:
             EmailInput, strawberry.argument(description="The address.")
         ],
     ) -> RequestPasswordResetResult:
-        await info.context.services.password_changes.request_reset(input.email)
+        await info.context.services.password_changes.request_reset(input.email, info.context.client)
         return RequestAccepted(message=IF_KNOWN)
 
     @guest_field(

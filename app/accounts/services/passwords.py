@@ -1,4 +1,4 @@
-"""Passwords: choosing a new one, by the present one or by a letter."""
+"""Passwords: choosing a new one, by the current one or by an email."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, false, select
 
+from app.accounts.emails import PASSWORD_CHANGED, RESET_PASSWORD
 from app.accounts.services.email_addresses import RequestAccepted, user_at
 from app.accounts.services.new_passwords import NewPasswords
 from app.accounts.services.password_confirmation import Confirmation
@@ -18,8 +19,8 @@ from app.database.outages import repeatable
 from app.errors import Unauthenticated
 from app.jobs.services.queue import Jobs, Payload
 from app.mail.models import TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import InputIssue, InputIssueCode, InvalidCredentials, InvalidInput
 from app.security.client import Client
 from app.security.password_hashes.preparations import normalised
@@ -54,7 +55,7 @@ class PasswordChanged:
 class PasswordChanges:
     db: Database
     jobs: Jobs
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
     confirmation: Confirmation
@@ -66,11 +67,12 @@ class PasswordChanges:
     sign_in: SignIn
     clock: Callable[[], datetime]
 
-    async def request_reset(self, email: str) -> RequestAccepted:
+    async def request_reset(self, email: str, client: Client) -> RequestAccepted:
         """Ask for a link. The same work for every address: a job finds out about it."""
         address = known_form(email)
+        payload = {"email": address, "locale": self.emails.locale_of(client)}
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, RESET_ASKED, {"email": address}, address)
+            await self.jobs.enqueue(session, RESET_ASKED, payload, address)
         return RequestAccepted()
 
     async def post_reset(self, payload: Payload) -> None:
@@ -84,7 +86,8 @@ class PasswordChanges:
                 return
             await self.tokens.revoke(session, user.id, (purpose,))
             link = await self.tokens.issue(session, purpose, user.id, user.email)
-            await self.letters.post(session, Letter.RESET_PASSWORD, user.email, user.id, link)
+            locale = payload.get("locale")
+            await self.emails.enqueue(session, RESET_PASSWORD, user.email, user.id, locale, link)
 
     async def reset(
         self, token: str, new_password: str, client: Client
@@ -160,7 +163,8 @@ class PasswordChanges:
             if row is None:
                 raise LookupError("a locked row is gone")
             started = Started(renewed, await self.devices.issue(session, row.id))
-            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email, row.id)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
             event = AuditName.PASSWORD_CHANGED
             await record(session, now, event, client, actor=row.id, target=row.id)
         return PasswordChanged(row, self.sign_in.signed_in(row, started).tokens)
@@ -181,7 +185,8 @@ class PasswordChanges:
             if row is None:
                 raise LookupError("a locked row is gone")
             device_token = await self.devices.issue(session, row.id)
-            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email, row.id)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
             event = AuditName.PASSWORD_RESET
             await record(session, now, event, client, actor=row.id, target=row.id)
         return UserChanged(row, device_token)

@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.emails import REGISTERED_ALREADY, VERIFY_REGISTRATION
 from app.accounts.services.email_addresses import pending_registrations, user_at
 from app.accounts.services.new_users import NewUser, awaits_its_owner, delete_unconfirmed, new_user
 from app.audit.models import AuditName
@@ -18,8 +19,8 @@ from app.audit.services.events import record
 from app.database.database import Database
 from app.jobs.services.queue import Jobs, Payload
 from app.mail.models import OneTimeToken, TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import LIFETIMES, OneTimeTokens
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.client import Client
 from app.throttle.services.throttle import Throttle
 from app.users.models import User, UserRow
@@ -39,7 +40,7 @@ class VerificationSent:
 class Registrations:
     db: Database
     jobs: Jobs
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     throttle: Throttle
     clock: Callable[[], datetime]
@@ -53,6 +54,7 @@ class Registrations:
             "display_name": registration.display_name,
             "ip_address": client.ip_address,
             "request_id": client.request_id,
+            "locale": self.emails.locale_of(client),
         }
         async with self.db.begin() as session:
             await self.jobs.enqueue(session, JOB, payload, registration.email)
@@ -61,7 +63,7 @@ class Registrations:
     async def take(self, payload: Payload) -> None:
         """Make the account, or find whose it is, and write to the address: the job's handler."""
         email, password_hash = payload["email"] or "", payload["password_hash"] or ""
-        name = payload["display_name"]
+        name, locale = payload["display_name"], payload.get("locale")
         client = Client(payload["ip_address"], None, payload["request_id"])
         async with self.db.begin() as session:
             now, refused = self.clock(), await self.throttle.mail(session, "registration", email)
@@ -77,9 +79,9 @@ class Registrations:
             if not await awaits_its_owner(session, user):
                 # Also one who signed in before addresses had to be verified, was invited or was
                 # taken over: a stranger's password must not come to stand in their account.
-                await self.letters.post(session, Letter.REGISTERED_ALREADY, email, user.id)
+                await self.emails.enqueue(session, REGISTERED_ALREADY, email, user.id, locale)
                 return
-            await self._ask(session, user, password_hash, name)
+            await self._ask(session, user, password_hash, name, locale)
 
     async def purge(self) -> None:
         """Delete registrations whose last link has lapsed, some at a time."""
@@ -97,13 +99,24 @@ class Registrations:
             return await delete_unconfirmed(session, now, user.id.in_(chosen))
 
     async def _ask(
-        self, session: AsyncSession, user: UserRow, password_hash: str, name: str | None
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        password_hash: str,
+        name: str | None,
+        locale: str | None,
     ) -> None:
         others = await pending_registrations(session, user)
         purpose = TokenPurpose.VERIFY_EMAIL
         link = await self.tokens.issue(
             session, purpose, user.id, user.email, password_hash=password_hash, display_name=name
         )
-        more = {"others": "yes" if others else None}
-        letter = Letter.VERIFY_REGISTRATION
-        await self.letters.post(session, letter, user.email, user.id, link, **more)
+        await self.emails.enqueue(
+            session,
+            VERIFY_REGISTRATION,
+            user.email,
+            user.id,
+            locale,
+            link,
+            others="yes" if others else None,
+        )

@@ -18,9 +18,10 @@ from app.audit.services.events import actor_of, record
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.mail.models import TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import EmailTaken, InvalidInput, NotFound
+from app.people.emails import INVITATION
 from app.security.client import Client
 from app.users.models import Role, User, UserRow
 from app.users.services.inputs import Invitee, NewSuspension, check
@@ -48,7 +49,7 @@ class Administration:
     """Each change is an event of its transaction; what changes nothing is none."""
 
     db: Database
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
     erasure: Erasure
@@ -70,7 +71,8 @@ class Administration:
             if user is None:
                 return EmailTaken()
             link = await self.tokens.issue(session, purpose, user.id, user.email)
-            await self.letters.post(session, Letter.INVITATION, user.email, user.id, link)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, INVITATION, user.email, user.id, locale, link)
             event, details = AuditName.USER_CREATED, {"role": role.value}
             actor = actor_of(by)
             await record(session, now, event, client, actor=actor, target=user.id, **details)

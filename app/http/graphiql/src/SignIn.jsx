@@ -67,7 +67,7 @@ function SignInForm({ notice }) {
         {message}
       </p>
       <label>
-        E-mail
+        Email
         <input
           name="email"
           type="email"
