@@ -92,7 +92,7 @@ def layers(
     persisted = PersistedDocuments.load(
         settings.persisted_documents, only_trusted=settings.persisted_documents_only
     )
-    explorer = Explorer.load() if settings.explore else None
+    explorer = Explorer.load(settings.product) if settings.explore else None
     endpoint = GraphQLOverHttp(
         engine,
         persisted,

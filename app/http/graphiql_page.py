@@ -1,6 +1,7 @@
 """GraphiQL, from our own files: a page at /graphql and its assets below, while DEBUG is on."""
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from app.http.requests import Headers, Receive, Scope, Send
@@ -14,6 +15,8 @@ TYPES = {
     ".svg": b"image/svg+xml",
     ".ttf": b"font/ttf",
 }
+# The built page names the product in its title and for its script.
+PRODUCT_IN_PAGE = ('content="Portico"', "<title>Portico ")
 # Workers obey the policy of their own file, so the assets carry it too. The editor writes inline
 # styles.
 POLICY = (
@@ -31,12 +34,15 @@ class Explorer:
     assets: dict[str, bytes]
 
     @classmethod
-    def load(cls) -> "Explorer":
+    def load(cls, product_name: str) -> "Explorer":
         assets = {
             path.name.removesuffix(".gz"): path.read_bytes()
             for path in (DIST / "assets").glob("*.gz")
         }
-        return cls((DIST / "index.html").read_bytes(), assets)
+        page = (DIST / "index.html").read_text(encoding="utf-8")
+        for place in PRODUCT_IN_PAGE:
+            page = page.replace(place, place.replace("Portico", escape(product_name)))
+        return cls(page.encode(), assets)
 
     async def page(self, send: Send) -> None:
         headers = [

@@ -2,13 +2,12 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from email_validator import EmailNotValidError
-from rich.table import Table
 
 from app.cli.setup import fail, out
 from app.config.settings import Settings, read_settings
@@ -52,7 +51,7 @@ def templates(
     copy: Annotated[Path | None, typer.Option("--copy", help=COPY)] = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help=AS_MARKDOWN)] = False,
 ) -> None:
-    """Check all templates of emails, and show which files they come from.
+    """Check all templates of emails, and show their languages and files.
 
     Templates in TEMPLATES_DIR replace those of the same names. The exit code is 1 if one is wrong.
     """
@@ -65,22 +64,26 @@ def templates(
 
 
 def markdown() -> str:
-    """Returns the table of docs/operators/emails.md: templates, and the variables in each."""
-    emails = (email for module in MODULE_EMAILS for email in module.emails)
-    rows = (
-        f"| `{name}` | `{variable}` | {meaning} |"
-        for name, kind in kinds_of(emails).items()
-        for variable, meaning in kind.variables.items()
-    )
-    return "\n".join(("| template | variable | what it is |", "|---|---|---|", *rows))
+    """Returns the tables of docs/operators/emails.md: templates, and what their variables mean."""
+    kinds = kinds_of(email for module in MODULE_EMAILS for email in module.emails)
+    templates = (f"| `{name}` | {_names(kind.variables)} |" for name, kind in kinds.items())
+    # Many templates have the same ones: each is told once.
+    meanings = dict.fromkeys(each for kind in kinds.values() for each in kind.variables.items())
+    variables = (f"| `{name}` | {meaning} |" for name, meaning in meanings)
+    head = "| template | variables |", "|---|---|"
+    second_head = "", "| variable | what it is |", "|---|---|"
+    return "\n".join((*head, *templates, *second_head, *variables))
+
+
+def _names(variables: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in variables)
 
 
 def _show(loaded: Templates) -> None:
-    table = Table("template", "language", "file", box=None)
+    name_width = max(map(len, loaded.translations))
     for name, translations in loaded.translations.items():
         for each in translations.values():
-            table.add_row(name, each.locale, str(each.path))
-    out.print(table)
+            out.print(f"{name:{name_width}}  {each.locale:6}  {each.path}", markup=False)
 
 
 def _copy_shipped(folder: Path) -> None:

@@ -103,9 +103,7 @@ def _read_name(path: Path, kinds: Mapping[str, Kind]) -> TemplateFile:
     if match is None or name not in kinds:
         near = get_close_matches(name, kinds, n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
-        message = (
-            f"There is no email with this template.{meant} `portico mail templates` lists all."
-        )
+        message = f"No email has this template.{meant} `portico mail templates` lists all."
         raise fault(path, None, message)
     return TemplateFile(name, match[2] or DEFAULT_LOCALE, path)
 
