@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from app.config.settings import Settings
+from app.database.database import Database
 from app.errors import Misconfigured
 from app.mail.emails import Email, ModuleEmails
 from app.mail.services.templates import Templates
 from app.main import create_app
 from app.module_emails import MODULE_EMAILS
-from tests.support.clients import Api, Person
+from tests.support.clients import LOGIN, Api, Person
 from tests.support.clock import FakeClock
 from tests.support.commands import run
 from tests.support.outbox import Outbox
@@ -39,14 +41,20 @@ GERMAN_DURATION = """\
 {% set units = {"day": "Tage", "hour": "Stunden", "minute": "Minuten", "second": "Sekunden"} %}
 {{ count }} {{ units[unit] }}
 """
+GERMAN_WARNING = """\
+{% block subject %}Ihr Passwort ist gesperrt{% endblock %}
+{% block body %}
+Es wurde hundertmal falsch eingegeben.
+{% endblock %}
+"""
 IN_GERMAN = f"Neues Passwort für {PRODUCT}"
 IN_ENGLISH = "Choose a new password"
 
 
 def write(folder: Path, **files: str) -> Path:
     """Write templates; `__` in a name stands for a dot."""
-    for name, text in files.items():
-        (folder / f"{name.replace('__', '.')}.txt").write_text(text, encoding="utf-8")
+    for name, content in files.items():
+        (folder / f"{name.replace('__', '.')}.txt").write_text(content, encoding="utf-8")
     return folder
 
 
@@ -54,9 +62,14 @@ def write(folder: Path, **files: str) -> Path:
 async def translated(
     settings: Settings, clock: FakeClock, outbox: Outbox, api: Api, tmp_path: Path
 ) -> AsyncIterator[FastAPI]:
-    """A server of an operator who has translated one email and named the product."""
+    """A server of an operator who has translated two emails and named the product."""
     assert api.errors == []
-    folder = write(tmp_path, reset_password__de=GERMAN, duration__de=GERMAN_DURATION)
+    folder = write(
+        tmp_path,
+        reset_password__de=GERMAN,
+        password_locked__de=GERMAN_WARNING,
+        duration__de=GERMAN_DURATION,
+    )
     changes: dict[str, Any] = {"templates_dir": folder, "product_name": PRODUCT}
     app = create_app(settings.model_copy(update=changes), clock, outbox)
     async with app.router.lifespan_context(app):
@@ -126,6 +139,21 @@ async def test_an_email_without_a_translation_is_written_in_english(
     assert (email.subject, '<html lang="en">' in email.html) == ("Your account was deleted", True)
 
 
+async def test_who_guesses_a_password_does_not_choose_the_language_of_the_warning(
+    translated: FastAPI, ada: Person, outbox: Outbox, db: Database
+) -> None:
+    wrong = {"email": ada.email, "password": "wrong"}
+    async with Api.of(translated) as guest:
+        guest.http.headers["accept-language"] = "de"
+        await guest(LOGIN, input=wrong)
+        async with db.begin() as session:
+            await session.execute(text("UPDATE password_failures SET in_a_row = 99"))
+        await guest(LOGIN, input=wrong)
+    await translated.state.portico.worker.drain()
+
+    assert outbox.subjects == [(ada.email, "Signing in with your password was stopped")]
+
+
 async def test_a_job_of_a_release_without_languages_is_still_delivered(
     app: FastAPI, api: Api, ada: Person, outbox: Outbox, deliver: Deliver
 ) -> None:
@@ -157,7 +185,7 @@ END = "{% endblock %}\n"
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "fault"),
+    ("file", "content", "fault"),
     [
         ("reset_password.txt", BODY, ", line 2: Unexpected end of template."),
         (
@@ -197,9 +225,9 @@ END = "{% endblock %}\n"
     ],
 )
 async def test_a_wrong_template_is_named_with_its_line(
-    tmp_path: Path, file: str, text: str, fault: str
+    tmp_path: Path, file: str, content: str, fault: str
 ) -> None:
-    (tmp_path / file).write_text(text)
+    (tmp_path / file).write_text(content)
 
     result = await run("mail", "templates", TEMPLATES_DIR=str(tmp_path))
 

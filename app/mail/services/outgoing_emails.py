@@ -55,7 +55,7 @@ class OutgoingEmails:
             user_id: The user whom it is about.
             locale: As `locale_of` returns it; None for the default.
             link: The token of the link in it.
-            values: Values of the variables that the email declares.
+            values: Values of the variables that the email declares; those left out are none.
 
         """
         templates = self.renderer.templates
@@ -64,7 +64,8 @@ class OutgoingEmails:
         token = link.token if link else None
         lifetime = in_words(link.lifetime, templates.phrase(chosen)) if link else None
         linked = {"token": token, "lifetime": lifetime}
-        payload = {NAME: email.name, "to": to, "locale": chosen, **linked, **values}
+        own = {**dict.fromkeys(email.variables), **values}
+        payload = {NAME: email.name, "to": to, "locale": chosen, **linked, **own}
         await self.jobs.enqueue(session, JOB, payload, user_id)
 
     async def deliver(self, payload: Payload) -> None:
