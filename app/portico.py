@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 
-from app.accounts.services import erasure as erasure_service
-from app.accounts.services import pending_registrations as registrations_service
 from app.accounts.services.breached_passwords import breaches_of
-from app.accounts.services.email_addresses import VERIFICATION_ASKED, Emails
-from app.accounts.services.erasure import Erasure
+from app.accounts.services.email_addresses import Emails, SendVerification
+from app.accounts.services.erasure import Erasure, ForgetAddresses
 from app.accounts.services.new_passwords import NewPasswords, service_words
 from app.accounts.services.password_confirmation import Confirmation
-from app.accounts.services.passwords import RESET_ASKED, PasswordChanges
-from app.accounts.services.pending_registrations import Registrations
+from app.accounts.services.passwords import PasswordChanges, SendReset
+from app.accounts.services.pending_registrations import FinishRegistration, Registrations
 from app.accounts.services.personal_data import PersonalData
 from app.accounts.services.profile import Profiles
 from app.accounts.services.registration import Accounts
@@ -33,14 +31,14 @@ from app.database.replica import Replica
 from app.errors import Misconfigured
 from app.graphql.context import Services
 from app.housekeeping import Housekeeping
-from app.jobs.services.queue import Handler, Jobs, PersonMarks, SealedPayloads
+from app.jobs.handlers import Handler, Handles
+from app.jobs.services.queue import Jobs, PersonMarks, SealedPayloads
 from app.jobs.services.worker import Worker
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.keys.services.signing_keys import SigningKeys
 from app.mail.mailer import Mailer, mailer_of
-from app.mail.services import outgoing_emails
 from app.mail.services.one_time_tokens import OneTimeTokens
-from app.mail.services.outgoing_emails import OutgoingEmails
+from app.mail.services.outgoing_emails import OutgoingEmails, SendEmail
 from app.mail.services.rendering import renderer_of
 from app.module_emails import MODULE_EMAILS
 from app.people.services.administration import Administration
@@ -247,11 +245,19 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         clock=clock,
     )
     handlers: Mapping[str, Handler] = {
-        outgoing_emails.JOB: outgoing.deliver,
-        registrations_service.JOB: registrations.take,
-        erasure_service.JOB: erasure.finish,
-        VERIFICATION_ASKED: emails.post_verification,
-        RESET_ASKED: password_changes.post_reset,
+        SendEmail.job: Handles(SendEmail, OutgoingEmails, OutgoingEmails.deliver).bound_to(
+            outgoing
+        ),
+        FinishRegistration.job: Handles(
+            FinishRegistration, Registrations, Registrations.take
+        ).bound_to(registrations),
+        ForgetAddresses.job: Handles(ForgetAddresses, Erasure, Erasure.finish).bound_to(erasure),
+        SendVerification.job: Handles(SendVerification, Emails, Emails.post_verification).bound_to(
+            emails
+        ),
+        SendReset.job: Handles(SendReset, PasswordChanges, PasswordChanges.post_reset).bound_to(
+            password_changes
+        ),
     }
     retake_after = timedelta(seconds=settings.jobs_retake_seconds)
     worker = Worker(db, jobs.payloads, handlers, retake_after)

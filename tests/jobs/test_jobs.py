@@ -20,9 +20,11 @@ from sqlalchemy import text
 from app.accounts.emails import PASSWORD_CHANGED
 from app.config.settings import Settings
 from app.database.database import Database
+from app.jobs.handlers import Handles
 from app.jobs.services.queue import Retried
 from app.jobs.services.worker import Worker
 from app.mail.mailer import Mailer, Message, SmtpMailer
+from app.mail.services.outgoing_emails import OutgoingEmails, SendEmail
 from app.portico import Portico
 from tests.accounts.test_password_changes import REQUEST
 from tests.cli.test_serve import SECRET
@@ -61,7 +63,8 @@ def worker_with(app: FastAPI, mailer: Mailer) -> Worker:
     """The worker of an application, but for who carries its emails and how long it waits."""
     parts: Portico = app.state.portico
     emails = replace(parts.services.emails.emails, mailer=mailer)
-    handlers = {**parts.worker.handlers, "mail.letter": emails.deliver}
+    delivers = Handles(SendEmail, OutgoingEmails, OutgoingEmails.deliver)
+    handlers = {**parts.worker.handlers, SendEmail.job: delivers.bound_to(emails)}
     # What was put back is looked for again after this long, if nobody announced it.
     retake_after = timedelta(seconds=2)
     return replace(

@@ -1,9 +1,10 @@
 """Templates of emails: which one an email is written by, and what is said of a wrong one."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fastapi import FastAPI
@@ -49,6 +50,18 @@ Es wurde hundertmal falsch eingegeben.
 """
 IN_GERMAN = f"Neues Passwort für {PRODUCT}"
 IN_ENGLISH = "Choose a new password"
+
+
+@dataclass(frozen=True, slots=True)
+class FormerEmail:
+    """What a release without languages puts into the queue."""
+
+    job: ClassVar[str] = "mail.letter"
+
+    letter: str
+    to: str
+    token: str
+    lifetime: str
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -157,18 +170,13 @@ async def test_who_guesses_a_password_does_not_choose_the_language_of_the_warnin
 async def test_a_job_of_a_release_without_languages_is_still_delivered(
     app: FastAPI, api: Api, ada: Person, outbox: Outbox, deliver: Deliver
 ) -> None:
-    payload = {
-        "letter": "reset_password",
-        "to": ada.email,
-        "token": f"pot_{'a' * 43}",
-        "lifetime": "30 minutes",
-    }
+    job = FormerEmail("reset_password", ada.email, f"pot_{'a' * 43}", "30 minutes")
     async with app.state.portico.db.begin() as session:
-        await app.state.portico.jobs.enqueue(session, "mail.letter", payload, ada.email)
+        await app.state.portico.jobs.enqueue(session, job, about=ada.email)
     await deliver()
 
     assert (outbox.subjects, api.errors) == ([(ada.email, IN_ENGLISH)], [])
-    assert outbox.token_for(ada.email) == payload["token"]
+    assert outbox.token_for(ada.email) == job.token
 
 
 async def test_graphiql_has_the_name_of_the_product(translated: FastAPI) -> None:

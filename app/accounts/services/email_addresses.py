@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.exc import IntegrityError
@@ -26,7 +26,7 @@ from app.audit.models import AuditName
 from app.audit.services.events import record
 from app.database.database import Database
 from app.database.outages import repeatable
-from app.jobs.services.queue import Jobs, Payload
+from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
 from app.mail.services.outgoing_emails import OutgoingEmails
@@ -48,10 +48,19 @@ from app.users.services.outcomes import UserChanged
 from app.users.services.rows import UNCONFIRMED, is_active, locked_user
 from app.users.services.viewer import Viewer
 
-VERIFICATION_ASKED = "email.verification_asked"
 UNCHANGED = InputIssue(
     ("newEmail",), InputIssueCode.UNCHANGED, "This is the address of the account already."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SendVerification:
+    """Somebody has asked for a link to verify an address; None: for what is no address."""
+
+    job: ClassVar[str] = "email.verification_asked"
+
+    email: str | None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +136,17 @@ class Emails:
     async def request_verification(self, email: str, client: Client) -> RequestAccepted:
         """Ask for another link. The same work for every address: a job finds out about it."""
         address = known_form(email)
-        payload = {"email": address, "locale": self.emails.locale_of(client)}
+        job = SendVerification(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, VERIFICATION_ASKED, payload, address)
+            await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
-    async def post_verification(self, payload: Payload) -> None:
+    async def post_verification(self, job: SendVerification) -> None:
         """Send the link where there is something to verify: the job's handler."""
         async with self.db.begin() as session:
-            if await self.throttle.mail(session, "verification", payload["email"] or ""):
+            if await self.throttle.mail(session, "verification", job.email or ""):
                 return
-            user = await user_at(session, payload["email"])
+            user = await user_at(session, job.email)
             if user is None or user.email_verified or not user.is_active(self.clock()):
                 return
             waits = await awaits_its_owner(session, user)
@@ -158,8 +167,7 @@ class Emails:
                 display_name=pending.display_name if pending else None,
             )
             kind = VERIFY_REGISTRATION if pending else VERIFY_EMAIL
-            locale = payload.get("locale")
-            await self.emails.enqueue(session, kind, user.email, user.id, locale, link)
+            await self.emails.enqueue(session, kind, user.email, user.id, job.locale, link)
 
     async def request_change(
         self, viewer: Viewer, new_email: str, password: str, client: Client

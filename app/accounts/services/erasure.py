@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from sqlalchemy import ColumnElement, delete
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,15 +14,23 @@ from app.accounts.services.last_administrator import LastAdministrator, remains_
 from app.audit.models import AuditName
 from app.audit.services.events import Actor, erase_person, record
 from app.database.database import Database
-from app.jobs.services.queue import Jobs, Payload
+from app.jobs.services.queue import Jobs
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.client import Client
 from app.users.models import Role, User, UserRow
 from app.users.services.rows import locked_user
 
-JOB = "user.erasure"
 # In one transaction: an event takes about 0.1 ms, and other administrators wait meanwhile.
 MOST_EVENTS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAddresses:
+    """A user was deleted, and the audit still holds addresses that they came from."""
+
+    job: ClassVar[str] = "user.erasure"
+
+    user_id: uuid.UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +70,16 @@ class Erasure:
         locale = self.emails.locale_of(client)
         await self.emails.enqueue(session, kind, row.email, user_id, locale)
         if not await erase_person(session, user_id, most=MOST_EVENTS):
-            await self.jobs.enqueue(session, JOB, {"user_id": str(user_id)}, about=None)
+            await self.jobs.enqueue(session, ForgetAddresses(user_id), about=None)
         # Not even this event says from where somebody deleted themself.
         place = Client(None, None, client.request_id) if is_own else client
         event = AuditName.USER_DELETED
         await record(session, now, event, place, actor=actor, target=user_id)
         return row
 
-    async def finish(self, payload: Payload) -> None:
+    async def finish(self, job: ForgetAddresses) -> None:
         """Forget the rest of somebody's addresses, some thousands at a time: the job's handler."""
-        user_id = uuid.UUID(payload["user_id"])
-        while not await self._erase_some(user_id):
+        while not await self._erase_some(job.user_id):
             pass
 
     async def _erase_some(self, user_id: uuid.UUID) -> bool:

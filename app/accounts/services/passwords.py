@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, false, select
@@ -17,7 +18,7 @@ from app.audit.services.events import record
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unauthenticated
-from app.jobs.services.queue import Jobs, Payload
+from app.jobs.services.queue import Jobs
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
 from app.mail.services.outgoing_emails import OutgoingEmails
@@ -37,10 +38,19 @@ from app.users.services.outcomes import UserChanged
 from app.users.services.rows import is_active, locked_user
 from app.users.services.viewer import Viewer
 
-RESET_ASKED = "password.reset_asked"
 UNCHANGED = InputIssue(
     ("newPassword",), InputIssueCode.UNCHANGED, "This is the password that you have already."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SendReset:
+    """Somebody has asked for a link to choose a password; None: for what is no address."""
+
+    job: ClassVar[str] = "password.reset_asked"
+
+    email: str | None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +80,25 @@ class PasswordChanges:
     async def request_reset(self, email: str, client: Client) -> RequestAccepted:
         """Ask for a link. The same work for every address: a job finds out about it."""
         address = known_form(email)
-        payload = {"email": address, "locale": self.emails.locale_of(client)}
+        job = SendReset(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, RESET_ASKED, payload, address)
+            await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
-    async def post_reset(self, payload: Payload) -> None:
+    async def post_reset(self, job: SendReset) -> None:
         """Send the link if a user has the address: the job's handler."""
         purpose = TokenPurpose.RESET_PASSWORD
         async with self.db.begin() as session:
-            if await self.throttle.mail(session, "reset", payload["email"] or ""):
+            if await self.throttle.mail(session, "reset", job.email or ""):
                 return
-            user = await user_at(session, payload["email"])
+            user = await user_at(session, job.email)
             if user is None or not user.is_active(self.clock()):
                 return
             await self.tokens.revoke(session, user.id, (purpose,))
             link = await self.tokens.issue(session, purpose, user.id, user.email)
-            locale = payload.get("locale")
-            await self.emails.enqueue(session, RESET_PASSWORD, user.email, user.id, locale, link)
+            await self.emails.enqueue(
+                session, RESET_PASSWORD, user.email, user.id, job.locale, link
+            )
 
     async def reset(
         self, token: str, new_password: str, client: Client

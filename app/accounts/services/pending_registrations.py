@@ -7,6 +7,7 @@ The job finds out who has the address, so that neither the answer nor its time c
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +18,7 @@ from app.accounts.services.new_users import NewUser, awaits_its_owner, delete_un
 from app.audit.models import AuditName
 from app.audit.services.events import record
 from app.database.database import Database
-from app.jobs.services.queue import Jobs, Payload
+from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
 from app.mail.services.one_time_tokens import LIFETIMES, OneTimeTokens
 from app.mail.services.outgoing_emails import OutgoingEmails
@@ -27,13 +28,26 @@ from app.users.models import User, UserRow
 from app.users.services.inputs import Registration
 from app.users.services.rows import UNCONFIRMED
 
-JOB = "user.registration"
 PURGE_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationSent:
     """The next step is in the mail, for a new address and for a known one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRegistration:
+    """Somebody has registered with an address, which may be somebody else's."""
+
+    job: ClassVar[str] = "user.registration"
+
+    email: str
+    password_hash: str
+    display_name: str | None
+    ip_address: str | None
+    request_id: str | None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +62,25 @@ class Registrations:
     async def accept(
         self, registration: Registration, password_hash: str, client: Client
     ) -> VerificationSent:
-        payload = {
-            "email": registration.email,
-            "password_hash": password_hash,
-            "display_name": registration.display_name,
-            "ip_address": client.ip_address,
-            "request_id": client.request_id,
-            "locale": self.emails.locale_of(client),
-        }
+        job = FinishRegistration(
+            registration.email,
+            password_hash,
+            registration.display_name,
+            client.ip_address,
+            client.request_id,
+            self.emails.locale_of(client),
+        )
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, JOB, payload, registration.email)
+            await self.jobs.enqueue(session, job, about=registration.email)
         return VerificationSent()
 
-    async def take(self, payload: Payload) -> None:
+    async def take(self, job: FinishRegistration) -> None:
         """Make the account, or find whose it is, and write to the address: the job's handler."""
-        email, password_hash = payload["email"] or "", payload["password_hash"] or ""
-        name, locale = payload["display_name"], payload.get("locale")
-        client = Client(payload["ip_address"], None, payload["request_id"])
+        email, name, locale = job.email, job.display_name, job.locale
+        client = Client(job.ip_address, None, job.request_id)
         async with self.db.begin() as session:
             now, refused = self.clock(), await self.throttle.mail(session, "registration", email)
-            new = NewUser(email, password_hash, name, open_to_registration=True)
+            new = NewUser(email, job.password_hash, name, open_to_registration=True)
             user = await new_user(session, now, new)
             if user is not None:
                 event = AuditName.USER_REGISTERED
@@ -81,7 +94,7 @@ class Registrations:
                 # taken over: a stranger's password must not come to stand in their account.
                 await self.emails.enqueue(session, REGISTERED_ALREADY, email, user.id, locale)
                 return
-            await self._ask(session, user, password_hash, name, locale)
+            await self._ask(session, user, job.password_hash, name, locale)
 
     async def purge(self) -> None:
         """Delete registrations whose last link has lapsed, some at a time."""

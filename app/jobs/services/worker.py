@@ -24,7 +24,8 @@ from app.database.connector import is_pooled
 from app.database.database import Database
 from app.database.errors import said
 from app.errors import ConnectionLost
-from app.jobs.services.queue import Handler, PermanentFailure, SealedElsewhere, SealedPayloads
+from app.jobs.handlers import Handler, PermanentFailure
+from app.jobs.services.queue import SealedElsewhere, SealedPayloads
 
 # Two days of trying: a mail server that is down over a weekend loses nothing, and what fails for
 # another reason is seen in `portico jobs` by then.

@@ -1,12 +1,14 @@
 """Outgoing emails: put into the queue by the change that they tell of, and sent by a job."""
 
 import uuid
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.jobs.services.queue import Jobs, Payload, PermanentFailure
+from app.jobs.handlers import PermanentFailure
+from app.jobs.services.queue import Jobs
 from app.mail.emails import Email
 from app.mail.mailer import Mailer, NotSent
 from app.mail.services.one_time_tokens import Issued
@@ -15,9 +17,23 @@ from app.security.client import Client
 from app.text.durations import in_words
 from app.text.languages import best_language
 
-# Jobs of this name, in this form, are in the queues of servers that are being upgraded.
-JOB = "mail.letter"
-NAME = "letter"
+
+@dataclass(frozen=True, slots=True)
+class SendEmail:
+    """An email to an address, and the values that its template shows."""
+
+    # The name and the fields are in the queues of servers that are being upgraded.
+    job: ClassVar[str] = "mail.letter"
+
+    letter: str
+    to: str
+    token: str | None = None
+    lifetime: str | None = None
+    # Where a former release writes and reads the only value that its emails have.
+    others: str | None = None
+    locale: str | None = None
+    # Of the variables that the email declares.
+    values: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +79,11 @@ class OutgoingEmails:
         chosen = templates.locale(email, locale)
         token = link.token if link else None
         lifetime = in_words(link.lifetime, templates.phrase(chosen)) if link else None
-        linked = {"token": token, "lifetime": lifetime}
-        own = {**dict.fromkeys(email.variables), **values}
-        payload = {NAME: email.name, "to": to, "locale": chosen, **linked, **own}
-        await self.jobs.enqueue(session, JOB, payload, user_id)
+        others = values.get("others")
+        job = SendEmail(email.name, to, token, lifetime, others, chosen, values)
+        await self.jobs.enqueue(session, job, about=user_id)
 
-    async def deliver(self, payload: Payload) -> None:
+    async def deliver(self, job: SendEmail) -> None:
         """Write one and hand it over: the job's handler.
 
         Raises:
@@ -76,9 +91,10 @@ class OutgoingEmails:
             UnknownEmail: another release declares it, whose workers may take the job next time.
 
         """
-        email = self.renderer.templates.email(payload[NAME] or "")
-        locale = payload.get("locale")
-        message = self.renderer.render(email, payload["to"] or "", locale, payload)
+        email = self.renderer.templates.email(job.letter)
+        linked = {"token": job.token, "lifetime": job.lifetime}
+        values = {**linked, "others": job.others, **job.values}
+        message = self.renderer.render(email, job.to, job.locale, values)
         try:
             await self.mailer.send(message)
         except NotSent as failure:

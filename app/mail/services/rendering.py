@@ -19,7 +19,7 @@ class Renderer:
     product_name: str
 
     def render(
-        self, email: Email, to: str, locale: str | None, payload: Mapping[str, str | None]
+        self, email: Email, to: str, locale: str | None, values: Mapping[str, str | None]
     ) -> Message:
         """Returns the email as it is sent.
 
@@ -27,14 +27,14 @@ class Renderer:
             email: Which one.
             to: The address it goes to.
             locale: The one that is wanted; if there is no such template, another one is taken.
-            payload: `token` and `lifetime` of the link, and values of the email's own variables.
+            values: `token` and `lifetime` of the link, and values of the email's own variables.
                 A value that another release has not put in is none.
 
         """
         chosen = self.templates.locale(email, locale)
-        link = self._link(email, payload.get("token"))
+        link = self._link(email, values.get("token"))
         common = {"product_name": self.product_name, "to": to, "locale": chosen, "link": link}
-        own = {name: payload.get(name) for name in ("lifetime", *email.variables)}
+        own = {name: values.get(name) for name in ("lifetime", *email.variables)}
         subject, body, footer = self.templates.blocks(email, chosen, {**own, **common})
         # A header is one line.
         subject = " ".join(subject.split())
