@@ -15,8 +15,8 @@ COMMON_VARIABLES = MappingProxyType({"product_name": PRODUCT_NAME, "to": TO, "lo
 LINK = "the link, or none if this email has none; the layout adds it below the body"
 LIFETIME = "how long the link is valid, in words, such as `30 minutes`"
 LINK_VARIABLES = MappingProxyType({"link": LINK, "lifetime": LIFETIME})
-# What the payload of the job holds beside the email's own variables.
-RESERVED = frozenset({*COMMON_VARIABLES, *LINK_VARIABLES, "letter", "token"})
+# What is put beside the values of an email's own variables.
+RESERVED = frozenset({*COMMON_VARIABLES, *LINK_VARIABLES, "token"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
