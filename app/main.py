@@ -195,7 +195,7 @@ def _endpoint(
         ),
         context_of,
         lambda: fleet.state.revoked,
-        GraphiQL.load() if settings.explore else None,
+        GraphiQL.load(settings.product) if settings.explore else None,
         settings.max_body_bytes,
         TrustedProxies.of(settings.trusted_proxies),
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from app.audit.events import EventName
 from app.container import Provider
 from app.jobs.handlers import Handles
+from app.mail.emails import ModuleEmails
 from app.users.models import UserRow
 
 S = TypeVar("S")
@@ -69,5 +70,6 @@ class Module:
     claims: Callable[[UserRow], Mapping[str, object]] | None = None
     # Holds COMMANDS: a Typer, under whose name they are found in `portico`.
     commands: str | None = None
+    emails: ModuleEmails | None = None
     # Names that it records in the audit.
     events: type[EventName] | None = None

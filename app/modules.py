@@ -14,6 +14,7 @@ from app.errors import Misconfigured
 from app.imports import attribute, imported
 from app.jobs.module import MODULE as JOBS
 from app.keys.module import MODULE as KEYS
+from app.mail.emails import AllEmails
 from app.mail.module import MODULE as MAIL
 from app.module import Module
 from app.people.module import MODULE as PEOPLE
@@ -44,6 +45,11 @@ def modules_named(names: tuple[str, ...]) -> tuple[Module, ...]:
 def branches_of(modules: Iterable[Module]) -> Branches:
     """Return the directories of migrations that modules bring."""
     return Branches(tuple(each.migrations for each in modules if each.migrations is not None))
+
+
+def emails_of(modules: Iterable[Module]) -> AllEmails:
+    """Return the emails of all modules."""
+    return AllEmails(tuple(each.emails for each in modules if each.emails is not None))
 
 
 def event_names(modules: Iterable[Module]) -> EventNames:

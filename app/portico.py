@@ -22,9 +22,10 @@ from app.errors import Misconfigured
 from app.jobs.handlers import Handler, Handles
 from app.jobs.services.handlers import Handlers
 from app.keys.services.signing_keys import SigningKeys
+from app.mail.emails import AllEmails
 from app.mail.mailer import Mailer
 from app.module import Module
-from app.modules import branches_of, event_names, modules_named
+from app.modules import branches_of, emails_of, event_names, modules_named
 from app.periodic import Chore
 from app.security.cursor_ciphers import CursorCiphers
 from app.security.keys import Secrets
@@ -108,6 +109,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     claims = tuple(module.claims for module in modules if module.claims is not None)
     services.put(TokenClaims, TokenClaims(claims))
     services.put(Branches, branches_of(modules))
+    services.put(AllEmails, emails_of(modules))
     services.put(EventNames, event_names(modules))
     services.put(Handlers, _handlers(modules, services))
     services.check()

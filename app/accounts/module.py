@@ -1,8 +1,8 @@
 """What the module `accounts` brings."""
 
-from email.utils import parseaddr
 from importlib.metadata import version
 
+from app.accounts.emails import EMAILS
 from app.accounts.events import AccountEvent
 from app.accounts.services.breached_passwords import breaches_of
 from app.accounts.services.email_addresses import Emails, SendVerification
@@ -31,13 +31,12 @@ def email_domains(settings: Settings) -> EmailDomains:
 
 def new_passwords(passwords: Passwords, settings: Settings) -> NewPasswords:
     url = settings.breached_passwords_url
-    sender = parseaddr(settings.mail_from)[0] or "Portico"
     return NewPasswords(
         passwords,
         breaches_of(url.get_secret_value() if url else None, settings.breached_passwords_file),
         settings.password_min_length,
         settings.password_min_guesses,
-        service_words(sender, settings.public_url, settings.frontend_url),
+        service_words(settings.product, settings.public_url, settings.frontend_url),
     )
 
 
@@ -52,6 +51,7 @@ def server_facts(settings: Settings) -> ServerFacts:
 
 MODULE = Module(
     name="accounts",
+    emails=EMAILS,
     services=(
         email_domains,
         new_passwords,

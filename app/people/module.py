@@ -1,6 +1,7 @@
 """What the module `people` brings."""
 
 from app.module import Module
+from app.people.emails import EMAILS
 from app.people.events import PeopleEvent
 from app.people.services.administration import Administration
 from app.people.services.first_administrator import Appointments
@@ -9,6 +10,7 @@ from app.people.services.users import Users
 
 MODULE = Module(
     name="people",
+    emails=EMAILS,
     events=PeopleEvent,
     services=(Administration, Appointments, UserFiles, Users),
     schema="app.people.schema.part",

@@ -10,6 +10,7 @@ from app.periodic import PURGE_SECONDS
 from app.security.access_tokens import AccessTokens
 from app.security.passwords import Passwords
 from app.security.refresh_tokens import RefreshTokens
+from app.sessions.emails import EMAILS
 from app.sessions.events import SessionEvent
 from app.sessions.services.compromise import Compromise
 from app.sessions.services.lifetimes import Lifetimes
@@ -44,6 +45,7 @@ def standing(settings: Settings) -> Standing:
 
 MODULE = Module(
     name="sessions",
+    emails=EMAILS,
     events=SessionEvent,
     services=(
         access_tokens,

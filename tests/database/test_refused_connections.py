@@ -185,8 +185,8 @@ async def shut_out(server: Server, ada: Api, office: PostOffice, said: str) -> A
 
     assert await ada(ME) == {"me": {"email": ADA.email}}
     await ada(RESET, email=ADA.email)
-    letter = await asyncio.to_thread(office.wait)
-    assert letter["To"] == ADA.email
+    email = await asyncio.to_thread(office.wait)
+    assert email["To"] == ADA.email
 
 
 async def all_is_refused(ada: Api) -> None:

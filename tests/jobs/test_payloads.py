@@ -19,7 +19,7 @@ from app.accounts.services.passwords import SendReset
 from app.accounts.services.pending_registrations import FinishRegistration
 from app.database.database import Database
 from app.jobs.handlers import Payload, PermanentFailure, read_payload, write_payload
-from app.mail.services.emails import SendEmail
+from app.mail.services.outgoing_emails import SendEmail
 
 USER_ID = uuid.UUID(int=1)
 NO_SURROGATES = st.text(st.characters(codec="utf-8"))
@@ -88,9 +88,17 @@ def test_the_former_release_reads_what_is_written() -> None:
     ]
 
     assert list(map(orjson.loads, written)) == [
-        {"letter": "verify_email", "to": "a@b.c", "token": "t", "lifetime": None, "others": None},
+        {
+            "letter": "verify_email",
+            "to": "a@b.c",
+            "token": "t",
+            "lifetime": None,
+            "others": None,
+            "locale": None,
+            "values": {},
+        },
         {"user_id": str(USER_ID)},
-        {"email": None},
+        {"email": None, "locale": None},
     ]
 
 

@@ -1,4 +1,4 @@
-"""The links of letters, whatever they are for: once, in time, and for nothing else."""
+"""The links of emails, whatever they are for: once, in time, and for nothing else."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -49,7 +49,7 @@ def issue(
     outbox: Outbox,
     deliver: Callable[[], Awaitable[None]],
 ) -> Issue:
-    """Have a letter of a purpose sent, and give the token in it."""
+    """Have an email of a purpose sent, and give the token in it."""
 
     async def issued(purpose: TokenPurpose) -> str:
         to = ada.email if purpose in SENT_TO_ADA else "new@example.com"

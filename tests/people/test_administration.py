@@ -320,7 +320,7 @@ async def test_an_administrator_who_was_invited_and_never_came_does_not_count(
     assert answer["__typename"] == "LastAdministrator"
 
 
-async def test_nobody_signs_in_to_an_invited_account_without_the_letter(
+async def test_nobody_signs_in_to_an_invited_account_without_the_email(
     api: Api, admin: Api
 ) -> None:
     await deed(admin, CREATE, email="new@example.com")

@@ -31,7 +31,7 @@ def in_sql(lifetime: Lifetime) -> InSql:
 @pytest.fixture
 def database(settings: Settings) -> Database:
     """Without a connection yet: each example has an event loop of its own."""
-    return build(settings).db
+    return build(settings).services[Database]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -135,7 +135,7 @@ async def test_commands_keep_to_the_same_domains(
     made = await run(*create, "root@corp.local", given=PASSWORD, **environment)
     refused = await run(*create, "root@printer.local", given=PASSWORD, **environment)
 
-    message = "E-mail addresses of this domain are not accepted."
+    message = "Email addresses of this domain are not accepted."
     assert imported.stdout.splitlines() == [
         f"line 2: email: {message}",
         f"line 3: email: {message}",

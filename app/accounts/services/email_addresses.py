@@ -9,6 +9,15 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.emails import (
+    CONFIRM_EMAIL,
+    EMAIL_CHANGE_ASKED,
+    EMAIL_CHANGE_UNDONE,
+    EMAIL_CHANGED,
+    PASSWORD_REMOVED,
+    VERIFY_EMAIL,
+    VERIFY_REGISTRATION,
+)
 from app.accounts.events import AccountEvent
 from app.accounts.services.new_users import awaits_its_owner, delete_unconfirmed, is_reserved
 from app.accounts.services.password_confirmation import Confirmation
@@ -19,8 +28,8 @@ from app.database.database import Database
 from app.database.outages import repeatable
 from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import (
     EmailTaken,
     InputIssue,
@@ -52,6 +61,7 @@ class SendVerification:
     job: ClassVar[str] = "email.verification_asked"
 
     email: str | None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ class Reserved(Exception):
 class Emails:
     db: Database
     jobs: Jobs
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
     confirmation: Confirmation
@@ -118,17 +128,18 @@ class Emails:
             if row is None:
                 raise LookupError("a locked row is gone")
             if proof.change is Change.ADDRESS_PROVED:
-                await self._send_password_link(session, row)
+                await self._send_password_link(session, row, client)
             await recorder.record(session, AccountEvent.EMAIL_VERIFIED, target=row.id)
             started = await self.sign_in.start(session, row, client)
             await self.tokens.remember(session, found.id, client, started.session.id)
         return self.sign_in.signed_in(row, started)
 
-    async def request_verification(self, email: str) -> RequestAccepted:
+    async def request_verification(self, email: str, client: Client) -> RequestAccepted:
         """Ask for another link. The same work for every address: a job finds out about it."""
         address = known_form(email)
+        job = SendVerification(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, SendVerification(address), about=address)
+            await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
     async def post_verification(self, job: SendVerification) -> None:
@@ -156,8 +167,8 @@ class Emails:
                 password_hash=pending.password_hash if pending else None,
                 display_name=pending.display_name if pending else None,
             )
-            letter = Letter.VERIFY_REGISTRATION if pending else Letter.VERIFY_EMAIL
-            await self.letters.post(session, letter, user.email, user.id, link, others=None)
+            kind = VERIFY_REGISTRATION if pending else VERIFY_EMAIL
+            await self.emails.enqueue(session, kind, user.email, user.id, job.locale, link)
 
     async def request_change(
         self, viewer: Viewer, new_email: str, password: str, client: Client
@@ -194,8 +205,9 @@ class Emails:
                 return refused
             await self.tokens.revoke(session, row.id, (purpose,))
             link = await self.tokens.issue(session, purpose, row.id, new_email)
-            await self.letters.post(session, Letter.CONFIRM_EMAIL, new_email, row.id, link)
-            await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, row.email, row.id)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, CONFIRM_EMAIL, new_email, row.id, locale, link)
+            await self.emails.enqueue(session, EMAIL_CHANGE_ASKED, row.email, row.id, locale)
             recorder = Recorder.by(viewer, client, now)
             await recorder.record(session, AccountEvent.EMAIL_CHANGE_REQUESTED, target=row.id)
         return RequestAccepted()
@@ -232,7 +244,7 @@ class Emails:
             former, row = moved
             if await is_reserved(session, self.clock(), row):
                 raise Reserved
-            await self._tell_former(session, former, row)
+            await self._tell_former(session, former, row, client)
             await recorder.record(session, AccountEvent.EMAIL_CHANGED, target=row.id)
         return UserChanged(row)
 
@@ -247,8 +259,9 @@ class Emails:
             # What an older change left behind can still be undone, what a later one did cannot.
             undo = (TokenPurpose.UNDO_EMAIL_CHANGE,)
             await self.tokens.revoke(session, row.id, undo, after=found.id)
-            await self._send_password_link(session, row)
-            await self.letters.post(session, Letter.EMAIL_CHANGE_UNDONE, former.email, row.id)
+            await self._send_password_link(session, row, client)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, EMAIL_CHANGE_UNDONE, former.email, row.id, locale)
             await recorder.record(session, AccountEvent.EMAIL_CHANGE_UNDONE, target=row.id)
         return UserChanged(row)
 
@@ -274,7 +287,9 @@ class Emails:
         await self.tokens.remember(session, found.id, recorder.client)
         return former, row
 
-    async def _tell_former(self, session: AsyncSession, former: UserRow, row: UserRow) -> None:
+    async def _tell_former(
+        self, session: AsyncSession, former: UserRow, row: UserRow, client: Client
+    ) -> None:
         """Write to the former address, and let it undo the change if that may be its owner's wish.
 
         Not if it was never verified, since it may never have been theirs. Nor if the account comes
@@ -286,12 +301,16 @@ class Emails:
             await self.tokens.revoke(session, row.id, (undo,), after=before)
         elif former.email_verified:
             link = await self.tokens.issue(session, undo, former.id, former.email)
-        await self.letters.post(session, Letter.EMAIL_CHANGED, former.email, row.id, link)
+        locale = self.emails.locale_of(client)
+        await self.emails.enqueue(session, EMAIL_CHANGED, former.email, row.id, locale, link)
 
-    async def _send_password_link(self, session: AsyncSession, user: UserRow) -> None:
+    async def _send_password_link(
+        self, session: AsyncSession, user: UserRow, client: Client
+    ) -> None:
         purpose = TokenPurpose.RESET_PASSWORD
         link = await self.tokens.issue(session, purpose, user.id, user.email)
-        await self.letters.post(session, Letter.PASSWORD_REMOVED, user.email, user.id, link)
+        locale = self.emails.locale_of(client)
+        await self.emails.enqueue(session, PASSWORD_REMOVED, user.email, user.id, locale, link)
 
     async def _pending_registration(self, session: AsyncSession, user: UserRow) -> Any:
         table = OneTimeToken

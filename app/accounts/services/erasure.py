@@ -7,12 +7,13 @@ from typing import ClassVar
 from sqlalchemy import ColumnElement, delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.emails import ACCOUNT_DELETED, ACCOUNT_DELETED_FOR_YOU
 from app.accounts.events import AccountEvent
 from app.accounts.services.last_administrator import LastAdministrator, remains_another
 from app.audit.services.events import Recorder, erase_person
 from app.database.database import Database
 from app.jobs.services.queue import Jobs
-from app.mail.services.emails import Letter, Letters
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.client import Client
 from app.users.models import Role, User, UserRow
 from app.users.services.rows import locked_user
@@ -34,7 +35,7 @@ class ForgetAddresses:
 class Erasure:
     db: Database
     jobs: Jobs
-    letters: Letters
+    emails: OutgoingEmails
 
     async def erase(
         self,
@@ -61,8 +62,9 @@ class Erasure:
         is_own = recorder.actor == user_id
         await session.execute(delete(user).where(user.id == user_id))
         await self.jobs.delete_about(session, (user_id, row.email))
-        letter = Letter.ACCOUNT_DELETED if is_own else Letter.ACCOUNT_DELETED_FOR_YOU
-        await self.letters.post(session, letter, row.email, user_id)
+        kind = ACCOUNT_DELETED if is_own else ACCOUNT_DELETED_FOR_YOU
+        locale = self.emails.locale_of(recorder.client)
+        await self.emails.enqueue(session, kind, row.email, user_id, locale)
         if not await erase_person(session, user_id, most=MOST_EVENTS):
             await self.jobs.enqueue(session, ForgetAddresses(user_id), about=None)
         # Not even this event says from where somebody deleted themself.

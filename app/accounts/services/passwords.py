@@ -1,4 +1,4 @@
-"""Passwords: choosing a new one, by the present one or by a letter."""
+"""Passwords: choosing a new one, by the current one or by an email."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, false, select
 
+from app.accounts.emails import PASSWORD_CHANGED, RESET_PASSWORD
 from app.accounts.events import AccountEvent
 from app.accounts.services.email_addresses import RequestAccepted, user_at
 from app.accounts.services.new_passwords import NewPasswords
@@ -19,8 +20,8 @@ from app.database.outages import repeatable
 from app.errors import Unauthenticated
 from app.jobs.services.queue import Jobs
 from app.mail.models import TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import InputIssue, InputIssueCode, InvalidCredentials, InvalidInput
 from app.security.client import Client
 from app.security.password_hashes.preparations import normalised
@@ -49,6 +50,7 @@ class SendReset:
     job: ClassVar[str] = "password.reset_asked"
 
     email: str | None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class PasswordChanged:
 class PasswordChanges:
     db: Database
     jobs: Jobs
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
     confirmation: Confirmation
@@ -75,11 +77,12 @@ class PasswordChanges:
     sign_in: SignIn
     clock: Callable[[], datetime]
 
-    async def request_reset(self, email: str) -> RequestAccepted:
+    async def request_reset(self, email: str, client: Client) -> RequestAccepted:
         """Ask for a link. The same work for every address: a job finds out about it."""
         address = known_form(email)
+        job = SendReset(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, SendReset(address), about=address)
+            await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
     async def post_reset(self, job: SendReset) -> None:
@@ -93,7 +96,9 @@ class PasswordChanges:
                 return
             await self.tokens.revoke(session, user.id, (purpose,))
             link = await self.tokens.issue(session, purpose, user.id, user.email)
-            await self.letters.post(session, Letter.RESET_PASSWORD, user.email, user.id, link)
+            await self.emails.enqueue(
+                session, RESET_PASSWORD, user.email, user.id, job.locale, link
+            )
 
     async def reset(
         self, token: str, new_password: str, client: Client
@@ -172,7 +177,8 @@ class PasswordChanges:
             if row is None:
                 raise LookupError("a locked row is gone")
             started = Started(renewed, await self.devices.issue(session, row.id))
-            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email, row.id)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
             await recorder.record(session, AccountEvent.PASSWORD_CHANGED, target=row.id)
         return PasswordChanged(row, self.sign_in.signed_in(row, started).tokens)
 
@@ -193,7 +199,8 @@ class PasswordChanges:
             if row is None:
                 raise LookupError("a locked row is gone")
             device_token = await self.devices.issue(session, row.id)
-            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email, row.id)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
             await recorder.record(session, AccountEvent.PASSWORD_RESET, target=row.id)
         return UserChanged(row, device_token)
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.emails import REGISTERED_ALREADY, VERIFY_REGISTRATION
 from app.accounts.events import AccountEvent
 from app.accounts.services.email_addresses import pending_registrations, user_at
 from app.accounts.services.new_users import NewUser, awaits_its_owner, delete_unconfirmed, new_user
@@ -19,8 +20,8 @@ from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import LIFETIMES, OneTimeTokens
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.client import Client
 from app.throttle.services.throttle import Throttle
 from app.users.models import User, UserRow
@@ -46,13 +47,14 @@ class FinishRegistration:
     display_name: str | None
     ip_address: str | None
     request_id: str | None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Registrations:
     db: Database
     jobs: Jobs
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     throttle: Throttle
     clock: Callable[[], datetime]
@@ -66,6 +68,7 @@ class Registrations:
             registration.display_name,
             client.ip_address,
             client.request_id,
+            self.emails.locale_of(client),
         )
         async with self.db.begin() as session:
             await self.jobs.enqueue(session, job, about=registration.email)
@@ -73,7 +76,7 @@ class Registrations:
 
     async def take(self, job: FinishRegistration) -> None:
         """Make the account, or find whose it is, and write to the address: the job's handler."""
-        email, name = job.email, job.display_name
+        email, name, locale = job.email, job.display_name, job.locale
         client = Client(job.ip_address, None, job.request_id)
         async with self.db.begin() as session:
             now, refused = self.clock(), await self.throttle.mail(session, "registration", email)
@@ -89,9 +92,9 @@ class Registrations:
             if not await awaits_its_owner(session, user):
                 # Also one who signed in before addresses had to be verified, was invited or was
                 # taken over: a stranger's password must not come to stand in their account.
-                await self.letters.post(session, Letter.REGISTERED_ALREADY, email, user.id)
+                await self.emails.enqueue(session, REGISTERED_ALREADY, email, user.id, locale)
                 return
-            await self._ask(session, user, job.password_hash, name)
+            await self._ask(session, user, job.password_hash, name, locale)
 
     async def purge(self) -> None:
         """Delete registrations whose last link has lapsed, some at a time."""
@@ -109,12 +112,24 @@ class Registrations:
             return await delete_unconfirmed(session, now, user.id.in_(chosen))
 
     async def _ask(
-        self, session: AsyncSession, user: UserRow, password_hash: str, name: str | None
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        password_hash: str,
+        name: str | None,
+        locale: str | None,
     ) -> None:
         others = await pending_registrations(session, user)
         purpose = TokenPurpose.VERIFY_EMAIL
         link = await self.tokens.issue(
             session, purpose, user.id, user.email, password_hash=password_hash, display_name=name
         )
-        letter, more = Letter.VERIFY_REGISTRATION, "yes" if others else None
-        await self.letters.post(session, letter, user.email, user.id, link, others=more)
+        await self.emails.enqueue(
+            session,
+            VERIFY_REGISTRATION,
+            user.email,
+            user.id,
+            locale,
+            link,
+            others="yes" if others else None,
+        )

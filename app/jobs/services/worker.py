@@ -36,7 +36,7 @@ DELAYS: Sequence[timedelta] = (
     timedelta(minutes=30),
     *[timedelta(hours=hours) for hours in (2, 4, 8, 12, 24)],
 )
-# So that a crowd of letters takes neither every connection nor every place at the mail server.
+# So that a crowd of emails takes neither every connection nor every place at the mail server.
 AT_ONCE = 6
 # How long a new job waits at most where none announces itself.
 LOOK = timedelta(seconds=5)

@@ -17,9 +17,10 @@ from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.mail.models import TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import EmailTaken, InvalidInput, NotFound
+from app.people.emails import INVITATION
 from app.people.events import PeopleEvent
 from app.security.client import Client
 from app.text.email_addresses import EmailDomains
@@ -49,7 +50,7 @@ class Administration:
     """Each change is an event of its transaction; what changes nothing is none."""
 
     db: Database
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
     erasure: Erasure
@@ -71,7 +72,8 @@ class Administration:
             if user is None:
                 return EmailTaken()
             link = await self.tokens.issue(session, purpose, user.id, user.email)
-            await self.letters.post(session, Letter.INVITATION, user.email, user.id, link)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, INVITATION, user.email, user.id, locale, link)
             recorder, event = Recorder.by(by, client, now), PeopleEvent.USER_CREATED
             await recorder.record(session, event, target=user.id, role=role.value)
         return UserChanged(user)
