@@ -24,6 +24,7 @@ GATES = (
     ("python", ".ci/breaking.py"),
     ("python", ".ci/lint_migrations.py"),
     ("python", ".ci/registry_hosts.py"),
+    ("python", ".ci/build_docs.py"),
     ("pre-commit", "validate-config"),
 )
 

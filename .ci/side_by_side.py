@@ -90,10 +90,12 @@ def python_of(folder: Path) -> Path:
     # `uv run` says where it is itself.
     uv, venv = os.environ.get("UV", "uv"), folder / ".venv"
     subprocess.run([uv, "venv", "-q", venv], check=True)
-    install = [uv, "pip", "install", "-q", "--python", venv]
-    subprocess.run([*install, "--require-hashes", "-r", lock], check=True)
+    # `uv pip install` would hold the former code to the versions of today.
+    subprocess.run(
+        [uv, "pip", "sync", "-q", "--python", venv, "--require-hashes", lock], check=True
+    )
     # It asks for its own version.
-    subprocess.run([*install, "--no-deps", folder], check=True)
+    subprocess.run([uv, "pip", "install", "-q", "--python", venv, "--no-deps", folder], check=True)
     return venv / "bin" / "python"
 
 

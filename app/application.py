@@ -18,10 +18,11 @@ from app.graphql.context import Services
 from app.graphql.schema import build_schema
 from app.http.access_log import AccessLog
 from app.http.cors import Cors, Preflights
-from app.http.edge import Edge, Straight
-from app.http.graphiql_page import Explorer
+from app.http.fast_path import FastPath
+from app.http.graphiql_page import GraphiQL
 from app.http.graphql import GraphQLOverHttp
-from app.http.proxies import Proxies
+from app.http.proxies import TrustedProxies
+from app.http.request_middleware import RequestMiddleware
 from app.http.requests import ASGIApp
 from app.server.connection_limits import ConnectionLimits
 
@@ -93,20 +94,22 @@ def layers(
     persisted = PersistedDocuments.load(
         settings.persisted_documents, only_trusted=settings.persisted_documents_only
     )
-    explorer = Explorer.load() if settings.explore else None
+    graphiql = GraphiQL.load() if settings.explore else None
     endpoint = GraphQLOverHttp(
         engine,
         persisted,
         services,
-        explorer,
+        graphiql,
         settings.max_body_bytes,
-        Proxies.of(settings.trusted_proxies),
+        TrustedProxies.of(settings.trusted_proxies),
     )
-    yield lambda app: Straight(app, {"/graphql": endpoint}, explorer)
+    yield lambda app: FastPath(app, {"/graphql": endpoint}, graphiql)
     if settings.cors_origins:
         yield lambda app: Preflights(app, cors)
     https = settings.public_url.startswith("https://")
-    yield lambda app: Edge(app, https=https, traced=is_traced(), access_log=access_log, cors=cors)
+    yield lambda app: RequestMiddleware(
+        app, https=https, traced=is_traced(), access_log=access_log, cors=cors
+    )
 
 
 def schema_of(settings: Settings) -> strawberry.Schema:
@@ -136,7 +139,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
         write_seconds=settings.write_timeout_seconds,
         keep_alive_seconds=settings.keep_alive_seconds,
         head_bytes=settings.max_head_bytes,
-        most=settings.max_connections,
+        connections=settings.max_connections,
     )
 
 

@@ -7,7 +7,7 @@ from app.http.metrics import Metrics
 from app.jobs.metrics import JobMetrics
 from app.jobs.services.queue import Jobs
 from app.portico import Portico
-from app.server.connection_limits import Gate
+from app.server.connection_limits import ConnectionLimiter
 
 FIGURES_SECONDS = 5
 BACKLOG_SECONDS = 30
@@ -17,7 +17,7 @@ BACKLOG_SECONDS = 30
 class Figures:
     portico: Portico
     documents: Documents
-    gate: Gate
+    limiter: ConnectionLimiter
     metrics: Metrics
 
     async def hand_on(self) -> None:
@@ -26,7 +26,7 @@ class Figures:
         fleet = self.portico.services.fleet_secrets
         self.metrics.take(
             {
-                "portico_connections": len(self.gate.connections),
+                "portico_connections": len(self.limiter.connections),
                 "portico_database_connections": self.portico.db.taken,
                 "portico_hashing_places_taken": self.portico.passwords.places_taken,
                 "portico_secrets_unknown": len(fleet.state.lacking),

@@ -22,19 +22,21 @@ from app.errors import Misconfigured, Unavailable
 from app.figures import BACKLOG_SECONDS, FIGURES_SECONDS, Figures, JobFigures
 from app.http.access_log import AccessLog, console_line, json_line
 from app.http.cors import CORS, Cors
-from app.http.health import STOPPING, plain_routes
+from app.http.health import STOPPING, health_routes
 from app.http.management import Health, management
 from app.http.metrics import Metrics
 from app.http.requests import ASGIApp
+from app.http.well_known import well_known_routes
 from app.jobs.services.worker import Worker
+from app.keys.services.signing_keys import JWKS_MAX_AGE
 from app.keys.services.signing_keys import REFRESH_SECONDS as KEYS_SECONDS
 from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
 from app.periodic import every
 from app.portico import Portico, build
-from app.server.connection_limits import GATE, Gate
-from app.server.head_checks import CheckedHeads
-from app.server.shutdown import Stopping, stop_all_workers
+from app.server.connection_limits import LIMITER, ConnectionLimiter
+from app.server.head_checks import HeadChecks
+from app.server.shutdown import Shutdown, stop_all_workers
 from app.telemetry import flush_telemetry, start_telemetry
 
 CHECKPOINT_SECONDS = 300
@@ -49,7 +51,7 @@ def create_app(
     settings: Settings,
     clock: Clock = system_clock,
     mailer: Mailer | None = None,
-    stopping: Stopping | None = None,
+    shutdown: Shutdown | None = None,
     end: Callable[[], None] | None = None,
 ) -> FastAPI:
     """Make the ASGI application of these settings.
@@ -58,18 +60,18 @@ def create_app(
     """
     portico = build(settings, clock, mailer)
     metrics = Metrics()
-    stopping = stopping or Stopping()
+    shutdown = shutdown or Shutdown()
     access_log = _access_log(settings, metrics)
     schema = schema_of(settings)
     documents = documents_of(settings, schema)
-    gate = Gate(connection_limits(settings), stopping)
+    limiter = ConnectionLimiter(connection_limits(settings), shutdown)
     cors = Cors.of(settings.cors_origins)
-    figures = Figures(portico, documents, gate, metrics)
+    figures = Figures(portico, documents, limiter, metrics)
     job_figures = JobFigures(portico.jobs, metrics.jobs)
     worker = replace(portico.worker, observe=metrics.jobs.observe)
 
     async def unready() -> str | None:
-        return STOPPING if stopping.begun else await portico.unready()
+        return STOPPING if shutdown.has_begun else await portico.unready()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
@@ -77,16 +79,16 @@ def create_app(
         settle()
         chores = [
             *_chores(portico, figures, job_figures, worker if settings.jobs_worker else None),
-            asyncio.create_task(gate.watch()),
+            asyncio.create_task(limiter.enforce_timeouts()),
             asyncio.create_task(_end_if_revoked(portico, end)),
         ]
         health = Health(asyncio.get_running_loop(), unready)
         try:
             with (
                 management(settings.management_address, metrics.registry, health),
-                stopping.announced(settings.shutdown_delay_seconds),
+                shutdown.delayed(settings.shutdown_delay_seconds),
             ):
-                yield {GATE: gate, CORS: cors}
+                yield {LIMITER: limiter, CORS: cors}
         finally:
             for chore in chores:
                 chore.cancel()
@@ -99,7 +101,8 @@ def create_app(
     around = layers(settings, engine, portico.services, access_log, cors)
     app = Application(*around, lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
-    app.include_router(plain_routes(unready, portico.keys, settings.public_url))
+    app.include_router(health_routes(unready))
+    app.include_router(well_known_routes(portico.keys.jwks, JWKS_MAX_AGE, settings.public_url))
     return app
 
 
@@ -127,11 +130,11 @@ def create_app_from_environment() -> FastAPI:
     return create_app(_settings(), end=stop_all_workers)
 
 
-def create_checked_app_from_environment() -> ASGIApp:
-    """What each worker calls where the server is one that ours knows nothing of."""
+def create_app_with_head_checks_from_environment() -> ASGIApp:
+    """What each worker calls on untested versions of uvicorn, whose protocol checks no heads."""
     settings = _settings()
-    app = create_app(settings, stopping=Stopping(is_known=False), end=stop_all_workers)
-    return CheckedHeads(app, Cors.of(settings.cors_origins))
+    app = create_app(settings, shutdown=Shutdown(can_be_delayed=False), end=stop_all_workers)
+    return HeadChecks(app, Cors.of(settings.cors_origins))
 
 
 def _settings() -> Settings:

@@ -34,12 +34,12 @@ from processes import (
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 ADMIN = "root@example.com"
+LOOPBACK = "127.0.0.1"
 # What an operator sets for the files in `deploy`, as they say.
 BEHIND = {
     "DATABASE_PREPARED_STATEMENTS": "false",
     "JOBS_WORKER": "false",
     "SHUTDOWN_DELAY_SECONDS": "5",
-    "TRUSTED_PROXIES": "127.0.0.1",
 }
 # What only a run like this one wants.
 FOR_THE_RUN = {
@@ -152,6 +152,8 @@ class Fleet:
     directory: Path
     primary_data: Path | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    # Where nginx and Portico find each other.
+    network: str = LOOPBACK
     ports: Ports = field(default_factory=Ports)
     password: str = field(default_factory=lambda: f"fleet {secrets.token_urlsafe(12)}")
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(48))
@@ -192,6 +194,7 @@ class Fleet:
             "DATABASE_READ_URL": self.url(port=pooler, name="portico_read"),
             "FIRST_ADMIN_EMAIL": ADMIN,
             "FIRST_ADMIN_PASSWORD": self.password,
+            "TRUSTED_PROXIES": self.network,
             **BEHIND,
         }
 
@@ -283,8 +286,8 @@ class Fleet:
 
     def _start_proxy(self) -> None:
         text = replaced(DEPLOY / "nginx.conf", {
-            "portico-1:8000": f"127.0.0.1:{self.ports.portico_1}",
-            "portico-2:8000": f"127.0.0.1:{self.ports.portico_2}",
+            "portico-1:8000": f"{self.network}:{self.ports.portico_1}",
+            "portico-2:8000": f"{self.network}:{self.ports.portico_2}",
             "listen 8080": f"listen 127.0.0.1:{self.ports.proxy}",
             "/tmp/nginx": f"{self.directory}/nginx",  # noqa: S108 - in a container of its own
         })  # fmt: skip
@@ -311,12 +314,19 @@ class Fleet:
 
 @contextmanager
 def fleet(
-    extra: Mapping[str, str] | None = None, *, primary_data: Path | None = None
+    extra: Mapping[str, str] | None = None,
+    *,
+    primary_data: Path | None = None,
+    network: str = LOOPBACK,
 ) -> Generator[Fleet]:
-    """Run all of it until the block ends. The primary's tables may lie on a disk of their own."""
+    """Run all of it until the block ends.
+
+    The primary's tables may lie on a disk of their own, and `network` may be an address by which
+    nginx reaches Portico over a network that is slower than loopback.
+    """
     directory = Path(tempfile.mkdtemp(prefix="portico-fleet-"))
     directory.chmod(0o755)
-    whole = Fleet(directory, primary_data, extra or {})
+    whole = Fleet(directory, primary_data, extra or {}, network)
     try:
         whole.start()
         yield whole
@@ -364,7 +374,9 @@ def wait_for(happened: Callable[[], bool], *, seconds: float, what: str) -> floa
 def _portico(whole: Fleet, number: int) -> Part:
     port = (whole.ports.portico_1, whole.ports.portico_2)[number - 1]
     # One with a single process and one with two: they stop, and lose workers, in different ways.
-    command = [portico_command(), "serve", "--port", str(port), "--workers", str(number)]
+    host = LOOPBACK if whole.network == LOOPBACK else "0.0.0.0"  # noqa: S104 - in a namespace
+    command = [portico_command(), "serve", "--port", str(port), "--workers", str(number),
+               "--host", host]  # fmt: skip
     management = (whole.ports.management_1, whole.ports.management_2)[number - 1]
     return Part(f"portico-{number}", command, whole.directory, lambda _: is_ready(port),
                 lambda: {**whole.behind, **_managed(management)})  # fmt: skip

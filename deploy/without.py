@@ -21,7 +21,7 @@ def _name(entry: str) -> str:
 
 def _needed_by(entry: str, packages: set[str]) -> bool:
     """Whether these alone need it: `# via one`, or `# via` and a line for each."""
-    needed_by = set(re.findall(r"^    #(?: via|  ) ([\w.-]+)$", entry, re.MULTILINE))
+    needed_by = set(re.findall(r"^    #(?: via|  ) (.+)$", entry, re.MULTILINE))
     return bool(needed_by) and needed_by <= packages
 
 

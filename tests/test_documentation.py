@@ -1,4 +1,4 @@
-"""README.md and the pages of docs/: what they name and link to exists."""
+"""README.md, those of packages, and the pages of docs/: what they name and link to exists."""
 
 import ast
 import re
@@ -10,7 +10,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("CONTRIBUTING.md")), *PAGES]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *sorted(ROOT.glob("app/*/README.md")),
+    *PAGES,
+]
 
 FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 IN_BACKTICKS = re.compile(r"`([^`\n]+)`")

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,21 @@ def test_the_build_is_held_to_the_versions_of_the_image() -> None:
     assert sorted(constraints) == sorted(pinned("deploy/build.lock"))
 
 
-def test_the_locks_name_one_version_of_a_package() -> None:
-    named = {pin.partition(" ")[0] for pin in pinned(*LOCKS)}
-    packages = [pin.partition("==")[0] for pin in named]
+@pytest.mark.parametrize(("one", "other"), [*combinations(LOCKS, 2)])
+def test_locks_name_the_same_versions_of_what_they_share(one: str, other: str) -> None:
+    first, second = versions(one), versions(other)
+    shared = first.keys() & second.keys()
 
-    assert sorted(packages) == sorted(set(packages))
+    assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
+
+
+def versions(lock: str) -> dict[str, set[str]]:
+    """Returns the versions of each package: several where they differ between Pythons."""
+    found: dict[str, set[str]] = {}
+    for pin in pinned(lock):
+        name, _, rest = pin.partition("==")
+        found.setdefault(name, set()).add(rest.partition(" ")[0])
+    return found
 
 
 @pytest.mark.parametrize("lock", LOCKS)

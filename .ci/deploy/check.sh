@@ -11,8 +11,8 @@ trap 'rm -rf "$scratch"' EXIT
 chmod 755 "$scratch"
 tools=$scratch/tools/bin
 python3 -m uv venv --quiet "$scratch/tools"
-python3 -m uv pip install --quiet --python "$tools/python" --no-build --require-hashes \
-  --requirement .ci/deploy/requirements.txt
+python3 -m uv pip sync --quiet --python "$tools/python" --no-build --require-hashes \
+  .ci/deploy/requirements.txt
 
 "$tools/hadolint" --failure-threshold style deploy/*Dockerfile
 "$tools/shellcheck" deploy/*.sh deploy/postgres/*.sh .ci/deploy/*.sh .ci/run

@@ -164,11 +164,18 @@ class Session:
 class Load:
     """wrk sends `me` of several people over kept connections, until the block ends."""
 
-    def __init__(self, whole: Fleet, tokens: Sequence[str]) -> None:
+    def __init__(
+        self,
+        whole: Fleet,
+        tokens: Sequence[str],
+        *,
+        connections: int = 16,
+        pause_ms: str = PAUSE_MS,
+    ) -> None:
         requests = write_requests(whole.directory / "load.txt", for_each_token(tokens, ME))
         url = f"http://127.0.0.1:{whole.ports.proxy}"
-        self._command = ["wrk", "-t1", "-c16", "-d300s", "--timeout", "20s", "-s", str(POST),
-                         url, "--", str(requests), PAUSE_MS]  # fmt: skip
+        self._command = ["wrk", "-t1", f"-c{connections}", "-d300s", "--timeout", "20s",
+                         "-s", str(POST), url, "--", str(requests), pause_ms]  # fmt: skip
         self.result: dict[str, int] = {}
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 venv=$(mktemp -d)
 trap 'rm -rf "$venv"' EXIT
 python3 -m uv venv --quiet --clear "$venv"
-python3 -m uv pip install --quiet --python "$venv" --require-hashes --requirement "$here/requirements.txt"
+python3 -m uv pip sync --quiet --python "$venv" --require-hashes "$here/requirements.txt"
 
 # Left out for both: what no schema can say, such as that `first` ends at 100 and a cursor was handed
 # out before, is no valid request only because its types fit. For guests: refusing what is not theirs

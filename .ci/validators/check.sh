@@ -10,6 +10,5 @@ npm run --silent check
 venv=$(mktemp -d)
 trap 'rm -rf "$venv"' EXIT
 python3 -m uv venv --quiet --clear "$venv"
-python3 -m uv pip install --quiet --python "$venv" --require-hashes \
-  --requirement python/requirements.txt
+python3 -m uv pip sync --quiet --python "$venv" --require-hashes python/requirements.txt
 "$venv/bin/python" python/validate.py

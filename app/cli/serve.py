@@ -1,23 +1,14 @@
 """`portico serve`: finds out whether it can, says what is open, and listens."""
 
 import asyncio
-import gc
 import logging
-import math
 import os
-import resource
 import signal
-import sys
-from collections.abc import Mapping
-from contextlib import suppress
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-import uvicorn
-from prometheus_client import Counter
 from rich.markup import escape
-from uvicorn.config import STARTUP_FAILURE
 
 from app.cli import setting_warnings
 from app.cli.addresses import http_url
@@ -30,22 +21,17 @@ from app.logs import log_to_stderr
 from app.mail.mailer import CONSOLE
 from app.main import create_app
 from app.portico import Portico
-from app.server.bounded_server import BoundedServer
-from app.server.protocol import BoundedConnection
-from app.server.supervisor import Supervisor
-from app.server.tested_versions import TESTED, Versions, installed
+from app.server.open_files import allow_connections
+from app.server.run import ServerOptions, run_server
+from app.server.tested_versions import TESTED, ServerVersions, installed_versions
 
 FACTORY = "app.main:create_app_from_environment"
-CHECKED_FACTORY = "app.main:create_checked_app_from_environment"
-OURS: Mapping[str, Any] = {"app": FACTORY, "http": BoundedConnection}
-OTHER_FILES = 300
+FACTORY_WITH_HEAD_CHECKS = "app.main:create_app_with_head_checks_from_environment"
 PORT_HELP = "Port to listen on."
 UNTESTED = (
     "{found} are installed, this release is tested with {tested}: serving on uvicorn's "
     "h11 protocol, slower, without time limits for requests and without SHUTDOWN_DELAY_SECONDS."
 )
-
-log = logging.getLogger(__name__)
 
 
 def serve(
@@ -55,11 +41,11 @@ def serve(
 ) -> None:
     """Serve the API. Without DATABASE_URL, on a database of its own in DATA_DIR."""
     # An IPv6 address is in brackets in a URL, and not here.
-    serve_on(installed(), host.strip("[]"), port, workers)
+    serve_on(installed_versions(), host.strip("[]"), port, workers)
 
 
-def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
-    """Serve, on the server of these versions."""
+def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
+    """Serve, on uvicorn and httptools of these versions."""
     signal.signal(signal.SIGTERM, _terminate)
     given = read_settings()
     settings = reached_at(given, http_url(host, port))
@@ -81,13 +67,9 @@ def serve_on(found: Versions, host: str, port: int, workers: int) -> None:
             out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
         out.print("Stop it with Ctrl-C.")
         _hand_on(given, ready)
-        if found == TESTED:
-            protocol, delay = OURS, ready.shutdown_delay_seconds
-        else:
+        if found != TESTED:
             to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
-            protocol, delay = _h11(ready), 0.0
-        config = _config(ready, host, port, workers, protocol)
-        _listen(config, ready, delay, management.replaced)
+        run_server(_options(ready, host, port, workers), found, management.replaced)
 
 
 def reached_at(settings: Settings, url: str) -> Settings:
@@ -118,17 +100,6 @@ async def _appoint(portico: Portico, settings: Settings) -> None:
         out.print(f"The first administrator: [bold]{email}[/bold], password {password}")
 
 
-def allow_connections(most: int) -> None:
-    """Ask the system for as many open files as connections take; fewer is worth a warning."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = most + OTHER_FILES
-    if soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft < wanted:
-        log.warning("MAX_CONNECTIONS=%d needs %d open files, ulimit -n is %d", most, wanted, hard)
-
-
 def _announce(settings: Settings, base: str, management: str) -> None:
     out.print(
         f"GraphQL   {base}/graphql"
@@ -155,49 +126,21 @@ def _hand_on(given: Settings, settled: Settings) -> None:
     os.environ["DEBUG"] = str(settled.explore).lower()
 
 
-def _listen(config: uvicorn.Config, settings: Settings, delay: float, replaced: Counter) -> None:
-    if config.workers > 1:
-        timeout = settings.worker_timeout_seconds
-        Supervisor(config, timeout=timeout, delay=delay, replaced=replaced).run()
-        # Otherwise Python looks through all modules before it ends: seconds on a busy machine.
-        gc.freeze()
-        return
-    server = BoundedServer(config)
-    with suppress(KeyboardInterrupt):
-        server.run()
-    if not server.started:
-        sys.exit(STARTUP_FAILURE)
-
-
-def _config(
-    settings: Settings, host: str, port: int, workers: int, protocol: Mapping[str, Any]
-) -> uvicorn.Config:
-    return uvicorn.Config(
-        factory=True,
+def _options(settings: Settings, host: str, port: int, workers: int) -> ServerOptions:
+    return ServerOptions(
+        app=FACTORY,
+        app_with_head_checks=FACTORY_WITH_HEAD_CHECKS,
         host=host,
         port=port,
         workers=workers,
-        ws="none",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        log_level=settings.log_level.lower(),
-        log_config=None,
-        timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
-        **protocol,
+        log_level=settings.log_level,
+        shutdown_delay_seconds=settings.shutdown_delay_seconds,
+        shutdown_timeout_seconds=settings.shutdown_timeout_seconds,
+        worker_timeout_seconds=settings.worker_timeout_seconds,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        max_connections=settings.max_connections,
+        max_head_bytes=settings.max_head_bytes,
     )
-
-
-def _h11(settings: Settings) -> dict[str, Any]:
-    """Returns what makes a uvicorn of any version use its parser that needs no help."""
-    return {
-        "app": CHECKED_FACTORY,
-        "http": "h11",
-        "interface": "asgi3",
-        "limit_concurrency": settings.max_connections,
-        "h11_max_incomplete_event_size": settings.max_head_bytes,
-        "timeout_keep_alive": math.ceil(settings.keep_alive_seconds),
-    }
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

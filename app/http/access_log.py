@@ -1,10 +1,10 @@
-"""The access log: a line for each request, gathered and written in one go.
+"""The access log: a line for each request, written in batches.
 
-That is after a tenth of a second, or a hundred lines: writing more at once would halt all requests
-in flight for as long as it takes.
+A batch is written after a tenth of a second, or when it has a hundred lines: writing more at once
+would delay all requests in flight.
 
-A log record made, formatted and flushed for each request costs a tenth of what a small query does.
-What is gathered is lost when the process is killed outright; errors go through `logging` at once.
+`logging` would create, format and flush a record for each request, a tenth of what a small query
+costs. A batch is lost if the process is killed; errors go through `logging` at once.
 """
 
 import asyncio
@@ -21,18 +21,18 @@ from app.database.statements import Tally
 from app.http.metadata import OAUTH, OPENID
 
 FLUSH_SECONDS = 0.1
-MOST_LINES = 100
+MAX_LINES = 100
 MAX_PATH_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 64
 STATE = "line"
-# No path of ours has a word as long as this, but for these and the names of GraphiQL's files.
-SECRETIVE = re.compile(r"@|%40|[\w-]{20}")
-LONG_WORDS = frozenset(path.rpartition("/")[2] for path in (OPENID, OAUTH))
+# No path of the API has a segment that matches, except these and the names of GraphiQL's files.
+LOOKS_SECRET = re.compile(r"@|%40|[\w-]{20}")
+KNOWN_LONG_SEGMENTS = frozenset(path.rpartition("/")[2] for path in (OPENID, OAUTH))
 
 
 @dataclass(slots=True)
 class Line:
-    """What is known of a request in the end. Nothing in it is secret, or anybody's address."""
+    """What is logged of a request. Nothing in it is secret, or an address of a person."""
 
     at: float
     method: str
@@ -41,7 +41,7 @@ class Line:
     tally: Tally
     status: int = 500
     seconds: float = 0.0
-    # What was asked, as the schema names it, and what the client calls it.
+    # The root fields by their names in the schema, and the operation name that the client chose.
     operation: str | None = None
     name: str | None = None
     document: str | None = None
@@ -56,7 +56,7 @@ class Stream(Protocol):
 
 
 class AccessLog:
-    """Hands lines on: to a stream, where there is one, and to whoever counts them."""
+    """Writes batches of lines to a stream, if there is one, and passes them to `observe`."""
 
     def __init__(
         self,
@@ -73,8 +73,8 @@ class AccessLog:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(FLUSH_SECONDS, self._flush_late)
         self._lines.append(line)
-        if len(self._lines) == MOST_LINES:
-            # Not here: a log that cannot be written is no fault of this request.
+        if len(self._lines) == MAX_LINES:
+            # Not here: this request must not fail because the log cannot be written.
             asyncio.get_running_loop().call_soon(self.flush)
 
     def _flush_late(self) -> None:
@@ -91,7 +91,7 @@ class AccessLog:
 
 def console_line(line: Line) -> str:
     text = (
-        f"{_moment(line.at)} {line.method} {_printable(line.path)} {line.status} "
+        f"{_timestamp(line.at)} {line.method} {_printable(line.path)} {line.status} "
         f"{line.seconds * 1000:.1f}ms {line.request_id}"
     )
     if line.operation:
@@ -109,7 +109,7 @@ def console_line(line: Line) -> str:
 
 def json_line(line: Line) -> str:
     known = {
-        "time": _moment(line.at),
+        "time": _timestamp(line.at),
         "level": "INFO",
         "logger": "access",
         "method": line.method,
@@ -128,7 +128,7 @@ def json_line(line: Line) -> str:
     return orjson.dumps(written, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def _moment(at: float) -> str:
+def _timestamp(at: float) -> str:
     return f"{_second(int(at))}.{int(at % 1 * 1000):03}Z"
 
 
@@ -143,11 +143,11 @@ def _short(name: str | None) -> str | None:
 
 @lru_cache(maxsize=64)
 def _printable(path: str) -> str:
-    # A path is the client's text: it must not write lines of its own into the log, and whoever
-    # follows a link to the wrong server must not leave its token or an address there.
-    words = ("…" if _is_secretive(word) else word for word in path.split("/"))
-    return "".join(c if c.isprintable() else "?" for c in "/".join(words)[:MAX_PATH_CHARACTERS])
+    # A path comes from the client: it must not add lines to the log, and a link that was opened on
+    # the wrong server must not leave its token or an email address there.
+    segments = ("…" if _looks_secret(each) else each for each in path.split("/"))
+    return "".join(c if c.isprintable() else "?" for c in "/".join(segments)[:MAX_PATH_CHARACTERS])
 
 
-def _is_secretive(word: str) -> bool:
-    return word not in LONG_WORDS and SECRETIVE.search(word) is not None
+def _looks_secret(segment: str) -> bool:
+    return segment not in KNOWN_LONG_SEGMENTS and LOOKS_SECRET.search(segment) is not None

@@ -1,4 +1,4 @@
-"""CORS: scripts of which origins may send requests and read the answers (WHATWG Fetch, 3.3)."""
+"""CORS: which origins' scripts may send requests and read the answers (WHATWG Fetch, 3.3)."""
 
 import re
 from collections.abc import Awaitable, Iterable, Sequence
@@ -12,13 +12,13 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 CORS = "cors"
 METHODS = (b"access-control-allow-methods", b"GET, HEAD, POST")
-# What scripts may read beside the few headers that Fetch always shows them.
+# What scripts may read besides the CORS-safelisted response headers.
 EXPOSED = (b"access-control-expose-headers", b"allow, date, retry-after, x-request-id")
 # How long a browser may remember what a preflight allowed: as long as Chromium does at most.
-REMEMBERED = (b"access-control-max-age", b"7200")
+MAX_AGE = (b"access-control-max-age", b"7200")
 # Caches must not give one origin the answer that another one may read, or that none may.
-VARIES = (b"vary", b"origin")
-VARIES_BY_HEADERS = (b"vary", b"access-control-request-headers")
+VARY_ORIGIN = (b"vary", b"origin")
+VARY_REQUEST_HEADERS = (b"vary", b"access-control-request-headers")
 
 MAX_REQUESTED_BYTES = 4096
 FIELD_NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -32,10 +32,10 @@ NOT_ALLOWED = "Scripts of this origin may not ask: it is not in CORS_ORIGINS."
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """Origins whose scripts may ask. Credentials of the browser are never allowed: none are used.
+    """The allowed origins. Credentials of the browser are never allowed: none are used.
 
-    Of the origins that are compared, browsers write scheme and host in lower case, and no port
-    where it is the scheme's own.
+    Origins are compared as bytes: browsers send scheme and host in lower case, and leave out the
+    default port.
     """
 
     named: frozenset[bytes]
@@ -43,7 +43,7 @@ class Cors:
 
     @classmethod
     def of(cls, origins: Sequence[str]) -> "Cors":
-        """Take origins as `origins.read_origin` writes them."""
+        """Returns them for origins as `origins.read_origin` normalizes them."""
         return cls(
             frozenset(origin.encode() for origin in origins if "*" not in origin),
             tuple(pattern_of(origin) for origin in origins if "*" in origin),
@@ -53,18 +53,18 @@ class Cors:
         return origin in self.named or any(each.fullmatch(origin) for each in self.patterns)
 
     def headers_for(self, origin: bytes | None) -> Fields:
-        """Returns what any answer to a request from this origin carries."""
+        """Returns the headers of every answer to a request from this origin."""
         if not self.named and not self.patterns:
             return ()
         if origin is None or not self.allows(origin):
-            return (VARIES,)
-        return (VARIES, (b"access-control-allow-origin", origin), EXPOSED)
+            return (VARY_ORIGIN,)
+        return (VARY_ORIGIN, (b"access-control-allow-origin", origin), EXPOSED)
 
 
 class Preflights:
-    """Answers what browsers ask before a script's request: whether it may be sent.
+    """ASGI middleware that answers CORS preflight requests.
 
-    The headers that every answer carries are not added here.
+    `RequestMiddleware` adds the CORS headers that every answer has.
     """
 
     def __init__(self, app: ASGIApp, cors: Cors) -> None:
@@ -87,26 +87,26 @@ class Preflights:
             await send_refusal(send, 400, refusal_body(BAD_NAMES))
             return
         allowed = [(b"access-control-allow-headers", requested)] if requested else []
-        start = [METHODS, *allowed, REMEMBERED, VARIES_BY_HEADERS]
+        start = [METHODS, *allowed, MAX_AGE, VARY_REQUEST_HEADERS]
         await send({"type": "http.response.start", "status": 204, "headers": start})
         await send({"type": "http.response.body", "body": b""})
 
 
 def origin_of(headers: Headers) -> bytes | None:
-    """Returns the origin of a request; None where it has none, or several."""
-    return None if b"origin" in headers.doubled else headers.values.get(b"origin")
+    """Returns the origin of a request; None if it has none or several."""
+    return None if b"origin" in headers.repeated else headers.values.get(b"origin")
 
 
 def origin_in(fields: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """Returns the same of headers as a parser gives them."""
+    """Returns the origin in the header fields of a request; None if there is none or several."""
     origins = [value for name, value in fields if name == b"origin"]
     return origins[0] if len(origins) == 1 else None
 
 
 def _requested(headers: Headers) -> bytes | None:
-    """Returns the names of the headers that a script wants to send; None: these are no names."""
+    """Returns the names of the headers that a script wants to send; None if they are invalid."""
     name = b"access-control-request-headers"
     names = headers.values.get(name, b"")
-    if name in headers.doubled or len(names) > MAX_REQUESTED_BYTES:
+    if name in headers.repeated or len(names) > MAX_REQUESTED_BYTES:
         return None
     return names if not names or FIELD_NAMES.fullmatch(names) else None

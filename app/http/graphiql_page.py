@@ -1,4 +1,4 @@
-"""GraphiQL, from our own files: a page at /graphql and its assets below, while DEBUG is on."""
+"""GraphiQL, served from files of this package while DEBUG is on: a page at /graphql, and assets."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ TYPES = {
     ".svg": b"image/svg+xml",
     ".ttf": b"font/ttf",
 }
-# Workers obey the policy of their own file, so the assets carry it too. The editor writes inline
+# Web workers follow the policy of their own file, so assets have it too. The editor writes inline
 # styles.
 POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -24,21 +24,21 @@ POLICY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Explorer:
-    """All of it is read once; names carry a hash of their content, so browsers may keep it."""
+class GraphiQL:
+    """All files, read once. Their names have a hash of the content: browsers can cache them."""
 
     index: bytes
     assets: dict[str, bytes]
 
     @classmethod
-    def load(cls) -> "Explorer":
+    def load(cls) -> "GraphiQL":
         assets = {
             path.name.removesuffix(".gz"): path.read_bytes()
             for path in (DIST / "assets").glob("*.gz")
         }
         return cls((DIST / "index.html").read_bytes(), assets)
 
-    async def page(self, send: Send) -> None:
+    async def send_page(self, send: Send) -> None:
         headers = [
             (b"cache-control", b"no-cache"),
             (b"vary", b"accept"),
@@ -50,11 +50,11 @@ class Explorer:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Serve an asset."""
         name = scope["path"].removeprefix(ASSETS)
-        packed = self.assets.get(name)
-        if packed is None:
+        compressed = self.assets.get(name)
+        if compressed is None:
             await _send(send, b"Not found", b"text/plain; charset=utf-8", [], status=404)
             return
-        # Unpacking would hold up everybody else's requests, and every browser does it itself.
+        # Decompressing would delay all other requests, and every browser accepts gzip.
         if "gzip" not in (Headers(scope).text(b"accept-encoding") or "gzip"):
             await _send(send, ONLY_GZIP, b"text/plain; charset=utf-8", [], status=406)
             return
@@ -63,7 +63,7 @@ class Explorer:
             (b"content-encoding", b"gzip"),
             (b"vary", b"accept-encoding"),
         ]
-        await _send(send, packed, TYPES[Path(name).suffix], headers)
+        await _send(send, compressed, TYPES[Path(name).suffix], headers)
 
 
 async def _send(

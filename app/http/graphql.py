@@ -1,4 +1,4 @@
-"""GraphQL over HTTP (September 2026): `GET|HEAD|POST /graphql`, as plain ASGI."""
+"""GraphQL over HTTP (September 2026): `GET`, `HEAD` and `POST /graphql`, as an ASGI application."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from app.errors import Overloaded, Unavailable
 from app.graphql.context import Context, Services
 from app.graphql.scalars import write_json
 from app.http.access_log import Line
-from app.http.graphiql_page import Explorer
+from app.http.graphiql_page import GraphiQL
 from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON, JSON, negotiate, prefers_html
-from app.http.proxies import Proxies
+from app.http.proxies import TrustedProxies
 from app.http.replies import UNPROCESSABLE, Reply, executed, not_executed, refused, try_later
 from app.http.requests import (
     GraphQLRequest,
@@ -21,7 +21,7 @@ from app.http.requests import (
     Receive,
     Scope,
     Send,
-    bearer_of,
+    bearer_token,
     read_get,
     read_post,
 )
@@ -30,7 +30,7 @@ from app.security.client import Client
 ALLOW = ((b"allow", b"GET, HEAD, POST"),)
 ALLOW_POST = ((b"allow", b"POST"),)
 # HEAD is a GET whose content is not sent (RFC 9110, 9.3.2).
-READING = frozenset({"GET", "HEAD"})
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ class GraphQLOverHttp:
     engine: Engine
     persisted: PersistedDocuments
     services: Services
-    explorer: Explorer | None
+    graphiql: GraphiQL | None
     max_body_bytes: int
-    proxies: Proxies
+    proxies: TrustedProxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = scope["state"]["headers"]
         accept = headers.text(b"accept")
-        if self.explorer and _wants_a_page(scope, accept):
-            return await self.explorer.page(send)
+        if self.graphiql and _wants_page(scope, accept):
+            return await self.graphiql.send_page(send)
         accepted = negotiate(accept)
         line: Line = scope["state"]["line"]
         try:
@@ -72,7 +72,7 @@ class GraphQLOverHttp:
         method = scope["method"]
         if method == "POST":
             request = await read_post(receive, headers, self.max_body_bytes)
-        elif method in READING:
+        elif method in SAFE_METHODS:
             request = read_get(scope)
         else:
             raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
@@ -86,7 +86,7 @@ class GraphQLOverHttp:
         if isinstance(prepared, RequestError):
             return not_executed(prepared)
         executable = prepared.executable
-        if method in READING and executable.node.operation is not OperationType.QUERY:
+        if method in SAFE_METHODS and executable.node.operation is not OperationType.QUERY:
             raise HttpRefusal(405, "A GET runs queries only; send a POST.", headers=ALLOW_POST)
         line.operation, line.name = executable.label, executable.name
         line.document = prepared.document.hash
@@ -108,25 +108,25 @@ class GraphQLOverHttp:
         return Context(
             services=self.services,
             client=Client(
-                ip_address=self.proxies.client_of(
+                ip_address=self.proxies.client_address(
                     peer[0] if peer else None, headers.text(b"x-forwarded-for")
                 ),
                 user_agent=headers.text(b"user-agent"),
                 request_id=scope["state"]["request_id"],
                 device_token=headers.text(b"portico-device"),
             ),
-            bearer=bearer_of(headers),
+            bearer=bearer_token(headers),
         )
 
 
-def _wants_a_page(scope: Scope, accept: str | None) -> bool:
-    is_bare = scope["method"] in READING and not scope["query_string"]
+def _wants_page(scope: Scope, accept: str | None) -> bool:
+    is_bare = scope["method"] in SAFE_METHODS and not scope["query_string"]
     return is_bare and prefers_html(accept or "")
 
 
 async def _send(send: Send, method: str, accepted: str | None, reply: Reply) -> None:
     body = write_json(reply.answer)
-    status, media_type = reply.seen_by(accepted)
+    status, media_type = reply.for_client(accepted)
     headers = [
         (b"content-type", CONTENT_TYPES[media_type]),
         (b"content-length", str(len(body)).encode()),

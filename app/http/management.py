@@ -1,6 +1,6 @@
-"""The management address: metrics and health, apart from what the open internet reaches.
+"""The management address: metrics and health, on a port that the internet does not reach.
 
-It answers from a thread, so that the metrics of a process whose event loop hangs can be read.
+A thread serves it, so that it answers even if the event loop of the process hangs.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from app.errors import Misconfigured
 
 OFF = "off"
 METRICS, LIVE, READY = "/metrics", "/health/live", "/health/ready"
-# How long the event loop may take. Kubernetes' probes wait for one second unless told otherwise.
+# How long the event loop may take. Probes of Kubernetes wait for one second by default.
 LOOP_SECONDS = 5.0
 CLIENT_SECONDS = 10
-# How often the thread looks whether it shall end: the event loop waits for it meanwhile.
+# How often the thread checks whether to end: the event loop waits for that.
 POLL_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ Wsgi = Callable[[dict[str, Any], Respond], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Asks an event loop from another thread whether it still runs, and what it knows."""
+    """Asks an event loop, from another thread, whether it runs and is ready."""
 
     loop: asyncio.AbstractEventLoop
-    # One public sentence why no work can be done now; None if it can.
+    # Why no work can be done now, in one public sentence; None if it can.
     unready: Callable[[], Awaitable[str | None]]
     seconds: float = LOOP_SECONDS
 
@@ -70,7 +70,7 @@ class ManagementServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the library's
-        """Log what would otherwise be a traceback on standard error, whatever the format."""
+        """Log an error, which the library would print as a traceback on standard error."""
         log.debug("A request from %s failed", client_address, exc_info=sys.exc_info())
 
 
@@ -79,21 +79,21 @@ class ManagementServerV6(ManagementServer):
 
 
 class ManagementRequest(WSGIRequestHandler):
-    # Of the socket: whoever sends nothing must not keep a thread.
+    # Of the socket: a client that sends nothing must not keep a thread.
     timeout = CLIENT_SECONDS
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Say nothing: it is asked every few seconds."""
+        """Log nothing: monitoring requests it every few seconds."""
 
 
 @contextmanager
 def management(
     address: str | None, registry: CollectorRegistry, health: Health | None = None
 ) -> Generator[None]:
-    """Answer `/metrics` there, and `/health/live` and `/health/ready` if there is a loop to ask.
+    """Serve `/metrics` there, and `/health/live` and `/health/ready` if `health` is given.
 
     Raises:
-        Misconfigured: nothing can listen there.
+        Misconfigured: the address cannot be listened on.
 
     """
     if address is None or address == OFF:
@@ -167,5 +167,5 @@ def _line(status: HTTPStatus) -> str:
 
 
 async def _nothing() -> str | None:
-    """Run at all, which a loop that hangs does not do."""
+    """Does nothing: that it runs shows that the event loop does."""
     return None

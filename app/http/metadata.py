@@ -1,4 +1,4 @@
-"""Issuer metadata: where libraries that verify access tokens find its keys and algorithm."""
+"""Metadata of the issuer, with which libraries verify access tokens: its keys and algorithm."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ OAUTH = f"{WELL_KNOWN}/oauth-authorization-server"
 
 
 def metadata(issuer: str) -> dict[str, Any]:
-    """Returns the metadata of an issuer: what verifying its tokens takes, and no more.
+    """Returns the metadata that verifying tokens of this issuer takes, and no more.
 
     Portico is neither an OpenID provider nor an OAuth authorization server: it has no endpoint that
     grants tokens, so the fields that name one are left out (RFC 8414, 3.2: what has no value is
@@ -28,10 +28,10 @@ def metadata(issuer: str) -> dict[str, Any]:
 
 
 def metadata_paths(issuer: str) -> list[str]:
-    """Returns the paths that libraries ask for the metadata of an issuer.
+    """Returns the paths at which libraries request the metadata of an issuer.
 
-    OpenID Connect Discovery 1.0 (4) appends to the issuer, and the proxy that serves it below a
-    path takes that path away; RFC 8414 (3.1 and 5) puts the path of the issuer behind.
+    OpenID Connect Discovery 1.0 (4) appends to the issuer, and a proxy that serves it below a path
+    removes that path; RFC 8414 (3.1 and 5) appends the path of the issuer.
     """
     path = urlsplit(issuer).path
     return list(dict.fromkeys((OPENID, OAUTH, OPENID + path, OAUTH + path)))

@@ -17,15 +17,15 @@ class _Range(NamedTuple):
 
 @lru_cache(maxsize=256)
 def negotiate(accept: str | None) -> str | None:
-    """Choose between the two media types of GraphQL; None where the client accepts neither."""
+    """Choose between the two media types of GraphQL; None if the client accepts neither."""
     if accept is None or not accept.strip():
         return JSON
     ranges = _ranges(accept)
     weighed = [
         (quality_of(name, ranges), _named(name, ranges), name) for name in (JSON, GRAPHQL_JSON)
     ]
-    # Equal quality: what was named goes before what a wildcard covers; named both, the newer; named
-    # none, JSON.
+    # Of equal quality: a type that is named wins over one that a wildcard covers; of two that are
+    # named, the newer; of two that are not, JSON.
     quality, _, name = max(
         weighed, key=lambda choice: (choice[0], choice[1], choice[1] == (choice[2] == GRAPHQL_JSON))
     )
@@ -34,7 +34,7 @@ def negotiate(accept: str | None) -> str | None:
 
 @lru_cache(maxsize=256)
 def prefers_html(accept: str) -> bool:
-    """Whether a browser asks: it wants a page more than data."""
+    """Whether HTML is preferred to both media types of GraphQL, as by a browser."""
     ranges = _ranges(accept)
     if not _named(HTML, ranges):
         return False

@@ -23,10 +23,10 @@ FIXED_LABELS = 2
 
 
 def read_origin(text: str) -> str:
-    """Write an origin, or a pattern of some, as browsers write theirs.
+    """Returns an origin, or a pattern with `*`, normalized as browsers send origins.
 
     Raises:
-        ValueError: it is none, or its `*` could stand for names that others may register.
+        ValueError: it is invalid, or its `*` could match names that others can register.
 
     """
     match = ORIGIN.fullmatch(text.strip().removesuffix("/").lower())
@@ -43,7 +43,7 @@ def read_origin(text: str) -> str:
 
 
 def pattern_of(origin: str) -> re.Pattern[bytes]:
-    """Returns what the origins match that `read_origin` wrote as one with `*`."""
+    """Returns the expression for an origin that has a `*`, as `read_origin` normalizes it."""
     parts = (re.escape(part) for part in origin.split("*"))
     return re.compile(WITHIN_A_LABEL.join(parts).encode())
 

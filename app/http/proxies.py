@@ -1,4 +1,4 @@
-"""Whose request it is, when proxies stand before the server."""
+"""The address of the client, when proxies forward its requests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,25 +6,25 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
-LONGEST_WAY = 20
+MAX_HOPS = 20
 
 
 @dataclass(frozen=True)
-class Proxies:
-    """Those whose word on where a request came from is believed. Nobody else's is."""
+class TrustedProxies:
+    """The networks whose `X-Forwarded-For` is believed; that of any other peer is ignored."""
 
     networks: tuple[Network, ...]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> "Proxies":
+    def of(cls, texts: Sequence[str]) -> "TrustedProxies":
         return cls(tuple(ip_network(text, strict=False) for text in texts))
 
-    def client_of(self, peer: str | None, forwarded_for: str | None) -> str | None:
-        """Follow `X-Forwarded-For` from the nearest proxy on, for as long as they are trusted."""
+    def client_address(self, peer: str | None, forwarded_for: str | None) -> str | None:
+        """Returns the first address from the nearest proxy on that is not of a trusted proxy."""
         if not self.networks or peer is None or forwarded_for is None or not self._trusts(peer):
             return peer
         client = peer
-        for hop in reversed(forwarded_for.split(",")[-LONGEST_WAY:]):
+        for hop in reversed(forwarded_for.split(",")[-MAX_HOPS:]):
             address = _address(hop)
             if address is None:
                 return client
@@ -33,7 +33,7 @@ class Proxies:
                 return client
         return client
 
-    @lru_cache(maxsize=1024)  # noqa: B019 - there is one of them as long as the process lives
+    @lru_cache(maxsize=1024)  # noqa: B019 - one instance lives as long as the process
     def _trusts(self, address: str) -> bool:
         try:
             parsed = ip_address(address)
@@ -44,7 +44,7 @@ class Proxies:
 
 
 def _address(hop: str) -> str | None:
-    """An address, perhaps in brackets or with a port, as proxies write it."""
+    """Returns an address without its brackets and port; None if it is invalid."""
     text = hop.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -23,7 +23,7 @@ class Reply(NamedTuple):
     answer: dict[str, Any]
     headers: Fields = ()
 
-    def seen_by(self, accepted: str | None) -> tuple[int, str]:
+    def for_client(self, accepted: str | None) -> tuple[int, str]:
         """Returns the status code and the media type for a client, by the type it accepts.
 
         A client that does not know the media type of GraphQL can rely on an `application/json`
@@ -37,7 +37,7 @@ class Reply(NamedTuple):
 
 
 def executed(answer: dict[str, Any], *, in_parts: bool) -> Reply:
-    """Reply to an operation that was executed; `in_parts`: of which a part may have been done."""
+    """Reply to an operation that was executed; `in_parts`: only a part of it may have been done."""
     if "errors" not in answer:
         return Reply(OK, answer)
     if not in_parts and _is_outage(answer):
@@ -46,14 +46,14 @@ def executed(answer: dict[str, Any], *, in_parts: bool) -> Reply:
 
 
 def not_executed(refused: RequestError) -> Reply:
-    """Reply to a request whose document, operation or variables are at fault."""
+    """Reply to a request whose document, operation or variables are invalid."""
     unreadable = refused.code is Code.PARSE_FAILED
     status = BAD_REQUEST if unreadable else UNPROCESSABLE
     return Reply(status, {"errors": refused.errors})
 
 
 def try_later(why: Overloaded | Unavailable) -> Reply:
-    """Reply that nothing was done, and after how many seconds it is worth trying again."""
+    """Reply that nothing was done, and after how many seconds to try again."""
     headers = _retry_after(why.retry_after_seconds)
     return Reply(UNAVAILABLE, {"errors": [refusal(why, None)]}, headers)
 
@@ -63,7 +63,7 @@ def refused(by: HttpRefusal) -> Reply:
 
 
 def _is_outage(answer: dict[str, Any]) -> bool:
-    """Whether nothing could be answered, and all of it for want of the database."""
+    """Whether no field could be answered, each because the database is unavailable."""
     data: dict[str, Any] = answer["data"] or {}
     if any(value is not None for value in data.values()):
         return False
@@ -79,7 +79,7 @@ def _unavailable(errors: list[dict[str, Any]]) -> Reply:
         if entry not in told:
             told.append(entry)
     waits = [entry["extensions"].get("retryAfter") for entry in told]
-    # Not where nobody knows what became of a mutation: it must not be sent again unseen.
+    # Not if it is unknown whether a mutation was done: it must not be repeated blindly.
     headers = () if None in waits else _retry_after(max(waits))
     return Reply(UNAVAILABLE, {"errors": told}, headers)
 

@@ -1,4 +1,4 @@
-"""Reads a GraphQL request off the wire: every shape that is not one ends here as a coded answer."""
+"""Reads a GraphQL request from HTTP; what is not a request is refused with a status and a code."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import lru_cache
@@ -9,21 +9,21 @@ import orjson
 
 from app.errors import Code
 
-LISTS = frozenset({b"accept", b"x-forwarded-for"})
+LIST_HEADERS = frozenset({b"accept", b"x-forwarded-for"})
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_JSON_DEPTH = 24
-# graphql-core takes a microsecond or more for each value of a list, before it is known who asks.
+# graphql-core takes a microsecond or more for each value of a list, before authentication.
 MAX_JSON_VALUES = 1_000
 MAX_QUERY_STRING_BYTES = 16 * 1024
 MAX_PARAMETERS = 50
 
 
 class HttpRefusal(Exception):
-    """The request is answered with this and goes no further."""
+    """Answers the request before it reaches GraphQL."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class HttpRefusal(Exception):
 
 
 class GraphQLRequest(NamedTuple):
-    """The parameters of GraphQL over HTTP, 4.1; an empty one counts as absent."""
+    """The parameters of a request (GraphQL over HTTP, 4.1); an empty one counts as absent."""
 
     query: str | None
     document_id: str | None
@@ -48,23 +48,23 @@ class GraphQLRequest(NamedTuple):
 
 
 class Headers:
-    """The headers of a request by their first value; `doubled` came more than once.
+    """The headers of a request by name: their first value, and which names are `repeated`.
 
-    Lists may come in several parts (RFC 9110, 5.3): the last one of `X-Forwarded-For` is that of
-    the nearest proxy, and the first one may be anybody's.
+    Headers that are lists may come in several parts, which are joined (RFC 9110, 5.3): the last
+    address of `X-Forwarded-For` is from the nearest proxy, the first one may be made up.
     """
 
-    __slots__ = ("doubled", "values")
+    __slots__ = ("repeated", "values")
 
     def __init__(self, scope: Scope) -> None:
-        self.doubled: set[bytes] = set()
+        self.repeated: set[bytes] = set()
         self.values = values = dict[bytes, bytes]()
         for name, value in scope["headers"]:
             if name not in values:
                 values[name] = value
                 continue
-            self.doubled.add(name)
-            if name in LISTS:
+            self.repeated.add(name)
+            if name in LIST_HEADERS:
                 values[name] += b"," + value
 
     def text(self, name: bytes) -> str | None:
@@ -72,16 +72,17 @@ class Headers:
         return None if value is None else value.decode("latin-1")
 
 
-def bearer_of(headers: Headers) -> str | None:
-    """Take the token out of one Authorization header (RFC 6750, 2.1); scheme in any case.
+def bearer_token(headers: Headers) -> str | None:
+    """Returns the token of the Authorization header (RFC 6750, 2.1); None if there is no header.
 
-    Whatever else stands there is a token that opens nothing, which is not the same as none.
+    The scheme is matched in any case. A header of another form, or several, count as an invalid
+    token, which is not the same as none.
     """
     value = headers.text(b"authorization")
     if value is None:
         return None
     scheme, _, token = value.strip().partition(" ")
-    if scheme.lower() != "bearer" or b"authorization" in headers.doubled:
+    if scheme.lower() != "bearer" or b"authorization" in headers.repeated:
         return ""
     return token.strip()
 
@@ -90,7 +91,7 @@ async def read_post(receive: Receive, headers: Headers, max_bytes: int) -> Graph
     """Read the body of a POST.
 
     Raises:
-        HttpRefusal: 400 where it is not JSON, 422 where it is JSON and no request, 413 or 415.
+        HttpRefusal: 400 if it is not JSON, 422 if it is JSON but no request, 413 or 415.
 
     """
     _check_content_type(headers)
@@ -110,7 +111,7 @@ def read_get(scope: Scope) -> GraphQLRequest:
     """Read the query string of a GET.
 
     Raises:
-        HttpRefusal: 400 where it cannot be decoded, 422 where it is no request, or 414.
+        HttpRefusal: 400 if it cannot be decoded, 422 if it is no request, or 414.
 
     """
     raw: bytes = scope["query_string"]
@@ -197,8 +198,8 @@ def _check_content_type(headers: Headers) -> None:
 def _check_media_type(header: bytes) -> None:
     kind, *parameters = header.decode("latin-1").lower().split(";")
     if kind.strip() != "application/json":
-        # Browsers send other types to other origins without asking; this keeps forms from running
-        # mutations.
+        # Browsers send some other types across origins without a preflight: this prevents forms
+        # from running mutations (CSRF).
         raise HttpRefusal(415, "Send the request as application/json.")
     for parameter in parameters:
         name, _, value = parameter.strip().partition("=")
@@ -233,7 +234,7 @@ def _bounded(body: bytes, max_bytes: int) -> bytes:
 
 
 def _too_large(max_bytes: int) -> HttpRefusal:
-    # The rest is not read; whoever goes on sending it does so to a closed connection.
+    # The rest of the body is not read: the connection is closed.
     return HttpRefusal(
         413, f"A request has at most {max_bytes:,} bytes.", headers=((b"connection", b"close"),)
     )

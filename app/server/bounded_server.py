@@ -1,4 +1,4 @@
-"""uvicorn's server with a limit for stopping."""
+"""uvicorn's server with a time limit for stopping."""
 
 import signal
 from types import FrameType
@@ -7,23 +7,23 @@ import uvicorn
 
 from app.server.forced_exit import exit_within
 
-# After requests have had their time: for the lifespan to end, which closes the database.
+# For the lifespan to end, which closes the database, after the requests have ended.
 CLOSING_SECONDS = 2
 
 
 def seconds_to_stop(config: uvicorn.Config) -> float:
-    """Returns how long a server with a time-out may take from when it stops listening."""
+    """Returns how long a server may take to end after it stops listening."""
     return (config.timeout_graceful_shutdown or 0) + CLOSING_SECONDS
 
 
 class BoundedServer(uvicorn.Server):
-    """A server that ends in time also if a thread, a task or its event loop hangs.
+    """A server that ends in time even if a thread, a task or its event loop hangs.
 
     A second SIGINT ends it without waiting for requests.
     """
 
     def limit_stopping(self, delay: float) -> None:
-        """Begin to measure the time it may take, if it stops `delay` seconds from now."""
+        """Start the time limit of a server that stops listening `delay` seconds from now."""
         exit_within(delay + seconds_to_stop(self.config))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

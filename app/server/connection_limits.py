@@ -1,25 +1,26 @@
-"""The gate: how many connections there are, who goes where there is no room, whose time is up.
+"""Limits of connections: how many there may be, and which are closed to make room or for timeouts.
 
-Time is looked at once a second for all connections together: timers for each request would cost
-more than all of this does.
+Timeouts are checked once a second for all connections together: a timer for each request would cost
+more than all of this.
 """
 
 import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.server.shutdown import Stopping
+from app.server.shutdown import Shutdown
 
-GATE = "gate"
-LOOK_SECONDS = 1.0
+# The key of the `ConnectionLimiter` in the state that the lifespan of the application yields.
+LIMITER = "connection_limiter"
+CHECK_SECONDS = 1.0
 
 
 class Connection(Protocol):
-    def is_late(self, now: float) -> bool: ...
+    def has_timed_out(self, now: float) -> bool: ...
 
-    def time_out(self) -> None: ...
+    def close_for_timeout(self) -> None: ...
 
-    def drop(self) -> None: ...
+    def abort(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,46 +32,52 @@ class ConnectionLimits:
     write_seconds: float = 20
     keep_alive_seconds: float = 75
     head_bytes: int = 16 * 1024
-    most: int = 2000
+    connections: int = 2000
 
 
 @dataclass(slots=True)
-class Gate:
+class ConnectionLimiter:
     """All connections of one worker.
 
-    Those that have yet to send a request, or the rest of it, stand in the order they came.
+    `waiting` are those that have yet to send a request or the rest of one, the longest first.
     """
 
     limits: ConnectionLimits
-    stopping: Stopping = field(default_factory=Stopping)
+    shutdown: Shutdown = field(default_factory=Shutdown)
     connections: set[Connection] = field(default_factory=set[Connection])
     waiting: dict[Connection, None] = field(default_factory=dict[Connection, None])
 
     def admit(self, connection: Connection) -> bool:
-        """Let it in. Where there is no room, whoever has taken longest to send a request goes."""
-        if len(self.connections) >= self.limits.most:
+        """Add a connection. If there are too many, the one that has waited longest is aborted.
+
+        Returns False if none waits: the connection must be refused.
+        """
+        if len(self.connections) >= self.limits.connections:
             longest = next(iter(self.waiting), None)
             if longest is None:
                 return False
-            longest.drop()
+            longest.abort()
         self.connections.add(connection)
         return True
 
-    def wait_for(self, connection: Connection) -> None:
-        """Let it be the last of those to go."""
+    def add_waiting(self, connection: Connection) -> None:
+        """Note that a connection waits from now on: it is the last to be aborted."""
         if connection in self.connections:
             self.waiting.pop(connection, None)
             self.waiting[connection] = None
 
-    def leave(self, connection: Connection) -> None:
+    def remove_waiting(self, connection: Connection) -> None:
+        self.waiting.pop(connection, None)
+
+    def remove(self, connection: Connection) -> None:
         self.connections.discard(connection)
         self.waiting.pop(connection, None)
 
-    async def watch(self) -> None:
-        """Close what has had its time, for as long as the worker lives."""
+    async def enforce_timeouts(self) -> None:
+        """Close connections that have timed out, for as long as the worker lives."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             now = loop.time()
-            for each in [each for each in self.connections if each.is_late(now)]:
-                each.time_out()
+            for each in [each for each in self.connections if each.has_timed_out(now)]:
+                each.close_for_timeout()

@@ -1,10 +1,10 @@
-"""A limit for stopping: when it is reached the process ends, whatever still runs in it."""
+"""A time limit for stopping: when it is reached the process ends, whatever still runs in it."""
 
 import logging
 import os
 import threading
 
-# How long the log may take to say so: standard error may be what hangs.
+# How long logging may take: standard error may be what hangs.
 REPORT_SECONDS = 1
 REPORT = "Not stopped within %g s: ending without what is still under way"
 
@@ -14,10 +14,9 @@ log = logging.getLogger(__name__)
 def exit_within(seconds: float) -> None:
     """End this process after `seconds`, without waiting for threads, tasks or open files.
 
-    Whoever was told to stop and stops in time never notices. May be called again, also by a signal
-    handler: the earliest limit counts. It is kept by a thread, so code that never releases the GIL
-    goes on; that takes a SIGKILL from another process. The exit code is 0, as the process was asked
-    to end.
+    Does nothing if the process ends before that. May be called again, also by a signal handler: the
+    earliest limit counts. A thread enforces it, so code that never releases the GIL goes on; that
+    takes a SIGKILL from another process. The exit code is 0, as the process was asked to end.
     """
     timer = threading.Timer(seconds, _exit, [seconds])
     timer.daemon = True

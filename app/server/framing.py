@@ -1,4 +1,4 @@
-"""Where a request ends and the next one begins: llhttp says so, and the rules of RFC 9112."""
+"""Where a request ends and the next one begins, by llhttp and the rules of RFC 9112."""
 
 import asyncio
 from typing import Any
@@ -10,25 +10,25 @@ from uvicorn.server import ServerState
 
 from app.errors import Code
 from app.server.head_rules import (
-    DECISIVE,
-    NO_TARGET,
-    NO_VERSION,
+    BAD_TARGET,
+    CHECKED_NAMES,
+    UNSUPPORTED_VERSION,
     VERSIONS,
-    objection_to,
+    head_refusal,
     origin_form,
 )
 
 NOT_HTTP = "This is not HTTP."
-# What a parser says before it has read a version.
+# What the parser returns before it has read a version.
 NO_VERSION_YET = "0.0"
-NOTED = DECISIVE | {b"expect"}
-FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+NOTED_NAMES = CHECKED_NAMES | {b"expect"}
+FRAMING_NAMES = frozenset({b"content-length", b"transfer-encoding"})
 
 
-class FramedConnection(HttpToolsProtocol):
+class StrictHttpProtocol(HttpToolsProtocol):
     """Reads requests off a connection and runs the application for each of them.
 
-    No parser of ours is beside llhttp: two could be of two minds.
+    llhttp is the only parser: two could read the same bytes differently.
     """
 
     def __init__(
@@ -39,9 +39,10 @@ class FramedConnection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.reads_head = True
-        self._decisive: tuple[tuple[bytes, bytes], ...] = ()
-        # What is sent from now on is no request: one was refused, or was the last.
+        self.is_reading_head = True
+        self._checked_fields: tuple[tuple[bytes, bytes], ...] = ()
+        # Set once a request was refused or was the last of its connection: what follows is no
+        # request.
         self._ignores_input = False
 
     def refuse(self, status: int, message: str, code: Code = Code.BAD_REQUEST) -> None:
@@ -49,40 +50,40 @@ class FramedConnection(HttpToolsProtocol):
         raise NotImplementedError
 
     def refuses_head(self) -> bool:
-        """Refuse a head for reasons of another kind than those here."""
+        """Refuse a head for reasons other than the rules of RFC 9112, or return False."""
         raise NotImplementedError
 
-    def head_was_read(self) -> None:
-        """Note that `cycle` is a new request."""
+    def on_head_read(self) -> None:
+        """Take note of `cycle`, which is a new request."""
         raise NotImplementedError
 
-    def request_was_read(self) -> None:
-        """Note that `cycle` has all of its body."""
+    def on_request_read(self) -> None:
+        """Take note that the body of `cycle` is complete."""
         raise NotImplementedError
 
     def feed(self, data: bytes) -> None:
-        """Read what was received, which may be several requests or a part of one."""
+        """Parse what was received, which may be several requests or a part of one."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offered:
-            self._read_behind(offered, memoryview(data))
+            self._continue_after_upgrade(offered, memoryview(data))
         except httptools.HttpParserError:
-            self._refuse_what_is_not_http()
+            self._refuse_invalid_http()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # A trailer is no header (RFC 9110, 6.5.1): a proxy has not looked at it.
-        if not self.reads_head:
+        if not self.is_reading_head:
             return
         name = name.lower()
-        # Space around a value is no part of it (RFC 9110, 5.5).
+        # White space around a value is no part of it (RFC 9110, 5.5).
         value = value.rstrip(b" \t")
         self.headers.append((name, value))
-        if name in NOTED:
+        if name in NOTED_NAMES:
             self._note(name, value)
 
     def _note(self, name: bytes, value: bytes) -> None:
         if name != b"expect":
-            self._decisive += ((name, value),)
+            self._checked_fields += ((name, value),)
         elif value.lower() == b"100-continue":
             self.expect_100_continue = True
 
@@ -90,93 +91,95 @@ class FramedConnection(HttpToolsProtocol):
         if self._ignores_input or self.refuses_head():
             return
         version, method = self.parser.get_http_version(), self.parser.get_method()
-        objection = objection_to(version, method, self._decisive)
-        if objection is None and not (self.url.startswith(b"/") and b"#" not in self.url):
+        refusal = head_refusal(version, method, self._checked_fields)
+        if refusal is None and not (self.url.startswith(b"/") and b"#" not in self.url):
             self.url = origin_form(method, self.url) or b""
-            objection = None if self.url else NO_TARGET
-        if objection is not None:
-            self.refuse(*objection)
+            refusal = None if self.url else BAD_TARGET
+        if refusal is not None:
+            self.refuse(*refusal)
             return
         if version == "1.0":
-            # RFC 9110, 10.1.1: such a client does not know what it would be told.
+            # RFC 9110, 10.1.1: such a client does not know `100 Continue`.
             self.expect_100_continue = False
         super().on_headers_complete()
-        self.reads_head = False
-        self.head_was_read()
+        self.is_reading_head = False
+        self.on_head_read()
 
     def on_body(self, body: bytes) -> None:
         if not self._ignores_input:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        # Where an upgrade is offered, this is only the end of the head: see `_read_body_anew`.
+        # If an upgrade is offered, this is only the end of the head: see `_restart_at_body`.
         if self._ignores_input or self.parser.should_upgrade():
             return
-        self.reads_head, self._decisive = True, ()
+        self.is_reading_head, self._checked_fields = True, ()
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.more_body = False
             cycle.message_event.set()
         if not self.parser.should_keep_alive():
-            # A trailer can say so too, and the parser reads nothing behind that.
+            # A trailer can say so too, and the parser reads nothing after that.
             cycle.keep_alive = False
-        # RFC 9112, 9.6: no request behind one that closes the connection is processed.
+        # RFC 9112, 9.6: no request after one that closes the connection is processed.
         self._ignores_input = not cycle.keep_alive
-        self.request_was_read()
+        self.on_request_read()
 
-    def has_bad_version(self) -> bool:
+    def has_unsupported_version(self) -> bool:
         """Whether the head that is being read names a version that is not served."""
         version = self.parser.get_http_version()
         return version not in VERSIONS and version != NO_VERSION_YET
 
-    def _read_behind(self, offered: httptools.HttpParserUpgrade, data: memoryview) -> None:
-        """Go on behind each head that offers an upgrade."""
+    def _continue_after_upgrade(
+        self, offered: httptools.HttpParserUpgrade, data: memoryview
+    ) -> None:
+        """Parse what follows each head that offers an upgrade: the parser stops there."""
         while not self._ignores_input:
             data = data[offered.args[0] :]
             try:
-                self._read_body_anew()
+                self._restart_at_body()
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as another:
                 offered = another
             except httptools.HttpParserError:
-                self._refuse_what_is_not_http()
+                self._refuse_invalid_http()
             else:
                 return
 
-    def _read_body_anew(self) -> None:
-        """Read a body as if no upgrade had been offered (RFC 9110, 7.8; RFC 9112, 6).
+    def _restart_at_body(self) -> None:
+        """Parse a body as if no upgrade had been offered (RFC 9110, 7.8; RFC 9112, 6).
 
-        A parser that knows nothing of the offer is told only how the body is framed, in the words
-        that the one before it has accepted, and reads on from there.
+        A new parser gets a head that has only the framing fields of the one before, which the
+        former parser has accepted, and goes on from there.
         """
-        self.parser = httptools.HttpRequestParser(_BehindHead(self))
+        self.parser = httptools.HttpRequestParser(_CallbacksAfterHead(self))
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        framing = [field for field in self.headers if field[0] in FRAMING]
+        framing = [field for field in self.headers if field[0] in FRAMING_NAMES]
         lines = b"".join(b"%b: %b\r\n" % field for field in framing)
         method = self.scope["method"].encode()
         self.parser.feed_data(b"%b / HTTP/1.1\r\n%b\r\n" % (method, lines))
 
-    def _refuse_what_is_not_http(self) -> None:
-        if self.reads_head and self.has_bad_version():
-            self.refuse(*NO_VERSION)
+    def _refuse_invalid_http(self) -> None:
+        if self.is_reading_head and self.has_unsupported_version():
+            self.refuse(*UNSUPPORTED_VERSION)
         else:
             self.refuse(400, NOT_HTTP)
 
 
-class _BehindHead:
-    """Tells a connection what a parser reads, but not of the head that the connection knows."""
+class _CallbacksAfterHead:
+    """Passes what a parser reads on to a protocol, except for a head that the protocol has."""
 
-    def __init__(self, connection: FramedConnection) -> None:
-        self._connection = connection
-        self.on_url = connection.on_url
-        self.on_header = connection.on_header
-        self.on_body = connection.on_body
-        self.on_message_complete = connection.on_message_complete
+    def __init__(self, protocol: StrictHttpProtocol) -> None:
+        self._protocol = protocol
+        self.on_url = protocol.on_url
+        self.on_header = protocol.on_header
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
 
     def on_message_begin(self) -> None:
-        if self._connection.reads_head:
-            self._connection.on_message_begin()
+        if self._protocol.is_reading_head:
+            self._protocol.on_message_begin()
 
     def on_headers_complete(self) -> None:
-        if self._connection.reads_head:
-            self._connection.on_headers_complete()
+        if self._protocol.is_reading_head:
+            self._protocol.on_headers_complete()

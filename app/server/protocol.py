@@ -1,6 +1,6 @@
-"""What one connection may take: time for a head, a body and to read answers, and bytes of a head.
+"""One HTTP connection, with limits of time and size: for its heads, its bodies and its answers.
 
-How many connections there may be is the gate's.
+How many connections there may be is up to `ConnectionLimiter`.
 """
 
 import asyncio
@@ -16,20 +16,21 @@ from uvicorn.server import ServerState
 from app.errors import Code
 from app.http.cors import CORS, Cors, origin_in
 from app.http.refusals import CONTENT_TYPE, refusal_body
-from app.server.connection_limits import GATE, Gate
-from app.server.framing import FramedConnection
-from app.server.head_rules import NO_VERSION
-from app.server.single_write import WholeAnswer
+from app.server.connection_limits import LIMITER, ConnectionLimiter
+from app.server.framing import StrictHttpProtocol
+from app.server.head_rules import UNSUPPORTED_VERSION
+from app.server.single_write import SingleWriteResponse
 
-# Whoever is sending a request while the server stops is answered, and a refusal can be read.
+# For a request that is on its way while the server stops, and for a client to read a refusal.
 LINGER_SECONDS = 0.5
-# How long the rest of a body is read and forgotten behind an answer that closes the connection.
+# How long the rest of a body is read and discarded after an answer that closes the connection.
 BODY_LINGER_SECONDS = 2.0
-FORGET = struct.pack("ii", 1, 0)
+# The value of SO_LINGER with which `close` resets a connection and discards what was not sent.
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class ClosingGently:
-    """The transport of a connection as an answer sees it: closing it is left to the connection."""
+class LingeringTransport:
+    """The transport that an answer is written to: closing it is up to the protocol."""
 
     __slots__ = ("close", "is_closing", "write")
 
@@ -37,7 +38,7 @@ class ClosingGently:
         self.write, self.is_closing, self.close = transport.write, transport.is_closing, close
 
 
-class BoundedConnection(FramedConnection):
+class LimitedHttpProtocol(StrictHttpProtocol):
     """One connection: it waits for a request, reads its head, reads its body, or is answered."""
 
     def __init__(
@@ -48,96 +49,100 @@ class BoundedConnection(FramedConnection):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._gate: Gate = app_state[GATE]
+        self._limiter: ConnectionLimiter = app_state[LIMITER]
         self._cors: Cors = app_state[CORS]
-        self._limits = self._gate.limits
+        self._limits = self._limiter.limits
         self._head_bytes = 0
-        # What came after the head and is no part of the body: sizes of chunks, and trailers.
-        self._other_bytes = 0
-        self._owes_body = False
-        # What is written in the application's stead, once it is clear to which request.
+        # Received after the head, and not part of the body: sizes of chunks, and trailers.
+        self._framing_bytes = 0
+        self._body_is_due = False
+        # Written in the application's stead, once all requests before it are answered.
         self._refusal: bytes | None = None
         # The request that the application has begun to answer last.
         self._running: RequestResponseCycle | None = None
-        self._stopping = self._lost = self._lingers = False
-        # When the other side has taken too long to send, or to read; None while it is our turn.
-        self._until: float | None = None
-        self._read_until: float | None = None
+        self._is_stopping = self._is_lost = self._is_lingering = False
+        # When the client has taken too long to send; None while the application answers.
+        self._deadline: float | None = None
+        # When the client has taken too long to read; None while it keeps up.
+        self._read_deadline: float | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._closing_gently: Any = ClosingGently(transport, self.close_gently)
-        if self._gate.admit(self):
+        self._lingering_transport: Any = LingeringTransport(transport, self.close_lingering)
+        if self._limiter.admit(self):
             self._wait(self._limits.head_seconds)
         else:
             self.refuse(503, "Too many connections. Try again.", Code.SERVICE_UNAVAILABLE)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
-        self._gate.leave(self)
+        self._is_lost = True
+        self._limiter.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._ignores_input or self._lost:
+        if self._ignores_input or self._is_lost:
             return
-        if self.reads_head:
+        if self.is_reading_head:
             if self._head_bytes == 0 and self._running is not None:
-                # The next request of a connection that was kept.
-                self._until = self.loop.time() + self._limits.head_seconds
+                # The next request of a connection that was kept alive.
+                self._deadline = self.loop.time() + self._limits.head_seconds
             self._head_bytes += len(data)
         else:
-            self._other_bytes += len(data)
+            self._framing_bytes += len(data)
         self.feed(data)
-        if self._owes_body and not self._ignores_input:
-            # A crowd that never sends it must not keep others out; most came with their heads.
-            self._owes_body = False
+        if self._body_is_due and not self._ignores_input:
+            # Clients that never send it must not keep others out. Most bodies came with their
+            # heads.
+            self._body_is_due = False
             self._wait(self._limits.body_seconds)
-        most = self._limits.head_bytes
-        if self._other_bytes > most or (self.reads_head and self._head_bytes > most):
-            self._refuse_head()
-        elif self.reads_head and self._head_bytes and self.has_bad_version():
+        max_bytes = self._limits.head_bytes
+        if self._framing_bytes > max_bytes or (
+            self.is_reading_head and self._head_bytes > max_bytes
+        ):
+            self._refuse_large_head()
+        elif self.is_reading_head and self._head_bytes and self.has_unsupported_version():
             # Such a client may wait for an answer without having sent the end of a head.
-            self.refuse(*NO_VERSION)
+            self.refuse(*UNSUPPORTED_VERSION)
 
-    def head_was_read(self) -> None:
-        self._owes_body = True
-        if self._stopping or self._gate.stopping.begun:
+    def on_head_read(self) -> None:
+        self._body_is_due = True
+        if self._is_stopping or self._limiter.shutdown.has_begun:
             self.cycle.keep_alive = False
 
     def refuses_head(self) -> bool:
-        limit = self._limits.head_bytes
-        if self._head_bytes > limit and self._size_of_head() > limit:
-            self._refuse_head()
+        max_bytes = self._limits.head_bytes
+        if self._head_bytes > max_bytes and self._head_size() > max_bytes:
+            self._refuse_large_head()
         return self._ignores_input
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        cycle.transport = self._closing_gently
-        whole: Any = WholeAnswer(app, cycle)
-        super()._start_asgi_task(cycle, whole)
+        cycle.transport = self._lingering_transport
+        response: Any = SingleWriteResponse(app, cycle)
+        super()._start_asgi_task(cycle, response)
 
     def on_body(self, body: bytes) -> None:
-        self._other_bytes -= len(body)
+        self._framing_bytes -= len(body)
         super().on_body(body)
 
-    def request_was_read(self) -> None:
-        self._head_bytes, self._other_bytes = 0, 0
-        self._owes_body = False
+    def on_request_read(self) -> None:
+        self._head_bytes, self._framing_bytes = 0, 0
+        self._body_is_due = False
         if not self.cycle.response_complete:
-            self._until = None
-            self._gate.waiting.pop(self, None)
+            self._deadline = None
+            self._limiter.remove_waiting(self)
         elif self._ignores_input:
             self.transport.close()
 
     def on_response_complete(self) -> None:
-        # As in uvicorn, but for its timer.
+        # As in uvicorn, except for its keep-alive timer.
         self.server_state.total_requests += 1
         self.flow.resume_reading()
-        if self._lingers:
+        if self._is_lingering:
             return
         if self.transport.is_closing():
-            # It is, as soon as the other side has read all of it.
-            self._until = self.loop.time() + self._limits.write_seconds
+            # It closes as soon as the client has read all of the answer.
+            self._deadline = self.loop.time() + self._limits.write_seconds
             return
         if self.pipeline:
             cycle, app = self.pipeline.pop()
@@ -149,60 +154,61 @@ class BoundedConnection(FramedConnection):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._read_until = self.loop.time() + self._limits.write_seconds
+        self._read_deadline = self.loop.time() + self._limits.write_seconds
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._read_until = None
+        self._read_deadline = None
 
     def shutdown(self) -> None:
-        """Answer what is under way, and what is being sent at this moment, then close."""
-        self._stopping = True
+        """Answer requests under way, and one that is being sent at this moment, then close."""
+        self._is_stopping = True
         if self._is_idle():
             self.loop.call_later(LINGER_SECONDS, self._close_if_idle)
         else:
             self.cycle.keep_alive = False
 
-    def is_late(self, now: float) -> bool:
-        return any(until is not None and now >= until for until in (self._until, self._read_until))
+    def has_timed_out(self, now: float) -> bool:
+        deadlines = (self._deadline, self._read_deadline)
+        return any(deadline is not None and now >= deadline for deadline in deadlines)
 
-    def time_out(self) -> None:
-        """Close it. Whoever has begun a request is told why."""
+    def close_for_timeout(self) -> None:
+        """Close it, with a 408 if the client has begun a request."""
         if self.transport.get_write_buffer_size():
-            # They do not read what they were sent: nor would they read this.
-            self.drop()
+            # The client does not read what it was sent: it would not read this either.
+            self.abort()
         elif self._head_bytes or not self._is_idle():
             self.refuse(408, "The request took too long to arrive.", Code.BAD_REQUEST)
         else:
-            self.drop()
+            self.abort()
 
-    def close_gently(self) -> None:
-        """Close behind an answer, and let it arrive though the body of its request still does.
+    def close_lingering(self) -> None:
+        """Close after an answer, but go on reading for a while if the client still sends a body.
 
-        Closed at once, the system would answer the rest of the body by resetting the connection,
-        and with it take back what the other side has not read yet (RFC 9112, 9.6).
+        Closed at once, the kernel would answer the rest of the body by resetting the connection,
+        and the client would lose what it has not read yet (RFC 9112, 9.6).
         """
         running = self._running
         if running is None or not running.more_body or not self.transport.can_write_eof():
             self.transport.close()
             return
-        self._lingers = self._ignores_input = True
+        self._is_lingering = self._ignores_input = True
         self.transport.write_eof()
-        self.loop.call_later(BODY_LINGER_SECONDS, self.drop)
+        self.loop.call_later(BODY_LINGER_SECONDS, self.abort)
 
-    def drop(self) -> None:
-        """Close it, and keep nothing for it: neither here nor in the system's buffers."""
-        if self._lost:
+    def abort(self) -> None:
+        """Reset it, and keep nothing for it: neither here nor in the buffers of the kernel."""
+        if self._is_lost:
             return
-        self._gate.leave(self)
+        self._limiter.remove(self)
         connected: Any = self.transport.get_extra_info("socket")
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGET)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.transport.abort()
 
     def _wait(self, seconds: float) -> None:
-        """Wait for a request, or its body, behind those that wait already."""
-        self._until = self.loop.time() + seconds
-        self._gate.wait_for(self)
+        """Wait for a request or its body for so long, as the last of those that wait."""
+        self._deadline = self.loop.time() + seconds
+        self._limiter.add_waiting(self)
 
     def _is_idle(self) -> bool:
         running = self._running
@@ -212,30 +218,30 @@ class BoundedConnection(FramedConnection):
         if self._is_idle():
             self.transport.close()
 
-    def _size_of_head(self) -> int:
+    def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
-    def _refuse_head(self) -> None:
+    def _refuse_large_head(self) -> None:
         kib = self._limits.head_bytes // 1024
         self.refuse(431, f"The head of a request, and its trailers, have at most {kib} KiB.")
 
     def refuse(self, status: int, message: str, code: Code = Code.BAD_REQUEST) -> None:
-        """Answer in the application's stead, once; what else is sent is read and forgotten.
+        """Answer once in the application's stead; what else is received is discarded.
 
-        Requests that came before are answered first (RFC 9112, 9.3.2), and one that has had its
-        answer gets no other.
+        Requests that came before are answered first (RFC 9112, 9.3.2), and one that was already
+        answered gets no other answer.
         """
         if self._ignores_input:
             return
-        self._ignores_input, self._until = True, None
-        self._gate.wait_for(self)
-        self._refusal = self._refusal_of(status, message, code)
-        if not self.reads_head:
-            self._give_up(self.cycle)
+        self._ignores_input, self._deadline = True, None
+        self._limiter.add_waiting(self)
+        self._refusal = self._refusal_bytes(status, message, code)
+        if not self.is_reading_head:
+            self._abandon(self.cycle)
         if self._is_idle():
             self._write_refusal()
 
-    def _refusal_of(self, status: int, message: str, code: Code) -> bytes:
+    def _refusal_bytes(self, status: int, message: str, code: Code) -> bytes:
         body = refusal_body(message, code)
         headers = (
             (b"content-type", CONTENT_TYPE),
@@ -248,12 +254,12 @@ class BoundedConnection(FramedConnection):
         return STATUS_LINE[status] + lines + b"\r\n" + content
 
     def _headers_so_far(self) -> list[tuple[bytes, bytes]]:
-        """Returns those of the request that is being read; uvicorn has no list before the first."""
+        """Returns those of the request that is being read; before the first, uvicorn has None."""
         headers: list[tuple[bytes, bytes]] | None = self.headers
         return headers or []
 
-    def _give_up(self, cycle: RequestResponseCycle) -> None:
-        """Answer a request, whose body is being read, no more; the application hears of it."""
+    def _abandon(self, cycle: RequestResponseCycle) -> None:
+        """Do not answer a request whose body is being read; the application sees a disconnect."""
         if self.pipeline and self.pipeline[0][0] is cycle:
             # It has not begun: those before it still run.
             self.pipeline.popleft()
@@ -267,7 +273,8 @@ class BoundedConnection(FramedConnection):
     def _write_refusal(self) -> None:
         if self._refusal:
             self.transport.write(self._refusal)
-        # Closed at once, what is still on its way here would make the system take the answer back.
+        # Closed at once, bytes that are still on their way here would make the kernel reset the
+        # connection, and the client lose the answer.
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(LINGER_SECONDS, self.drop)
+        self.loop.call_later(LINGER_SECONDS, self.abort)

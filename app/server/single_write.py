@@ -1,7 +1,7 @@
-"""Sends an answer whole: its head and its body in one call to the system, one packet.
+"""Sends the head and the body of a response in one write: one system call, one packet.
 
-Written apart, the two would wake the other side twice; that, and a search of each header for what
-must not be in it, would be a tenth of what a small query costs.
+In two writes, they would wake the client twice. That, and a search of each header for forbidden
+characters, would be a tenth of what a small query costs.
 """
 
 from collections.abc import Awaitable, Iterable
@@ -11,17 +11,17 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from app.http.requests import ASGIApp, Receive, Scope, Send
 
-# What no header may have in it (RFC 9110, 5.5), or it could end early and say something else.
-CONTROLS = bytes({*range(32), 127} - {ord("\t")})
-# What these say, uvicorn acts upon.
-ABOUT_THE_CONNECTION = frozenset({b"connection", b"transfer-encoding"})
+# Not allowed in headers (RFC 9110, 5.5): a header could end early and inject another one.
+CONTROL_CHARACTERS = bytes({*range(32), 127} - {ord("\t")})
+# uvicorn acts upon these.
+CONNECTION_HEADERS = frozenset({b"connection", b"transfer-encoding"})
 
 
-class WholeAnswer:
-    """An application that answers one request.
+class SingleWriteResponse:
+    """An ASGI application that runs another one for one request, and writes its response.
 
-    Its head waits for the body, as ASGI asks. What is not one body of the length that the head
-    says is uvicorn's to send, and so is what it refuses to.
+    The head is kept until the body comes, as ASGI asks. If the response is not one body of the
+    length that its head says, uvicorn sends it, or refuses to.
     """
 
     __slots__ = ("_app", "_cycle", "_start")
@@ -45,21 +45,21 @@ class WholeAnswer:
                     cycle.keep_alive = False
             return
         self._start = None
-        answer = _whole(cycle, start, message)
-        if answer is None:
+        response = _complete_response(cycle, start, message)
+        if response is None:
             await cycle.send(start)
             await cycle.send(message)
             return
-        cycle.transport.write(answer)
-        # As uvicorn leaves it.
+        cycle.transport.write(response)
+        # The state in which uvicorn leaves it.
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()
         cycle.on_response()
 
 
-def _whole(cycle: RequestResponseCycle, start: Any, message: Any) -> bytes | None:
-    """Give the bytes of an answer; None where it is not as simple as that."""
+def _complete_response(cycle: RequestResponseCycle, start: Any, message: Any) -> bytes | None:
+    """Returns the bytes of a response; None if it takes more than one write."""
     if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
         return None
     if cycle.scope["method"] == "HEAD":
@@ -68,20 +68,20 @@ def _whole(cycle: RequestResponseCycle, start: Any, message: Any) -> bytes | Non
         return None
     body: bytes = message.get("body", b"")
     headers = [*cycle.default_headers, *start.get("headers", ())]
-    if not _frames(headers, len(body)):
+    if not _declares_length(headers, len(body)):
         return None
     lines = b"\r\n".join([b"%b: %b" % header for header in headers])
-    if len(lines.translate(None, CONTROLS)) != len(lines) - 2 * (len(headers) - 1):
+    if len(lines.translate(None, CONTROL_CHARACTERS)) != len(lines) - 2 * (len(headers) - 1):
         return None
     return b"%b%b\r\n\r\n%b" % (STATUS_LINE[start["status"]], lines, body)
 
 
-def _frames(headers: Iterable[tuple[bytes, bytes]], length: int) -> bool:
-    """Whether the headers say where the body ends, and nothing else about the connection."""
-    said: bytes | None = None
+def _declares_length(headers: Iterable[tuple[bytes, bytes]], length: int) -> bool:
+    """Whether the headers declare this length, and nothing else about the connection."""
+    declared: bytes | None = None
     for name, value in headers:
         if name == b"content-length":
-            said = value
-        elif name in ABOUT_THE_CONNECTION:
+            declared = value
+        elif name in CONNECTION_HEADERS:
             return False
-    return said == b"%d" % length
+    return declared == b"%d" % length

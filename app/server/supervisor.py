@@ -1,4 +1,4 @@
-"""Several processes on one socket: replaces those that end or hang, and stops all of them."""
+"""Runs several workers on one socket, replaces those that end or hang, and stops all of them."""
 
 import logging
 import multiprocessing
@@ -19,27 +19,28 @@ from prometheus_client import Counter
 
 from app.server.bounded_server import seconds_to_stop
 from app.server.forced_exit import exit_within
-from app.server.shutdown import turn_away
+from app.server.syn_filter import drop_new_connections
 from app.server.worker_process import run_worker
 
-# WORKER_TIMEOUT_SECONDS is 20 by default. The event loop of a worker comes round many times a
-# second; what keeps it longest, a collection of garbage over all modules, takes half a second, and
-# a few on a busy machine. So 20 is not reached by one that works, and leaves the next one 40 to
-# start in: within a minute, all serve again.
+# WORKER_TIMEOUT_SECONDS is 20 by default. The event loop of a worker runs many times a second; what
+# blocks it longest, a garbage collection over all modules, takes half a second, and a few seconds
+# on a busy machine. So a worker that works never reaches 20, and its replacement has 40 left to
+# start: within a minute, all serve again.
 HEARTBEATS_PER_TIMEOUT = 10
-# Before the first heartbeat a process reads its code, which takes 4 seconds, and a minute where
+# Before its first heartbeat a process imports its code, which takes 4 seconds, and a minute if
 # everything starts at once.
 START_SECONDS = 300
-# How often the supervisor looks. It counts a silence only while it is itself on time, within twice
-# this: a machine that was suspended, or has no time for it, has none for workers either.
+# How often the supervisor checks. Time without a heartbeat counts only while the supervisor itself
+# is on time, within twice this: a machine that was suspended, or is too busy to run it, does not
+# run the workers either.
 TICK_SECONDS = 0.5
 STOP_TICK_SECONDS = 0.05
-# By how much newcomers are turned away before workers close the socket, each by its own clock.
+# How long before workers close the socket, each by its own clock, it gets no new connections.
 EARLY_SECONDS = 0.5
-# For the workers that do not end by themselves, and then for what is around the supervisor.
+# To kill workers that do not end by themselves, and for the supervisor's own process to end.
 KILL_SECONDS = 1
-LEAVE_SECONDS = 2
-# A process that the kernel cannot end, as it waits for a disk, is left behind.
+EXIT_SECONDS = 2
+# A process that the kernel cannot end, because it waits for a disk, is left behind.
 JOIN_SECONDS = 5
 # Why a worker was replaced, as the metric says it.
 EXITED = "exited"
@@ -56,7 +57,7 @@ spawn = multiprocessing.get_context("spawn")
 
 @dataclass(slots=True)
 class Worker:
-    """A process, and what is known of its event loop."""
+    """A process, and when its event loop last sent a heartbeat."""
 
     process: SpawnProcess
     heartbeat: Connection
@@ -67,10 +68,10 @@ class Worker:
     def start(
         cls, config: uvicorn.Config, listeners: list[socket.socket], heartbeat_seconds: float
     ) -> "Worker":
-        """Start one.
+        """Start a process.
 
         Raises:
-            OSError: the system has no process or memory for it now.
+            OSError: the system cannot create a process now.
 
         """
         reader, writer = spawn.Pipe(duplex=False)
@@ -81,52 +82,52 @@ class Worker:
             process.start()
         return cls(process, reader)
 
-    def listen(self, passed: float) -> None:
-        """Take in its heartbeats of the last `passed` seconds."""
-        if self._has_beaten():
+    def read_heartbeats(self, elapsed: float) -> None:
+        """Read the heartbeats of the last `elapsed` seconds."""
+        if self._has_sent_heartbeat():
             self.has_started = True
             self.silent_seconds = 0
         else:
-            self.silent_seconds += passed
+            self.silent_seconds += elapsed
 
-    def tell(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         if self.process.pid is not None and self.process.is_alive():
             os.kill(self.process.pid, number)
 
-    def end(self) -> None:
-        """Kill it, if it still runs, and free what belongs to it."""
+    def kill(self) -> None:
+        """Kill it, if it still runs, and free its resources."""
         self.process.kill()
         self.process.join(JOIN_SECONDS)
         self.heartbeat.close()
 
-    def _has_beaten(self) -> bool:
+    def _has_sent_heartbeat(self) -> bool:
         try:
             return bool(os.read(self.heartbeat.fileno(), 65536))
         except BlockingIOError:
             return False
 
 
-class OnTime:
-    """Measures time, but none in which this process was late itself."""
+class SupervisedTime:
+    """Measures time, except while this process did not run itself."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
-    def passed(self) -> float:
-        """Returns the seconds since this was asked last, 0 if they are more than two ticks."""
+    def elapsed(self) -> float:
+        """Returns the seconds since the last call, or 0 if they are more than two ticks."""
         now = time.monotonic()
-        passed = now - self._last
+        elapsed = now - self._last
         self._last = now
-        return passed if passed <= 2 * TICK_SECONDS else 0
+        return elapsed if elapsed <= 2 * TICK_SECONDS else 0
 
 
 class Supervisor:
-    """Runs as many workers as `config` says until it is told to stop, in the main thread.
+    """Runs as many workers as `config` says until a signal stops it, in the main thread.
 
-    SIGTERM and SIGHUP stop after `delay` seconds, in which `/health/ready` says no; SIGINT (Ctrl-C)
-    stops at once, also during the delay; a second SIGINT kills. A worker whose event loop gives no
-    heartbeat for `timeout` seconds is killed. Neither that nor a worker that cannot start ends the
-    others: a database that is away comes back.
+    SIGTERM and SIGHUP stop it after `delay` seconds, in which `/health/ready` answers 503; SIGINT
+    (Ctrl-C) stops it at once, also during the delay; a second SIGINT kills. A worker whose event
+    loop sends no heartbeat for `timeout` seconds is killed and replaced. Neither that nor a worker
+    that cannot start ends the others: an unavailable database comes back.
     """
 
     def __init__(
@@ -143,24 +144,24 @@ class Supervisor:
         self._replaced = replaced
         self._listeners = [config.bind_socket()]
         self._workers: list[Worker] = []
-        self._clock = OnTime()
-        # Safe to use in a signal handler, and wakes up whoever waits for it.
+        self._clock = SupervisedTime()
+        # Safe to use in a signal handler, and wakes up the thread that waits for it.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def run(self) -> None:
-        signal.signal(signal.SIGTERM, self._hear)
-        signal.signal(signal.SIGINT, self._hear)
-        # `nohup` ignores it.
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        # `nohup` makes a process ignore it.
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, self._hear)
-        with self._killing_whoever_is_left():
+            signal.signal(signal.SIGHUP, self._on_signal)
+        with self._killing_remaining_workers():
             self._start_missing()
             self._stop(self._supervise())
 
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.put(number)
         delay = 0 if number == signal.SIGINT else self._delay
-        exit_within(delay + seconds_to_stop(self._config) + KILL_SECONDS + LEAVE_SECONDS)
+        exit_within(delay + seconds_to_stop(self._config) + KILL_SECONDS + EXIT_SECONDS)
 
     def _supervise(self) -> int:
         """Keep the workers running; returns the signal that ends this."""
@@ -168,25 +169,25 @@ class Supervisor:
             number = self._next_signal(TICK_SECONDS)
             if number is not None:
                 return number
-            self._forget_lost(self._clock.passed())
+            self._remove_lost(self._clock.elapsed())
             self._start_missing()
 
-    def _forget_lost(self, passed: float) -> None:
+    def _remove_lost(self, elapsed: float) -> None:
         for worker in tuple(self._workers):
-            worker.listen(passed)
+            worker.read_heartbeats(elapsed)
             if not worker.process.is_alive():
-                self._forget(worker, EXITED)
+                self._remove(worker, EXITED)
                 log.warning(ENDED, worker.process.pid, worker.process.exitcode)
-            elif worker.silent_seconds > self._limit_of(worker):
-                self._forget(worker, HUNG)
-                log.error(KILLED, worker.process.pid, self._limit_of(worker))
+            elif worker.silent_seconds > self._timeout_of(worker):
+                self._remove(worker, HUNG)
+                log.error(KILLED, worker.process.pid, self._timeout_of(worker))
 
-    def _forget(self, worker: Worker, why: str) -> None:
-        worker.end()
+    def _remove(self, worker: Worker, why: str) -> None:
+        worker.kill()
         self._workers.remove(worker)
         self._replaced.labels(why).inc()
 
-    def _limit_of(self, worker: Worker) -> float:
+    def _timeout_of(self, worker: Worker) -> float:
         return self._timeout if worker.has_started else max(START_SECONDS, self._timeout)
 
     def _start_missing(self) -> None:
@@ -200,24 +201,24 @@ class Supervisor:
             self._workers.append(worker)
 
     def _stop(self, number: int) -> None:
-        """Tell the workers to stop, and let go of the socket just before they do.
+        """Stop the workers, and close the socket just before they do.
 
-        Otherwise the system would go on making connections that nobody takes in.
+        Otherwise the kernel would go on making connections that nobody accepts.
         """
         how = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         if how == signal.SIGTERM and self._delay > EARLY_SECONDS:
-            self._tell(how)
+            self._signal_workers(how)
             how = self._wait(self._delay - EARLY_SECONDS) or how
         for each in self._listeners:
-            turn_away(each)
+            drop_new_connections(each)
             each.close()
         # A second SIGTERM changes nothing.
-        self._tell(how)
+        self._signal_workers(how)
         self._wait(EARLY_SECONDS + seconds_to_stop(self._config) + KILL_SECONDS)
 
-    def _tell(self, how: signal.Signals) -> None:
+    def _signal_workers(self, how: signal.Signals) -> None:
         for worker in self._workers:
-            worker.tell(how)
+            worker.send_signal(how)
 
     def _wait(self, seconds: float) -> signal.Signals | None:
         """Wait until all workers have ended or a time is over; returns SIGINT if that ended it."""
@@ -237,10 +238,10 @@ class Supervisor:
             return None
 
     @contextmanager
-    def _killing_whoever_is_left(self) -> Generator[None]:
+    def _killing_remaining_workers(self) -> Generator[None]:
         try:
             yield
         finally:
             for worker in self._alive():
-                worker.end()
+                worker.kill()
                 log.warning(NOT_STOPPED, worker.process.pid)

@@ -1,10 +1,13 @@
-"""The versions of the server's parts that ours replaces some of, and is tested with."""
+"""The versions of uvicorn and httptools whose parts this package replaces, and is tested with.
 
-from importlib.metadata import version
+With other versions `portico serve` runs uvicorn's own h11 protocol: see `app/server/README.md`.
+"""
+
+from importlib.metadata import requires, version
 from typing import NamedTuple
 
 
-class Versions(NamedTuple):
+class ServerVersions(NamedTuple):
     uvicorn: str
     httptools: str
 
@@ -12,8 +15,15 @@ class Versions(NamedTuple):
         return f"uvicorn {self.uvicorn} and httptools {self.httptools}"
 
 
-TESTED = Versions(uvicorn="0.54.0", httptools="0.9.0")
+def installed_versions() -> ServerVersions:
+    return ServerVersions(*map(version, ServerVersions._fields))
 
 
-def installed() -> Versions:
-    return Versions(*map(version, Versions._fields))
+def _pinned_versions() -> ServerVersions:
+    """Returns what `pyproject.toml` pins, the only place that names these versions."""
+    requirements = [each.partition("==") for each in requires("portico") or ()]
+    pins = {name: pinned for name, _, pinned in requirements}
+    return ServerVersions(*(pins[name] for name in ServerVersions._fields))
+
+
+TESTED = _pinned_versions()

@@ -1,4 +1,4 @@
-"""One of several processes that serve on one socket, as its parent starts it."""
+"""One of several worker processes that serve on one socket, as the supervisor starts it."""
 
 import asyncio
 import ctypes
@@ -25,16 +25,16 @@ def run_worker(
     heartbeat: Connection,
     heartbeat_seconds: float,
 ) -> None:
-    """Serve until a signal says otherwise, and not a moment longer than the parent lives."""
-    # Until it serves there is nothing to finish: it ends without a traceback.
+    """Serve until a signal stops it, or until the parent ends."""
+    # Until it serves there is nothing to finish: SIGINT ends it without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _end_with_parent()
+    _exit_with_parent()
     config.configure_logging()
     WorkerServer(config, heartbeat, heartbeat_seconds).run(listeners)
 
 
 class WorkerServer(BoundedServer):
-    """A server whose event loop shows its parent that it runs."""
+    """A server whose event loop sends heartbeats to its parent."""
 
     def __init__(
         self, config: uvicorn.Config, heartbeat: Connection, heartbeat_seconds: float
@@ -44,22 +44,22 @@ class WorkerServer(BoundedServer):
         self._heartbeat_seconds = heartbeat_seconds
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        beating = asyncio.create_task(self._beat())
+        heartbeats = asyncio.create_task(self._send_heartbeats())
         try:
             await super().serve(sockets)
         finally:
-            beating.cancel()
+            heartbeats.cancel()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Ctrl-C in a terminal reaches all processes, and the parent passes it on. That is one, not
-        # the second one that ends requests: of that the parent makes a SIGKILL.
+        # Ctrl-C in a terminal signals all processes, and the parent signals again. That is not a
+        # second Ctrl-C, which ends requests: at that, the parent kills its workers.
         if self.should_exit and sig == signal.SIGINT:
             return
         super().handle_exit(sig, frame)
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         descriptor = self._heartbeat.fileno()
-        # A parent that was stopped reads nothing, and requests must not wait for it.
+        # A parent that is suspended reads nothing, and requests must not wait for it.
         os.set_blocking(descriptor, False)
         while True:
             with suppress(BlockingIOError, BrokenPipeError):
@@ -67,17 +67,17 @@ class WorkerServer(BoundedServer):
             await asyncio.sleep(self._heartbeat_seconds)
 
 
-def _end_with_parent() -> None:
-    """End at once if the parent is killed, as requests of a single process do.
+def _exit_with_parent() -> None:
+    """End at once if the parent is killed, without finishing requests.
 
-    Were they finished, the next server could not have the port, or would share the database with
-    processes that nobody supervises.
+    Otherwise the next server could not have the port, or would share the database with processes
+    that nobody supervises.
     """
     if sys.platform == "linux":
-        # Also ends one that is stopped or holds the GIL. The kernel sends it when the thread that
-        # has started this process ends: the supervisor must run in the main thread.
+        # Also ends a process that is suspended or holds the GIL. The kernel sends the signal when
+        # the thread that started this process ends: the supervisor must run in the main thread.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # For other systems, and for a parent that was gone before.
+    # For other systems, and for a parent that ended before this.
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 

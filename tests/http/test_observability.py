@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from app.database import migrations
 from app.database.statements import Tally
-from app.http.access_log import MOST_LINES, AccessLog, Line, console_line
+from app.http.access_log import MAX_LINES, AccessLog, Line, console_line
 from tests.cli.test_serve import REGISTER, SECRET, send
 from tests.support.clients import LOGIN, Person
 from tests.support.leaks import SECRETS
@@ -332,9 +332,9 @@ async def test_a_log_that_cannot_be_written_fails_no_request() -> None:
         lambda _, context: failures.append(context["exception"])
     )
 
-    for number in range(MOST_LINES):
+    for number in range(MAX_LINES):
         log.add(Line(0, "GET", "/", str(number), Tally()))
     await asyncio.sleep(0)
 
     asyncio.get_running_loop().set_exception_handler(None)
-    assert (counted, [type(each) for each in failures]) == ([MOST_LINES], [OSError])
+    assert (counted, [type(each) for each in failures]) == ([MAX_LINES], [OSError])

@@ -8,8 +8,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from app.http.cors import CORS, Cors
-from app.server.connection_limits import GATE, ConnectionLimits, Gate
-from app.server.protocol import BoundedConnection
+from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
+from app.server.protocol import LimitedHttpProtocol
 
 GET = b"GET / HTTP/1.1\r\nhost: portico\r\n\r\n"
 LENGTH = (b"content-length", b"5")
@@ -33,9 +33,9 @@ async def answer(*messages: dict[str, Any], request: bytes = GET) -> bytes:
 
     config = uvicorn.Config(application, interface="asgi3", log_config=None, ws="none")
     config.load()
-    state = {GATE: Gate(ConnectionLimits()), CORS: Cors.of(())}
+    state = {LIMITER: ConnectionLimiter(ConnectionLimits()), CORS: Cors.of(())}
     listening = await asyncio.get_running_loop().create_server(
-        lambda: BoundedConnection(config, ServerState(), state), "127.0.0.1", 0
+        lambda: LimitedHttpProtocol(config, ServerState(), state), "127.0.0.1", 0
     )
     async with listening:
         reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())

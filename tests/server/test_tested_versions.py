@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.server.tested_versions import TESTED, installed
+from app.server.tested_versions import TESTED, installed_versions
 from tests.cli.test_serve import SECRET
 from tests.server.test_request_framing import LAST, answer_to, exchange, post, query, refused
 from tests.support.servers import ROOT, Server, serving_untested
@@ -39,7 +39,7 @@ def pinned(name: str) -> set[str]:
 
 
 def test_the_versions_that_are_tested_are_those_that_are_installed() -> None:
-    assert installed() == TESTED
+    assert installed_versions() == TESTED
     assert pinned("uvicorn") == {f"uvicorn=={TESTED.uvicorn}"}
     assert pinned("httptools") == {f"httptools=={TESTED.httptools}"}
 

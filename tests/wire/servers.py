@@ -12,9 +12,9 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from app.http.cors import CORS, Cors
-from app.server.connection_limits import GATE, ConnectionLimits, Gate
-from app.server.head_checks import CheckedHeads
-from app.server.protocol import BoundedConnection
+from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
+from app.server.head_checks import HeadChecks
+from app.server.protocol import LimitedHttpProtocol
 from tests.wire.second_parser import EARLY, Request
 
 MODES = ("ours", "h11")
@@ -94,22 +94,22 @@ def _without_faults() -> Generator[None]:
 @asynccontextmanager
 async def echoing(mode: str) -> AsyncGenerator[int]:
     """Serve `echo` in this process; the port."""
-    application: Any = CheckedHeads(echo, NO_ORIGINS) if mode == "h11" else echo
+    application: Any = HeadChecks(echo, NO_ORIGINS) if mode == "h11" else echo
     config = uvicorn.Config(
         application, interface="asgi3", http="h11", log_config=None, ws="none", server_header=False
     )
     config.load()
-    gate = Gate(LIMITS)
-    make: Any = BoundedConnection if mode == "ours" else config.http_protocol_class
-    state, of_app = ServerState(), {GATE: gate, CORS: NO_ORIGINS}
+    limiter = ConnectionLimiter(LIMITS)
+    make: Any = LimitedHttpProtocol if mode == "ours" else config.http_protocol_class
+    state, of_app = ServerState(), {LIMITER: limiter, CORS: NO_ORIGINS}
     listening = await asyncio.get_running_loop().create_server(
         lambda: make(config=config, server_state=state, app_state=of_app), "127.0.0.1", 0
     )
-    watching = asyncio.create_task(gate.watch())
+    timeouts = asyncio.create_task(limiter.enforce_timeouts())
     # What uvicorn's own protocol logs is not ours to judge.
     try:
         with _without_faults() if mode == "ours" else nullcontext():
             yield listening.sockets[0].getsockname()[1]
     finally:
-        watching.cancel()
+        timeouts.cancel()
         listening.close()

@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 venv=$(mktemp -d)
 trap 'rm -rf "$venv"' EXIT
 python3 -m uv venv --quiet --clear "$venv"
-python3 -m uv pip install --quiet --python "$venv" --require-hashes --requirement requirements.txt
+python3 -m uv pip sync --quiet --python "$venv" --require-hashes requirements.txt
 
 # What an earlier run left behind must not stand in for what this one fails to write.
 rm -rf generated

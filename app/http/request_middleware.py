@@ -1,10 +1,10 @@
-"""The outermost layer: request ids, a line in the log, security and CORS headers everywhere."""
+"""The outermost middleware: request ids, the access log, security and CORS headers."""
 
 import itertools
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Any
 
 from opentelemetry import trace
@@ -13,7 +13,6 @@ from app.database.statements import count_here
 from app.engine.errors import internal_error
 from app.http.access_log import AccessLog, Line
 from app.http.cors import Cors, origin_of
-from app.http.graphiql_page import ASSETS, Explorer
 from app.http.refusals import errors_body, send_refusal
 from app.http.requests import ASGIApp, Headers, Receive, Scope, Send
 
@@ -22,19 +21,19 @@ SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
-CLOSED_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-ONLY_HTTPS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+DENY_ALL_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 
 
-class Edge:
-    """Pure ASGI. WebSockets end here, before they open: nothing of ours speaks over one."""
+class RequestMiddleware:
+    """Pure ASGI middleware. It closes WebSockets before they open: nothing here serves them."""
 
     def __init__(
         self, app: ASGIApp, *, https: bool, traced: bool, access_log: AccessLog, cors: Cors
     ) -> None:
         self._app, self._access_log, self._traced = app, access_log, traced
         self._cors = cors
-        self._headers = (*SECURITY_HEADERS, ONLY_HTTPS) if https else SECURITY_HEADERS
+        self._headers = (*SECURITY_HEADERS, HSTS) if https else SECURITY_HEADERS
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
@@ -78,12 +77,12 @@ class Edge:
         complete = [*headers, (b"x-request-id", request_id.encode()), *self._headers]
         complete += self._cors.headers_for(origin)
         if b"content-security-policy" not in dict(headers):
-            complete.append(CLOSED_POLICY)
+            complete.append(DENY_ALL_POLICY)
         return complete
 
 
 def _name_span(line: Line) -> None:
-    """Say in the trace what the request was: to the server's own span it is a POST."""
+    """Name the span of the server after the operation: otherwise it is just a POST."""
     span = trace.get_current_span()
     if line.operation is None or not span.is_recording():
         return
@@ -93,30 +92,14 @@ def _name_span(line: Line) -> None:
     span.set_attribute("portico.outcome", line.outcome or "")
 
 
-# Random once for the process, then counted: unique without asking the system for every request.
+# Random once for each process, then counted: unique without a system call for each request.
 _PREFIX = secrets.token_hex(5)
 _numbers = itertools.count(1)
 
 
 def _request_id(headers: Headers) -> str:
-    """Take over the id of whoever stands before us, if it is well formed."""
+    """Returns the id that a proxy has given the request, if it is well-formed, or a new one."""
     given = headers.values.get(b"x-request-id")
     if given is not None and REQUEST_ID.fullmatch(given):
         return given.decode()
     return f"{_PREFIX}{next(_numbers):06x}"
-
-
-class Straight:
-    """Takes GraphQL, and its page's assets, past FastAPI's own layers and router.
-
-    These cost a tenth of what a small query does, and have nothing to decide about it.
-    """
-
-    def __init__(self, app: ASGIApp, paths: Mapping[str, ASGIApp], assets: Explorer | None) -> None:
-        self._app, self._paths, self._assets = app, paths, assets
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        to = self._paths.get(scope["path"]) if scope["type"] == "http" else None
-        if to is None and self._assets and scope.get("path", "").startswith(ASSETS):
-            to = self._assets
-        return (to or self._app)(scope, receive, send)

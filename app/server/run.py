@@ -1,0 +1,98 @@
+"""Runs the application on uvicorn until a signal stops it, in one process or in several."""
+
+import gc
+import math
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from prometheus_client import Counter
+from uvicorn.config import STARTUP_FAILURE
+
+from app.server.bounded_server import BoundedServer
+from app.server.protocol import LimitedHttpProtocol
+from app.server.supervisor import Supervisor
+from app.server.tested_versions import TESTED, ServerVersions
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where to listen, what to run, and for how long.
+
+    The limits of connections are for uvicorn's own protocol: Portico's takes them from the
+    `ConnectionLimiter` of the application.
+    """
+
+    # Both are import paths of factories, `module:function`. The second one makes an application
+    # that checks heads itself, for a protocol that does not.
+    app: str
+    app_with_head_checks: str
+    host: str
+    port: int
+    workers: int
+    log_level: str
+    shutdown_delay_seconds: float
+    shutdown_timeout_seconds: int
+    worker_timeout_seconds: float
+    keep_alive_seconds: float
+    max_connections: int
+    max_head_bytes: int
+
+
+def run_server(options: ServerOptions, versions: ServerVersions, replaced: Counter) -> None:
+    """Serve until a signal stops it; `replaced` counts workers, by why they were replaced.
+
+    Raises:
+        SystemExit: the application does not start.
+
+    """
+    is_tested = versions == TESTED
+    config = _config(options, _portico_protocol(options) if is_tested else _h11_protocol(options))
+    if options.workers > 1:
+        delay = options.shutdown_delay_seconds if is_tested else 0
+        timeout = options.worker_timeout_seconds
+        Supervisor(config, timeout=timeout, delay=delay, replaced=replaced).run()
+        # Otherwise Python looks through all modules before it ends: seconds on a busy machine.
+        gc.freeze()
+        return
+    server = BoundedServer(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def _config(options: ServerOptions, protocol: Mapping[str, Any]) -> uvicorn.Config:
+    return uvicorn.Config(
+        factory=True,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        ws="none",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_level=options.log_level.lower(),
+        log_config=None,
+        timeout_graceful_shutdown=options.shutdown_timeout_seconds,
+        **protocol,
+    )
+
+
+def _portico_protocol(options: ServerOptions) -> dict[str, Any]:
+    return {"app": options.app, "http": LimitedHttpProtocol}
+
+
+def _h11_protocol(options: ServerOptions) -> dict[str, Any]:
+    """Returns what makes a uvicorn of any version use its h11 protocol, which needs no changes."""
+    return {
+        "app": options.app_with_head_checks,
+        "http": "h11",
+        "interface": "asgi3",
+        "limit_concurrency": options.max_connections,
+        "h11_max_incomplete_event_size": options.max_head_bytes,
+        "timeout_keep_alive": math.ceil(options.keep_alive_seconds),
+    }
