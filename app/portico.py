@@ -112,7 +112,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     services.put(AllEmails, emails_of(modules))
     services.put(EventNames, event_names(modules))
     services.put(Handlers, _handlers(modules, services))
-    services.check()
+    services.make_all()
     return Portico(modules, services)
 
 

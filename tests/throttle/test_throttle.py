@@ -451,7 +451,7 @@ class TestWhatIsRefusedIsReported:
         assert await reported(db) == []
 
         clock.pass_(minutes=15)
-        await asyncio.gather(*(each.state.portico.budgets.report() for each in limited))
+        await asyncio.gather(*(each.state.portico.services[Budgets].report() for each in limited))
         await budgets.report()
 
         assert await reported(db) == [
