@@ -50,24 +50,16 @@ class Container:
         """Provide something that is there already."""
         self._made[kind] = thing
 
-    def check(self) -> None:
-        """Return if everything could be made, without making anything.
+    def make_all(self) -> None:
+        """Make every service, so that what is wrong with one is known at once.
 
         Raises:
-            Misconfigured: names the provider, its place, and what is missing or goes in a circle.
+            Misconfigured: one cannot be made, is not provided, or goes in a circle; names the
+                provider that needs it, with its file and line.
 
         """
-        sound: set[Any] = set(self._made)
         for kind in self._providers:
-            self._check(kind, (), sound)
-
-    def _check(self, kind: Any, on_the_way: tuple[Any, ...], sound: set[Any]) -> None:
-        if kind in sound:
-            return
-        provider = self._provider(kind, on_the_way)
-        for parameter in self._parameters(provider):
-            self._check(parameter.kind, (*on_the_way, kind), sound)
-        sound.add(kind)
+            self._make(kind, ())
 
     def _make(self, kind: Any, on_the_way: tuple[Any, ...]) -> Any:
         if kind in self._made:

@@ -14,9 +14,10 @@ import strawberry
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.audit.events import EventNames
 from app.clock import Clock, system_clock
 from app.config.settings import Settings
-from app.database.errors import explanation
+from app.database.errors import explanation, said
 from app.database.outages import forget_values
 from app.database.replica import Replica
 from app.engine.documents import Documents
@@ -26,6 +27,7 @@ from app.engine.persisted import PersistedDocuments
 from app.errors import Misconfigured, Unavailable
 from app.figures import BACKLOG_SECONDS, FIGURES_SECONDS, readings_of
 from app.graphql.context import Context
+from app.graphql.field_policy import field_costs
 from app.graphql.schema import build_schema, node_kinds, printed
 from app.graphql.schema_part import NodeKinds, SchemaPart
 from app.http.access_log import AccessLog, console_line, json_line
@@ -50,7 +52,7 @@ from app.keys.services.signing_keys import JWKS_MAX_AGE, SigningKeys
 from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
 from app.module import Module
-from app.modules import MODULES, read_settings
+from app.modules import MODULES, event_names, read_settings
 from app.periodic import every
 from app.portico import Portico, build
 from app.security.client import Client
@@ -84,9 +86,9 @@ def create_app(
     shutdown = shutdown or Shutdown()
     access_log = _access_log(settings, metrics)
     parts = parts_of(portico.modules)
-    schema = schema_of(settings, parts)
+    schema = schema_of(settings, parts, portico.services[EventNames])
     portico.services.put(NodeKinds, node_kinds(parts))
-    engine = Engine(schema, documents_of(settings, schema))
+    engine = Engine(schema, documents_of(settings, schema), said)
     limiter = ConnectionLimiter(connection_limits(settings), shutdown)
     cors = Cors.of(settings.cors_origins)
 
@@ -136,15 +138,17 @@ def parts_of(modules: tuple[Module, ...]) -> tuple[SchemaPart, ...]:
     return tuple(attribute(path, "SCHEMA", SchemaPart) for path in paths)
 
 
-def schema_of(settings: Settings, parts: tuple[SchemaPart, ...]) -> strawberry.Schema:
+def schema_of(
+    settings: Settings, parts: tuple[SchemaPart, ...], names: EventNames
+) -> strawberry.Schema:
     """Build the schema, whose descriptions state the limits of these settings."""
-    numbers = {name: value for name, value in settings if type(value) is int}
-    return build_schema(parts, numbers)
+    values = {name: value for name, value in settings if type(value) is int}
+    return build_schema(parts, {**values, "audit_event_names": names.described})
 
 
 def default_schema(modules: tuple[Module, ...] = MODULES) -> strawberry.Schema:
     """Build the schema with the limits that hold where nothing is set: that of `schema.graphql`."""
-    return schema_of(Settings.model_construct(), parts_of(modules))
+    return schema_of(Settings.model_construct(), parts_of(modules), event_names(modules))
 
 
 def default_sdl(modules: tuple[Module, ...]) -> str:
@@ -155,9 +159,11 @@ def default_sdl(modules: tuple[Module, ...]) -> str:
 def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:
     names = (limit.name for limit in fields(DocumentLimits))
     limits = DocumentLimits(**{name: getattr(settings, f"limit_{name}") for name in names})
+    core = core_schema(schema)
     return Documents(
-        core_schema(schema),
-        limits,
+        schema=core,
+        limits=limits,
+        costs=field_costs(core),
         explore=settings.explore,
         planned=settings.execution_plans,
     )
@@ -189,7 +195,7 @@ def _endpoint(
         ),
         context_of,
         lambda: fleet.state.revoked,
-        GraphiQL.load() if settings.explore else None,
+        GraphiQL.load(settings.product) if settings.explore else None,
         settings.max_body_bytes,
         TrustedProxies.of(settings.trusted_proxies),
     )

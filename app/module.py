@@ -7,24 +7,16 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from app.audit.models import AuditName
+from app.audit.events import EventName
 from app.container import Provider
-from app.jobs.services.queue import Payload
+from app.jobs.handlers import Handles
+from app.mail.emails import ModuleEmails
 from app.users.models import UserRow
 
 S = TypeVar("S")
 
 # Of several processes: what their gauges are together.
 Mode = Literal["livesum", "livemostrecent", "livemin", "livemax"]
-
-
-@dataclass(frozen=True, slots=True)
-class Handles(Generic[S]):
-    """A job, and the method of a service that runs it."""
-
-    job: str
-    service: type[S]
-    handle: Callable[[S, Payload], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +63,13 @@ class Module:
     migrations: Path | None = None
     # Mixed into the class of all settings.
     settings: type[BaseModel] | None = None
-    jobs: tuple[Handles[Any], ...] = ()
+    jobs: tuple[Handles[Any, Any], ...] = ()
     periodic: tuple[Periodic[Any], ...] = ()
     gauges: tuple[Gauge[Any], ...] = ()
     # Added to the access tokens of a user.
     claims: Callable[[UserRow], Mapping[str, object]] | None = None
     # Holds COMMANDS: a Typer, under whose name they are found in `portico`.
     commands: str | None = None
-    events: type[AuditName] | None = None
+    emails: ModuleEmails | None = None
+    # Names that it records in the audit.
+    events: type[EventName] | None = None

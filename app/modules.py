@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from app.accounts.module import MODULE as ACCOUNTS
+from app.audit.events import EventNames
 from app.audit.module import MODULE as AUDIT
 from app.config.settings import Settings, named_modules, read_settings_of
 from app.database.migrations import Branches
@@ -12,6 +13,7 @@ from app.errors import Misconfigured
 from app.imports import attribute, imported
 from app.jobs.module import MODULE as JOBS
 from app.keys.module import MODULE as KEYS
+from app.mail.emails import AllEmails
 from app.mail.module import MODULE as MAIL
 from app.module import Module
 from app.people.module import MODULE as PEOPLE
@@ -44,6 +46,16 @@ def branches_of(modules: Iterable[Module]) -> Branches:
     return Branches(tuple(each.migrations for each in modules if each.migrations is not None))
 
 
+def emails_of(modules: Iterable[Module]) -> AllEmails:
+    """Return the emails of all modules."""
+    return AllEmails(tuple(each.emails for each in modules if each.emails is not None))
+
+
+def event_names(modules: Iterable[Module]) -> EventNames:
+    """Return the names of all audit events."""
+    return EventNames.of(*(each.events for each in modules if each.events is not None))
+
+
 def settings_class(modules: Iterable[Module]) -> type[Settings]:
     """Return the class of all settings, those of the modules included."""
     mixed_in = [module.settings for module in modules if module.settings is not None]
@@ -66,7 +78,7 @@ def _check_names(modules: Sequence[Module]) -> None:
     """Return if no two modules bring a thing of the same name."""
     brought: dict[str, Callable[[Module], Iterable[str]]] = {
         "The module": lambda module: [module.name],
-        "The job": lambda module: [each.job for each in module.jobs],
+        "The job": lambda module: [each.payload.job for each in module.jobs],
         "The metric": lambda module: [each.name for each in module.gauges],
     }
     for what, names_of in brought.items():

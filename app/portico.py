@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.audit.events import EventNames
 from app.clock import Clock, system_clock
 from app.config.settings import Settings
 from app.container import Container
@@ -18,12 +19,13 @@ from app.database.migrations import Branches
 from app.database.readiness import Readiness
 from app.database.replica import Replica
 from app.errors import Misconfigured
+from app.jobs.handlers import Handler, Handles
 from app.jobs.services.handlers import Handlers
-from app.jobs.services.queue import Payload
 from app.keys.services.signing_keys import SigningKeys
+from app.mail.emails import AllEmails
 from app.mail.mailer import Mailer
-from app.module import Handles, Module
-from app.modules import branches_of, modules_named
+from app.module import Module
+from app.modules import branches_of, emails_of, event_names, modules_named
 from app.periodic import Chore
 from app.security.cursor_ciphers import CursorCiphers
 from app.security.keys import Secrets
@@ -107,8 +109,10 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     claims = tuple(module.claims for module in modules if module.claims is not None)
     services.put(TokenClaims, TokenClaims(claims))
     services.put(Branches, branches_of(modules))
+    services.put(AllEmails, emails_of(modules))
+    services.put(EventNames, event_names(modules))
     services.put(Handlers, _handlers(modules, services))
-    services.check()
+    services.make_all()
     return Portico(modules, services)
 
 
@@ -153,8 +157,13 @@ def _given(settings: Settings, clock: Clock, mailer: Mailer | None) -> dict[obje
 
 def _handlers(modules: tuple[Module, ...], services: Container) -> Handlers:
     jobs = [each for module in modules for each in module.jobs]
-    return Handlers({each.job: partial(_handle, each, services) for each in jobs})
+    return Handlers({each.payload.job: _later(each, services) for each in jobs})
 
 
-async def _handle(job: Handles[Any], services: Container, payload: Payload) -> None:
-    await job.handle(services[job.service], payload)
+def _later(job: Handles[Any, Any], services: Container) -> Handler:
+    """Return what runs a job; its service is made when the first one comes."""
+
+    async def handle(written: bytes) -> None:
+        await job.bound_to(services[job.service])(written)
+
+    return handle

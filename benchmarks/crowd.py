@@ -57,7 +57,7 @@ class Ledger:
     unsure: list[str] = field(default_factory=list)
     alive: list[Session] = field(default_factory=list)
     ended: list[Session] = field(default_factory=list)
-    letters: list[str] = field(default_factory=list)
+    emails: list[str] = field(default_factory=list)
     # What should not have been said.
     untrue: list[str] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
@@ -142,7 +142,7 @@ class Person:
     def reset(self) -> None:
         email = self._lots.choice(self.ledger.registered or [""])
         if email and self.ask("reset", RESET, {"email": email}).kind is Kind.DONE:
-            self.ledger.letters.append(email)
+            self.ledger.emails.append(email)
 
     def ask(
         self, what: str, query: str, given: Mapping[str, Any] | None = None, token: str = ""

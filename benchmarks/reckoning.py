@@ -12,7 +12,7 @@ from fleet import Fleet, wait_for
 AT_ONCE = 4
 JOBS_SECONDS = 120
 UNSENT = "SELECT count(*) AS jobs FROM pgqueuer"
-LETTER = re.compile(r"^To: (\S+)$", re.MULTILINE)
+RECIPIENT = re.compile(r"^To: (\S+)$", re.MULTILINE)
 # Each is written by the transaction that writes the other: one alone is half of something.
 HALVES = {
     "people without an event": """
@@ -49,7 +49,7 @@ def reckon(fleet: Fleet, ledger: Ledger) -> Iterator[tuple[str, int, int]]:
         "sessions signed out: each stays over",
         *_each(fleet, [each.refresh for each in ledger.ended], lambda *given: not _is_over(*given)),
     )
-    yield "letters asked for: each left", len(ledger.letters), _missing_letters(fleet, ledger)
+    yield "emails asked for: each left", len(ledger.emails), _missing_emails(fleet, ledger)
     halves = [fleet.fetch(sql)[0][0] for sql in HALVES.values()]
     yield "halves of transactions", len(there), sum(halves)
     yield "untrue answers", len(ledger.asked), len(ledger.untrue)
@@ -80,9 +80,9 @@ def _is_signed_in(answer: Answer) -> bool:
     return next(iter(answer.data.values()))["__typename"] == "SignedIn"
 
 
-def _missing_letters(fleet: Fleet, ledger: Ledger) -> int:
+def _missing_emails(fleet: Fleet, ledger: Ledger) -> int:
     wait_for(
         lambda: fleet.fetch(UNSENT)[0]["jobs"] == 0, seconds=JOBS_SECONDS, what="an empty queue"
     )
-    sent = Counter(LETTER.findall(fleet["worker"].logs()))
-    return (Counter(ledger.letters) - sent).total()
+    sent = Counter(RECIPIENT.findall(fleet["worker"].logs()))
+    return (Counter(ledger.emails) - sent).total()

@@ -37,7 +37,7 @@ EXPECTED = {
     "register": "VerificationSent",
     "requestPasswordReset": "RequestAccepted",
 }
-# Letters are somebody else's work here: a worker in the same process is busier after a known one.
+# Emails are somebody else's work here: a worker in the same process is busier after a known one.
 VERIFYING = {"EMAIL_VERIFICATION": "required", "SMTP_URL": "console:", "JOBS_WORKER": "false"}
 
 

@@ -1,44 +1,66 @@
-"""The fixtures of `app.testing`, and more of what only tests of Portico itself need."""
+"""What the tests of this repository share beyond app/testing/fixtures.py.
 
-import asyncio
+python3 -m uv run pytest                     everything
+python3 -m uv run pytest -m fast             without processes and drawn examples
+python3 -m uv run pytest tests/sessions      one folder: those of tests/ mirror those of app/
+python3 -m uv run pytest tests/sessions/test_sign_in.py::test_wrong_credentials_are_refused_alike
+"""
+
 from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
 
 from app.config.settings import Settings
-from app.database import migrations
 from app.database.database import Database, connect
 from app.main import create_app
 from app.testing.clock import FakeClock
-from app.testing.databases import empty, new_database
+from app.testing.databases import empty, temporary_database
 from app.testing.outbox import Outbox
 from app.testing.settings import settings_for
 from tests.support.fleets import Fleet
-from tests.support.log_search import (
-    pytest_configure,
-    pytest_runtest_makereport,
-    pytest_runtest_setup,
-)
 from tests.support.servers import free_port
 
-__all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]
+pytest_plugins = [
+    "app.testing.fixtures",
+    "tests.support.log_search",
+    "tests.support.own_processes",
+    "tests.support.run_postgres",
+]
 
-pytest_plugins = ["app.testing.fixtures"]
+# As many as on two cores; a single test starts sooner without pytest-xdist.
+WORKERS = 2
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return 0 if all("::" in argument for argument in config.args) else WORKERS
+
+
+@pytest.fixture(scope="session")
+async def migrated_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """A database of this process, with the tables of this release."""
+    async with temporary_database(server_url, template=template) as url:
+        yield url
+
+
+@pytest.fixture
+async def own_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """A database of this test alone, with the tables of this release."""
+    async with temporary_database(server_url, template=template) as url:
+        yield url
 
 
 @pytest.fixture
 async def empty_url(server_url: str) -> AsyncIterator[str]:
-    """A database of this test alone."""
-    async with new_database(server_url) as url:
+    """A database of this test alone, without tables."""
+    async with temporary_database(server_url) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-async def fleet_database(server_url: str) -> AsyncIterator[str]:
-    """A second database of this run, migrated: servers of `fleet` alone are on it."""
-    async with new_database(server_url) as url:
-        await asyncio.to_thread(migrations.upgrade, url)
+async def fleet_database(server_url: str, template: str) -> AsyncIterator[str]:
+    """A second database of this process: servers of `fleet` alone are on it."""
+    async with temporary_database(server_url, template=template) as url:
         yield url
 
 
@@ -61,12 +83,11 @@ async def other_worker(settings: Settings, clock: FakeClock) -> AsyncIterator[Fa
 
 
 @pytest.fixture
-async def mailing_environment(empty_url: str, settings: Settings) -> dict[str, str]:
+def mailing_environment(own_url: str, settings: Settings) -> dict[str, str]:
     """A server that requires verified addresses and runs no jobs itself."""
-    await asyncio.to_thread(migrations.upgrade, empty_url)
     assert settings.secret_key is not None
     return {
-        "DATABASE_URL": empty_url,
+        "DATABASE_URL": own_url,
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "EMAIL_VERIFICATION": "required",
         "JOBS_WORKER": "false",

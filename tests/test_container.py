@@ -53,7 +53,7 @@ def unsaid():  # noqa: ANN201 - what the test is about
 
 def problem(*providers: object) -> str:
     with pytest.raises(Misconfigured) as raised:
-        Container(providers, {}).check()  # pyright: ignore[reportArgumentType] - some are wrong
+        Container(providers, {}).make_all()  # pyright: ignore[reportArgumentType] - some are wrong
     return str(raised.value)
 
 
@@ -71,12 +71,13 @@ def test_a_service_is_made_once() -> None:
     assert sentences.numbers is sentences.words.numbers is container[Numbers]
 
 
-def test_nothing_is_made_before_somebody_asks() -> None:
+def test_all_can_be_made_at_once() -> None:
     container = Container((Words, numbers), {})
+    before = container.made(Words)
 
-    container.check()
+    container.make_all()
 
-    assert (container.made(Words), container.made(Numbers)) == (None, None)
+    assert (before, container.made(Words)) == (None, Words(Numbers(1)))
 
 
 def test_what_is_there_already_is_not_made() -> None:

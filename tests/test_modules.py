@@ -18,7 +18,7 @@ from app.modules import branches_of, modules_named
 from app.portico import build
 from app.testing.clients import Api, Person
 from app.testing.commands import run
-from app.testing.databases import new_database
+from app.testing.databases import temporary_database
 from app.testing.outbox import Outbox
 from app.testing.settings import settings_for
 from tests.support.module_files import WriteModule, module_writer
@@ -50,7 +50,7 @@ def write(tmp_path: Path) -> Iterator[WriteModule]:
 @pytest.fixture(scope="module")
 async def notes_url(server_url: str) -> AsyncIterator[str]:
     """A database with the tables of notes."""
-    async with new_database(server_url) as url:
+    async with temporary_database(server_url) as url:
         branches = branches_of(modules_named(NOTES))
         await asyncio.to_thread(migrations.upgrade, url, branches=branches)
         yield url

@@ -80,7 +80,7 @@ async function run(query) {
 }
 
 async function signIn(password) {
-  await bar.getByLabel("E-mail").fill(PORTICO_EMAIL);
+  await bar.getByLabel("Email").fill(PORTICO_EMAIL);
   await page.keyboard.press("Tab");
   await page.keyboard.insertText(password);
   await page.keyboard.press("Enter");
@@ -151,7 +151,7 @@ const checks = {
   },
   "signing out makes a guest again": async () => {
     await button("Sign out").click();
-    await bar.getByLabel("E-mail").waitFor();
+    await bar.getByLabel("Email").waitFor();
     await run("{ me { email } }");
     await shows(".graphiql-response", '"me": null');
   },

@@ -94,26 +94,26 @@ SMTP_URL = "smtp://mail.example:1025?tls=none"
 
 
 class Post:
-    """Where letters arrive."""
+    """Where emails arrive."""
 
     def __init__(self, address: str) -> None:
-        self.letters: list[bytes] = []
+        self.emails: list[bytes] = []
         self._arrived = threading.Event()
         self._controller = Controller(self, hostname=address, port=1025)
         self._controller.start()
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        self.letters.append(envelope.content)
+        self.emails.append(envelope.content)
         self._arrived.set()
         return "250 OK"
 
     def token(self) -> str:
-        """Give the token of the letter that comes, or has come."""
-        expect(self._arrived.wait(20), "a letter, from the worker")
-        letter = message_from_bytes(self.letters[-1], policy=policy.default)
-        body = letter.get_body(("plain",))
+        """Give the token of the email that comes, or has come."""
+        expect(self._arrived.wait(20), "an email, from the worker")
+        email = message_from_bytes(self.emails[-1], policy=policy.default)
+        body = email.get_body(("plain",))
         found = re.search(r"#token=([\w-]+)", body.get_content() if body else "")
-        expect(found is not None, f"a link in the letter: {letter}")
+        expect(found is not None, f"a link in the email: {email}")
         return found.group(1) if found else ""
 
     def close(self) -> None:
@@ -225,10 +225,10 @@ def main(scratch: Path) -> None:
 
 
 def people(them: Composition, post: Post) -> None:
-    """Somebody registers through the proxy, opens the letter's link, and is known everywhere."""
+    """Somebody registers through the proxy, opens the email's link, and is known everywhere."""
     proxy, one, two = (at(them, name) for name in ("proxy", "portico-1", "portico-2"))
     registered = ask(proxy, REGISTER, **ADA)["register"]
-    expect(registered == {"__typename": "VerificationSent"}, f"a letter: {registered}")
+    expect(registered == {"__typename": "VerificationSent"}, f"an email: {registered}")
     verified = ask(two, VERIFY, token=post.token())["verifyEmail"]
     expect(verified["__typename"] == "SignedIn", f"signed in: {verified}")
     them.bearer = verified["tokens"]["accessToken"]

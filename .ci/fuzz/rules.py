@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ mutation ($input: LoginInput!) {
   login(input: $input) { ... on SignedIn { tokens { accessToken } user { id } session { id } } }
 }
 """
+ID = re.compile(r"([A-Za-z]+)_[0-9a-f]{32}")
 # For a client that does not ask for the media type of GraphQL.
 EXECUTED = (200, ["application/json; charset=utf-8"])
 NOT_EXECUTED = [
@@ -33,8 +35,8 @@ CODES = {
 }
 REFUSED = "UNAUTHENTICATED"
 ROOTS = {"Query", "Mutation"}
-# The names of arguments that take an id, and whose.
-IDS = {"id": "user", "userId": "user", "actorId": "user", "sessionId": "session"}
+# Whose an id is where the name of an argument does not say it.
+ANYBODY = "User"
 OTHER_END = {"last", "after", "before"}
 LARGEST_PAGE = 20
 
@@ -53,7 +55,15 @@ class Asker:
             credentials = {name: os.environ[variable] for name, variable in names.items()}
             signed_in = self._ask(LOGIN, input=credentials)["login"]
             self.headers = {"Authorization": f"Bearer {signed_in['tokens']['accessToken']}"}
-            self.ids = {name: signed_in[name]["id"] for name in ("user", "session")}
+            self.learn(json.dumps(signed_in))
+
+    def learn(self, answer: str) -> None:
+        """Keep the ids in an answer, by kind of node: the last of each."""
+        self.ids |= {each[1]: each[0] for each in ID.finditer(answer)}
+
+    def id_for(self, argument: str) -> str | None:
+        kind = argument.removesuffix("Id").capitalize()
+        return self.ids.get(kind, self.ids.get(ANYBODY))
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -79,8 +89,8 @@ class Sensible(Visitor):
         if name == "first" and isinstance(value, IntValueNode):
             size = abs(int(value.value)) % LARGEST_PAGE
             return type(node)(name=node.name, value=IntValueNode(value=str(size)))
-        if name in IDS and isinstance(value, StringValueNode) and asker.ids:
-            known = asker.ids[IDS[name]]
+        known = asker.id_for(name) if name in id_names() else None
+        if known and isinstance(value, StringValueNode):
             return type(node)(name=node.name, value=StringValueNode(value=known))
         return None
 
@@ -104,6 +114,7 @@ def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
 def answers_are_those_of_portico(_context: Any, response: Any, case: Any) -> None:
     """Hold answers to GraphQL over HTTP, errors to their codes, and guests to what is theirs."""
     answer = response.json()
+    asker.learn(response.text)
     seen = (response.status_code, response.headers["content-type"])
     assert seen in ([EXECUTED] if "data" in answer else NOT_EXECUTED), seen
     assert {*answer} <= {"data", "errors"}
@@ -115,6 +126,20 @@ def answers_are_those_of_portico(_context: Any, response: Any, case: Any) -> Non
     if "data" in answer:
         field = case.operation.label.partition(".")[2]
         assert (REFUSED in codes) == (AS_GUEST and field not in for_guests())
+
+
+@cache
+def id_names() -> set[str]:
+    """Give the names of arguments and input fields that take an id."""
+    found: set[str] = set()
+
+    class Inputs(Visitor):
+        def enter_input_value_definition(self, node: Any, *_: Any) -> None:
+            if "ID" in re.findall(r"\w+", print_ast(node.type)):
+                found.add(node.name.value)
+
+    visit(parse(SCHEMA.read_text()), Inputs())
+    return found
 
 
 @cache

@@ -1,4 +1,4 @@
-"""One-time tokens, for the links in letters.
+"""One-time tokens, for the links in emails.
 
 Revision: 0004, after 0003
 """

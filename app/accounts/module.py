@@ -1,16 +1,16 @@
 """What the module `accounts` brings."""
 
-from email.utils import parseaddr
 from importlib.metadata import version
 
-from app.accounts.services import erasure, pending_registrations
+from app.accounts.emails import EMAILS
+from app.accounts.events import AccountEvent
 from app.accounts.services.breached_passwords import breaches_of
-from app.accounts.services.email_addresses import VERIFICATION_ASKED, Emails
-from app.accounts.services.erasure import Erasure
+from app.accounts.services.email_addresses import Emails, SendVerification
+from app.accounts.services.erasure import Erasure, ForgetAddresses
 from app.accounts.services.new_passwords import NewPasswords, service_words
 from app.accounts.services.password_confirmation import Confirmation
-from app.accounts.services.passwords import RESET_ASKED, PasswordChanges
-from app.accounts.services.pending_registrations import Registrations
+from app.accounts.services.passwords import PasswordChanges, SendReset
+from app.accounts.services.pending_registrations import FinishRegistration, Registrations
 from app.accounts.services.personal_data import PersonalData
 from app.accounts.services.profile import Profiles
 from app.accounts.services.registration import Accounts
@@ -18,7 +18,8 @@ from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.server_facts import ServerFacts
 from app.accounts.services.trust import Trust
 from app.config.settings import Settings
-from app.module import Handles, Module, Periodic
+from app.jobs.handlers import Handles
+from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
 from app.security.passwords import MAX_CHARACTERS, Passwords
 from app.text.email_addresses import EmailDomains
@@ -30,13 +31,12 @@ def email_domains(settings: Settings) -> EmailDomains:
 
 def new_passwords(passwords: Passwords, settings: Settings) -> NewPasswords:
     url = settings.breached_passwords_url
-    sender = parseaddr(settings.mail_from)[0] or "Portico"
     return NewPasswords(
         passwords,
         breaches_of(url.get_secret_value() if url else None, settings.breached_passwords_file),
         settings.password_min_length,
         settings.password_min_guesses,
-        service_words(sender, settings.public_url, settings.frontend_url),
+        service_words(settings.product, settings.public_url, settings.frontend_url),
     )
 
 
@@ -51,6 +51,7 @@ def server_facts(settings: Settings) -> ServerFacts:
 
 MODULE = Module(
     name="accounts",
+    emails=EMAILS,
     services=(
         email_domains,
         new_passwords,
@@ -68,10 +69,11 @@ MODULE = Module(
     ),
     schema="app.accounts.schema.part",
     jobs=(
-        Handles(pending_registrations.JOB, Registrations, Registrations.take),
-        Handles(erasure.JOB, Erasure, Erasure.finish),
-        Handles(VERIFICATION_ASKED, Emails, Emails.post_verification),
-        Handles(RESET_ASKED, PasswordChanges, PasswordChanges.post_reset),
+        Handles(FinishRegistration, Registrations, Registrations.take),
+        Handles(ForgetAddresses, Erasure, Erasure.finish),
+        Handles(SendVerification, Emails, Emails.post_verification),
+        Handles(SendReset, PasswordChanges, PasswordChanges.post_reset),
     ),
+    events=AccountEvent,
     periodic=(Periodic(Registrations, Registrations.purge, PURGE_SECONDS),),
 )

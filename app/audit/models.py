@@ -1,9 +1,8 @@
 """What happened: one row for each change and each refused sign-in, written with it."""
 
-import enum
 import uuid
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, FetchedValue, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -17,50 +16,6 @@ WRITTEN = ("id", "at", "name", "actor_id", "target_id", "ip_address", "request_i
 ERASABLE = ("ip_address", "ip_salt")
 # Times that every program can read.
 IN_RANGE = "{} BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'"
-
-
-class AuditName(enum.StrEnum):
-    """Noun and verb, in the past tense, and what each says."""
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> Self:
-        name = str.__new__(cls, value)
-        name._value_ = value
-        name.meaning = meaning
-        return name
-
-    USER_REGISTERED = "user.registered", "somebody made an account"
-    USER_CREATED = "user.created", "an administrator made an account for somebody"
-    USERS_IMPORTED = "users.imported", "people were taken over from another system"
-    USER_DELETED = "user.deleted", "an account was deleted: by its owner, or for them"
-    USER_EXPORTED = "user.exported", "a copy of what is known of somebody was made"
-    USER_SUSPENDED = "user.suspended", "an administrator shut somebody out"
-    USER_REINSTATED = "user.reinstated", "an administrator let somebody back in"
-    ROLE_CHANGED = "role.changed", "somebody became an administrator, or no longer is one"
-    SESSION_STARTED = "session.started", "somebody signed in"
-    SESSION_REFUSED = "session.refused", "a sign-in failed"
-    SESSION_ENDED = "session.ended", "sessions ended before their time"
-    TOKEN_REUSED = "token.reused", "a copied refresh token was presented"
-    EMAIL_VERIFIED = "email.verified", "somebody has shown that they read their mail"
-    EMAIL_CHANGE_REQUESTED = "email.change_requested", "somebody wants another address"
-    EMAIL_CHANGED = "email.changed", "an account has another address"
-    PASSWORD_REFUSED = "password.refused", "a change was tried with a wrong password"
-    PASSWORD_CHANGED = "password.changed", "somebody changed their password"
-    PASSWORD_RESET = "password.reset", "somebody chose a password by a letter"
-    PROFILE_CHANGED = "profile.changed", "somebody changed their profile"
-    EMAIL_CHANGE_UNDONE = "email.change_undone", "the former address took a change back"
-    TOKEN_REPEATED = "token.repeated", "a refresh was repeated from another address or program"
-    PASSWORD_LOCKED = (
-        "password.locked",
-        "a password was wrong too often in a row and opens nothing until it is reset",
-    )
-    RATE_LIMIT_EXCEEDED = "rate_limit.exceeded", "more was tried than a limit allows"
-    SECRET_COMPROMISED = (
-        "secret.compromised",
-        "SECRET_KEY was declared compromised: all keys, sessions and links were ended",
-    )
-    AUDIT_TRIMMED = "audit.trimmed", "retention removes all events of the days before one day"
 
 
 class AuditEvent(Base):

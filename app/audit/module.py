@@ -1,5 +1,6 @@
 """What the module `audit` brings."""
 
+from app.audit.events import RetentionEvent
 from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.integrity import Verification
 from app.audit.services.last_verification import LastVerification
@@ -48,6 +49,7 @@ GAUGES = (
 
 MODULE = Module(
     name="audit",
+    events=RetentionEvent,
     services=(Checkpoints, retention, Verification, LastVerification, AuditEvents),
     schema="app.audit.schema",
     models="app.audit.models",

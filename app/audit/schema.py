@@ -8,21 +8,22 @@ from typing import Annotated
 import strawberry
 from strawberry import UNSET
 
-from app.audit.models import AuditName, AuditRow
+from app.audit.events import EventNames
+from app.audit.models import AuditRow
 from app.audit.services.reading import AuditEvents
 from app.audit.services.reading import AuditFilter as Found
 from app.database.keyset_pages import Page
 from app.errors import BadInput
 from app.graphql.access import admin_field
+from app.graphql.columns import column, computed
 from app.graphql.context import Info, admin, member
-from app.graphql.ids import Node, global_id, read_id_of
+from app.graphql.ids import Node, id_column, read_id_of
 from app.graphql.inputs import DateTimeRange, given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.schema_part import SchemaPart
 from app.users.models import UserRow
 from app.users.schema import User
 
-NAMES = ", ".join(f"`{name.value}` ({name.meaning})" for name in AuditName)
 People = dict[uuid.UUID, UserRow]
 
 
@@ -49,37 +50,31 @@ class AuditEvent(Node):
     people: strawberry.Private[People]
     now: strawberry.Private[datetime]
 
-    @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
-    def id(self) -> strawberry.ID:
-        return global_id("AuditEvent", self.row.id)
+    id: strawberry.ID = id_column("AuditEvent")
+    at: datetime = column("at", description="When it happened.")
+    name: str = column("name", description="What happened. One of ${audit_event_names}.")
+    ip_address: str | None = column(
+        "ip_address", description="From where; null where that is not known, or was erased."
+    )
+    request_id: str | None = column(
+        "request_id", description="By which request: the log has it under this id."
+    )
 
-    @strawberry.field(description="When it happened.")
-    def at(self) -> datetime:
-        return self.row.at
-
-    @strawberry.field(description=f"What happened. One of {NAMES}.")
-    def name(self) -> str:
-        return self.row.name
-
-    @strawberry.field(
-        description="Who did it; null where nobody was signed in, or who did it is gone."
+    @computed(
+        needs=("actor_id",),
+        description="Who did it; null where nobody was signed in, or who did it is gone.",
     )
     def actor(self) -> User | None:
         return self._person(self.row.actor_id)
 
-    @strawberry.field(description="Whom it was done to; null where nobody, or they are gone.")
+    @computed(
+        needs=("target_id",),
+        description="Whom it was done to; null where nobody, or they are gone.",
+    )
     def target(self) -> User | None:
         return self._person(self.row.target_id)
 
-    @strawberry.field(description="From where; null where that is not known, or was erased.")
-    def ip_address(self) -> str | None:
-        return self.row.ip_address
-
-    @strawberry.field(description="By which request: the log has it under this id.")
-    def request_id(self) -> str | None:
-        return self.row.request_id
-
-    @strawberry.field(description="What else is known of it, by name.")
+    @computed(needs=("details",), description="What else is known of it, by name.")
     def details(self) -> list[AuditDetail]:
         return [AuditDetail(name=name, value=str(self.row.details[name])) for name in self._names()]
 
@@ -162,7 +157,8 @@ class AuditQueries:
     ) -> AuditEventConnection | None:
         services, viewer = info.context.services, admin(info)
         request = CURSORS.request(given(first), given(after), given(last), given(before))
-        page = await services[AuditEvents].page(viewer, _found(given(filter)), request)
+        found = _found(given(filter), services[EventNames])
+        page = await services[AuditEvents].page(viewer, found, request)
         people = await _people(info, page.rows)
         return AuditEventConnection(page=page, people=people, now=info.context.clock())
 
@@ -182,12 +178,12 @@ async def _people(info: Info, rows: Sequence[AuditRow]) -> People:
     return await info.context.services[AuditEvents].people(member(info), ids) if wanted else {}
 
 
-def _found(part: AuditFilter | None) -> Found:
+def _found(part: AuditFilter | None, known: EventNames) -> Found:
     if part is None:
         return Found()
     span, actor, target = given(part.at), given(part.actor_id), given(part.target_id)
     return Found(
-        names=_names(given(part.names)),
+        names=_names(given(part.names), known),
         actor_id=read_id_of("User", actor, "filter.actorId") if actor is not None else None,
         target_id=read_id_of("User", target, "filter.targetId") if target is not None else None,
         at_from=given(span.from_) if span else None,
@@ -195,13 +191,12 @@ def _found(part: AuditFilter | None) -> Found:
     )
 
 
-def _names(texts: list[str] | None) -> tuple[AuditName, ...] | None:
+def _names(texts: list[str] | None, known: EventNames) -> tuple[str, ...] | None:
     if texts is None:
         return None
-    known = {name.value: name for name in AuditName}
-    if len(texts) > len(known) or not set(texts) <= set(known):
+    if len(texts) > len(known.names) or not known.has(texts):
         raise BadInput("`filter.names` has a name that no event has.")
-    return tuple(sorted({known[text] for text in texts}))
+    return tuple(sorted(set(texts)))
 
 
 SCHEMA = SchemaPart(queries=(AuditQueries,), nodes={"AuditEvent": event_by_id})

@@ -109,6 +109,7 @@ def _derived(settings: Settings) -> dict[str, tuple[Any, str]]:
     derived: dict[str, tuple[Any, str]] = {
         "public_url": (settings.public_url, "follows --host and --port"),
         "frontend_url": (settings.public_url, "follows PUBLIC_URL"),
+        "product_name": (settings.product, "follows MAIL_FROM"),
         "debug": (settings.explore, "follows DATABASE_URL"),
         "management_address": (DEFAULT, "default"),
     }

@@ -30,6 +30,7 @@ from app.http.origins import read_origin
 from app.security.password_hashes.bounds import MAX_OWN_BCRYPT_COST
 from app.security.password_strength import MAX_GUESSES
 from app.text.email_addresses import ascii_domain
+from app.text.text_lines import is_line, normalised
 
 ENV_FILE = ".env"
 # Under this name a field says what stands in while it is not set, where that is no fixed value.
@@ -287,6 +288,18 @@ class Settings(BaseSettings):
         description="the sender of emails; if the SMTP server does not accept it, emails fail and "
         "are kept",
     )
+    product_name: str | None = Field(
+        default=None,
+        max_length=100,
+        description="the name of the product in emails and GraphiQL; passwords made of it are "
+        "refused",
+        json_schema_extra={UNSET: "the name in `MAIL_FROM`"},
+    )
+    templates_dir: Path | None = Field(
+        default=None,
+        description="a directory of [templates of emails](emails.md), which replace those of the "
+        "same names; a wrong one: the server does not start",
+    )
     frontend_url: str | None = Field(
         default=None,
         description="the base of the pages that links in emails lead to",
@@ -526,6 +539,14 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value
 
+    @field_validator("product_name")
+    @classmethod
+    def _one_line(cls, value: str | None) -> str | None:
+        name = normalised(value or "")
+        if name and not is_line(name):
+            raise ValueError("must be one line of visible characters")
+        return name or None
+
     @field_validator("link_verify_email", "link_reset_password", "link_confirm_email")
     @classmethod
     def _with_a_token(cls, value: str) -> str:
@@ -538,6 +559,11 @@ class Settings(BaseSettings):
         """Give the address of a page of the frontend, whole."""
         base = (self.frontend_url or self.public_url).rstrip("/")
         return base + page if page.startswith("/") else page
+
+    @property
+    def product(self) -> str:
+        """The name of the product for people: PRODUCT_NAME, or that of the sender of emails."""
+        return self.product_name or parseaddr(self.mail_from)[0] or "Portico"
 
     @property
     def email_domains(self) -> tuple[str, ...]:

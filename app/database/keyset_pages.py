@@ -1,11 +1,12 @@
 """Keyset paging: a page is found by where it starts, so its cost does not grow with its depth."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, column, func, select, true, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
@@ -72,6 +73,19 @@ def page_of(rows: Sequence[T], request: PageRequest) -> Page[T]:
     return Page(kept, has_next=more, has_previous=request.after is not None)
 
 
+def pages_of(
+    owners: Sequence[uuid.UUID],
+    rows: Iterable[Sequence[Any]],
+    make: Callable[[Sequence[Any]], T],
+    request: PageRequest,
+) -> dict[uuid.UUID, Page[T]]:
+    """Returns the page of each owner, of the rows that `Keyset.select_each` finds."""
+    found: dict[uuid.UUID, list[T]] = {owner: [] for owner in owners}
+    for owner, *row in rows:
+        found[owner].append(make(row))
+    return {owner: page_of(theirs, request) for owner, theirs in found.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Keyset:
     """A total order: by one expression, then by id, both in the same direction.
@@ -91,10 +105,27 @@ class Keyset:
             statement = statement.where(self._beyond("after", forward=True))
         if form.before:
             statement = statement.where(self._beyond("before", forward=False))
+        return statement.order_by(*self._order(form)).limit(bindparam("rows"))
+
+    def select_each(self, statement: Rows, form: Form, owner: ColumnElement[uuid.UUID]) -> Rows:
+        """As `select`, but a page for each owner in the parameter `owners`, whose id is in `owner`.
+
+        The rows have the owner's id before their own columns, and those of a page are in order.
+        Each page is read as if it were asked for alone: from an index that begins with the owner.
+        """
+        ids = bindparam("owners", type_=ARRAY(UUID))
+        owners = func.unnest(ids).table_valued(column("id", UUID), name="owners").render_derived()
+        place = func.row_number().over(order_by=self._order(form)).label("place")
+        theirs = statement.where(owner == owners.c.id).add_columns(place)
+        page = self.select(theirs, form).lateral("page")
+        *columns, page_place = page.columns
+        found = select(owners.c.id, *columns).select_from(owners.join(page, true()))
+        return found.order_by(page_place)
+
+    def _order(self, form: Form) -> list[ColumnElement[Any]]:
         falling = self.descending != form.backward
         parts = [part for part in (self.value, self.id) if part is not None]
-        order = [part.desc() if falling else part.asc() for part in parts]
-        return statement.order_by(*order).limit(bindparam("rows"))
+        return [part.desc() if falling else part.asc() for part in parts]
 
     def _beyond(self, name: str, *, forward: bool) -> ColumnElement[bool]:
         here: Any = tuple_(*(part for part in (self.value, self.id) if part is not None))

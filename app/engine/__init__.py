@@ -1,1 +1,1 @@
-"""Executes GraphQL: documents, limits, plans, errors. Knows no people and no HTTP."""
+"""Executes GraphQL: documents, limits, plans, errors. README.md explains it."""

@@ -1,4 +1,4 @@
-"""A bounded memory that a flood of strangers cannot empty."""
+"""A bounded cache that a flood of new entries cannot empty."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
@@ -7,27 +7,27 @@ T = TypeVar("T")
 
 
 class SegmentedCache(Generic[T]):
-    """Two LRU lists: what was asked for twice is safe from a flood of what is asked for once.
+    """Two LRU lists: entries used twice are safe from a flood of entries used once.
 
-    Bounded by weight, a fifth of it for newcomers.
+    Bounded by weight, a fifth of it for entries used once.
     """
 
     def __init__(self, capacity: int) -> None:
-        self._newcomers = _Segment[T](capacity // 5)
-        self._regulars = _Segment[T](capacity - capacity // 5)
+        self._used_once = _Segment[T](capacity // 5)
+        self._used_twice = _Segment[T](capacity - capacity // 5)
 
     def get(self, key: str) -> T | None:
-        entry = self._regulars.get(key)
+        entry = self._used_twice.get(key)
         if entry is None:
-            entry = self._newcomers.pop(key)
+            entry = self._used_once.pop(key)
             if entry is None:
                 return None
-            for demoted_key, demoted in self._regulars.put(key, entry):
-                self._newcomers.put(demoted_key, demoted)
+            for demoted_key, demoted in self._used_twice.put(key, entry):
+                self._used_once.put(demoted_key, demoted)
         return entry[0]
 
     def put(self, key: str, value: T, *, weight: int) -> None:
-        self._newcomers.put(key, (value, weight))
+        self._used_once.put(key, (value, weight))
 
 
 class _Segment(Generic[T]):
@@ -49,13 +49,13 @@ class _Segment(Generic[T]):
         return entry
 
     def put(self, key: str, entry: tuple[T, int]) -> list[tuple[str, tuple[T, int]]]:
-        """Add an entry; give those that had to go."""
+        """Add an entry; returns those that were removed for it."""
         self.pop(key)
         self._entries[key] = entry
         self._weight += entry[1]
-        gone: list[tuple[str, tuple[T, int]]] = []
+        removed: list[tuple[str, tuple[T, int]]] = []
         while self._weight > self._capacity and self._entries:
             oldest, dropped = self._entries.popitem(last=False)
             self._weight -= dropped[1]
-            gone.append((oldest, dropped))
-        return gone
+            removed.append((oldest, dropped))
+        return removed

@@ -1,7 +1,6 @@
 """Documents: parsed, measured and validated once, then kept by their text."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -24,18 +23,16 @@ from app.engine.cache import SegmentedCache
 from app.engine.error_texts import ErrorTexts
 from app.engine.errors import coded, request_errors, where_of
 from app.engine.executable import Executable, Planning, name_of
-from app.engine.limits import DocumentLimits, Excess, Measured, measure
+from app.engine.limits import DocumentLimits, Excess, FieldCosts, Measured, measure
 from app.engine.one_of import OneOfVariablesRule, mark_one_of
 from app.engine.plans.plan import plan
 from app.errors import Code
-from app.graphql.field_policy import connection_fields, credential_fields
 
 KEPT_CHARACTERS = 500_000
-# Refusals are kept apart: no number of them makes the server forget a document that runs.
+# Refused documents have a cache of their own: no number of them displaces one that runs.
 KEPT_REFUSED_CHARACTERS = 200_000
 # graphql-core compares fields that may overlap pairwise, and offers this budget to bound it.
-# Fifteen fragments that each select all of a user use 6,000; its default lets 200 ms through.
-# See benchmarks/documents.py.
+# Fifteen fragments that each select a dozen fields use 6,000; its default lets 200 ms through.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
 MAX_ERRORS = 5
 HASH_CHARACTERS = 12
@@ -51,11 +48,11 @@ class Document:
     node: DocumentNode
     measured: Measured
     operations: dict[str | None, Executable]
-    # Whether the log has it that planning failed.
+    # Whether the log says that planning failed.
     failure_logged: bool = False
 
     def operation(self, name: str | None) -> Executable | None:
-        """Choose as the specification has it (6.1): by name, or the only one there is."""
+        """Returns the operation of that name, or the only one (GraphQL specification, 6.1)."""
         if name is None:
             return next(iter(self.operations.values())) if len(self.operations) == 1 else None
         return self.operations.get(name)
@@ -67,14 +64,18 @@ class RefusedDocument:
 
 
 class UnreadableDocument(Exception):
-    """Reading it met a fault of ours. What it says holds nothing of the document."""
+    """A fault of the server. Its text has nothing of the document."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Documents:
+    """The documents that were sent to one schema."""
+
     schema: GraphQLSchema
     limits: DocumentLimits
-    explore: bool
+    costs: FieldCosts
+    # Whether documents may read the schema, and errors suggest names of it.
+    explore: bool = False
     planned: bool = True
     hits: int = 0
     misses: int = 0
@@ -83,17 +84,13 @@ class Documents:
     _refused: SegmentedCache[RefusedDocument] = field(
         default_factory=lambda: SegmentedCache(KEPT_REFUSED_CHARACTERS)
     )
-    _credentials: frozenset[str] = field(init=False)
-    _connections: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._credentials = credential_fields(self.schema)
-        self._connections = connection_fields(self.schema)
         self.texts = ErrorTexts.of(self.schema)
         mark_one_of(self.schema)
 
     def known(self, text: str) -> Document | RefusedDocument | None:
-        """Returns what was read before, without work."""
+        """Returns a document that was read before."""
         known = self._kept.get(text) or self._refused.get(text)
         if known is not None:
             self.hits += 1
@@ -103,7 +100,7 @@ class Documents:
         """Read a document that may be new: this blocks for milliseconds.
 
         Raises:
-            UnreadableDocument: a fault of ours.
+            UnreadableDocument: a fault of the server.
 
         """
         known = self.known(text)
@@ -122,7 +119,7 @@ class Documents:
         return read
 
     def plan(self, document: Document, executable: Executable) -> None:
-        """Plan an operation, once. Whatever planning raises leaves it to the stock executor."""
+        """Plan an operation, once. If planning fails, the stock executor runs it."""
         if not executable.is_due:
             return
         executable.planning = Planning.NOT_PLANNED
@@ -141,12 +138,7 @@ class Documents:
             return RefusedDocument(request_errors([error], Code.PARSE_FAILED, self.texts))
         except RecursionError:
             return RefusedDocument([coded("The document is nested too deeply.", Code.PARSE_FAILED)])
-        measured = measure(
-            node,
-            self.limits,
-            credential_fields=self._credentials,
-            connection_fields=self._connections,
-        )
+        measured = measure(node, self.limits, self.costs)
         if measured.excess is not None:
             return RefusedDocument([excess_error(measured.excess)])
         errors = self._validate(node)

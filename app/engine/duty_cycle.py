@@ -1,4 +1,4 @@
-"""A bounded share of the event loop for work that blocks it, fair between clients."""
+"""A bounded share of the event loop's time for work that blocks it, fair between clients."""
 
 import asyncio
 import time
@@ -28,11 +28,11 @@ _Queue = OrderedDict[Hashable, _Waiting]
 
 
 class DutyCycle:
-    """Runs one piece of work at a time. After one that took t the loop has t * (1/share - 1).
+    """Runs one piece of work at a time. After one that took t, none runs for t * (1/share - 1).
 
-    Work that comes while nothing waits and that time is over runs at once. The rest waits, the
-    clients taking turns, so many pieces from one client delay only that client. If `most` wait,
-    the newest of the client with the most is given up for a client with fewer.
+    Work that arrives when nothing waits and that time is over runs at once. Other work waits, and
+    clients take turns, so many pieces from one client delay only that client. If `most` wait, the
+    newest of the client with the most is refused for a client with fewer.
     """
 
     def __init__(self, share: float = SHARE, most: int = MOST_WAITING) -> None:
@@ -47,7 +47,7 @@ class DutyCycle:
         return sum(map(len, self._queues.values()))
 
     async def run(self, client: str, key: Hashable, work: Callable[[], T]) -> T:
-        """Run work in its turn. Work of one client with a key that waits already is run once.
+        """Run work in its turn. If work of the same client and key waits already, it is run once.
 
         Raises:
             Overloaded: too much waits.
@@ -55,7 +55,7 @@ class DutyCycle:
         """
         if self._is_free():
             return self._timed(work)
-        # Shared by all who wait for it: one that goes must not cancel it for the others.
+        # All who wait for it share it: if one is cancelled, the others still wait.
         return await asyncio.shield(self._enqueued(client, key, work))
 
     def start(self, client: str, key: Hashable, work: Callable[[], object]) -> None:
@@ -83,8 +83,8 @@ class DutyCycle:
             return queue[key].done
         self._make_room(client)
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # If it fails and no one waits for it any more, that is no unhandled error.
-        done.add_done_callback(_look_at)
+        # Otherwise asyncio logs an error that no one waits for any more.
+        done.add_done_callback(_retrieve_exception)
         self._queues.setdefault(client, OrderedDict())[key] = _Waiting(work, done)
         self._wake()
         return done
@@ -96,19 +96,19 @@ class DutyCycle:
         most, queue = max(self._queues.items(), key=lambda item: len(item[1]))
         if len(queue) <= len(self._queues.get(client, ())) + 1:
             raise _overloaded()
-        _, given_up = queue.popitem()
+        _, refused = queue.popitem()
         if not queue:
             del self._queues[most]
-        _fail(given_up, _overloaded())
+        _fail(refused, _overloaded())
 
     def _wake(self) -> None:
         if self._timer is None and self._queues:
             delay = max(0.0, self._free_at - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._go_on)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._run_due)
 
-    def _go_on(self) -> None:
+    def _run_due(self) -> None:
         self._timer = None
-        # What another client's work has made known takes no time, and the next follows at once.
+        # Work whose result is known by now takes no time, and the next follows at once.
         while self._queues and time.monotonic() >= self._free_at:
             self._run(self._next())
         self._wake()
@@ -123,7 +123,7 @@ class DutyCycle:
     def _run(self, waiting: _Waiting) -> None:
         try:
             result = self._timed(waiting.work)
-        except Exception as error:  # noqa: BLE001 - for those who wait for it
+        except Exception as error:  # noqa: BLE001 - raised where it is awaited
             _fail(waiting, error)
         else:
             if not waiting.done.done():
@@ -139,6 +139,6 @@ def _fail(waiting: _Waiting, error: Exception) -> None:
         waiting.done.set_exception(error)
 
 
-def _look_at(done: asyncio.Future[Any]) -> None:
+def _retrieve_exception(done: asyncio.Future[Any]) -> None:
     if not done.cancelled():
         done.exception()

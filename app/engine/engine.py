@@ -1,7 +1,7 @@
-"""Runs one operation of a known document and gives the answer, ready to be written as JSON."""
+"""Runs one operation of a document and returns the answer, ready to be written as JSON."""
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isawaitable
@@ -16,20 +16,24 @@ from graphql import (
 )
 from graphql.language import FieldNode
 
+from app.engine.context import RequestContext
 from app.engine.documents import Document, Documents, RefusedDocument, excess_error
 from app.engine.duty_cycle import DutyCycle
-from app.engine.error_texts import ErrorTexts
-from app.engine.errors import coded, field_errors, internal_error, request_errors
+from app.engine.errors import (
+    Describe,
+    coded,
+    field_errors,
+    internal_error,
+    no_description,
+    request_errors,
+)
 from app.engine.executable import Executable
 from app.engine.plans.plan import Plan
 from app.errors import Code, Unavailable
-from app.graphql.context import Context
-from app.security.access_tokens import AccessTokens
 
-QUERY = "Query"
-# All planning stands in one queue of its own, beside those of clients with new documents.
+# All planning waits in one queue, beside those of clients with new documents.
 PLANNING = "planning"
-# Reading more values than these takes as long as reading a small document.
+# Coercing more values than these takes as long as reading a small document.
 MANY_VALUES = 100
 
 log = logging.getLogger(__name__)
@@ -39,7 +43,7 @@ Answer = dict[str, Any]
 
 
 class Operation(NamedTuple):
-    """What was asked for, found and fit to run."""
+    """An operation that may run, with its variables."""
 
     document: Document
     executable: Executable
@@ -53,7 +57,7 @@ class RequestError(NamedTuple):
 
     @property
     def code(self) -> Code:
-        """The one of all its errors: each stage ends a request with errors of its own code."""
+        """The code of all its errors: each stage has one code."""
         return Code(self.errors[0]["extensions"]["code"])
 
 
@@ -61,13 +65,18 @@ class RequestError(NamedTuple):
 class Engine:
     schema: strawberry.Schema
     documents: Documents
-    # What clients can make it do that takes long: reading documents and many values, planning,
-    # introspection. Guests, however many, do not delay those who are signed in.
+    describe: Describe = no_description
+    # Reading documents and many values, planning, introspection: for unknown requesters, who must
+    # not delay known ones, and for these.
     slow_work: DutyCycle = field(default_factory=DutyCycle)
-    slow_work_of_users: DutyCycle = field(default_factory=DutyCycle)
+    slow_work_of_known: DutyCycle = field(default_factory=DutyCycle)
 
     async def prepare(
-        self, text: str, operation_name: str | None, variables: dict[str, Any], context: Context
+        self,
+        text: str,
+        operation_name: str | None,
+        variables: dict[str, Any],
+        context: RequestContext,
     ) -> Operation | RequestError:
         """Find the operation in its document.
 
@@ -92,7 +101,7 @@ class Engine:
                 return RequestError([excess_error(excess)])
         return Operation(document, executable, variables)
 
-    async def run(self, operation: Operation, context: Context) -> Answer | RequestError:
+    async def run(self, operation: Operation, context: RequestContext) -> Answer | RequestError:
         """Execute. Every error is masked here, after execution, wherever it was raised."""
         executable = operation.executable
         if executable.introspects or _has_many_values(operation.variables):
@@ -106,28 +115,25 @@ class Engine:
             try:
                 return {"data": await plan.run(context, operation.variables)}
             except Unavailable as outage:
-                # Twice the load is not what a database that does not answer needs.
-                return _unanswered(plan, outage, context.client.request_id, self.documents.texts)
-            except Exception as reason:  # noqa: BLE001 - the stock executor finds out what it is
+                # Running it again would double the load of what does not answer.
+                return self._unanswered(plan, outage, context)
+            except Exception as reason:  # noqa: BLE001 - the stock executor reports it
                 # Its text may quote what the client sent.
                 log.debug("A plan left the query to the stock executor: %s", type(reason).__name__)
         return await self._finish(operation, context, self._start(operation, context))
 
-    async def _in_turn(self, context: Context, key: Hashable, work: Callable[[], T]) -> T:
-        """Run slow work in the turn of a user whose token was checked before, or of an address."""
-        bearer = context.bearer
-        claims = context.services[AccessTokens].recall(bearer) if bearer else None
-        if claims is None:
-            return await self.slow_work.run(context.client.block, key, work)
-        return await self.slow_work_of_users.run(str(claims.user_id), key, work)
+    async def _in_turn(self, context: RequestContext, key: Hashable, work: Callable[[], T]) -> T:
+        requester = context.requester
+        turns = self.slow_work_of_known if requester.is_known else self.slow_work
+        return await turns.run(requester.key, key, work)
 
     def _plan(self, operation: Operation) -> None:
-        """Plan it now or soon; until then the stock executor runs it."""
+        """Plan an operation now or soon. Until it has a plan, the stock executor runs it."""
         document, executable = operation.document, operation.executable
         plan = partial(self.documents.plan, document, executable)
         self.slow_work.start(PLANNING, id(executable), plan)
 
-    def _start(self, operation: Operation, context: Context) -> Any:
+    def _start(self, operation: Operation, context: RequestContext) -> Any:
         """Execute as far as that goes without waiting; returns what to wait for, or the result."""
         try:
             return execute(
@@ -140,44 +146,47 @@ class Engine:
                 max_coercion_errors=5,
                 hide_suggestions=True,
             )
-        except Exception as error:  # noqa: BLE001 - for `_finish` to mask
+        except Exception as error:  # noqa: BLE001 - `_finish` masks it
             return error
 
     async def _finish(
-        self, operation: Operation, context: Context, started: Any
+        self, operation: Operation, context: RequestContext, started: Any
     ) -> Answer | RequestError:
         try:
             result = await _result_of(started)
-        except Exception as error:  # noqa: BLE001 - the last door: nothing of it may reach a client
-            return {"errors": [internal_error(error, context.client.request_id)], "data": None}
+        except Exception as error:  # noqa: BLE001 - nothing of it may reach a client
+            masked = internal_error(error, context.request_id, self.describe)
+            return {"errors": [masked], "data": None}
         if not result.errors:
             operation.executable.note_answer()
             return {"data": result.data}
-        texts = self.documents.texts
         if all(error.path is None for error in result.errors):
-            # The variables do not fit: no field was reached.
+            # The variables are invalid: no field was executed.
+            texts = self.documents.texts
             return RequestError(request_errors(result.errors, Code.BAD_USER_INPUT, texts))
         return {
-            "errors": field_errors(result.errors, context.client.request_id, texts),
+            "errors": self._field_errors(result.errors, context),
             "data": result.data,
         }
+
+    def _unanswered(self, plan: Plan, outage: Unavailable, context: RequestContext) -> Answer:
+        """Report an outage for each root field, as the stock executor does: all are nullable."""
+        asked = {key: nodes for key, nodes in plan.root_fields.items() if not _is_typename(nodes)}
+        errors = [
+            GraphQLError(outage.message, nodes, path=[key], original_error=outage)
+            for key, nodes in asked.items()
+        ]
+        data = {key: None if key in asked else plan.root_name for key in plan.root_fields}
+        return {"errors": self._field_errors(errors, context), "data": data}
+
+    def _field_errors(
+        self, errors: Iterable[GraphQLError], context: RequestContext
+    ) -> list[dict[str, Any]]:
+        return field_errors(errors, context.request_id, self.documents.texts, self.describe)
 
     @property
     def core(self) -> GraphQLSchema:
         return core_schema(self.schema)
-
-
-def _unanswered(
-    plan: Plan, outage: Unavailable, request_id: str | None, texts: ErrorTexts
-) -> Answer:
-    """Say it of each root field, as the stock executor does: any of them may be null."""
-    asked = {key: nodes for key, nodes in plan.root_fields.items() if not _is_typename(nodes)}
-    errors = [
-        GraphQLError(outage.message, nodes, path=[key], original_error=outage)
-        for key, nodes in asked.items()
-    ]
-    data = {key: None if key in asked else QUERY for key in plan.root_fields}
-    return {"errors": field_errors(errors, request_id, texts), "data": data}
 
 
 def _is_typename(nodes: list[FieldNode]) -> bool:
@@ -204,7 +213,7 @@ def _has_many_values(variables: dict[str, Any]) -> bool:
 
 
 def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
-    """Give the graphql-core schema within; Strawberry has no public name for it."""
+    """Returns the graphql-core schema of a Strawberry schema, which has no public name for it."""
     return schema._schema  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 

@@ -114,7 +114,7 @@ class Entry:
         return self._filled(found)
 
     def told_of_start(self, message: str, names: SchemaNames) -> tuple[str, str] | None:
-        """The same for a text that goes on; returns the rest too."""
+        """The same for the start of a text; returns its rest too."""
         found = self.pattern.match(message)
         if found is None or not _exist(found, names):
             return None
@@ -125,7 +125,7 @@ class Entry:
 
 
 def _exist(found: re.Match[str], names: SchemaNames) -> bool:
-    """Whether everything that must be of the schema is."""
+    """Whether every name that must be in the schema is."""
     for group, text in found.groupdict().items():
         placeholder = group.rstrip("0123456789")
         if placeholder in OF_THE_SCHEMA and not names.have(placeholder, text):
@@ -185,7 +185,7 @@ class ErrorTexts:
     def _reason(self, error: GraphQLError, message: str) -> str | None:
         cause = cause_of(error)
         if isinstance(cause, Refusal):
-            # A scalar of ours refused it, in words for the client.
+            # A scalar of the schema refused it, with a text for the client.
             return cause.message
         return self._first(VALUE_ENTRIES, message)
 
@@ -198,7 +198,7 @@ class ErrorTexts:
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Returns what was raised at first."""
+    """Returns the error that was raised first."""
     cause = error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error

@@ -1,35 +1,38 @@
-"""How errors reach clients: coded, short, without the values sent, masked where they are ours."""
+"""Errors as clients get them: coded, short, without values, faults of the server masked."""
 
 import logging
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from graphql import GraphQLError
 
-from app.database.errors import said
 from app.engine.error_texts import ErrorTexts, cause_of
 from app.errors import Code, Refusal, Unavailable
 
 log = logging.getLogger(__name__)
 
-# Of a request that was not executed. What executed fields met is told in full.
+# What another server, such as the database, said in an error, as one line for the log; "" for any
+# other error. It must quote no value that a client sent.
+Describe = Callable[[BaseException], str]
+
+# For a request that was not executed. Errors of executed fields are all reported.
 MAX_REQUEST_ERRORS = 5
 MAX_CHARACTERS = 200
 MASKED = "Internal error"
-# Where the database says what is wrong, each request has a line, and the first of a minute a trace.
+# Of an error that is described, each request logs a line, and the first in this time a traceback.
 TRACEBACK_SECONDS = 60
 
 
 class Tracebacks:
-    """Which kinds of faults have had their traceback in the log lately."""
+    """Which descriptions have had their traceback in the log lately."""
 
     def __init__(self) -> None:
         self._shown: dict[str, float] = {}
 
     def are_due(self, kind: str) -> bool:
-        """Whether to show one for a fault of this kind; if so, the next is not due for a while."""
+        """Whether to log one for a fault of this kind; if so, the next is not due for a while."""
         now = time.monotonic()
         recent = {each: at for each, at in self._shown.items() if now - at < TRACEBACK_SECONDS}
         self._shown = {kind: now} | recent
@@ -55,28 +58,34 @@ def request_errors(
 
 
 def field_errors(
-    errors: Iterable[GraphQLError], request_id: str | None, texts: ErrorTexts
+    errors: Iterable[GraphQLError], request_id: str | None, texts: ErrorTexts, describe: Describe
 ) -> list[dict[str, Any]]:
     """Errors of fields that were executed; what is not for clients goes to the log instead.
 
-    Each of them: a null without an error means that there is nothing.
+    All are reported: a null without an error means that there is no value.
     """
-    return [_entry(error, _of_field(error, request_id, texts)) for error in errors]
+    return [_entry(error, _of_field(error, request_id, texts, describe)) for error in errors]
 
 
-def internal_error(error: BaseException, request_id: str | None) -> dict[str, Any]:
-    """Mask an error, and log it with what the database said, if it is one of the database."""
-    heard = said(error)
-    if heard:
-        shown = error if tracebacks.are_due(heard) else None
-        log.error("Internal error, request %s: %s", request_id, heard, exc_info=shown)
+def no_description(_error: BaseException) -> str:
+    return ""
+
+
+def internal_error(
+    error: BaseException, request_id: str | None, describe: Describe
+) -> dict[str, Any]:
+    """Mask an error, and log it with its description if there is one."""
+    described = describe(error)
+    if described:
+        shown = error if tracebacks.are_due(described) else None
+        log.error("Internal error, request %s: %s", request_id, described, exc_info=shown)
     else:
         log.error("Internal error, request %s", request_id, exc_info=error)
     return _masked(request_id)
 
 
 def refusal(refused: Refusal, request_id: str | None) -> dict[str, Any]:
-    """Say what was declined. That the database is away is a line in the log too."""
+    """Report what was refused. An outage is logged too."""
     if isinstance(refused, Unavailable):
         log.warning("Unavailable, request %s: %s", request_id, refused.reason)
     return coded(refused.message, refused.code, **refused.extensions)
@@ -92,12 +101,14 @@ def where_of(error: BaseException) -> str:
     return "\n  ".join((type(error).__name__, *lines))
 
 
-def _of_field(error: GraphQLError, request_id: str | None, texts: ErrorTexts) -> dict[str, Any]:
+def _of_field(
+    error: GraphQLError, request_id: str | None, texts: ErrorTexts, describe: Describe
+) -> dict[str, Any]:
     cause = cause_of(error)
     if isinstance(cause, Refusal):
         return refusal(cause, request_id)
     if not isinstance(cause, GraphQLError):
-        return internal_error(cause, request_id)
+        return internal_error(cause, request_id, describe)
     told = texts.of_client_fault(cause)
     if told is not None:
         return coded(told, Code.BAD_USER_INPUT)

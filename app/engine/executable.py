@@ -14,7 +14,7 @@ class Planning(Enum):
     NOT_ANSWERED = "not answered yet"
     ANSWERED = "answered once: the next request plans it"
     PLANNED = "planned"
-    NOT_PLANNED = "left to the stock executor for ever"
+    NOT_PLANNED = "left to the stock executor"
 
 
 @dataclass(slots=True)
@@ -22,15 +22,15 @@ class Executable:
     """One operation of a document, and what is the same each time it runs."""
 
     node: OperationDefinitionNode
-    # Whether the largest pages would cost too much, so that its variables have to be looked at.
+    # Whether it costs too much with the largest pages, so that its variables have to be looked at.
     may_be_too_much: bool
-    # Whether it reads the schema itself, which takes long without waiting for anything.
+    # Whether it reads the schema, which blocks the event loop for long.
     introspects: bool
-    # Whether it changes several things, of which some may be done and others fail.
+    # Whether it has several mutations, of which some may be done and others fail.
     in_parts: bool = False
     planning: Planning = Planning.NOT_ANSWERED
     plan: Plan | None = None
-    # What it asks first, as the schema names it: there are as many of these as root fields.
+    # Its first root field: a bounded set of names, for logs and metrics.
     label: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ Placeholders stand for what may be in a text:
 
 - `{type}`, `{member}`, `{path}`, `{suggestion}`: only what exists in the schema;
 - `{name}`: a name of the document, in a place where the grammar has a name and no value;
-- `{token}`: a kind of token; `{number}`: a limit of ours;
+- `{token}`: a kind of token; `{number}`: a limit;
 - `{value}`: anything, and none of it is in what clients are told.
 """
 

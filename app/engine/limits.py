@@ -1,8 +1,8 @@
-"""How much one document may ask for, measured before it is validated; no schema, no HTTP here."""
+"""How much one document may ask for, measured before it is validated."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
 
 from graphql import get_operation_ast
@@ -59,6 +59,20 @@ class DocumentLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldCosts:
+    """What limits have to know of fields, by their names: no schema is read here.
+
+    `credential_fields` are the root fields of which one operation may select one. Fields of a page
+    are named with the number of its entries if the document asks for none, and no page has more
+    entries than `largest_page`.
+    """
+
+    credential_fields: frozenset[str] = frozenset()
+    page_sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    largest_page: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Excess:
     limit: str
     allowed: int
@@ -66,7 +80,7 @@ class Excess:
 
     @property
     def message(self) -> str:
-        """Words for the client, with nothing in them that the client sent."""
+        """The text for the client, with nothing in it that the client sent."""
         found = f"{self.found:,}" if self.found < CEILING else f"{CEILING:,} or more"
         verb = "is" if self.allowed == 1 else "are"
         return f"{_WORDS[self.limit].format(found)}; {self.allowed:,} {verb} allowed."
@@ -107,16 +121,14 @@ class Outline(NamedTuple):
 class Ruler:
     """What the names of fields and variables stand for."""
 
-    credential_fields: frozenset[str]
-    connection_fields: Mapping[str, int]
-    maximum_page: int
+    costs: FieldCosts
     variables: Mapping[str, object]
     any_variable: object
 
     def outline(self, definition: Operation | Fragment) -> Outline:
         headed = (definition, *(definition.variable_definitions or ()))
         outline = Outline(Size(directives=sum(len(each.directives or ()) for each in headed)), [])
-        # Not recursive: 200 levels of selections parse, and frames are scarce within a server.
+        # Not recursive: 200 levels of selections parse, and a server leaves few frames.
         todo = [(definition.selection_set, Place())]
         while todo:
             selection_set, place = todo.pop()
@@ -135,18 +147,19 @@ class Ruler:
         if not isinstance(selection, ast.FieldNode):
             return numbers | {"spreads": 1}
         name = selection.name.value
-        numbers |= {"aliases": bool(selection.alias), "credentials": name in self.credential_fields}
+        tests_credential = name in self.costs.credential_fields
+        numbers |= {"aliases": bool(selection.alias), "credentials": tests_credential}
         depth = "introspection_depth" if name in _INTROSPECTION else "depth"
         return numbers | {depth: 1, "fields": 1, "root_fields": 1, "cost": 1}
 
-    def _below(self, field: ast.FieldNode, place: Place) -> Place:
-        introspects = place.introspects or field.name.value in _INTROSPECTION
-        weight = min(place.weight * self._entries(field), CEILING)
+    def _below(self, node: ast.FieldNode, place: Place) -> Place:
+        introspects = place.introspects or node.name.value in _INTROSPECTION
+        weight = min(place.weight * self._entries(node), CEILING)
         return Place(place.level + 1, introspects, weight)
 
-    def _entries(self, field: ast.FieldNode) -> int:
-        default = self.connection_fields.get(field.name.value)
-        asked = [arg.value for arg in field.arguments or () if arg.name.value in ("first", "last")]
+    def _entries(self, node: ast.FieldNode) -> int:
+        default = self.costs.page_sizes.get(node.name.value)
+        asked = [arg.value for arg in node.arguments or () if arg.name.value in ("first", "last")]
         pages = [page for page in map(self._page, asked) if page is not None]
         return 1 if default is None else max(pages, default=default)
 
@@ -157,12 +170,12 @@ class Ruler:
             case ast.VariableNode():
                 return self._page(self.variables.get(asked.name.value, self.any_variable))
             case ast.IntValueNode():
-                # Python refuses to convert thousands of digits, and nine tell enough.
+                # Python refuses to convert thousands of digits, and nine are enough.
                 return self._page(int(asked.value[:9]))
             case int() | float() if not isinstance(asked, bool) and asked % 1 == 0:
-                return max(0, min(int(asked), self.maximum_page))
+                return max(0, min(int(asked), self.costs.largest_page))
             case _:
-                return self.maximum_page
+                return self.costs.largest_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,16 +203,9 @@ class Measured:
         return Excess("cost", self.limits.cost, cost) if cost > self.limits.cost else None
 
 
-def measure(
-    document: ast.DocumentNode,
-    limits: DocumentLimits,
-    *,
-    credential_fields: frozenset[str],
-    connection_fields: Mapping[str, int],
-    maximum_page: int = 100,
-) -> Measured:
-    """Measure anything that parses; `connection_fields` maps a field to the page it defaults to."""
-    ruler = Ruler(credential_fields, connection_fields, maximum_page, {}, any_variable=...)
+def measure(document: ast.DocumentNode, limits: DocumentLimits, costs: FieldCosts) -> Measured:
+    """Measure a document, which parses and may be invalid otherwise."""
+    ruler = Ruler(costs, {}, any_variable=...)
     sizes = _sizes(document, ruler)
     allowed = asdict(limits) | {"credentials": 1}
     numbers = _numbers(sizes, least=_sizes(document, replace(ruler, any_variable=0)))
@@ -214,7 +220,7 @@ def _numbers(sizes: Sizes, least: Sizes) -> Iterator[tuple[str, int]]:
     yield "directives", sum(size["directives"] for _, size in sizes)
     for _, size in sizes:
         yield from ((limit, size[limit]) for limit in _OF_ANY_DEFINITION)
-    # A cost that some variables would allow is for `check_variables` to judge.
+    # `check_variables` decides about a cost that some variables would allow.
     for size in _operations(least).values():
         yield from ((limit, size[limit]) for limit in _OF_OPERATIONS)
 

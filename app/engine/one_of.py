@@ -18,7 +18,7 @@ from graphql import (
 )
 
 STRAWBERRY = "strawberry-definition"
-# Its own types have a generic without its parameter.
+# Typed, it has a generic without its parameter.
 get_nullable_type: Any = cast("Any", graphql).get_nullable_type
 
 

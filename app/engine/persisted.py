@@ -18,7 +18,7 @@ ONLY_TRUSTED = "Only documents of the manifest run here: send a `documentId`."
 
 
 class DocumentRefused(Exception):
-    """The name leads to no document."""
+    """There is no document of that name."""
 
     def __init__(self, message: str, code: Code) -> None:
         super().__init__(message)
@@ -55,7 +55,7 @@ class PersistedDocuments:
         )
 
     def find(self, query: str | None, document_id: str | None, extensions: dict[str, Any]) -> str:
-        """Give the text to run.
+        """Returns the text to run.
 
         Raises:
             DocumentRefused: there is none by that name, or its name is not its hash.
@@ -77,7 +77,7 @@ class PersistedDocuments:
         if self.only_trusted:
             raise DocumentRefused(ONLY_TRUSTED, Code.BAD_REQUEST)
         if name is not None:
-            # The hash is checked, or somebody could put a text of theirs under another's name.
+            # Otherwise a client could store its text under the hash of another one.
             if hashlib.sha256(query.encode(errors="surrogatepass")).hexdigest() != name:
                 raise DocumentRefused("`sha256Hash` is not the hash of `query`.", Code.BAD_REQUEST)
             self._automatic.put(name, query, weight=len(query))

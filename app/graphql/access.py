@@ -49,11 +49,6 @@ class Access(FieldExtension):
         self.level = level
 
     @property
-    def guards(self) -> bool:
-        """Whether there is anybody whom it does not let through."""
-        return self.level is not AccessLevel.GUEST
-
-    @property
     def words(self) -> str:
         """What the description of a field says of it: introspection shows no directives."""
         return WORDS[self.level]

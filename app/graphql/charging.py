@@ -55,16 +55,12 @@ class Charged(FieldExtension):
         self, next_: Callable[..., Awaitable[Any]], source: Any, info: Any, **kwargs: Any
     ) -> Any:
         throttle, by = info.context.services[Throttle], _try(info.context, kwargs)
-        charge = await throttle.charge(self.tried, by)
-        if isinstance(charge, outcomes.RateLimited):
-            return _refused(info, charge)
         try:
-            result = await next_(source, info, **kwargs)
+            async with throttle.charged(self.tried, by) as ending:
+                result = await next_(source, info, **kwargs)
+                ending.was(failed=_is_wrong_guess(result), done=not isinstance(result, Problem))
         except Overloaded as full:
-            await throttle.budgets.settle(charge, failed=False, done=False)
             return _refused(info, outcomes.RateLimited(full.retry_after_seconds))
-        done = not isinstance(result, Problem)
-        await throttle.budgets.settle(charge, failed=_is_wrong_guess(result), done=done)
         return result
 
 

@@ -1,16 +1,16 @@
 """What a resolver may reach: the services, the caller, and where the request came from."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-import strawberry
 from graphql import get_named_type
 
 from app.clock import Clock
 from app.container import Container
-from app.engine.plans.selections import names_below
+from app.engine.context import FieldInfo, Requester
 from app.errors import Forbidden, Unauthenticated
+from app.graphql.batching import Batches
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
 from app.sessions.services.viewers import Viewers
@@ -34,11 +34,24 @@ class Context:
     viewer: Viewer | None = None
     # The problem that a mutation ended with, by its name, for the log.
     problem: str | None = None
+    batches: Batches = field(default_factory=Batches)
 
     @property
     def user_id(self) -> uuid.UUID | None:
         """Whom the access log names."""
         return self.viewer.user.id if self.viewer else None
+
+    @property
+    def request_id(self) -> str | None:
+        return self.client.request_id
+
+    @property
+    def requester(self) -> Requester:
+        """The user whose token was verified before, or an address."""
+        claims = self.services[AccessTokens].recall(self.bearer) if self.bearer else None
+        if claims is None:
+            return Requester(self.client.block)
+        return Requester(str(claims.user_id), is_known=True)
 
     async def identify(self) -> Viewer | None:
         """Ask who calls, now. None for a guest.
@@ -76,29 +89,14 @@ class Context:
 
 
 @dataclass
-class Info(strawberry.Info[Context, None]):
-    """As Strawberry has it, and what is asked for below a field."""
-
-    # A plan knows it beforehand.
-    known_below: frozenset[str] | None = None
+class Info(FieldInfo[Context, None]):
+    """What a resolver is given of its request and its field."""
 
     def may_answer(self, type_name: str) -> bool:
         """Whether the type is a member of the union that this field answers."""
-        kind = cast("Any", get_named_type)(self._raw.return_type)
+        kind = cast("Any", get_named_type)(self.raw.return_type)
         members: list[Any] = getattr(kind, "types", [])
         return any(member.name == type_name for member in members)
-
-    @property
-    def _raw(self) -> Any:
-        # Typed, it has a generic without its parameter; there is no public name.
-        return cast("Any", self)._raw_info  # noqa: SLF001 - its own
-
-    @property
-    def names_below(self) -> frozenset[str]:
-        """The names of all fields below this one, however deep."""
-        if self.known_below is not None:
-            return self.known_below
-        return names_below(self._raw.field_nodes, self._raw.fragments)
 
 
 def member(info: Info) -> Viewer:

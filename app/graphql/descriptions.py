@@ -1,4 +1,4 @@
-"""Descriptions that state configured limits, by placeholders such as `${password_min_length}`."""
+"""Descriptions that state settings and names, by placeholders such as `${password_min_length}`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from graphql import (
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
-def fill_in(schema: GraphQLSchema, values: Mapping[str, int]) -> None:
+def fill_in(schema: GraphQLSchema, values: Mapping[str, int | str]) -> None:
     """Put values in place of the placeholders of a schema that was just built.
 
     graphql-core's objects belong to this schema alone. The definitions they were made of, which
@@ -28,8 +28,12 @@ def fill_in(schema: GraphQLSchema, values: Mapping[str, int]) -> None:
     for described in _described(schema):
         if described.description and PLACEHOLDER.search(described.description):
             described.description = PLACEHOLDER.sub(
-                lambda found: f"{values[found[1]]:,}", described.description
+                lambda found: _text(values[found[1]]), described.description
             )
+
+
+def _text(value: int | str) -> str:
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def _described(schema: GraphQLSchema) -> Iterator[Any]:

@@ -6,10 +6,15 @@ from typing import Any
 import graphql
 from graphql import GraphQLField, GraphQLSchema
 
-from app.database.keyset_pages import DEFAULT_PAGE
+from app.database.keyset_pages import DEFAULT_PAGE, MAX_PAGE
+from app.engine.limits import FieldCosts
 from app.graphql.charging import charged_as
 
 PAGE_ARGUMENTS = frozenset({"first", "last"})
+
+
+def field_costs(schema: GraphQLSchema) -> FieldCosts:
+    return FieldCosts(credential_fields(schema), connection_fields(schema), MAX_PAGE)
 
 
 def credential_fields(schema: GraphQLSchema) -> frozenset[str]:

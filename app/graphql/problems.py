@@ -81,7 +81,7 @@ class InputIssue:
     )
     limit: int | None = strawberry.field(
         description="The bound that was not kept, of TOO_SHORT and TOO_LONG: in characters (code "
-        "points of Unicode), or in bytes for an e-mail address. Null for other codes."
+        "points of Unicode), or in bytes for an email address. Null for other codes."
     )
 
 

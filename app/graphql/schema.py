@@ -13,6 +13,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from app.engine.engine import core_schema
 from app.errors import Misconfigured
+from app.graphql.columns import check_columns
 from app.graphql.context import Info
 from app.graphql.descriptions import fill_in
 from app.graphql.scalars import JSON, DateTime, Json
@@ -69,8 +70,8 @@ class ModularSchema(strawberry.Schema):
         return [*type_definition.fields, *self._added.get(type_definition.origin, ())]
 
 
-def build_schema(parts: Sequence[SchemaPart], numbers: Mapping[str, int]) -> strawberry.Schema:
-    """Build the schema. Its descriptions state these numbers, which are named as settings are.
+def build_schema(parts: Sequence[SchemaPart], values: Mapping[str, int | str]) -> strawberry.Schema:
+    """Build the schema. Its descriptions state these values by their names.
 
     Raises:
         Misconfigured: two parts bring a field of the same name.
@@ -82,8 +83,10 @@ def build_schema(parts: Sequence[SchemaPart], numbers: Mapping[str, int]) -> str
         mutation=_root("Mutation", MUTATION, [each for part in parts for each in part.mutations]),
         config=StrawberryConfig(scalar_map={datetime: DateTime, JSON: Json}, info_class=Info),
     )
-    core_schema(schema).description = DESCRIPTION
-    fill_in(core_schema(schema), numbers)
+    core = core_schema(schema)
+    core.description = DESCRIPTION
+    fill_in(core, values)
+    check_columns(core)
     return schema
 
 

@@ -1,6 +1,7 @@
 """GraphiQL, served from files of this package while DEBUG is on: a page at /graphql, and assets."""
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from app.http.requests import Headers, Receive, Scope, Send
@@ -14,6 +15,8 @@ TYPES = {
     ".svg": b"image/svg+xml",
     ".ttf": b"font/ttf",
 }
+# The built page names the product in its title and for its script.
+PRODUCT_IN_PAGE = ('content="Portico"', "<title>Portico ")
 # Web workers follow the policy of their own file, so assets have it too. The editor writes inline
 # styles.
 POLICY = (
@@ -31,12 +34,15 @@ class GraphiQL:
     assets: dict[str, bytes]
 
     @classmethod
-    def load(cls) -> "GraphiQL":
+    def load(cls, product_name: str) -> "GraphiQL":
         assets = {
             path.name.removesuffix(".gz"): path.read_bytes()
             for path in (DIST / "assets").glob("*.gz")
         }
-        return cls((DIST / "index.html").read_bytes(), assets)
+        page = (DIST / "index.html").read_text(encoding="utf-8")
+        for place in PRODUCT_IN_PAGE:
+            page = page.replace(place, place.replace("Portico", escape(product_name)))
+        return cls(page.encode(), assets)
 
     async def send_page(self, send: Send) -> None:
         headers = [

@@ -115,6 +115,7 @@ class GraphQLOverHttp:
             user_agent=headers.text(b"user-agent"),
             request_id=scope["state"]["request_id"],
             device_token=headers.text(b"portico-device"),
+            accept_language=headers.text(b"accept-language"),
         )
         return self.context_of(client, bearer_token(headers))
 

@@ -9,7 +9,7 @@ import orjson
 
 from app.errors import Code
 
-LIST_HEADERS = frozenset({b"accept", b"x-forwarded-for"})
+LIST_HEADERS = frozenset({b"accept", b"accept-language", b"x-forwarded-for"})
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

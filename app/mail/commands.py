@@ -1,6 +1,9 @@
-"""`portico mail test`: whether an email leaves, and if not, at which step it fails."""
+"""`portico mail`: whether an email leaves, and which templates emails are written by."""
 
 import asyncio
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,14 +12,18 @@ from email_validator import EmailNotValidError
 from app.cli.setup import fail, out
 from app.config.settings import Settings
 from app.mail.mailer import CONSOLE, Mailer, Message, NotSent, mailer_of, receiver
-from app.modules import read_settings
+from app.mail.services.template_files import kinds_of
+from app.mail.services.templates import Templates
+from app.modules import MODULES, emails_of, modules_named, read_settings
 
-SUBJECT = "A test email from Portico"
+SUBJECT = "A test email from {product}"
 TEXT = (
     "This email was sent by the command `portico mail test`, to find out whether emails arrive. "
     "There is nothing to do."
 )
 HTML = f"<p>{TEXT.replace('`', '')}</p>"
+COPY = "Copy the templates of Portico into this directory; files that are there stay as they are."
+AS_MARKDOWN = "The reference of all templates and their variables; what is set does not matter."
 
 
 def send_test(
@@ -31,11 +38,70 @@ def send_test(
         receiver(address)
     except EmailNotValidError as why:
         fail(f"{address} is not an email address: {why}")
+    message = Message(address, SUBJECT.format(product=settings.product), TEXT, HTML)
     try:
-        said = asyncio.run(_mailer(settings).send(Message(address, SUBJECT, TEXT, HTML)))
+        said = asyncio.run(_mailer(settings).send(message))
     except NotSent as failure:
         fail(str(failure))
     out.print(said, markup=False)
+
+
+def templates(
+    *,
+    copy: Annotated[Path | None, typer.Option("--copy", help=COPY)] = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help=AS_MARKDOWN)] = False,
+) -> None:
+    """Check all templates of emails, and show their languages and files.
+
+    Templates in TEMPLATES_DIR replace those of the same names. The exit code is 1 if one is wrong.
+    """
+    if copy is not None:
+        _copy_shipped(copy)
+    elif as_markdown:
+        out.print(markdown(), markup=False)
+    else:
+        settings = read_settings()
+        emails = emails_of(modules_named(settings.modules))
+        _show(Templates.load(emails, settings.templates_dir))
+
+
+def markdown() -> str:
+    """Returns the tables of docs/operators/emails.md: templates, and what their variables mean."""
+    kinds = kinds_of(email for module in emails_of(MODULES) for email in module.emails)
+    templates = (f"| `{name}` | {_names(kind.variables)} |" for name, kind in kinds.items())
+    # Many templates have the same ones: each is told once.
+    meanings = dict.fromkeys(each for kind in kinds.values() for each in kind.variables.items())
+    variables = (f"| `{name}` | {meaning} |" for name, meaning in meanings)
+    head = "| template | variables |", "|---|---|"
+    second_head = "", "| variable | what it is |", "|---|---|"
+    return "\n".join((*head, *templates, *second_head, *variables))
+
+
+def _names(variables: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in variables)
+
+
+def _show(loaded: Templates) -> None:
+    name_width = max(map(len, loaded.translations))
+    for name, translations in loaded.translations.items():
+        for each in translations.values():
+            out.print(f"{name:{name_width}}  {each.locale:6}  {each.path}", markup=False)
+
+
+def _copy_shipped(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    copied = list(_copied(folder))
+    out.print("\n".join(copied) or "Every template is there already.", markup=False)
+
+
+def _copied(folder: Path) -> Iterator[str]:
+    """Copy what is not there yet, and give the path of each copy."""
+    for translations in Templates.load(emails_of(MODULES), None).translations.values():
+        for each in translations.values():
+            copy = folder / each.path.name
+            if not copy.exists():
+                shutil.copyfile(each.path, copy)
+                yield str(copy)
 
 
 def _mailer(settings: Settings) -> Mailer:
@@ -45,5 +111,8 @@ def _mailer(settings: Settings) -> Mailer:
     return mailer_of(CONSOLE if settings.embedded else None, settings.mail_from)
 
 
-COMMANDS = typer.Typer(name="mail", help="The mail server.", no_args_is_help=True)
+COMMANDS = typer.Typer(
+    name="mail", help="Emails: the mail server and templates.", no_args_is_help=True
+)
 COMMANDS.command("test")(send_test)
+COMMANDS.command("templates")(templates)

@@ -355,7 +355,7 @@ def _permanent(refused: SMTPResponseException) -> str | None:
 def receiver(email: str) -> Address:
     """Read one address and no more, its domain in ASCII, as every server has it (RFC 5891).
 
-    Letters before the `@` are for servers that have SMTPUTF8 (RFC 6531).
+    Non-ASCII characters before the `@` are for servers that have SMTPUTF8 (RFC 6531).
 
     Raises:
         EmailNotValidError: it is none.
@@ -382,7 +382,7 @@ def written(message: Message, to: Address, sender: str) -> EmailMessage:
 
 
 def mailer_of(url: str | None, sender: str) -> Mailer:
-    """Give who carries the letters of these settings.
+    """Returns what sends emails with these settings.
 
     Raises:
         Misconfigured: the address cannot be used.

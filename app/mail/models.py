@@ -1,4 +1,4 @@
-"""One-time tokens: what a link in a letter carries. Only their hash is here."""
+"""One-time tokens: what a link in an email carries. Only their hash is here."""
 
 import enum
 import uuid

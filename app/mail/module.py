@@ -1,14 +1,14 @@
 """What the module `mail` brings."""
 
-from email.utils import parseaddr
-
 from app.config.settings import Settings
 from app.errors import Misconfigured
+from app.jobs.handlers import Handles
+from app.mail.emails import AllEmails
 from app.mail.mailer import Mailer, mailer_of
-from app.mail.services import emails
-from app.mail.services.emails import Letters, Links, Writer
 from app.mail.services.one_time_tokens import OneTimeTokens
-from app.module import Handles, Module, Periodic
+from app.mail.services.outgoing_emails import OutgoingEmails, SendEmail
+from app.mail.services.rendering import Renderer, renderer_of
+from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
 
 
@@ -19,20 +19,15 @@ def mailer(settings: Settings) -> Mailer:
     return mailer_of(url, settings.mail_from)
 
 
-def writer(settings: Settings) -> Writer:
-    links = Links(
-        settings.link(settings.link_verify_email),
-        settings.link(settings.link_reset_password),
-        settings.link(settings.link_confirm_email),
-    )
-    return Writer(links, parseaddr(settings.mail_from)[0] or "Portico")
+def renderer(emails: AllEmails, settings: Settings) -> Renderer:
+    return renderer_of(emails, settings)
 
 
 MODULE = Module(
     name="mail",
-    services=(mailer, writer, Letters, OneTimeTokens),
+    services=(mailer, renderer, OutgoingEmails, OneTimeTokens),
     models="app.mail.models",
-    jobs=(Handles(emails.JOB, Letters, Letters.deliver),),
+    jobs=(Handles(SendEmail, OutgoingEmails, OutgoingEmails.deliver),),
     periodic=(Periodic(OneTimeTokens, OneTimeTokens.purge, PURGE_SECONDS),),
     commands="app.mail.commands",
 )

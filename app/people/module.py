@@ -1,6 +1,8 @@
 """What the module `people` brings."""
 
 from app.module import Module
+from app.people.emails import EMAILS
+from app.people.events import PeopleEvent
 from app.people.services.administration import Administration
 from app.people.services.first_administrator import Appointments
 from app.people.services.user_files import UserFiles
@@ -8,6 +10,8 @@ from app.people.services.users import Users
 
 MODULE = Module(
     name="people",
+    emails=EMAILS,
+    events=PeopleEvent,
     services=(Administration, Appointments, UserFiles, Users),
     schema="app.people.schema.part",
     commands="app.people.commands",

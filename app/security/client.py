@@ -15,6 +15,8 @@ class Client(NamedTuple):
     user_agent: str | None
     request_id: str | None = None
     device_token: str | None = None
+    # The header as it was sent: nothing is known of it.
+    accept_language: str | None = None
 
     @property
     def block(self) -> str:

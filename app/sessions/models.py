@@ -5,10 +5,11 @@ import uuid
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, func, text
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
+from app.sessions.lifetime import InSql, Lifetime
 
 
 class EndReason(enum.Enum):
@@ -48,16 +49,10 @@ class Session(Base):
     end_reason: Mapped[str | None]
 
 
-# When a session ends by itself, unless it is refreshed; `SessionRow.lapses_at` says the same.
-LAPSES_AT: ColumnElement[datetime] = func.least(Session.expires_at, Session.ends_by)
-# When a session was over, or will be.
-OVER_AT: ColumnElement[datetime] = func.coalesce(Session.ended_at, LAPSES_AT)
-Index("ix_sessions_over_at", OVER_AT)
-
-
-def is_alive(now: ColumnElement[datetime]) -> ColumnElement[bool]:
-    """Returns the condition under which a session is not over."""
-    return Session.ended_at.is_(None) & (now < LAPSES_AT)
+LIFETIME = InSql(
+    Session.ended_at.expression, Session.expires_at.expression, Session.ends_by.expression
+)
+Index("ix_sessions_over_at", LIFETIME.over_at)
 
 
 class SessionRow(NamedTuple):
@@ -77,15 +72,23 @@ class SessionRow(NamedTuple):
     last_used_at: datetime
     expires_at: datetime
     ends_by: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+
+    @property
+    def lifetime(self) -> Lifetime:
+        return Lifetime(self.ended_at, self.expires_at, self.ends_by)
+
+    def end(self, now: datetime) -> EndReason | None:
+        """Returns why it is over; None if it is not."""
+        if self.end_reason is not None:
+            return EndReason(self.end_reason)
+        return None if self.lifetime.is_alive(now) else EndReason.EXPIRED
 
     @property
     def is_unused(self) -> bool:
         """Whether none of its tokens has been used since it began."""
         return self.generation == 0 and self.used_generation < 0
-
-    @property
-    def lapses_at(self) -> datetime:
-        return min(self.expires_at, self.ends_by)
 
 
 class PasswordSource(enum.Enum):

@@ -10,6 +10,8 @@ from app.periodic import PURGE_SECONDS
 from app.security.access_tokens import AccessTokens
 from app.security.passwords import Passwords
 from app.security.refresh_tokens import RefreshTokens
+from app.sessions.emails import EMAILS
+from app.sessions.events import SessionEvent
 from app.sessions.services.compromise import Compromise
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.password_failures import PasswordFailures
@@ -43,6 +45,8 @@ def standing(settings: Settings) -> Standing:
 
 MODULE = Module(
     name="sessions",
+    emails=EMAILS,
+    events=SessionEvent,
     services=(
         access_tokens,
         lifetimes,

@@ -5,7 +5,10 @@ import asyncio
 from typer.testing import CliRunner, Result
 
 from app.cli.main import cli_of
-from app.modules import modules_named
+from app.modules import MODULES, modules_named
+
+# With the commands of no modules from elsewhere.
+CLI = cli_of(MODULES)
 
 
 async def run(*arguments: str, given: str = "", **environment: str) -> Result:

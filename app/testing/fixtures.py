@@ -1,7 +1,7 @@
-"""Fixtures: the whole application on a real database, a client for it, and the people it meets.
+"""The whole application on a database of its own, a client for it, and the people it meets.
 
 A project uses them with `pytest_plugins = ["app.testing.fixtures"]` in its `conftest.py`, and names
-its modules in a fixture `modules` of its own. They are asynchronous, on the one loop of the
+its modules in a fixture `modules` of its own. They are asynchronous, on the one event loop of the
 session: `asyncio_mode = "auto"`, and both default loop scopes `session`.
 """
 
@@ -25,7 +25,7 @@ from app.main import create_app
 from app.modules import branches_of, modules_named
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
-from app.testing.databases import empty, new_database
+from app.testing.databases import empty, temporary_database
 from app.testing.outbox import Outbox
 from app.testing.settings import settings_for
 
@@ -48,17 +48,12 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
 
 @pytest.fixture(scope="session")
-async def database_url(server_url: str) -> AsyncGenerator[str]:
-    """A database of this run alone, empty."""
-    async with new_database(server_url) as url:
+async def migrated_url(server_url: str, modules: tuple[str, ...]) -> AsyncGenerator[str]:
+    """A database of this process, with the tables of this release and of the modules."""
+    async with temporary_database(server_url) as url:
+        branches = branches_of(modules_named(modules))
+        await asyncio.to_thread(migrations.upgrade, url, branches=branches)
         yield url
-
-
-@pytest.fixture(scope="session")
-async def migrated_url(database_url: str, modules: tuple[str, ...]) -> str:
-    branches = branches_of(modules_named(modules))
-    await asyncio.to_thread(migrations.upgrade, database_url, branches=branches)
-    return database_url
 
 
 @pytest.fixture(scope="session")
@@ -72,20 +67,20 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(scope="session")
-def sent() -> Outbox:
-    """What the mailer of all tests was given; `outbox` is empty at first."""
+def mailer() -> Outbox:
+    """What the application of all tests sends emails with; `outbox` is empty at first."""
     return Outbox()
 
 
 @pytest.fixture
-def outbox(sent: Outbox) -> Outbox:
-    sent.messages.clear()
-    return sent
+def outbox(mailer: Outbox) -> Outbox:
+    mailer.messages.clear()
+    return mailer
 
 
 @pytest.fixture(scope="session")
-async def app(settings: Settings, clock: FakeClock, sent: Outbox) -> AsyncGenerator[FastAPI]:
-    app = create_app(settings, clock, sent)
+async def app(settings: Settings, clock: FakeClock, mailer: Outbox) -> AsyncGenerator[FastAPI]:
+    app = create_app(settings, clock, mailer)
     async with app.router.lifespan_context(app):
         yield app
 

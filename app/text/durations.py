@@ -1,22 +1,29 @@
 """Durations in words, for people."""
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
 
+SECOND = timedelta(seconds=1)
 UNITS = (
-    ("days", timedelta(days=1)),
-    ("hours", timedelta(hours=1)),
-    ("minutes", timedelta(minutes=1)),
+    ("day", timedelta(days=1)),
+    ("hour", timedelta(hours=1)),
+    ("minute", timedelta(minutes=1)),
 )
+# Writes a number of `day`, `hour`, `minute` or `second`: a function for each language.
+Phrase = Callable[[int, str], str]
 
 
-def in_words(duration: timedelta) -> str:
+def english(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def in_words(duration: timedelta, phrase: Phrase = english) -> str:
     """Write whole seconds in the largest unit that leaves no rest and is more than one of it."""
     for unit, length in UNITS:
         if not duration % length and duration > length:
-            return f"{duration // length} {unit}"
-    seconds = duration // timedelta(seconds=1)
-    return "1 second" if seconds == 1 else f"{seconds} seconds"
+            return phrase(duration // length, unit)
+    return phrase(duration // SECOND, "second")
 
 
 def rounded_up(duration: timedelta) -> timedelta:

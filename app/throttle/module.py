@@ -7,6 +7,7 @@ from app.module import Gauge, Module, Periodic
 from app.periodic import PURGE_SECONDS
 from app.security.device_tokens import DeviceTokens
 from app.security.keys import Secrets
+from app.throttle.events import ThrottleEvent
 from app.throttle.services.budgets import Budget, Budgets
 from app.throttle.services.known_devices import Devices
 from app.throttle.services.throttle import Throttle
@@ -23,6 +24,7 @@ def budgets(db: Database, secrets: Secrets, settings: Settings, clock: Clock) ->
 
 MODULE = Module(
     name="throttle",
+    events=ThrottleEvent,
     services=(budgets, DeviceTokens.of, Devices, Throttle),
     models="app.throttle.models",
     periodic=(

@@ -1,4 +1,4 @@
-"""People: one row each, addressed by a normalised e-mail address that the database keeps unique."""
+"""People: one row each, addressed by a normalised email address that the database keeps unique."""
 
 import enum
 import uuid

@@ -46,7 +46,7 @@ async def confirm(client: Api, token: str) -> str:
 
 @pytest.fixture
 async def token(api: Api, ada: Person, outbox: Outbox, deliver: Deliver) -> str:
-    """Of the letter to the address that Ada wants to change to."""
+    """Of the email to the address that Ada wants to change to."""
     laptop = await api.login(ada)
     assert await ask(laptop, "Countess@Example.com", ada.password) == "RequestAccepted"
     await deliver()
@@ -75,9 +75,9 @@ async def test_the_former_address_is_told_of_each_step(
     await deliver()
 
     assert sorted(outbox.subjects) == [
-        (ada.email, "A new e-mail address was asked for"),
-        (ada.email, "Your e-mail address was changed"),
-        (NEW, "Confirm your new e-mail address"),
+        (ada.email, "A new email address was asked for"),
+        (ada.email, "Your email address was changed"),
+        (NEW, "Confirm your new email address"),
     ]
 
 
@@ -97,8 +97,8 @@ async def test_of_two_who_want_one_address_one_gets_it(
     for person in (ada, grace):
         assert await ask(await api.login(person), NEW, person.password) == "RequestAccepted"
     await deliver()
-    letters = [each for each in outbox.messages if each.to == NEW]
-    tokens = [replace(outbox, messages=[each]).token_for(NEW) for each in letters]
+    emails = [each for each in outbox.messages if each.to == NEW]
+    tokens = [replace(outbox, messages=[each]).token_for(NEW) for each in emails]
 
     answers = await asyncio.gather(*(confirm(Api(api.http), token) for token in tokens))
 

@@ -42,9 +42,9 @@ SENT = {"register": {"__typename": "VerificationSent"}}
 
 @pytest.fixture(scope="module")
 async def strict_app(
-    settings: Settings, clock: FakeClock, letters: Outbox
+    settings: Settings, clock: FakeClock, mailer: Outbox
 ) -> AsyncIterator[FastAPI]:
-    app = create_app(settings.model_copy(update={"email_verification": "required"}), clock, letters)
+    app = create_app(settings.model_copy(update={"email_verification": "required"}), clock, mailer)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -168,7 +168,7 @@ async def test_registering_again_does_not_give_a_stranger_the_account(
     assert await login(guest, EVE) == "SignedIn"
 
 
-async def test_the_second_letter_warns_of_the_first(
+async def test_the_second_email_warns_of_the_first(
     guest: Api, outbox: Outbox, post: Deliver
 ) -> None:
     await guest(REGISTER, input=EVE.registration)
@@ -225,7 +225,7 @@ async def test_the_password_that_a_link_brings_ends_a_link_to_another(
     assert await reset(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
 
 
-async def test_a_lost_letter_is_sent_again(guest: Api, outbox: Outbox, post: Deliver) -> None:
+async def test_a_lost_email_is_sent_again(guest: Api, outbox: Outbox, post: Deliver) -> None:
     await guest(REGISTER, input=EVE.registration)
     await post()
 
@@ -417,7 +417,7 @@ async def test_a_stranger_registers_nobody_elses_way_into_an_account_made_for_th
     await post()
 
     assert sorted(outbox.subjects) == [
-        (EVE.email, "Confirm your e-mail address"),
+        (EVE.email, "Confirm your email address"),
         (EVE.email, "You have an account already"),
     ]
     assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"

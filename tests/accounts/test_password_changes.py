@@ -1,4 +1,4 @@
-"""Choosing a new password: by the present one, or by a letter."""
+"""Choosing a new password: by the current one, or by an email."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -70,7 +70,7 @@ async def change(client: Api, current: str, new: str, **more: object) -> str:
 
 @pytest.fixture
 async def token(api: Api, ada: Person, outbox: Outbox, deliver: Deliver) -> str:
-    """Of a letter that Ada has asked for."""
+    """Of an email that Ada has asked for."""
     await api(REQUEST, email=ada.email)
     await deliver()
     return outbox.token_for(ada.email)

@@ -10,13 +10,13 @@ from sqlalchemy import text
 from app.database.database import Database
 from app.testing.clients import ME, Api, Person
 from app.testing.clock import FakeClock
+from app.testing.databases import contents
 from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import VERIFY, verify
 from tests.accounts.test_password_changes import AGAIN, CHANGE, NEW
 from tests.people.test_administration import SUSPEND, deed
 from tests.sessions.test_refreshing import LOGOUT, refresh
-from tests.test_access import contents
 
 Deliver = Callable[[], Awaitable[None]]
 COUNTESS = "countess@example.com"

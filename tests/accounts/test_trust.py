@@ -266,7 +266,7 @@ class TestUndoneChangeOfAddress:
 
         notes = [each for each in outbox.messages if each.to == COUNTESS]
         assert (notes[-1].subject, "pot_" in notes[-1].text) == (
-            "Your e-mail address was changed",
+            "Your email address was changed",
             False,
         )
         assert await confirm(api, between) == "TokenInvalid"
@@ -313,7 +313,7 @@ class TestUndoneChangeOfAddress:
         await deliver()
 
         note = outbox.messages[-1]
-        assert (note.to, note.subject) == (ada.email, "Your e-mail address was changed")
+        assert (note.to, note.subject) == (ada.email, "Your email address was changed")
         assert "pot_" not in note.text
 
 

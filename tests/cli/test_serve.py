@@ -13,10 +13,9 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from app.cli.main import cli_of
 from app.database import migrations
-from app.modules import MODULES
 from app.testing.clients import LOGIN, ME
+from app.testing.commands import CLI
 from app.testing.leaks import SECRETS
 from tests.sessions.test_sessions import LOGOUT
 from tests.support.postgres import postgres
@@ -298,7 +297,7 @@ def test_the_schema_is_exported_and_checked(tmp_path: Path) -> None:
     path = str(tmp_path / "schema.graphql")
 
     def export(*options: str) -> tuple[int, str]:
-        result = CliRunner().invoke(cli_of(MODULES), ["schema", "export", "--path", path, *options])
+        result = CliRunner().invoke(CLI, ["schema", "export", "--path", path, *options])
         return result.exit_code, result.stdout.replace("\n", " ").replace(path, "It").strip()
 
     assert export("--check")[0] == 1
@@ -308,7 +307,7 @@ def test_the_schema_is_exported_and_checked(tmp_path: Path) -> None:
 
 
 def test_help_names_every_command() -> None:
-    result = CliRunner().invoke(cli_of(MODULES), ["--help"])
+    result = CliRunner().invoke(CLI, ["--help"])
 
     assert result.exit_code == 0
     assert all(word in result.stdout for word in ("serve", "db", "schema"))

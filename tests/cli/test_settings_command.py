@@ -43,6 +43,7 @@ def test_settings_are_shown_with_where_they_come_from(tmp_path: Path) -> None:
         # The environment goes first: the file says 12.
         "BCRYPT_ROUNDS": (4, "environment"),
         "SMTP_URL": ("console:", "embedded"),
+        "PRODUCT_NAME": ("Portico", "follows MAIL_FROM"),
         "FRONTEND_URL": ("http://127.0.0.1:8000", "follows PUBLIC_URL"),
         "TRUSTED_PROXIES": (["10.0.0.0/8", "127.0.0.1"], "environment"),
         "FIRST_ADMIN_EMAIL": ("admin@example.com", "embedded"),

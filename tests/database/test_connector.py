@@ -159,9 +159,9 @@ def test_a_file_that_cannot_be_used_is_named_before_anything_is_opened(
     assert len(result.stderr.splitlines()) == 1
 
 
-async def test_settings_hold_from_the_start_of_a_connection(database_url: str) -> None:
+async def test_settings_hold_from_the_start_of_a_connection(migrated_url: str) -> None:
     options = "-c search_path=pg_catalog -c statement_timeout=1"
-    url = make_url(database_url).update_query_dict({"options": options})
+    url = make_url(migrated_url).update_query_dict({"options": options})
     given = url.render_as_string(hide_password=False).replace("+", "%20")
     database = Database(connect(given, pool_size=5, timeout_seconds=7), pool_size=5)
     assert await settings_in(database) == {

@@ -16,7 +16,7 @@ from app.database.database import Database, connect
 from app.errors import NotConnected
 from app.main import create_app
 from app.testing.clients import LOGIN, ME, REGISTER, Api, Person
-from app.testing.databases import on_server
+from app.testing.databases import contents, on_server
 from app.testing.leaks import SECRETS
 from app.testing.settings import settings_for
 from tests.database.test_outages import AWAY, unavailable
@@ -24,7 +24,6 @@ from tests.sessions.test_refreshing import REFRESH
 from tests.support.postgres import Postgres, postgres
 from tests.support.servers import Server, serving
 from tests.support.smtp_server import PostOffice, post_office
-from tests.test_access import contents
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 PASSWORD = "horse-battery-8"
@@ -186,8 +185,8 @@ async def shut_out(server: Server, ada: Api, office: PostOffice, said: str) -> A
 
     assert await ada(ME) == {"me": {"email": ADA.email}}
     await ada(RESET, email=ADA.email)
-    letter = await asyncio.to_thread(office.wait)
-    assert letter["To"] == ADA.email
+    email = await asyncio.to_thread(office.wait)
+    assert email["To"] == ADA.email
 
 
 async def all_is_refused(ada: Api) -> None:

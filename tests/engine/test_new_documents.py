@@ -4,24 +4,21 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 import strawberry
 from fastapi import FastAPI
 
-from app.clock import system_clock
 from app.config.settings import Settings
-from app.container import Container
+from app.engine.context import Requester
 from app.engine.documents import Document, Documents, UnreadableDocument
 from app.engine.duty_cycle import DutyCycle
 from app.engine.engine import Engine, Operation, core_schema
 from app.engine.executable import Planning
-from app.engine.limits import DocumentLimits
-from app.graphql.context import Context
+from app.engine.limits import DocumentLimits, FieldCosts
 from app.main import create_app
-from app.security.client import Client
 from app.testing.clients import ME, Api, Person
 from app.testing.settings import settings_for
 
@@ -36,6 +33,13 @@ class Query:
         return f"Hello {info.field_name}"
 
 
+class Request(NamedTuple):
+    """What the engine asks of a request."""
+
+    request_id: str | None = None
+    requester: Requester = Requester(ADDRESS)
+
+
 STRAWBERRY = strawberry.Schema(Query)
 
 
@@ -48,12 +52,12 @@ def unplannable() -> strawberry.Schema:
 
 
 def engine_of(schema: strawberry.Schema) -> Engine:
-    documents = Documents(core_schema(schema), DocumentLimits(), explore=False)
-    return Engine(schema, documents, DutyCycle(share=1))
+    documents = Documents(schema=core_schema(schema), limits=DocumentLimits(), costs=FieldCosts())
+    return Engine(schema, documents, slow_work=DutyCycle(share=1))
 
 
 async def run(engine: Engine, text: str, name: str | None = None) -> Any:
-    context = Context(Container((), {}), system_clock, Client(ADDRESS, None))
+    context = Request()
     prepared = await engine.prepare(text, name, {}, context)
     assert isinstance(prepared, Operation)
     return await engine.run(prepared, context)

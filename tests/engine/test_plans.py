@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hypothesis
@@ -25,6 +25,7 @@ from app.engine.executable import Planning
 from app.engine.limits import DocumentLimits
 from app.errors import Unavailable
 from app.graphql.context import Context
+from app.graphql.field_policy import field_costs
 from app.main import default_schema
 from app.people.services.users import Users
 from app.portico import Portico
@@ -64,6 +65,8 @@ def session(number: int) -> SessionRow:
         last_used_at=NOW,
         expires_at=NOW,
         ends_by=NOW,
+        ended_at=None,
+        end_reason=None,
     )
 
 
@@ -83,11 +86,13 @@ class Stand:
 
     async def page(self, *arguments: Any, **_: Any) -> Any:
         self.fail("page")
-        if isinstance(arguments[1], uuid.UUID):
-            return page_of([session(7)], arguments[-1])
         if isinstance(arguments[1], AuditFilter):
             return page_of([event(3, actor=1), event(4, actor=98)], arguments[-1])
         return page_of(self.rows, arguments[-1])
+
+    async def pages(self, user_ids: Sequence[uuid.UUID], _viewer: Any, request: Any) -> Any:
+        self.fail("page")
+        return {user_id: page_of([session(7)], request) for user_id in user_ids}
 
     async def people(self, *_: Any) -> Any:
         return {row.id: row for row in self.rows}
@@ -129,8 +134,10 @@ def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
 
 def engine(*, planned: bool) -> Engine:
     core: GraphQLSchema = core_schema(SCHEMA)
-    documents = Documents(core, UNLIMITED, explore=True, planned=planned)
-    return Engine(SCHEMA, documents, DutyCycle(share=1))
+    documents = Documents(
+        schema=core, limits=UNLIMITED, costs=field_costs(core), explore=True, planned=planned
+    )
+    return Engine(SCHEMA, documents, slow_work=DutyCycle(share=1))
 
 
 ROWS: list[list[Any]] = [

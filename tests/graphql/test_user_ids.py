@@ -12,21 +12,13 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
-    GraphQLSchema,
     GraphQLUnionType,
 )
 
-from app.graphql.schema import printed
-from app.main import default_schema
 from app.testing.clients import Api, Person
+from tests.support.operations import NOBODY, is_required, named, root_fields, sample
 
-SCHEMA: GraphQLSchema = graphql.build_schema(printed(default_schema()))
-NOBODY = uuid.UUID("01a2083b-222b-76c2-921b-1272dc98660f")
-SAMPLES: dict[str, Any] = {"String": "x", "Int": 1, "Boolean": False}
 BY = "query User($by: UserBy!) { user(by: $by) { id subject email } }"
-# graphql-core's own guards and helpers are generics without a parameter.
-named: Any = graphql.get_named_type
-is_required: Any = graphql.is_required_input_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +46,6 @@ class Place:
 
     def value(self, user: str) -> Any:
         return filled(self.argument.type, self.path[1:], user)
-
-
-def root_fields(operation: str) -> dict[str, Any]:
-    root = SCHEMA.query_type if operation == "query" else SCHEMA.mutation_type
-    assert root is not None
-    return root.fields
 
 
 def places() -> Iterator[Place]:
@@ -90,13 +76,6 @@ def filled(kind: Any, path: tuple[str, ...], user: str) -> Any:
         if name != path[0] and is_required(field)
     }
     return others | {path[0]: filled(fields[path[0]].type, path[1:], user)}
-
-
-def sample(kind: Any) -> Any:
-    its: Any = named(kind)
-    if graphql.is_enum_type(its):
-        return next(iter(its.values))
-    return SAMPLES[its.name]
 
 
 def selection(kind: Any, depth: int) -> str:

@@ -245,11 +245,11 @@ def test_a_try_of_a_job_is_a_span(
     named = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     with working(tmp_path, **mailing_environment, **named):
         spans = until(lambda: collector.trace("process mail.letter"))
-    letter = next(span for span in spans if span.name == "process mail.letter")
-    attributes = texts(letter.attributes)
+    email = next(span for span in spans if span.name == "process mail.letter")
+    attributes = texts(email.attributes)
 
     assert attributes["messaging.system"] == "pgqueuer"
-    assert letter.status.message == "NoConnection"
+    assert email.status.message == "NoConnection"
     assert "eve@example.com" not in str(collector.spans)
 
 

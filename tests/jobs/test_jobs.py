@@ -17,13 +17,14 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.accounts.services.email_addresses import Emails
+from app.accounts.emails import PASSWORD_CHANGED
 from app.config.settings import Settings
 from app.database.database import Database
+from app.jobs.handlers import Handles
 from app.jobs.services.queue import Jobs, Retried
 from app.jobs.services.worker import Worker
 from app.mail.mailer import Mailer, Message, SmtpMailer
-from app.mail.services.emails import Letter
+from app.mail.services.outgoing_emails import OutgoingEmails, SendEmail
 from app.portico import Portico
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
@@ -36,7 +37,7 @@ from tests.support.servers import free_port, portico, serving, working
 from tests.support.smtp_server import PostOffice, post_office
 
 Deliver = Callable[[], Awaitable[None]]
-LETTER = Message("ada@example.com", "Grüße", "Über <allem>", "<p>Über &lt;allem&gt;</p>")
+MESSAGE = Message("ada@example.com", "Grüße", "Über <allem>", "<p>Über &lt;allem&gt;</p>")
 REGISTER = """
 mutation {
   register(input: {email: "eve@example.com", password: "an apple a day 42"}) { __typename }
@@ -60,10 +61,11 @@ class Failing(Outbox):
 
 
 def worker_with(app: FastAPI, mailer: Mailer) -> Worker:
-    """The worker of an application, but for who carries its letters and how long it waits."""
+    """The worker of an application, but for who carries its emails and how long it waits."""
     parts: Portico = app.state.portico
-    letters = replace(parts.services[Emails].letters, mailer=mailer)
-    handlers = {**parts.services[Worker].handlers, "mail.letter": letters.deliver}
+    emails = replace(parts.services[OutgoingEmails], mailer=mailer)
+    delivers = Handles(SendEmail, OutgoingEmails, OutgoingEmails.deliver)
+    handlers = {**parts.services[Worker].handlers, SendEmail.job: delivers.bound_to(emails)}
     # What was put back is looked for again after this long, if nobody announced it.
     retake_after = timedelta(seconds=2)
     return replace(
@@ -74,7 +76,7 @@ def worker_with(app: FastAPI, mailer: Mailer) -> Worker:
     )
 
 
-async def test_a_letter_is_tried_again_until_it_is_taken(
+async def test_an_email_is_tried_again_until_it_is_taken(
     api: Api, ada: Person, app: FastAPI, db: Database
 ) -> None:
     await api(REQUEST, email=ada.email)
@@ -87,7 +89,7 @@ async def test_a_letter_is_tried_again_until_it_is_taken(
     assert await db.rows(STATES) == []
 
 
-async def test_a_mail_server_that_is_down_for_three_tries_gets_the_letter_at_the_fourth(
+async def test_a_mail_server_that_is_down_for_three_tries_gets_the_email_at_the_fourth(
     api: Api, ada: Person, app: FastAPI, db: Database
 ) -> None:
     office = PostOffice(port=free_port())
@@ -104,7 +106,7 @@ async def test_a_mail_server_that_is_down_for_three_tries_gets_the_letter_at_the
     assert (office.receivers, await db.rows(STATES)) == ([[ada.email]], [])
 
 
-async def test_a_letter_that_keeps_failing_is_kept_and_can_be_tried_again(
+async def test_an_email_that_keeps_failing_is_kept_and_can_be_tried_again(
     api: Api, ada: Person, app: FastAPI, db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await api(REQUEST, email=ada.email)
@@ -150,7 +152,7 @@ async def test_an_email_that_is_refused_for_good_is_tried_once_and_kept(
     reason = f"the mail server refuses this recipient or message for good ({shown})"
     (kept,) = await app.state.portico.services[Jobs].failed()
     assert (kept.name, kept.tries, kept.failure) == ("mail.letter", 0, reason)
-    assert (office.tries, office.letters) == (1, [])
+    assert (office.tries, office.emails) == (1, [])
     ours = [each.getMessage() for each in caplog.records if each.name.startswith("app.")]
     assert ada.email not in str([ours, await db.rows(text("SELECT * FROM pgqueuer_log"))])
 
@@ -173,7 +175,7 @@ async def test_an_email_that_may_be_taken_later_is_tried_again(
         await worker_with(app, mailer).drain()
 
     (kept,) = await app.state.portico.services[Jobs].failed()
-    assert (kept.tries, office.tries, office.letters) == (3, 4, [])
+    assert (kept.tries, office.tries, office.emails) == (3, 4, [])
 
 
 async def test_an_address_that_the_mail_server_cannot_take_fails_at_once_and_says_so(
@@ -198,7 +200,7 @@ async def test_an_address_that_the_mail_server_cannot_take_fails_at_once_and_say
     reason = "the mail server does not support SMTPUTF8, which this address needs"
     assert reason in shown.stdout
     assert "jörg" not in shown.stdout + str(await db.rows(text("SELECT * FROM pgqueuer_log")))
-    assert (office.tries, office.letters) == (0, [])
+    assert (office.tries, office.emails) == (0, [])
 
 
 async def test_an_email_that_was_refused_for_good_is_sent_once_the_server_takes_it(
@@ -236,11 +238,11 @@ async def test_a_job_that_failed_for_good_is_gone_after_thirty_days(
 async def test_what_is_rolled_back_sends_nothing(
     api: Api, ada: Person, app: FastAPI, db: Database, outbox: Outbox, deliver: Deliver
 ) -> None:
-    letters = app.state.portico.services[Emails].letters
+    emails = app.state.portico.services[OutgoingEmails]
 
     async def post_and_fail() -> None:
         async with db.begin() as session:
-            await letters.post(session, Letter.PASSWORD_CHANGED, ada.email, uuid.uuid4())
+            await emails.enqueue(session, PASSWORD_CHANGED, ada.email, uuid.uuid4(), None)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -250,17 +252,17 @@ async def test_what_is_rolled_back_sends_nothing(
     assert (outbox.messages, api.errors) == ([], [])
 
 
-async def test_a_letter_goes_out_whole() -> None:
+async def test_an_email_goes_out_whole() -> None:
     with post_office() as office:
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "Portico <no-reply@example.com>")
-        await mailer.send(LETTER)
+        await mailer.send(MESSAGE)
 
-    letter = office.letters[0]
-    parts = {part.get_content_type(): part.get_content().strip() for part in letter.iter_parts()}
-    assert (letter["From"], letter["To"]) == ("Portico <no-reply@example.com>", LETTER.to)
-    assert (letter["Subject"], letter["Auto-Submitted"]) == (LETTER.subject, "auto-generated")
-    assert parts == {"text/plain": LETTER.text, "text/html": LETTER.html}
-    assert letter["Message-ID"].endswith("@example.com>")
+    email = office.emails[0]
+    parts = {part.get_content_type(): part.get_content().strip() for part in email.iter_parts()}
+    assert (email["From"], email["To"]) == ("Portico <no-reply@example.com>", MESSAGE.to)
+    assert (email["Subject"], email["Auto-Submitted"]) == (MESSAGE.subject, "auto-generated")
+    assert parts == {"text/plain": MESSAGE.text, "text/html": MESSAGE.html}
+    assert email["Message-ID"].endswith("@example.com>")
 
 
 @pytest.mark.parametrize(
@@ -274,9 +276,9 @@ async def test_a_letter_goes_out_whole() -> None:
 async def test_an_address_of_any_script_is_reached(address: str, sent_to: str, utf8: bool) -> None:
     with post_office(enable_SMTPUTF8=utf8) as office:
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
-        await mailer.send(replace(LETTER, to=address))
+        await mailer.send(replace(MESSAGE, to=address))
 
-    assert (office.letters[0]["To"], office.receivers) == (sent_to, [[sent_to]])
+    assert (office.emails[0]["To"], office.receivers) == (sent_to, [[sent_to]])
 
 
 @pytest.mark.parametrize("address", ["a@b.c\r\nBcc: x@y.z", "a@b.c, x@y.z", "x <a@b.c>"])
@@ -284,26 +286,26 @@ async def test_an_address_brings_no_header_and_no_other_recipient(address: str) 
     with post_office() as office:
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
         with pytest.raises(Exception):  # noqa: B017, PT011 - the library's, several
-            await mailer.send(replace(LETTER, to=address))
+            await mailer.send(replace(MESSAGE, to=address))
 
-    assert office.letters == []
+    assert office.emails == []
 
 
 async def test_nothing_goes_in_clear_unless_that_is_said() -> None:
     with post_office() as office:
         mailer = SmtpMailer.of(f"smtp://localhost:{office.port}", "no-reply@example.com")
         with pytest.raises(Exception):  # noqa: B017, PT011 - the library's
-            await replace(mailer, in_clear=False).send(LETTER)
+            await replace(mailer, in_clear=False).send(MESSAGE)
 
-    assert office.letters == []
+    assert office.emails == []
 
 
 def send(url: str, query: str) -> Any:
     return httpx.post(f"{url}/graphql", json={"query": query}).json()["data"]
 
 
-def words(letter: EmailMessage) -> str:
-    part = letter.get_body(("plain",))
+def words(email: EmailMessage) -> str:
+    part = email.get_body(("plain",))
     assert part is not None
     return part.get_content()
 
@@ -320,10 +322,10 @@ def test_what_was_answered_is_sent_though_the_server_is_killed_at_once(
         server.stop(signal.SIGKILL)
 
     with post_office(at(mailing_environment)) as office, working(tmp_path, **mailing_environment):
-        letter = office.wait()
+        email = office.wait()
 
-    assert letter["To"] == "eve@example.com"
-    assert "https://app.example.com/verify-email#token=pot_" in words(letter)
+    assert email["To"] == "eve@example.com"
+    assert "https://app.example.com/verify-email#token=pot_" in words(email)
 
 
 def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
@@ -414,7 +416,7 @@ def test_verification_without_a_mail_server_refuses_to_start(tmp_path: Path) -> 
     assert (refused.returncode, "needs SMTP_URL" in refused.stderr) == (1, True)
 
 
-def test_a_newcomer_finds_the_letter_on_the_console(tmp_path: Path) -> None:
+def test_a_newcomer_finds_the_email_on_the_console(tmp_path: Path) -> None:
     with serving(tmp_path, EMAIL_VERIFICATION="required") as server:
         send(server.url, REGISTER)
         deadline = time.monotonic() + 20

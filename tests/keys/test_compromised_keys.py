@@ -83,7 +83,7 @@ async def test_whatever_the_leaked_secret_protected_is_over(fleet: Fleet, tmp_pa
         laptop = await old.api.login(ADA)
         await old.api(RESET_ASKED)
         await old.portico.services[Worker].drain()
-        link = fleet.letters.token_for(ADA.email)
+        link = fleet.mailer.token_for(ADA.email)
         await old.api(RESET_ASKED)
 
         done = await run(fleet, tmp_path, NEW, "keys", "compromised", "--yes")

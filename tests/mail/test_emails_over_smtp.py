@@ -1,4 +1,4 @@
-"""A life by letters: each step over real HTTP, each letter over real SMTP."""
+"""A life by emails: each step over real HTTP, each email over real SMTP."""
 
 import asyncio
 import time
@@ -25,11 +25,11 @@ SIGNED_IN = "... on SignedIn { tokens { accessToken } }"
 
 
 class Step(NamedTuple):
-    """What is asked, what it comes to, and the letters that follow; `{token}` is of the last."""
+    """What is asked, what it comes to, and the emails that follow; `{token}` is of the last."""
 
     ask: str
     answer: str
-    letters: tuple[tuple[str, str], ...] = ()
+    emails: tuple[tuple[str, str], ...] = ()
     more: str = ""
 
 
@@ -55,14 +55,14 @@ LIFE = (
         f'requestEmailChange(input: {{newEmail: "{COUNTESS}", password: "{FIRST}"}})',
         "RequestAccepted",
         (
-            (ADA, "A new e-mail address was asked for"),
-            (COUNTESS, "Confirm your new e-mail address"),
+            (ADA, "A new email address was asked for"),
+            (COUNTESS, "Confirm your new email address"),
         ),
     ),
     Step(
         'confirmEmailChange(input: {token: "{token}"})',
         "UserChanged",
-        ((ADA, "Your e-mail address was changed"),),
+        ((ADA, "Your email address was changed"),),
     ),
     Step(
         f'requestPasswordReset(input: {{email: "{COUNTESS}"}})',
@@ -107,7 +107,7 @@ INVITATION = (
 )
 
 
-def test_every_step_is_answered_and_every_letter_arrives(tmp_path: Path, empty_url: str) -> None:
+def test_every_step_is_answered_and_every_email_arrives(tmp_path: Path, empty_url: str) -> None:
     with post_office() as office:
         environment = {
             "DATABASE_URL": make_url(empty_url).render_as_string(hide_password=False),
@@ -118,7 +118,7 @@ def test_every_step_is_answered_and_every_letter_arrives(tmp_path: Path, empty_u
         asyncio.run(asyncio.to_thread(migrations.upgrade, empty_url))
         with serving(tmp_path, **environment, **ADMIN) as server:
             for steps in (LIFE, INVITATION):
-                office.letters.clear()
+                office.emails.clear()
                 walk(server, office, steps)
 
 
@@ -132,16 +132,16 @@ def walk(server: Server, office: PostOffice, steps: tuple[Step, ...]) -> None:
         if step.more:
             access_token = answer["data"]["done"]["tokens"]["accessToken"]
             headers = {"authorization": f"Bearer {access_token}"}
-        letters = wait(office, arrived, len(step.letters))
-        assert sorted((to, subject) for to, subject, _ in letters) == sorted(step.letters)
-        arrived += len(letters)
-        token = next((found[0] for *_, text in letters if (found := TOKEN.search(text))), token)
+        emails = wait(office, arrived, len(step.emails))
+        assert sorted((to, subject) for to, subject, _ in emails) == sorted(step.emails)
+        arrived += len(emails)
+        token = next((found[0] for *_, text in emails if (found := TOKEN.search(text))), token)
 
 
 def wait(office: PostOffice, after: int, number: int) -> list[tuple[str, str, str]]:
-    """Give so many letters that came after those, and no more."""
+    """Give so many emails that came after those, and no more."""
     deadline = time.monotonic() + 20
-    while len(office.letters) < after + number and time.monotonic() < deadline:
+    while len(office.emails) < after + number and time.monotonic() < deadline:
         time.sleep(0.02)
-    letters = office.letters[after:]
-    return [(each["To"], each["Subject"], words(each)) for each in letters]
+    emails = office.emails[after:]
+    return [(each["To"], each["Subject"], words(each)) for each in emails]

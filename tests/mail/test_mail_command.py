@@ -57,7 +57,7 @@ def test_an_email_that_is_taken_is_reported_with_what_the_server_said(tmp_path: 
 
     assert said(result) == (0, f"{HERE}:{office.port} has taken it: 250 taken\n", "")
     assert office.receivers == [[ADDRESS]]
-    assert office.letters[0]["Subject"] == "A test email from Portico"
+    assert office.emails[0]["Subject"] == "A test email from Portico"
 
 
 def test_a_name_without_an_address_is_named(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_server_without_starttls_is_named(tmp_path: Path) -> None:
     with post_office() as office:
         result = mail_test(tmp_path, f"smtp://{LOGIN}@{HERE}:{office.port}")
 
-    assert (result.returncode, office.letters) == (1, [])
+    assert (result.returncode, office.emails) == (1, [])
     assert result.stderr == (
         f"portico: No TLS with {HERE}:{office.port}: SMTP STARTTLS extension not supported by "
         "server.\n"
@@ -110,7 +110,7 @@ def test_a_server_that_expects_starttls_is_named_where_the_url_says_tls(tmp_path
     with post_office() as office:
         result = mail_test(tmp_path, f"smtps://{HERE}:{office.port}")
 
-    assert (result.returncode, office.letters) == (1, [])
+    assert (result.returncode, office.emails) == (1, [])
     assert result.stderr == (
         f"portico: No TLS with {HERE}:{office.port}: wrong version number. A server that expects "
         "STARTTLS needs smtp:// in SMTP_URL.\n"
@@ -126,7 +126,7 @@ def test_a_certificate_that_nobody_trusts_is_named(tmp_path: Path, scheme: str) 
     with post_office(**options) as office:
         result = mail_test(tmp_path, f"{scheme}://{LOGIN}@{HERE}:{office.port}")
 
-    assert (result.returncode, office.letters) == (1, [])
+    assert (result.returncode, office.emails) == (1, [])
     assert result.stderr == (
         f"portico: The certificate of {HERE}:{office.port} is invalid: self-signed certificate.\n"
     )
@@ -169,7 +169,7 @@ def test_a_refused_password_is_named_and_never_shown(tmp_path: Path) -> None:
         url = f"smtp://portico:{wrong}@{HERE}:{office.port}"
         result = mail_test(tmp_path, url, SSL_CERT_FILE=trust)
 
-    assert (result.returncode, result.stdout, office.letters) == (1, "", [])
+    assert (result.returncode, result.stdout, office.emails) == (1, "", [])
     assert result.stderr == (
         f"portico: {HERE}:{office.port} does not accept the user and password in SMTP_URL: "
         "535 5.7.8 no: ******** ******** ********\n"
@@ -195,7 +195,7 @@ def test_a_refused_sender_recipient_or_message_is_named(
         result = mail_test(tmp_path, f"smtp://{HERE}:{office.port}")
 
     assert said(result) == (1, "", f"portico: {HERE}:{office.port} {words}\n")
-    assert office.letters == []
+    assert office.emails == []
 
 
 def test_a_server_that_hangs_up_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The links of letters, whatever they are for: once, in time, and for nothing else."""
+"""The links of emails, whatever they are for: once, in time, and for nothing else."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,13 +14,13 @@ from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import LIFETIMES
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
+from app.testing.databases import contents
 from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import verify
 from tests.accounts.test_password_changes import AGAIN, REQUEST, reset
 from tests.people.test_administration import CREATE, deed
 from tests.support.periodic import tidy
-from tests.test_access import contents
 
 Use = Callable[..., Awaitable[str]]
 Issue = Callable[[TokenPurpose], Awaitable[str]]
@@ -49,7 +49,7 @@ def issue(
     outbox: Outbox,
     deliver: Callable[[], Awaitable[None]],
 ) -> Issue:
-    """Have a letter of a purpose sent, and give the token in it."""
+    """Have an email of a purpose sent, and give the token in it."""
 
     async def issued(purpose: TokenPurpose) -> str:
         to = ada.email if purpose in SENT_TO_ADA else "new@example.com"

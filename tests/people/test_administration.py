@@ -13,10 +13,10 @@ from app.accounts.services.last_administrator import LOCK
 from app.database.database import Database
 from app.testing.clients import LOGIN, ME, Api, Person
 from app.testing.clock import FakeClock
+from app.testing.databases import contents
 from app.testing.outbox import Outbox
 from tests.accounts.test_password_changes import NEW, reset
 from tests.sessions.test_refreshing import REFRESH
-from tests.test_access import contents
 
 Deliver = Callable[[], Awaitable[None]]
 CHANGED = """
@@ -320,7 +320,7 @@ async def test_an_administrator_who_was_invited_and_never_came_does_not_count(
     assert answer["__typename"] == "LastAdministrator"
 
 
-async def test_nobody_signs_in_to_an_invited_account_without_the_letter(
+async def test_nobody_signs_in_to_an_invited_account_without_the_email(
     api: Api, admin: Api
 ) -> None:
     await deed(admin, CREATE, email="new@example.com")

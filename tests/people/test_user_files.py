@@ -15,20 +15,17 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from app.cli.main import cli_of
 from app.database import migrations
 from app.database.database import Database
-from app.modules import MODULES
 from app.people.services.user_files import BATCH
 from app.security.password_hashes.ours import OurHashes
 from app.testing.clients import LOGIN, Api, Person
-from app.testing.commands import run
-from app.testing.databases import on_server
+from app.testing.commands import CLI, run
+from app.testing.databases import contents, on_server
 from app.users.services.inputs import ImportedUser
 from tests.cli.test_serve import SECRET
 from tests.support.foreign_hashes import FOREIGN_HASHES
 from tests.support.servers import PORTICO, portico
-from tests.test_access import contents
 
 PASSWORD = "analytical engine 7"
 HASH = "$pbkdf2-sha256$1000$shYCoBRCaG2tdc75H2PsXQ$9dIZpJ1Ieqiwr6bfIQehQMZZs3UT5XdUuIgdD6rwUTM"
@@ -592,7 +589,7 @@ def test_an_export_and_import_into_an_empty_database_give_the_same_people(
         (first, ("import",), elsewhere),
         (second, ("export", "--with-password-hashes"), elsewhere),
     ):
-        answer = CliRunner().invoke(cli_of(MODULES), ["users", *arguments, str(file)], env=where)
+        answer = CliRunner().invoke(CLI, ["users", *arguments, str(file)], env=where)
         assert answer.exit_code == 0, answer.output
 
     ids = {each["id"] for each in map(json.loads, first.read_text().splitlines())}

@@ -31,8 +31,8 @@ from app.people.services.user_lines import Person as ImportedPerson
 from app.people.services.user_lines import read_person
 from app.testing.clients import Api, Person
 from app.testing.commands import run
+from app.testing.databases import contents
 from tests.support.servers import portico
-from tests.test_access import contents
 
 SAMPLES = Path(__file__).parent / "imports"
 PASSWORD = "analytical engine 7"
@@ -350,8 +350,8 @@ async def test_rows_that_cannot_be_taken_are_named_by_the_line_on_which_they_beg
     assert answer.stdout.splitlines() == [
         "line 5: the line is of an account that was deleted",
         "line 6: the line has 2 columns, and the first one 5",
-        "line 8: email: This is not an e-mail address.",
-        "line 10: email: An e-mail address has at most 254 bytes.",
+        "line 8: email: This is not an email address.",
+        "line 10: email: An email address has at most 254 bytes.",
         "3 people added, 0 were there already, 4 lines left out.",
     ]
     found = await db.rows(text("SELECT email, display_name FROM users ORDER BY 1"))
@@ -505,7 +505,7 @@ async def test_people_come_without_passwords_that_cannot_be_verified_if_they_may
     why = "passwordHash: This hash is of no known format."
     named = [
         f"line 1: {why} Without a password.",
-        f"line 2: email: This is not an e-mail address.; {why}",
+        f"line 2: email: This is not an email address.; {why}",
     ]
     assert (refused.stdout.splitlines(), refused.exit_code, nobody) == (named, 1, [])
     assert taken.stdout.splitlines() == [

@@ -72,10 +72,10 @@ PAGE = 60
 
 
 @pytest.fixture(scope="module")
-async def crowd(server_url: str, database_url: str) -> AsyncIterator[Database]:
+async def crowd(server_url: str, migrated_url: str) -> AsyncIterator[Database]:
     """200,000 people in a database of their own."""
-    name = database_url.rpartition("/")[2].partition("?")[0] + "_crowd"
-    url = database_url.replace(name.removesuffix("_crowd"), name)
+    name = migrated_url.rpartition("/")[2].partition("?")[0] + "_crowd"
+    url = migrated_url.replace(name.removesuffix("_crowd"), name)
     await on_server(server_url, f'CREATE DATABASE "{name}"')
     await asyncio.to_thread(migrations.upgrade, url)
     database = Database(connect(url, pool_size=5), pool_size=5)

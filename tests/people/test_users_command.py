@@ -14,10 +14,10 @@ from sqlalchemy import text
 from app.database.database import Database
 from app.testing.clients import ME, Api, Person
 from app.testing.commands import run
+from app.testing.databases import contents
 from tests.accounts.test_account_deletion import uuid_of
 from tests.people.test_administration import SUSPEND, deed
 from tests.support.servers import PORTICO
-from tests.test_access import contents
 
 NOBODY = "portico: There is no user with this address or id.\n"
 EVENTS = text(

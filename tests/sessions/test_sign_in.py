@@ -20,7 +20,7 @@ from app.testing.clock import FakeClock
 INVALID = {
     "login": {
         "__typename": "InvalidCredentials",
-        "message": "The e-mail address or the password is not right.",
+        "message": "The email address or the password is not right.",
     }
 }
 SUSPEND = "UPDATE users SET suspended_at = now(), suspended_until = :until, suspension_reason = 'x'"

@@ -9,7 +9,7 @@ from graphql.utilities import value_from_ast_untyped
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from app.engine.limits import DocumentLimits, Measured, measure
+from app.engine.limits import DocumentLimits, FieldCosts, Measured, measure
 
 CREDENTIAL_FIELDS = frozenset({"login", "register"})
 CONNECTION_FIELDS = {"users": 50, "sessions": 20}
@@ -66,8 +66,7 @@ def measured(document: str | DocumentNode, limits: DocumentLimits | None = None)
     return measure(
         parse(document) if isinstance(document, str) else document,
         limits or DocumentLimits(),
-        credential_fields=CREDENTIAL_FIELDS,
-        connection_fields=CONNECTION_FIELDS,
+        FieldCosts(CREDENTIAL_FIELDS, CONNECTION_FIELDS),
     )
 
 

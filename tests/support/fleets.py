@@ -59,11 +59,11 @@ class FleetServer:
 class Fleet:
     settings: Settings
     clock: FakeClock
-    letters: Outbox
+    mailer: Outbox
 
     @asynccontextmanager
     async def server(self, secrets: str, **changes: Any) -> AsyncGenerator[FleetServer]:
         given = {"secret_key": SecretStr(secrets), **changes}
-        app = create_app(self.settings.model_copy(update=given), self.clock, self.letters)
+        app = create_app(self.settings.model_copy(update=given), self.clock, self.mailer)
         async with app.router.lifespan_context(app), Api.of(app) as api:
             yield FleetServer(app, api)

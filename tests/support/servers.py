@@ -83,7 +83,7 @@ class Server:
     def _start(self, cwd: Path, command: list[str | Path], environment: dict[str, str]) -> None:
         self._started_as = cwd, command, environment
         self.url = f"http://{self.host}:{self.port}"
-        # What it says to whoever starts it, letters too, and what it logs.
+        # What it says to whoever starts it, emails too, and what it logs.
         name = f"server-{self.port}-{next(_starts)}"
         self._said, self.log = cwd / f"{name}.out", cwd / f"{name}.log"
         _logs[self.log] = 0

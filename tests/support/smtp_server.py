@@ -21,7 +21,7 @@ class PostOffice:
     """What arrives is kept, once for each time that it arrives."""
 
     host: str = "127.0.0.1"
-    letters: list[EmailMessage] = field(default_factory=list[EmailMessage])
+    emails: list[EmailMessage] = field(default_factory=list[EmailMessage])
     receivers: list[list[str]] = field(default_factory=list[list[str]])
     arrived: Event = field(default_factory=Event)
     silent: bool = False
@@ -52,19 +52,19 @@ class PostOffice:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         if self.message_reply is not None:
             return self.message_reply
-        letter = message_from_bytes(envelope.content, policy=policy.default)
-        self.letters.append(letter)
+        email = message_from_bytes(envelope.content, policy=policy.default)
+        self.emails.append(email)
         self.receivers.append(envelope.rcpt_tos)
         self.arrived.set()
         if self.silent:
-            # It has the letter, and whoever sent it does not learn so.
+            # It has the email, and whoever sent it does not learn so.
             await asyncio.sleep(60)
         return TAKEN
 
     def wait(self) -> EmailMessage:
-        assert self.arrived.wait(20), "no letter arrived"
+        assert self.arrived.wait(20), "no email arrived"
         self.arrived.clear()
-        return self.letters[-1]
+        return self.emails[-1]
 
 
 @contextmanager

@@ -24,6 +24,15 @@ def test_a_lifetime_is_told_as_it_is(duration: timedelta, words: str) -> None:
     assert in_words(duration) == words
 
 
+def test_another_language_writes_a_lifetime_in_its_own_way() -> None:
+    def phrase(count: int, unit: str) -> str:
+        return f"{unit}: {count}"
+
+    written = [in_words(each, phrase) for each in (timedelta(minutes=30), timedelta(seconds=1))]
+
+    assert written == ["minute: 30", "second: 1"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

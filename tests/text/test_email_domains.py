@@ -14,6 +14,7 @@ from sqlalchemy import make_url, text
 from app.config.settings import Settings
 from app.database import migrations
 from app.database.database import Database
+from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.testing.clients import REGISTER, Api, Person
 from app.testing.clock import FakeClock
@@ -32,11 +33,11 @@ INNER = {"email_domains_allowed": "corp.local, Münchner-Büro.LOCAL"}
 
 
 @pytest.fixture(scope="module")
-async def inner(settings: Settings, clock: FakeClock, letters: Outbox) -> AsyncIterator[FastAPI]:
+async def inner(settings: Settings, clock: FakeClock, mailer: Outbox) -> AsyncIterator[FastAPI]:
     """A server of production that serves an inner network."""
     changes = settings_of(**INNER).email_domains_allowed
     changed = settings.model_copy(update={"email_domains_allowed": changes, "debug": False})
-    app = create_app(changed, clock, letters)
+    app = create_app(changed, clock, mailer)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -46,7 +47,7 @@ async def employee(inner: FastAPI, api: Api) -> AsyncIterator[Api]:
     """A guest of that server."""
     assert api.access_token is None
     # The test before has deleted all keys.
-    await inner.state.portico.keys.refresh()
+    await inner.state.portico.services[SigningKeys].refresh()
     async with Api.of(inner) as guest:
         yield guest
 
@@ -134,7 +135,7 @@ async def test_commands_keep_to_the_same_domains(
     made = await run(*create, "root@corp.local", given=PASSWORD, **environment)
     refused = await run(*create, "root@printer.local", given=PASSWORD, **environment)
 
-    message = "E-mail addresses of this domain are not accepted."
+    message = "Email addresses of this domain are not accepted."
     assert imported.stdout.splitlines() == [
         f"line 2: email: {message}",
         f"line 3: email: {message}",

@@ -16,6 +16,7 @@ from app.config.settings import Settings
 from app.database.database import Database
 from app.errors import Overloaded
 from app.jobs.services.worker import Worker
+from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.security.client import block_of
 from app.security.passwords import Passwords
@@ -61,10 +62,10 @@ async def strict(settings: Settings, clock: FakeClock, outbox: Outbox) -> FastAP
 
 @pytest.fixture(scope="module")
 async def limited(
-    settings: Settings, clock: FakeClock, letters: Outbox
+    settings: Settings, clock: FakeClock, mailer: Outbox
 ) -> AsyncIterator[list[FastAPI]]:
     """Two workers with the budgets of production, behind a proxy on this machine."""
-    workers = [await strict(settings, clock, letters) for _ in range(2)]
+    workers = [await strict(settings, clock, mailer) for _ in range(2)]
     async with (
         workers[0].router.lifespan_context(workers[0]),
         workers[1].router.lifespan_context(workers[1]),
@@ -76,7 +77,7 @@ async def limited(
 async def keys(limited: list[FastAPI]) -> None:
     """The database was emptied after the test before, keys included."""
     for worker in limited:
-        await worker.state.portico.keys.refresh()
+        await worker.state.portico.services[SigningKeys].refresh()
 
 
 @pytest.fixture
@@ -237,25 +238,25 @@ async def test_strangers_at_any_rate_never_keep_a_known_device_waiting(
 
 
 @pytest.mark.parametrize("tries", [1, 1000])
-async def test_an_owner_on_a_new_device_waits_half_an_hour_for_a_letter_at_most(
+async def test_an_owner_on_a_new_device_waits_half_an_hour_for_an_email_at_most(
     client: Any, limited: Any, ada: Person, outbox: Outbox, clock: FakeClock, tries: int
 ) -> None:
     drain, entered = limited[0].state.portico.services[Worker].drain, ""
     for minute in range(0, 65, 5):
         await besiege(client, ada, minute, tries)
-        # The worst moment to begin: this hour's letters are used up, and their links are over.
+        # The worst moment to begin: this hour's emails are used up, and their links are over.
         if minute > 30:
             await client()(REQUEST, email=ada.email)
         await drain()
         if minute > 30 and not entered:
-            entered = await enter_by_letter(client, outbox.token_for(ada.email), ada)
+            entered = await enter_by_email(client, outbox.token_for(ada.email), ada)
         clock.pass_(minutes=5)
 
     assert entered == "SignedIn"
 
 
 async def besiege(client: Any, victim: Person, minute: int, tries: int) -> None:
-    """Strangers, each from another address, guess and ask for letters."""
+    """Strangers, each from another address, guess and ask for emails."""
     # Of more than these, those that follow are refused, and cost and change nothing.
     for number in range(min(tries, 16)):
         await guesses(client(f"198.18.{minute}.{number}"), victim.email, 1)
@@ -263,7 +264,7 @@ async def besiege(client: Any, victim: Person, minute: int, tries: int) -> None:
         await client(f"198.19.{minute}.{number}")(REQUEST, email=victim.email)
 
 
-async def enter_by_letter(client: Any, token: str, person: Person) -> str:
+async def enter_by_email(client: Any, token: str, person: Person) -> str:
     given = {"token": token, "newPassword": "a new engine 2"}
     answer = (await client()(RESET, input=given))["resetPassword"]
     if answer["__typename"] == "TokenInvalid":
@@ -450,7 +451,7 @@ class TestWhatIsRefusedIsReported:
         assert await reported(db) == []
 
         clock.pass_(minutes=15)
-        await asyncio.gather(*(each.state.portico.budgets.report() for each in limited))
+        await asyncio.gather(*(each.state.portico.services[Budgets].report() for each in limited))
         await budgets.report()
 
         assert await reported(db) == [
@@ -534,7 +535,7 @@ async def test_thirty_registrations_from_one_address(client: Any) -> None:
     assert answers == [*["SignedIn"] * 30, "RateLimited"]
 
 
-async def test_three_letters_of_a_kind_in_an_hour(
+async def test_three_emails_of_a_kind_in_an_hour(
     client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox, clock: FakeClock
 ) -> None:
     work = limited[0].state.portico.services[Worker]
@@ -550,7 +551,7 @@ async def test_three_letters_of_a_kind_in_an_hour(
     assert len(outbox.messages) == 4
 
 
-async def test_a_job_that_failed_has_not_used_up_its_letter(
+async def test_a_job_that_failed_has_not_used_up_its_email(
     client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox
 ) -> None:
     parts = limited[0].state.portico

@@ -92,7 +92,8 @@ class EmailMutations:
             EmailInput, strawberry.argument(description="The address.")
         ],
     ) -> RequestEmailVerificationResult:
-        await info.context.services[Emails].request_verification(input.email)
+        context = info.context
+        await context.services[Emails].request_verification(input.email, context.client)
         return RequestAccepted(message=IF_UNVERIFIED)
 
     @member_field(

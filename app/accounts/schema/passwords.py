@@ -1,4 +1,4 @@
-"""Passwords: changing one, and setting one by a letter."""
+"""Passwords: changing one, and setting one by an email."""
 
 from typing import Annotated
 
@@ -80,7 +80,8 @@ class PasswordMutations:
             EmailInput, strawberry.argument(description="The address.")
         ],
     ) -> RequestPasswordResetResult:
-        await info.context.services[PasswordChanges].request_reset(input.email)
+        context = info.context
+        await context.services[PasswordChanges].request_reset(input.email, context.client)
         return RequestAccepted(message=IF_KNOWN)
 
     @guest_field(

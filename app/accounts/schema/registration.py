@@ -33,7 +33,7 @@ class RegisterInput:
 
 
 @strawberry.type(
-    description="A letter with the next step is on its way: the same answer for a new and for a "
+    description="An email with the next step is on its way: the same answer for a new and for a "
     "known address."
 )
 class VerificationSent:
@@ -41,7 +41,7 @@ class VerificationSent:
 
     @classmethod
     def make(cls) -> "VerificationSent":
-        return cls(message="We have sent you a letter. Open the link in it to go on.")
+        return cls(message="We have sent you an email. Open the link in it to go on.")
 
 
 RegisterResult = Annotated[
@@ -54,7 +54,7 @@ RegisterResult = Annotated[
 class AccountMutations:
     @guest_field(
         description="Make an account and sign in to it; where addresses have to be verified first, "
-        "send a letter.",
+        "send an email.",
         tries=Tried.SIGN_UP,
     )
     async def register(

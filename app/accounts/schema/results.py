@@ -14,7 +14,7 @@ class UserChanged:
     device_token: str | None = strawberry.field(
         default=None,
         description="From `resetPassword` alone: what `Tokens.deviceToken` is, for whoever read "
-        "the letter. Send it with the `login` that follows.",
+        "the email. Send it with the `login` that follows.",
     )
 
     @classmethod
@@ -49,7 +49,7 @@ class EmailTaken(Problem):
 
     @classmethod
     def make(cls) -> "EmailTaken":
-        return cls(message="There is an account with this e-mail address already.")
+        return cls(message="There is an account with this email address already.")
 
 
 @strawberry.type(description="There would be no administrator left who could act.")

@@ -3,24 +3,33 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.emails import (
+    CONFIRM_EMAIL,
+    EMAIL_CHANGE_ASKED,
+    EMAIL_CHANGE_UNDONE,
+    EMAIL_CHANGED,
+    PASSWORD_REMOVED,
+    VERIFY_EMAIL,
+    VERIFY_REGISTRATION,
+)
+from app.accounts.events import AccountEvent
 from app.accounts.services.new_users import awaits_its_owner, delete_unconfirmed, is_reserved
 from app.accounts.services.password_confirmation import Confirmation
 from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.trust import Change, Trust
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.database.outages import repeatable
-from app.jobs.services.queue import Jobs, Payload
+from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import (
     EmailTaken,
     InputIssue,
@@ -40,10 +49,19 @@ from app.users.services.outcomes import UserChanged
 from app.users.services.rows import UNCONFIRMED, is_active, locked_user
 from app.users.services.viewer import Viewer
 
-VERIFICATION_ASKED = "email.verification_asked"
 UNCHANGED = InputIssue(
     ("newEmail",), InputIssueCode.UNCHANGED, "This is the address of the account already."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SendVerification:
+    """Somebody has asked for a link to verify an address; None: for what is no address."""
+
+    job: ClassVar[str] = "email.verification_asked"
+
+    email: str | None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,7 @@ class Reserved(Exception):
 class Emails:
     db: Database
     jobs: Jobs
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
     confirmation: Confirmation
@@ -95,6 +113,7 @@ class Emails:
         self, found: TokenRow, token: str, viewer: Viewer | None, client: Client
     ) -> SignedIn | None:
         now, user = self.clock(), User
+        recorder = Recorder(found.user_id, client, now)
         as_found = and_(user.id == found.user_id, user.email == found.email, is_active(now))
         if found.password_hash is not None:
             # Not into an account that somebody has signed in to since, on a server that lets them.
@@ -105,30 +124,30 @@ class Emails:
                 return None
             proof = _proof(found, before, viewer)
             values = {"email_verified": True, "last_login_at": now, **proof.values}
-            row = await self.trust.change(session, proof.change, as_found, values, client)
+            row = await self.trust.change(session, proof.change, as_found, values, recorder)
             if row is None:
                 raise LookupError("a locked row is gone")
             if proof.change is Change.ADDRESS_PROVED:
-                await self._send_password_link(session, row)
-            event = AuditName.EMAIL_VERIFIED
-            await record(session, now, event, client, actor=row.id, target=row.id)
+                await self._send_password_link(session, row, client)
+            await recorder.record(session, AccountEvent.EMAIL_VERIFIED, target=row.id)
             started = await self.sign_in.start(session, row, client)
             await self.tokens.remember(session, found.id, client, started.session.id)
         return self.sign_in.signed_in(row, started)
 
-    async def request_verification(self, email: str) -> RequestAccepted:
+    async def request_verification(self, email: str, client: Client) -> RequestAccepted:
         """Ask for another link. The same work for every address: a job finds out about it."""
         address = known_form(email)
+        job = SendVerification(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, VERIFICATION_ASKED, {"email": address}, address)
+            await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
-    async def post_verification(self, payload: Payload) -> None:
+    async def post_verification(self, job: SendVerification) -> None:
         """Send the link where there is something to verify: the job's handler."""
         async with self.db.begin() as session:
-            if await self.throttle.mail(session, "verification", payload["email"] or ""):
+            if await self.throttle.mail(session, "verification", job.email or ""):
                 return
-            user = await user_at(session, payload["email"])
+            user = await user_at(session, job.email)
             if user is None or user.email_verified or not user.is_active(self.clock()):
                 return
             waits = await awaits_its_owner(session, user)
@@ -148,8 +167,8 @@ class Emails:
                 password_hash=pending.password_hash if pending else None,
                 display_name=pending.display_name if pending else None,
             )
-            letter = Letter.VERIFY_REGISTRATION if pending else Letter.VERIFY_EMAIL
-            await self.letters.post(session, letter, user.email, user.id, link, others=None)
+            kind = VERIFY_REGISTRATION if pending else VERIFY_EMAIL
+            await self.emails.enqueue(session, kind, user.email, user.id, job.locale, link)
 
     async def request_change(
         self, viewer: Viewer, new_email: str, password: str, client: Client
@@ -186,10 +205,11 @@ class Emails:
                 return refused
             await self.tokens.revoke(session, row.id, (purpose,))
             link = await self.tokens.issue(session, purpose, row.id, new_email)
-            await self.letters.post(session, Letter.CONFIRM_EMAIL, new_email, row.id, link)
-            await self.letters.post(session, Letter.EMAIL_CHANGE_ASKED, row.email, row.id)
-            event = AuditName.EMAIL_CHANGE_REQUESTED
-            await record(session, now, event, client, actor=row.id, target=row.id)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, CONFIRM_EMAIL, new_email, row.id, locale, link)
+            await self.emails.enqueue(session, EMAIL_CHANGE_ASKED, row.email, row.id, locale)
+            recorder = Recorder.by(viewer, client, now)
+            await recorder.record(session, AccountEvent.EMAIL_CHANGE_REQUESTED, target=row.id)
         return RequestAccepted()
 
     async def confirm_change(
@@ -216,36 +236,42 @@ class Emails:
 
     @repeatable
     async def _move(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
+        recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:
-            moved = await self._moved(session, Change.EMAIL_CHANGED, found, token, client)
+            moved = await self._moved(session, Change.EMAIL_CHANGED, found, token, recorder)
             if moved is None:
                 return None
             former, row = moved
             if await is_reserved(session, self.clock(), row):
                 raise Reserved
-            await self._tell_former(session, former, row)
-            event = AuditName.EMAIL_CHANGED
-            await record(session, self.clock(), event, client, actor=row.id, target=row.id)
+            await self._tell_former(session, former, row, client)
+            await recorder.record(session, AccountEvent.EMAIL_CHANGED, target=row.id)
         return UserChanged(row)
 
     @repeatable
     async def _undo(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
+        recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:
-            moved = await self._moved(session, Change.EMAIL_CHANGE_UNDONE, found, token, client)
+            moved = await self._moved(session, Change.EMAIL_CHANGE_UNDONE, found, token, recorder)
             if moved is None:
                 return None
             former, row = moved
             # What an older change left behind can still be undone, what a later one did cannot.
             undo = (TokenPurpose.UNDO_EMAIL_CHANGE,)
             await self.tokens.revoke(session, row.id, undo, after=found.id)
-            await self._send_password_link(session, row)
-            await self.letters.post(session, Letter.EMAIL_CHANGE_UNDONE, former.email, row.id)
-            event = AuditName.EMAIL_CHANGE_UNDONE
-            await record(session, self.clock(), event, client, actor=row.id, target=row.id)
+            await self._send_password_link(session, row, client)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, EMAIL_CHANGE_UNDONE, former.email, row.id, locale)
+            await recorder.record(session, AccountEvent.EMAIL_CHANGE_UNDONE, target=row.id)
         return UserChanged(row)
 
     async def _moved(
-        self, session: AsyncSession, change: Change, found: TokenRow, token: str, client: Client
+        self,
+        session: AsyncSession,
+        change: Change,
+        found: TokenRow,
+        token: str,
+        recorder: Recorder,
     ) -> tuple[UserRow, UserRow] | None:
         """Use the link, and return the user as they were before and as they are now."""
         user, now = User, self.clock()
@@ -255,13 +281,15 @@ class Emails:
             return None
         await delete_unconfirmed(session, now, user.email == found.email)
         values = {"email": found.email, "email_verified": True}
-        row = await self.trust.change(session, change, mine, values, client)
+        row = await self.trust.change(session, change, mine, values, recorder)
         if row is None:
             raise LookupError("a locked row is gone")
-        await self.tokens.remember(session, found.id, client)
+        await self.tokens.remember(session, found.id, recorder.client)
         return former, row
 
-    async def _tell_former(self, session: AsyncSession, former: UserRow, row: UserRow) -> None:
+    async def _tell_former(
+        self, session: AsyncSession, former: UserRow, row: UserRow, client: Client
+    ) -> None:
         """Write to the former address, and let it undo the change if that may be its owner's wish.
 
         Not if it was never verified, since it may never have been theirs. Nor if the account comes
@@ -273,12 +301,16 @@ class Emails:
             await self.tokens.revoke(session, row.id, (undo,), after=before)
         elif former.email_verified:
             link = await self.tokens.issue(session, undo, former.id, former.email)
-        await self.letters.post(session, Letter.EMAIL_CHANGED, former.email, row.id, link)
+        locale = self.emails.locale_of(client)
+        await self.emails.enqueue(session, EMAIL_CHANGED, former.email, row.id, locale, link)
 
-    async def _send_password_link(self, session: AsyncSession, user: UserRow) -> None:
+    async def _send_password_link(
+        self, session: AsyncSession, user: UserRow, client: Client
+    ) -> None:
         purpose = TokenPurpose.RESET_PASSWORD
         link = await self.tokens.issue(session, purpose, user.id, user.email)
-        await self.letters.post(session, Letter.PASSWORD_REMOVED, user.email, user.id, link)
+        locale = self.emails.locale_of(client)
+        await self.emails.enqueue(session, PASSWORD_REMOVED, user.email, user.id, locale, link)
 
     async def _pending_registration(self, session: AsyncSession, user: UserRow) -> Any:
         table = OneTimeToken

@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
-from app.audit.services.events import erase_person, record
+from app.accounts.events import AccountEvent
+from app.audit.services.events import Recorder, erase_person
 from app.database.identifiers import new_id
 from app.mail.models import OneTimeToken, TokenPurpose
 from app.security.client import NO_CLIENT
@@ -84,9 +84,9 @@ async def delete_unconfirmed(
     ids = deleted.scalars().all()
     for user_id in ids:
         await erase_person(session, user_id)
+    recorder, event = Recorder(None, NO_CLIENT, now), AccountEvent.USER_DELETED
     for user_id in ids:
-        event = AuditName.USER_DELETED
-        await record(session, now, event, NO_CLIENT, target=user_id, reason="unconfirmed")
+        await recorder.record(session, event, target=user_id, reason="unconfirmed")
     return len(ids)
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import and_, select
 
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.accounts.events import AccountEvent
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.outcomes import InvalidCredentials
 from app.security.client import Client
@@ -44,9 +44,10 @@ class Confirmation:
         if seen is not None and verification.matches and await self._accepted(viewer, seen):
             return seen
         async with self.db.begin() as session:
-            event, who = AuditName.PASSWORD_REFUSED, viewer.user.id
+            who = viewer.user.id
             await self.failures.count(session, who, viewer.user.email, SOURCE, client)
-            await record(session, self.clock(), event, client, actor=who, target=who)
+            recorder = Recorder.by(viewer, client, self.clock())
+            await recorder.record(session, AccountEvent.PASSWORD_REFUSED, target=who)
         return InvalidCredentials()
 
     async def _accepted(self, viewer: Viewer, seen: str) -> bool:

@@ -1,25 +1,27 @@
-"""Passwords: choosing a new one, by the present one or by a letter."""
+"""Passwords: choosing a new one, by the current one or by an email."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, false, select
 
+from app.accounts.emails import PASSWORD_CHANGED, RESET_PASSWORD
+from app.accounts.events import AccountEvent
 from app.accounts.services.email_addresses import RequestAccepted, user_at
 from app.accounts.services.new_passwords import NewPasswords
 from app.accounts.services.password_confirmation import Confirmation
 from app.accounts.services.trust import Change, Trust
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unauthenticated
-from app.jobs.services.queue import Jobs, Payload
+from app.jobs.services.queue import Jobs
 from app.mail.models import TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import InputIssue, InputIssueCode, InvalidCredentials, InvalidInput
 from app.security.client import Client
 from app.security.password_hashes.preparations import normalised
@@ -36,10 +38,19 @@ from app.users.services.outcomes import UserChanged
 from app.users.services.rows import is_active, locked_user
 from app.users.services.viewer import Viewer
 
-RESET_ASKED = "password.reset_asked"
 UNCHANGED = InputIssue(
     ("newPassword",), InputIssueCode.UNCHANGED, "This is the password that you have already."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SendReset:
+    """Somebody has asked for a link to choose a password; None: for what is no address."""
+
+    job: ClassVar[str] = "password.reset_asked"
+
+    email: str | None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ class PasswordChanged:
 class PasswordChanges:
     db: Database
     jobs: Jobs
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
     confirmation: Confirmation
@@ -66,25 +77,28 @@ class PasswordChanges:
     sign_in: SignIn
     clock: Callable[[], datetime]
 
-    async def request_reset(self, email: str) -> RequestAccepted:
+    async def request_reset(self, email: str, client: Client) -> RequestAccepted:
         """Ask for a link. The same work for every address: a job finds out about it."""
         address = known_form(email)
+        job = SendReset(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, RESET_ASKED, {"email": address}, address)
+            await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
-    async def post_reset(self, payload: Payload) -> None:
+    async def post_reset(self, job: SendReset) -> None:
         """Send the link if a user has the address: the job's handler."""
         purpose = TokenPurpose.RESET_PASSWORD
         async with self.db.begin() as session:
-            if await self.throttle.mail(session, "reset", payload["email"] or ""):
+            if await self.throttle.mail(session, "reset", job.email or ""):
                 return
-            user = await user_at(session, payload["email"])
+            user = await user_at(session, job.email)
             if user is None or not user.is_active(self.clock()):
                 return
             await self.tokens.revoke(session, user.id, (purpose,))
             link = await self.tokens.issue(session, purpose, user.id, user.email)
-            await self.letters.post(session, Letter.RESET_PASSWORD, user.email, user.id, link)
+            await self.emails.enqueue(
+                session, RESET_PASSWORD, user.email, user.id, job.locale, link
+            )
 
     async def reset(
         self, token: str, new_password: str, client: Client
@@ -148,6 +162,7 @@ class PasswordChanges:
         ended: ColumnElement[bool],
     ) -> PasswordChanged | InvalidCredentials:
         now, user, change = self.clock(), User, Change.PASSWORD_CHANGED
+        recorder = Recorder.by(viewer, client, now)
         as_seen = and_(user.id == viewer.user.id, user.password_hash == seen, is_active(now))
         values = {"password_hash": password_hash}
         async with self.db.begin() as session:
@@ -156,13 +171,15 @@ class PasswordChanges:
             renewed = await self.rotation.renew(session, viewer.session_id, client)
             if renewed is None:
                 raise Unauthenticated("The session has ended. Sign in again.")
-            row = await self.trust.change(session, change, as_seen, values, client, sessions=ended)
+            row = await self.trust.change(
+                session, change, as_seen, values, recorder, sessions=ended
+            )
             if row is None:
                 raise LookupError("a locked row is gone")
             started = Started(renewed, await self.devices.issue(session, row.id))
-            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email, row.id)
-            event = AuditName.PASSWORD_CHANGED
-            await record(session, now, event, client, actor=row.id, target=row.id)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
+            await recorder.record(session, AccountEvent.PASSWORD_CHANGED, target=row.id)
         return PasswordChanged(row, self.sign_in.signed_in(row, started).tokens)
 
     @repeatable
@@ -170,6 +187,7 @@ class PasswordChanges:
         self, found: TokenRow, token: str, password_hash: str, client: Client
     ) -> UserChanged | TokenInvalid:
         now, user, change = self.clock(), User, Change.PASSWORD_RESET
+        recorder = Recorder(found.user_id, client, now)
         as_found = and_(user.id == found.user_id, user.email == found.email, is_active(now))
         values = {"password_hash": password_hash, "email_verified": True}
         async with self.db.begin() as session:
@@ -177,13 +195,13 @@ class PasswordChanges:
                 return TokenInvalid()
             if not await self.tokens.use(session, token):
                 return TokenInvalid()
-            row = await self.trust.change(session, change, as_found, values, client)
+            row = await self.trust.change(session, change, as_found, values, recorder)
             if row is None:
                 raise LookupError("a locked row is gone")
             device_token = await self.devices.issue(session, row.id)
-            await self.letters.post(session, Letter.PASSWORD_CHANGED, row.email, row.id)
-            event = AuditName.PASSWORD_RESET
-            await record(session, now, event, client, actor=row.id, target=row.id)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
+            await recorder.record(session, AccountEvent.PASSWORD_RESET, target=row.id)
         return UserChanged(row, device_token)
 
     async def _name_of(self, user_id: UUID) -> str | None:

@@ -7,26 +7,27 @@ The job finds out who has the address, so that neither the answer nor its time c
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.emails import REGISTERED_ALREADY, VERIFY_REGISTRATION
+from app.accounts.events import AccountEvent
 from app.accounts.services.email_addresses import pending_registrations, user_at
 from app.accounts.services.new_users import NewUser, awaits_its_owner, delete_unconfirmed, new_user
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
-from app.jobs.services.queue import Jobs, Payload
+from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import LIFETIMES, OneTimeTokens
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.client import Client
 from app.throttle.services.throttle import Throttle
 from app.users.models import User, UserRow
 from app.users.services.inputs import Registration
 from app.users.services.rows import UNCONFIRMED
 
-JOB = "user.registration"
 PURGE_BATCH = 100
 
 
@@ -36,10 +37,24 @@ class VerificationSent:
 
 
 @dataclass(frozen=True, slots=True)
+class FinishRegistration:
+    """Somebody has registered with an address, which may be somebody else's."""
+
+    job: ClassVar[str] = "user.registration"
+
+    email: str
+    password_hash: str
+    display_name: str | None
+    ip_address: str | None
+    request_id: str | None
+    locale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Registrations:
     db: Database
     jobs: Jobs
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     throttle: Throttle
     clock: Callable[[], datetime]
@@ -47,29 +62,29 @@ class Registrations:
     async def accept(
         self, registration: Registration, password_hash: str, client: Client
     ) -> VerificationSent:
-        payload = {
-            "email": registration.email,
-            "password_hash": password_hash,
-            "display_name": registration.display_name,
-            "ip_address": client.ip_address,
-            "request_id": client.request_id,
-        }
+        job = FinishRegistration(
+            registration.email,
+            password_hash,
+            registration.display_name,
+            client.ip_address,
+            client.request_id,
+            self.emails.locale_of(client),
+        )
         async with self.db.begin() as session:
-            await self.jobs.enqueue(session, JOB, payload, registration.email)
+            await self.jobs.enqueue(session, job, about=registration.email)
         return VerificationSent()
 
-    async def take(self, payload: Payload) -> None:
+    async def take(self, job: FinishRegistration) -> None:
         """Make the account, or find whose it is, and write to the address: the job's handler."""
-        email, password_hash = payload["email"] or "", payload["password_hash"] or ""
-        name = payload["display_name"]
-        client = Client(payload["ip_address"], None, payload["request_id"])
+        email, name, locale = job.email, job.display_name, job.locale
+        client = Client(job.ip_address, None, job.request_id)
         async with self.db.begin() as session:
             now, refused = self.clock(), await self.throttle.mail(session, "registration", email)
-            new = NewUser(email, password_hash, name, open_to_registration=True)
+            new = NewUser(email, job.password_hash, name, open_to_registration=True)
             user = await new_user(session, now, new)
             if user is not None:
-                event = AuditName.USER_REGISTERED
-                await record(session, now, event, client, actor=user.id, target=user.id)
+                recorder = Recorder(user.id, client, now)
+                await recorder.record(session, AccountEvent.USER_REGISTERED, target=user.id)
             else:
                 user = await user_at(session, email)
             if user is None or refused:
@@ -77,9 +92,9 @@ class Registrations:
             if not await awaits_its_owner(session, user):
                 # Also one who signed in before addresses had to be verified, was invited or was
                 # taken over: a stranger's password must not come to stand in their account.
-                await self.letters.post(session, Letter.REGISTERED_ALREADY, email, user.id)
+                await self.emails.enqueue(session, REGISTERED_ALREADY, email, user.id, locale)
                 return
-            await self._ask(session, user, password_hash, name)
+            await self._ask(session, user, job.password_hash, name, locale)
 
     async def purge(self) -> None:
         """Delete registrations whose last link has lapsed, some at a time."""
@@ -97,13 +112,24 @@ class Registrations:
             return await delete_unconfirmed(session, now, user.id.in_(chosen))
 
     async def _ask(
-        self, session: AsyncSession, user: UserRow, password_hash: str, name: str | None
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        password_hash: str,
+        name: str | None,
+        locale: str | None,
     ) -> None:
         others = await pending_registrations(session, user)
         purpose = TokenPurpose.VERIFY_EMAIL
         link = await self.tokens.issue(
             session, purpose, user.id, user.email, password_hash=password_hash, display_name=name
         )
-        more = {"others": "yes" if others else None}
-        letter = Letter.VERIFY_REGISTRATION
-        await self.letters.post(session, letter, user.email, user.id, link, **more)
+        await self.emails.enqueue(
+            session,
+            VERIFY_REGISTRATION,
+            user.email,
+            user.id,
+            locale,
+            link,
+            others="yes" if others else None,
+        )

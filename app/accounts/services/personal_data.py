@@ -15,9 +15,10 @@ from sqlalchemy import ColumnElement, Select, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.accounts.events import AccountEvent
 from app.accounts.services.password_confirmation import Confirmation
-from app.audit.models import AuditEvent, AuditName
-from app.audit.services.events import Actor, actor_of, record
+from app.audit.models import AuditEvent
+from app.audit.services.events import Recorder
 from app.database.base import Base
 from app.database.database import Database
 from app.database.outages import repeatable
@@ -190,12 +191,14 @@ class PersonalData:
         if not isinstance(seen, str):
             return seen
         as_seen = User.password_hash == seen
-        copy = await self._copy(viewer.user.id, viewer.user.id, client, as_seen)
+        recorder = Recorder.by(viewer, client, self.clock())
+        copy = await self._copy(viewer.user.id, recorder, as_seen)
         return copy or InvalidCredentials()
 
     async def of_user(self, admin: Admin, user_id: uuid.UUID, client: Client) -> Copy | NotFound:
         """As `own`, of any user, for an administrator."""
-        return await self._copy(user_id, actor_of(admin), client) or NotFound()
+        recorder = Recorder.by(admin, client, self.clock())
+        return await self._copy(user_id, recorder) or NotFound()
 
     async def write(self, operator: Operator, user_id: uuid.UUID) -> AsyncGenerator[bytes]:
         """All of the document in pieces, however long; nothing if there is no such user.
@@ -207,7 +210,8 @@ class PersonalData:
             if head is None:
                 return
             # Before the first piece leaves: whoever reads may go away in the middle.
-            await self._record(session, user_id, operator, NO_CLIENT)
+            recorder = Recorder(operator, NO_CLIENT, self.clock())
+            await recorder.record(session, AccountEvent.USER_EXPORTED, target=user_id)
         yield _json(head)[:-1]
         async with self.db.unhurried() as connection:
             for name in LISTS:
@@ -221,7 +225,7 @@ class PersonalData:
 
     @repeatable
     async def _copy(
-        self, user_id: uuid.UUID, actor: Actor, client: Client, *where: ColumnElement[bool]
+        self, user_id: uuid.UUID, recorder: Recorder, *where: ColumnElement[bool]
     ) -> Copy | None:
         truncated: list[str] = []
         async with self.db.begin() as session:
@@ -233,7 +237,7 @@ class PersonalData:
                 found = [each async for each in _records(connection, name, user_id, MOST + 1)]
                 document[name] = found[:MOST]
                 truncated += [name] if len(found) > MOST else []
-            await self._record(session, user_id, actor, client)
+            await recorder.record(session, AccountEvent.USER_EXPORTED, target=user_id)
         return Copy({**document, "truncated": truncated}, is_complete=not truncated)
 
     async def _head(
@@ -256,12 +260,6 @@ class PersonalData:
                 for job in jobs
             ],
         }
-
-    async def _record(
-        self, session: AsyncSession, user_id: uuid.UUID, actor: Actor, client: Client
-    ) -> None:
-        event, now = AuditName.USER_EXPORTED, self.clock()
-        await record(session, now, event, client, actor=actor, target=user_id)
 
 
 async def _records(

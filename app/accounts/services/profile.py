@@ -7,11 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import update
 
+from app.accounts.events import AccountEvent
 from app.accounts.services.erasure import Erasure
 from app.accounts.services.last_administrator import LastAdministrator
 from app.accounts.services.password_confirmation import Confirmation
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unauthenticated
@@ -58,8 +58,8 @@ class Profiles:
             row = await changed_user(session, changed)
             if row is None:
                 raise Unauthenticated("The account is gone.")
-            event = AuditName.PROFILE_CHANGED
-            await record(session, now, event, client, actor=row.id, target=row.id)
+            recorder = Recorder.by(viewer, client, now)
+            await recorder.record(session, AccountEvent.PROFILE_CHANGED, target=row.id)
         return UserChanged(row)
 
     async def delete(
@@ -76,7 +76,8 @@ class Profiles:
             return seen
         user_id, as_seen = viewer.user.id, User.password_hash == seen
         async with self.db.begin() as session:
-            erased = await self.erasure.erase(session, user_id, user_id, client, as_seen)
+            recorder = Recorder.by(viewer, client, self.clock())
+            erased = await self.erasure.erase(session, user_id, recorder, as_seen)
         if erased is None:
             return InvalidCredentials()
         return erased if isinstance(erased, LastAdministrator) else AccountDeleted(user_id)

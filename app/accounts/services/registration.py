@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.accounts.events import AccountEvent
 from app.accounts.services.new_passwords import NewPasswords
 from app.accounts.services.new_users import NewUser, new_user
 from app.accounts.services.pending_registrations import Registrations, VerificationSent
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.outcomes import EmailTaken, InputIssue, InvalidInput
 from app.security.client import Client
@@ -55,8 +55,8 @@ class Accounts:
             user = await new_user(session, now, new)
             if user is None:
                 return EmailTaken()
-            event = AuditName.USER_REGISTERED
-            await record(session, now, event, client, actor=user.id, target=user.id)
+            recorder = Recorder(user.id, client, now)
+            await recorder.record(session, AccountEvent.USER_REGISTERED, target=user.id)
             started = await self.sign_in.start(session, user, client)
         return self.sign_in.signed_in(user, started)
 

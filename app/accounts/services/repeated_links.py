@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import literal, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.database import Database
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens
 from app.security.client import Client
-from app.sessions.models import Session, SessionRow, is_alive
+from app.sessions.models import LIFETIME, Session, SessionRow
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.refresh import GRACE
 from app.sessions.services.rows import SESSION_COLUMNS
@@ -65,7 +65,7 @@ class RepeatedLinks:
         self, session: AsyncSession, session_id: UUID
     ) -> tuple[UserRow, SessionRow] | None:
         now = self.clock()
-        alive = is_alive(literal(now))
+        alive = LIFETIME.is_alive(now)
         statement = (
             select(*USER_COLUMNS, *SESSION_COLUMNS)
             .join(User, User.id == Session.user_id)

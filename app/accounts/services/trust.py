@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.services.events import Actor
+from app.audit.services.events import Recorder
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens
-from app.security.client import Client
 from app.sessions.models import EndReason, Session
 from app.sessions.services.password_failures import PasswordFailures
 from app.sessions.services.sessions import end_sessions
@@ -80,31 +79,29 @@ class Trust:
         change: Change,
         where: ColumnElement[bool],
         values: Mapping[str, Any],
-        client: Client,
+        recorder: Recorder,
         *,
-        actor: Actor | None = None,
         sessions: ColumnElement[bool] | None = None,
     ) -> UserRow | None:
         """Building block: change a user, and end what that ends.
 
         Returns the user as they are now; None if no user satisfies the condition, and then nothing
-        is done. `actor` is the user unless given, `sessions` narrows which of theirs end.
+        is done. `sessions` narrows which of theirs end.
         """
         user, now = User, self.clock()
         changed = update(user).where(where).values(**values, updated_at=now)
         row = await changed_user(session, changed)
         if row is None:
             return None
-        return await self.end(session, change, row, client, actor=actor, sessions=sessions)
+        return await self.end(session, change, row, recorder, sessions=sessions)
 
     async def end(
         self,
         session: AsyncSession,
         change: Change,
         user: UserRow,
-        client: Client,
+        recorder: Recorder,
         *,
-        actor: Actor | None = None,
         sessions: ColumnElement[bool] | None = None,
     ) -> UserRow:
         """Building block: end what a change ends. The row of the user is locked by the caller."""
@@ -118,8 +115,7 @@ class Trust:
         if ends.sessions:
             # Last: it records an event, and who holds the end of a chain must wait for nothing.
             which = theirs & (true() if sessions is None else sessions)
-            by, now = actor or user.id, self.clock()
-            await end_sessions(session, now, ends.sessions, client, user.id, which, actor=by)
+            await end_sessions(session, recorder, ends.sessions, user.id, which)
         return user
 
     async def _end_on_user(self, session: AsyncSession, user: UserRow, ends: Ends) -> None:

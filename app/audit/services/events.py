@@ -1,55 +1,64 @@
 """The audit: an event is written in the transaction of what it tells of."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditEvent, AuditName
+from app.audit.events import EventName
+from app.audit.models import AuditEvent
 from app.database.identifiers import new_id
 from app.security.client import Client
-from app.users.services.viewer import Admin, Operator
+from app.users.services.viewer import Operator, Viewer
 
 # Who did something: a user, or whoever runs commands, who is no user.
 Actor = uuid.UUID | Operator
 COMMAND_LINE = "command line"
 
 
-def actor_of(by: Admin | Operator) -> Actor:
-    return by if isinstance(by, Operator) else by.user.id
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Records the events of one operation: who does it, from where, and when."""
 
+    actor: Actor | None
+    client: Client
+    at: datetime
 
-async def record(
-    session: AsyncSession,
-    now: datetime,
-    name: AuditName,
-    client: Client,
-    *,
-    actor: Actor | None = None,
-    target: uuid.UUID | None = None,
-    **details: str,
-) -> None:
-    """Building block: add an event. Details are short and hold nobody's secrets or addresses.
+    @classmethod
+    def by(cls, viewer: Viewer | Operator, client: Client, at: datetime) -> Self:
+        actor = viewer if isinstance(viewer, Operator) else viewer.user.id
+        return cls(actor, client, at)
 
-    What a command did has no actor, and says `by` in its details.
+    async def record(
+        self,
+        session: AsyncSession,
+        name: EventName,
+        *,
+        target: uuid.UUID | None = None,
+        **details: str,
+    ) -> None:
+        """Building block: add an event. Details are short and hold nobody's secrets or addresses.
 
-    The database puts it into a chain, whose end it then holds until the transaction is over: what
-    is left to do afterwards must be short, and wait for nobody.
-    """
-    by_command = isinstance(actor, Operator)
-    event = {
-        "id": new_id(now),
-        "at": now,
-        "name": name.value,
-        "actor_id": None if by_command else actor,
-        "target_id": target,
-        "ip_address": client.ip_address,
-        "request_id": client.request_id,
-        "details": {**details, "by": COMMAND_LINE} if by_command else details,
-    }
-    await session.execute(insert(AuditEvent), event)
+        What a command did has no actor, and says `by` in its details.
+
+        The database puts it into a chain, whose end it then holds until the transaction is over:
+        what is left to do afterwards must be short, and wait for nobody.
+        """
+        by_command = isinstance(self.actor, Operator)
+        event = {
+            "id": new_id(self.at),
+            "at": self.at,
+            "name": name.value,
+            "actor_id": None if by_command else self.actor,
+            "target_id": target,
+            "ip_address": self.client.ip_address,
+            "request_id": self.client.request_id,
+            "details": {**details, "by": COMMAND_LINE} if by_command else details,
+        }
+        await session.execute(insert(AuditEvent), event)
 
 
 async def erase_person(

@@ -11,7 +11,8 @@ import orjson
 from sqlalchemy import TIMESTAMP, ColumnElement, Text, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
-from app.audit.models import AuditEvent, AuditName, AuditRow
+from app.audit.events import EventNames
+from app.audit.models import AuditEvent, AuditRow
 from app.database.database import Database, Query
 from app.database.identifiers import first_id
 from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
@@ -29,7 +30,7 @@ TIME = TIMESTAMP(timezone=True)
 class AuditFilter:
     """Each part narrows, None does not. `at_from` is included, `at_before` is not."""
 
-    names: tuple[AuditName, ...] | None = None
+    names: tuple[str, ...] | None = None
     actor_id: uuid.UUID | None = None
     target_id: uuid.UUID | None = None
     at_from: datetime | None = None
@@ -50,6 +51,7 @@ class Parts(NamedTuple):
 class AuditEvents:
     db: Database
     replica: Replica
+    names: EventNames
     clock: Callable[[], datetime]
 
     async def page(self, _admin: Admin, found: AuditFilter, request: PageRequest) -> Page[AuditRow]:
@@ -88,7 +90,7 @@ def _parts(found: AuditFilter) -> Parts:
 def _values(found: AuditFilter) -> dict[str, Any]:
     at_from, before = found.at_from, found.at_before
     return {
-        "names": found.names and [name.value for name in found.names],
+        "names": found.names and list(found.names),
         "actor_id": found.actor_id,
         "target_id": found.target_id,
         "at_from": at_from,

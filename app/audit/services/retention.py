@@ -10,20 +10,19 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
+from app.audit.events import RetentionEvent
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.security import evidence
-from app.security.client import Client
+from app.security.client import NO_CLIENT
 from app.security.keys import Secrets, mac, same
 
 LOCK = 0x7472696D  # "trim"
 PURPOSE = "audit-retention"
 # Each batch is a short transaction: erasing an address of one of these events waits for it.
 BATCH = 1000
-SERVICE = Client(None, None)
 TODAY = text("SELECT (now() AT TIME ZONE 'UTC')::date")
 ANNOUNCEMENTS = text(
     """
@@ -166,8 +165,9 @@ class AuditRetention:
         return min(self.clock().date(), database_day)
 
     async def _record(self, session: AsyncSession, said: Announcement) -> None:
-        name, proof = AuditName.AUDIT_TRIMMED, said.macs(self.secrets)[0]
-        await record(session, self.clock(), name, SERVICE, **said._asdict(), mac=proof)
+        recorder, proof = Recorder(None, NO_CLIENT, self.clock()), said.macs(self.secrets)[0]
+        event = RetentionEvent.AUDIT_TRIMMED
+        await recorder.record(session, event, **said._asdict(), mac=proof)
 
     async def _covered(self, before: date) -> date | None:
         """What both the setting and a signed announcement allow."""

@@ -15,6 +15,8 @@ from app.config.settings import read_sources
 from app.engine.persisted import PersistedDocuments
 from app.http.cors import Cors
 from app.http.origins import read_origin
+from app.mail.services.templates import Templates
+from app.modules import emails_of, modules_named
 from app.server.open_files import OTHER_FILES
 
 # Where `portico serve` listens unless it is told otherwise.
@@ -28,6 +30,7 @@ async def settings(setup: SetUp) -> Verdict:
     given = setup.given
     setting_warnings.check(given, HOST)
     PersistedDocuments.load(given.persisted_documents, only_trusted=given.persisted_documents_only)
+    Templates.load(emails_of(modules_named(given.modules)), given.templates_dir)
     address = given.management_address or DEFAULT
     found = " ".join(setting_warnings.cautions(given, HOST, PORT, address))
     if found:

@@ -1,1 +1,1 @@
-"""Plans: queries compiled once with their document. `plan.py` explains it."""
+"""Plans: queries that are compiled once. `plan.py` explains them."""

@@ -1,4 +1,4 @@
-"""How values become parts of an answer: shapes that a plan is composed of, and what awaits.
+"""How values become parts of an answer: the shapes that a plan consists of, and what is awaited.
 
 A shape checks what the stock executor checks, and raises `NotAsPlanned` instead of reporting it.
 """
@@ -6,36 +6,37 @@ A shape checks what the stock executor checks, and raises `NotAsPlanned` instead
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from operator import attrgetter
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
 from graphql import GraphQLLeafType, specified_scalar_types
 from graphql.execution.values import VariableValues
 
-from app.graphql.context import Context
+from app.engine.attributes import Attribute
 
 Read = Callable[[Any], Any]
+# Values of these classes are in the answer as they are.
 EXACT: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
+ANY_DATETIME = datetime(2026, 1, 31, 12, 30, 45, 123456, tzinfo=UTC)
 
 
 class NotAsPlanned(Exception):
-    """The stock executor decides what to make of it."""
+    """The stock executor has to answer the query, and to report what is wrong."""
 
 
 class Run(NamedTuple):
     """One request."""
 
-    context: Context
+    context: Any
     variables: VariableValues
 
 
-Later = Callable[[Any, Run], Coroutine[Any, Any, Any]]
+AwaitedRead = Callable[[Any, Run], Coroutine[Any, Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A scalar or an enum, which stands in the answer as it is if it is of this very class."""
+    """A scalar or an enum. A value of exactly this class needs no call of `write`."""
 
     exact: type | None
     write: Read
@@ -43,45 +44,48 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A field that is read at once: an attribute by its name, or a function of the object."""
+    """A field that is read without waiting: an attribute, or a method of the object."""
 
-    get: Read | str
+    get: Attribute | Read
     shape: "Shape"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """An object all of whose fields are read at once."""
+class Constant:
+    """`__typename`."""
 
-    parts: Mapping[str, "Part | Constant"]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An object all of whose fields are read without waiting."""
+
+    parts: Mapping[str, Part | Constant]
     nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Many:
+    """A list whose items are read without waiting."""
+
     item: "Shape"
     nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
-    value: str
+class Awaited:
+    """Completes a value below which a resolver has to be awaited."""
 
-
-@dataclass(frozen=True, slots=True)
-class InTime:
-    """Completes a value where something below it has to be awaited."""
-
-    read: Later
+    read: AwaitedRead
 
 
 Shape = Leaf | Record | Many
-Completion = Shape | InTime
+Completion = Shape | Awaited
 
 
 def leaf(kind: GraphQLLeafType, *, nullable: bool) -> Leaf:
-    known = kind.name in specified_scalar_types
-    exact = EXACT.get(kind.name) if known else datetime if kind.name == "DateTime" else None
+    """Returns the shape of a scalar or an enum."""
     coerce = kind.coerce_output_value
 
     def write(value: Any) -> Any:
@@ -92,46 +96,50 @@ def leaf(kind: GraphQLLeafType, *, nullable: bool) -> Leaf:
             raise NotAsPlanned
         return written
 
-    return Leaf(exact, write)
+    return Leaf(_exact_class(kind), write)
 
 
-def part(get: Read, shape: Shape) -> Part:
-    """A field; reading a plain attribute needs no call."""
-    return Part(_attribute(get) or get, shape)
+def _exact_class(kind: GraphQLLeafType) -> type | None:
+    if kind.name in specified_scalar_types:
+        return EXACT.get(kind.name)
+    return datetime if kind.name == "DateTime" and _keeps_datetimes(kind) else None
 
 
-def _attribute(get: Read) -> str | None:
-    if not isinstance(get, attrgetter):
-        return None
-    _, (name,) = cast("Any", get).__reduce__()
-    return name if name.isidentifier() else None
+def _keeps_datetimes(kind: GraphQLLeafType) -> bool:
+    """Whether a scalar leaves a `datetime` in UTC to what writes the answer as JSON."""
+    try:
+        return kind.coerce_output_value(ANY_DATETIME) is ANY_DATETIME
+    except Exception:  # noqa: BLE001 - whatever it raises, it does not keep it
+        return False
 
 
 def many(item: Completion, *, nullable: bool) -> Completion:
-    """A list."""
-    if not isinstance(item, InTime):
+    """Returns the shape of a list."""
+    if not isinstance(item, Awaited):
         return Many(item, nullable)
-    later = item.read
+    read_item = item.read
 
-    async def in_time(value: Any, run: Run) -> Any:
-        return await together(later(each, run) for each in _items(value))
+    async def read(value: Any, run: Run) -> Any:
+        return await gather(read_item(each, run) for each in _items(value))
 
-    return unless_none(in_time, nullable=nullable)
+    return unless_none(read, nullable=nullable)
 
 
-def unless_none(later: Later, *, nullable: bool) -> InTime:
-    async def in_time(value: Any, run: Run) -> Any:
+def unless_none(read: AwaitedRead, *, nullable: bool) -> Awaited:
+    """Returns the completion that decides what null is before it reads."""
+
+    async def read_unless_none(value: Any, run: Run) -> Any:
         if value is not None:
-            return await later(value, run)
+            return await read(value, run)
         if nullable:
             return None
         raise NotAsPlanned
 
-    return InTime(in_time)
+    return Awaited(read_unless_none)
 
 
-async def together(parts: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Await all at once. Where one fails, the others stop: what they would find is not wanted."""
+async def gather(parts: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Await all concurrently. If one fails, the others are cancelled: the answer is not used."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         return await asyncio.gather(*tasks)

@@ -1,8 +1,7 @@
-"""What is known of a field before any request: how to read it, and with which arguments."""
+"""What is known of a field before any request: how it is read, and with which arguments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, cast
 
 import graphql
@@ -18,14 +17,14 @@ from graphql.language import VariableNode
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
+from app.engine.attributes import Attribute, attribute_of
+from app.engine.context import FieldInfo, Guard
 from app.engine.plans.completion import Read
 from app.engine.plans.selections import Unplannable
-from app.graphql.access import Access
-from app.graphql.context import Info
 
 STRAWBERRY = "strawberry-definition"
 NO_VARIABLES = VariableValues({}, {})
-# Their own guards narrow to generics without a parameter, which nobody can use strictly typed.
+# Typed, they narrow to generics without a parameter.
 Test = Callable[[Any], bool]
 Convert = Callable[[dict[str, Any]], dict[str, Any]]
 is_leaf_type: Test = graphql.is_leaf_type
@@ -35,14 +34,17 @@ is_object_type: Test = graphql.is_object_type
 is_awaitable: Any = cast("Any", graphql.pyutils).is_awaitable
 
 
-def shortest(field: GraphQLField) -> Read | None:
-    """The shortest way to a value: an attribute, or a method that takes nothing but its object."""
+def direct_read(field: GraphQLField) -> Attribute | Read | None:
+    """Returns how a field is read without arguments or waiting: its attribute or its method.
+
+    None if it takes more than its object.
+    """
     definition: Any = field.extensions.get(STRAWBERRY)
     if not isinstance(definition, StrawberryField) or definition.extensions or field.args:
         return None
     resolver: Any = cast("Any", definition).base_resolver
     if resolver is None:
-        return attrgetter(definition.python_name)
+        return attribute_of(definition)
     takes_more = resolver.is_async or resolver.info_parameter or resolver.parent_parameter
     return None if takes_more or not resolver.self_parameter else resolver.wrapped_func
 
@@ -56,29 +58,27 @@ class Resolver:
 
 
 def resolver_of(schema: GraphQLSchema, field: GraphQLField, below: frozenset[str]) -> Resolver:
-    """A field's resolver, without Strawberry's wrappers where at most access stands before it.
+    """Returns a field's resolver: without Strawberry's wrappers if it has at most a guard.
 
-    They convert the same arguments for each request anew, which is a tenth of a page of people.
+    The wrappers convert the same arguments again for each request, a tenth of a page of rows.
     """
     definition: Any = field.extensions.get(STRAWBERRY)
     resolver: Any = definition.base_resolver
-    extensions: list[Any] = definition.extensions
-    plain = resolver and resolver.is_async and resolver.info_parameter
-    if not plain or not (extensions == [] or _is_access(extensions)):
+    guards: list[Any] = definition.extensions
+    make_info: Any = _own(schema).config.info_class
+    is_plain = resolver and resolver.is_async and resolver.info_parameter
+    is_guarded_at_most = len(guards) <= 1 and all(isinstance(each, Guard) for each in guards)
+    if not is_plain or not is_guarded_at_most or not issubclass(make_info, FieldInfo):
         return Resolver(cast("Callable[..., Any]", field.resolve), _unchanged)
     function, name = resolver.wrapped_func, resolver.info_parameter.name
-    access: Access | None = extensions[0] if extensions and extensions[0].guards else None
+    guard: Guard | None = guards[0] if guards else None
 
     async def call(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-        if access is not None:
-            await access.admit(info.context)
-        return await function(source, **{name: Info(info, definition, below)}, **arguments)
+        if guard is not None:
+            await guard.admit(info.context)
+        return await function(source, **{name: make_info(info, definition, below)}, **arguments)
 
     return Resolver(call, _converting(schema, definition))
-
-
-def _is_access(extensions: list[Any]) -> bool:
-    return len(extensions) == 1 and isinstance(extensions[0], Access)
 
 
 def _unchanged(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -86,8 +86,7 @@ def _unchanged(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _converting(schema: GraphQLSchema, definition: Any) -> Convert:
-    # Strawberry has no public name for its own schema of a graphql-core schema.
-    own: Any = cast("Any", schema)._strawberry_schema  # noqa: SLF001 - see above
+    own = _own(schema)
     names, registry = definition.arguments, own.schema_converter.scalar_registry
 
     def convert(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -96,15 +95,20 @@ def _converting(schema: GraphQLSchema, definition: Any) -> Convert:
     return convert
 
 
+def _own(schema: GraphQLSchema) -> Any:
+    """Returns Strawberry's schema of a graphql-core schema; it has no public name for it."""
+    return cast("Any", schema)._strawberry_schema  # noqa: SLF001 - see above
+
+
 def fixed_arguments(field: GraphQLField, node: FieldNode) -> dict[str, Any]:
     try:
         return get_argument_values(field, node, NO_VARIABLES)
     except Exception as error:
-        # A literal that the type refuses: the stock executor says so, with its place.
+        # The type refuses a literal: the stock executor reports it with its location.
         raise Unplannable from error
 
 
-def hangs_on_variables(node: FieldNode) -> bool:
+def depends_on_variables(node: FieldNode) -> bool:
     todo: list[Any] = [argument.value for argument in node.arguments or ()]
     while todo:
         value = todo.pop()

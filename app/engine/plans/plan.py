@@ -1,23 +1,21 @@
-"""Plans: what is the same each time an operation runs is worked out once, when it is asked again.
+"""Plans: what is the same each time an operation runs is worked out once, when it is sent again.
 
-graphql-core finds out for every request anew which fields are selected, which resolver each has
-and how its value becomes JSON. For a query without directives none of that hangs on the request:
-it is compiled here, once, into nested Python functions:
+graphql-core finds out for every request which fields are selected, which resolver each has and how
+its value becomes JSON. For a query without directives none of that depends on the request, so it is
+compiled here once:
 
 - fields that are attributes, or methods without arguments, are read, checked and written by one
-  function for all of them, however deep (`compiling.py`), in which a method of a single expression
-  stands as that expression, and an object that is only asked for its parts is never made
-  (`inlining.py`);
-- any other field (the root fields, and those with arguments) goes through its ordinary resolver,
-  behind the same `Access` object, so that nothing about access or arguments is decided twice.
+  function for all of them, at any depth (`compiling.py`), which calls every method;
+- any other field (root fields, and those with arguments) has its ordinary resolver called, after
+  the same guard, so access and arguments are decided in one place.
 
-A plan never reports an error. Whatever is not as it should be (a refusal, a null where none may
-be, a value of another type, a bug) raises, and the stock executor runs the whole query again, so
-errors, nulls and paths are exactly its own. That is sound because only queries are planned: they
-change nothing. A database that does not answer is the one exception: it is not asked again. What
-a plan does not cover (mutations, directives, introspection, interfaces and unions) has none, and
-runs on the stock executor from the start. `tests/test_plan.py` holds the two against each other
-on random documents; `EXECUTION_PLANS=false` turns plans off.
+A plan never reports an error. Whatever is not as expected (a refusal, a null in a non-null field, a
+value of another class, a bug) raises, and the stock executor runs the whole query again, so errors,
+nulls and paths are its own. Only queries are planned, which change nothing, so running one twice is
+safe. An outage is the exception: it is reported, not tried again. What a plan cannot do (mutations,
+directives, introspection, interfaces, unions) runs on the stock executor from the start.
+`README.md` beside this package has an example; `tests/engine/test_plans.py` compares plans with the
+stock executor on random documents.
 """
 
 from collections.abc import Callable, Coroutine
@@ -39,39 +37,38 @@ from graphql.language import FragmentDefinitionNode, SelectionSetNode
 
 from app.engine.plans.compiling import compiled
 from app.engine.plans.completion import (
+    Awaited,
     Completion,
     Constant,
-    InTime,
     NotAsPlanned,
     Part,
     Read,
     Record,
     Run,
+    gather,
     leaf,
     many,
-    part,
-    together,
     unless_none,
 )
 from app.engine.plans.fields import (
     NO_VARIABLES,
     Resolver,
+    depends_on_variables,
+    direct_read,
     fixed_arguments,
-    hangs_on_variables,
     is_awaitable,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
     is_object_type,
     resolver_of,
-    shortest,
 )
 from app.engine.plans.selections import Selections, Unplannable, names_below
-from app.graphql.context import Context
 
-# No resolver of ours asks for the executor's helpers, which come last, or for its path.
+# Its path and its last entries, the executor's helpers, are None in plans: resolvers must not use
+# them.
 INFO: Any = GraphQLResolveInfo
-# Root fields belong to no object; to the rest of a plan null would be one that is missing.
+# The source of root fields: a source of None would be a missing object.
 ROOT = object()
 
 
@@ -83,13 +80,14 @@ class Step:
     field: GraphQLField
     resolver: Resolver
     node: FieldNode
-    # What of a `GraphQLResolveInfo` hangs on the document alone.
+    # The entries of a `GraphQLResolveInfo` that depend on the document alone.
     place: tuple[Any, ...]
-    # What does not hang on variables is read once.
+    # None if they depend on variables.
     arguments: dict[str, Any] | None
-    complete: Read | InTime
+    shape: Completion
+    complete: Read | Awaited
 
-    async def take(self, source: Any, run: Run) -> Any:
+    async def resolve(self, source: Any, run: Run) -> Any:
         arguments = self.arguments
         if arguments is None:
             arguments = self.resolver.convert(
@@ -100,7 +98,7 @@ class Step:
         if is_awaitable(value):
             value = await value
         complete = self.complete
-        return await complete.read(value, run) if isinstance(complete, InTime) else complete(value)
+        return await complete.read(value, run) if isinstance(complete, Awaited) else complete(value)
 
 
 class Plan:
@@ -115,19 +113,19 @@ class Plan:
         self.schema, self.operation, self.fragments = schema, operation, fragments
         self._selections = Selections(schema, fragments)
         kind: GraphQLObjectType = cast("Any", schema.query_type)
+        self.root_name = kind.name
         self.root_fields = self._selections.of(kind, [operation.selection_set])
         parts = self._parts(kind, self.root_fields)
-        if not any(isinstance(each, Step) for each in parts.values()):
+        self.steps = {key: each for key, each in parts.items() if isinstance(each, Step)}
+        if not self.steps:
             raise Unplannable
         self._root = self._with_steps(parts)
 
-    def run(
-        self, context: Context, variables: dict[str, Any]
-    ) -> Coroutine[Any, Any, dict[str, Any]]:
+    def run(self, context: Any, variables: dict[str, Any]) -> Coroutine[Any, Any, dict[str, Any]]:
         """Answer the query.
 
         Raises:
-            Exception: anything at all means that the stock executor has to answer it.
+            Exception: whatever it is, the stock executor has to answer the query.
 
         """
         return self._root(ROOT, Run(context, self._coerced(variables)))
@@ -136,7 +134,7 @@ class Plan:
         definitions = self.operation.variable_definitions
         if not definitions:
             return NO_VARIABLES
-        # One fault is enough to leave it to the stock executor; telling them all takes long.
+        # One error is enough to leave it to the stock executor; finding all takes long.
         values = get_variable_values(
             self.schema, definitions, variables, max_errors=1, hide_suggestions=True
         )
@@ -167,14 +165,14 @@ class Plan:
 
         async def complete(source: Any, run: Run) -> Any:
             if not reads and not others:
-                return {first.key: await first.take(source, run)}
+                return {first.key: await first.resolve(source, run)}
             found = read(source)
             if others:
-                # All at once, as the stock executor does it.
-                values = await together(step.take(source, run) for step in steps)
+                # Concurrently, as the stock executor does it.
+                values = await gather(step.resolve(source, run) for step in steps)
                 found.update(zip((step.key for step in steps), values, strict=True))
             else:
-                found[first.key] = await first.take(source, run)
+                found[first.key] = await first.resolve(source, run)
             return {key: found[key] for key in keys}
 
         return complete
@@ -188,17 +186,17 @@ class Plan:
         field = kind.fields.get(name)
         if field is None or field.resolve is None:
             raise Unplannable
-        get, complete = shortest(field), self._type(field.type, nodes)
-        if get is not None and not isinstance(complete, InTime):
-            return part(get, complete)
+        get, shape = direct_read(field), self._type(field.type, nodes)
+        if get is not None and not isinstance(shape, Awaited):
+            return Part(get, shape)
         below = names_below(nodes, self.fragments)
         resolver, fixed = resolver_of(self.schema, field, below), None
-        if not hangs_on_variables(nodes[0]):
+        if not depends_on_variables(nodes[0]):
             fixed = resolver.convert(fixed_arguments(field, nodes[0]))
-        read = complete if isinstance(complete, InTime) else compiled(complete)
         place = (name, nodes, field.type, kind, None)
         document = (self.schema, self.fragments, None, self.operation)
-        return Step(key, field, resolver, nodes[0], place + document, fixed, read)
+        complete = shape if isinstance(shape, Awaited) else compiled(shape)
+        return Step(key, field, resolver, nodes[0], place + document, fixed, shape, complete)
 
     def _type(self, kind: Any, nodes: list[FieldNode]) -> Completion:
         needed = is_non_null_type(kind)
@@ -218,7 +216,7 @@ def plan(
     operation: OperationDefinitionNode,
     fragments: dict[str, FragmentDefinitionNode],
 ) -> Plan | None:
-    """Plan an operation; None where the stock executor has to run it."""
+    """Returns the plan of an operation; None if the stock executor has to run it."""
     if operation.operation is not OperationType.QUERY or operation.directives:
         return None
     try:

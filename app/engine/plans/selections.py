@@ -1,4 +1,4 @@
-"""Which fields an object answers, worked out from the document alone."""
+"""Which fields an object answers, found in the document alone."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from graphql.language import FragmentDefinitionNode, NamedTypeNode, SelectionNod
 
 
 class Unplannable(Exception):
-    """The answer hangs on more than the document."""
+    """The answer depends on more than the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Selections:
     def of(
         self, kind: GraphQLObjectType, selection_sets: Iterable[SelectionSetNode]
     ) -> dict[str, list[FieldNode]]:
-        """Give the fields by response name, in order (GraphQL specification, 6.3.2).
+        """Returns the fields by response name, in order (GraphQL specification, 6.3.2).
 
         Raises:
             Unplannable: a directive decides at run time.
@@ -75,7 +75,7 @@ class Selections:
 def names_below(
     nodes: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]
 ) -> frozenset[str]:
-    """Give the names of all fields below, through fragments, whatever type they are of."""
+    """Returns the names of all fields below, through fragments, whatever type they are of."""
     names: set[str] = set()
     sets = [node.selection_set for node in nodes]
     followed: set[str] = set()

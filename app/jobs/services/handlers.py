@@ -3,6 +3,6 @@
 from collections.abc import Mapping
 from typing import NewType
 
-from app.jobs.services.queue import Handler
+from app.jobs.handlers import Handler
 
 Handlers = NewType("Handlers", Mapping[str, Handler])

@@ -2,12 +2,11 @@
 
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import orjson
 from cryptography.fernet import InvalidToken, MultiFernet
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.tm import TaskManager
@@ -16,6 +15,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.database import Database
+from app.jobs.handlers import Payload, write_payload
 from app.security.keys import Secrets, mac
 
 SEAL = "job-payload-seal"
@@ -24,8 +24,6 @@ SEAL = "job-payload-seal"
 Person = uuid.UUID | str
 # The header of a job in which the mark of that person is; it has an index.
 PERSON = "person"
-Payload = Mapping[str, str | None]
-Handler = Callable[[Payload], Awaitable[None]]
 
 QUEUED = text(
     "SELECT status::text, count(*) FROM pgqueuer WHERE status <> 'failed' GROUP BY 1 ORDER BY 1"
@@ -82,13 +80,6 @@ FORGET_RECORDS = text("DELETE FROM pgqueuer_log WHERE created < :before")
 FORGET_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated < :before")
 
 log = logging.getLogger(__name__)
-
-
-class PermanentFailure(Exception):
-    """A handler has found that trying again cannot help.
-
-    The text is shown to operators and kept in the database: it holds no address and no secret.
-    """
 
 
 class SealedElsewhere(Exception):
@@ -156,17 +147,17 @@ class SealedPayloads:
         self._fernet: MultiFernet = secrets.sealer(SEAL)
 
     def seal(self, payload: Payload) -> bytes:
-        return self._fernet.encrypt(orjson.dumps(payload))
+        return self._fernet.encrypt(write_payload(payload))
 
-    def open(self, sealed: bytes) -> Payload:
-        """Returns the payload.
+    def open(self, sealed: bytes) -> bytes:
+        """Returns the payload as it was written.
 
         Raises:
             SealedElsewhere: none of these secrets opens it.
 
         """
         try:
-            return orjson.loads(self._fernet.decrypt(sealed))
+            return self._fernet.decrypt(sealed)
         except InvalidToken:
             raise SealedElsewhere from None
 
@@ -221,7 +212,7 @@ class Jobs:
     people: PersonMarks
 
     async def enqueue(
-        self, session: AsyncSession, name: str, payload: Payload, about: Person | None
+        self, session: AsyncSession, payload: Payload, *, about: Person | None
     ) -> None:
         """Building block: a job of the caller's transaction. It runs at least once.
 
@@ -229,7 +220,7 @@ class Jobs:
         """
         driver: Any = SessionDriver(session)
         headers = {PERSON: self.people.mark(about)} if about else None
-        await Queries(driver).enqueue(name, self.payloads.seal(payload), headers=headers)
+        await Queries(driver).enqueue(payload.job, self.payloads.seal(payload), headers=headers)
 
     async def about(
         self, session: AsyncSession, people: Sequence[Person], most: int

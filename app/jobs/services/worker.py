@@ -24,7 +24,8 @@ from app.database.connector import is_pooled
 from app.database.database import Database
 from app.database.errors import said
 from app.errors import ConnectionLost
-from app.jobs.services.queue import Handler, PermanentFailure, SealedElsewhere, SealedPayloads
+from app.jobs.handlers import Handler, PermanentFailure
+from app.jobs.services.queue import SealedElsewhere, SealedPayloads
 
 # Two days of trying: a mail server that is down over a weekend loses nothing, and what fails for
 # another reason is seen in `portico jobs` by then.
@@ -35,7 +36,7 @@ DELAYS: Sequence[timedelta] = (
     timedelta(minutes=30),
     *[timedelta(hours=hours) for hours in (2, 4, 8, 12, 24)],
 )
-# So that a crowd of letters takes neither every connection nor every place at the mail server.
+# So that a crowd of emails takes neither every connection nor every place at the mail server.
 AT_ONCE = 6
 # How long a new job waits at most where none announces itself.
 LOOK = timedelta(seconds=5)

@@ -1,4 +1,4 @@
-"""One-time tokens: issued in a letter, used once, gone with what they were made for."""
+"""One-time tokens: sent in an email, used once, gone with what they were made for."""
 
 import uuid
 from collections.abc import Callable, Collection

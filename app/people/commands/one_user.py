@@ -157,8 +157,9 @@ async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
 async def _sessions(settings: Settings, named: str, *, end: bool, as_json: bool) -> None:
     async with _found(settings, named) as found:
         # A user has at most as many living sessions as a page has rows.
-        page = await found.services[Sessions].page(OPERATOR, found.user.id, PageRequest(MAX_PAGE))
-        rows = page.rows if page else ()
+        request, user_id = PageRequest(MAX_PAGE), found.user.id
+        pages = await found.services[Sessions].pages([user_id], OPERATOR, request)
+        rows = pages[user_id].rows
         if end:
             administration = found.services[Administration]
             _check(await administration.end_sessions(OPERATOR, found.user.id, NO_CLIENT))
@@ -251,7 +252,7 @@ def _session(row: SessionRow) -> dict[str, Any]:
         "id": global_id("Session", row.id),
         "createdAt": _time_text(row.created_at),
         "lastUsedAt": _time_text(row.last_used_at),
-        "expiresAt": _time_text(row.lapses_at),
+        "expiresAt": _time_text(row.lifetime.lapses_at),
         "ipAddress": row.ip_address,
         "userAgent": row.user_agent,
     }

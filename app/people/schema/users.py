@@ -13,6 +13,7 @@ from strawberry import UNSET
 from app.database.keyset_pages import Page
 from app.errors import BadInput
 from app.graphql.access import admin_field, guest_field, member_field
+from app.graphql.columns import columns_below
 from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, read_id, read_id_of, read_subject
 from app.graphql.inputs import DateTimeRange, given
@@ -24,7 +25,7 @@ from app.people.services.users import Users
 from app.security.cursor_ciphers import CursorCiphers
 from app.text import text_lines
 from app.users.models import Role, UserRow
-from app.users.schema import User, user_columns
+from app.users.schema import User
 from app.users.services.inputs import MAX_EXTERNAL_ID_CHARACTERS, is_external_id
 from app.users.services.viewer import Viewer
 
@@ -226,7 +227,7 @@ class UserQueries:
         order, found = read_order(given(order_by)), read_filter(given(filter))
         cursors = cursors_of(order, info.context.services[CursorCiphers])
         request = cursors.request(given(first), given(after), given(last), given(before))
-        columns = user_columns(info.names_below)
+        columns = columns_below(info, User)
         users = info.context.services[Users]
         page = await users.page(admin(info), found, order, request, columns=columns)
         now = info.context.clock()

@@ -13,14 +13,15 @@ from app.accounts.services.erasure import Erasure
 from app.accounts.services.last_administrator import LastAdministrator, remains_another
 from app.accounts.services.new_users import NewUser, awaits_its_owner, new_user
 from app.accounts.services.trust import Change, Trust
-from app.audit.models import AuditName
-from app.audit.services.events import actor_of, record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.mail.models import TokenPurpose
-from app.mail.services.emails import Letter, Letters
 from app.mail.services.one_time_tokens import OneTimeTokens
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import EmailTaken, InvalidInput, NotFound
+from app.people.emails import INVITATION
+from app.people.events import PeopleEvent
 from app.security.client import Client
 from app.text.email_addresses import EmailDomains
 from app.users.models import Role, User, UserRow
@@ -49,7 +50,7 @@ class Administration:
     """Each change is an event of its transaction; what changes nothing is none."""
 
     db: Database
-    letters: Letters
+    emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
     erasure: Erasure
@@ -71,10 +72,10 @@ class Administration:
             if user is None:
                 return EmailTaken()
             link = await self.tokens.issue(session, purpose, user.id, user.email)
-            await self.letters.post(session, Letter.INVITATION, user.email, user.id, link)
-            event, details = AuditName.USER_CREATED, {"role": role.value}
-            actor = actor_of(by)
-            await record(session, now, event, client, actor=actor, target=user.id, **details)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, INVITATION, user.email, user.id, locale, link)
+            recorder, event = Recorder.by(by, client, now), PeopleEvent.USER_CREATED
+            await recorder.record(session, event, target=user.id, role=role.value)
         return UserChanged(user)
 
     @repeatable
@@ -93,11 +94,11 @@ class Administration:
                 return LastAdministrator()
             if role is Role.ADMIN and await awaits_its_owner(session, user):
                 return NobodysYet()
+            recorder = Recorder.by(by, client, self.clock())
+            changed = await self._changed(session, user, {"role": role.value})
             details = {"from": user.role, "to": role.value}
-            event = AuditName.ROLE_CHANGED
-            return await self._change(
-                session, by, user, event, client, {"role": role.value}, details
-            )
+            await recorder.record(session, PeopleEvent.ROLE_CHANGED, target=user.id, **details)
+            return changed
 
     @repeatable
     async def suspend(
@@ -132,17 +133,14 @@ class Administration:
                 values["suspended_at"] = now
             elif all(getattr(user, name) == value for name, value in values.items()):
                 return UserChanged(user)
-            details = {"until": checked.until.isoformat() if checked.until else "for good"}
-            event = AuditName.USER_SUSPENDED
-            row = await self.trust.change(
-                session,
-                Change.SUSPENDED,
-                User.id == user_id,
-                values,
-                client,
-                actor=actor_of(by),
-            )
-            return await self._changed(session, by, row, event, client, details)
+            recorder, theirs = Recorder.by(by, client, self.clock()), User.id == user_id
+            row = await self.trust.change(session, Change.SUSPENDED, theirs, values, recorder)
+            if row is None:
+                raise LookupError("a locked row is gone")
+            until_text = checked.until.isoformat() if checked.until else "for good"
+            event = PeopleEvent.USER_SUSPENDED
+            await recorder.record(session, event, target=row.id, until=until_text)
+            return UserChanged(row)
 
     @repeatable
     async def reinstate(self, by: Admin | Operator, user_id: uuid.UUID, client: Client) -> Changed:
@@ -154,8 +152,10 @@ class Administration:
                 return NotFound()
             if user.is_active(self.clock()):
                 return UserChanged(user)
-            event = AuditName.USER_REINSTATED
-            return await self._change(session, by, user, event, client, values, {})
+            recorder = Recorder.by(by, client, self.clock())
+            changed = await self._changed(session, user, values)
+            await recorder.record(session, PeopleEvent.USER_REINSTATED, target=user.id)
+            return changed
 
     @repeatable
     async def delete(
@@ -163,7 +163,8 @@ class Administration:
     ) -> UserDeleted | NotFound | LastAdministrator:
         """Erase a person, as they can do themself; an email tells them."""
         async with self.db.begin() as session:
-            erased = await self.erasure.erase(session, user_id, actor_of(by), client)
+            recorder = Recorder.by(by, client, self.clock())
+            erased = await self.erasure.erase(session, user_id, recorder)
         if erased is None:
             return NotFound()
         return erased if isinstance(erased, LastAdministrator) else UserDeleted(user_id)
@@ -177,34 +178,15 @@ class Administration:
             user = await locked_user(session, User.id == user_id)
             if user is None:
                 return NotFound()
-            await self.trust.end(session, Change.SIGNED_OUT, user, client, actor=actor_of(by))
+            recorder = Recorder.by(by, client, self.clock())
+            await self.trust.end(session, Change.SIGNED_OUT, user, recorder)
             return UserChanged(user)
 
-    async def _change(
-        self,
-        session: AsyncSession,
-        by: Admin | Operator,
-        user: UserRow,
-        event: AuditName,
-        client: Client,
-        values: dict[str, Any],
-        details: dict[str, str],
+    async def _changed(
+        self, session: AsyncSession, user: UserRow, values: dict[str, Any]
     ) -> UserChanged:
         change = update(User).where(User.id == user.id)
         row = await changed_user(session, change.values(**values, updated_at=self.clock()))
-        return await self._changed(session, by, row, event, client, details)
-
-    async def _changed(
-        self,
-        session: AsyncSession,
-        by: Admin | Operator,
-        row: UserRow | None,
-        event: AuditName,
-        client: Client,
-        details: dict[str, str],
-    ) -> UserChanged:
         if row is None:
             raise LookupError("a locked row is gone")
-        now, actor = self.clock(), actor_of(by)
-        await record(session, now, event, client, actor=actor, target=row.id, **details)
         return UserChanged(row)

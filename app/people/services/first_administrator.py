@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.services.new_users import NewUser, awaits_its_owner, new_user
 from app.accounts.services.registration import Accounts
-from app.audit.models import AuditName
-from app.audit.services.events import Actor, record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.errors import Misconfigured
+from app.people.events import PeopleEvent
 from app.security.client import NO_CLIENT
 from app.users.models import Role, User, UserRow
 from app.users.services.inputs import Registration, known_form
@@ -74,9 +74,9 @@ class Appointments:
             if row.role != role:
                 theirs = update(user).where(user.id == row.id)
                 await changed_user(session, theirs.values(role=role, updated_at=now))
-                event, details = AuditName.ROLE_CHANGED, {"from": row.role, "to": role}
-                by = Operator()
-                await record(session, now, event, NO_CLIENT, actor=by, target=row.id, **details)
+                event, details = PeopleEvent.ROLE_CHANGED, {"from": row.role, "to": role}
+                recorder = Recorder(Operator(), NO_CLIENT, now)
+                await recorder.record(session, event, target=row.id, **details)
         return None
 
     async def _checked(self, email: str, password: str, before: str) -> tuple[str, str]:
@@ -87,14 +87,15 @@ class Appointments:
         return await self.accounts.passwords.hash(checked.password), checked.email
 
     async def _insert(
-        self, session: AsyncSession, email: str, password_hash: str, actor: Actor | None
+        self, session: AsyncSession, email: str, password_hash: str, operator: Operator | None
     ) -> UserRow | None:
         now, role = self.accounts.clock(), Role.ADMIN
         new = NewUser(email, password_hash, None, role, email_verified=True)
         user = await new_user(session, now, new)
         if user is not None:
-            event, details = AuditName.USER_CREATED, {"role": role.value}
-            await record(session, now, event, NO_CLIENT, actor=actor, target=user.id, **details)
+            recorder = Recorder(operator, NO_CLIENT, now)
+            event = PeopleEvent.USER_CREATED
+            await recorder.record(session, event, target=user.id, role=role.value)
         return user
 
     async def _nobody(self) -> bool:

@@ -11,10 +11,10 @@ from sqlalchemy import case, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.accounts.services.new_users import delete_unconfirmed
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.mail.models import TokenPurpose
+from app.people.events import PeopleEvent
 from app.people.services.user_formats.fields import NotTaken
 from app.people.services.user_formats.formats import Format, Records
 from app.people.services.user_lines import COLUMNS, Person, read_person, write_line
@@ -227,12 +227,9 @@ class Import:
             bounds = {"after": after, "upto": upto, "admin": Role.ADMIN.value}
             added, administrators = (await session.execute(TAKE, bounds)).one()
             if added:
-                await record(
+                await Recorder(Operator(), NO_CLIENT, self.clock()).record(
                     session,
-                    self.clock(),
-                    AuditName.USERS_IMPORTED,
-                    NO_CLIENT,
-                    actor=Operator(),
+                    PeopleEvent.USERS_IMPORTED,
                     people=str(added),
                     administrators=str(administrators),
                 )

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     func,
-    literal,
     literal_column,
     select,
 )
@@ -23,7 +22,7 @@ from sqlalchemy import (
 from app.database.database import Database, Query
 from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
 from app.database.replica import Replica
-from app.sessions.models import Session, is_alive
+from app.sessions.models import LIFETIME, Session
 from app.users.models import Role, User, UserRow
 from app.users.services.inputs import known_form
 from app.users.services.rows import USER_COLUMNS, is_active, user_part
@@ -153,7 +152,7 @@ class Users:
         user, session = User, Session
         is_id = isinstance(named, uuid.UUID)
         condition = user.id == named if is_id else user.email == (known_form(named) or "")
-        alive = is_alive(literal(self.clock()))
+        alive = LIFETIME.is_alive(self.clock())
         living = select(func.count()).where(session.user_id == user.id, alive).scalar_subquery()
         found = select(*USER_COLUMNS, user.password_hash.is_not(None), living).where(condition)
         rows = await self.db.rows(found)

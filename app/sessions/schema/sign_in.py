@@ -86,7 +86,7 @@ class LoginInput:
 class InvalidCredentials(Problem):
     @classmethod
     def make(cls, *, verified_only: bool) -> "InvalidCredentials":
-        message = "The e-mail address or the password is not right."
+        message = "The email address or the password is not right."
         hint = " If you have just registered, open the link in the email first."
         return cls(message=message + hint if verified_only else message)
 
@@ -106,7 +106,7 @@ class EmailNotVerified(Problem):
 
     @classmethod
     def make(cls) -> "EmailNotVerified":
-        return cls(message="Open the link in the letter that we have sent you, then sign in.")
+        return cls(message="Open the link in the email that we have sent you, then sign in.")
 
 
 LoginResult = Annotated[

@@ -7,7 +7,8 @@ from operator import attrgetter
 import strawberry
 
 from app.database.keyset_pages import Page
-from app.graphql.ids import Node, global_id
+from app.graphql.columns import column, computed
+from app.graphql.ids import Node, id_column
 from app.graphql.pagination import Cursors, PageInfo, PlainForm
 from app.sessions.models import SessionRow
 
@@ -17,33 +18,25 @@ class Session(Node):
     row: strawberry.Private[SessionRow]
     asks: strawberry.Private[bool]
 
-    @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
-    def id(self) -> strawberry.ID:
-        return global_id("Session", self.row.id)
+    id: strawberry.ID = id_column("Session")
+    created_at: datetime = column("created_at", description="When it began.")
+    last_used_at: datetime = column(
+        "last_used_at", description="When it was last used, to the minute."
+    )
+    user_agent: str | None = column(
+        "user_agent", description="The program that signed in, as it calls itself."
+    )
+    ip_address: str | None = column("ip_address", description="The address that signed in.")
 
-    @strawberry.field(description="Whether this is the session that asks.")
+    @computed(needs=(), description="Whether this is the session that asks.")
     def is_current(self) -> bool:
         return self.asks
 
-    @strawberry.field(description="When it began.")
-    def created_at(self) -> datetime:
-        return self.row.created_at
-
-    @strawberry.field(description="When it was last used, to the minute.")
-    def last_used_at(self) -> datetime:
-        return self.row.last_used_at
-
-    @strawberry.field(description="When it ends, unless it is refreshed before.")
+    @computed(
+        needs=("expires_at", "ends_by"), description="When it ends, unless it is refreshed before."
+    )
     def expires_at(self) -> datetime:
-        return self.row.lapses_at
-
-    @strawberry.field(description="The program that signed in, as it calls itself.")
-    def user_agent(self) -> str | None:
-        return self.row.user_agent
-
-    @strawberry.field(description="The address that signed in.")
-    def ip_address(self) -> str | None:
-        return self.row.ip_address
+        return self.row.lifetime.lapses_at
 
 
 SESSION_CURSORS = Cursors(PlainForm("Session.CREATED_AT.DESC"), attrgetter("created_at"))

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, insert, literal, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
 from app.audit.services.checkpoints import Checkpoints, LastCheckpoint
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.audit.services.retention import AuditRetention
 from app.database.database import Database
 from app.database.outages import repeatable
@@ -26,7 +25,8 @@ from app.keys.services.signing_keys import SigningKeys
 from app.mail.models import OneTimeToken
 from app.security.client import NO_CLIENT
 from app.security.keys import Secrets
-from app.sessions.models import EndReason, Session, is_alive
+from app.sessions.events import SessionEvent
+from app.sessions.models import LIFETIME, EndReason, Session
 
 # Nobody begins a session or makes a link until all of it is done; reading goes on. Whoever holds
 # one of them for longer than that is in the way.
@@ -140,11 +140,9 @@ class Compromise:
         jobs = await self.jobs.fail_all(session, JOB_FAILED)
         # Last, since it holds the ends of all chains.
         former = await self.checkpoints.last(session)
-        await record(
+        await Recorder(None, NO_CLIENT, now).record(
             session,
-            now,
-            AuditName.SECRET_COMPROMISED,
-            NO_CLIENT,
+            SessionEvent.SECRET_COMPROMISED,
             keys=str(keys),
             sessions=str(sessions),
             links=str(links),
@@ -170,7 +168,7 @@ class Compromise:
         await session.execute(insert(table).values(new))
 
     def _ended(self, now: datetime) -> Any:
-        alive = is_alive(literal(now))
+        alive = LIFETIME.is_alive(now)
         values = {"ended_at": now, "end_reason": EndReason.REVOKED.value}
         return update(Session).where(alive).values(values)
 

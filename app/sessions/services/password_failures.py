@@ -13,12 +13,13 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
-from app.mail.services.emails import Letter, Letters
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.client import Client
 from app.security.keys import Secrets, mac
+from app.sessions.emails import PASSWORD_LOCKED
+from app.sessions.events import SessionEvent
 from app.sessions.models import PasswordFailure, PasswordSource
 from app.users.models import User
 
@@ -29,9 +30,9 @@ KEEP_UNKNOWN = timedelta(days=1)
 
 class PasswordFailures:
     def __init__(
-        self, db: Database, secrets: Secrets, letters: Letters, clock: Callable[[], datetime]
+        self, db: Database, secrets: Secrets, emails: OutgoingEmails, clock: Callable[[], datetime]
     ) -> None:
-        self._db, self._letters, self._clock = db, letters, clock
+        self._db, self._emails, self._clock = db, emails, clock
         self._mac_key = secrets.derive("unknown-account")[0]
 
     async def count(
@@ -84,9 +85,10 @@ class PasswordFailures:
         self, session: AsyncSession, user_id: uuid.UUID, source: PasswordSource, client: Client
     ) -> None:
         email = await session.scalar(select(User.email).where(User.id == user_id))
-        now, event = self._clock(), AuditName.PASSWORD_LOCKED
-        await record(session, now, event, client, target=user_id, source=source.value)
-        await self._letters.post(session, Letter.PASSWORD_LOCKED, email or "", user_id)
+        recorder, event = Recorder(None, client, self._clock()), SessionEvent.PASSWORD_LOCKED
+        await recorder.record(session, event, target=user_id, source=source.value)
+        # Whoever guesses must not choose the language of the warning.
+        await self._emails.enqueue(session, PASSWORD_LOCKED, email or "", user_id, locale=None)
 
     def _unknown(self, account: str) -> uuid.UUID:
         return uuid.UUID(bytes=mac(self._mac_key, account)[:16])

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.security.client import Client
 from app.security.refresh_tokens import Presented, RefreshTokens
-from app.sessions.models import EndReason, Session, SessionRow, is_alive
+from app.sessions.events import SessionEvent
+from app.sessions.models import LIFETIME, EndReason, Session, SessionRow
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.rows import SESSION_COLUMNS, changed_session
@@ -42,11 +42,10 @@ class SessionEnded:
 
 
 class Held(NamedTuple):
-    """A session under lock, with its owner and how it ended, if it did."""
+    """A session under lock, with its owner."""
 
     user: UserRow
     session: SessionRow
-    end_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class Rotation:
         """
         self.sign_in.access_tokens.check_can_issue()
         table = Session
-        alive = is_alive(literal(self.clock()))
+        alive = LIFETIME.is_alive(self.clock())
         following = table.generation + 1
         renewed = update(table).where(table.id == session_id, alive)
         values = {"generation": following, "first_generation": following}
@@ -115,7 +114,7 @@ class Rotation:
         # The lock makes a hundred at once take turns: the first one steps, the others find the step
         # taken.
         statement = (
-            select(*USER_COLUMNS, *SESSION_COLUMNS, Session.end_reason)
+            select(*USER_COLUMNS, *SESSION_COLUMNS)
             .join(User, User.id == Session.user_id)
             .where(Session.id == presented.session_id)
             .with_for_update(of=Session)
@@ -124,14 +123,13 @@ class Rotation:
         if row is None:
             return None
         width = len(USER_COLUMNS)
-        return Held(UserRow._make(row[:width]), SessionRow._make(row[width:-1]), row[-1])
+        return Held(UserRow._make(row[:width]), SessionRow._make(row[width:]))
 
     def _ended(self, held: Held, presented: Presented) -> EndReason | None:
         now = self.clock()
-        if held.end_reason is not None:
-            return EndReason(held.end_reason)
-        if held.session.lapses_at <= now:
-            return EndReason.EXPIRED
+        end = held.session.end(now)
+        if end is not None:
+            return end
         if presented.generation < held.session.first_generation:
             return EndReason.PASSWORD_CHANGED
         return self.standing.refusal(held.user, now)
@@ -150,8 +148,8 @@ class Rotation:
         if presented.generation != found.generation - 1 or not (recent or unused):
             return None
         if found.rotated_by != client.program:
-            now, event = self.clock(), AuditName.TOKEN_REPEATED
-            await record(session, now, event, client, target=held.user.id)
+            recorder = Recorder(None, client, self.clock())
+            await recorder.record(session, SessionEvent.TOKEN_REPEATED, target=held.user.id)
         return found
 
     async def _advance(
@@ -179,7 +177,7 @@ class Rotation:
         }
 
     async def _end_as_copied(self, session: AsyncSession, held: Held, client: Client) -> None:
-        now, user_id = self.clock(), held.user.id
-        reason = EndReason.TOKEN_REUSED
-        await end_sessions(session, now, reason, client, user_id, Session.id == held.session.id)
-        await record(session, now, AuditName.TOKEN_REUSED, client, target=user_id)
+        recorder, user_id = Recorder(None, client, self.clock()), held.user.id
+        copied, reason = Session.id == held.session.id, EndReason.TOKEN_REUSED
+        await end_sessions(session, recorder, reason, user_id, copied)
+        await recorder.record(session, SessionEvent.TOKEN_REUSED, target=user_id)

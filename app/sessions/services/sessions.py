@@ -1,22 +1,22 @@
 """The sessions that a person has: seeing them, and ending them."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, bindparam, delete, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
-from app.audit.services.events import Actor, record
+from app.audit.services.events import Recorder
 from app.database.database import Database, Query
-from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
+from app.database.keyset_pages import Form, Keyset, Page, PageRequest, pages_of
 from app.database.outages import repeatable
 from app.outcomes import NotFound
 from app.security.client import Client
-from app.sessions.models import OVER_AT, EndReason, Session, SessionRow, is_alive
+from app.sessions.events import SessionEvent
+from app.sessions.models import LIFETIME, EndReason, Session, SessionRow
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.rows import SESSION_COLUMNS
 from app.users.services.viewer import Operator, Viewer
@@ -36,16 +36,20 @@ class Sessions:
     clock: Callable[[], datetime]
     lifetimes: Lifetimes
 
-    async def page(
-        self, viewer: Viewer | Operator, user_id: uuid.UUID, request: PageRequest
-    ) -> Page[SessionRow] | None:
-        """Living sessions, newest first; None for somebody else's, unless an administrator asks."""
-        if not _may_see(viewer, user_id):
-            return None
+    async def pages(
+        self, user_ids: Sequence[uuid.UUID], viewer: Viewer | Operator, request: PageRequest
+    ) -> Mapping[uuid.UUID, Page[SessionRow]]:
+        """Living sessions of each of these users, newest first, in one statement.
+
+        There is no page of somebody else's, unless an administrator asks.
+        """
+        owners = [user_id for user_id in user_ids if _may_see(viewer, user_id)]
+        if not owners:
+            return {}
         rows = await self.db.fetch(
-            _page_query(request.form), user_id=user_id, now=self.clock(), **request.values
+            _pages_query(request.form), owners=owners, now=self.clock(), **request.values
         )
-        return page_of([SessionRow._make(row) for row in rows], request)
+        return pages_of(owners, rows, SessionRow._make, request)
 
     async def by_id(self, viewer: Viewer, session_id: uuid.UUID) -> SessionRow | None:
         """A living session of the viewer's own, or of anybody for an administrator."""
@@ -86,7 +90,7 @@ class Sessions:
         while True:
             over = (
                 select(Session.id)
-                .where(self.clock() - self.lifetimes.keep_ended > OVER_AT)
+                .where(LIFETIME.over_at < self.clock() - self.lifetimes.keep_ended)
                 .limit(PURGE_BATCH)
                 .with_for_update(skip_locked=True)
             )
@@ -106,40 +110,34 @@ class Sessions:
         owner: uuid.UUID,
         which: ColumnElement[bool],
     ) -> SignedOut:
-        now = self.clock()
+        recorder = Recorder.by(viewer, client, self.clock())
         async with self.db.begin() as session:
-            ended = await end_sessions(
-                session, now, reason, client, owner, which & self._alive(), actor=viewer.user.id
-            )
+            ended = await end_sessions(session, recorder, reason, owner, which & self._alive())
         return SignedOut(ended)
 
     def _alive(self) -> ColumnElement[bool]:
-        return is_alive(literal(self.clock()))
+        return LIFETIME.is_alive(self.clock())
 
 
 async def end_sessions(
     session: AsyncSession,
-    now: datetime,
+    recorder: Recorder,
     reason: EndReason,
-    client: Client,
     owner: uuid.UUID,
     which: ColumnElement[bool],
-    *,
-    actor: Actor | None = None,
 ) -> tuple[uuid.UUID, ...]:
     """Building block: end sessions of one person, with their event, and say which they were."""
     table = Session
     ended = (
         update(table)
         .where(which, table.ended_at.is_(None))
-        .values(ended_at=now, end_reason=reason.value)
+        .values(ended_at=recorder.at, end_reason=reason.value)
         .returning(table.id)
     )
     ids = tuple((await session.scalars(ended)).all())
     if ids:
-        event = AuditName.SESSION_ENDED
-        details = {"reason": reason.value, "sessions": str(len(ids))}
-        await record(session, now, event, client, actor=actor, target=owner, **details)
+        event, count = SessionEvent.SESSION_ENDED, str(len(ids))
+        await recorder.record(session, event, target=owner, reason=reason.value, sessions=count)
     return ids
 
 
@@ -153,10 +151,7 @@ def _of(viewer: Viewer) -> ColumnElement[bool]:
 
 
 @lru_cache(maxsize=16)
-def _page_query(form: Form) -> Query:
-    table = Session
-    mine = select(*SESSION_COLUMNS).where(
-        table.user_id == bindparam("user_id", type_=table.user_id.type),
-        is_alive(bindparam("now", type_=table.expires_at.type)),
-    )
-    return Query(NEWEST_FIRST.select(mine, form))
+def _pages_query(form: Form) -> Query:
+    alive = LIFETIME.is_alive(bindparam("now", type_=Session.expires_at.type))
+    living = select(*SESSION_COLUMNS).where(alive)
+    return Query(NEWEST_FIRST.select_each(living, form, Session.user_id.expression))

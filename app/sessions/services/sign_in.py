@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, literal, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database, Query
 from app.database.identifiers import new_id
 from app.database.outages import repeatable
@@ -21,7 +20,8 @@ from app.security.access_tokens import AccessTokens
 from app.security.client import Client
 from app.security.passwords import Passwords, Verification
 from app.security.refresh_tokens import RefreshTokens
-from app.sessions.models import EndReason, PasswordSource, Session, SessionRow, is_alive
+from app.sessions.events import SessionEvent
+from app.sessions.models import LIFETIME, EndReason, PasswordSource, Session, SessionRow
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn, Tokens
 from app.sessions.services.password_failures import PasswordFailures, is_open
@@ -148,8 +148,9 @@ class SignIn:
         if row is None:
             raise LookupError("an insert gave no row")
         device_token = await self.devices.issue(session, user.id)
-        await self._end_oldest(session, now, user, client)
-        await record(session, now, AuditName.SESSION_STARTED, client, actor=user.id, target=user.id)
+        recorder = Recorder(user.id, client, now)
+        await self._end_oldest(session, user, recorder)
+        await recorder.record(session, SessionEvent.SESSION_STARTED, target=user.id)
         return Started(row, device_token)
 
     def signed_in(self, user: UserRow, started: Started) -> SignedIn:
@@ -165,19 +166,17 @@ class SignIn:
             access.expires_at,
             access.expires_in,
             refresh,
-            session.lapses_at,
+            session.lifetime.lapses_at,
             started.device_token,
         )
         return SignedIn(user, session, tokens)
 
-    async def _end_oldest(
-        self, session: AsyncSession, now: datetime, user: UserRow, client: Client
-    ) -> None:
+    async def _end_oldest(self, session: AsyncSession, user: UserRow, recorder: Recorder) -> None:
         table = Session
-        alive = is_alive(literal(now))
+        alive = LIFETIME.is_alive(recorder.at)
         theirs = select(table.id).where(table.user_id == user.id, alive)
         surplus = table.id.in_(theirs.order_by(table.id.desc()).offset(MOST_SESSIONS))
-        await end_sessions(session, now, EndReason.REVOKED, client, user.id, surplus, actor=user.id)
+        await end_sessions(session, recorder, EndReason.REVOKED, user.id, surplus)
 
     def _source(self, known: Known | None, client: Client) -> PasswordSource:
         device = known and self.devices.known(client, known.id, known.device_generation)
@@ -196,8 +195,8 @@ class SignIn:
         user_id, source = known.id if known else None, self._source(known, client)
         async with self.db.begin() as session:
             await self.failures.count(session, user_id, account, source, client)
-            event = AuditName.SESSION_REFUSED
-            await record(session, self.clock(), event, client, target=user_id)
+            recorder = Recorder(None, client, self.clock())
+            await recorder.record(session, SessionEvent.SESSION_REFUSED, target=user_id)
         return InvalidCredentials()
 
     @repeatable
@@ -234,8 +233,8 @@ class SignIn:
         if not await self.db.rows(select(User.id).where(as_seen)):
             return None
         async with self.db.begin() as session:
-            event = AuditName.SESSION_REFUSED
-            await record(session, self.clock(), event, client, target=user_id)
+            recorder = Recorder(None, client, self.clock())
+            await recorder.record(session, SessionEvent.SESSION_REFUSED, target=user_id)
         return EmailNotVerified()
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from app.database.database import Database, Query
 from app.keys.models import SigningKey
 from app.security.access_tokens import Claims
-from app.sessions.models import Session, is_alive
+from app.sessions.models import LIFETIME, Session
 from app.sessions.services.standing import Standing
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
@@ -52,7 +52,7 @@ READ = Query(
     .join(User, User.id == Session.user_id)
     .where(
         Session.id == bindparam("ids", type_=ARRAY(UUID)).any_(),
-        is_alive(bindparam("now", type_=Session.ends_by.type)),
+        LIFETIME.is_alive(bindparam("now", type_=Session.ends_by.type)),
     )
 )
 REMAINING = select(SigningKey.id)

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.audit.models import AuditName
-from app.audit.services.events import record
+from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.outcomes import RateLimited
 from app.security.client import NO_CLIENT, Client
 from app.security.keys import Part, Secrets, mac
+from app.throttle.events import ThrottleEvent
 from app.throttle.models import Budget as BudgetTable
 
 KEY_BYTES = 16
@@ -152,11 +152,9 @@ class Budgets:
             for row in rows:
                 # Of a user who was erased meanwhile nothing is kept but the id.
                 client = Client(None if row.is_erased else row.ip_address, None)
-                await record(
+                await Recorder(None, client, now).record(
                     session,
-                    now,
-                    AuditName.RATE_LIMIT_EXCEEDED,
-                    client,
+                    ThrottleEvent.RATE_LIMIT_EXCEEDED,
                     target=row.target_id,
                     limit=row.name,
                     refused=str(row.refused),

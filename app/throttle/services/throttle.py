@@ -1,7 +1,8 @@
 """What each kind of try is charged to: a field declares what it tries, the rest follows."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.database import Database, Query
+from app.errors import Overloaded
 from app.outcomes import RateLimited
 from app.security.client import Client
 from app.throttle.services.budgets import Budget, Budgets, Charge, Counted, Spending
@@ -82,11 +84,24 @@ class Try(NamedTuple):
     email: str = ""
 
 
+@dataclass(slots=True)
+class Ending:
+    """How a try ended. What nobody says of it counts against whoever tried."""
+
+    failed: bool = True
+    done: bool = True
+
+    def was(self, *, failed: bool, done: bool) -> None:
+        """Say whether it was a wrong guess, and whether something was done."""
+        self.failed, self.done = failed, done
+
+
 class Account(NamedTuple):
     id: uuid.UUID
     device_generation: int
 
 
+TOO_MANY = "This was tried too often. Try again later."
 ACCOUNT = Query(
     select(*(getattr(User, name) for name in Account._fields)).where(
         User.email == bindparam("email", type_=User.email.type)
@@ -100,7 +115,31 @@ class Throttle:
     budgets: Budgets
     devices: Devices
 
+    @asynccontextmanager
+    async def charged(self, tried: Tried, by: Try) -> AsyncGenerator[Ending]:
+        """Charge a try before the block runs, and take back what its ending does not count for.
+
+        The block says how the try ended. If it raises Overloaded, nothing was tried; after any
+        other error, the try stays charged.
+
+        Raises:
+            Overloaded: a limit is used up. The block does not run.
+
+        """
+        charge = await self.charge(tried, by)
+        if isinstance(charge, RateLimited):
+            raise Overloaded(TOO_MANY, retry_after_seconds=charge.retry_after_seconds)
+        ending = Ending()
+        try:
+            yield ending
+        except Overloaded:
+            ending.was(failed=False, done=False)
+            raise
+        finally:
+            await self.budgets.settle(charge, failed=ending.failed, done=ending.done)
+
     async def charge(self, tried: Tried, by: Try) -> Charge | RateLimited:
+        """Charge a try that has ended already: nothing of it is taken back."""
         return await self.budgets.spend(await self._spendings(tried, by), by.client)
 
     async def mail(self, session: AsyncSession, kind: str, address: str) -> RateLimited | None:

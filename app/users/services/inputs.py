@@ -63,7 +63,7 @@ def email_address(text: str, info: ValidationInfo) -> str:
     address = _address(text)
     if not (address.is_public or address.is_within(domains)):
         raise _fault(
-            InputIssueCode.INVALID_FORMAT, "E-mail addresses of this domain are not accepted."
+            InputIssueCode.INVALID_FORMAT, "Email addresses of this domain are not accepted."
         )
     return address.normalised
 
@@ -340,13 +340,13 @@ def check(
 def _address(text: str) -> email_addresses.EmailAddress:
     """Read an address of any domain."""
     if not text.strip():
-        raise _fault(InputIssueCode.REQUIRED, "Enter an e-mail address.")
+        raise _fault(InputIssueCode.REQUIRED, "Enter an email address.")
     if len(text.encode(errors="replace")) > MAX_EMAIL_BYTES:
         raise _too_long_address()
     try:
         address = email_addresses.parse(text.strip())
     except (EmailNotValidError, UnicodeError):
-        raise _fault(InputIssueCode.INVALID_FORMAT, "This is not an e-mail address.") from None
+        raise _fault(InputIssueCode.INVALID_FORMAT, "This is not an email address.") from None
     if len(address.normalised.encode()) > MAX_EMAIL_BYTES:
         raise _too_long_address()
     return address
@@ -383,7 +383,7 @@ def _too_long(what: str, most: int) -> PydanticCustomError:
 
 
 def _too_long_address() -> PydanticCustomError:
-    message = f"An e-mail address has at most {MAX_EMAIL_BYTES} bytes."
+    message = f"An email address has at most {MAX_EMAIL_BYTES} bytes."
     return _fault(InputIssueCode.TOO_LONG, message, MAX_EMAIL_BYTES)
 
 

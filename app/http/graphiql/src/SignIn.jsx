@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { productName } from "./product.js";
 import { signIn, signOut, snapshot, subscribe } from "./session.js";
 
 export function SignIn() {
@@ -19,7 +20,7 @@ export function SignIn() {
 
   return (
     <header className="portico-bar" ref={bar}>
-      <h1>Portico</h1>
+      <h1>{productName}</h1>
       {user ? <SignedIn user={user} /> : <SignInForm notice={notice} />}
     </header>
   );
@@ -67,7 +68,7 @@ function SignInForm({ notice }) {
         {message}
       </p>
       <label>
-        E-mail
+        Email
         <input
           name="email"
           type="email"

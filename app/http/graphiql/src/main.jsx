@@ -11,11 +11,12 @@ import "@graphiql/plugin-explorer/style.css";
 import "graphiql/graphiql.css";
 import "./style.css";
 import "./workers.js";
+import { productName } from "./product.js";
 import { fetcher, learn } from "./session.js";
 import { SignIn } from "./SignIn.jsx";
 import { storage } from "./storage.js";
 
-const WELCOME = `# Welcome to Portico.
+const WELCOME = `# Welcome to ${productName}.
 #
 # Sign in above: every request of this page then
 # carries your token. It is kept in memory only and

@@ -1,0 +1,73 @@
+"""Writes emails: plain text from a template, put into a layout of text and one of HTML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.config.settings import Settings
+from app.errors import Misconfigured
+from app.mail.emails import Email, ModuleEmails
+from app.mail.mailer import Message
+from app.mail.services.template_files import LAYOUT_HTML, LAYOUT_TEXT
+from app.mail.services.templates import Templates
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    templates: Templates
+    # By the setting that holds it: the address of a page, with `{token}` in it.
+    pages: Mapping[str, str]
+    product_name: str
+
+    def render(
+        self, email: Email, to: str, locale: str | None, values: Mapping[str, str | None]
+    ) -> Message:
+        """Returns the email as it is sent.
+
+        Args:
+            email: Which one.
+            to: The address it goes to.
+            locale: The one that is wanted; if there is no such template, another one is taken.
+            values: `token` and `lifetime` of the link, and values of the email's own variables.
+                A value that another release has not put in is none.
+
+        """
+        chosen = self.templates.locale(email, locale)
+        link = self._link(email, values.get("token"))
+        common = {"product_name": self.product_name, "to": to, "locale": chosen, "link": link}
+        own = {name: values.get(name) for name in ("lifetime", *email.variables)}
+        subject, body, footer = self.templates.blocks(email, chosen, {**own, **common})
+        # A header is one line.
+        subject = " ".join(subject.split())
+        paragraphs = [part for part in body.split("\n\n") if part]
+        parts = {**common, "subject": subject, "paragraphs": paragraphs, "footer": footer}
+        text = self.templates.layout(LAYOUT_TEXT, chosen, parts)
+        html = self.templates.layout(LAYOUT_HTML, chosen, parts)
+        return Message(to, subject, text, html)
+
+    def _link(self, email: Email, token: str | None) -> str | None:
+        if email.link_setting is None or token is None:
+            return None
+        return self.pages[email.link_setting].replace("{token}", token)
+
+
+def renderer_of(modules: Sequence[ModuleEmails], settings: Settings) -> Renderer:
+    """Returns what writes the emails of these modules.
+
+    Raises:
+        Misconfigured: a template is missing or wrong, or an email names no setting.
+
+    """
+    templates = Templates.load(modules, settings.templates_dir)
+    pages = {
+        email.link_setting: _page(email, email.link_setting, settings)
+        for email in templates.emails.values()
+        if email.link_setting
+    }
+    return Renderer(templates, pages, settings.product)
+
+
+def _page(email: Email, setting: str, settings: Settings) -> str:
+    page = getattr(settings, setting, None)
+    if not isinstance(page, str):
+        raise Misconfigured(f"The email {email.name} names {setting}, which is no setting.")
+    return settings.link(page)

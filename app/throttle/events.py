@@ -1,0 +1,7 @@
+"""What the audit records of limits."""
+
+from app.audit.events import EventName
+
+
+class ThrottleEvent(EventName):
+    RATE_LIMIT_EXCEEDED = "rate_limit.exceeded", "more was tried than a limit allows"

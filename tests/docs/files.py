@@ -1,0 +1,152 @@
+"""Checks files that documents show, by what reads files of their language."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from tests.docs.places import ROOT
+from tests.docs.shell import Failed
+
+SECONDS = 120
+TYPESCRIPT = (".ts", ".tsx")
+# What a new project of Vite, Next or Node is checked with, or stricter.
+TSC = (
+    "--ignoreConfig",
+    "--noEmit",
+    "--strict",
+    "--skipLibCheck",
+    "--target",
+    "es2023",
+    "--module",
+    "esnext",
+    "--moduleResolution",
+    "bundler",
+    "--jsx",
+    "react-jsx",
+    "--verbatimModuleSyntax",
+    "--erasableSyntaxOnly",
+    "--noUncheckedIndexedAccess",
+    "--moduleDetection",
+    "force",
+)
+CLIENTS = ROOT / ".ci" / "clients"
+
+
+def parse(language: str, text: str) -> None:
+    """Read a file as the program does that it is for.
+
+    Raises:
+        Failed: It is not one.
+
+    """
+    check = PARSERS.get(language)
+    if check is not None:
+        check(text)
+
+
+def python_of(directory: Path) -> str:
+    """Returns the Python of the environment that a page has made, or else this one."""
+    own = directory / ".venv" / "bin" / "python"
+    return str(own) if own.exists() else sys.executable
+
+
+def check_python(file: Path, python: str) -> None:
+    """Hold a Python file to its types, and those of what is installed for `python`."""
+    pyright = [sys.executable, "-m", "pyright", "--pythonpath", python]
+    _run([*pyright, str(file)], file.parent)
+
+
+def compile_typescript(files: Sequence[Path]) -> None:
+    """Compile TypeScript with the packages that the page has installed beside it.
+
+    What a page shows without installing any uses nothing but the language.
+    """
+    for file in files:
+        if file.suffix in TYPESCRIPT:
+            _run([_tsc(file), *TSC, str(file)], file.parent)
+
+
+def _tsc(file: Path) -> str:
+    for folder in file.parents:
+        own = folder / "node_modules" / ".bin" / "tsc"
+        if own.exists():
+            return str(own)
+    pinned = CLIENTS / "node_modules" / ".bin" / "tsc"
+    if not pinned.exists():
+        _run(["npm", "ci", "--silent"], CLIENTS)
+    return str(pinned)
+
+
+def _json(text: str) -> None:
+    """Read one document, or one on each line."""
+    try:
+        json.loads(text)
+    except ValueError:
+        for line in text.splitlines():
+            _parsed(json.loads, line)
+
+
+def _toml(text: str) -> None:
+    _parsed(tomllib.loads, text)
+
+
+def _yaml(text: str) -> None:
+    try:
+        list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise Failed(str(error)) from None
+
+
+def _parsed(read: Callable[[str], object], text: str) -> None:
+    try:
+        read(text)
+    except ValueError as error:
+        raise Failed(str(error)) from None
+
+
+def _caddy(text: str) -> None:
+    _with_file("Caddyfile", text, "caddy", "adapt", "--validate", "--config")
+
+
+def _nginx(text: str) -> None:
+    _with_file("nginx.conf", f"events {{}}\nhttp {{\n{text}}}\n", "nginx", "-t", "-c")
+
+
+def _with_file(name: str, text: str, *command: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / name
+        file.write_text(text, encoding="utf-8")
+        _run([*command, str(file)], Path(folder))
+
+
+def _run(command: Sequence[str], directory: Path) -> None:
+    program = shutil.which(command[0], path=None)
+    if program is None:
+        raise Failed(f"needs {command[0]}")
+    done = subprocess.run(
+        [program, *command[1:]],
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Failed(f"{done.stdout}{done.stderr}")
+
+
+PARSERS: Mapping[str, Callable[[str], None]] = {
+    "json": _json,
+    "toml": _toml,
+    "yaml": _yaml,
+    "caddy": _caddy,
+    "nginx": _nginx,
+}

@@ -1,0 +1,88 @@
+"""Operations made from the schema: each root field, asked with as little as it takes."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import graphql
+from graphql import GraphQLSchema
+
+from app.graphql.schema import printed
+from app.main import default_schema
+
+SCHEMA: GraphQLSchema = graphql.build_schema(printed(default_schema()))
+NOBODY = uuid.UUID("01a2083b-222b-76c2-921b-1272dc98660f")
+SCALARS: dict[str, Any] = {
+    "Boolean": False,
+    "DateTime": "2026-01-31T12:00:00Z",
+    "Int": 1,
+    "String": "x",
+}
+# Its guards and helpers are generics without a parameter.
+library: Any = graphql
+named = library.get_named_type
+is_required = library.is_required_input_field
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    document: str
+    variables: dict[str, Any]
+
+
+def root_fields(operation: str) -> dict[str, Any]:
+    root = SCHEMA.query_type if operation == "query" else SCHEMA.mutation_type
+    assert root is not None
+    return root.fields
+
+
+def smallest(operation: str, name: str) -> Operation:
+    """Returns an operation with the values that a field needs, in which ids are those of nobody."""
+    field = root_fields(operation)[name]
+    needed = {
+        key: each.type for key, each in field.args.items() if library.is_required_argument(each)
+    }
+    kind = _node_kind(named(field.type).name)
+    declared = ", ".join(f"${key}: {each}" for key, each in needed.items())
+    given = ", ".join(f"{key}: ${key}" for key in needed)
+    document = (
+        f"{operation} {_bracketed(declared)} {{ {name}{_bracketed(given)} {{ __typename }} }}"
+    )
+    return Operation(document, {key: _value(each, key, kind) for key, each in needed.items()})
+
+
+def sample(given: Any, name: str = "") -> Any:
+    """Returns the smallest valid value of a type, for an argument or input field of that name."""
+    return _value(given, name, _node_kind(""))
+
+
+def _value(given: Any, name: str, kind: str) -> Any:
+    its = library.get_nullable_type(given)
+    if library.is_list_type(its):
+        return []
+    if library.is_enum_type(its):
+        return next(iter(its.values))
+    if library.is_input_object_type(its):
+        return {key: _value(each.type, key, kind) for key, each in _needed(its).items()}
+    if its.name == "ID":
+        return f"{_node_kind(name.removesuffix('Id'), kind)}_{NOBODY.hex}"
+    return SCALARS[its.name]
+
+
+def _needed(its: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = its.fields
+    if its.is_one_of:
+        return dict([next(iter(fields.items()))])
+    return {key: each for key, each in fields.items() if is_required(each)}
+
+
+def _node_kind(name: str, otherwise: str = "User") -> str:
+    """Returns the kind of node that a name is about."""
+    node = SCHEMA.get_type("Node")
+    assert isinstance(node, graphql.GraphQLInterfaceType)
+    kinds = {each.name.lower(): each.name for each in SCHEMA.get_possible_types(node)}
+    return kinds.get(name.lower(), otherwise)
+
+
+def _bracketed(text: str) -> str:
+    return f"({text})" if text else ""
