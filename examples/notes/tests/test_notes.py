@@ -1,13 +1,17 @@
 """Notes: what a user does with them, and who else may see them."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.database.database import Database
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 from app.testing.commands import run
+from app.testing.outbox import Outbox
+from my_api.notes.services.reminders import Reminders
 
 CREATE = """
 mutation Create($input: CreateNoteInput!) {
@@ -183,3 +187,61 @@ async def test_a_command_counts_the_notes_of_all_users(
     counted = await run("notes", "count", **environment)
 
     assert (counted.exit_code, counted.stdout) == (0, "1\n")
+
+
+async def test_a_note_that_is_created_is_in_the_audit(api: Api, ada: Person, grace: Person) -> None:
+    await create(await api.login(ada))
+    admin = await api.login(grace)
+
+    events = await admin(
+        '{ auditEvents(filter: {names: ["note.created"]}) { nodes { name actor { email } } } }'
+    )
+
+    expected = [{"name": "note.created", "actor": {"email": ada.email}}]
+    assert events["auditEvents"]["nodes"] == expected
+
+
+async def test_an_email_tells_how_many_notes_there_are_once_a_week(
+    api: Api,
+    ada: Person,
+    db: Database,
+    app: FastAPI,
+    clock: FakeClock,
+    outbox: Outbox,
+    deliver: Callable[[], Awaitable[None]],
+) -> None:
+    reminders = app.state.portico.services[Reminders]
+    await create(await api.login(ada))
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET email_verified = true"))
+    outbox.messages.clear()
+
+    sent: list[int] = []
+    for days in (0, 8, 1, 7):
+        clock.pass_(days=days)
+        await reminders.enqueue_due()
+        await reminders.enqueue_due()
+        await deliver()
+        sent.append(len(outbox.messages))
+
+    assert sent == [0, 1, 1, 2]
+    assert outbox.subjects == [(ada.email, "Your notes")] * 2
+    assert "Notes that you keep at Portico: 1." in outbox.messages[0].text
+
+
+async def test_nobody_is_sent_an_email_whose_address_is_not_verified(
+    api: Api,
+    ada: Person,
+    app: FastAPI,
+    clock: FakeClock,
+    outbox: Outbox,
+    deliver: Callable[[], Awaitable[None]],
+) -> None:
+    await create(await api.login(ada))
+    outbox.messages.clear()
+    clock.pass_(days=8)
+
+    await app.state.portico.services[Reminders].enqueue_due()
+    await deliver()
+
+    assert outbox.messages == []

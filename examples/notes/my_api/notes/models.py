@@ -24,6 +24,17 @@ class Note(Base):
     updated_at: Mapped[datetime]
 
 
+class NoteReminder(Base):
+    """When the last weekly email of a user was enqueued."""
+
+    __tablename__ = "note_reminders"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey(User.id, ondelete="CASCADE"), primary_key=True
+    )
+    enqueued_at: Mapped[datetime]
+
+
 class NoteRow(NamedTuple):
     id: uuid.UUID
     user_id: uuid.UUID

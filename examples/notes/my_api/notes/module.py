@@ -2,16 +2,26 @@
 
 from pathlib import Path
 
-from app.module import Module
+from app.jobs.handlers import Handles
+from app.module import Module, Periodic
+from my_api.notes.emails import EMAILS
+from my_api.notes.events import NoteEvent
 from my_api.notes.services.notes import Notes
+from my_api.notes.services.reminders import Reminders, WeeklyEmail
 from my_api.notes.settings import NoteSettings
+
+HOUR = 3600
 
 MODULE = Module(
     name="notes",
     settings=NoteSettings,
-    services=(Notes,),
+    services=(Notes, Reminders),
     schema="my_api.notes.schema",
     models="my_api.notes.models",
     migrations=Path(__file__).parent / "migrations",
+    jobs=(Handles(WeeklyEmail, Reminders, Reminders.send),),
+    periodic=(Periodic(Reminders, Reminders.enqueue_due, HOUR, in_worker=True),),
+    events=NoteEvent,
+    emails=EMAILS,
     commands="my_api.notes.commands",
 )

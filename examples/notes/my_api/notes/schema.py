@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 from operator import attrgetter
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import UNSET
@@ -11,8 +11,9 @@ from strawberry import UNSET
 from app import outcomes
 from app.database.keyset_pages import Page
 from app.graphql.access import member_field
+from app.graphql.columns import column, computed
 from app.graphql.context import Info, member
-from app.graphql.ids import Node, global_id, read_id_of
+from app.graphql.ids import Node, id_column, read_id_of
 from app.graphql.inputs import given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.problems import InvalidInput, NotFound, Problem
@@ -31,25 +32,11 @@ BODY = f"At most {MAX_BODY_CHARACTERS} characters."
 class Note(Node):
     row: strawberry.Private[NoteRow]
 
-    @strawberry.field(description="Opaque and unique among everything. Keep it, do not parse it.")
-    def id(self) -> strawberry.ID:
-        return global_id("Note", self.row.id)
-
-    @strawberry.field(description=TITLE)
-    def title(self) -> str:
-        return self.row.title
-
-    @strawberry.field(description=BODY)
-    def body(self) -> str:
-        return self.row.body
-
-    @strawberry.field(description="When it was created.")
-    def created_at(self) -> datetime:
-        return self.row.created_at
-
-    @strawberry.field(description="When it last changed.")
-    def updated_at(self) -> datetime:
-        return self.row.updated_at
+    id: strawberry.ID = id_column("Note")
+    title: str = column("title", description=TITLE)
+    body: str = column("body", description=BODY)
+    created_at: datetime = column("created_at", description="When it was created.")
+    updated_at: datetime = column("updated_at", description="When it last changed.")
 
 
 @strawberry.type(description="A page of notes.")
@@ -67,14 +54,15 @@ class NoteConnection:
 
 @strawberry.type
 class UserNotes:
-    """Fields that are added to `User`: `self` is the user."""
+    """Fields that are added to `User`."""
 
-    @strawberry.field(
+    @computed(
+        needs=(),
         description="The notes of this user, newest first; null for anybody but the user and "
-        "administrators."
+        "administrators.",
     )
     async def notes(
-        self: User,
+        self: Any,  # the `User`
         info: Info,
         first: First = UNSET,
         after: After = UNSET,
@@ -85,7 +73,9 @@ class UserNotes:
         if viewer is None:
             return None
         request = CURSORS.request(given(first), given(after), given(last), given(before))
-        page = await info.context.services[Notes].page(viewer, self.row.id, request)
+        # Of all users of a page at once.
+        pages = info.context.services[Notes].pages
+        page = await info.context.batches.load(pages, self.row.id, viewer, request)
         return NoteConnection(page=page) if page else None
 
 
@@ -144,8 +134,8 @@ class NoteMutations:
         info: Info,
         input: Annotated[CreateNoteInput, strawberry.argument(description="The note.")],
     ) -> CreateNoteResult | None:
-        notes = info.context.services[Notes]
-        match await notes.create(member(info), input.title, input.body):
+        notes, client = info.context.services[Notes], info.context.client
+        match await notes.create(member(info), input.title, input.body, client):
             case service.NoteSaved(row):
                 return NoteSaved(note=Note(row=row))
             case outcomes.InvalidInput() as invalid:

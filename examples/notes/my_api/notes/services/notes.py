@@ -1,25 +1,29 @@
 """The notes that a user has: reading and changing them."""
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
+from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.identifiers import new_id
-from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
+from app.database.keyset_pages import Form, Keyset, Page, PageRequest, pages_of
 from app.database.outages import repeatable
 from app.database.rows import changed_row
 from app.errors import Unauthenticated
 from app.outcomes import InvalidInput, NotFound
+from app.security.client import Client
 from app.users.models import User
 from app.users.services.inputs import Input, check, line, paragraphs
 from app.users.services.rows import locked_user
 from app.users.services.viewer import Viewer
+from my_api.notes.events import NoteEvent
 from my_api.notes.models import Note, NoteRow
 from my_api.notes.settings import NoteSettings
 
@@ -62,7 +66,7 @@ class Notes:
 
     @repeatable
     async def create(
-        self, viewer: Viewer, title: str, body: str
+        self, viewer: Viewer, title: str, body: str, client: Client
     ) -> NoteSaved | InvalidInput | TooManyNotes:
         checked = check(NewNote, {"title": title, "body": body})
         if not isinstance(checked, NewNote):
@@ -78,6 +82,8 @@ class Notes:
                 return TooManyNotes(most)
             note = NoteRow(new_id(now), user.id, checked.title, checked.body, now, now)
             await session.execute(insert(Note), note._asdict())
+            recorder = Recorder.by(viewer, client, now)
+            await recorder.record(session, NoteEvent.NOTE_CREATED, target=user.id)
         return NoteSaved(note)
 
     @repeatable
@@ -102,14 +108,16 @@ class Notes:
             row = await changed_row(session, deletion, (Note.id,))
         return NoteDeleted(note_id) if row else NotFound()
 
-    async def page(
-        self, viewer: Viewer, user_id: uuid.UUID, request: PageRequest
-    ) -> Page[NoteRow] | None:
-        """Notes, newest first; None for somebody else's, unless an administrator asks."""
-        if not (viewer.is_admin or viewer.user.id == user_id):
-            return None
-        rows = await self.db.fetch(_page_query(request.form), user_id=user_id, **request.values)
-        return page_of([NoteRow._make(row) for row in rows], request)
+    async def pages(
+        self, user_ids: Sequence[uuid.UUID], viewer: Viewer, request: PageRequest
+    ) -> Mapping[uuid.UUID, Page[NoteRow]]:
+        """Notes of each of these users, newest first, in one statement.
+
+        There is no page of somebody else's, unless an administrator asks.
+        """
+        owners = [each for each in user_ids if viewer.is_admin or viewer.user.id == each]
+        rows = await self.db.fetch(_pages_query(request.form), owners=owners, **request.values)
+        return pages_of(owners, rows, NoteRow._make, request)
 
     async def by_id(self, viewer: Viewer, note_id: uuid.UUID) -> NoteRow | None:
         """A note of the viewer's own, or of anybody for an administrator."""
@@ -126,6 +134,5 @@ def _visible(viewer: Viewer) -> tuple[ColumnElement[bool], ...]:
 
 
 @lru_cache(maxsize=16)
-def _page_query(form: Form) -> Query:
-    theirs = select(*COLUMNS).where(Note.user_id == bindparam("user_id", type_=Note.user_id.type))
-    return Query(NEWEST_FIRST.select(theirs, form))
+def _pages_query(form: Form) -> Query:
+    return Query(NEWEST_FIRST.select_each(select(*COLUMNS), form, Note.user_id.expression))

@@ -1,0 +1,7 @@
+"""What the audit records of notes."""
+
+from app.audit.events import EventName
+
+
+class NoteEvent(EventName):
+    NOTE_CREATED = "note.created", "a user created a note"
