@@ -144,6 +144,22 @@ async def test_what_a_module_guards_is_open_to_whom_it_names(member: Api, name: 
     )
 
 
+async def test_the_columns_of_a_module_are_read_by_plans_as_by_the_stock_executor(
+    notes_url: str, member: Api
+) -> None:
+    ask = "{ me { notes { nodes { title body createdAt } } } }"
+    await member(CREATE)
+    settings = settings_for(notes_url, modules=NOTES, execution_plans="false")
+    stock = create_app(settings, mailer=Outbox())
+    async with stock.router.lifespan_context(stock), Api.of(stock) as guest:
+        answers = [
+            await client(ask) for client in (member, guest.with_bearer(str(member.access_token)))
+        ]
+
+    assert answers[0] == answers[1]
+    assert answers[0]["me"]["notes"]["nodes"][0]["title"] == "Milk"
+
+
 async def test_a_page_of_a_module_costs_as_much_as_its_size(member: Api) -> None:
     pages = " ".join(f"p{number}: notes(first: 100) {{ nodes {{ title }} }}" for number in range(9))
 

@@ -13,7 +13,6 @@ from sqlalchemy import text
 
 from app.accounts.services import personal_data
 from app.accounts.services.personal_data import LISTS, MOST, USERS, WITHHELD_TABLES
-from app.database.base import Base
 from app.database.database import Database
 from app.testing.clients import Api, Person
 from app.testing.commands import run
@@ -22,6 +21,7 @@ from tests.accounts.test_email_changes import ASK
 from tests.accounts.test_password_changes import REQUEST, change
 from tests.people.test_administration import END, NOBODY, REINSTATE, SUSPEND, deed
 from tests.people.test_user_files import names_in
+from tests.support.own_tables import own_mappers
 
 COPY = "... on PersonalData { document isComplete } ... on Problem { message }"
 OWN = f"""
@@ -295,9 +295,7 @@ async def test_nobody_is_written_to_no_file(
 
 def test_each_table_about_users_is_exported_or_withheld_with_a_reason() -> None:
     about_users = {
-        mapper.class_
-        for mapper in Base.registry.mappers
-        if refers_to_users(mapper.class_.__table__)
+        mapper.class_ for mapper in own_mappers() if refers_to_users(mapper.class_.__table__)
     }
 
     assert {table.of for table in (USERS, *LISTS.values())} | set(WITHHELD_TABLES) == about_users

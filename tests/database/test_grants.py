@@ -17,9 +17,9 @@ from app.database.grants import AUDIT, QUEUE
 from app.database.migration_table import TABLE
 from app.errors import Misconfigured
 from app.testing.databases import on_server
-from app.users.models import User
 from tests.database.test_migration_table import found
 from tests.database.test_schemas_and_roles import SECRET, command, granted, live
+from tests.support.own_tables import OWN_TABLES
 from tests.support.roles import TO_SERVE, Role, role
 from tests.support.servers import portico, serving
 
@@ -73,7 +73,7 @@ FORBIDDEN = (
     "UPDATE audit_verifications SET valid = true",
     "DELETE FROM audit_verifications",
     f"UPDATE {TABLE} SET version_num = '0001'",  # noqa: S608 - a name of ours
-    *(f"TRUNCATE {table} CASCADE" for table in User.metadata.tables if table.startswith(AUDIT)),
+    *(f"TRUNCATE {table} CASCADE" for table in OWN_TABLES if table.startswith(AUDIT)),
     *AROUND,
     REPLICA,
     # It runs with the rights of the owner, and must not be a trigger of anybody else's table.
@@ -201,7 +201,7 @@ async def test_every_table_is_given_to_the_role_that_serves(server: Role) -> Non
 
     assert read == tables
     assert {each for each in tables if not each.startswith(QUEUE)} == {
-        *User.metadata.tables,
+        *OWN_TABLES,
         TABLE,
     }
 
@@ -279,7 +279,7 @@ async def test_whoever_cannot_serve_is_refused(migrated: str) -> None:
         await other.given("ALTER ROLE {role} NOSUPERUSER")
         unknown = await refusal(migrated, other.name, "nobody here")
         public = await refusal(migrated, "public")
-        for table in User.metadata.tables:
+        for table in OWN_TABLES:
             await owner.given(f"ALTER TABLE {table} OWNER TO {{role}}")
 
         assert superuser == (
@@ -432,9 +432,7 @@ async def test_members_of_the_owner_are_warned_of_by_the_verification(
     server: Role, tmp_path: Path
 ) -> None:
     async with role(server.admin_url) as owner, role(server.admin_url) as member:
-        await owner.given(
-            *(f"ALTER TABLE {table} OWNER TO {{role}}" for table in User.metadata.tables)
-        )
+        await owner.given(*(f"ALTER TABLE {table} OWNER TO {{role}}" for table in OWN_TABLES))
         await member.given(f"GRANT {owner.name} TO {{role}}", "ALTER ROLE {role} NOINHERIT")
 
         printed = await asyncio.to_thread(
