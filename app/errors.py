@@ -1,7 +1,10 @@
 """Refusals that any field may meet: raised, they roll back and reach clients as coded errors."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
+
+# Of a message; what is beyond is cut off.
+MAX_CHARACTERS = 200
 
 
 class Code(StrEnum):
@@ -18,6 +21,11 @@ class Code(StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+
+
+def coded(message: str, code: Code, **extensions: Any) -> dict[str, Any]:
+    """One error entry (GraphQL specification, 7.1.2)."""
+    return {"message": message[:MAX_CHARACTERS], "extensions": {"code": code.value, **extensions}}
 
 
 class Refusal(Exception):

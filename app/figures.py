@@ -13,7 +13,6 @@ from app.portico import Portico
 from app.server.connection_limits import ConnectionLimiter
 
 FIGURES_SECONDS = 5
-BACKLOG_SECONDS = 30
 
 
 def readings_of(

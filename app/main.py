@@ -25,7 +25,7 @@ from app.engine.engine import Engine, core_schema
 from app.engine.limits import DocumentLimits
 from app.engine.persisted import PersistedDocuments
 from app.errors import Misconfigured, Unavailable
-from app.figures import BACKLOG_SECONDS, FIGURES_SECONDS, readings_of
+from app.figures import FIGURES_SECONDS, readings_of
 from app.graphql.context import Context
 from app.graphql.field_policy import field_costs
 from app.graphql.schema import build_schema, node_kinds, printed
@@ -44,7 +44,7 @@ from app.http.request_middleware import RequestMiddleware
 from app.http.requests import ASGIApp
 from app.http.well_known import well_known_routes
 from app.imports import attribute
-from app.jobs.metrics import JobFigures, JobMetrics
+from app.jobs.metrics import BACKLOG_SECONDS, JobFigures, JobMetrics
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import Worker
 from app.keys.services.fleet_secrets import FleetSecrets
@@ -59,7 +59,7 @@ from app.security.client import Client
 from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
 from app.server.head_checks import HeadChecks
 from app.server.shutdown import Shutdown, stop_all_workers
-from app.telemetry import flush_telemetry, start_telemetry
+from app.telemetry.signals import flush_telemetry, start_telemetry
 
 GC_THRESHOLDS = (10_000, 20, 50)
 

@@ -17,10 +17,11 @@ from app.errors import BadInput
 from app.graphql.access import admin_field
 from app.graphql.columns import column, computed
 from app.graphql.context import Info, admin, member
-from app.graphql.ids import Node, id_column, read_id_of
+from app.graphql.ids import Node, id_column
 from app.graphql.inputs import DateTimeRange, given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.schema_part import SchemaPart
+from app.text.global_ids import read_id_of
 from app.users.models import UserRow
 from app.users.schema import User
 

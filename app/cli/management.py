@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Metric, multiprocess
 from app.cli.ports import check_port
 from app.errors import Misconfigured
 from app.http.management import METRICS, OFF, host_and_port, management
-from app.server.supervisor import EXITED, HUNG
+from app.server.replaced_workers import replaced_workers
 
 DEFAULT = "127.0.0.1:9464"
 OF_A_PROCESS = re.compile(r"_(\d+)\.db$")
@@ -41,14 +41,14 @@ def managed(address: str | None, workers: int) -> Generator[Managed]:
     registry = CollectorRegistry()
     if workers == 1 or address == OFF:
         os.environ["MANAGEMENT_ADDRESS"] = address
-        yield Managed(address, _workers_replaced(registry))
+        yield Managed(address, replaced_workers(registry))
         return
     with TemporaryDirectory(prefix="portico-metrics-") as directory:
         # Read by the library in each worker, when it is imported there.
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": directory, "MANAGEMENT_ADDRESS": OFF}
         registry.register(cast("Any", Living(directory)))
         with management(address, registry):
-            yield Managed(address, _workers_replaced(registry))
+            yield Managed(address, replaced_workers(registry))
 
 
 def settled(address: str | None) -> str:
@@ -90,19 +90,6 @@ class Living:
             if not psutil.pid_exists(pid):
                 self._forget(pid, self._directory)
         return self._all.collect()
-
-
-def _workers_replaced(registry: CollectorRegistry) -> Counter:
-    replaced = Counter(
-        "portico_workers_replaced",
-        "Workers that ended or hung, and were replaced.",
-        ["reason"],
-        registry=registry,
-    )
-    # So that the first one is an increase.
-    for reason in (EXITED, HUNG):
-        replaced.labels(reason)
-    return replaced
 
 
 def _default() -> str:

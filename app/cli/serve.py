@@ -25,7 +25,7 @@ from app.modules import modules_named, read_settings
 from app.people.services.first_administrator import Appointments
 from app.portico import Portico
 from app.server.open_files import allow_connections
-from app.server.run import ServerOptions, run_server
+from app.server.options import ServerOptions
 from app.server.tested_versions import TESTED, ServerVersions, installed_versions
 
 FACTORY = "app.main:create_app_from_environment"
@@ -73,7 +73,9 @@ def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
         _hand_on(given, ready)
         if found != TESTED:
             to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
-        run_server(_options(ready, host, port, workers), found, management.replaced)
+        options = _options(ready, host, port, workers)
+        # Only this command needs uvicorn.
+        imported("app.server.run").run_server(options, found, management.replaced)
 
 
 def _check_schema(settings: Settings) -> None:

@@ -17,9 +17,8 @@ from app.cli.setting_warnings import check_links, of_rights, open_management
 from app.cli.setup import database, out, started
 from app.config.settings import Settings
 from app.database.readiness import Readiness
-from app.figures import BACKLOG_SECONDS
 from app.http.management import Health, management
-from app.jobs.metrics import JobFigures, JobMetrics
+from app.jobs.metrics import BACKLOG_SECONDS, JobFigures, JobMetrics
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import STOP_SECONDS, Worker
 from app.keys.services.fleet_secrets import FleetSecrets
@@ -29,7 +28,7 @@ from app.modules import read_settings
 from app.periodic import every
 from app.portico import Portico, build
 from app.server.forced_exit import exit_within
-from app.telemetry import flush_telemetry, start_telemetry
+from app.telemetry.signals import flush_telemetry, start_telemetry
 
 # After a running job has had its time: for the connections to close.
 CLOSING_SECONDS = 2

@@ -21,12 +21,12 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 
 from app.engine.cache import SegmentedCache
 from app.engine.error_texts import ErrorTexts
-from app.engine.errors import coded, request_errors, where_of
+from app.engine.errors import request_errors, where_of
 from app.engine.executable import Executable, Planning, name_of
 from app.engine.limits import DocumentLimits, Excess, FieldCosts, Measured, measure
 from app.engine.one_of import OneOfVariablesRule, mark_one_of
 from app.engine.plans.plan import plan
-from app.errors import Code
+from app.errors import Code, coded
 
 KEPT_CHARACTERS = 500_000
 # Refused documents have a cache of their own: no number of them displaces one that runs.

@@ -19,17 +19,10 @@ from graphql.language import FieldNode
 from app.engine.context import RequestContext
 from app.engine.documents import Document, Documents, RefusedDocument, excess_error
 from app.engine.duty_cycle import DutyCycle
-from app.engine.errors import (
-    Describe,
-    coded,
-    field_errors,
-    internal_error,
-    no_description,
-    request_errors,
-)
+from app.engine.errors import Describe, field_errors, internal_error, no_description, request_errors
 from app.engine.executable import Executable
 from app.engine.plans.plan import Plan
-from app.errors import Code, Unavailable
+from app.errors import Code, Unavailable, coded
 
 # All planning waits in one queue, beside those of clients with new documents.
 PLANNING = "planning"

@@ -9,7 +9,7 @@ from typing import Any
 from graphql import GraphQLError
 
 from app.engine.error_texts import ErrorTexts, cause_of
-from app.errors import Code, Refusal, Unavailable
+from app.errors import Code, Refusal, Unavailable, coded
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,6 @@ Describe = Callable[[BaseException], str]
 
 # For a request that was not executed. Errors of executed fields are all reported.
 MAX_REQUEST_ERRORS = 5
-MAX_CHARACTERS = 200
 MASKED = "Internal error"
 # Of an error that is described, each request logs a line, and the first in this time a traceback.
 TRACEBACK_SECONDS = 60
@@ -40,11 +39,6 @@ class Tracebacks:
 
 
 tracebacks = Tracebacks()
-
-
-def coded(message: str, code: Code, **extensions: Any) -> dict[str, Any]:
-    """One error entry (GraphQL specification, 7.1.2)."""
-    return {"message": message[:MAX_CHARACTERS], "extensions": {"code": code.value, **extensions}}
 
 
 def request_errors(

@@ -5,8 +5,7 @@ from typing import Any
 
 import orjson
 
-from app.engine.errors import coded
-from app.errors import Code
+from app.errors import Code, coded
 from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON
 from app.http.requests import Send
 

@@ -3,8 +3,8 @@
 from typing import Any, NamedTuple
 
 from app.engine.engine import RequestError
-from app.engine.errors import coded, refusal
-from app.errors import Code, Overloaded, Unavailable
+from app.engine.errors import refusal
+from app.errors import Code, Overloaded, Unavailable, coded
 from app.http.negotiation import GRAPHQL_JSON, JSON
 from app.http.requests import HttpRefusal
 

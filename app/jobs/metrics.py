@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from app.jobs.services.queue import Backlog, Jobs
 from app.jobs.services.worker import Try
 
+# How often the queue is counted.
+BACKLOG_SECONDS = 30
 # A mail server may take its time: `app.mail` waits 20 s for each step.
 SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
 

@@ -5,7 +5,6 @@ import math
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -13,33 +12,10 @@ from prometheus_client import Counter
 from uvicorn.config import STARTUP_FAILURE
 
 from app.server.bounded_server import BoundedServer
+from app.server.options import ServerOptions
 from app.server.protocol import LimitedHttpProtocol
 from app.server.supervisor import Supervisor
 from app.server.tested_versions import TESTED, ServerVersions
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """Where to listen, what to run, and for how long.
-
-    The limits of connections are for uvicorn's own protocol: Portico's takes them from the
-    `ConnectionLimiter` of the application.
-    """
-
-    # Both are import paths of factories, `module:function`. The second one makes an application
-    # that checks heads itself, for a protocol that does not.
-    app: str
-    app_with_head_checks: str
-    host: str
-    port: int
-    workers: int
-    log_level: str
-    shutdown_delay_seconds: float
-    shutdown_timeout_seconds: int
-    worker_timeout_seconds: float
-    keep_alive_seconds: float
-    max_connections: int
-    max_head_bytes: int
 
 
 def run_server(options: ServerOptions, versions: ServerVersions, replaced: Counter) -> None:

@@ -19,6 +19,7 @@ from prometheus_client import Counter
 
 from app.server.bounded_server import seconds_to_stop
 from app.server.forced_exit import exit_within
+from app.server.replaced_workers import EXITED, HUNG
 from app.server.syn_filter import drop_new_connections
 from app.server.worker_process import run_worker
 
@@ -42,9 +43,6 @@ KILL_SECONDS = 1
 EXIT_SECONDS = 2
 # A process that the kernel cannot end, because it waits for a disk, is left behind.
 JOIN_SECONDS = 5
-# Why a worker was replaced, as the metric says it.
-EXITED = "exited"
-HUNG = "hung"
 
 ENDED = "Worker %d ended with exit code %s: another one starts"
 KILLED = "Worker %d hung for %g s and was killed: another one starts"

@@ -11,9 +11,9 @@ from app.accounts.services import last_administrator, profile
 from app.accounts.services.profile import Profiles
 from app.graphql.access import member_field
 from app.graphql.context import Info, member
-from app.graphql.ids import global_id
 from app.graphql.problems import InvalidInput, RateLimited
 from app.sessions.schema.sign_in import InvalidCredentials
+from app.text.global_ids import global_id
 from app.throttle.services.throttle import Tried
 from app.users.services import outcomes as user_outcomes
 from app.users.services.inputs import MAX_NAME_CHARACTERS

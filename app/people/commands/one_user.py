@@ -23,8 +23,6 @@ from app.config.settings import Settings
 from app.container import Container
 from app.database.keyset_pages import MAX_PAGE, PageRequest
 from app.errors import BadInput
-from app.graphql.ids import global_id, read_id_of
-from app.graphql.scalars import read_date_time
 from app.modules import read_settings
 from app.outcomes import InvalidInput, NotFound
 from app.people.services.administration import Administration
@@ -33,6 +31,8 @@ from app.portico import build
 from app.security.client import NO_CLIENT
 from app.sessions.models import SessionRow
 from app.sessions.services.sessions import Sessions
+from app.text.date_times import read_date_time
+from app.text.global_ids import global_id, read_id_of
 from app.text.visible import one_line
 from app.users.models import UserRow
 from app.users.services.inputs import known_form

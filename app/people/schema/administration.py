@@ -12,11 +12,11 @@ from app.accounts.services import last_administrator
 from app.errors import BadInput
 from app.graphql.access import admin_field
 from app.graphql.context import Info, admin
-from app.graphql.ids import global_id, read_id_of
 from app.graphql.inputs import given
 from app.graphql.problems import InvalidInput, NotFound
 from app.people.services import administration as service
 from app.people.services.administration import Administration
+from app.text.global_ids import global_id, read_id_of
 from app.throttle.services.throttle import Tried
 from app.users.models import Role
 from app.users.services import outcomes as user_outcomes

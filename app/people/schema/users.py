@@ -15,7 +15,7 @@ from app.errors import BadInput
 from app.graphql.access import admin_field, guest_field, member_field
 from app.graphql.columns import columns_below
 from app.graphql.context import Info, admin, member
-from app.graphql.ids import Node, read_id, read_id_of, read_subject
+from app.graphql.ids import Node
 from app.graphql.inputs import DateTimeRange, given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.problems import publish_enum
@@ -24,6 +24,7 @@ from app.people.services import users as service
 from app.people.services.users import Users
 from app.security.cursor_ciphers import CursorCiphers
 from app.text import text_lines
+from app.text.global_ids import read_id, read_id_of, read_subject
 from app.users.models import Role, UserRow
 from app.users.schema import User
 from app.users.services.inputs import MAX_EXTERNAL_ID_CHARACTERS, is_external_id

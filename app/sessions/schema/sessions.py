@@ -9,7 +9,6 @@ from strawberry import UNSET
 from app import outcomes
 from app.graphql.access import guest_field, member_field
 from app.graphql.context import Info, member
-from app.graphql.ids import global_id, read_id_of
 from app.graphql.inputs import given
 from app.graphql.problems import NotFound, Problem, RateLimited, publish_enum
 from app.sessions.models import EndReason
@@ -20,6 +19,7 @@ from app.sessions.services import refresh
 from app.sessions.services import sessions as service
 from app.sessions.services.refresh import Rotation
 from app.sessions.services.sessions import Sessions
+from app.text.global_ids import global_id, read_id_of
 from app.throttle.services.throttle import Tried
 
 publish_enum(

@@ -1,0 +1,80 @@
+"""Telemetry: traces, metrics and logs by OTLP, set up by OpenTelemetry's own variables alone."""
+
+import asyncio
+import logging
+import os
+from threading import Thread
+from typing import Protocol, runtime_checkable
+
+from opentelemetry import _logs, metrics, trace
+
+from app.imports import imported
+
+SIGNALS = ("TRACES", "METRICS", "LOGS")
+PROTOCOL = "http/protobuf"
+# A collector that is away must not keep a process from stopping in time.
+FLUSH_SECONDS = 3
+NOT_SENT = "%s=%s: only %s is supported, so nothing of this signal is sent"
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Flushable(Protocol):
+    """A provider that sends; those that OpenTelemetry has where nothing is sent are none."""
+
+    def force_flush(self) -> bool: ...
+
+
+def start_telemetry() -> None:
+    """Send each signal that the environment has a collector for, from now on.
+
+    That is one whose `OTEL_…_EXPORTER` is `otlp`, or is not set while an endpoint is (OpenTelemetry
+    specification, "OTLP Exporter Configuration"). What cannot be had is warned of: nobody is kept
+    from signing in for want of a collector.
+    """
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return
+    for signal in SIGNALS:
+        if _is_sent(signal):
+            # What sends takes a tenth of a second to load, which most processes do without.
+            imported("app.telemetry.exporters").send(signal)
+
+
+async def flush_telemetry() -> None:
+    """Send what is gathered, for a few seconds at most."""
+    thread = Thread(target=_flush, daemon=True)
+    thread.start()
+    await asyncio.to_thread(thread.join, FLUSH_SECONDS)
+
+
+def _is_sent(signal: str) -> bool:
+    exporter = _set(f"OTEL_{signal}_EXPORTER")
+    endpoint = _set(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    if exporter == "none" or not (exporter or endpoint):
+        return False
+    if exporter not in ("", "otlp"):
+        log.warning(NOT_SENT, f"OTEL_{signal}_EXPORTER", exporter, "otlp")
+        return False
+    protocol = _set(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    if protocol not in ("", PROTOCOL):
+        log.warning(NOT_SENT, "OTEL_EXPORTER_OTLP_PROTOCOL", protocol, PROTOCOL)
+        return False
+    return True
+
+
+def _set(*names: str) -> str:
+    """Return the first of these variables that is set to something, or nothing."""
+    values = (os.environ.get(name, "").strip() for name in names)
+    return next((value for value in values if value), "")
+
+
+def _flush() -> None:
+    providers = (
+        trace.get_tracer_provider(),
+        metrics.get_meter_provider(),
+        _logs.get_logger_provider(),
+    )
+    for provider in providers:
+        if isinstance(provider, Flushable):
+            provider.force_flush()
