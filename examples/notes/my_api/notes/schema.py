@@ -13,11 +13,12 @@ from app.database.keyset_pages import Page
 from app.graphql.access import member_field
 from app.graphql.columns import column, computed
 from app.graphql.context import Info, member
-from app.graphql.ids import Node, id_column, read_id_of
+from app.graphql.ids import Node, id_column
 from app.graphql.inputs import given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.problems import InvalidInput, NotFound, Problem
 from app.graphql.schema_part import SchemaPart
+from app.text.global_ids import read_id_of
 from app.users.schema import User
 from my_api.notes.models import NoteRow
 from my_api.notes.services import notes as service
