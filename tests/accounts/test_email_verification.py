@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database
 from app.jobs.services.worker import Worker
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
+from app.settings import Settings
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_password_changes import AGAIN, NEW, REQUEST, reset
 from tests.people.test_administration import CREATE, deed

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.config.settings import Settings
+from app.settings import Settings
 from tests.accounts.test_breached_passwords import guest_of
 from tests.accounts.test_password_changes import REQUEST
 from tests.support.clients import REGISTER, Api, Person

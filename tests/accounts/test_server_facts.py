@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.config.settings import Settings
 from app.main import create_app
+from app.settings import Settings
 from tests.support.clients import Api
 from tests.support.outbox import Outbox
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.config.settings import Settings
 from app.main import create_app
+from app.settings import Settings
 from tests.sessions.test_access_tokens import NEW_SECRET, OLD_SECRET
 from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.config.settings import Settings
 from app.main import create_app
+from app.settings import Settings
 from tests.cli.test_serve import SECRET
 from tests.support.clients import Api
 from tests.support.servers import Server, serving, serving_untested

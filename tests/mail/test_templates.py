@@ -10,13 +10,13 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database
 from app.errors import Misconfigured
 from app.mail.emails import Email, ModuleEmails
 from app.mail.services.templates import Templates
 from app.main import create_app
 from app.modules import MODULES, emails_of
+from app.settings import Settings
 from tests.support.clients import LOGIN, Api, Person
 from tests.support.clock import FakeClock
 from tests.support.commands import run

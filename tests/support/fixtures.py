@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database, connect
 from app.jobs.services.worker import Worker
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
+from app.settings import Settings
 from tests.support.clients import Api, Person
 from tests.support.clock import FakeClock
 from tests.support.databases import empty

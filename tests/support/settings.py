@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from app.config.settings import Settings
+from app.settings import Settings
 from tests.support.leaks import SECRETS
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"

@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.accounts.services.passwords import PasswordChanges
-from app.config.settings import Settings
 from app.database.database import Database
 from app.errors import Overloaded
 from app.jobs.services.worker import Worker
@@ -20,6 +19,7 @@ from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.security.client import block_of
 from app.security.passwords import Passwords
+from app.settings import Settings
 from app.throttle.services.budgets import Budgets
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
