@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.audit.events import EventNames
 from app.clock import Clock, system_clock
-from app.config.settings import Settings
 from app.database.errors import explanation, said
 from app.database.outages import forget_values
 from app.database.replica import Replica
@@ -59,6 +58,7 @@ from app.security.client import Client
 from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
 from app.server.head_checks import HeadChecks
 from app.server.shutdown import Shutdown, stop_all_workers
+from app.settings import Settings
 from app.telemetry.signals import flush_telemetry, start_telemetry
 
 GC_THRESHOLDS = (10_000, 20, 50)

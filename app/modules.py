@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
+from pydantic_settings import BaseSettings
+
 from app.accounts.module import MODULE as ACCOUNTS
 from app.audit.events import EventNames
 from app.audit.module import MODULE as AUDIT
-from app.config.settings import Settings, named_modules, read_settings_of
+from app.config.settings import PlatformSettings
+from app.config.sources import named_modules, read_settings_of
 from app.database.migrations import Branches
 from app.errors import Misconfigured
 from app.imports import attribute, imported
@@ -18,6 +21,7 @@ from app.mail.module import MODULE as MAIL
 from app.module import Module
 from app.people.module import MODULE as PEOPLE
 from app.sessions.module import MODULE as SESSIONS
+from app.settings import Settings
 from app.throttle.module import MODULE as THROTTLE
 from app.users.module import MODULE as USERS
 
@@ -58,8 +62,9 @@ def event_names(modules: Iterable[Module]) -> EventNames:
 
 def settings_class(modules: Iterable[Module]) -> type[Settings]:
     """Return the class of all settings, those of the modules included."""
-    mixed_in = [module.settings for module in modules if module.settings is not None]
-    bases: tuple[type[Any], ...] = (*mixed_in, Settings)
+    brought = [module.settings for module in modules if module.settings is not None]
+    mixed_in = [each for each in brought if not issubclass(Settings, each)]
+    bases: tuple[type[Any], ...] = (*reversed(mixed_in), Settings)
     kind: Any = type
     return kind("Settings", bases, {"__doc__": Settings.__doc__})
 
@@ -75,17 +80,17 @@ def read_settings() -> Settings:
 
 
 def _check_names(modules: Sequence[Module]) -> None:
-    """Return if no two modules bring a thing of the same name."""
+    """Return if no two modules bring a thing of the same name, nor one that the platform has."""
+    bringing = (Module(name="Portico", settings=PlatformSettings), *modules)
     brought: dict[str, Callable[[Module], Iterable[str]]] = {
         "The module": lambda module: [module.name],
         "The job": lambda module: [each.payload.job for each in module.jobs],
         "The metric": lambda module: [each.name for each in module.gauges],
+        "The setting": lambda module: module.settings.model_fields if module.settings else (),
+        "The attribute of settings": _attributes,
     }
     for what, names_of in brought.items():
-        _check_each(what, [(module.name, names_of(module)) for module in modules])
-    own = ("Portico", Settings.model_fields)
-    mixed_in = [(each.name, each.settings.model_fields) for each in modules if each.settings]
-    _check_each("The setting", [own, *mixed_in])
+        _check_each(what, [(module.name, names_of(module)) for module in bringing])
 
 
 def _check_each(what: str, brought: Iterable[tuple[str, Iterable[str]]]) -> None:
@@ -95,3 +100,11 @@ def _check_each(what: str, brought: Iterable[tuple[str, Iterable[str]]]) -> None
             if name in known:
                 raise Misconfigured(f"{what} {name} is brought twice: by {known[name]} and {by}")
             known[name] = by
+
+
+def _attributes(module: Module) -> set[str]:
+    """Return validators and properties: of two with one name, the class would keep one alone."""
+    if module.settings is None:
+        return set()
+    names = set(dir(module.settings)) - set(dir(BaseSettings)) - module.settings.model_fields.keys()
+    return {name for name in names if not name.startswith("__")}

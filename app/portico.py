@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from app.audit.events import EventNames
 from app.clock import Clock, system_clock
-from app.config.settings import Settings
+from app.config.settings import PlatformSettings
 from app.container import Container
 from app.database.database import Database, connect
 from app.database.migrations import Branches
@@ -30,6 +30,7 @@ from app.security.cursor_ciphers import CursorCiphers
 from app.security.keys import Secrets
 from app.security.passwords import Passwords
 from app.sessions.services.token_claims import TokenClaims
+from app.settings import Settings
 
 NEWER = "The database is at revision %s, of a newer release: this one serves until it is replaced."
 
@@ -115,13 +116,13 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     return Portico(modules, services)
 
 
-def database(settings: Settings) -> Database:
+def database(settings: PlatformSettings) -> Database:
     return _database(
         settings, settings.database_url.get_secret_value() if settings.database_url else ""
     )
 
 
-def replica(settings: Settings, primary: Database) -> Replica:
+def replica(settings: PlatformSettings, primary: Database) -> Replica:
     if settings.database_read_url is None:
         return Replica(primary)
     max_lag = settings.database_read_max_lag_seconds
@@ -132,14 +133,14 @@ def replica(settings: Settings, primary: Database) -> Replica:
     )
 
 
-def secrets(settings: Settings) -> Secrets:
+def secrets(settings: PlatformSettings) -> Secrets:
     return Secrets(settings.secret_key.get_secret_value() if settings.secret_key else "")
 
 
 PLATFORM = (database, replica, secrets, Readiness, CursorCiphers)
 
 
-def _database(settings: Settings, url: str) -> Database:
+def _database(settings: PlatformSettings, url: str) -> Database:
     size, prepared = settings.database_pool_size, settings.database_prepared_statements
     seconds = settings.database_timeout_seconds
     link = connect(url, pool_size=size, timeout_seconds=seconds, prepared=prepared)

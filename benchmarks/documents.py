@@ -10,12 +10,12 @@ from typing import Any
 from script import run_script
 from tables import grid
 
-from app.config.settings import Settings
 from app.engine.documents import Document, Documents
 from app.engine.engine import core_schema
 from app.engine.limits import DocumentLimits
 from app.graphql.field_policy import field_costs
 from app.main import create_app, default_schema, settle
+from app.settings import Settings
 
 SAME = "suspension { reason } "
 PEOPLE = "{ edges { cursor node { id email } } }"

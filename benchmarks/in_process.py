@@ -21,8 +21,8 @@ from stage import CHEAP_HASHES, PUBLIC_URL, UNTHROTTLED, Stage, machine, say, st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from app.config.settings import Settings
 from app.main import create_app
+from app.settings import Settings
 
 CONCURRENCY = 32
 LINES = 30

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import FastAPI
 
-from app.config.settings import Settings
 from app.database.database import Database, connect
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clock import FakeClock
 from app.testing.databases import empty, temporary_database
 from app.testing.outbox import Outbox

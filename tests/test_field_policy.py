@@ -14,7 +14,6 @@ from graphql import (
 )
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database
 from app.engine.engine import core_schema
 from app.graphql.access import admin_field, member_field
@@ -22,6 +21,7 @@ from app.graphql.field_policy import connection_fields, credential_fields
 from app.graphql.pagination import First
 from app.graphql.schema import printed
 from app.main import create_app, default_schema
+from app.settings import Settings
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox

@@ -17,33 +17,33 @@ from app.accounts.services.registration import Accounts
 from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.server_facts import ServerFacts
 from app.accounts.services.trust import Trust
-from app.config.settings import Settings
+from app.accounts.settings import AccountSettings
+from app.config.settings import PlatformSettings
 from app.jobs.handlers import Handles
+from app.mail.settings import MailSettings
 from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
 from app.security.passwords import MAX_CHARACTERS, Passwords
-from app.text.email_addresses import EmailDomains
+from app.users.settings import UserSettings
 
 
-def email_domains(settings: Settings) -> EmailDomains:
-    return EmailDomains(settings.email_domains)
-
-
-def new_passwords(passwords: Passwords, settings: Settings) -> NewPasswords:
+def new_passwords(
+    passwords: Passwords, settings: AccountSettings, mail: MailSettings, platform: PlatformSettings
+) -> NewPasswords:
     url = settings.breached_passwords_url
     return NewPasswords(
         passwords,
         breaches_of(url.get_secret_value() if url else None, settings.breached_passwords_file),
         settings.password_min_length,
         settings.password_min_guesses,
-        service_words(settings.product, settings.public_url, settings.frontend_url),
+        service_words(mail.product, platform.public_url, mail.frontend_url),
     )
 
 
-def server_facts(settings: Settings) -> ServerFacts:
+def server_facts(settings: AccountSettings, users: UserSettings) -> ServerFacts:
     return ServerFacts(
         version("portico"),
-        verified_only=settings.email_verification == "required",
+        verified_only=users.email_verification == "required",
         password_min_length=settings.password_min_length,
         password_max_length=MAX_CHARACTERS,
     )
@@ -51,9 +51,9 @@ def server_facts(settings: Settings) -> ServerFacts:
 
 MODULE = Module(
     name="accounts",
+    settings=AccountSettings,
     emails=EMAILS,
     services=(
-        email_domains,
         new_passwords,
         server_facts,
         Accounts,

@@ -17,10 +17,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from app.audit.services.checkpoint_files import Checkpoint, InvalidFile, read
 from app.audit.services.integrity import Broken, Verification, Walk
 from app.cli.setup import database, fail, out
-from app.config.settings import Settings
 from app.database.readiness import Readiness
 from app.modules import read_settings
 from app.portico import Portico, build
+from app.settings import Settings
 
 DASH = Path("-")
 FOR_YOU_ALONE = 0o600

@@ -6,8 +6,8 @@ from app.audit.services.integrity import Verification
 from app.audit.services.last_verification import LastVerification
 from app.audit.services.reading import AuditEvents
 from app.audit.services.retention import AuditRetention
+from app.audit.settings import AuditSettings
 from app.clock import Clock
-from app.config.settings import Settings
 from app.database.database import Database
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.module import Gauge, Module, Periodic
@@ -24,7 +24,7 @@ def retention(
     secrets: Secrets,
     fleet: FleetSecrets,
     clock: Clock,
-    settings: Settings,
+    settings: AuditSettings,
 ) -> AuditRetention:
     return AuditRetention(db, checkpoints, secrets, fleet, clock, settings.audit_keep_days)
 
@@ -49,6 +49,7 @@ GAUGES = (
 
 MODULE = Module(
     name="audit",
+    settings=AuditSettings,
     events=RetentionEvent,
     services=(Checkpoints, retention, Verification, LastVerification, AuditEvents),
     schema="app.audit.schema",

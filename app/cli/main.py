@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli import database, schema, serve, settings, worker
 from app.cli.doctor import command as examination
 from app.cli.setup import fail, out
-from app.config.settings import named_modules, read_logging
+from app.config.sources import named_modules, read_logging
 from app.database.errors import explanation
 from app.database.outages import forget_values
 from app.errors import Hindered, Misconfigured, Unavailable

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.setup import fail, out
-from app.config.settings import named_modules
+from app.config.sources import named_modules
 from app.imports import imported
 from app.modules import modules_named
 

@@ -15,7 +15,6 @@ from app.cli.addresses import http_url
 from app.cli.management import announced, managed
 from app.cli.ports import check_port
 from app.cli.setup import database, out, started, to_stderr, url_of
-from app.config.settings import Settings
 from app.database.embedded import in_use, secret_path
 from app.database.readiness import Readiness
 from app.imports import imported
@@ -27,6 +26,7 @@ from app.portico import Portico
 from app.server.open_files import allow_connections
 from app.server.options import ServerOptions
 from app.server.tested_versions import TESTED, ServerVersions, installed_versions
+from app.settings import Settings
 
 FACTORY = "app.main:create_app_from_environment"
 FACTORY_WITH_HEAD_CHECKS = "app.main:create_app_with_head_checks_from_environment"

@@ -5,10 +5,12 @@ from urllib.parse import urlsplit
 
 from app.audit.services.retention import NOT_ALLOWED, AuditRetention
 from app.cli.addresses import http_url, is_loopback
-from app.config.settings import ENV_FILE, Settings, read_sources, unknown_in_file
+from app.config.settings import ENV_FILE
+from app.config.sources import read_sources, unknown_in_file
 from app.database.readiness import Readiness
 from app.errors import Misconfigured
 from app.portico import Portico
+from app.settings import Settings
 
 USUAL_ROUNDS = 10
 LET_ANOTHER_SERVE = (

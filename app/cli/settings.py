@@ -17,7 +17,8 @@ from app.cli.management import DEFAULT
 from app.cli.masking import MASK, masked_url
 from app.cli.setup import checked, embedded_values, err, out
 from app.config.secret_files import file_variable
-from app.config.settings import UNSET, Settings, Sources, named_modules, read_sources, secret_files
+from app.config.settings import UNSET
+from app.config.sources import Sources, named_modules, read_sources, secret_files
 from app.database.database import Database
 from app.database.embedded import secret_path
 from app.database.errors import explanation
@@ -26,6 +27,7 @@ from app.errors import Misconfigured, Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.modules import modules_named, read_settings, settings_class
 from app.portico import build
+from app.settings import Settings
 
 NOT_COMPARED = "SECRET_KEY could not be compared with those of the servers. {reason}"
 AS_JSON = "One JSON object: for each setting its value, source and description."

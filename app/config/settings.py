@@ -1,36 +1,18 @@
-"""Settings, read from the environment and `.env`; nothing here connects to anything."""
+"""The settings of the platform; those of modules are in `app/<module>/settings.py`."""
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from email.utils import parseaddr
-from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-from dotenv.parser import parse_stream
-from email_validator import EmailNotValidError
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    NoDecode,
-    SettingsConfigDict,
-)
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
-from app.config.secret_files import file_variable, read_secret
-from app.config.setting_names import meant_by
+from app.config.lists import parts
 from app.database.url import read
-from app.errors import Misconfigured
-from app.http.origins import read_origin
-from app.security.password_hashes.bounds import MAX_OWN_BCRYPT_COST
-from app.security.password_strength import MAX_GUESSES
-from app.text.email_addresses import ascii_domain
-from app.text.text_lines import is_line, normalised
+from app.text.origins import read_origin
 
 ENV_FILE = ".env"
 # Under this name a field says what stands in while it is not set, where that is no fixed value.
@@ -56,8 +38,11 @@ MIN_GUESSES = 10**20
 ESTIMATED_CHARACTERS = 72
 
 
-class Settings(BaseSettings):
-    """Each field is one environment variable, described for docs/operators/settings.md."""
+class PlatformSettings(BaseSettings):
+    """Each field is one environment variable, described for docs/operators/settings.md.
+
+    The class that is read adds those of the modules: `app/modules.py::settings_class`.
+    """
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE,
@@ -97,51 +82,6 @@ class Settings(BaseSettings):
         description='allows GraphiQL, introspection, "Did you mean" and email addresses below '
         "`.test`; on the open internet it shows the schema to everybody",
         json_schema_extra={UNSET: "true when embedded"},
-    )
-
-    access_token_expire_minutes: int = Field(
-        default=15,
-        ge=1,
-        le=24 * 60,
-        description="how long another service may accept a token; Portico itself reads the "
-        "session on each request",
-    )
-    access_token_audience: str = Field(
-        default="portico",
-        description="the `aud` that other services must expect",
-    )
-    refresh_token_expire_days: int = Field(
-        default=30, ge=1, le=365, description="an unused session ends after this"
-    )
-    session_max_days: int = Field(
-        default=365, ge=1, le=3650, description="any session ends after this"
-    )
-    session_keep_ended_days: int = Field(
-        default=30, ge=0, le=3650, description="how long the row of an ended session is kept"
-    )
-    signing_key_rotate_days: int = Field(
-        default=30, ge=1, le=365, description="the age at which a signing key is replaced"
-    )
-
-    bcrypt_rounds: int = Field(
-        default=12,
-        ge=4,
-        le=MAX_OWN_BCRYPT_COST,
-        description="the cost of a password hash, each step doubles it; lower: also cheaper for "
-        "attackers",
-    )
-    password_min_length: int = Field(
-        default=8,
-        ge=8,
-        le=128,
-        description="the shortest password that is accepted, in characters; at least 8",
-    )
-    password_min_guesses: int = Field(
-        default=500_000,
-        ge=0,
-        le=MAX_GUESSES,
-        description="how many guesses a new password must take, at most 100000000; lower: easier "
-        "passwords are accepted; 0 accepts `password` too",
     )
 
     database_read_url: SecretStr | None = Field(
@@ -265,168 +205,11 @@ class Settings(BaseSettings):
         "it is on",
     )
 
-    email_verification: Literal["off", "required"] = Field(
-        default="off",
-        description="`required`: users sign in only after they have opened a link in an email to "
-        "their address",
-    )
-    email_domains_allowed: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(),
-        description="special-use domains whose addresses are accepted too, with all domains below "
-        "them, separated by commas, such as `corp.local,lan`; missing in an inner network: its "
-        "addresses are refused",
-    )
-    smtp_url: SecretStr | None = Field(
-        default=None,
-        description="`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; `?tls=none` "
-        "for a relay without TLS. Unset with a database of yours: emails wait in the queue, and "
-        "`EMAIL_VERIFICATION=required` refuses to start",
-        json_schema_extra={UNSET: "console when embedded"},
-    )
-    mail_from: str = Field(
-        default="Portico <portico@localhost>",
-        description="the sender of emails; if the SMTP server does not accept it, emails fail and "
-        "are kept",
-    )
-    product_name: str | None = Field(
-        default=None,
-        max_length=100,
-        description="the name of the product in emails and GraphiQL; passwords made of it are "
-        "refused",
-        json_schema_extra={UNSET: "the name in `MAIL_FROM`"},
-    )
-    templates_dir: Path | None = Field(
-        default=None,
-        description="a directory of [templates of emails](emails.md), which replace those of the "
-        "same names; a wrong one: the server does not start",
-    )
-    frontend_url: str | None = Field(
-        default=None,
-        description="the base of the pages that links in emails lead to",
-        json_schema_extra={UNSET: "`PUBLIC_URL`"},
-    )
-    link_verify_email: str = Field(
-        default="/verify-email#token={token}",
-        description="the page that verifies an address, below `FRONTEND_URL` or a complete URL",
-    )
-    link_reset_password: str = Field(
-        default="/reset-password#token={token}",
-        description="the page that sets a new password, below `FRONTEND_URL` or a complete URL",
-    )
-    link_confirm_email: str = Field(
-        default="/confirm-email#token={token}",
-        description="the page that confirms a change of address, below `FRONTEND_URL` or a "
-        "complete URL",
-    )
-    jobs_worker: bool = Field(
-        default=True,
-        description="whether `portico serve` runs jobs; false without a `portico worker`: no "
-        "email is sent",
-    )
-    jobs_retake_seconds: int = Field(
-        default=30,
-        ge=2,
-        le=3600,
-        description="if a worker gives no sign of life for this long, other workers take its "
-        "jobs; too short: jobs run twice",
-    )
-    jobs_keep_days: int = Field(
-        default=30,
-        ge=1,
-        le=3650,
-        description="how long the record of a finished job is kept, and a job that failed after "
-        "its last try",
-    )
-    audit_keep_days: int | None = Field(
-        default=None,
-        ge=1,
-        le=3650,
-        description="how long the audit keeps events, which are removed in whole days and "
-        "announced in the audit; none: forever",
-    )
-    breached_passwords_url: SecretStr | None = Field(
-        default=None,
-        description="a service in which new passwords are looked up, by the range protocol of "
-        "Have I Been Pwned",
-    )
-    breached_passwords_file: Path | None = Field(
-        default=None,
-        description="a file in which new passwords are looked up: their SHA-1 in hex, sorted, one "
-        "per line",
-    )
-
-    throttle_scale: float = Field(
-        default=1.0, gt=0, description="multiplies all limits on attempts; for load tests"
-    )
-    throttle_account_and_address: int = Field(
-        default=8,
-        ge=1,
-        description="failed sign-ins to one account from one address, in 15 minutes",
-    )
-    throttle_account: int = Field(
-        default=15,
-        ge=1,
-        description="failed sign-ins to one account from all unknown devices, in 15 minutes",
-    )
-    throttle_address: int = Field(
-        default=60, ge=1, description="failed sign-ins from one address, in 5 minutes"
-    )
-    throttle_device: int = Field(
-        default=15, ge=1, description="failed sign-ins from one known device, in 15 minutes"
-    )
-    throttle_devices: int = Field(
-        default=45,
-        ge=1,
-        description="failed sign-ins to one account from all its known devices, in 15 minutes",
-    )
-    throttle_sign_ups: int = Field(
-        default=30, ge=1, description="registrations from one address, in 10 minutes"
-    )
-    throttle_links: int = Field(
-        default=60,
-        ge=1,
-        description="tokens of links, and requests for an email, from one address, in 5 minutes",
-    )
-    throttle_refreshes: int = Field(
-        default=300, ge=1, description="unknown refresh tokens from one address, in 5 minutes"
-    )
-    throttle_passwords: int = Field(
-        default=15,
-        ge=1,
-        description="wrong passwords that should confirm a change of one account, in 15 minutes",
-    )
-    throttle_mails: int = Field(
-        default=3, ge=1, description="emails of one kind to one address, per hour"
-    )
-    throttle_email_changes: int = Field(
-        default=5, ge=1, description="requests of one account for another email address, per day"
-    )
-    throttle_invitations: int = Field(
-        default=300, ge=1, description="invitations by one administrator, per hour"
-    )
-    throttle_profiles: int = Field(default=60, ge=1, description="changes of one profile, per hour")
-    throttle_deletions: int = Field(
-        default=300, ge=1, description="accounts deleted by one administrator, per hour"
-    )
-    throttle_exports: int = Field(
-        default=20, ge=1, description="copies of personal data made for one user, per hour"
-    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="networks, separated by commas, whose `X-Forwarded-For` is trusted; missing "
         "behind a proxy: all clients have one address and share its limits; too wide: clients can "
         "choose their address",
-    )
-
-    first_admin_email: str | None = Field(
-        default=None,
-        description="the first administrator, who is made in an empty database only",
-        json_schema_extra={UNSET: "`admin@example.com` when embedded"},
-    )
-    first_admin_password: SecretStr | None = Field(
-        default=None,
-        description="the password of the first administrator",
-        json_schema_extra={UNSET: "made, and printed once"},
     )
 
     management_address: str | None = Field(
@@ -461,22 +244,12 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        texts = value.split(",") if isinstance(value, str) else ()
-        networks = tuple(text.strip() for text in texts if text.strip())
+        networks = parts(value) if isinstance(value, str) else ()
         for network in networks:
             if ip_network(network, strict=False).prefixlen == 0:
                 msg = "must not trust everybody: anyone could then say where they come from"
                 raise ValueError(msg)
         return networks
-
-    @field_validator("email_domains_allowed", mode="before")
-    @classmethod
-    def _domains(cls, value: object) -> object:
-        texts = value.split(",") if isinstance(value, str) else ()
-        try:
-            return tuple(ascii_domain(text.strip()) for text in texts if text.strip())
-        except EmailNotValidError:
-            raise ValueError("must be domains with commas, such as corp.local,lan") from None
 
     @field_validator("management_address")
     @classmethod
@@ -485,17 +258,10 @@ class Settings(BaseSettings):
             raise ValueError("must be an address and a port, such as 127.0.0.1:9464, or off")
         return value
 
-    @field_validator("modules", "unrelated_variables", mode="before")
-    @classmethod
-    def _names(cls, value: object) -> object:
-        return _listed(value) if isinstance(value, str) else value
-
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "modules", "unrelated_variables", mode="before")
     @classmethod
     def _split_on_commas(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part for part in value.split(",") if part.strip())
-        return value
+        return parts(value) if isinstance(value, str) else value
 
     @field_validator("cors_origins")
     @classmethod
@@ -531,45 +297,6 @@ class Settings(BaseSettings):
             check_secret(key.strip())
         return value
 
-    @field_validator("mail_from")
-    @classmethod
-    def _an_address(cls, value: str) -> str:
-        if not re.fullmatch(r"[^@<>\s]+@[^@<>\s]+", parseaddr(value)[1]):
-            msg = "must be an address, such as Portico <no-reply@example.com>"
-            raise ValueError(msg)
-        return value
-
-    @field_validator("product_name")
-    @classmethod
-    def _one_line(cls, value: str | None) -> str | None:
-        name = normalised(value or "")
-        if name and not is_line(name):
-            raise ValueError("must be one line of visible characters")
-        return name or None
-
-    @field_validator("link_verify_email", "link_reset_password", "link_confirm_email")
-    @classmethod
-    def _with_a_token(cls, value: str) -> str:
-        if "{token}" not in value:
-            msg = "must have {token} in it, where the token goes"
-            raise ValueError(msg)
-        return value
-
-    def link(self, page: str) -> str:
-        """Give the address of a page of the frontend, whole."""
-        base = (self.frontend_url or self.public_url).rstrip("/")
-        return base + page if page.startswith("/") else page
-
-    @property
-    def product(self) -> str:
-        """The name of the product for people: PRODUCT_NAME, or that of the sender of emails."""
-        return self.product_name or parseaddr(self.mail_from)[0] or "Portico"
-
-    @property
-    def email_domains(self) -> tuple[str, ...]:
-        """Domains that are not public and of which users may have addresses."""
-        return (*self.email_domains_allowed, "test") if self.explore else self.email_domains_allowed
-
     @property
     def embedded(self) -> bool:
         """Whether Portico brings its own database, as it does while none is named."""
@@ -601,202 +328,3 @@ def check_secret(key: str) -> None:
         raise ValueError(msg)
     if zxcvbn(key[:ESTIMATED_CHARACTERS])["guesses"] < MIN_GUESSES:
         raise ValueError("can be guessed: make one of random characters")
-
-
-@cache
-def secret_files(kind: type[Settings]) -> Mapping[str, str]:
-    """Return each setting that is a secret, and the variable that names a file with it."""
-    return {
-        name: file_variable(name)
-        for name, field in kind.model_fields.items()
-        if SecretStr in (field.annotation, *get_args(field.annotation))
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What the environment and `.env` say: lower-case names, without those that are empty."""
-
-    kind: type[Settings]
-    environment: dict[str, str]
-    file: dict[str, str]
-
-    def of(self, field: str) -> str:
-        """Returns where the value of a setting comes from: the environment, `.env`, or a path."""
-        path = self.secret_file(field)
-        if path:
-            return path
-        if field in self.environment:
-            return "environment"
-        return ENV_FILE if field in self.file else "default"
-
-    def secret_file(self, field: str) -> str | None:
-        """Returns the path of the file that a setting is read from, if it is.
-
-        The environment goes first, whether it has the value or names a file.
-        """
-        variable = secret_files(self.kind).get(field, "")
-        for variables in (self.environment, self.file):
-            if field in variables:
-                return None
-            if variable in variables:
-                return variables[variable]
-        return None
-
-
-def read_settings_of(kind: type[Settings]) -> Settings:
-    """Read settings from the environment, `.env`, and the files that these name for secrets.
-
-    Raises:
-        Misconfigured: names every setting that is wrong, and every variable whose name is nearly
-            that of a setting, a line each; never a value that is secret.
-
-    """
-    sources = read_sources(kind)
-    wrong = [*_empty(sources), *_unreadable_lines(), *_misspelled(sources), *_set_twice(sources)]
-    secrets, unreadable = _read_secrets(sources)
-    wrong += unreadable
-    try:
-        settings = kind(**secrets)
-    except ValidationError as error:
-        wrong += _invalid(error, secrets)
-    else:
-        if not wrong:
-            return settings
-    raise Misconfigured("\n".join(wrong))
-
-
-def read_logging() -> tuple[str, str]:
-    """Returns LOG_LEVEL and LOG_FORMAT, or their defaults if they are invalid.
-
-    So that errors in other settings, or in these, are logged as somebody wants to have them.
-    """
-    try:
-        sources = read_sources(Settings)
-    except Misconfigured:
-        sources = Sources(Settings, {}, {})
-    found = sources.file | sources.environment
-    return _one_of("log_level", found), _one_of("log_format", found)
-
-
-def _one_of(name: str, found: dict[str, str]) -> str:
-    field = Settings.model_fields[name]
-    value = found.get(name)
-    return value if value and value in get_args(field.annotation) else str(field.default)
-
-
-def named_modules() -> tuple[str, ...]:
-    """Return what MODULES names, before anything else is read: they bring settings too."""
-    sources = read_sources(Settings)
-    return _listed((sources.file | sources.environment).get("modules", ""))
-
-
-def read_sources(kind: type[Settings]) -> Sources:
-    """Read what is set, without judging it.
-
-    Raises:
-        Misconfigured: `.env` is not text.
-
-    """
-    try:
-        file = DotEnvSettingsSource(kind).env_vars
-    except UnicodeDecodeError:
-        raise Misconfigured(f"{ENV_FILE} is not UTF-8 text.") from None
-    environment = EnvSettingsSource(kind).env_vars
-    return Sources(
-        kind,
-        {name: value for name, value in environment.items() if value},
-        {name: value for name, value in file.items() if value},
-    )
-
-
-def _read_secrets(sources: Sources) -> tuple[dict[str, Any], list[str]]:
-    """Returns the secrets that are in files, and a line for each file that cannot be used."""
-    secrets: dict[str, Any] = {}
-    unreadable: list[str] = []
-    for field, variable in secret_files(sources.kind).items():
-        path = sources.secret_file(field)
-        if path is None:
-            continue
-        try:
-            secrets[field] = SecretStr(read_secret(path))
-        except ValueError as why:
-            unreadable.append(f"{variable.upper()}: the file {why}.")
-    return secrets, unreadable
-
-
-def _set_twice(sources: Sources) -> Iterator[str]:
-    for place, variables in ((f" in {ENV_FILE}", sources.file), ("", sources.environment)):
-        for field, variable in secret_files(sources.kind).items():
-            if field in variables and variable in variables:
-                yield f"{field.upper()} and {variable.upper()} are both set{place}: unset one."
-
-
-def unknown_in_file(sources: Sources) -> list[str]:
-    """Returns the names in `.env` that nothing reads, but for those in UNRELATED_VARIABLES."""
-    unrelated = (name.lower() for name in _unrelated(sources))
-    known = {*sources.kind.model_fields, *secret_files(sources.kind).values(), *unrelated}
-    return sorted(name.upper() for name in sources.file if name.lower() not in known)
-
-
-def _empty(sources: Sources) -> Iterator[str]:
-    """Name what is meant to be set from outside and was not: its default is another database."""
-    names = {name.upper() for name, value in os.environ.items() if not value}
-    if "DATABASE_URL" in names and "database_url_file" not in sources.environment:
-        yield (
-            "DATABASE_URL is set and empty: set it to the address of the database, or unset it for "
-            "the embedded one."
-        )
-    if "DATABASE_URL_FILE" in names and "database_url" not in sources.environment:
-        yield (
-            "DATABASE_URL_FILE is set and empty: set it to the path of a file with the address of "
-            "the database, or unset it for the embedded one."
-        )
-
-
-def _unreadable_lines() -> Iterator[str]:
-    """Name the lines of `.env` that set nothing, which would be left out without a word."""
-    path = Path(ENV_FILE)
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8-sig") as file:
-        for binding in parse_stream(file):
-            if binding.error or (binding.key and binding.value is None):
-                # It begins with the empty lines before it.
-                text = binding.original.string
-                empty = text[: len(text) - len(text.lstrip())].count("\n")
-                yield f"{ENV_FILE}, line {binding.original.line + empty}, is not NAME=value."
-
-
-def _unrelated(sources: Sources) -> set[str]:
-    listed = (sources.file | sources.environment).get("unrelated_variables", "")
-    return {name.upper() for name in _listed(listed)}
-
-
-def _misspelled(sources: Sources) -> Iterator[str]:
-    settings = [field.upper() for field in sources.kind.model_fields]
-    files = [variable.upper() for variable in secret_files(sources.kind).values()]
-    unrelated = _unrelated(sources)
-    for place, variables in ((f" in {ENV_FILE}", sources.file), ("", sources.environment)):
-        for variable in sorted({name.upper() for name in variables} - unrelated):
-            # The environment is shared with other programs, the file is written for this one.
-            meant = meant_by(variable, settings, files, strict=variables is sources.file)
-            if meant:
-                yield (
-                    f"{variable}{place} is not a setting. Did you mean {' or '.join(meant)}? "
-                    "If it belongs to another program, add it to UNRELATED_VARIABLES."
-                )
-
-
-def _invalid(error: ValidationError, from_files: Collection[str]) -> Iterator[str]:
-    for each in error.errors(include_url=False, include_input=False, include_context=False):
-        field = str(each["loc"][0]) if each["loc"] else "The settings"
-        name = field.upper() if each["loc"] else field
-        if field in from_files:
-            name += f", read from {file_variable(field).upper()},"
-        said = each["msg"].removeprefix("Value error, ")
-        yield f"{name} {said.replace('Input should', 'must', 1)}."
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.setup import checked, database, fail, out, started
-from app.config.settings import Settings
 from app.database.database import Database
 from app.keys.services.fleet_secrets import FleetSecrets, KnownSecret
 from app.keys.services.signing_keys import KeyInRing, SigningKeys
@@ -19,6 +18,7 @@ from app.modules import read_settings
 from app.portico import Portico, build
 from app.security.keys import KeyPair
 from app.sessions.services.compromise import Compromise, Declared, DeclaredBefore
+from app.settings import Settings
 from app.text.visible import one_line
 
 MINUTE = "%Y-%m-%d %H:%M"

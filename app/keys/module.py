@@ -3,16 +3,16 @@
 from datetime import timedelta
 
 from app.clock import Clock
-from app.config.settings import Settings
 from app.database.database import Database
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.keys.services.signing_keys import REFRESH_SECONDS, SigningKeys
+from app.keys.settings import KeySettings
 from app.module import Gauge, Module, Periodic
 from app.security.keys import Secrets
 
 
 def signing_keys(
-    db: Database, secrets: Secrets, fleet: FleetSecrets, clock: Clock, settings: Settings
+    db: Database, secrets: Secrets, fleet: FleetSecrets, clock: Clock, settings: KeySettings
 ) -> SigningKeys:
     rotate_after = timedelta(days=settings.signing_key_rotate_days)
     token_lifetime = timedelta(minutes=settings.access_token_expire_minutes)
@@ -21,6 +21,7 @@ def signing_keys(
 
 MODULE = Module(
     name="keys",
+    settings=KeySettings,
     services=(FleetSecrets, signing_keys),
     models="app.keys.models",
     periodic=(Periodic(SigningKeys, SigningKeys.refresh, REFRESH_SECONDS, in_worker=True),),

@@ -10,11 +10,11 @@ import typer
 from email_validator import EmailNotValidError
 
 from app.cli.setup import fail, out
-from app.config.settings import Settings
 from app.mail.mailer import CONSOLE, Mailer, Message, NotSent, mailer_of, receiver
 from app.mail.services.template_files import kinds_of
 from app.mail.services.templates import Templates
 from app.modules import MODULES, emails_of, modules_named, read_settings
+from app.settings import Settings
 
 SUBJECT = "A test email from {product}"
 TEXT = (

@@ -7,9 +7,11 @@ from app.people.services.administration import Administration
 from app.people.services.first_administrator import Appointments
 from app.people.services.user_files import UserFiles
 from app.people.services.users import Users
+from app.people.settings import PeopleSettings
 
 MODULE = Module(
     name="people",
+    settings=PeopleSettings,
     emails=EMAILS,
     events=PeopleEvent,
     services=(Administration, Appointments, UserFiles, Users),

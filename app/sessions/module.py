@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from app.clock import Clock
-from app.config.settings import Settings
+from app.config.settings import PlatformSettings
 from app.keys.services.signing_keys import SigningKeys
+from app.keys.settings import KeySettings
 from app.module import Gauge, Module, Periodic
 from app.periodic import PURGE_SECONDS
 from app.security.access_tokens import AccessTokens
@@ -20,14 +21,23 @@ from app.sessions.services.sessions import Sessions
 from app.sessions.services.sign_in import SignIn
 from app.sessions.services.standing import Standing
 from app.sessions.services.viewers import Viewers
+from app.sessions.settings import SessionSettings
+from app.throttle.settings import ThrottleSettings
+from app.users.settings import UserSettings
 
 
-def access_tokens(keys: SigningKeys, settings: Settings, clock: Clock) -> AccessTokens:
-    lifetime = timedelta(minutes=settings.access_token_expire_minutes)
-    return AccessTokens(keys, settings.public_url, settings.access_token_audience, lifetime, clock)
+def access_tokens(
+    keys: SigningKeys,
+    settings: SessionSettings,
+    key_settings: KeySettings,
+    platform: PlatformSettings,
+    clock: Clock,
+) -> AccessTokens:
+    lifetime = timedelta(minutes=key_settings.access_token_expire_minutes)
+    return AccessTokens(keys, platform.public_url, settings.access_token_audience, lifetime, clock)
 
 
-def lifetimes(settings: Settings) -> Lifetimes:
+def lifetimes(settings: SessionSettings) -> Lifetimes:
     return Lifetimes(
         idle=timedelta(days=settings.refresh_token_expire_days),
         max=timedelta(days=settings.session_max_days),
@@ -35,16 +45,17 @@ def lifetimes(settings: Settings) -> Lifetimes:
     )
 
 
-def passwords(settings: Settings) -> Passwords:
-    return Passwords(rounds=settings.bcrypt_rounds, scale=settings.throttle_scale)
+def passwords(settings: SessionSettings, throttle: ThrottleSettings) -> Passwords:
+    return Passwords(rounds=settings.bcrypt_rounds, scale=throttle.throttle_scale)
 
 
-def standing(settings: Settings) -> Standing:
+def standing(settings: UserSettings) -> Standing:
     return Standing(verified_only=settings.email_verification == "required")
 
 
 MODULE = Module(
     name="sessions",
+    settings=SessionSettings,
     emails=EMAILS,
     events=SessionEvent,
     services=(

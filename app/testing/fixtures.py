@@ -15,7 +15,6 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database import migrations
 from app.database.database import Database, connect
 from app.database.embedded import embedded_postgres
@@ -23,6 +22,7 @@ from app.jobs.services.worker import Worker
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.modules import branches_of, modules_named
+from app.settings import Settings
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 from app.testing.databases import empty, temporary_database

@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-from app.config.settings import Settings
 from app.modules import modules_named, settings_class
+from app.settings import Settings
 from app.testing.leaks import SECRETS
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"

@@ -1,7 +1,6 @@
 """What the module `throttle` brings."""
 
 from app.clock import Clock
-from app.config.settings import Settings
 from app.database.database import Database
 from app.module import Gauge, Module, Periodic
 from app.periodic import PURGE_SECONDS
@@ -11,11 +10,12 @@ from app.throttle.events import ThrottleEvent
 from app.throttle.services.budgets import Budget, Budgets
 from app.throttle.services.known_devices import Devices
 from app.throttle.services.throttle import Throttle
+from app.throttle.settings import ThrottleSettings
 
 REPORT_SECONDS = 60
 
 
-def budgets(db: Database, secrets: Secrets, settings: Settings, clock: Clock) -> Budgets:
+def budgets(db: Database, secrets: Secrets, settings: ThrottleSettings, clock: Clock) -> Budgets:
     named = {budget: getattr(settings, f"throttle_{budget.name.lower()}") for budget in Budget}
     scale = settings.throttle_scale
     limits = {budget: max(1, round(number * scale)) for budget, number in named.items()}
@@ -24,6 +24,7 @@ def budgets(db: Database, secrets: Secrets, settings: Settings, clock: Clock) ->
 
 MODULE = Module(
     name="throttle",
+    settings=ThrottleSettings,
     events=ThrottleEvent,
     services=(budgets, DeviceTokens.of, Devices, Throttle),
     models="app.throttle.models",

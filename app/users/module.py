@@ -1,5 +1,20 @@
 """What the module `users` brings."""
 
+from app.config.settings import PlatformSettings
 from app.module import Module
+from app.text.email_addresses import EmailDomains
+from app.users.settings import UserSettings
 
-MODULE = Module(name="users", models="app.users.models")
+
+def email_domains(settings: UserSettings, platform: PlatformSettings) -> EmailDomains:
+    """Domains that are not public and of which users may have addresses."""
+    allowed = settings.email_domains_allowed
+    return EmailDomains((*allowed, "test") if platform.explore else allowed)
+
+
+MODULE = Module(
+    name="users",
+    settings=UserSettings,
+    services=(email_domains,),
+    models="app.users.models",
+)

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from sqlalchemy import String, select, text
 
 from app.accounts.services.erasure import MOST_EVENTS
-from app.config.settings import Settings
 from app.database.base import Base
 from app.database.database import Database
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import ME, Api, Person
 from app.testing.commands import run
 from app.testing.databases import everything

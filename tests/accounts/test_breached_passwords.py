@@ -13,9 +13,9 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from app.config.settings import Settings
 from app.errors import Misconfigured
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import REGISTER, Api, Person
 
 KNOWN = Person("known@example.com", "correct horse battery staple")

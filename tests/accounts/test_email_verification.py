@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database
 from app.jobs.services.worker import Worker
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import LOGIN, ME, REGISTER, SIGNED_IN, Api, Person
 from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox

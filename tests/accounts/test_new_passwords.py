@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.config.settings import Settings
+from app.settings import Settings
 from app.testing.clients import REGISTER, Api, Person
 from app.testing.outbox import Outbox
 from tests.accounts.test_breached_passwords import guest_of

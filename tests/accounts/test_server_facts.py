@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.config.settings import Settings
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import Api
 from app.testing.outbox import Outbox
 

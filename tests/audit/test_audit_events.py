@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.integrity import Broken, Verification
-from app.config.settings import Settings
 from app.database.database import Database
 from app.keys.services.signing_keys import SigningKeys
+from app.settings import Settings
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.clock import FakeClock
 from tests.accounts.test_profile import DELETE

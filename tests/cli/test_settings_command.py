@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.config.settings import Settings
+from app.config.settings import PlatformSettings
+from app.modules import MODULES
+from app.settings import Settings
 from tests.cli.test_serve import NOWHERE, SECRET
 from tests.support.servers import ROOT, portico
 
@@ -98,6 +100,12 @@ def test_the_table_in_the_documentation_is_the_one_that_is_printed(tmp_path: Pat
 
     assert (printed.returncode, printed.stderr) == (0, "")
     assert printed.stdout in page
+
+
+def test_the_settings_of_the_house_are_those_of_its_modules() -> None:
+    brought = [module.settings for module in MODULES if module.settings is not None]
+
+    assert Settings.__bases__ == (*reversed(brought), PlatformSettings)
 
 
 def test_every_setting_has_a_description() -> None:

@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from app.config.secret_files import MAX_BYTES
-from app.config.settings import Settings, secret_files
+from app.config.sources import secret_files
 from app.database import migrations
+from app.settings import Settings
 from app.testing.databases import on_server
 from app.testing.leaks import SECRETS
 from tests.cli.test_serve import NOWHERE, SECRET, workers_of

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import strategies as st
 
 from app.config.setting_names import meant_by
-from app.config.settings import Settings, secret_files
+from app.config.sources import secret_files
+from app.settings import Settings
 from tests.support.servers import ROOT
 
 SETTINGS = [field.upper() for field in Settings.model_fields]

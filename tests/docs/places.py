@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.config.settings import Settings, secret_files
+from app.config.sources import secret_files
+from app.settings import Settings
 from tests.support.postgres import BINARIES, Postgres
 from tests.support.servers import free_port
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Generator
 from pathlib import Path
 
-from app.config.settings import Settings, secret_files
+from app.config.sources import secret_files
+from app.settings import Settings
 from tests.docs.pages import SHELL, Block, prose, read
 from tests.docs.places import ROOT
 

@@ -34,13 +34,13 @@ from hypothesis import strategies as st
 from hypothesis_graphql import from_schema
 from hypothesis_graphql.nodes import String
 
-from app.config.settings import Settings
 from app.engine.engine import core_schema
 from app.engine.error_texts import GENERIC, ErrorTexts
 from app.engine.one_of import OneOfVariablesRule, mark_one_of
 from app.errors import Code
 from app.graphql.schema import printed
 from app.main import create_app, default_schema
+from app.settings import Settings
 from app.testing.clients import Api
 from app.testing.leaks import SECRETS
 from app.testing.settings import settings_for

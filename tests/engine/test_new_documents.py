@@ -11,7 +11,6 @@ import pytest
 import strawberry
 from fastapi import FastAPI
 
-from app.config.settings import Settings
 from app.engine.context import Requester
 from app.engine.documents import Document, Documents, UnreadableDocument
 from app.engine.duty_cycle import DutyCycle
@@ -19,6 +18,7 @@ from app.engine.engine import Engine, Operation, core_schema
 from app.engine.executable import Planning
 from app.engine.limits import DocumentLimits, FieldCosts
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import ME, Api, Person
 from app.testing.settings import settings_for
 

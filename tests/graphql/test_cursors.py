@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.config.settings import Settings
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 from tests.sessions.test_access_tokens import NEW_SECRET, OLD_SECRET

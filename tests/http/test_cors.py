@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.config.settings import Settings
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import Api
 from app.testing.settings import settings_for
 from tests.cli.test_serve import SECRET

@@ -7,8 +7,8 @@ from pathlib import Path
 import jwt
 import pytest
 
-from app.config.settings import Settings
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import Api, Person
 from tests.cli.test_serve import SECRET
 from tests.support.servers import Server, serving, serving_untested

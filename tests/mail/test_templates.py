@@ -10,7 +10,6 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database
 from app.errors import Misconfigured
 from app.jobs.services.queue import Jobs
@@ -20,6 +19,7 @@ from app.mail.services.outgoing_emails import OutgoingEmails
 from app.mail.services.templates import Templates
 from app.main import create_app
 from app.modules import MODULES, emails_of
+from app.settings import Settings
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.clock import FakeClock
 from app.testing.commands import run

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database
 from app.security.password_hashes.refusals import Refused
 from app.security.password_hashes.table import FORMATS, read, read_or_none
+from app.settings import Settings
 from app.testing.clients import LOGIN, Api, Person
 from tests.support.foreign_hashes import FOREIGN_HASHES, ForeignHash
 

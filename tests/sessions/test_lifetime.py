@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import TIMESTAMP, literal, select
 
-from app.config.settings import Settings
 from app.database.database import Database
 from app.portico import build
 from app.sessions.lifetime import InSql, Lifetime
+from app.settings import Settings
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 TIME = TIMESTAMP(timezone=True)

@@ -17,13 +17,13 @@ from hypothesis.stateful import (
 )
 
 from app.accounts.services.registration import Accounts
-from app.config.settings import Settings
 from app.portico import Portico, build
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.refresh import GRACE, Rotation, SessionEnded
 from app.sessions.services.viewers import Viewers
+from app.settings import Settings
 from app.testing.clock import FakeClock
 
 CLIENT = Client(ip_address=None, user_agent=None)

@@ -8,9 +8,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 

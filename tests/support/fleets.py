@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.portico import Portico
+from app.settings import Settings
 from app.testing.clients import Api
 from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox

@@ -11,16 +11,17 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy import make_url, text
 
-from app.config.settings import Settings
 from app.database import migrations
 from app.database.database import Database
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import REGISTER, Api, Person
 from app.testing.clock import FakeClock
 from app.testing.commands import run
 from app.testing.outbox import Outbox
 from app.testing.settings import settings_of
+from app.users.module import email_domains
 from tests.accounts.test_email_changes import ASK
 from tests.cli.test_serve import SECRET
 from tests.people.test_administration import CREATE
@@ -183,8 +184,8 @@ def test_what_is_no_domain_is_refused(domain: str) -> None:
 
 def test_the_test_domain_is_allowed_with_debug_alone() -> None:
     url: Any = "postgresql://db.example/portico"
+    settled = settings_of(database_url=url, email_domains_allowed="Corp.LOCAL")
+    debugged = settings_of(database_url=url, debug=True)
 
-    assert settings_of(database_url=url, email_domains_allowed="Corp.LOCAL").email_domains == (
-        "corp.local",
-    )
-    assert settings_of(database_url=url, debug=True).email_domains == ("test",)
+    assert email_domains(settled, settled) == ("corp.local",)
+    assert email_domains(debugged, debugged) == ("test",)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.config.settings import Settings
 from app.database.database import Database
+from app.settings import Settings
 from app.testing.clients import REGISTER, Api, Person
 from app.text.text_lines import is_line, normalised
 from tests.accounts.test_profile import UPDATE

@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.accounts.services.passwords import PasswordChanges
-from app.config.settings import Settings
 from app.database.database import Database
 from app.errors import Overloaded
 from app.jobs.services.worker import Worker
@@ -20,6 +19,7 @@ from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
 from app.security.client import block_of
 from app.security.passwords import Passwords
+from app.settings import Settings
 from app.testing.clients import LOGIN, REGISTER, Api, Person
 from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox

@@ -11,13 +11,13 @@ from pydantic import SecretStr
 
 from app.cli.setup import embedded_values, url_of
 from app.clock import system_clock
-from app.config.settings import Settings
 from app.database.database import Database, Link, connect
 from app.database.embedded import embedded_postgres, is_new, secret_path
 from app.database.migrations import Branches
 from app.database.url import DatabaseUrl, read
 from app.errors import Misconfigured
 from app.modules import branches_of, modules_named
+from app.settings import Settings
 
 # Few, since the server may have hardly any left.
 CONNECTIONS = 2

@@ -11,13 +11,13 @@ from app.cli.doctor.environment import SetUp
 from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, warning
 from app.cli.management import DEFAULT
 from app.cli.sizes import in_bytes
-from app.config.settings import read_sources
+from app.config.sources import read_sources
 from app.engine.persisted import PersistedDocuments
 from app.http.cors import Cors
-from app.http.origins import read_origin
 from app.mail.services.templates import Templates
 from app.modules import emails_of, modules_named
 from app.server.open_files import OTHER_FILES
+from app.text.origins import read_origin
 
 # Where `portico serve` listens unless it is told otherwise.
 HOST, PORT = "127.0.0.1", 8000

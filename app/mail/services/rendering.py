@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.config.settings import Settings
 from app.errors import Misconfigured
 from app.mail.emails import Email, ModuleEmails
 from app.mail.mailer import Message
 from app.mail.services.template_files import LAYOUT_HTML, LAYOUT_TEXT
 from app.mail.services.templates import Templates
+from app.mail.settings import MailSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,9 @@ class Renderer:
         return self.pages[email.link_setting].replace("{token}", token)
 
 
-def renderer_of(modules: Sequence[ModuleEmails], settings: Settings) -> Renderer:
+def renderer_of(
+    modules: Sequence[ModuleEmails], settings: MailSettings, public_url: str
+) -> Renderer:
     """Returns what writes the emails of these modules.
 
     Raises:
@@ -58,16 +60,18 @@ def renderer_of(modules: Sequence[ModuleEmails], settings: Settings) -> Renderer
 
     """
     templates = Templates.load(modules, settings.templates_dir)
+    frontend = (settings.frontend_url or public_url).rstrip("/")
     pages = {
-        email.link_setting: _page(email, email.link_setting, settings)
+        email.link_setting: _page(email, email.link_setting, settings, frontend)
         for email in templates.emails.values()
         if email.link_setting
     }
     return Renderer(templates, pages, settings.product)
 
 
-def _page(email: Email, setting: str, settings: Settings) -> str:
+def _page(email: Email, setting: str, settings: MailSettings, frontend: str) -> str:
+    # They are those of all modules, whose emails name them.
     page = getattr(settings, setting, None)
     if not isinstance(page, str):
         raise Misconfigured(f"The email {email.name} names {setting}, which is no setting.")
-    return settings.link(page)
+    return frontend + page if page.startswith("/") else page

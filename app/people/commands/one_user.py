@@ -19,7 +19,6 @@ from app.accounts.services.personal_data import PersonalData
 from app.cli.private_files import DASH, private_file
 from app.cli.setup import database, fail, out, started
 from app.clock import system_clock
-from app.config.settings import Settings
 from app.container import Container
 from app.database.keyset_pages import MAX_PAGE, PageRequest
 from app.errors import BadInput
@@ -31,6 +30,7 @@ from app.portico import build
 from app.security.client import NO_CLIENT
 from app.sessions.models import SessionRow
 from app.sessions.services.sessions import Sessions
+from app.settings import Settings
 from app.text.date_times import read_date_time
 from app.text.global_ids import global_id, read_id_of
 from app.text.visible import one_line

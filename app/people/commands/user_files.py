@@ -13,7 +13,6 @@ import typer
 from app.cli.private_files import DASH, private_file
 from app.cli.progress import Meter
 from app.cli.setup import database, fail, out, started
-from app.config.settings import Settings
 from app.modules import read_settings
 from app.people.services.first_administrator import Appointments
 from app.people.services.user_files import Import, Invalid, Place, UserFiles, WithoutPassword
@@ -23,6 +22,7 @@ from app.people.services.user_formats.formats import Format, Records, formats, r
 from app.people.services.user_formats.origins import Origin
 from app.people.services.user_formats.records import UnreadableFile
 from app.portico import build
+from app.settings import Settings
 from app.text.visible import one_line
 
 SHOWN = 100

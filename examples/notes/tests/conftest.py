@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.config.settings import Settings
+from app.settings import Settings
 
 pytest_plugins = ["app.testing.fixtures"]
 

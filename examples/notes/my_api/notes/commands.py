@@ -5,9 +5,9 @@ import asyncio
 import typer
 
 from app.cli.setup import database, out, started
-from app.config.settings import Settings
 from app.modules import read_settings
 from app.portico import build
+from app.settings import Settings
 from my_api.notes.services.notes import Notes
 
 
