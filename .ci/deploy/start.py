@@ -315,7 +315,7 @@ def manifest(them: Composition, _post: Post) -> None:
     """The settings of the Kubernetes manifest are settings that Portico takes."""
     documents = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
     settings = next(each["data"] for each in documents if each["kind"] == "ConfigMap")
-    code = "from app.config import read_settings; print(read_settings().model_dump_json())"
+    code = "from app.modules import read_settings; print(read_settings().model_dump_json())"
     # The secrets are where compose has them.
     places = {
         "DATABASE_URL_FILE": "/run/secrets/server_url",

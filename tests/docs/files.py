@@ -105,6 +105,13 @@ def _yaml(text: str) -> None:
         raise Failed(str(error)) from None
 
 
+def _jinja(text: str) -> None:
+    try:
+        SandboxedEnvironment(autoescape=True).parse(text)
+    except TemplateSyntaxError as error:
+        raise Failed(f"line {error.lineno}: {error.message}") from None
+
+
 def _parsed(read: Callable[[str], object], text: str) -> None:
     try:
         read(text)
@@ -149,6 +156,7 @@ def _run(command: Sequence[str], directory: Path) -> None:
 
 
 PARSERS: Mapping[str, Callable[[str], None]] = {
+    "jinja": _jinja,
     "json": _json,
     "toml": _toml,
     "jinja": _jinja,

@@ -30,6 +30,7 @@ LANGUAGES = (
     "graphql",
     "java",
     "jinja",
+    "jinja",
     "json",
     "nginx",
     "python",
