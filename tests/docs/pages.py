@@ -30,7 +30,6 @@ LANGUAGES = (
     "graphql",
     "java",
     "jinja",
-    "jinja",
     "json",
     "nginx",
     "python",
