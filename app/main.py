@@ -229,6 +229,8 @@ def _running(
     for seconds, chores in portico.periodic().items():
         yield every(seconds, *chores)
     readings = tuple(readings_of(portico, engine.documents, limiter))
+    # Now, too: who asks for metrics right after the start finds all of them.
+    metrics.take(readings)
     yield every(FIGURES_SECONDS, partial(_take, metrics, readings))
     job_metrics = JobMetrics(metrics.registry)
     yield every(BACKLOG_SECONDS, JobFigures(services[Jobs], job_metrics).hand_on)

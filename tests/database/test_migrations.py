@@ -49,9 +49,9 @@ async def test_every_migration_goes_down_and_up_again(empty_url: str) -> None:
 
 
 async def test_starters_that_race_migrate_once(empty_url: str) -> None:
-    command_line = ["-c", "import sys; from app import migrations; migrations.upgrade(sys.argv[1])"]
+    code = "import sys; from app.database import migrations; migrations.upgrade(sys.argv[1])"
     starters = [
-        await asyncio.create_subprocess_exec(sys.executable, *command_line, empty_url)
+        await asyncio.create_subprocess_exec(sys.executable, "-c", code, empty_url)
         for _ in range(4)
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment
+from jinja2 import Environment, TemplateSyntaxError
 
 from tests.docs.places import ROOT
 from tests.docs.shell import Failed
@@ -113,7 +113,10 @@ def _parsed(read: Callable[[str], object], text: str) -> None:
 
 
 def _jinja(text: str) -> None:
-    Environment(autoescape=True).parse(text)
+    try:
+        Environment(autoescape=True).parse(text)
+    except TemplateSyntaxError as error:
+        raise Failed(f"line {error.lineno}: {error.message}") from None
 
 
 def _caddy(text: str) -> None:

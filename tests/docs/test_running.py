@@ -58,6 +58,7 @@ def test_a_page_that_is_as_printed_passes(place: Place, source: str) -> None:
             "a.md:4: Cannot query field 'emails'",
         ),
         ("```graphql\n{ me {\n```\n", "a.md:1: Syntax Error"),
+        ("```jinja\n{% block body %}\n```\n", "a.md:1: line 1: Unexpected end of template"),
         ("```toml\na = \n```\n", "a.md:1: Invalid value"),
         ("```yaml\na: b: c\n```\n", "a.md:1: mapping values are not allowed here"),
         ("```json\n{a}\n```\n", "a.md:1: Expecting property name"),
