@@ -11,13 +11,14 @@ from app.accounts.services.new_passwords import NewPasswords, service_words
 from app.accounts.services.password_confirmation import Confirmation
 from app.accounts.services.passwords import PasswordChanges, SendReset
 from app.accounts.services.pending_registrations import FinishRegistration, Registrations
-from app.accounts.services.personal_data import PersonalData
+from app.accounts.services.personal_data import PersonalData, PersonalTables
 from app.accounts.services.profile import Profiles
 from app.accounts.services.registration import Accounts
 from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.server_facts import ServerFacts
 from app.accounts.services.trust import Trust
 from app.config.settings import Settings
+from app.database.base import Base
 from app.jobs.handlers import Handles
 from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
@@ -40,6 +41,10 @@ def new_passwords(passwords: Passwords, settings: Settings) -> NewPasswords:
     )
 
 
+def personal_tables() -> PersonalTables:
+    return PersonalTables.of(Base.metadata.tables.values())
+
+
 def server_facts(settings: Settings) -> ServerFacts:
     return ServerFacts(
         version("portico"),
@@ -55,6 +60,7 @@ MODULE = Module(
     services=(
         email_domains,
         new_passwords,
+        personal_tables,
         server_facts,
         Accounts,
         Confirmation,
