@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.events import EventName
 from app.container import Provider
@@ -48,6 +50,17 @@ class Gauge(Generic[S]):
     in_worker: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Erases(Generic[S]):
+    """A method that erases what a module knows of a user, in the transaction that deletes them.
+
+    Rows whose foreign key to the user cascades go without it.
+    """
+
+    service: type[S]
+    method: Callable[[S, AsyncSession, UUID], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
     """A part of the API. Paths name Python modules that are imported when they are needed."""
@@ -65,6 +78,7 @@ class Module:
     settings: type[BaseModel] | None = None
     jobs: tuple[Handles[Any, Any], ...] = ()
     periodic: tuple[Periodic[Any], ...] = ()
+    erases: tuple[Erases[Any], ...] = ()
     gauges: tuple[Gauge[Any], ...] = ()
     # Added to the access tokens of a user.
     claims: Callable[[UserRow], Mapping[str, object]] | None = None

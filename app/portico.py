@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.services.erasure import ErasureStep, ErasureSteps
 from app.audit.events import EventNames
 from app.clock import Clock, system_clock
 from app.config.settings import PlatformSettings
@@ -23,7 +26,7 @@ from app.jobs.handlers import Handler, Handlers, Handles
 from app.keys.services.signing_keys import SigningKeys
 from app.mail.emails import AllEmails
 from app.mail.mailer import Mailer
-from app.module import Module
+from app.module import Erases, Module
 from app.modules import branches_of, emails_of, event_names, modules_named
 from app.periodic import Chore
 from app.security.cursor_ciphers import CursorCiphers
@@ -112,6 +115,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     services.put(AllEmails, emails_of(modules))
     services.put(EventNames, event_names(modules))
     services.put(Handlers, _handlers(modules, services))
+    services.put(ErasureSteps, _erasure_steps(modules, services))
     services.make_all()
     return Portico(modules, services)
 
@@ -167,3 +171,15 @@ def _later(job: Handles[Any, Any], services: Container) -> Handler:
         await job.bound_to(services[job.service])(written)
 
     return handle
+
+
+def _erasure_steps(modules: tuple[Module, ...], services: Container) -> ErasureSteps:
+    """Return what modules erase; their services are made when the first user is deleted."""
+
+    def bound(erases: Erases[Any]) -> ErasureStep:
+        async def erase(session: AsyncSession, user_id: UUID) -> None:
+            await erases.method(services[erases.service], session, user_id)
+
+        return erase
+
+    return ErasureSteps(tuple(bound(each) for module in modules for each in module.erases))

@@ -11,7 +11,7 @@ from app.accounts.services.new_passwords import NewPasswords, service_words
 from app.accounts.services.password_confirmation import Confirmation
 from app.accounts.services.passwords import PasswordChanges, SendReset
 from app.accounts.services.pending_registrations import FinishRegistration, Registrations
-from app.accounts.services.personal_data import PersonalData
+from app.accounts.services.personal_data import PersonalData, PersonalTables
 from app.accounts.services.profile import Profiles
 from app.accounts.services.registration import Accounts
 from app.accounts.services.repeated_links import RepeatedLinks
@@ -19,6 +19,7 @@ from app.accounts.services.server_facts import ServerFacts
 from app.accounts.services.trust import Trust
 from app.accounts.settings import AccountSettings
 from app.config.settings import PlatformSettings
+from app.database.base import Base
 from app.jobs.handlers import Handles
 from app.mail.settings import MailSettings
 from app.module import Module, Periodic
@@ -40,6 +41,10 @@ def new_passwords(
     )
 
 
+def personal_tables() -> PersonalTables:
+    return PersonalTables.of(Base.metadata.tables.values())
+
+
 def server_facts(settings: AccountSettings, users: UserSettings) -> ServerFacts:
     return ServerFacts(
         version("portico"),
@@ -55,6 +60,7 @@ MODULE = Module(
     emails=EMAILS,
     services=(
         new_passwords,
+        personal_tables,
         server_facts,
         Accounts,
         Confirmation,

@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
+from app.database.personal_data import OWNER, PersonalColumns, personal_data
 
 
 class TokenPurpose(enum.Enum):
@@ -20,7 +21,24 @@ class TokenPurpose(enum.Enum):
 
 class OneTimeToken(Base):
     __tablename__ = "one_time_tokens"
-    __table_args__ = (Index("ix_one_time_tokens_user_id_purpose", "user_id", "purpose"),)
+    __table_args__ = (
+        Index("ix_one_time_tokens_user_id_purpose", "user_id", "purpose"),
+        personal_data(
+            PersonalColumns(
+                "links",
+                exported=("purpose", "email", "created_at", "expires_at", "used_at"),
+                withheld={
+                    "id": "names nothing outside of the table",
+                    "user_id": OWNER,
+                    "token_hash": "derived from a secret",
+                    "password_hash": "derived from a secret",
+                    "display_name": "of a registration that may be a stranger's",
+                    "used_by": "a digest of address and program",
+                    "session_id": "which session a used link began",
+                },
+            )
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))

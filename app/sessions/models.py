@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
+from app.database.personal_data import OWNER, PersonalColumns, personal_data
 from app.sessions.lifetime import InSql, Lifetime
 
 
@@ -24,9 +25,39 @@ class EndReason(enum.Enum):
     UNKNOWN_TOKEN = "UNKNOWN_TOKEN"  # noqa: S105 - a reason
 
 
+COUNTER = "a number that tells tokens apart"
+
+
 class Session(Base):
     __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_user_id_id", "user_id", "id"),)
+    __table_args__ = (
+        Index("ix_sessions_user_id_id", "user_id", "id"),
+        personal_data(
+            PersonalColumns(
+                "sessions",
+                exported=(
+                    "id",
+                    "created_at",
+                    "last_used_at",
+                    "rotated_at",
+                    "expires_at",
+                    "ends_by",
+                    "ended_at",
+                    "end_reason",
+                    "ip_address",
+                    "user_agent",
+                ),
+                withheld={
+                    "user_id": OWNER,
+                    "token_salt": "a secret",
+                    "generation": COUNTER,
+                    "used_generation": COUNTER,
+                    "first_generation": COUNTER,
+                    "rotated_by": "a digest of address and program, which are exported",
+                },
+            )
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -101,6 +132,14 @@ class PasswordSource(enum.Enum):
 
 class PasswordFailure(Base):
     __tablename__ = "password_failures"
+    __table_args__ = personal_data(
+        PersonalColumns(
+            "passwordFailures",
+            exported=("source", "in_a_row", "last_at"),
+            withheld={"account": OWNER, "user_id": OWNER},
+            newest_first="last_at",
+        )
+    )
 
     # The id of the user; for an address without an account an id derived from it.
     account: Mapped[uuid.UUID] = mapped_column(primary_key=True)

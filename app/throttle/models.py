@@ -8,10 +8,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
+from app.database.personal_data import not_exported
 
 
 class Budget(Base):
     __tablename__ = "budgets"
+    __table_args__ = not_exported(
+        "keys name no one, and what was refused becomes an event of the audit"
+    )
 
     key: Mapped[bytes] = mapped_column(primary_key=True)
     spent: Mapped[list[datetime]] = mapped_column(ARRAY(DateTime(timezone=True)))

@@ -236,6 +236,23 @@ async def test_a_user_who_is_deleted_twice_is_not_found(
     assert len(await db.rows(EVENT)) == 1
 
 
+async def test_a_module_erases_what_it_knows_of_a_deleted_user(
+    ada: Person, grace: Person, db: Database, environment: dict[str, str]
+) -> None:
+    async with db.begin() as session:
+        await session.execute(text("CREATE TABLE journal (author uuid)"))
+        for each in (ada, grace):
+            await session.execute(text("INSERT INTO journal VALUES (:id)"), {"id": uuid_of(each)})
+    modules = {"MODULES": "tests.support.modules.journal"}
+
+    await run("users", "delete", ada.email, "--yes", **environment, **modules)
+
+    async with db.begin() as session:
+        left = (await session.execute(text("SELECT author FROM journal"))).scalars().all()
+        await session.execute(text("DROP TABLE journal"))
+    assert left == [uuid_of(grace)]
+
+
 async def test_sessions_of_a_deleted_user_end_at_once(api: Api, ada: Person, grace: Person) -> None:
     admin, laptop = await api.login(grace), await api.login(ada)
 

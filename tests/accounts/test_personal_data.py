@@ -9,11 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, DateTime, ForeignKey, LargeBinary, MetaData, Table, Uuid, text
 
-from app.accounts.services import personal_data
-from app.accounts.services.personal_data import LISTS, MOST, USERS, WITHHELD_TABLES
+from app.accounts.services.personal_data import EVENTS, MOST, USERS, Exported, PersonalTables
+from app.database.base import Base
 from app.database.database import Database
+from app.database.personal_data import BINARY, KEY, OWNER, PersonalColumns, keys_to_users
+from app.errors import Misconfigured
 from app.testing.clients import Api, Person
 from app.testing.commands import run
 from tests.accounts.test_account_deletion import uuid_of
@@ -21,7 +23,6 @@ from tests.accounts.test_email_changes import ASK
 from tests.accounts.test_password_changes import REQUEST, change
 from tests.people.test_administration import END, NOBODY, REINSTATE, SUSPEND, deed
 from tests.people.test_user_files import names_in
-from tests.support.own_tables import own_mappers
 
 COPY = "... on PersonalData { document isComplete } ... on Problem { message }"
 OWN = f"""
@@ -43,6 +44,12 @@ MANY_EVENTS = text(
 TIME = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z"')
 IDS = re.compile(r'"(id|requestId)": "[^"]*"')
 PROGRAM = "an old browser"
+OF_THE_HOUSE = [
+    mapper.class_.__table__
+    for mapper in Base.registry.mappers
+    if mapper.class_.__module__.startswith("app.")
+]
+EXPORTED_TABLES = [USERS, *PersonalTables.of(OF_THE_HOUSE).lists.values()]
 # What names a user in a table that need not have a foreign key.
 NAMES_OF_USERS = {"user_id", "account", "actor_id", "target_id", "email"}
 
@@ -293,37 +300,86 @@ async def test_nobody_is_written_to_no_file(
     assert await db.rows(EXPORTED) == []
 
 
-def test_each_table_about_users_is_exported_or_withheld_with_a_reason() -> None:
-    about_users = {
-        mapper.class_ for mapper in own_mappers() if refers_to_users(mapper.class_.__table__)
-    }
+def test_each_table_about_users_declares_what_is_exported_of_it() -> None:
+    own = {USERS.table, EVENTS.table}
 
-    assert {table.of for table in (USERS, *LISTS.values())} | set(WITHHELD_TABLES) == about_users
+    about_users = {table for table in OF_THE_HOUSE if refers_to_users(table)}
+
+    assert [table.name for table in about_users - own if KEY not in table.info] == []
 
 
-def refers_to_users(table: Any) -> bool:
+def refers_to_users(table: Table) -> bool:
     """Whether a table is that of users, or names them in a column."""
-    keys = {key.column.table.name for key in table.foreign_keys}
-    return table.name == "users" or "users" in keys or bool(NAMES_OF_USERS & set(table.c.keys()))
+    return bool(keys_to_users(table) or NAMES_OF_USERS & set(table.columns.keys()))
 
 
-@pytest.mark.parametrize("table", [USERS, *LISTS.values()], ids=lambda each: each.of.__tablename__)
-def test_each_column_about_users_is_exported_or_withheld_with_a_reason(
-    table: personal_data.Table,
-) -> None:
-    named = [*table.exported, *table.withheld]
+@pytest.mark.parametrize("exported", EXPORTED_TABLES, ids=lambda each: each.table.name)
+def test_each_column_about_users_is_exported_or_withheld_with_a_reason(exported: Exported) -> None:
+    declared = exported.declared
 
-    assert sorted(named) == sorted(table.of.__table__.c.keys())
-    assert all(table.withheld.values())
+    named = [*declared.exported, *declared.withheld]
+
+    assert sorted(named) == sorted(exported.table.columns.keys())
+    assert all(declared.withheld.values())
+
+
+def test_rows_of_a_deleted_user_go_with_the_user_or_name_nobody() -> None:
+    kept = [
+        str(key.parent)
+        for table in Base.metadata.tables.values()
+        for key in table.foreign_keys
+        if key.parent in keys_to_users(table) and key.ondelete not in {"CASCADE", "SET NULL"}
+    ]
+
+    assert kept == []
 
 
 def test_no_column_of_hashes_or_tokens_is_exported() -> None:
-    exported = {name for table in (USERS, *LISTS.values()) for name in table.exported}
+    exported = {name for each in EXPORTED_TABLES for name in each.declared.exported}
 
     assert [name for name in exported if re.search("hash|salt|token|secret|digest", name)] == []
 
 
 def test_ids_in_a_copy_are_those_that_tokens_and_other_systems_know() -> None:
-    row = [uuid.UUID(int=1), *[None] * (len(USERS.exported) - 1)]
+    row = [uuid.UUID(int=1), *[None] * (len(USERS.declared.exported) - 1)]
 
     assert USERS.record(row)["id"] == "00000000-0000-0000-0000-000000000001"
+
+
+def table_of(name: str, *keys: str) -> Table:
+    """A table of a module outside, which declares nothing."""
+    columns = [Column(each, Uuid, ForeignKey("users.id", ondelete="CASCADE")) for each in keys]
+    key = Column("id", Uuid, primary_key=True)
+    return Table(
+        name, MetaData(), key, *columns, Column("read_at", DateTime), Column("seal", LargeBinary)
+    )
+
+
+def test_a_table_about_users_is_exported_where_it_declares_nothing() -> None:
+    tables = PersonalTables.of([table_of("side_notes", "author_id"), table_of("planets")])
+
+    assert {name: each.declared for name, each in tables.lists.items() if name != "events"} == {
+        "sideNotes": PersonalColumns(
+            "sideNotes",
+            exported=("id", "read_at"),
+            withheld={"author_id": OWNER, "seal": BINARY},
+            newest_first="id",
+            owner="author_id",
+        )
+    }
+
+
+def test_a_table_that_names_two_users_has_to_say_whom_it_is_about() -> None:
+    with pytest.raises(Misconfigured) as refused:
+        PersonalTables.of([table_of("gifts", "giver_id", "taker_id")])
+
+    assert str(refused.value) == (
+        "The table gifts names users in several columns: declare its personal_data"
+    )
+
+
+def test_no_table_takes_the_place_of_what_else_is_in_a_copy() -> None:
+    with pytest.raises(Misconfigured) as refused:
+        PersonalTables.of([table_of("jobs", "user_id")])
+
+    assert str(refused.value) == "No table can be exported as jobs"

@@ -1,6 +1,7 @@
 """Erasing a person: what happens to an account that is deleted, whoever deletes it."""
 
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -18,6 +19,9 @@ from app.security.client import Client
 from app.users.models import Role, User, UserRow
 from app.users.services.rows import locked_user
 
+# Erases something of the user with this id.
+ErasureStep = Callable[[AsyncSession, uuid.UUID], Awaitable[None]]
+
 # In one transaction: an event takes about 0.1 ms, and other administrators wait meanwhile.
 MOST_EVENTS = 5000
 
@@ -32,10 +36,18 @@ class ForgetAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasureSteps:
+    """What modules erase that does not go with the row of the user."""
+
+    steps: tuple[ErasureStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Erasure:
     db: Database
     jobs: Jobs
     emails: OutgoingEmails
+    modules: ErasureSteps
 
     async def erase(
         self,
@@ -60,6 +72,8 @@ class Erasure:
         if row.role == Role.ADMIN.value and not another:
             return LastAdministrator()
         is_own = recorder.actor == user_id
+        for step in self.modules.steps:
+            await step(session, user_id)
         await session.execute(delete(user).where(user.id == user_id))
         await self.jobs.delete_about(session, (user_id, row.email))
         kind = ACCOUNT_DELETED if is_own else ACCOUNT_DELETED_FOR_YOU

@@ -1,33 +1,30 @@
 """A copy of what is known of a person (GDPR, articles 15 and 20): one JSON document.
 
-Which columns are in it is said here for each table about people; a test holds that none is missing
-from both lists.
+Each table about people declares which of its columns are in it; a test holds that none is left out
+without a reason.
 """
 
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Select, select, union
+from sqlalchemy import Column, ColumnElement, Select, Table, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.accounts.events import AccountEvent
 from app.accounts.services.password_confirmation import Confirmation
 from app.audit.models import AuditEvent
 from app.audit.services.events import Recorder
-from app.database.base import Base
 from app.database.database import Database
 from app.database.outages import repeatable
+from app.database.personal_data import PersonalColumns, camel_case, personal_tables
+from app.errors import Misconfigured
 from app.jobs.services.queue import Jobs
-from app.mail.models import OneTimeToken
 from app.outcomes import InvalidCredentials, NotFound
 from app.security.client import NO_CLIENT, Client
-from app.sessions.models import PasswordFailure, Session
-from app.throttle.models import Budget
 from app.users.models import User
 from app.users.services.viewer import Admin, Operator, Viewer
 
@@ -41,26 +38,48 @@ Rows = Select[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Which columns of a table are exported, by their names in camelCase, and why others are not.
+class Exported:
+    """A table, and what of it is exported, its columns by their names in camelCase."""
 
-    `owner` has the id of the user that a row is about.
-    """
-
-    of: type[Base]
-    owner: InstrumentedAttribute[Any]
-    newest_first: InstrumentedAttribute[Any]
-    exported: tuple[str, ...]
-    withheld: Mapping[str, str]
+    table: Table
+    declared: PersonalColumns
 
     def select(self, user_id: uuid.UUID, most: int | None) -> Rows:
-        columns = [getattr(self.of, name) for name in self.exported]
-        theirs = select(*columns).where(self.owner == user_id)
-        return theirs.order_by(self.newest_first.desc()).limit(most)
+        owner, newest_first = self._column(self.declared.owner), self.declared.newest_first
+        theirs = select(*self.columns()).where(owner == user_id)
+        return theirs.order_by(self._column(newest_first).desc()).limit(most)
+
+    def columns(self) -> list[Column[Any]]:
+        return [self._column(name) for name in self.declared.exported]
 
     def record(self, row: Sequence[Any]) -> Record:
-        pairs = zip(self.exported, row, strict=True)
-        return {_camel_case(name): _plain(value) for name, value in pairs}
+        pairs = zip(self.declared.exported, row, strict=True)
+        return {camel_case(name): _plain(value) for name, value in pairs}
+
+    def _column(self, name: str) -> Column[Any]:
+        return self.table.columns[name]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalTables:
+    """The lists of a copy: those of the tables of all modules, and the audit's."""
+
+    lists: Mapping[str, Exported]
+
+    @classmethod
+    def of(cls, tables: Iterable[Table]) -> "PersonalTables":
+        """Find the tables about users.
+
+        Raises:
+            Misconfigured: says what a table has to declare.
+
+        """
+        found = personal_tables(tables)
+        taken = RESERVED & found.keys()
+        if taken:
+            raise Misconfigured(f"No table can be exported as {', '.join(sorted(taken))}")
+        lists = {name: Exported(*each) for name, each in found.items()}
+        return cls({**lists, "events": EVENTS})
 
 
 class Copy(NamedTuple):
@@ -70,104 +89,59 @@ class Copy(NamedTuple):
     is_complete: bool
 
 
-OWNER = "the id of the user, which the profile has"
-SECRET = "a secret, or derived from one"  # noqa: S105 - words
-COUNTER = "a number that tells tokens apart"
-
-USERS = Table(
-    User,
-    User.id,
-    User.id,
-    exported=(
-        "id",
-        "email",
-        "email_verified",
-        "display_name",
-        "role",
-        "external_id",
-        "created_at",
-        "updated_at",
-        "last_login_at",
-        "suspended_at",
-        "suspended_until",
-        "suspension_reason",
+USERS = Exported(
+    User.metadata.tables["users"],
+    PersonalColumns(
+        "profile",
+        exported=(
+            "id",
+            "email",
+            "email_verified",
+            "display_name",
+            "role",
+            "external_id",
+            "created_at",
+            "updated_at",
+            "last_login_at",
+            "suspended_at",
+            "suspended_until",
+            "suspension_reason",
+        ),
+        withheld={
+            "password_hash": "a secret: `hasPassword` says whether there is one",
+            "open_to_registration": "whether the next registration may take its place",
+            "device_generation": "a number that tells tokens apart",
+        },
+        owner="id",
     ),
-    withheld={
-        "password_hash": "a secret: `hasPassword` says whether there is one",
-        "open_to_registration": "whether the next registration of the address may take its place",
-        "device_generation": COUNTER,
-    },
 )
-SESSIONS = Table(
-    Session,
-    Session.user_id,
-    Session.id,
-    exported=(
-        "id",
-        "created_at",
-        "last_used_at",
-        "rotated_at",
-        "expires_at",
-        "ends_by",
-        "ended_at",
-        "end_reason",
-        "ip_address",
-        "user_agent",
+EVENTS = Exported(
+    AuditEvent.metadata.tables["audit_events"],
+    PersonalColumns(
+        "events",
+        exported=(
+            "id",
+            "at",
+            "name",
+            "actor_id",
+            "target_id",
+            "ip_address",
+            "request_id",
+            "details",
+        ),
+        withheld={
+            "chain": "proves that the audit is whole",
+            "position": "proves that the audit is whole",
+            "previous_hash": "proves that the audit is whole",
+            "hash": "proves that the audit is whole",
+            "ip_salt": "proves that the audit is whole",
+            "ip_digest": "proves that the audit is whole",
+        },
+        owner="target_id",
     ),
-    withheld={
-        "user_id": OWNER,
-        "token_salt": SECRET,
-        "generation": COUNTER,
-        "used_generation": COUNTER,
-        "first_generation": COUNTER,
-        "rotated_by": "a digest of address and program, which are exported",
-    },
 )
-LINKS = Table(
-    OneTimeToken,
-    OneTimeToken.user_id,
-    OneTimeToken.id,
-    exported=("purpose", "email", "created_at", "expires_at", "used_at"),
-    withheld={
-        "id": "names nothing outside of the table",
-        "user_id": OWNER,
-        "token_hash": SECRET,
-        "password_hash": SECRET,
-        "display_name": "of a registration that may be a stranger's",
-        "used_by": "a digest of address and program",
-        "session_id": "which session a used link began",
-    },
-)
-PASSWORD_FAILURES = Table(
-    PasswordFailure,
-    PasswordFailure.user_id,
-    PasswordFailure.last_at,
-    exported=("source", "in_a_row", "last_at"),
-    withheld={"account": OWNER, "user_id": OWNER},
-)
-EVENTS = Table(
-    AuditEvent,
-    AuditEvent.target_id,
-    AuditEvent.id,
-    exported=("id", "at", "name", "actor_id", "target_id", "ip_address", "request_id", "details"),
-    withheld={
-        "chain": "proves that the audit is whole",
-        "position": "proves that the audit is whole",
-        "previous_hash": "proves that the audit is whole",
-        "hash": "proves that the audit is whole",
-        "ip_salt": "proves that the audit is whole",
-        "ip_digest": "proves that the audit is whole",
-    },
-)
-LISTS: Mapping[str, Table] = {
-    "sessions": SESSIONS,
-    "links": LINKS,
-    "passwordFailures": PASSWORD_FAILURES,
-    "events": EVENTS,
-}
-WITHHELD_TABLES: Mapping[type[Base], str] = {
-    Budget: "keys name no one, and what was refused becomes an event of the audit"
-}
+# What else is in the document.
+RESERVED = {"format", "exportedAt", "profile", "jobs", "events", "truncated"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +149,7 @@ class PersonalData:
     db: Database
     jobs: Jobs
     confirmation: Confirmation
+    tables: PersonalTables
     clock: Callable[[], datetime]
 
     async def own(self, viewer: Viewer, password: str, client: Client) -> Copy | InvalidCredentials:
@@ -214,10 +189,10 @@ class PersonalData:
             await recorder.record(session, AccountEvent.USER_EXPORTED, target=user_id)
         yield _json(head)[:-1]
         async with self.db.unhurried() as connection:
-            for name in LISTS:
+            for name, table in self.tables.lists.items():
                 yield b",%b:[" % _json(name)
                 separator = b""
-                async for each in _records(connection, name, user_id, None):
+                async for each in _records(connection, table, user_id, None):
                     yield separator + _json(each)
                     separator = b","
                 yield b"]"
@@ -233,8 +208,8 @@ class PersonalData:
             if document is None:
                 return None
             connection = await session.connection()
-            for name in LISTS:
-                found = [each async for each in _records(connection, name, user_id, MOST + 1)]
+            for name, table in self.tables.lists.items():
+                found = [each async for each in _records(connection, table, user_id, MOST + 1)]
                 document[name] = found[:MOST]
                 truncated += [name] if len(found) > MOST else []
             await recorder.record(session, AccountEvent.USER_EXPORTED, target=user_id)
@@ -263,10 +238,9 @@ class PersonalData:
 
 
 async def _records(
-    connection: AsyncConnection, name: str, user_id: uuid.UUID, most: int | None
+    connection: AsyncConnection, table: Exported, user_id: uuid.UUID, most: int | None
 ) -> AsyncGenerator[Record]:
     """The records of a list, newest first, some hundreds in memory at a time."""
-    table = LISTS[name]
     is_event = table is EVENTS
     statement = _events(user_id, most) if is_event else table.select(user_id, most)
     options = {"yield_per": AT_ONCE}
@@ -283,8 +257,7 @@ def _events(user_id: uuid.UUID, most: int | None) -> Rows:
         for column in (event.target_id, event.actor_id)
     ]
     ids = union(*theirs).subquery()
-    columns = [getattr(event, name) for name in EVENTS.exported]
-    found = select(*columns).join(ids, ids.c.id == event.id)
+    found = select(*EVENTS.columns()).join(ids, ids.c.id == event.id)
     return found.order_by(event.id.desc()).limit(most)
 
 
@@ -305,11 +278,6 @@ def _named(person: str | None, user_id: uuid.UUID, other: str) -> str | None:
     if person is None:
         return None
     return "USER" if person == str(user_id) else other
-
-
-def _camel_case(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(map(str.capitalize, rest))
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Modules for tests, named as modules outside are."""

@@ -1,0 +1,1 @@
+"""A module that erases by itself what it knows of a user."""
