@@ -14,7 +14,7 @@ from app.accounts.schema.results import (
     UserChanged,
 )
 from app.accounts.services import email_addresses as service
-from app.accounts.services.email_addresses import Emails
+from app.accounts.services.email_addresses import EmailAddresses
 from app.graphql.access import guest_field, member_field
 from app.graphql.context import Info, member
 from app.graphql.problems import InvalidInput, RateLimited
@@ -74,7 +74,7 @@ class EmailMutations:
     ) -> VerifyEmailResult:
         context = info.context
         viewer = await context.identify_if_valid()
-        match await context.services[Emails].verify(input.token, viewer, context.client):
+        match await context.services[EmailAddresses].verify(input.token, viewer, context.client):
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
             case one_time_tokens.TokenInvalid():
@@ -93,7 +93,7 @@ class EmailMutations:
         ],
     ) -> RequestEmailVerificationResult:
         context = info.context
-        await context.services[Emails].request_verification(input.email, context.client)
+        await context.services[EmailAddresses].request_verification(input.email, context.client)
         return RequestAccepted(message=IF_UNVERIFIED)
 
     @member_field(
@@ -108,7 +108,7 @@ class EmailMutations:
         ],
     ) -> RequestEmailChangeResult | None:
         context, viewer = info.context, member(info)
-        emails = context.services[Emails]
+        emails = context.services[EmailAddresses]
         match await emails.request_change(viewer, input.new_email, input.password, context.client):
             case service.RequestAccepted():
                 return RequestAccepted(message=WRITTEN)
@@ -135,7 +135,7 @@ class EmailMutations:
         ],
     ) -> ConfirmEmailChangeResult:
         context = info.context
-        match await context.services[Emails].confirm_change(input.token, context.client):
+        match await context.services[EmailAddresses].confirm_change(input.token, context.client):
             case user_outcomes.UserChanged() as changed:
                 return UserChanged.of(changed, info)
             case one_time_tokens.TokenInvalid():

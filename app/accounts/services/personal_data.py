@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.accounts.events import AccountEvent
-from app.accounts.services.password_confirmation import Confirmation
+from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.audit.models import AuditEvent
 from app.audit.services.events import Recorder
 from app.database.base import Base
@@ -174,7 +174,7 @@ WITHHELD_TABLES: Mapping[type[Base], str] = {
 class PersonalData:
     db: Database
     jobs: Jobs
-    confirmation: Confirmation
+    confirmation: PasswordConfirmation
     clock: Callable[[], datetime]
 
     async def own(self, viewer: Viewer, password: str, client: Client) -> Copy | InvalidCredentials:
@@ -187,7 +187,7 @@ class PersonalData:
             Overloaded: too many passwords are being hashed.
 
         """
-        seen = await self.confirmation.ask(viewer, password, client)
+        seen = await self.confirmation.check(viewer, password, client)
         if not isinstance(seen, str):
             return seen
         as_seen = User.password_hash == seen
@@ -213,7 +213,7 @@ class PersonalData:
             recorder = Recorder(operator, NO_CLIENT, self.clock())
             await recorder.record(session, AccountEvent.USER_EXPORTED, target=user_id)
         yield _json(head)[:-1]
-        async with self.db.unhurried() as connection:
+        async with self.db.unlimited_connection() as connection:
             for name in LISTS:
                 yield b",%b:[" % _json(name)
                 separator = b""

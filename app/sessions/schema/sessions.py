@@ -18,7 +18,7 @@ from app.sessions.schema.types import Session
 from app.sessions.services import outcomes as session_outcomes
 from app.sessions.services import refresh
 from app.sessions.services import sessions as service
-from app.sessions.services.refresh import Rotation
+from app.sessions.services.refresh import TokenRefresh
 from app.sessions.services.sessions import Sessions
 from app.throttle.services.throttle import Tried
 
@@ -110,7 +110,7 @@ class SessionMutations:
         ],
     ) -> RefreshSessionResult:
         context = info.context
-        match await context.services[Rotation].refresh(input.refresh_token, context.client):
+        match await context.services[TokenRefresh].refresh(input.refresh_token, context.client):
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
             case refresh.SessionEnded() as ended:

@@ -133,6 +133,6 @@ class SignInMutations:
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
             case outcomes.InvalidCredentials():
-                return InvalidCredentials.make(verified_only=sign_in.standing.verified_only)
+                return InvalidCredentials.make(verified_only=sign_in.account_policy.verified_only)
             case service.EmailNotVerified():
                 return EmailNotVerified.make()
