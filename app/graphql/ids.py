@@ -17,7 +17,7 @@ WRITTEN = re.compile(r"([A-Za-z]+)_([0-9a-f]{32})", re.ASCII)
 # As RFC 9562 (4) writes a UUID; upper case is accepted, as it asks.
 SUBJECT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 USER = "User"
-ID = "Opaque and unique among everything. Keep it, do not parse it."
+ID = "Opaque and unique across all types. Store it, do not parse it."
 
 
 @strawberry.interface(description="Anything that can be fetched again by its id.")
