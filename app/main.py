@@ -52,7 +52,7 @@ from app.keys.services.signing_keys import JWKS_MAX_AGE, SigningKeys
 from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
 from app.module import Module
-from app.modules import MODULES, event_names, read_settings
+from app.modules import MODULES, event_names, read_settings, settings_class
 from app.periodic import every
 from app.portico import Portico, build
 from app.security.client import Client
@@ -148,7 +148,8 @@ def schema_of(
 
 def default_schema(modules: tuple[Module, ...] = MODULES) -> strawberry.Schema:
     """Build the schema with the limits that hold where nothing is set: that of `schema.graphql`."""
-    return schema_of(Settings.model_construct(), parts_of(modules), event_names(modules))
+    unset = settings_class(modules).model_construct()
+    return schema_of(unset, parts_of(modules), event_names(modules))
 
 
 def default_sdl(modules: tuple[Module, ...]) -> str:

@@ -19,8 +19,7 @@ from app.database.migrations import Branches
 from app.database.readiness import Readiness
 from app.database.replica import Replica
 from app.errors import Misconfigured
-from app.jobs.handlers import Handler, Handles
-from app.jobs.services.handlers import Handlers
+from app.jobs.handlers import Handler, Handlers, Handles
 from app.keys.services.signing_keys import SigningKeys
 from app.mail.emails import AllEmails
 from app.mail.mailer import Mailer

@@ -1,15 +1,17 @@
 """Jobs as modules declare them: what a job carries, and which method of a service runs it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import Field, dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NewType, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 # Runs a job with what it carries, as it was written into the queue.
 Handler = Callable[[bytes], Awaitable[None]]
+# The handlers of all jobs, by the names of the jobs.
+Handlers = NewType("Handlers", Mapping[str, Handler])
 
 
 class Payload(Protocol):

@@ -5,8 +5,8 @@ from datetime import timedelta
 from app.clock import Clock
 from app.config.settings import Settings
 from app.database.database import Database
+from app.jobs.handlers import Handlers
 from app.jobs.services.cleanup import JobCleanup
-from app.jobs.services.handlers import Handlers
 from app.jobs.services.queue import Jobs, PersonMarks, SealedPayloads
 from app.jobs.services.worker import Worker
 from app.module import Module, Periodic

@@ -1,18 +1,12 @@
-"""The objects that other types refer to: `User` and `Session`."""
+"""The type `User`, to which modules add fields."""
 
 from datetime import datetime
 
 import strawberry
-from strawberry import UNSET
 
 from app.graphql.columns import column, computed
-from app.graphql.context import Info
 from app.graphql.ids import Node, id_column
-from app.graphql.inputs import given
-from app.graphql.pagination import After, Before, First, Last
 from app.graphql.problems import publish_enum
-from app.sessions.schema.types import SESSION_CURSORS, SessionConnection
-from app.sessions.services.sessions import Sessions
 from app.users.models import Role, UserRow
 
 SUSPENSION = ("suspended_at", "suspended_until")
@@ -84,24 +78,3 @@ class User(Node):
         if self.row.is_active(self.now):
             return None
         return Suspension(reason=self.row.suspension_reason or "", until=self.row.suspended_until)
-
-    @computed(
-        needs=(),
-        description="The active sessions of the user, newest first; null for anybody but the user "
-        "and administrators.",
-    )
-    async def sessions(
-        self,
-        info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
-    ) -> SessionConnection | None:
-        viewer = info.context.viewer
-        if viewer is None:
-            return None
-        request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
-        pages = info.context.services[Sessions].pages
-        page = await info.context.batches.load(pages, self.row.id, viewer, request)
-        return SessionConnection(page=page, asking=viewer.session_id) if page else None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
+from jinja2 import Environment
 
 from tests.docs.places import ROOT
 from tests.docs.shell import Failed
@@ -111,6 +112,10 @@ def _parsed(read: Callable[[str], object], text: str) -> None:
         raise Failed(str(error)) from None
 
 
+def _jinja(text: str) -> None:
+    Environment(autoescape=True).parse(text)
+
+
 def _caddy(text: str) -> None:
     _with_file("Caddyfile", text, "caddy", "adapt", "--validate", "--config")
 
@@ -146,6 +151,7 @@ def _run(command: Sequence[str], directory: Path) -> None:
 PARSERS: Mapping[str, Callable[[str], None]] = {
     "json": _json,
     "toml": _toml,
+    "jinja": _jinja,
     "yaml": _yaml,
     "caddy": _caddy,
     "nginx": _nginx,

@@ -29,6 +29,7 @@ LANGUAGES = (
     "console",
     "graphql",
     "java",
+    "jinja",
     "json",
     "nginx",
     "python",

@@ -19,6 +19,8 @@ from app.accounts.services.passwords import SendReset
 from app.accounts.services.pending_registrations import FinishRegistration
 from app.database.database import Database
 from app.jobs.handlers import Payload, PermanentFailure, read_payload, write_payload
+from app.jobs.services.queue import Jobs
+from app.jobs.services.worker import Worker
 from app.mail.services.outgoing_emails import SendEmail
 
 USER_ID = uuid.UUID(int=1)
@@ -133,10 +135,10 @@ async def test_a_job_of_another_shape_is_tried_once_and_kept(app: FastAPI, db: D
 
     parts = app.state.portico
     async with db.begin() as session:
-        await parts.jobs.enqueue(session, OtherReset(["ada@example.com"]), about=None)
-    await parts.worker.drain()
+        await parts.services[Jobs].enqueue(session, OtherReset(["ada@example.com"]), about=None)
+    await parts.services[Worker].drain()
 
-    (kept,) = await parts.jobs.failed()
+    (kept,) = await parts.services[Jobs].failed()
     assert (kept.name, kept.tries) == ("password.reset_asked", 0)
     assert kept.failure == "its payload is not a SendReset: email"
     assert "ada" not in str(await db.rows(text("SELECT * FROM pgqueuer_log")))

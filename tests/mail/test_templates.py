@@ -13,7 +13,10 @@ from sqlalchemy import text
 from app.config.settings import Settings
 from app.database.database import Database
 from app.errors import Misconfigured
+from app.jobs.services.queue import Jobs
+from app.jobs.services.worker import Worker
 from app.mail.emails import Email, ModuleEmails
+from app.mail.services.outgoing_emails import OutgoingEmails
 from app.mail.services.templates import Templates
 from app.main import create_app
 from app.modules import MODULES, emails_of
@@ -96,7 +99,7 @@ async def ask_for_a_password(app: FastAPI, person: Person, accept_language: str 
         if accept_language is not None:
             guest.http.headers["accept-language"] = accept_language
         await guest(REQUEST, email=person.email)
-    await app.state.portico.worker.drain()
+    await app.state.portico.services[Worker].drain()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,7 @@ async def test_an_email_without_a_translation_is_written_in_english(
             " { __typename } }",
             password=ada.password,
         )
-    await translated.state.portico.worker.drain()
+    await translated.state.portico.services[Worker].drain()
 
     (email,) = outbox.messages
     assert (email.subject, '<html lang="en">' in email.html) == ("Your account was deleted", True)
@@ -164,7 +167,7 @@ async def test_who_guesses_a_password_does_not_choose_the_language_of_the_warnin
         async with db.begin() as session:
             await session.execute(text("UPDATE password_failures SET in_a_row = 99"))
         await guest(LOGIN, input=wrong)
-    await translated.state.portico.worker.drain()
+    await translated.state.portico.services[Worker].drain()
 
     assert outbox.subjects == [(ada.email, "Signing in with your password was stopped")]
 
@@ -173,8 +176,8 @@ async def test_a_job_of_a_release_without_languages_is_still_delivered(
     app: FastAPI, api: Api, ada: Person, outbox: Outbox, deliver: Deliver
 ) -> None:
     job = FormerEmail("reset_password", ada.email, f"pot_{'a' * 43}", "30 minutes")
-    async with app.state.portico.db.begin() as session:
-        await app.state.portico.jobs.enqueue(session, job, about=ada.email)
+    async with app.state.portico.services[Database].begin() as session:
+        await app.state.portico.services[Jobs].enqueue(session, job, about=ada.email)
     await deliver()
 
     assert (outbox.subjects, api.errors) == ([(ada.email, IN_ENGLISH)], [])
@@ -355,10 +358,10 @@ def test_an_email_without_a_template_is_named(tmp_path: Path) -> None:
 async def test_an_email_that_no_module_declares_is_not_put_into_the_queue(
     app: FastAPI, ada: Person
 ) -> None:
-    emails = app.state.portico.services.emails.emails
+    emails = app.state.portico.services[OutgoingEmails]
     weekly = Email("weekly")
 
-    async with app.state.portico.db.begin() as session:
+    async with app.state.portico.services[Database].begin() as session:
         with pytest.raises(LookupError):
             await emails.enqueue(session, weekly, ada.email, ada.id, None)
 
