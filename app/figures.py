@@ -26,7 +26,7 @@ def readings_of(
     yield Reading(
         "portico_database_connections",
         "Connections of the pool that are taken.",
-        lambda: database.taken,
+        lambda: database.connections_in_use,
     )
     yield Reading(
         "portico_document_cache_hits",

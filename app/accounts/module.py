@@ -5,10 +5,10 @@ from importlib.metadata import version
 from app.accounts.emails import EMAILS
 from app.accounts.events import AccountEvent
 from app.accounts.services.breached_passwords import breaches_of
-from app.accounts.services.email_addresses import Emails, SendVerification
+from app.accounts.services.email_addresses import EmailAddresses, SendVerification
 from app.accounts.services.erasure import Erasure, ForgetAddresses
 from app.accounts.services.new_passwords import NewPasswords, service_words
-from app.accounts.services.password_confirmation import Confirmation
+from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.passwords import PasswordChanges, SendReset
 from app.accounts.services.pending_registrations import FinishRegistration, Registrations
 from app.accounts.services.personal_data import PersonalData, PersonalTables
@@ -63,8 +63,8 @@ MODULE = Module(
         personal_tables,
         server_facts,
         Accounts,
-        Confirmation,
-        Emails,
+        PasswordConfirmation,
+        EmailAddresses,
         Erasure,
         PasswordChanges,
         PersonalData,
@@ -77,7 +77,7 @@ MODULE = Module(
     jobs=(
         Handles(FinishRegistration, Registrations, Registrations.take),
         Handles(ForgetAddresses, Erasure, Erasure.finish),
-        Handles(SendVerification, Emails, Emails.post_verification),
+        Handles(SendVerification, EmailAddresses, EmailAddresses.post_verification),
         Handles(SendReset, PasswordChanges, PasswordChanges.post_reset),
     ),
     events=AccountEvent,

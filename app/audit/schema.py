@@ -36,15 +36,15 @@ CURSORS = Cursors(PlainForm("AuditEvent.DESC"), _nothing)
 write_cursor = CURSORS.write
 
 
-@strawberry.type(description="One more thing that is known of an event.")
+@strawberry.type(description="A further detail of an event.")
 class AuditDetail:
-    name: str = strawberry.field(description="What it is.")
+    name: str = strawberry.field(description="The name of the detail.")
     value: str = strawberry.field(description="Its value, as text.")
 
 
 @strawberry.type(
     description="Something that happened. It cannot be changed. It is removed only with all events "
-    "of its day, where the operator has set a retention period; `audit.trimmed` then says so."
+    "of its day, if the operator has set a retention period; `audit.trimmed` then says so."
 )
 class AuditEvent(Node):
     row: strawberry.Private[AuditRow]
@@ -55,27 +55,27 @@ class AuditEvent(Node):
     at: datetime = column("at", description="When it happened.")
     name: str = column("name", description="What happened. One of ${audit_event_names}.")
     ip_address: str | None = column(
-        "ip_address", description="From where; null where that is not known, or was erased."
+        "ip_address", description="The IP address of the request; null if unknown or erased."
     )
     request_id: str | None = column(
-        "request_id", description="By which request: the log has it under this id."
+        "request_id", description="The id of the request, as in the log."
     )
 
     @computed(
         needs=("actor_id",),
-        description="Who did it; null where nobody was signed in, or who did it is gone.",
+        description="Who did it; null if nobody was signed in, or the account was deleted.",
     )
     def actor(self) -> User | None:
         return self._person(self.row.actor_id)
 
     @computed(
         needs=("target_id",),
-        description="Whom it was done to; null where nobody, or they are gone.",
+        description="Whom it was done to; null if nobody, or the account was deleted.",
     )
     def target(self) -> User | None:
         return self._person(self.row.target_id)
 
-    @computed(needs=("details",), description="What else is known of it, by name.")
+    @computed(needs=("details",), description="Further details, by name.")
     def details(self) -> list[AuditDetail]:
         return [AuditDetail(name=name, value=str(self.row.details[name])) for name in self._names()]
 
@@ -91,7 +91,7 @@ class AuditEvent(Node):
 class AuditEventEdge:
     node: AuditEvent = strawberry.field(description="The event.")
 
-    @strawberry.field(description="Where this event stands among the others.")
+    @strawberry.field(description="The position of this event, for `after` and `before`.")
     def cursor(self) -> str:
         return write_cursor(self.node.row)
 
@@ -106,11 +106,11 @@ class AuditEventConnection:
     def edges(self) -> list[AuditEventEdge]:
         return [AuditEventEdge(node=event) for event in self._events()]
 
-    @strawberry.field(description="The events of this page, for those who need no cursors.")
+    @strawberry.field(description="The events of this page, without cursors.")
     def nodes(self) -> list[AuditEvent]:
         return self._events()
 
-    @strawberry.field(description="Where this page lies among the others.")
+    @strawberry.field(description="The position of this page in the whole list.")
     def page_info(self) -> PageInfo:
         return PageInfo.of(self.page, write_cursor)
 
@@ -119,30 +119,30 @@ class AuditEventConnection:
         return [AuditEvent(row=row, people=people, now=now) for row in self.page.rows]
 
 
-@strawberry.input(description="Narrows the audit. A part that is left out or null narrows nothing.")
+@strawberry.input(description="Filters the audit. An omitted or null field does not filter.")
 class AuditFilter:
     names: list[str] | None = strawberry.field(
         default=UNSET, description="Only events of these names."
     )
     actor_id: strawberry.ID | None = strawberry.field(
         default=UNSET,
-        description="Only what this user did: an `id` or a `subject`. They may be gone by now.",
+        description="Only what this user did: an `id` or a `subject`. "
+        "The account may have been deleted.",
     )
     target_id: strawberry.ID | None = strawberry.field(
         default=UNSET,
-        description="Only what was done to this user: an `id` or a `subject`. They may be gone by "
-        "now.",
+        description="Only what was done to this user: an `id` or a `subject`. "
+        "The account may have been deleted.",
     )
     at: DateTimeRange | None = strawberry.field(
-        default=UNSET, description="Only what happened in this time."
+        default=UNSET, description="Only events in this range."
     )
 
 
 @strawberry.type
 class AuditQueries:
     @admin_field(
-        description="What happened, newest first: 50 events where neither `first` nor `last` is "
-        "given."
+        description="Audit events, newest first, in pages of 50 unless `first` or `last` is given."
     )
     async def audit_events(
         self,
@@ -153,7 +153,7 @@ class AuditQueries:
         before: Before = UNSET,
         filter: Annotated[  # noqa: A002 - the name in the contract
             AuditFilter | None,
-            strawberry.argument(description="Which events; all where left out."),
+            strawberry.argument(description="Which events; all if omitted."),
         ] = UNSET,
     ) -> AuditEventConnection | None:
         services, viewer = info.context.services, admin(info)

@@ -21,7 +21,7 @@ from app.imports import imported
 from app.logs import log_to_stderr
 from app.mail.mailer import CONSOLE
 from app.modules import modules_named, read_settings
-from app.people.services.first_administrator import Appointments
+from app.people.services.administrator_accounts import AdministratorAccounts
 from app.portico import Portico
 from app.server.open_files import allow_connections
 from app.server.options import ServerOptions
@@ -113,7 +113,7 @@ async def _appoint(portico: Portico, settings: Settings) -> None:
     email, given = settings.first_admin_email, settings.first_admin_password
     if email is None:
         return
-    made = await portico.services[Appointments].first(
+    made = await portico.services[AdministratorAccounts].create_first(
         email, given.get_secret_value() if given else None
     )
     if made:

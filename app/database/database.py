@@ -19,12 +19,12 @@ from sqlalchemy.ext.asyncio import (
 
 from app.database.connector import Connector, is_pooled
 from app.database.outages import forget_values, is_lost, outage_of, outages
-from app.database.read_pool import Readers
+from app.database.read_pool import ReadPool
 from app.database.statements import observe
 from app.database.url import read
 from app.errors import FateUnknown, Misconfigured
 
-AT_ONCE = 2
+URGENT_READS = 2
 POOL_WAIT_SECONDS = 5
 STATEMENT_SECONDS = 10.0
 # How much later than that a server must have said that a statement took too long, to be there.
@@ -110,16 +110,16 @@ class Query:
 
     Half of what such a read costs is building and looking up the statement and adapting the
     driver's rows; the driver itself keeps it prepared. The database may then keep one plan for all
-    values too, unless its plan `hangs_on_values`.
+    values too, unless its plan `plan_depends_on_values`.
     """
 
     def __init__(
-        self, statement: Select[*tuple[Any, ...]], *, hangs_on_values: bool = False
+        self, statement: Select[*tuple[Any, ...]], *, plan_depends_on_values: bool = False
     ) -> None:
         compiled = statement.compile(dialect=asyncpg.dialect())
         self.sql = str(compiled)
         self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
-        self.hangs_on_values = hangs_on_values
+        self.plan_depends_on_values = plan_depends_on_values
 
 
 class Database:
@@ -132,19 +132,19 @@ class Database:
     def __init__(self, link: Link, *, pool_size: int) -> None:
         self._connector, self.engine = link
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._at_once = Readers(self.engine, AT_ONCE)
-        self._in_turn = Readers(self.engine, (pool_size - AT_ONCE) // 2)
+        self._urgent_reads = ReadPool(self.engine, URGENT_READS)
+        self._reads = ReadPool(self.engine, (pool_size - URGENT_READS) // 2)
 
     @property
-    def taken(self) -> int:
+    def connections_in_use(self) -> int:
         """How many connections are at work, or kept for reads."""
         pool: Any = self.engine.pool
         return pool.checkedout()
 
     @property
-    def fetched(self) -> int:
+    def fetched_statements(self) -> int:
         """How many statements `fetch` and `fetch_now` have sent."""
-        return self._at_once.statements + self._in_turn.statements
+        return self._urgent_reads.statements + self._reads.statements
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[AsyncSession]:
@@ -169,11 +169,13 @@ class Database:
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
         """Run a compiled SELECT on the driver itself, when it is its turn."""
         arguments = [values[name] for name in query.names]
-        return await self._in_turn.fetch(query.sql, arguments, plan_anew=query.hangs_on_values)
+        return await self._reads.fetch(
+            query.sql, arguments, custom_plan=query.plan_depends_on_values
+        )
 
     async def fetch_now(self, query: Query, **values: Any) -> list[Sequence[Any]]:
         """As `fetch`, before all that wait their turn: at most two of these at once."""
-        return await self._at_once.fetch(query.sql, [values[name] for name in query.names])
+        return await self._urgent_reads.fetch(query.sql, [values[name] for name in query.names])
 
     async def rows(
         self, statement: Executable, parameters: dict[str, Any] | None = None
@@ -198,7 +200,9 @@ class Database:
             await connection.commit()
 
     @asynccontextmanager
-    async def unhurried(self, *, lasting: bool = False) -> AsyncGenerator[AsyncConnection]:
+    async def unlimited_connection(
+        self, *, lasting: bool = False
+    ) -> AsyncGenerator[AsyncConnection]:
         """Give a connection without limits, for commands that read or write all there is.
 
         `lasting` is for what must be there in its next transaction, such as a temporary table.
@@ -226,13 +230,13 @@ class Database:
 
     async def drop(self) -> None:
         """Close the idle connections that are kept for reads, where the server may not answer."""
-        await self._at_once.drop()
-        await self._in_turn.drop()
+        await self._urgent_reads.drop()
+        await self._reads.drop()
 
     async def close(self) -> None:
         """Close what is idle. What is used again afterwards opens anew."""
-        await self._at_once.close()
-        await self._in_turn.close()
+        await self._urgent_reads.close()
+        await self._reads.close()
         await self.engine.dispose()
 
 

@@ -1,4 +1,4 @@
-"""Turns: so many at a time, the others in the order they came, and nobody waits for ever."""
+"""A semaphore that serves in the order of arrival, and refuses after a time."""
 
 import asyncio
 from collections import deque
@@ -6,8 +6,8 @@ from collections import deque
 from app.errors import Unavailable
 
 
-class Turns:
-    """A semaphore with one timer for all who wait.
+class FairSemaphore:
+    """A semaphore with one timer for all waiting tasks.
 
     Waiting `asyncio.timeout` around a semaphore costs as much as a tenth of a small read.
     """
@@ -18,8 +18,8 @@ class Turns:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def take(self) -> None:
-        """Wait for a turn.
+    async def acquire(self) -> None:
+        """Wait for a permit.
 
         Raises:
             Unavailable: none came in time.
@@ -30,33 +30,33 @@ class Turns:
             return
         loop = self._loop
         if loop is None or self._timer is None:
-            # Asking which loop runs is a call to the system: once for all who wait.
+            # Asking for the running loop is a system call: once for all waiting tasks.
             loop = self._loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._wait_seconds, self._give_up)
-        turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((loop.time() + self._wait_seconds, turn))
+        permit: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((loop.time() + self._wait_seconds, permit))
         try:
-            await turn
+            await permit
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                # It was given at the same moment: not to be lost.
-                self.give()
+            if permit.done() and not permit.cancelled():
+                # It was given the permit at the same moment, which must not be lost.
+                self.release()
             raise
 
-    def give(self) -> None:
-        """Hand a turn on."""
+    def release(self) -> None:
+        """Give the permit to the one who has waited longest."""
         while self._waiting:
-            _, turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            _, permit = self._waiting.popleft()
+            if not permit.done():
+                permit.set_result(None)
                 return
         self._free += 1
 
     def _give_up(self) -> None:
-        """Send those away who have waited too long; they stand in front."""
+        """Refuse those who have waited too long; they are the first of the queue."""
         loop = asyncio.get_running_loop()
         while self._waiting and (self._waiting[0][0] <= loop.time() or self._waiting[0][1].done()):
-            _, turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_exception(Unavailable("no connection became free in time"))
+            _, permit = self._waiting.popleft()
+            if not permit.done():
+                permit.set_exception(Unavailable("no connection became free in time"))
         self._timer = loop.call_at(self._waiting[0][0], self._give_up) if self._waiting else None

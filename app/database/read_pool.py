@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.database.connector import is_pooled
 from app.database.errors import said
-from app.database.fair_semaphore import Turns
+from app.database.fair_semaphore import FairSemaphore
 from app.database.outages import is_lost, outages
 from app.database.statements import begin_statement
 from app.errors import ConnectionLost, Unavailable
@@ -23,7 +23,7 @@ KEPT_SECONDS = 3600
 AT_ONCE_SECONDS = 1
 
 
-class Reader(NamedTuple):
+class ReadConnection(NamedTuple):
     connection: AsyncConnection
     # The driver's own connection: half of what a read costs is what stands before it.
     driver: Any
@@ -40,13 +40,13 @@ async def _plain(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequen
         return await driver.fetch(sql, *arguments)
 
 
-async def _planned(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
+async def _with_custom_plan(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
     async with driver.transaction(readonly=True):
         await driver.execute("SET LOCAL plan_cache_mode = force_custom_plan")
         return await driver.fetch(sql, *arguments)
 
 
-class Readers:
+class ReadPool:
     """Up to `size` connections of an engine that do not go back to its pool between reads.
 
     Taking one from the pool and giving it back costs as much CPU as reading a page of fifty.
@@ -55,27 +55,30 @@ class Readers:
 
     def __init__(self, engine: AsyncEngine, size: int) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._turns = Turns(size, WAIT_SECONDS)
-        self._idle: list[Reader] = []
+        self._permits = FairSemaphore(size, WAIT_SECONDS)
+        self._idle: list[ReadConnection] = []
         self.statements = 0
 
     async def fetch(
-        self, sql: str, arguments: Sequence[Any], *, plan_anew: bool = False
+        self, sql: str, arguments: Sequence[Any], *, custom_plan: bool = False
     ) -> list[Sequence[Any]]:
-        """Run a SELECT when it is its turn; once more where the connection had died before.
+        """Run a SELECT once a connection is free; again if the connection was already dead.
 
-        With `plan_anew` the database plans it for these values, also where it has seen so many that
-        it would go over to one plan for all of them.
+        With `custom_plan` the database plans it for these values, even after so many executions
+        that it would otherwise change to a generic plan.
 
         Raises:
-            Unavailable: no turn came in time, the statement took too long, or nobody answers.
+            Unavailable: no connection was free in time, the statement took too long, or the server
+                does not answer.
 
         """
-        await self._turns.take()
+        await self._permits.acquire()
         try:
-            return await self._fetch_again(_planned if plan_anew else _plain, sql, arguments)
+            return await self._fetch_again(
+                _with_custom_plan if custom_plan else _plain, sql, arguments
+            )
         finally:
-            self._turns.give()
+            self._permits.release()
 
     async def close(self) -> None:
         """Give the idle ones back."""
@@ -102,25 +105,25 @@ class Readers:
             return await self._fetch(run, sql, arguments)
 
     async def _fetch(self, run: Run, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
-        reader = await self._take()
+        kept = await self._take()
         self.statements += 1
         span = begin_statement(sql)
         try:
-            rows = await run(reader.driver, sql, arguments)
+            rows = await run(kept.driver, sql, arguments)
         except PostgresError as error:
-            if reader.driver.is_closed() or is_lost(error):
-                await _drop(reader)
+            if kept.driver.is_closed() or is_lost(error):
+                await _drop(kept)
                 raise ConnectionLost(f"the connection was lost: {said(error)}") from error
-            self._idle.append(reader)
+            self._idle.append(kept)
             with outages():
                 raise
         except TimeoutError as error:
-            await reader.connection.invalidate()
+            await kept.connection.invalidate()
             raise Unavailable("the database does not answer") from error
         except BaseException as error:
             # Given up in the middle of it, or the line went dead: nobody knows what comes next.
-            lost = reader.driver.is_closed()
-            await reader.connection.invalidate()
+            lost = kept.driver.is_closed()
+            await kept.connection.invalidate()
             if lost and isinstance(error, Exception):
                 reason = said(error) or type(error).__name__
                 raise ConnectionLost(f"the connection was lost: {reason}") from error
@@ -128,26 +131,26 @@ class Readers:
         finally:
             if span is not None:
                 span.end()
-        self._idle.append(reader)
+        self._idle.append(kept)
         return rows
 
-    async def _take(self) -> Reader:
+    async def _take(self) -> ReadConnection:
         while self._idle:
             # The last one used, so that a quiet hour lets the others grow old.
-            reader = self._idle.pop()
-            if reader.until > time.monotonic() and not reader.driver.is_closed():
-                return reader
-            await _drop(reader)
+            kept = self._idle.pop()
+            if kept.until > time.monotonic() and not kept.driver.is_closed():
+                return kept
+            await _drop(kept)
         with outages():
             connection = await self._engine.connect()
         driver = (await connection.get_raw_connection()).driver_connection
-        return Reader(connection, driver, time.monotonic() + KEPT_SECONDS)
+        return ReadConnection(connection, driver, time.monotonic() + KEPT_SECONDS)
 
 
-async def _drop(reader: Reader) -> None:
+async def _drop(kept: ReadConnection) -> None:
     """Close a connection on which nothing runs.
 
     SQLAlchemy alone would first say goodbye to the server, and wait two seconds for its answer.
     """
-    reader.driver.terminate()
-    await reader.connection.invalidate()
+    kept.driver.terminate()
+    await kept.connection.invalidate()

@@ -15,10 +15,10 @@ from app.graphql.problems import Problem
 from app.throttle.services.throttle import Tried
 
 
-@strawberry.enum(description="Who may ask a field.")
+@strawberry.enum(description="Who may use a field.")
 class AccessLevel(enum.Enum):
     GUEST = strawberry.enum_value("GUEST", description="Everybody, signed in or not.")
-    MEMBER = strawberry.enum_value("MEMBER", description="Whoever is signed in.")
+    MEMBER = strawberry.enum_value("MEMBER", description="Signed-in users.")
     ADMIN = strawberry.enum_value("ADMIN", description="Administrators.")
 
 
@@ -32,7 +32,7 @@ WORDS = {
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
     name="access",
-    description="Who may ask this field; anybody else gets null and UNAUTHENTICATED or FORBIDDEN.",
+    description="Who may use this field; others get null and UNAUTHENTICATED or FORBIDDEN.",
 )
 class AccessDirective:
     level: AccessLevel = strawberry.directive_field(name="level")

@@ -8,7 +8,7 @@ import strawberry
 from app.graphql.columns import column
 from app.text.global_ids import prefix_of
 
-ID = "Opaque and unique among everything. Keep it, do not parse it."
+ID = "Opaque and unique across all types. Store it, do not parse it."
 
 
 @strawberry.interface(description="Anything that can be fetched again by its id.")

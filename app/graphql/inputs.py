@@ -22,11 +22,9 @@ def given(value: T | None) -> T | None:
     return None if value is UNSET else value
 
 
-@strawberry.input(description="A stretch of time. A side that is left out or null is open.")
+@strawberry.input(description="A range of time. An omitted or null side is open.")
 class DateTimeRange:
     from_: datetime | None = strawberry.field(
-        name="from", default=UNSET, description="The first moment that belongs to it."
+        name="from", default=UNSET, description="The start, inclusive."
     )
-    before: datetime | None = strawberry.field(
-        default=UNSET, description="The first moment that no longer belongs to it."
-    )
+    before: datetime | None = strawberry.field(default=UNSET, description="The end, exclusive.")

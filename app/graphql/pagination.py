@@ -13,13 +13,13 @@ from app.database.keyset_pages import DEFAULT_PAGE, MAX_PAGE, Page, PageRequest,
 from app.errors import BadInput
 
 First = Annotated[
-    int | None, strawberry.argument(description=f"How many from the front, up to {MAX_PAGE}.")
+    int | None, strawberry.argument(description=f"How many from the start, up to {MAX_PAGE}.")
 ]
 After = Annotated[
     str | None, strawberry.argument(description="A cursor: only what comes after it.")
 ]
 Last = Annotated[
-    int | None, strawberry.argument(description=f"How many from the back, up to {MAX_PAGE}.")
+    int | None, strawberry.argument(description=f"How many from the end, up to {MAX_PAGE}.")
 ]
 Before = Annotated[
     str | None, strawberry.argument(description="A cursor: only what comes before it.")
@@ -35,7 +35,7 @@ TIMED = Struct(">16siII").pack
 ID_BYTES = 16
 
 
-@strawberry.type(description="Where a page lies among the others.")
+@strawberry.type(description="The position of a page in the whole list.")
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether anything comes after this page.")
     has_previous_page: bool = strawberry.field(

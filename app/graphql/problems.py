@@ -25,16 +25,16 @@ publish_enum(
     REQUIRED="It is empty and must not be.",
     TOO_SHORT="It has too few characters.",
     TOO_LONG="It has too many characters.",
-    INVALID_FORMAT="It is not written as such a thing is, has characters that cannot be kept, or "
-    "is a time that makes no sense here.",
+    INVALID_FORMAT="Its format is invalid, it has characters that are not allowed, or "
+    "it is a time out of range.",
     PASSWORD_BREACHED="The password is known from a breach.",  # noqa: S106 - words
-    PASSWORD_TOO_GUESSABLE="It is among the first that an attacker tries.",  # noqa: S106 - words
-    UNCHANGED="It is what it was before.",
+    PASSWORD_TOO_GUESSABLE="The password is among the first that an attacker would guess.",  # noqa: S106 - words
+    UNCHANGED="It is the same as before.",
 )
 
 
 @strawberry.interface(
-    description="Something the caller can show to a person and act on. "
+    description="A failure that the client can show to a person and act on. "
     "Every failing member of a result union implements it."
 )
 class Problem:
@@ -50,14 +50,14 @@ def too_many_attempts(retry_after_seconds: int) -> str:
     return f"Too many attempts. Try again in {in_words(wait)}."
 
 
-@strawberry.type(description="There is no such thing, or none that the caller may know of.")
+@strawberry.type(description="It does not exist, or the caller may not see it.")
 class NotFound(Problem):
     @classmethod
     def make(cls) -> "NotFound":
         return cls(message="There is nothing here by that name.")
 
 
-@strawberry.type(description="Too many tries, or too busy a server: nothing was done.")
+@strawberry.type(description="Too many attempts, or the server is too busy: nothing was done.")
 class RateLimited(Problem):
     retry_after: int = strawberry.field(description="Seconds after which it is worth trying again.")
 
@@ -72,23 +72,23 @@ class RateLimited(Problem):
         )
 
 
-@strawberry.type(description="One fault of an input.")
+@strawberry.type(description="One invalid part of an input.")
 class InputIssue:
-    path: list[str] = strawberry.field(description="The field of the input, from the outside in.")
-    code: outcomes.InputIssueCode = strawberry.field(description="What a program switches on.")
+    path: list[str] = strawberry.field(description="The path of the input field, outermost first.")
+    code: outcomes.InputIssueCode = strawberry.field(description="A code for programs.")
     message: str = strawberry.field(
-        description="One sentence for the person, to show beside the field."
+        description="One sentence for the person, to show next to the field."
     )
     limit: int | None = strawberry.field(
-        description="The bound that was not kept, of TOO_SHORT and TOO_LONG: in characters (code "
+        description="The limit, for TOO_SHORT and TOO_LONG: in characters (code "
         "points of Unicode), or in bytes for an email address. Null for other codes."
     )
 
 
-@strawberry.type(description="The input was refused as it stands: nothing was done.")
+@strawberry.type(description="The input is invalid: nothing was done.")
 class InvalidInput(Problem):
     issues: list[InputIssue] = strawberry.field(
-        description="Every fault that was found, at least one."
+        description="Everything that is invalid, at least one."
     )
 
     def is_wrong_guess(self) -> bool:

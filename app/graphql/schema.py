@@ -29,10 +29,10 @@ Sign in with `register` or `login`. Send the `tokens.accessToken` of the answer 
 in the header `Authorization: Bearer <accessToken>`. When it expires, `refreshSession` answers the
 next one. The description of each root field says who may ask it.
 
-What can become of a mutation is a member of its result union. Each member that implements `Problem`
+The outcomes of a mutation are the members of its result union. A member that implements `Problem`
 says in `message` what to tell the person. A field that is refused is null and has an entry in
 `errors`, whose `extensions.code` says why (`UNAUTHENTICATED`, `FORBIDDEN`, `BAD_USER_INPUT`, ...).
-The rest of the answer stands.
+The rest of the answer is not affected.
 
 The documentation is in `docs/clients`, in the source of Portico.\
 """
@@ -44,8 +44,8 @@ DOCUMENT_LIMITS = (
     "${limit_root_fields} root fields, one of which may test a credential, and costs at most "
     "${limit_cost}: a field costs 1, times the entries of the pages it stands on."
 )
-QUERY = f"What can be asked. Root fields are answered at once.\n\n{DOCUMENT_LIMITS}"
-MUTATION = "What can be done. Root fields run one after the other."
+QUERY = f"The queries. Root fields run concurrently.\n\n{DOCUMENT_LIMITS}"
+MUTATION = "The mutations. Root fields run one after the other."
 
 
 class ModularSchema(strawberry.Schema):

@@ -4,8 +4,8 @@ from app.audit.events import EventName
 
 
 class PeopleEvent(EventName):
-    USER_CREATED = "user.created", "an administrator made an account for somebody"
-    USERS_IMPORTED = "users.imported", "people were taken over from another system"
-    USER_SUSPENDED = "user.suspended", "an administrator shut somebody out"
-    USER_REINSTATED = "user.reinstated", "an administrator let somebody back in"
-    ROLE_CHANGED = "role.changed", "somebody became an administrator, or no longer is one"
+    USER_CREATED = "user.created", "an administrator created an account"
+    USERS_IMPORTED = "users.imported", "users were imported from another system"
+    USER_SUSPENDED = "user.suspended", "an administrator suspended a user"
+    USER_REINSTATED = "user.reinstated", "an administrator ended a suspension"
+    ROLE_CHANGED = "role.changed", "the role of a user was changed"

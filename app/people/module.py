@@ -4,7 +4,7 @@ from app.module import Module
 from app.people.emails import EMAILS
 from app.people.events import PeopleEvent
 from app.people.services.administration import Administration
-from app.people.services.first_administrator import Appointments
+from app.people.services.administrator_accounts import AdministratorAccounts
 from app.people.services.user_files import UserFiles
 from app.people.services.users import Users
 from app.people.settings import PeopleSettings
@@ -14,7 +14,7 @@ MODULE = Module(
     settings=PeopleSettings,
     emails=EMAILS,
     events=PeopleEvent,
-    services=(Administration, Appointments, UserFiles, Users),
+    services=(Administration, AdministratorAccounts, UserFiles, Users),
     schema="app.people.schema.part",
     commands="app.people.commands",
 )

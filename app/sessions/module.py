@@ -13,13 +13,13 @@ from app.security.passwords import Passwords
 from app.security.refresh_tokens import RefreshTokens
 from app.sessions.emails import EMAILS
 from app.sessions.events import SessionEvent
+from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.compromise import Compromise
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.password_failures import PasswordFailures
-from app.sessions.services.refresh import Rotation
+from app.sessions.services.refresh import TokenRefresh
 from app.sessions.services.sessions import Sessions
 from app.sessions.services.sign_in import SignIn
-from app.sessions.services.standing import Standing
 from app.sessions.services.viewers import Viewers
 from app.sessions.settings import SessionSettings
 from app.throttle.settings import ThrottleSettings
@@ -49,8 +49,8 @@ def passwords(settings: SessionSettings, throttle: ThrottleSettings) -> Password
     return Passwords(rounds=settings.bcrypt_rounds, scale=throttle.throttle_scale)
 
 
-def standing(settings: UserSettings) -> Standing:
-    return Standing(verified_only=settings.email_verification == "required")
+def account_policy(settings: UserSettings) -> AccountPolicy:
+    return AccountPolicy(verified_only=settings.email_verification == "required")
 
 
 MODULE = Module(
@@ -62,11 +62,11 @@ MODULE = Module(
         access_tokens,
         lifetimes,
         passwords,
-        standing,
+        account_policy,
         RefreshTokens.of,
         PasswordFailures,
         SignIn,
-        Rotation,
+        TokenRefresh,
         Sessions,
         Viewers,
         Compromise,

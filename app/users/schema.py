@@ -13,17 +13,17 @@ SUSPENSION = ("suspended_at", "suspended_until")
 
 publish_enum(
     Role,
-    "What somebody may do.",
-    MEMBER="May see and change what is theirs.",
-    ADMIN="May see and change everybody.",
+    "What a user may do.",
+    MEMBER="May see and change their own account.",
+    ADMIN="May see and change all users.",
 )
 
 
-@strawberry.type(description="A pause that an administrator has put on an account.")
+@strawberry.type(description="A suspension of an account by an administrator.")
 class Suspension:
     reason: str = strawberry.field(description="Why, in the administrator's words.")
     until: datetime | None = strawberry.field(
-        description="When it lifts itself; null: not by itself."
+        description="When it ends by itself; null: it does not."
     )
 
 
@@ -36,7 +36,7 @@ class User(Node):
     subject: str = column(
         "id",
         str,
-        description="What access tokens call the user: `sub`, a UUID. It never changes. Accepted "
+        description="The `sub` of the user's access tokens, a UUID. It never changes. Accepted "
         "wherever the `id` of a user is.",
     )
     email: str = column(
@@ -44,26 +44,26 @@ class User(Node):
     )
     email_verified: bool = column(
         "email_verified",
-        description="Whether the person has shown that they read mail at this address.",
+        description="Whether the person has shown that they receive email at this address.",
     )
     display_name: str | None = column(
         "display_name",
-        description="What the person wants to be called; null where they left it out.",
+        description="The name that the person has chosen; null if none.",
     )
-    role: Role = column("role", Role, description="What this person may do.")
-    created_at: datetime = column("created_at", description="When the account was made.")
+    role: Role = column("role", Role, description="What the user may do.")
+    created_at: datetime = column("created_at", description="When the account was created.")
     updated_at: datetime = column(
         "updated_at",
         description="When anything of the account, other than its sign-ins, last changed.",
     )
     last_login_at: datetime | None = column(
         "last_login_at",
-        description="When the person last entered their password; null: never.",
+        description="When the person last signed in with their password; null: never.",
     )
     external_id: str | None = column(
         "external_id",
-        description="What another system called this person, from which they were imported; "
-        "null for everybody else.",
+        description="The id of the user in the system they were imported from; null if they were "
+        "not imported.",
     )
 
     @computed(needs=SUSPENSION, description="False while suspended.")
@@ -72,7 +72,7 @@ class User(Node):
 
     @computed(
         needs=(*SUSPENSION, "suspension_reason"),
-        description="The pause on this account, if there is one now.",
+        description="The current suspension, if there is one.",
     )
     def suspension(self) -> Suspension | None:
         if self.row.is_active(self.now):

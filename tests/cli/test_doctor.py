@@ -33,7 +33,7 @@ from tests.database.test_schemas_and_roles import AVAILABLE
 from tests.support.postgres import USER, Postgres, postgres, streaming_replica
 from tests.support.roles import PASSWORD, role
 from tests.support.servers import ROOT, free_port, portico, serving
-from tests.support.smtp_server import post_office
+from tests.support.smtp_server import running_smtp_server
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 OTHER_SECRET = "Zx81kQw0Vb5Nn3Mj7Lp2Tr9Yc6Hd4Gf8"
@@ -111,7 +111,7 @@ async def healthy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hea
     with (
         postgres() as primary,
         streaming_replica(primary) as replica,
-        post_office() as office,
+        running_smtp_server() as smtp,
         range_service() as (breaches, _),
     ):
         await asyncio.to_thread(migrations.upgrade, primary.url)
@@ -122,7 +122,7 @@ async def healthy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hea
                 "DATABASE_URL": server.url,
                 "DATABASE_READ_URL": replica.url,
                 "SECRET_KEY": SECRET,
-                "SMTP_URL": f"smtp://127.0.0.1:{office.port}",
+                "SMTP_URL": f"smtp://127.0.0.1:{smtp.port}",
                 "FRONTEND_URL": FRONTEND,
                 "CORS_ORIGINS": FRONTEND,
                 "BREACHED_PASSWORDS_FILE": str(hashes),

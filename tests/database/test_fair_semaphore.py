@@ -1,56 +1,56 @@
-"""Turns: whoever waits gets one in order, or is told in time that there is none."""
+"""Those who wait are served in order, or refused after a time."""
 
 import asyncio
 from contextlib import suppress
 
 import pytest
 
-from app.database.fair_semaphore import Turns
+from app.database.fair_semaphore import FairSemaphore
 from app.errors import Unavailable
 
 
-async def test_whoever_came_first_is_next() -> None:
-    turns, order = Turns(1, wait_seconds=5), list[int]()
-    await turns.take()
+async def test_waiting_tasks_are_served_in_order() -> None:
+    semaphore, order = FairSemaphore(1, wait_seconds=5), list[int]()
+    await semaphore.acquire()
 
     async def wait(number: int) -> None:
-        await turns.take()
+        await semaphore.acquire()
         order.append(number)
-        turns.give()
+        semaphore.release()
 
     waiting = [asyncio.create_task(wait(number)) for number in range(3)]
     await asyncio.sleep(0)
-    turns.give()
+    semaphore.release()
     await asyncio.gather(*waiting)
 
     assert order == [0, 1, 2]
 
 
-async def test_whoever_waits_too_long_is_told_and_takes_nothing() -> None:
-    turns = Turns(1, wait_seconds=0.01)
-    await turns.take()
+async def test_a_wait_that_is_too_long_is_refused_and_takes_nothing() -> None:
+    semaphore = FairSemaphore(1, wait_seconds=0.01)
+    await semaphore.acquire()
 
     for _ in range(2):
         with pytest.raises(Unavailable):
-            await turns.take()
+            await semaphore.acquire()
 
-    turns.give()
-    await asyncio.wait_for(turns.take(), 1)
+    semaphore.release()
+    await asyncio.wait_for(semaphore.acquire(), 1)
 
 
 @pytest.mark.parametrize("given_before", [False, True])
-async def test_a_turn_of_somebody_who_left_is_not_lost(*, given_before: bool) -> None:
-    turns = Turns(1, wait_seconds=5)
-    await turns.take()
-    leaving = asyncio.create_task(turns.take())
+async def test_a_permit_given_to_a_cancelled_task_is_not_lost(*, given_before: bool) -> None:
+    semaphore = FairSemaphore(1, wait_seconds=5)
+    await semaphore.acquire()
+    leaving = asyncio.create_task(semaphore.acquire())
     await asyncio.sleep(0)
 
     if given_before:
-        turns.give()
+        semaphore.release()
     leaving.cancel()
     with suppress(asyncio.CancelledError):
         await leaving
     if not given_before:
-        turns.give()
+        semaphore.release()
 
-    await asyncio.wait_for(turns.take(), 1)
+    await asyncio.wait_for(semaphore.acquire(), 1)

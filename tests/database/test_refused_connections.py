@@ -23,7 +23,7 @@ from tests.database.test_outages import AWAY, unavailable
 from tests.sessions.test_refreshing import REFRESH
 from tests.support.postgres import Postgres, postgres
 from tests.support.servers import Server, serving
-from tests.support.smtp_server import PostOffice, post_office
+from tests.support.smtp_server import SmtpServer, running_smtp_server
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 PASSWORD = "horse-battery-8"
@@ -89,21 +89,21 @@ def url_of(server: Postgres) -> str:
 
 
 @pytest.fixture(scope="module")
-def office() -> Iterator[PostOffice]:
-    with post_office() as office:
-        yield office
+def smtp() -> Iterator[SmtpServer]:
+    with running_smtp_server() as smtp:
+        yield smtp
 
 
 @pytest.fixture(scope="module")
 def server(
-    own: Postgres, office: PostOffice, tmp_path_factory: pytest.TempPathFactory
+    own: Postgres, smtp: SmtpServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     settings = {
         "DATABASE_URL": url_of(own),
         "DATABASE_POOL_SIZE": "5",
         "SECRET_KEY": SECRET,
         "PUBLIC_URL": "https://id.example.com",
-        "SMTP_URL": f"smtp://127.0.0.1:{office.port}?tls=none",
+        "SMTP_URL": f"smtp://127.0.0.1:{smtp.port}?tls=none",
         "THROTTLE_SCALE": "1000",
         "LOG_LEVEL": "INFO",
     }
@@ -138,9 +138,9 @@ async def cut(own: Postgres) -> None:
 
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
 async def test_a_database_that_lets_nobody_in_is_an_outage_that_ends_by_itself(
-    own: Postgres, server: Server, office: PostOffice, ada: Api, refusal: Refusal
+    own: Postgres, server: Server, smtp: SmtpServer, ada: Api, refusal: Refusal
 ) -> None:
-    async with shut_out(server, ada, office, refusal.said):
+    async with shut_out(server, ada, smtp, refusal.said):
         await on_server(own.url, refusal.shut_out)
         await cut(own)
         await all_is_refused(ada)
@@ -148,22 +148,22 @@ async def test_a_database_that_lets_nobody_in_is_an_outage_that_ends_by_itself(
 
 
 async def test_a_rule_in_pg_hba_that_rejects_is_an_outage_that_ends_by_itself(
-    own: Postgres, server: Server, office: PostOffice, ada: Api
+    own: Postgres, server: Server, smtp: SmtpServer, ada: Api
 ) -> None:
     said = (
         'pg_hba.conf rejects connection for host "127.0.0.1", user "portico", database "served", '
         "no encryption (28000)"
     )
-    async with shut_out(server, ada, office, said):
+    async with shut_out(server, ada, smtp, said):
         with own.admitting("host all portico all reject"):
             await cut(own)
             await all_is_refused(ada)
 
 
 async def test_a_database_that_was_renamed_is_an_outage_that_ends_by_itself(
-    own: Postgres, server: Server, office: PostOffice, ada: Api
+    own: Postgres, server: Server, smtp: SmtpServer, ada: Api
 ) -> None:
-    async with shut_out(server, ada, office, 'database "served" does not exist (3D000)'):
+    async with shut_out(server, ada, smtp, 'database "served" does not exist (3D000)'):
         # It cannot be renamed while somebody is connected.
         await on_server(own.url, "ALTER DATABASE served ALLOW_CONNECTIONS false")
         await cut(own)
@@ -174,7 +174,7 @@ async def test_a_database_that_was_renamed_is_an_outage_that_ends_by_itself(
 
 
 @asynccontextmanager
-async def shut_out(server: Server, ada: Api, office: PostOffice, said: str) -> AsyncGenerator[None]:
+async def shut_out(server: Server, ada: Api, smtp: SmtpServer, said: str) -> AsyncGenerator[None]:
     """Meanwhile the log says what the database says, once; afterwards all is well."""
     before = len(server.output)
     yield
@@ -185,7 +185,7 @@ async def shut_out(server: Server, ada: Api, office: PostOffice, said: str) -> A
 
     assert await ada(ME) == {"me": {"email": ADA.email}}
     await ada(RESET, email=ADA.email)
-    email = await asyncio.to_thread(office.wait)
+    email = await asyncio.to_thread(smtp.wait_for_email)
     assert email["To"] == ADA.email
 
 

@@ -18,7 +18,7 @@ from app.database.replica import BEHIND, NO_STANDBY, SILENT
 from app.database.replica_lag import ReplicaLag, Written
 from app.database.url import read
 from app.main import FIGURES_SECONDS, create_app
-from app.people.services.first_administrator import Appointments
+from app.people.services.administrator_accounts import AdministratorAccounts
 from app.testing.clients import ME, Api, Person
 from app.testing.databases import on_server
 from app.testing.settings import settings_for
@@ -60,7 +60,9 @@ async def administrator(primary: Postgres, read_url: str, **changes: Any) -> Asy
     settings = settings_for(primary.url, database_read_url=read_url, **changes)
     app = create_app(settings)
     async with app.router.lifespan_context(app), Api.of(app) as guest:
-        await app.state.portico.services[Appointments].first(ADA.email, ADA.password)
+        await app.state.portico.services[AdministratorAccounts].create_first(
+            ADA.email, ADA.password
+        )
         ada = await guest.login(ADA)
         yield ada
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.http.test_observability import until
 from tests.jobs.test_jobs import REGISTER, at, send
 from tests.support.servers import ROOT, free_port, serving, working
-from tests.support.smtp_server import post_office
+from tests.support.smtp_server import running_smtp_server
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana.json").read_text())
 EXPRESSIONS = [
@@ -36,12 +36,12 @@ def samples(tmp_path: Path, mailing_environment: dict[str, str]) -> Samples:
     """The names of all samples of a server and a worker that have done something, with labels."""
     address = f"127.0.0.1:{free_port()}"
     with (
-        post_office(at(mailing_environment)) as office,
+        running_smtp_server(at(mailing_environment)) as smtp,
         serving(tmp_path, **mailing_environment, MANAGEMENT_ADDRESS=address) as server,
         working(tmp_path, **mailing_environment) as worker,
     ):
         send(server.url, REGISTER)
-        office.wait()
+        smtp.wait_for_email()
         urls = (f"http://{address}", worker.url)
         until(lambda: "portico_job_tries_total{" in httpx.get(f"{worker.url}/metrics").text)
         until(lambda: "portico_requests_total{" in httpx.get(f"http://{address}/metrics").text)

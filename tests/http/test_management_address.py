@@ -13,7 +13,7 @@ from tests.http.test_observability import until
 from tests.jobs.test_jobs import REGISTER, at, send
 from tests.support.postgres import postgres
 from tests.support.servers import free_port, portico, serving, working
-from tests.support.smtp_server import post_office
+from tests.support.smtp_server import running_smtp_server
 
 
 def answer(url: str) -> tuple[int, object]:
@@ -36,9 +36,9 @@ def test_a_worker_counts_its_own_tries(tmp_path: Path, mailing_environment: dict
     with working(tmp_path, **mailing_environment) as worker:
         until(lambda: failed in metrics(worker.url))
         first = metrics(worker.url)
-        with post_office(at(mailing_environment)) as office:
+        with running_smtp_server(at(mailing_environment)) as smtp:
             retried = portico("jobs", "retry", "--waiting", cwd=tmp_path, **mailing_environment)
-            office.wait()
+            smtp.wait_for_email()
             until(lambda: done in metrics(worker.url))
         second = metrics(worker.url)
 

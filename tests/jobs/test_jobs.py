@@ -34,7 +34,7 @@ from tests.accounts.test_password_changes import REQUEST
 from tests.cli.test_serve import SECRET
 from tests.support.periodic import tidy
 from tests.support.servers import free_port, portico, serving, working
-from tests.support.smtp_server import PostOffice, post_office
+from tests.support.smtp_server import SmtpServer, running_smtp_server
 
 Deliver = Callable[[], Awaitable[None]]
 MESSAGE = Message("ada@example.com", "Grüße", "Über <allem>", "<p>Über &lt;allem&gt;</p>")
@@ -92,18 +92,18 @@ async def test_an_email_is_tried_again_until_it_is_taken(
 async def test_a_mail_server_that_is_down_for_three_tries_gets_the_email_at_the_fourth(
     api: Api, ada: Person, app: FastAPI, db: Database
 ) -> None:
-    office = PostOffice(port=free_port())
-    mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+    smtp = SmtpServer(port=free_port())
+    mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "no-reply@example.com")
     delays = [timedelta(0), timedelta(0), timedelta(seconds=1)]
     await api(REQUEST, email=ada.email)
     work = asyncio.ensure_future(replace(worker_with(app, mailer), delays=delays).drain())
     while [row.attempts for row in await db.rows(STATES)] != [3]:
         await asyncio.wait({work}, timeout=0.02)
 
-    with post_office(office):
+    with running_smtp_server(smtp):
         await work
 
-    assert (office.receivers, await db.rows(STATES)) == ([[ada.email]], [])
+    assert (smtp.receivers, await db.rows(STATES)) == ([[ada.email]], [])
 
 
 async def test_an_email_that_keeps_failing_is_kept_and_can_be_tried_again(
@@ -127,12 +127,12 @@ async def test_an_email_that_keeps_failing_is_kept_and_can_be_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("office", "shown"),
+    ("smtp", "shown"),
     [
-        (PostOffice(recipient_reply="550 5.1.1 <ada@example.com>: no such user"), "550 5.1.1"),
-        (PostOffice(recipient_reply="553 <ada@example.com> is not here"), "553"),
-        (PostOffice(recipient_reply="556 5.1.10 example.com takes no mail"), "556 5.1.10"),
-        (PostOffice(message_reply="554 5.6.0 not for ada@example.com"), "554 5.6.0"),
+        (SmtpServer(recipient_reply="550 5.1.1 <ada@example.com>: no such user"), "550 5.1.1"),
+        (SmtpServer(recipient_reply="553 <ada@example.com> is not here"), "553"),
+        (SmtpServer(recipient_reply="556 5.1.10 example.com takes no mail"), "556 5.1.10"),
+        (SmtpServer(message_reply="554 5.6.0 not for ada@example.com"), "554 5.6.0"),
     ],
 )
 async def test_an_email_that_is_refused_for_good_is_tried_once_and_kept(
@@ -141,41 +141,41 @@ async def test_an_email_that_is_refused_for_good_is_tried_once_and_kept(
     app: FastAPI,
     db: Database,
     caplog: pytest.LogCaptureFixture,
-    office: PostOffice,
+    smtp: SmtpServer,
     shown: str,
 ) -> None:
     await api(REQUEST, email=ada.email)
-    with post_office(office):
-        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+    with running_smtp_server(smtp):
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "no-reply@example.com")
         await worker_with(app, mailer).drain()
 
     reason = f"the mail server refuses this recipient or message for good ({shown})"
     (kept,) = await app.state.portico.services[Jobs].failed()
     assert (kept.name, kept.tries, kept.failure) == ("mail.letter", 0, reason)
-    assert (office.tries, office.emails) == (1, [])
+    assert (smtp.tries, smtp.emails) == (1, [])
     ours = [each.getMessage() for each in caplog.records if each.name.startswith("app.")]
     assert ada.email not in str([ours, await db.rows(text("SELECT * FROM pgqueuer_log"))])
 
 
 @pytest.mark.parametrize(
-    "office",
+    "smtp",
     [
-        PostOffice(recipient_reply="450 4.2.1 busy"),
-        PostOffice(recipient_reply="554 5.7.1 relay access denied"),
-        PostOffice(recipient_reply="530 authentication is needed"),
-        PostOffice(message_reply="452 4.3.1 no space"),
+        SmtpServer(recipient_reply="450 4.2.1 busy"),
+        SmtpServer(recipient_reply="554 5.7.1 relay access denied"),
+        SmtpServer(recipient_reply="530 authentication is needed"),
+        SmtpServer(message_reply="452 4.3.1 no space"),
     ],
 )
 async def test_an_email_that_may_be_taken_later_is_tried_again(
-    api: Api, ada: Person, app: FastAPI, office: PostOffice
+    api: Api, ada: Person, app: FastAPI, smtp: SmtpServer
 ) -> None:
     await api(REQUEST, email=ada.email)
-    with post_office(office):
-        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+    with running_smtp_server(smtp):
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "no-reply@example.com")
         await worker_with(app, mailer).drain()
 
     (kept,) = await app.state.portico.services[Jobs].failed()
-    assert (kept.tries, office.tries, office.emails) == (3, 4, [])
+    assert (kept.tries, smtp.tries, smtp.emails) == (3, 4, [])
 
 
 async def test_an_address_that_the_mail_server_cannot_take_fails_at_once_and_says_so(
@@ -183,8 +183,8 @@ async def test_an_address_that_the_mail_server_cannot_take_fails_at_once_and_say
 ) -> None:
     await api.register(Person("jörg@example.com", "unterwegs nach Ulm"))
     await api(REQUEST, email="jörg@example.com")
-    with post_office(enable_SMTPUTF8=False) as office:
-        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+    with running_smtp_server(enable_SMTPUTF8=False) as smtp:
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "no-reply@example.com")
         await worker_with(app, mailer).drain()
 
     assert settings.database_url is not None
@@ -200,22 +200,22 @@ async def test_an_address_that_the_mail_server_cannot_take_fails_at_once_and_say
     reason = "the mail server does not support SMTPUTF8, which this address needs"
     assert reason in shown.stdout
     assert "jörg" not in shown.stdout + str(await db.rows(text("SELECT * FROM pgqueuer_log")))
-    assert (office.tries, office.emails) == (0, [])
+    assert (smtp.tries, smtp.emails) == (0, [])
 
 
 async def test_an_email_that_was_refused_for_good_is_sent_once_the_server_takes_it(
     api: Api, ada: Person, app: FastAPI
 ) -> None:
     await api(REQUEST, email=ada.email)
-    office = PostOffice(recipient_reply="550 5.1.1 no such user")
-    with post_office(office):
-        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+    smtp = SmtpServer(recipient_reply="550 5.1.1 no such user")
+    with running_smtp_server(smtp):
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "no-reply@example.com")
         await worker_with(app, mailer).drain()
-        office.recipient_reply = None
+        smtp.recipient_reply = None
         assert len((await app.state.portico.services[Jobs].retry_failed(None)).tried) == 1
         await worker_with(app, mailer).drain()
 
-    assert office.receivers == [[ada.email]]
+    assert smtp.receivers == [[ada.email]]
 
 
 async def test_a_job_that_failed_for_good_is_gone_after_thirty_days(
@@ -253,11 +253,11 @@ async def test_what_is_rolled_back_sends_nothing(
 
 
 async def test_an_email_goes_out_whole() -> None:
-    with post_office() as office:
-        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "Portico <no-reply@example.com>")
+    with running_smtp_server() as smtp:
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "Portico <no-reply@example.com>")
         await mailer.send(MESSAGE)
 
-    email = office.emails[0]
+    email = smtp.emails[0]
     parts = {part.get_content_type(): part.get_content().strip() for part in email.iter_parts()}
     assert (email["From"], email["To"]) == ("Portico <no-reply@example.com>", MESSAGE.to)
     assert (email["Subject"], email["Auto-Submitted"]) == (MESSAGE.subject, "auto-generated")
@@ -274,30 +274,30 @@ async def test_an_email_goes_out_whole() -> None:
     ],
 )
 async def test_an_address_of_any_script_is_reached(address: str, sent_to: str, utf8: bool) -> None:
-    with post_office(enable_SMTPUTF8=utf8) as office:
-        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+    with running_smtp_server(enable_SMTPUTF8=utf8) as smtp:
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "no-reply@example.com")
         await mailer.send(replace(MESSAGE, to=address))
 
-    assert (office.emails[0]["To"], office.receivers) == (sent_to, [[sent_to]])
+    assert (smtp.emails[0]["To"], smtp.receivers) == (sent_to, [[sent_to]])
 
 
 @pytest.mark.parametrize("address", ["a@b.c\r\nBcc: x@y.z", "a@b.c, x@y.z", "x <a@b.c>"])
 async def test_an_address_brings_no_header_and_no_other_recipient(address: str) -> None:
-    with post_office() as office:
-        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{office.port}", "no-reply@example.com")
+    with running_smtp_server() as smtp:
+        mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "no-reply@example.com")
         with pytest.raises(Exception):  # noqa: B017, PT011 - the library's, several
             await mailer.send(replace(MESSAGE, to=address))
 
-    assert office.emails == []
+    assert smtp.emails == []
 
 
 async def test_nothing_goes_in_clear_unless_that_is_said() -> None:
-    with post_office() as office:
-        mailer = SmtpMailer.of(f"smtp://localhost:{office.port}", "no-reply@example.com")
+    with running_smtp_server() as smtp:
+        mailer = SmtpMailer.of(f"smtp://localhost:{smtp.port}", "no-reply@example.com")
         with pytest.raises(Exception):  # noqa: B017, PT011 - the library's
             await replace(mailer, in_clear=False).send(MESSAGE)
 
-    assert office.emails == []
+    assert smtp.emails == []
 
 
 def send(url: str, query: str) -> Any:
@@ -310,8 +310,8 @@ def words(email: EmailMessage) -> str:
     return part.get_content()
 
 
-def at(mailing_environment: dict[str, str]) -> PostOffice:
-    return PostOffice(port=int(mailing_environment["SMTP_URL"].rpartition(":")[2]))
+def at(mailing_environment: dict[str, str]) -> SmtpServer:
+    return SmtpServer(port=int(mailing_environment["SMTP_URL"].rpartition(":")[2]))
 
 
 def test_what_was_answered_is_sent_though_the_server_is_killed_at_once(
@@ -321,8 +321,11 @@ def test_what_was_answered_is_sent_though_the_server_is_killed_at_once(
         assert send(server.url, REGISTER) == {"register": {"__typename": "VerificationSent"}}
         server.stop(signal.SIGKILL)
 
-    with post_office(at(mailing_environment)) as office, working(tmp_path, **mailing_environment):
-        email = office.wait()
+    with (
+        running_smtp_server(at(mailing_environment)) as smtp,
+        working(tmp_path, **mailing_environment),
+    ):
+        email = smtp.wait_for_email()
 
     assert email["To"] == "eve@example.com"
     assert "https://app.example.com/verify-email#token=pot_" in words(email)
@@ -333,14 +336,14 @@ def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
 ) -> None:
     with serving(tmp_path, **mailing_environment) as server:
         send(server.url, REGISTER)
-        with post_office(at(mailing_environment)) as office:
-            office.silent = True
+        with running_smtp_server(at(mailing_environment)) as smtp:
+            smtp.silent = True
             with working(tmp_path, **mailing_environment) as worker:
-                first = office.wait()
+                first = smtp.wait_for_email()
                 worker.stop(signal.SIGKILL)
-            office.silent = False
+            smtp.silent = False
             with working(tmp_path, **mailing_environment):
-                second = office.wait()
+                second = smtp.wait_for_email()
         token = TOKEN.search(words(second))
         assert words(first) == words(second)
         assert token is not None
@@ -361,8 +364,11 @@ async def test_the_command_shows_what_waits_and_tries_it_now(
     await on_server(mailing_environment["DATABASE_URL"], FAILED_ONCE)
     waiting = portico("jobs", "retry", "--waiting", cwd=tmp_path, **mailing_environment)
     nothing = portico("jobs", "retry", "--all", "--waiting", cwd=tmp_path, **mailing_environment)
-    with post_office(at(mailing_environment)) as office, working(tmp_path, **mailing_environment):
-        office.wait()
+    with (
+        running_smtp_server(at(mailing_environment)) as smtp,
+        working(tmp_path, **mailing_environment),
+    ):
+        smtp.wait_for_email()
 
     assert "1 queued\nThe oldest that is due has waited for 0:0" in queued.stdout
     row = next(row for line, row in pairwise(shown.stdout.splitlines()) if "next try" in line)

@@ -13,7 +13,7 @@ from app.testing.outbox import TOKEN
 from tests.cli.test_serve import SECRET
 from tests.jobs.test_jobs import words
 from tests.support.servers import Server, serving
-from tests.support.smtp_server import PostOffice, post_office
+from tests.support.smtp_server import SmtpServer, running_smtp_server
 
 ADA, COUNTESS, EVE = "ada@example.com", "countess@example.com", "eve@example.com"
 FIRST, SECOND, THIRD = "difference engine 1", "punched cards in brass", "analytical engine 9"
@@ -108,21 +108,21 @@ INVITATION = (
 
 
 def test_every_step_is_answered_and_every_email_arrives(tmp_path: Path, empty_url: str) -> None:
-    with post_office() as office:
+    with running_smtp_server() as smtp:
         environment = {
             "DATABASE_URL": make_url(empty_url).render_as_string(hide_password=False),
             "SECRET_KEY": SECRET,
-            "SMTP_URL": f"smtp://127.0.0.1:{office.port}",
+            "SMTP_URL": f"smtp://127.0.0.1:{smtp.port}",
             "EMAIL_VERIFICATION": "required",
         }
         asyncio.run(asyncio.to_thread(migrations.upgrade, empty_url))
         with serving(tmp_path, **environment, **ADMIN) as server:
             for steps in (LIFE, INVITATION):
-                office.emails.clear()
-                walk(server, office, steps)
+                smtp.emails.clear()
+                walk(server, smtp, steps)
 
 
-def walk(server: Server, office: PostOffice, steps: tuple[Step, ...]) -> None:
+def walk(server: Server, smtp: SmtpServer, steps: tuple[Step, ...]) -> None:
     token, headers, arrived = "", dict[str, str](), 0
     for step in steps:
         ask = step.ask.replace("{token}", token)
@@ -132,16 +132,16 @@ def walk(server: Server, office: PostOffice, steps: tuple[Step, ...]) -> None:
         if step.more:
             access_token = answer["data"]["done"]["tokens"]["accessToken"]
             headers = {"authorization": f"Bearer {access_token}"}
-        emails = wait(office, arrived, len(step.emails))
+        emails = wait(smtp, arrived, len(step.emails))
         assert sorted((to, subject) for to, subject, _ in emails) == sorted(step.emails)
         arrived += len(emails)
         token = next((found[0] for *_, text in emails if (found := TOKEN.search(text))), token)
 
 
-def wait(office: PostOffice, after: int, number: int) -> list[tuple[str, str, str]]:
+def wait(smtp: SmtpServer, after: int, number: int) -> list[tuple[str, str, str]]:
     """Give so many emails that came after those, and no more."""
     deadline = time.monotonic() + 20
-    while len(office.emails) < after + number and time.monotonic() < deadline:
+    while len(smtp.emails) < after + number and time.monotonic() < deadline:
         time.sleep(0.02)
-    emails = office.emails[after:]
+    emails = smtp.emails[after:]
     return [(each["To"], each["Subject"], words(each)) for each in emails]

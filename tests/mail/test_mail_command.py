@@ -17,7 +17,7 @@ from app.errors import Misconfigured
 from app.mail.mailer import SignInRefused, SmtpMailer, mailer_of
 from tests.support.certificates import self_signed, serving_as
 from tests.support.servers import free_port, portico
-from tests.support.smtp_server import PostOffice, post_office
+from tests.support.smtp_server import SmtpServer, running_smtp_server
 
 ADDRESS = "operator@example.com"
 USER, PASSWORD = "portico@example.com", "p4ss word/of=mail"
@@ -52,12 +52,12 @@ def listening(*replies: bytes) -> Generator[int]:
 
 
 def test_an_email_that_is_taken_is_reported_with_what_the_server_said(tmp_path: Path) -> None:
-    with post_office() as office:
-        result = mail_test(tmp_path, f"smtp://{HERE}:{office.port}")
+    with running_smtp_server() as smtp:
+        result = mail_test(tmp_path, f"smtp://{HERE}:{smtp.port}")
 
-    assert said(result) == (0, f"{HERE}:{office.port} has taken it: 250 taken\n", "")
-    assert office.receivers == [[ADDRESS]]
-    assert office.emails[0]["Subject"] == "A test email from Portico"
+    assert said(result) == (0, f"{HERE}:{smtp.port} has taken it: 250 taken\n", "")
+    assert smtp.receivers == [[ADDRESS]]
+    assert smtp.emails[0]["Subject"] == "A test email from Portico"
 
 
 def test_a_name_without_an_address_is_named(tmp_path: Path) -> None:
@@ -96,23 +96,23 @@ def test_a_greeting_that_is_none_is_quoted_as_one_printable_line(
 
 
 def test_a_server_without_starttls_is_named(tmp_path: Path) -> None:
-    with post_office() as office:
-        result = mail_test(tmp_path, f"smtp://{LOGIN}@{HERE}:{office.port}")
+    with running_smtp_server() as smtp:
+        result = mail_test(tmp_path, f"smtp://{LOGIN}@{HERE}:{smtp.port}")
 
-    assert (result.returncode, office.emails) == (1, [])
+    assert (result.returncode, smtp.emails) == (1, [])
     assert result.stderr == (
-        f"portico: No TLS with {HERE}:{office.port}: SMTP STARTTLS extension not supported by "
+        f"portico: No TLS with {HERE}:{smtp.port}: SMTP STARTTLS extension not supported by "
         "server.\n"
     )
 
 
 def test_a_server_that_expects_starttls_is_named_where_the_url_says_tls(tmp_path: Path) -> None:
-    with post_office() as office:
-        result = mail_test(tmp_path, f"smtps://{HERE}:{office.port}")
+    with running_smtp_server() as smtp:
+        result = mail_test(tmp_path, f"smtps://{HERE}:{smtp.port}")
 
-    assert (result.returncode, office.emails) == (1, [])
+    assert (result.returncode, smtp.emails) == (1, [])
     assert result.stderr == (
-        f"portico: No TLS with {HERE}:{office.port}: wrong version number. A server that expects "
+        f"portico: No TLS with {HERE}:{smtp.port}: wrong version number. A server that expects "
         "STARTTLS needs smtp:// in SMTP_URL.\n"
     )
 
@@ -123,23 +123,23 @@ def test_a_certificate_that_nobody_trusts_is_named(tmp_path: Path, scheme: str) 
     options: dict[str, Any] = {"tls_context": context, "require_starttls": True}
     if scheme == "smtps":
         options = {"ssl_context": context}
-    with post_office(**options) as office:
-        result = mail_test(tmp_path, f"{scheme}://{LOGIN}@{HERE}:{office.port}")
+    with running_smtp_server(**options) as smtp:
+        result = mail_test(tmp_path, f"{scheme}://{LOGIN}@{HERE}:{smtp.port}")
 
-    assert (result.returncode, office.emails) == (1, [])
+    assert (result.returncode, smtp.emails) == (1, [])
     assert result.stderr == (
-        f"portico: The certificate of {HERE}:{office.port} is invalid: self-signed certificate.\n"
+        f"portico: The certificate of {HERE}:{smtp.port} is invalid: self-signed certificate.\n"
     )
 
 
 @contextmanager
-def signing_in(tmp_path: Path, reply: str | None = None) -> Generator[tuple[PostOffice, str]]:
+def signing_in(tmp_path: Path, reply: str | None = None) -> Generator[tuple[SmtpServer, str]]:
     """A mail server with TLS and one user; `reply` is what it says to everybody else."""
     certificate = self_signed(tmp_path / "server.pem")
-    with post_office(
+    with running_smtp_server(
         **signing(reply), tls_context=serving_as(certificate), auth_required=True
-    ) as office:
-        yield office, str(certificate)
+    ) as smtp:
+        yield smtp, str(certificate)
 
 
 def signing(reply: str | None) -> dict[str, Any]:
@@ -154,48 +154,48 @@ def signing(reply: str | None) -> dict[str, Any]:
 
 
 def test_an_email_leaves_with_tls_and_a_password(tmp_path: Path) -> None:
-    with signing_in(tmp_path) as (office, trust):
-        url = f"smtp://{LOGIN}@{HERE}:{office.port}"
+    with signing_in(tmp_path) as (smtp, trust):
+        url = f"smtp://{LOGIN}@{HERE}:{smtp.port}"
         result = mail_test(tmp_path, url, SSL_CERT_FILE=trust)
 
-    assert said(result) == (0, f"{HERE}:{office.port} has taken it: 250 taken\n", "")
+    assert said(result) == (0, f"{HERE}:{smtp.port} has taken it: 250 taken\n", "")
 
 
 def test_a_refused_password_is_named_and_never_shown(tmp_path: Path) -> None:
     wrong = "wr0ng-pass"
     sent = base64.b64encode(f"\0portico\0{wrong}".encode()).decode()
     reply = f"535 5.7.8 no: {wrong} {sent} {base64.b64encode(wrong.encode()).decode()}"
-    with signing_in(tmp_path, reply) as (office, trust):
-        url = f"smtp://portico:{wrong}@{HERE}:{office.port}"
+    with signing_in(tmp_path, reply) as (smtp, trust):
+        url = f"smtp://portico:{wrong}@{HERE}:{smtp.port}"
         result = mail_test(tmp_path, url, SSL_CERT_FILE=trust)
 
-    assert (result.returncode, result.stdout, office.emails) == (1, "", [])
+    assert (result.returncode, result.stdout, smtp.emails) == (1, "", [])
     assert result.stderr == (
-        f"portico: {HERE}:{office.port} does not accept the user and password in SMTP_URL: "
+        f"portico: {HERE}:{smtp.port} does not accept the user and password in SMTP_URL: "
         "535 5.7.8 no: ******** ******** ********\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("office", "words"),
+    ("smtp", "words"),
     [
-        (PostOffice(sender_reply="553 5.7.1 not yours"), "refuses MAIL_FROM: 553 5.7.1 not yours"),
+        (SmtpServer(sender_reply="553 5.7.1 not yours"), "refuses MAIL_FROM: 553 5.7.1 not yours"),
         (
-            PostOffice(recipient_reply="550 5.1.1 <operator@example.com> is not here"),
+            SmtpServer(recipient_reply="550 5.1.1 <operator@example.com> is not here"),
             "refuses the recipient: 550 5.1.1 <…> is not here",
         ),
-        (PostOffice(recipient_reply="450 4.2.1 busy"), "refuses the recipient: 450 4.2.1 busy"),
-        (PostOffice(message_reply="554 5.6.0 spam"), "refuses the message: 554 5.6.0 spam"),
+        (SmtpServer(recipient_reply="450 4.2.1 busy"), "refuses the recipient: 450 4.2.1 busy"),
+        (SmtpServer(message_reply="554 5.6.0 spam"), "refuses the message: 554 5.6.0 spam"),
     ],
 )
 def test_a_refused_sender_recipient_or_message_is_named(
-    tmp_path: Path, office: PostOffice, words: str
+    tmp_path: Path, smtp: SmtpServer, words: str
 ) -> None:
-    with post_office(office):
-        result = mail_test(tmp_path, f"smtp://{HERE}:{office.port}")
+    with running_smtp_server(smtp):
+        result = mail_test(tmp_path, f"smtp://{HERE}:{smtp.port}")
 
-    assert said(result) == (1, "", f"portico: {HERE}:{office.port} {words}\n")
-    assert office.emails == []
+    assert said(result) == (1, "", f"portico: {HERE}:{smtp.port} {words}\n")
+    assert smtp.emails == []
 
 
 def test_a_server_that_hangs_up_is_named(tmp_path: Path) -> None:
@@ -207,10 +207,10 @@ def test_a_server_that_hangs_up_is_named(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_none_sends_nothing(tmp_path: Path) -> None:
-    with post_office() as office:
-        result = mail_test(tmp_path, f"smtp://{HERE}:{office.port}", to="operator")
+    with running_smtp_server() as smtp:
+        result = mail_test(tmp_path, f"smtp://{HERE}:{smtp.port}", to="operator")
 
-    assert (result.returncode, result.stdout, office.tries) == (1, "", 0)
+    assert (result.returncode, result.stdout, smtp.tries) == (1, "", 0)
     assert result.stderr.startswith("portico: operator is not an email address: ")
 
 
@@ -229,14 +229,14 @@ def test_without_a_mail_server_it_is_said_where_emails_go(tmp_path: Path) -> Non
 
 
 async def test_a_check_signs_in_and_sends_nothing() -> None:
-    with post_office(**signing("535 no"), auth_require_tls=False) as office:
-        place = f"{HERE}:{office.port}"
+    with running_smtp_server(**signing("535 no"), auth_require_tls=False) as smtp:
+        place = f"{HERE}:{smtp.port}"
         right = SmtpMailer.of(f"smtp://{LOGIN}@{place}", USER)
         found = await replace(right, in_clear=True).check()
         with pytest.raises(SignInRefused):
             await replace(right, in_clear=True, password="wrong").check()
 
-    assert (found, office.tries) == (f"{place}: signed in, without TLS.", 0)
+    assert (found, smtp.tries) == (f"{place}: signed in, without TLS.", 0)
 
 
 async def test_a_check_says_that_there_is_no_mail_server() -> None:

@@ -101,7 +101,7 @@ async def plan(
     """
     query, _ = page_query(found, order, request.form, ALL_COLUMNS)
     values = request.values | Users(db, Replica(db), lambda: datetime.now(UTC)).values(found)
-    mode = "force_custom_plan" if query.hangs_on_values else "force_generic_plan"
+    mode = "force_custom_plan" if query.plan_depends_on_values else "force_generic_plan"
     arguments = ", ".join(f"'{values[name]}'" for name in query.names)
     async with db.engine.connect() as connection:
         for statement in (

@@ -21,7 +21,7 @@ from app.portico import Portico, build
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
 from app.sessions.services.outcomes import SignedIn
-from app.sessions.services.refresh import GRACE, Rotation, SessionEnded
+from app.sessions.services.refresh import GRACE, SessionEnded, TokenRefresh
 from app.sessions.services.viewers import Viewers
 from app.settings import Settings
 from app.testing.clock import FakeClock
@@ -63,7 +63,7 @@ class OneSession(RuleBasedStateMachine):
         """Refresh as the specification of the rotation has it, and compare."""
         number, tokens = held
         answer = self.run(
-            self.portico.services[Rotation].refresh(tokens.tokens.refresh_token, CLIENT)
+            self.portico.services[TokenRefresh].refresh(tokens.tokens.refresh_token, CLIENT)
         )
         repeats = number == self.step - 1 and (
             self.since_step <= WINDOW_SECONDS or self.used < self.step
@@ -102,8 +102,10 @@ class OneSession(RuleBasedStateMachine):
     def two_tabs_refresh_at_once(self) -> None:
         async def both() -> list[Any]:
             token = self.owner[1].tokens.refresh_token
-            rotation = self.portico.services[Rotation]
-            return list(await asyncio.gather(*(rotation.refresh(token, CLIENT) for _ in range(2))))
+            token_refresh = self.portico.services[TokenRefresh]
+            return list(
+                await asyncio.gather(*(token_refresh.refresh(token, CLIENT) for _ in range(2)))
+            )
 
         if self.over or self.owner[0] != self.step:
             return

@@ -85,7 +85,7 @@ async def admin(
 
 
 def statements(server: FastAPI) -> int:
-    return server.state.portico.services[Database].fetched
+    return server.state.portico.services[Database].fetched_statements
 
 
 async def count(server: FastAPI, admin: Api, query: str, **variables: Any) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app.database.database import Database, Query
 from app.security.access_tokens import Claims
-from app.sessions.services.standing import Standing
+from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.viewers import Viewers
 from app.testing.clients import ME, Api, Person
 from tests.sessions.test_sessions import LOGOUT
@@ -18,7 +18,7 @@ from tests.sessions.test_sessions import LOGOUT
 
 def fetched(app: FastAPI) -> int:
     """How many statements have been sent to find out who asks."""
-    return app.state.portico.services[Database].fetched
+    return app.state.portico.services[Database].fetched_statements
 
 
 async def test_one_request_takes_one_statement(api: Api, ada: Person, app: FastAPI) -> None:
@@ -124,7 +124,7 @@ async def test_a_statement_that_hangs_keeps_the_next_one_waiting_for_a_moment_on
             return []
 
     stand: Any = Stand()
-    viewers = Viewers(stand, Standing(verified_only=False), lambda: datetime.now(UTC))
+    viewers = Viewers(stand, AccountPolicy(verified_only=False), lambda: datetime.now(UTC))
     first, second = (Claims(uuid.uuid4(), uuid.UUID(int=number), 0, 0, "none") for number in (1, 2))
     hung = asyncio.create_task(viewers.find(first))
     await asyncio.sleep(0.01)

@@ -17,7 +17,7 @@ TAKEN = "250 taken"
 
 
 @dataclass
-class PostOffice:
+class SmtpServer:
     """What arrives is kept, once for each time that it arrives."""
 
     host: str = "127.0.0.1"
@@ -57,25 +57,25 @@ class PostOffice:
         self.receivers.append(envelope.rcpt_tos)
         self.arrived.set()
         if self.silent:
-            # It has the email, and whoever sent it does not learn so.
+            # It has the email, but the sender is not told.
             await asyncio.sleep(60)
         return TAKEN
 
-    def wait(self) -> EmailMessage:
+    def wait_for_email(self) -> EmailMessage:
         assert self.arrived.wait(20), "no email arrived"
         self.arrived.clear()
         return self.emails[-1]
 
 
 @contextmanager
-def post_office(office: PostOffice | None = None, **options: Any) -> Generator[PostOffice]:
-    office = office or PostOffice()
-    controller: Any = Controller(office, hostname=office.host, port=office.port, **options)
-    if office.port == 0:
+def running_smtp_server(smtp: SmtpServer | None = None, **options: Any) -> Generator[SmtpServer]:
+    smtp = smtp or SmtpServer()
+    controller: Any = Controller(smtp, hostname=smtp.host, port=smtp.port, **options)
+    if smtp.port == 0:
         controller.port = free_port()
     controller.start()
-    office.port = controller.port
+    smtp.port = controller.port
     try:
-        yield office
+        yield smtp
     finally:
         controller.stop()

@@ -14,7 +14,7 @@ from app.accounts.schema.results import (
     UserChanged,
 )
 from app.accounts.services import email_addresses as service
-from app.accounts.services.email_addresses import Emails
+from app.accounts.services.email_addresses import EmailAddresses
 from app.graphql.access import guest_field, member_field
 from app.graphql.context import Info, member
 from app.graphql.problems import InvalidInput, RateLimited
@@ -28,7 +28,7 @@ IF_UNVERIFIED = "If there is an account to verify with this address, a link is o
 WRITTEN = "We have written to the new address. The change is made when it is confirmed there."
 
 
-@strawberry.input(description="Another address for the account.")
+@strawberry.input(description="A new address for the account.")
 class RequestEmailChangeInput:
     new_email: str = strawberry.field(description="The address to use from now on.")
     password: str = strawberry.field(description="The password of the account.")
@@ -57,12 +57,12 @@ ConfirmEmailChangeResult = Annotated[
 @strawberry.type
 class EmailMutations:
     @guest_field(
-        description="Take the token of an emailed link as proof that the address is read, and sign "
-        "in. Where the address had not been verified before, every other session of the account "
-        "ends, and its password with them, unless the link belongs to the registration that chose "
-        "it, or the access token of a session of the account is sent along. Sent again by the same "
-        "client (address and user agent), within 30 seconds or while nothing has used the session, "
-        "it answers with the same session.",
+        description="Verify an address with the token of an emailed link, and sign in. If the "
+        "address was not verified before, all other sessions of the account end and its password "
+        "is removed, unless the link belongs to the registration that chose the password, or the "
+        "request has an access token of the account. Repeated by the same client (address and "
+        "user agent), within 30 seconds or while the session is unused, it returns the same "
+        "session.",
         tries=Tried.LINK,
     )
     async def verify_email(
@@ -74,14 +74,14 @@ class EmailMutations:
     ) -> VerifyEmailResult:
         context = info.context
         viewer = await context.identify_if_valid()
-        match await context.services[Emails].verify(input.token, viewer, context.client):
+        match await context.services[EmailAddresses].verify(input.token, viewer, context.client):
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
             case one_time_tokens.TokenInvalid():
                 return TokenInvalid.make()
 
     @guest_field(
-        description="Ask for another email with a link that verifies an address. The answer is "
+        description="Request another email with a link that verifies an address. The answer is "
         "the same for every address.",
         tries=Tried.EMAIL,
     )
@@ -93,11 +93,12 @@ class EmailMutations:
         ],
     ) -> RequestEmailVerificationResult:
         context = info.context
-        await context.services[Emails].request_verification(input.email, context.client)
+        await context.services[EmailAddresses].request_verification(input.email, context.client)
         return RequestAccepted(message=IF_UNVERIFIED)
 
     @member_field(
-        description="Ask for another address: a link goes to it, and a note to the current one.",
+        description="Request a change of address: a link is sent to the new address, and a notice "
+        "to the current one.",
         tries=Tried.EMAIL_CHANGE,
     )
     async def request_email_change(
@@ -108,7 +109,7 @@ class EmailMutations:
         ],
     ) -> RequestEmailChangeResult | None:
         context, viewer = info.context, member(info)
-        emails = context.services[Emails]
+        emails = context.services[EmailAddresses]
         match await emails.request_change(viewer, input.new_email, input.password, context.client):
             case service.RequestAccepted():
                 return RequestAccepted(message=WRITTEN)
@@ -121,10 +122,10 @@ class EmailMutations:
 
     @guest_field(
         description="Confirm a change of address with the token sent to the new one, or undo it "
-        "with the token that the former one got, which is valid for 7 days. An undone change signs "
-        "everybody out and removes the password; a link to choose another is sent. Sent again by "
-        "the same client (address and user agent), it gives the same answer while the address is "
-        "still that one.",
+        "with the token sent to the former one, which is valid for 7 days. Undoing ends all "
+        "sessions, removes the password and sends a link to choose another. Repeated by the same "
+        "client (address and user agent), it returns the same answer while the address is still "
+        "that one.",
         tries=Tried.LINK,
     )
     async def confirm_email_change(
@@ -135,7 +136,7 @@ class EmailMutations:
         ],
     ) -> ConfirmEmailChangeResult:
         context = info.context
-        match await context.services[Emails].confirm_change(input.token, context.client):
+        match await context.services[EmailAddresses].confirm_change(input.token, context.client):
             case user_outcomes.UserChanged() as changed:
                 return UserChanged.of(changed, info)
             case one_time_tokens.TokenInvalid():

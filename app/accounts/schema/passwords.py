@@ -21,19 +21,19 @@ from app.users.services import outcomes as user_outcomes
 IF_KNOWN = "If there is an account with this address, a link to a new password is on its way to it."
 
 
-@strawberry.input(description="A new password, by the token of an emailed link.")
+@strawberry.input(description="A new password, with the token of an emailed link.")
 class ResetPasswordInput:
-    token: str = strawberry.field(description="As it stands in the link, from `pot_` on.")
+    token: str = strawberry.field(description="The part of the link that begins with `pot_`.")
     new_password: str = strawberry.field(description=PASSWORD)
 
 
 @strawberry.type(
-    description="The password is changed. The session goes on with these tokens; the ones it had "
-    "are over, and so are copies of them."
+    description="The password is changed. The session continues with these tokens; its "
+    "former ones, and copies of them, are no longer valid."
 )
 class PasswordChanged:
     user: User = strawberry.field(description="The person.")
-    tokens: Tokens = strawberry.field(description="What to send from now on.")
+    tokens: Tokens = strawberry.field(description="The tokens to use from now on.")
 
     @classmethod
     def of(cls, outcome: service.PasswordChanged, info: Info) -> "PasswordChanged":
@@ -41,12 +41,13 @@ class PasswordChanged:
         return cls(user=user, tokens=Tokens.of(outcome.tokens))
 
 
-@strawberry.input(description="A new password, by the current one.")
+@strawberry.input(description="A new password, confirmed with the current one.")
 class ChangePasswordInput:
     current_password: str = strawberry.field(description="The current password.")
     new_password: str = strawberry.field(description=PASSWORD)
     keep_other_sessions: bool = strawberry.field(
-        default=False, description="Whether other devices stay signed in. This one does anyway."
+        default=False,
+        description="Whether other sessions stay signed in. The current one always does.",
     )
 
 
@@ -86,7 +87,7 @@ class PasswordMutations:
 
     @guest_field(
         description="Set a password with the token of a reset or an invitation. Ends every session "
-        "of the account. A password that is refused does not use the token up.",
+        "of the account. A refused password does not use up the token.",
         tries=Tried.LINK,
     )
     async def reset_password(
@@ -107,8 +108,9 @@ class PasswordMutations:
                 return InvalidInput.of(invalid)
 
     @member_field(
-        description="Change the password. Ends the other sessions, unless asked not to; the one "
-        "that asks goes on with the tokens of the answer, and the ones it had are over.",
+        description="Change the password. Ends the other sessions, unless `keepOtherSessions` is "
+        "true; the current one continues with the returned tokens, and its former tokens are no "
+        "longer valid.",
         tries=Tried.PASSWORD,
     )
     async def change_password(

@@ -17,12 +17,12 @@ from app.text.global_ids import read_id_of
 from app.throttle.services.throttle import Tried
 
 
-@strawberry.input(description="Who wants a copy of their data.")
+@strawberry.input(description="The password that confirms an export.")
 class ExportPersonalDataInput:
     password: str = strawberry.field(description="The password of the account.")
 
 
-@strawberry.type(description="A copy of what is known of a user.")
+@strawberry.type(description="A copy of the data about a user.")
 class PersonalData:
     document: JSON = strawberry.field(
         description=f"An object to save as a file. `format` is `{FORMAT}`; `profile`, `sessions`, "
@@ -52,8 +52,8 @@ ExportUserDataResult = Annotated[
 @strawberry.type
 class PersonalDataMutations:
     @member_field(
-        description="A copy of everything that is known of oneself, without secrets and without "
-        "who others are. A mutation, since the audit records it.",
+        description="Export all data about the current user, without secrets and without the "
+        "identity of others. A mutation, since the audit records it.",
         tries=Tried.EXPORT,
     )
     async def export_personal_data(
@@ -73,14 +73,14 @@ class PersonalDataMutations:
                 return InvalidCredentials.of_password()
 
     @admin_field(
-        description="The copy that `exportPersonalData` makes, of any user.",
+        description="Export all data about a user, as `exportPersonalData` does.",
         tries=Tried.USER_EXPORT,
     )
     async def export_user_data(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            UserInput, strawberry.argument(description="Who.")
+            UserInput, strawberry.argument(description="The user.")
         ],
     ) -> ExportUserDataResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")

@@ -19,7 +19,7 @@ from app.users.services import outcomes as user_outcomes
 from app.users.services.inputs import MAX_NAME_CHARACTERS
 
 
-@strawberry.input(description="What to change of the profile. What is left out stays as it is.")
+@strawberry.input(description="Changes to the profile. Omitted fields stay as they are.")
 class UpdateProfileInput:
     display_name: str | None = strawberry.field(
         default=UNSET,
@@ -27,16 +27,16 @@ class UpdateProfileInput:
     )
 
 
-@strawberry.input(description="The end of the account.")
+@strawberry.input(description="The password that confirms the deletion.")
 class DeleteAccountInput:
     password: str = strawberry.field(description="The password of the account.")
 
 
-@strawberry.type(description="The account is gone, with everything that was known of the person.")
+@strawberry.type(description="The account and all personal data in it are deleted.")
 class AccountDeleted:
     message: str = strawberry.field(description="What to tell the person, in English.")
     user_id: strawberry.ID = strawberry.field(
-        description="The id that the user had, to remove them from caches by."
+        description="The former id of the user, to remove them from caches."
     )
 
 
@@ -53,7 +53,7 @@ DeleteAccountResult = Annotated[
 @strawberry.type
 class ProfileMutations:
     @member_field(
-        description="Change one's own profile.",
+        description="Change the profile of the current user.",
         tries=Tried.PROFILE,
     )
     async def update_profile(
@@ -72,8 +72,8 @@ class ProfileMutations:
                 return InvalidInput.of(invalid)
 
     @member_field(
-        description="Delete one's own account: sessions end at once, personal data is erased. "
-        "There is no way back.",
+        description="Delete the account of the current user: sessions end at once, personal data "
+        "is erased. This cannot be undone.",
         tries=Tried.PASSWORD,
     )
     async def delete_account(

@@ -27,7 +27,7 @@ class RegisterInput:
     password: str = strawberry.field(description=PASSWORD)
     display_name: str | None = strawberry.field(
         default=UNSET,
-        description=f"What to be called, up to {MAX_NAME_CHARACTERS} characters; may be left out, "
+        description=f"The display name, up to {MAX_NAME_CHARACTERS} characters; may be omitted, "
         "null or empty.",
     )
 
@@ -53,15 +53,15 @@ RegisterResult = Annotated[
 @strawberry.type
 class AccountMutations:
     @guest_field(
-        description="Make an account and sign in to it; where addresses have to be verified first, "
-        "send an email.",
+        description="Create an account and sign in to it; if addresses have to be verified first, "
+        "send an email instead.",
         tries=Tried.SIGN_UP,
     )
     async def register(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            RegisterInput, strawberry.argument(description="The account to make.")
+            RegisterInput, strawberry.argument(description="The account to create.")
         ],
     ) -> RegisterResult:
         accounts = info.context.services[Accounts]

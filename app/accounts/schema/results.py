@@ -8,13 +8,13 @@ from app.users.schema import User
 from app.users.services import outcomes as user_outcomes
 
 
-@strawberry.type(description="Done: the person as they are now.")
+@strawberry.type(description="The change was made.")
 class UserChanged:
-    user: User = strawberry.field(description="The person, with the change.")
+    user: User = strawberry.field(description="The user after the change.")
     device_token: str | None = strawberry.field(
         default=None,
-        description="From `resetPassword` alone: what `Tokens.deviceToken` is, for whoever read "
-        "the email. Send it with the `login` that follows.",
+        description="Returned by `resetPassword` only: a `Tokens.deviceToken` for the device that "
+        "opened the link. Send it with the `login` that follows.",
     )
 
     @classmethod
@@ -24,7 +24,7 @@ class UserChanged:
 
 
 @strawberry.type(
-    description="Accepted. If there is anything to send it is on its way; this answer is the same "
+    description="Accepted. If there is an email to send, it is on its way; the answer is the same "
     "for every address."
 )
 class RequestAccepted:
@@ -41,7 +41,7 @@ class TokenInvalid(Problem):
 
 
 @strawberry.type(
-    description="Somebody has an account with this address. Sign in, or use another one."
+    description="An account with this address exists. Sign in, or use another address."
 )
 class EmailTaken(Problem):
     def is_wrong_guess(self) -> bool:
@@ -52,7 +52,7 @@ class EmailTaken(Problem):
         return cls(message="There is an account with this email address already.")
 
 
-@strawberry.type(description="There would be no administrator left who could act.")
+@strawberry.type(description="The change would leave no active administrator.")
 class LastAdministrator(Problem):
     def is_wrong_guess(self) -> bool:
         return False
@@ -62,9 +62,9 @@ class LastAdministrator(Problem):
         return cls(message="This is the last administrator. Make somebody else one first.")
 
 
-@strawberry.input(description="The token out of a link.")
+@strawberry.input(description="The token of an emailed link.")
 class TokenInput:
-    token: str = strawberry.field(description="As it stands in the link, from `pot_` on.")
+    token: str = strawberry.field(description="The part of the link that begins with `pot_`.")
 
 
 @strawberry.input(description="An address.")

@@ -25,7 +25,7 @@ class SignInMethod(Enum):
     )
 
 
-@strawberry.type(description="What this server asks of people, for the forms of a frontend.")
+@strawberry.type(description="What the forms of a frontend need to know about this server.")
 class Server:
     facts: strawberry.Private[ServerFacts]
 
@@ -39,11 +39,11 @@ class Server:
             return EmailVerification.REQUIRED
         return EmailVerification.OFF
 
-    @strawberry.field(description="The fewest characters of a new password.")
+    @strawberry.field(description="The minimum number of characters of a new password.")
     def password_min_length(self) -> int:
         return self.facts.password_min_length
 
-    @strawberry.field(description="The most characters of a password.")
+    @strawberry.field(description="The maximum number of characters of a password.")
     def password_max_length(self) -> int:
         return self.facts.password_max_length
 
@@ -54,6 +54,6 @@ class Server:
 
 @strawberry.type
 class ServerQueries:
-    @guest_field(description="What a form has to know before anybody has signed in.")
+    @guest_field(description="What the forms of a frontend need to know before anybody signs in.")
     async def server(self, info: Info) -> Server:
         return Server(facts=info.context.services[ServerFacts])

@@ -20,7 +20,7 @@ from app.accounts.emails import (
 )
 from app.accounts.events import AccountEvent
 from app.accounts.services.new_users import awaits_its_owner, delete_unconfirmed, is_reserved
-from app.accounts.services.password_confirmation import Confirmation
+from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
@@ -81,13 +81,13 @@ class Reserved(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Emails:
+class EmailAddresses:
     db: Database
     jobs: Jobs
     emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
-    confirmation: Confirmation
+    confirmation: PasswordConfirmation
     sign_in: SignIn
     repeats: RepeatedLinks
     throttle: Throttle
@@ -184,7 +184,7 @@ class Emails:
             return InvalidInput(checked)
         if checked.new_email == viewer.user.email:
             return InvalidInput((UNCHANGED,))
-        seen = await self.confirmation.ask(viewer, password, client)
+        seen = await self.confirmation.check(viewer, password, client)
         if not isinstance(seen, str):
             return seen
         return await self._request_change(viewer, checked.new_email, seen, client)

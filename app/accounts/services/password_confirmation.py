@@ -21,13 +21,15 @@ SOURCE = PasswordSource.SESSION
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
+class PasswordConfirmation:
     db: Database
     passwords: Passwords
     failures: PasswordFailures
     clock: Callable[[], datetime]
 
-    async def ask(self, viewer: Viewer, password: str, client: Client) -> str | InvalidCredentials:
+    async def check(
+        self, viewer: Viewer, password: str, client: Client
+    ) -> str | InvalidCredentials:
         """Returns the hash that the password matched: a change is made only while it is still that.
 
         A wrong password is recorded and counted: with a stolen access token it is found out no

@@ -12,7 +12,7 @@ from app.accounts.emails import PASSWORD_CHANGED, RESET_PASSWORD
 from app.accounts.events import AccountEvent
 from app.accounts.services.email_addresses import RequestAccepted, user_at
 from app.accounts.services.new_passwords import NewPasswords
-from app.accounts.services.password_confirmation import Confirmation
+from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.database.database import Database
@@ -28,7 +28,7 @@ from app.security.password_hashes.preparations import normalised
 from app.security.passwords import Passwords
 from app.sessions.models import Session
 from app.sessions.services.outcomes import Tokens
-from app.sessions.services.refresh import Rotation
+from app.sessions.services.refresh import TokenRefresh
 from app.sessions.services.sign_in import SignIn, Started
 from app.throttle.services.known_devices import Devices
 from app.throttle.services.throttle import Throttle
@@ -68,12 +68,12 @@ class PasswordChanges:
     emails: OutgoingEmails
     tokens: OneTimeTokens
     trust: Trust
-    confirmation: Confirmation
+    confirmation: PasswordConfirmation
     passwords: Passwords
     new_passwords: NewPasswords
     throttle: Throttle
     devices: Devices
-    rotation: Rotation
+    token_refresh: TokenRefresh
     sign_in: SignIn
     clock: Callable[[], datetime]
 
@@ -138,7 +138,7 @@ class PasswordChanges:
             Overloaded: too many passwords are being hashed.
 
         """
-        seen = await self.confirmation.ask(viewer, current, client)
+        seen = await self.confirmation.check(viewer, current, client)
         if not isinstance(seen, str):
             return seen
         if normalised(new_password) == normalised(current):
@@ -168,7 +168,7 @@ class PasswordChanges:
         async with self.db.begin() as session:
             if not await locked_user(session, as_seen):
                 return InvalidCredentials()
-            renewed = await self.rotation.renew(session, viewer.session_id, client)
+            renewed = await self.token_refresh.renew(session, viewer.session_id, client)
             if renewed is None:
                 raise Unauthenticated("The session has ended. Sign in again.")
             row = await self.trust.change(

@@ -15,7 +15,7 @@ from sqlalchemy import Column, ColumnElement, Select, Table, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.accounts.events import AccountEvent
-from app.accounts.services.password_confirmation import Confirmation
+from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.audit.models import AuditEvent
 from app.audit.services.events import Recorder
 from app.database.database import Database
@@ -148,7 +148,7 @@ RESERVED = {"format", "exportedAt", "profile", "jobs", "events", "truncated"}
 class PersonalData:
     db: Database
     jobs: Jobs
-    confirmation: Confirmation
+    confirmation: PasswordConfirmation
     tables: PersonalTables
     clock: Callable[[], datetime]
 
@@ -162,7 +162,7 @@ class PersonalData:
             Overloaded: too many passwords are being hashed.
 
         """
-        seen = await self.confirmation.ask(viewer, password, client)
+        seen = await self.confirmation.check(viewer, password, client)
         if not isinstance(seen, str):
             return seen
         as_seen = User.password_hash == seen
@@ -188,7 +188,7 @@ class PersonalData:
             recorder = Recorder(operator, NO_CLIENT, self.clock())
             await recorder.record(session, AccountEvent.USER_EXPORTED, target=user_id)
         yield _json(head)[:-1]
-        async with self.db.unhurried() as connection:
+        async with self.db.unlimited_connection() as connection:
             for name, table in self.tables.lists.items():
                 yield b",%b:[" % _json(name)
                 separator = b""

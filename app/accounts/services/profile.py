@@ -10,7 +10,7 @@ from sqlalchemy import update
 from app.accounts.events import AccountEvent
 from app.accounts.services.erasure import Erasure
 from app.accounts.services.last_administrator import LastAdministrator
-from app.accounts.services.password_confirmation import Confirmation
+from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.database.outages import repeatable
@@ -35,7 +35,7 @@ class AccountDeleted:
 class Profiles:
     db: Database
     erasure: Erasure
-    confirmation: Confirmation
+    confirmation: PasswordConfirmation
     clock: Callable[[], datetime]
 
     @repeatable
@@ -71,7 +71,7 @@ class Profiles:
             Overloaded: too many passwords are being hashed.
 
         """
-        seen = await self.confirmation.ask(viewer, password, client)
+        seen = await self.confirmation.check(viewer, password, client)
         if not isinstance(seen, str):
             return seen
         user_id, as_seen = viewer.user.id, User.password_hash == seen

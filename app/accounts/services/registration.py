@@ -13,9 +13,9 @@ from app.database.database import Database
 from app.outcomes import EmailTaken, InputIssue, InvalidInput
 from app.security.client import Client
 from app.security.passwords import Passwords
+from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.sign_in import SignIn
-from app.sessions.services.standing import Standing
 from app.text.email_addresses import EmailDomains
 from app.users.services.inputs import Registration, check, known_form
 
@@ -27,7 +27,7 @@ class Accounts:
     new_passwords: NewPasswords
     sign_in: SignIn
     clock: Callable[[], datetime]
-    standing: Standing
+    account_policy: AccountPolicy
     registrations: Registrations
     email_domains: EmailDomains
 
@@ -47,7 +47,7 @@ class Accounts:
         if not isinstance(checked, Registration):
             return InvalidInput(checked)
         password_hash = await self.passwords.hash(checked.password, client.block)
-        if self.standing.verified_only:
+        if self.account_policy.verified_only:
             return await self.registrations.accept(checked, password_hash, client)
         async with self.db.begin() as session:
             now, email, name = self.clock(), checked.email, checked.display_name

@@ -75,6 +75,6 @@ class RepeatedLinks:
         if found is None:
             return None
         user = UserRow._make(found[: len(USER_COLUMNS)])
-        if self.sign_in.standing.refusal(user, now):
+        if self.sign_in.account_policy.refusal(user, now):
             return None
         return user, SessionRow._make(found[len(USER_COLUMNS) :])

@@ -277,7 +277,7 @@ class Verification:
     ) -> Walk:
         """Do the same, and return with what was found."""
         found = Walk()
-        async with self.db.unhurried() as connection:
+        async with self.db.unlimited_connection() as connection:
             snapshot = await connection.execution_options(isolation_level="REPEATABLE READ")
             await snapshot.execute(AS_INDEXED)
             found.epoch = await self._epoch(snapshot)
@@ -379,7 +379,7 @@ class Verification:
         """
         table = AuditCheckpoint
         later = CHECKPOINTS.where(table.number > after)
-        async with self.db.unhurried() as connection:
+        async with self.db.unlimited_connection() as connection:
             epoch = await self._epoch(connection)
             async for row in _streamed(connection, later.order_by(table.number)):
                 checkpoint = self._opened(row)

@@ -14,7 +14,7 @@ from app.cli.private_files import DASH, private_file
 from app.cli.progress import Meter
 from app.cli.setup import database, fail, out, started
 from app.modules import read_settings
-from app.people.services.first_administrator import Appointments
+from app.people.services.administrator_accounts import AdministratorAccounts
 from app.people.services.user_files import Import, Invalid, Place, UserFiles, WithoutPassword
 from app.people.services.user_formats.fields import decoded
 from app.people.services.user_formats.firebase import HashParameters
@@ -167,8 +167,11 @@ def _password() -> str:
 
 async def _create_admin(settings: Settings, email: str, password: str | None) -> None:
     async with started(build(settings)) as portico:
-        made = portico.services[Appointments]
-        problem = await made.promote(email) if password is None else await made.add(email, password)
+        administrators = portico.services[AdministratorAccounts]
+        if password is None:
+            problem = await administrators.promote(email)
+        else:
+            problem = await administrators.create(email, password)
         if problem:
             fail(problem)
 

@@ -28,24 +28,24 @@ class UserInput:
     user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")
 
 
-@strawberry.input(description="An account for somebody else.")
+@strawberry.input(description="An account for another person.")
 class CreateUserInput:
     email: str = strawberry.field(description="Their address; the invitation goes there.")
     display_name: str | None = strawberry.field(
         default=UNSET,
-        description=f"What they are called, up to {MAX_NAME_CHARACTERS} characters; may be left "
-        "out, null or empty.",
+        description=f"The display name, up to {MAX_NAME_CHARACTERS} characters; may be omitted, "
+        "null or empty.",
     )
-    role: Role = strawberry.field(default=Role.MEMBER, description="What they may do.")
+    role: Role = strawberry.field(default=Role.MEMBER, description="The role of the user.")
 
 
-@strawberry.input(description="What somebody may do from now on.")
+@strawberry.input(description="The new role of a user.")
 class SetUserRoleInput:
     user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")
     role: Role = strawberry.field(description="The role.")
 
 
-@strawberry.input(description="A pause for somebody.")
+@strawberry.input(description="A suspension of a user.")
 class SuspendUserInput:
     user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")
     reason: str = strawberry.field(
@@ -53,38 +53,38 @@ class SuspendUserInput:
     )
     until: datetime | None = strawberry.field(
         default=UNSET,
-        description="When it lifts itself, at most 100 years from now; left out or null: not by "
+        description="When the suspension ends, at most 100 years from now; omitted or null: not by "
         "itself.",
     )
 
 
 CreateUserResult = Annotated[
     UserChanged | EmailTaken | InvalidInput,
-    strawberry.union("CreateUserResult", description="How making an account ended."),
+    strawberry.union("CreateUserResult", description="How creating an account ended."),
 ]
 UserChangeResult = Annotated[
     UserChanged | NotFound | LastAdministrator | InvalidInput,
-    strawberry.union("UserChangeResult", description="How changing somebody's account ended."),
+    strawberry.union("UserChangeResult", description="How changing the account of a user ended."),
 ]
 
 
-@strawberry.type(description="The account is gone, with everything that was known of the person.")
+@strawberry.type(description="The account and all personal data in it are deleted.")
 class UserDeleted:
     user_id: strawberry.ID = strawberry.field(
-        description="The id that the user had, to remove them from caches by."
+        description="The former id of the user, to remove them from caches."
     )
 
 
 DeleteUserResult = Annotated[
     UserDeleted | NotFound | LastAdministrator,
-    strawberry.union("DeleteUserResult", description="How deleting somebody's account ended."),
+    strawberry.union("DeleteUserResult", description="How deleting the account of a user ended."),
 ]
 
 
 @strawberry.type
 class AdministrationMutations:
     @admin_field(
-        description="Make an account for somebody and send them an invitation, with which they "
+        description="Create an account for another person and send an invitation, with which they "
         "choose their password through `resetPassword`.",
         tries=Tried.INVITATION,
     )
@@ -106,12 +106,12 @@ class AdministrationMutations:
             case outcomes.InvalidInput() as invalid:
                 return InvalidInput.of(invalid)
 
-    @admin_field(description="Change what somebody may do, from their next request on.")
+    @admin_field(description="Change the role of a user, effective from their next request.")
     async def set_user_role(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            SetUserRoleInput, strawberry.argument(description="Who, and what.")
+            SetUserRoleInput, strawberry.argument(description="The user and the role.")
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
@@ -123,14 +123,14 @@ class AdministrationMutations:
         return _result(outcome, info)
 
     @admin_field(
-        description="Shut somebody out: their sessions end, and they cannot sign in until "
-        "`reinstateUser`, or until the pause lifts itself."
+        description="Suspend a user: their sessions end, and they cannot sign in until "
+        "`reinstateUser`, or until the suspension ends by itself."
     )
     async def suspend_user(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            SuspendUserInput, strawberry.argument(description="Who, why, and until when.")
+            SuspendUserInput, strawberry.argument(description="The user, the reason, and the end.")
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
@@ -142,24 +142,24 @@ class AdministrationMutations:
             info,
         )
 
-    @admin_field(description="Let somebody who was suspended back in.")
+    @admin_field(description="End the suspension of a user.")
     async def reinstate_user(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            UserInput, strawberry.argument(description="Who.")
+            UserInput, strawberry.argument(description="The user.")
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
         administration = context.services[Administration]
         return _result(await administration.reinstate(admin(info), user_id, context.client), info)
 
-    @admin_field(description="Sign somebody out on every device.")
+    @admin_field(description="End all sessions of a user.")
     async def end_user_sessions(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            UserInput, strawberry.argument(description="Who.")
+            UserInput, strawberry.argument(description="The user.")
         ],
     ) -> UserChangeResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
@@ -169,15 +169,15 @@ class AdministrationMutations:
         )
 
     @admin_field(
-        description="Delete somebody's account, as `deleteAccount` does: sessions end at once, "
-        "personal data is erased, and an email tells them. There is no way back.",
+        description="Delete the account of a user, as `deleteAccount` does: sessions end at once, "
+        "personal data is erased, and an email tells them. This cannot be undone.",
         tries=Tried.DELETION,
     )
     async def delete_user(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            UserInput, strawberry.argument(description="Who.")
+            UserInput, strawberry.argument(description="The user.")
         ],
     ) -> DeleteUserResult | None:
         context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")

@@ -35,55 +35,55 @@ UNSEARCHED = {"Cc", "Cs"}
 
 publish_enum(
     service.UserOrderField,
-    "What people can be ordered by.",
-    CREATED_AT="When the account was made.",
+    "The fields that users can be ordered by.",
+    CREATED_AT="When the account was created.",
     LAST_LOGIN_AT="When they last signed in; those who never did count as the earliest.",
     EMAIL="Their address, as the database sorts text.",
 )
 
 
-@strawberry.enum(description="Which way an order runs.")
+@strawberry.enum(description="The direction of an order.")
 class OrderDirection(Enum):
-    ASC = strawberry.enum_value("ASC", description="From the least to the greatest.")
-    DESC = strawberry.enum_value("DESC", description="From the greatest to the least.")
+    ASC = strawberry.enum_value("ASC", description="Ascending.")
+    DESC = strawberry.enum_value("DESC", description="Descending.")
 
 
-@strawberry.input(
-    description="Narrows a list of people. A part that is left out or null narrows nothing."
-)
+@strawberry.input(description="Filters a list of users. An omitted or null field does not filter.")
 class UserFilter:
     search: str | None = strawberry.field(
         default=UNSET,
         description="Text that the address or the name contains, in any case. "
-        "`%` and `_` mean themselves.",
+        "`%` and `_` are not wildcards.",
     )
-    role: Role | None = strawberry.field(default=UNSET, description="Only people of this role.")
+    role: Role | None = strawberry.field(default=UNSET, description="Only users with this role.")
     is_active: bool | None = strawberry.field(
-        default=UNSET, description="Only people who are not suspended, or only those who are."
+        default=UNSET, description="Only users who are not suspended, or only those who are."
     )
     email_verified: bool | None = strawberry.field(
-        default=UNSET, description="Only people who have verified their address, or only others."
+        default=UNSET,
+        description="Only users who have verified their address, or only those who have not.",
     )
     created_at: DateTimeRange | None = strawberry.field(
-        default=UNSET, description="Only accounts made in this time."
+        default=UNSET, description="Only accounts created in this range."
     )
     external_id: str | None = strawberry.field(
         default=UNSET,
-        description="Only the person whom another system called this; exactly as it is written.",
+        description="Only the user with this id in the system they were imported from, compared "
+        "exactly.",
     )
 
 
-@strawberry.input(description="How a list of people is ordered. Equal values are ordered by id.")
+@strawberry.input(description="How a list of users is ordered. Equal values are ordered by id.")
 class UserOrder:
     field: service.UserOrderField = strawberry.field(
-        default=service.UserOrderField.CREATED_AT, description="What to compare."
+        default=service.UserOrderField.CREATED_AT, description="The field to order by."
     )
     direction: OrderDirection = strawberry.field(
-        default=OrderDirection.ASC, description="Which way it runs."
+        default=OrderDirection.ASC, description="The direction."
     )
 
 
-@strawberry.input(one_of=True, description="Names one person, in one of these ways.")
+@strawberry.input(one_of=True, description="Identifies one user, in one of these ways.")
 class UserBy:
     id: strawberry.ID | None = strawberry.field(
         default=UNSET, description="By the `id` of the user, or the `subject`."
@@ -92,39 +92,41 @@ class UserBy:
         default=UNSET, description="By the address, in any spelling."
     )
     subject: str | None = strawberry.field(
-        default=UNSET, description="By what access tokens call the user: `sub`, a UUID."
+        default=UNSET, description="By `sub` of the user's access tokens, a UUID."
     )
 
 
-@strawberry.type(description="A person in a page.")
+@strawberry.type(description="A user in a page.")
 class UserEdge:
     position: strawberry.Private[Callable[[UserRow], str]]
     node: User = strawberry.field(description="The person.")
 
-    @strawberry.field(description="Where this person stands in this order.")
+    @strawberry.field(
+        description="The position of this user in the order, for `after` and `before`."
+    )
     def cursor(self) -> str:
         return self.position(self.node.row)
 
 
-@strawberry.type(description="A page of people.")
+@strawberry.type(description="A page of users.")
 class UserConnection:
     page: strawberry.Private[Page[UserRow]]
     found: strawberry.Private[service.UserFilter]
     cursor: strawberry.Private[Callable[[UserRow], str]]
     now: strawberry.Private[datetime]
 
-    @strawberry.field(description="The people of this page with their cursors.")
+    @strawberry.field(description="The users of this page with their cursors.")
     def edges(self) -> list[UserEdge]:
         return [
             UserEdge(node=User(row=row, now=self.now), position=self.cursor)
             for row in self.page.rows
         ]
 
-    @strawberry.field(description="The people of this page, for those who need no cursors.")
+    @strawberry.field(description="The users of this page, without cursors.")
     def nodes(self) -> list[User]:
         return [User(row=row, now=self.now) for row in self.page.rows]
 
-    @strawberry.field(description="Where this page lies among the others.")
+    @strawberry.field(description="The position of this page in the whole list.")
     def page_info(self) -> PageInfo:
         return PageInfo.of(self.page, self.cursor)
 
@@ -199,16 +201,14 @@ def _external_id(text: str | None) -> str | None:
 @strawberry.type
 class UserQueries:
     @guest_field(
-        description="Who is signed in. Null for a guest; with a token that is not valid, null "
-        "and an UNAUTHENTICATED error."
+        description="The current user. Null for a guest; with an invalid token, null and an "
+        "UNAUTHENTICATED error."
     )
     async def me(self, info: Info) -> User | None:
         viewer = await info.context.identify()
         return User(row=viewer.user, now=info.context.clock()) if viewer else None
 
-    @admin_field(
-        description="Everybody, page by page: 50 where neither `first` nor `last` is given."
-    )
+    @admin_field(description="All users, in pages of 50 unless `first` or `last` is given.")
     async def users(
         self,
         info: Info,
@@ -218,11 +218,11 @@ class UserQueries:
         before: Before = UNSET,
         filter: Annotated[  # noqa: A002 - the name in the contract
             UserFilter | None,
-            strawberry.argument(description="Whom to list; everybody where left out."),
+            strawberry.argument(description="Which users to list; all if omitted."),
         ] = UNSET,
         order_by: Annotated[
             UserOrder | None,
-            strawberry.argument(description="In which order; by creation where left out."),
+            strawberry.argument(description="The order; by creation if omitted."),
         ] = UNSET,
     ) -> UserConnection | None:
         order, found = read_order(given(order_by)), read_filter(given(filter))
@@ -235,19 +235,19 @@ class UserQueries:
         return UserConnection(page=page, found=found, cursor=cursors.write, now=now)
 
     @member_field(
-        description="One person. Members see themselves, administrators everybody; "
-        "anybody else is null, as if they did not exist."
+        description="One user. Members can see themselves, administrators everybody; for others "
+        "it is null, as if the user did not exist."
     )
     async def user(
-        self, info: Info, by: Annotated[UserBy, strawberry.argument(description="Whom.")]
+        self, info: Info, by: Annotated[UserBy, strawberry.argument(description="The user.")]
     ) -> User | None:
         services = info.context.services
         row = await _named(services[Users], member(info), by)
         return User(row=row, now=info.context.clock()) if row else None
 
     @member_field(
-        description="Anything by its id, for those who may see it; anything else is null, as if it "
-        "did not exist."
+        description="An object by its id, if the caller may see it; otherwise null, as if it did "
+        "not exist."
     )
     async def node(
         self,

@@ -252,7 +252,7 @@ class UserFiles:
     @asynccontextmanager
     async def incoming(self) -> AsyncGenerator[Import]:
         """Begin an import. The memory it takes here does not grow with the file."""
-        async with self.db.unhurried(lasting=True) as connection:
+        async with self.db.unlimited_connection(lasting=True) as connection:
             await _run(connection, *MAKE)
             yield Import(connection, self.clock, self.email_domains)
 
@@ -267,7 +267,7 @@ class UserFiles:
         columns = [*USER_COLUMNS, *([password_hash] if with_hashes else [])]
         everybody = select(*columns).order_by(user.created_at, user.id)
         # Whoever reads what is written may take their time.
-        async with self.db.unhurried() as connection:
+        async with self.db.unlimited_connection() as connection:
             options = {"yield_per": BATCH}
             async with connection.stream(everybody, execution_options=options) as rows:
                 async for row in rows:

@@ -85,7 +85,7 @@ class Parts(NamedTuple):
     external_id: bool
 
     @property
-    def hangs_on_values(self) -> bool:
+    def plan_depends_on_values(self) -> bool:
         """Whether the way to the few is another than to the many, and the values tell which.
 
         After some searches that find nobody by trigrams, such as for two letters, one plan for all
@@ -205,14 +205,16 @@ def _page_query(parts: Parts, order: UserOrder, form: Form, columns: frozenset[s
     row_id = None if order.field is UserOrderField.EMAIL else User.id.expression
     keyset = Keyset(ORDERED_BY[order.field], row_id, order.descending, absent)
     narrowed = select(*part.columns).where(*_conditions(parts))
-    query = Query(keyset.select(narrowed, form), hangs_on_values=parts.hangs_on_values)
+    query = Query(
+        keyset.select(narrowed, form), plan_depends_on_values=parts.plan_depends_on_values
+    )
     return PageQuery(query, part.make)
 
 
 @lru_cache(maxsize=128)
 def _count_query(parts: Parts) -> Query:
     counted = select(func.count()).select_from(User).where(*_conditions(parts))
-    return Query(counted, hangs_on_values=parts.hangs_on_values)
+    return Query(counted, plan_depends_on_values=parts.plan_depends_on_values)
 
 
 def _conditions(parts: Parts) -> Iterator[ColumnElement[bool]]:

@@ -17,7 +17,7 @@ from app.sessions.schema.types import Session
 from app.sessions.services import outcomes as session_outcomes
 from app.sessions.services import refresh
 from app.sessions.services import sessions as service
-from app.sessions.services.refresh import Rotation
+from app.sessions.services.refresh import TokenRefresh
 from app.sessions.services.sessions import Sessions
 from app.text.global_ids import global_id, read_id_of
 from app.throttle.services.throttle import Tried
@@ -25,14 +25,14 @@ from app.throttle.services.throttle import Tried
 publish_enum(
     EndReason,
     "Why a session is over.",
-    EXPIRED="Its time ran out.",
+    EXPIRED="It expired.",
     LOGGED_OUT="Its owner signed out.",
-    REVOKED="Its owner or an administrator ended it from elsewhere, a newer one took its place, "
-    "the server requires verified addresses now, or its secret leaked.",
-    TOKEN_REUSED="A refresh token was used that had been used before: it was copied.",  # noqa: S106 - words
+    REVOKED="Its owner ended it from another session or an administrator ended it, newer "
+    "sessions replaced it, the server requires verified addresses now, or SECRET_KEY leaked.",
+    TOKEN_REUSED="A refresh token was used a second time: it was copied.",  # noqa: S106 - words
     PASSWORD_CHANGED="The password was changed.",  # noqa: S106 - words
     SUSPENDED="The account is suspended.",
-    UNKNOWN_TOKEN="There is no such refresh token (any more).",  # noqa: S106 - words
+    UNKNOWN_TOKEN="The refresh token does not exist, or no longer does.",  # noqa: S106 - words
     type_name="SessionEndReason",
 )
 MESSAGES = {
@@ -42,15 +42,15 @@ MESSAGES = {
 }
 
 
-@strawberry.input(description="A session to go on with.")
+@strawberry.input(description="The session to refresh.")
 class RefreshSessionInput:
-    refresh_token: str = strawberry.field(description="The last refresh token that was answered.")
+    refresh_token: str = strawberry.field(description="The latest refresh token.")
 
 
 @strawberry.input(description="Which sessions to end.")
 class LogoutEverywhereInput:
     keep_current: bool = strawberry.field(
-        default=False, description="Whether the session that asks goes on."
+        default=False, description="Whether to keep the current session."
     )
 
 
@@ -59,7 +59,7 @@ class RevokeSessionInput:
     session_id: strawberry.ID = strawberry.field(description="The id of the session.")
 
 
-@strawberry.type(description="Signed out: what has ended serves no further request.")
+@strawberry.type(description="Signed out: tokens of the ended sessions are no longer valid.")
 class SignedOut:
     sessions_ended: int = strawberry.field(description="How many sessions ended.")
     ended_session_ids: list[strawberry.ID] = strawberry.field(
@@ -98,8 +98,8 @@ RevokeSessionResult = Annotated[
 @strawberry.type
 class SessionMutations:
     @guest_field(
-        description="Go on with a session: new tokens for the last refresh token. Asked twice "
-        "within 30 seconds, or again after a lost answer, it gives the same one once more.",
+        description="Refresh a session: new tokens for the latest refresh token. Repeated within "
+        "30 seconds, or after a lost answer, it returns the same refresh token again.",
         tries=Tried.REFRESH,
     )
     async def refresh_session(
@@ -110,24 +110,25 @@ class SessionMutations:
         ],
     ) -> RefreshSessionResult:
         context = info.context
-        match await context.services[Rotation].refresh(input.refresh_token, context.client):
+        match await context.services[TokenRefresh].refresh(input.refresh_token, context.client):
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
             case refresh.SessionEnded() as ended:
                 return SessionEnded.of(ended)
 
-    @member_field(description="End the session that asks.")
+    @member_field(description="End the current session.")
     async def logout(self, info: Info) -> SignedOut | None:
         context = info.context
         ended = await context.services[Sessions].logout(member(info), context.client)
         return SignedOut.of(ended)
 
-    @member_field(description="End all sessions of the one who asks, on every device.")
+    @member_field(description="End all sessions of the current user, on every device.")
     async def logout_everywhere(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            LogoutEverywhereInput | None, strawberry.argument(description="All, where left out.")
+            LogoutEverywhereInput | None,
+            strawberry.argument(description="If omitted, all sessions end."),
         ] = UNSET,
     ) -> SignedOut | None:
         context, which = info.context, given(input)
@@ -137,13 +138,13 @@ class SessionMutations:
         return SignedOut.of(ended)
 
     @member_field(
-        description="End one session from another. Members end their own, administrators anybody's."
+        description="End one session by its id. Members can end their own, administrators any."
     )
     async def revoke_session(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            RevokeSessionInput, strawberry.argument(description="Which.")
+            RevokeSessionInput, strawberry.argument(description="The session to end.")
         ],
     ) -> RevokeSessionResult | None:
         context = info.context

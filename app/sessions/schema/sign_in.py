@@ -18,7 +18,7 @@ from app.users.schema import User
 from app.users.services.viewer import Viewer
 
 
-@strawberry.type(description="What a signed-in client keeps: secrets, all of it.")
+@strawberry.type(description="The tokens of a session. All of them are secret.")
 class Tokens:
     access_token: str = strawberry.field(
         description="Send it as `Authorization: Bearer …`. A JWT (RFC 9068) that others can "
@@ -26,11 +26,11 @@ class Tokens:
     )
     access_token_expires_at: datetime = strawberry.field(description="When the access token ends.")
     access_token_expires_in: int = strawberry.field(
-        description="How many seconds the access token is valid from its issue, for clients whose "
+        description="The seconds from the issue of the access token to its end, for clients whose "
         "clock is wrong."
     )
     refresh_token: str = strawberry.field(
-        description="Opaque; good for one refresh, which answers the next. Send it nowhere else. "
+        description="Opaque; valid for one refresh, which returns the next. Send it nowhere else. "
         "Lifetime in days: ${refresh_token_expire_days}, of a session in all: ${session_max_days}."
     )
     refresh_token_expires_at: datetime = strawberry.field(
@@ -38,9 +38,9 @@ class Tokens:
     )
     device_token: str | None = strawberry.field(
         description="Proof that this device has signed in to the account before; null after a "
-        "refresh. Keep it, also when signed out, and send it as `Portico-Device` with the next "
-        "`login`: wrong guesses from elsewhere do not count against it. It opens nothing, and ends "
-        "with the password."
+        "refresh. Keep it after signing out too, and send it as `Portico-Device` with the next "
+        "`login`: wrong passwords from other devices then do not lock this one out. It gives no "
+        "access, and is invalid once the password changes."
     )
 
     @classmethod
@@ -58,8 +58,8 @@ class Tokens:
 @strawberry.type(description="Signed in: a new session and the tokens that belong to it.")
 class SignedIn:
     user: User = strawberry.field(description="Who signed in.")
-    session: Session = strawberry.field(description="The session that has begun or goes on.")
-    tokens: Tokens = strawberry.field(description="What to send from now on.")
+    session: Session = strawberry.field(description="The new session, or the one that continues.")
+    tokens: Tokens = strawberry.field(description="The tokens to use from now on.")
 
     @classmethod
     def of(cls, outcome: session_outcomes.SignedIn, info: Info) -> "SignedIn":
@@ -73,7 +73,7 @@ class SignedIn:
         )
 
 
-@strawberry.input(description="Who signs in, and what only they know.")
+@strawberry.input(description="An email address and a password.")
 class LoginInput:
     email: str = strawberry.field(description="The address of the account, in any spelling.")
     password: str = strawberry.field(description="The password.")
@@ -81,7 +81,7 @@ class LoginInput:
 
 @strawberry.type(
     description="The address is unknown, the password is wrong, the account is suspended, or its "
-    "registration has yet to be confirmed by the emailed link: which of them is not said."
+    "registration has yet to be confirmed by the emailed link: the answer does not say which."
 )
 class InvalidCredentials(Problem):
     @classmethod
@@ -118,14 +118,14 @@ LoginResult = Annotated[
 @strawberry.type
 class SignInMutations:
     @guest_field(
-        description="Sign in with address and password. Takes as long for an unknown address.",
+        description="Sign in with email address and password. An unknown address takes as long.",
         tries=Tried.SIGN_IN,
     )
     async def login(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            LoginInput, strawberry.argument(description="Who signs in.")
+            LoginInput, strawberry.argument(description="The address and password.")
         ],
     ) -> LoginResult:
         sign_in = info.context.services[SignIn]
@@ -133,6 +133,6 @@ class SignInMutations:
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)
             case outcomes.InvalidCredentials():
-                return InvalidCredentials.make(verified_only=sign_in.standing.verified_only)
+                return InvalidCredentials.make(verified_only=sign_in.account_policy.verified_only)
             case service.EmailNotVerified():
                 return EmailNotVerified.make()

@@ -24,11 +24,13 @@ class Session(Node):
         "last_used_at", description="When it was last used, to the minute."
     )
     user_agent: str | None = column(
-        "user_agent", description="The program that signed in, as it calls itself."
+        "user_agent", description="The user agent of the client that signed in."
     )
-    ip_address: str | None = column("ip_address", description="The address that signed in.")
+    ip_address: str | None = column(
+        "ip_address", description="The IP address of the client that signed in."
+    )
 
-    @computed(needs=(), description="Whether this is the session that asks.")
+    @computed(needs=(), description="Whether this is the current session.")
     def is_current(self) -> bool:
         return self.asks
 
@@ -48,7 +50,7 @@ class SessionEdge:
     row: strawberry.Private[SessionRow]
     asks: strawberry.Private[bool]
 
-    @strawberry.field(description="Where this session stands among the others.")
+    @strawberry.field(description="The position of this session, for `after` and `before`.")
     def cursor(self) -> str:
         return session_cursor(self.row)
 
@@ -66,11 +68,11 @@ class SessionConnection:
     def edges(self) -> list[SessionEdge]:
         return [SessionEdge(row=row, asks=self._asks(row)) for row in self.page.rows]
 
-    @strawberry.field(description="The sessions of this page, for those who need no cursors.")
+    @strawberry.field(description="The sessions of this page, without cursors.")
     def nodes(self) -> list[Session]:
         return [Session(row=row, asks=self._asks(row)) for row in self.page.rows]
 
-    @strawberry.field(description="Where this page lies among the others.")
+    @strawberry.field(description="The position of this page in the whole list.")
     def page_info(self) -> PageInfo:
         return PageInfo.of(self.page, session_cursor)
 

@@ -19,8 +19,8 @@ class UserSessions:
 
     @computed(
         needs=(),
-        description="The living sessions of this person, newest first; null for anybody but "
-        "the person and administrators.",
+        description="The active sessions of the user, newest first; null for anybody but the "
+        "user and administrators.",
     )
     async def sessions(
         self: Any,  # the `User`

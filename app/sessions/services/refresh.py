@@ -23,12 +23,12 @@ from app.security.client import Client
 from app.security.refresh_tokens import Presented, RefreshTokens
 from app.sessions.events import SessionEvent
 from app.sessions.models import LIFETIME, EndReason, Session, SessionRow
+from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.rows import SESSION_COLUMNS, changed_session
 from app.sessions.services.sessions import end_sessions
 from app.sessions.services.sign_in import SignIn, Started
-from app.sessions.services.standing import Standing
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
 
@@ -49,12 +49,12 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Rotation:
+class TokenRefresh:
     db: Database
     refresh_tokens: RefreshTokens
     fleet: FleetSecrets
     sign_in: SignIn
-    standing: Standing
+    account_policy: AccountPolicy
     clock: Callable[[], datetime]
     lifetimes: Lifetimes
 
@@ -132,7 +132,7 @@ class Rotation:
             return end
         if presented.generation < held.session.first_generation:
             return EndReason.PASSWORD_CHANGED
-        return self.standing.refusal(held.user, now)
+        return self.account_policy.refusal(held.user, now)
 
     async def _step(
         self, session: AsyncSession, held: Held, presented: Presented, client: Client

@@ -22,12 +22,12 @@ from app.security.passwords import Passwords, Verification
 from app.security.refresh_tokens import RefreshTokens
 from app.sessions.events import SessionEvent
 from app.sessions.models import LIFETIME, EndReason, PasswordSource, Session, SessionRow
+from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn, Tokens
 from app.sessions.services.password_failures import PasswordFailures, is_open
 from app.sessions.services.rows import changed_session
 from app.sessions.services.sessions import end_sessions
-from app.sessions.services.standing import Standing
 from app.sessions.services.token_claims import TokenClaims
 from app.throttle.services.known_devices import Devices
 from app.users.models import User, UserRow
@@ -82,7 +82,7 @@ class SignIn:
     refresh_tokens: RefreshTokens
     clock: Callable[[], datetime]
     lifetimes: Lifetimes
-    standing: Standing
+    account_policy: AccountPolicy
     failures: PasswordFailures
     devices: Devices
     claims: TokenClaims
@@ -117,7 +117,7 @@ class SignIn:
         verification = await self.passwords.verify(password, password_hash, client.block)
         if known is None or not verification.matches:
             return None
-        if known.unconfirmed and self.standing.verified_only:
+        if known.unconfirmed and self.account_policy.verified_only:
             # Told apart, it would show that the address had no account before: registering gives
             # the same answer for both, and so does signing in with the password just registered.
             return None
@@ -213,7 +213,7 @@ class SignIn:
             is_active(now),
             is_open(known.id, source),
         )
-        if self.standing.verified_only and not known.email_verified:
+        if self.account_policy.verified_only and not known.email_verified:
             return await self._unverified(known.id, as_seen, client)
         password_hash = verification.upgraded_hash or known.password_hash
         entered = (

@@ -19,7 +19,7 @@ from app.database.database import Database, Query
 from app.keys.models import SigningKey
 from app.security.access_tokens import Claims
 from app.sessions.models import LIFETIME, Session
-from app.sessions.services.standing import Standing
+from app.sessions.services.account_policy import AccountPolicy
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
 from app.users.services.viewer import Viewer
@@ -59,8 +59,10 @@ REMAINING = select(SigningKey.id)
 
 
 class Viewers:
-    def __init__(self, db: Database, standing: Standing, clock: Callable[[], datetime]) -> None:
-        self._db, self._standing, self._clock = db, standing, clock
+    def __init__(
+        self, db: Database, account_policy: AccountPolicy, clock: Callable[[], datetime]
+    ) -> None:
+        self._db, self._account_policy, self._clock = db, account_policy, clock
         self._waiting: Waiting = {}
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,7 +136,7 @@ class Viewers:
         viewers: Found = {}
         stale: Waiting = {}
         width = len(USER_COLUMNS)
-        refusal = self._standing.refusal
+        refusal = self._account_policy.refusal
         for row in rows:
             user, (session_id, last_used_at, used, first, _) = row[:width], row[width:]
             if session_id.int not in batch:

@@ -22,11 +22,11 @@ LOCK = 0x61646D696E  # "admin"
 
 
 @dataclass(frozen=True, slots=True)
-class Appointments:
+class AdministratorAccounts:
     db: Database
     accounts: Accounts
 
-    async def first(self, email: str, password: str | None) -> str | None:
+    async def create_first(self, email: str, password: str | None) -> str | None:
         """Make an account on an empty database and give its password; elsewhere do nothing.
 
         Raises:
@@ -47,7 +47,7 @@ class Appointments:
             await self._insert(session, address, password_hash, None)
         return chosen
 
-    async def add(self, email: str, password: str) -> str | None:
+    async def create(self, email: str, password: str) -> str | None:
         """Make an administrator on any database; say in one sentence why not, if not.
 
         Raises:

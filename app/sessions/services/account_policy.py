@@ -8,7 +8,7 @@ from app.users.models import UserRow
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccountPolicy:
     # Whether users must have verified their address (EMAIL_VERIFICATION=required).
     verified_only: bool
 
