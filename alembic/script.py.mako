@@ -4,10 +4,11 @@ Revision: ${up_revision}, after ${down_revision or "nothing"}
 """
 
 import sqlalchemy as sa
+
 from alembic import op
 ${imports if imports else ""}
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = "${up_revision}"
+down_revision = ${'None' if down_revision is None else '"' + down_revision + '"'}
 branch_labels = None
 depends_on = None
 

@@ -233,7 +233,8 @@ class PlatformSettings(BaseSettings):
     )
     modules: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="modules from elsewhere, by their Python paths: `my_api.notes`",
+        description="modules from elsewhere, by the Python paths of packages whose `module.py` "
+        "holds `MODULE`: `my_api.notes`; several are separated by commas",
     )
     unrelated_variables: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
