@@ -85,6 +85,7 @@ def _check_names(modules: Sequence[Module]) -> None:
     brought: dict[str, Callable[[Module], Iterable[str]]] = {
         "The module": lambda module: [module.name],
         "The job": lambda module: [each.payload.job for each in module.jobs],
+        "The audit event": lambda module: module.events or (),
         "The metric": lambda module: [each.name for each in module.gauges],
         "The setting": lambda module: module.settings.model_fields if module.settings else (),
         "The attribute of settings": _attributes,

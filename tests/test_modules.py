@@ -274,6 +274,22 @@ def test_a_setting_that_portico_has_is_refused(write: WriteModule) -> None:
     assert problem_of(name) == "The setting log_level is brought twice: by Portico and own"
 
 
+def test_an_audit_event_that_portico_records_is_refused(write: WriteModule) -> None:
+    name = write(
+        module="""
+            from app.audit.events import EventName
+            from app.module import Module
+
+            class Own(EventName):
+                DELETED = "user.deleted", "something of the same name"
+
+            MODULE = Module(name="own", events=Own)
+        """
+    )
+
+    assert problem_of(name) == "The audit event user.deleted is brought twice: by accounts and own"
+
+
 def test_a_field_that_a_type_has_is_refused(write: WriteModule) -> None:
     name = write(
         module=MODULE.format("schema='PACKAGE.schema'"),
