@@ -325,7 +325,7 @@ def _server(documents: list[dict[str, Any]], given: dict[str, str]) -> Problems:
         yield "the server is not started as the image is"
     if pod["terminationGracePeriodSeconds"] < _seconds(given):
         yield f"a server needs {_seconds(given)} s to stop"
-    routes = re.findall(r'router\.api_route\("([^"]+)"', (ROOT / "app/http/health.py").read_text())
+    routes = re.findall(r'add_api_route\("([^"]+)"', (ROOT / "app/http/health.py").read_text())
     for kind, path in PROBES.items():
         asked = container[kind]["httpGet"]
         if asked["path"] != path or path not in routes or asked["port"] != "http":
@@ -488,9 +488,12 @@ def is_setting(name: str) -> bool:
 
 
 def settings() -> set[str]:
-    tree = ast.parse((ROOT / "app" / "config.py").read_text())
-    found = next(node for node in tree.body if isinstance(node, ast.ClassDef))
-    fields = (node.target for node in found.body if isinstance(node, ast.AnnAssign))
+    """Returns the settings of the platform and of all modules."""
+    trees = (ast.parse(file.read_text()) for file in (ROOT / "app").glob("*/settings.py"))
+    kinds = (node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
+    fields = (
+        node.target for kind in kinds for node in kind.body if isinstance(node, ast.AnnAssign)
+    )
     return {field.id for field in fields if isinstance(field, ast.Name)}
 
 
