@@ -8,7 +8,7 @@ HUNG = "hung"
 
 def replaced_workers(registry: CollectorRegistry) -> Counter:
     replaced = Counter(
-        "porticoreplaced_workers",
+        "portico_workers_replaced",
         "Workers that ended or hung, and were replaced.",
         ["reason"],
         registry=registry,
