@@ -243,9 +243,9 @@ async def test_a_module_erases_what_it_knows_of_a_deleted_user(
         await session.execute(text("CREATE TABLE journal (author uuid)"))
         for each in (ada, grace):
             await session.execute(text("INSERT INTO journal VALUES (:id)"), {"id": uuid_of(each)})
-    modules = {"MODULES": "tests.support.modules.journal"}
+    given = environment | {"MODULES": "tests.support.modules.journal"}
 
-    await run("users", "delete", ada.email, "--yes", **environment, **modules)
+    await run("users", "delete", ada.email, "--yes", **given)
 
     async with db.begin() as session:
         left = (await session.execute(text("SELECT author FROM journal"))).scalars().all()
