@@ -31,7 +31,7 @@ class Container:
             self._providers[kind] = provider
 
     def __getitem__(self, kind: type[T]) -> T:
-        """Return the service of this type, and make it if nobody has asked for it before.
+        """Return the service of this type, and make it if it is not made yet.
 
         Raises:
             Misconfigured: no module provides it, or something that it is made of.
@@ -41,10 +41,6 @@ class Container:
             return self._made[kind]
         except KeyError:
             return self._make(kind, ())
-
-    def made(self, kind: type[T]) -> T | None:
-        """Return the service of this type if somebody has asked for it."""
-        return self._made.get(kind)
 
     def put(self, kind: Any, thing: object) -> None:
         """Provide something that is there already."""
@@ -111,7 +107,7 @@ def _name_of(kind: Any) -> str:
 
 
 def _place_of(provider: Provider) -> str:
-    """Return its name, file and line, for whoever has to mend it."""
+    """Return its name, file and line, as error messages state them."""
     unwrapped = inspect.unwrap(provider)
     name = getattr(unwrapped, "__qualname__", repr(unwrapped))
     try:

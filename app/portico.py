@@ -88,12 +88,9 @@ class Portico:
         return chores
 
     async def stop(self) -> None:
-        passwords = self.services.made(Passwords)
-        if passwords is not None:
-            passwords.close()
-        for connected in (self.services.made(Replica), self.services.made(Database)):
-            if connected is not None:
-                await connected.close()
+        self.services[Passwords].close()
+        await self.services[Replica].close()
+        await self.services[Database].close()
 
 
 def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None = None) -> Portico:
@@ -165,7 +162,7 @@ def _handlers(modules: tuple[Module, ...], services: Container) -> Handlers:
 
 
 def _later(job: Handles[Any, Any], services: Container) -> Handler:
-    """Return what runs a job; its service is made when the first one comes."""
+    """Return what runs a job. Its service is looked up later: it may itself need the handlers."""
 
     async def handle(written: bytes) -> None:
         await job.bound_to(services[job.service])(written)

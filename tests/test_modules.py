@@ -22,7 +22,7 @@ from app.testing.databases import temporary_database
 from app.testing.outbox import Outbox
 from app.testing.settings import settings_for
 from tests.support.module_files import WriteModule, module_writer
-from tests.support.servers import ROOT, portico
+from tests.support.servers import ROOT, free_port, portico
 
 NOTES = ("my_api.notes",)
 CREATE = 'mutation { createNote(input: {title: "Milk", body: ""}) { __typename } }'
@@ -392,7 +392,9 @@ def test_a_server_says_in_one_line_what_is_wrong_with_a_module(
 ) -> None:
     name = write(**files)
 
-    ended = portico("serve", cwd=tmp_path, MODULES=name, PYTHONPATH=str(tmp_path))
+    ended = portico(
+        "serve", "--port", str(free_port()), cwd=tmp_path, MODULES=name, PYTHONPATH=str(tmp_path)
+    )
 
     lines = ended.stderr.strip().splitlines()
     assert (ended.returncode, len(lines)) == (1, 1), ended.stderr

@@ -44,7 +44,7 @@ class FairSemaphore:
             raise
 
     def release(self) -> None:
-        """Give the permit to the one who has waited longest."""
+        """Hand the permit to the task that has waited longest."""
         while self._waiting:
             _, permit = self._waiting.popleft()
             if not permit.done():

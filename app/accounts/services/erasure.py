@@ -64,7 +64,7 @@ class Erasure:
         The last email tells the person.
         """
         user = User
-        # Asked of everybody: whoever is no administrator now may be made one meanwhile.
+        # Checked for members too: another administrator may be promoting this one right now.
         another = await remains_another(session, user_id, recorder.at)
         row = await locked_user(session, user.id == user_id, *where)
         if row is None:

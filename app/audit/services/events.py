@@ -45,7 +45,7 @@ class Recorder:
         What a command did has no actor, and says `by` in its details.
 
         The database puts it into a chain, whose end it then holds until the transaction is over:
-        what is left to do afterwards must be short, and wait for nobody.
+        what is left to do afterwards must be short, and wait for no lock.
         """
         by_command = isinstance(self.actor, Operator)
         event = {
