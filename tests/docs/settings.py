@@ -5,7 +5,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from app.config.sources import secret_files
-from app.settings import Settings
+from app.modules import MODULES, settings_class
 from tests.docs.pages import SHELL, Block, prose, read
 from tests.docs.places import ROOT
 
@@ -31,7 +31,8 @@ NEARLY = {
 
 def known_names() -> set[str]:
     """Returns all settings, and every name in capital letters of the schema and the code."""
-    settings = {name.upper() for name in (*Settings.model_fields, *secret_files(Settings).values())}
+    kind = settings_class(MODULES)
+    settings = {name.upper() for name in (*kind.model_fields, *secret_files(kind).values())}
     files = [ROOT / "schema.graphql", *(file for glob in SOURCES for file in ROOT.glob(glob))]
     return settings.union(NEARLY, *(_names_of(file) for file in files))
 
