@@ -137,9 +137,9 @@ def test_every_wrong_setting_is_a_line_and_no_secret_is_shown(tmp_path: Path) ->
         + "portico: DATABASE_URL must be a postgresql:// address.\n"
         "portico: SECRET_KEY must be at least 32 bytes long.\n"
         "portico: EMAIL_VERIFICATION must be 'off' or 'required'.\n"
-        "portico: THROTTLE_SCALE must be greater than 0.\n"
         "portico: JOBS_WORKER must be a valid boolean, unable to interpret input.\n"
         "portico: PASSWORD_MIN_LENGTH must be greater than or equal to 8.\n"
+        "portico: THROTTLE_SCALE must be greater than 0.\n"
     )
     assert not (tmp_path / ".data").exists()
 
