@@ -20,6 +20,7 @@ from app.database.outages import forget_values
 from app.database.replica import Replica
 from app.engine.documents import Documents
 from app.engine.engine import Engine, core_schema
+from app.engine.executable import Planned
 from app.engine.limits import DocumentLimits
 from app.engine.persisted import PersistedDocuments
 from app.errors import Misconfigured, Unavailable
@@ -163,7 +164,7 @@ def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:
         limits=limits,
         costs=field_costs(core),
         explore=settings.explore,
-        planned=settings.execution_plans,
+        planned=Planned(settings.execution_plans),
     )
 
 

@@ -1,4 +1,4 @@
-"""Where the time of one process goes: a query in process, without the network, under cProfile.
+"""Where the time of one process goes: operations in process, without the network, under cProfile.
 
 `--plans off` runs the same on graphql-core's executor alone.
 """
@@ -14,10 +14,24 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import uvloop
-from operations import OPERATIONS
+from asked import SIGN_IN, Asked, all_asked
+from client import Client
+from database import address
 from script import run_script
-from stage import CHEAP_HASHES, PUBLIC_URL, UNTHROTTLED, Stage, machine, say, stage, write_result
+from stage import (
+    ADMINISTRATORS,
+    CHEAP_HASHES,
+    PUBLIC_URL,
+    UNTHROTTLED,
+    Server,
+    Stage,
+    machine,
+    say,
+    stage,
+    write_result,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -32,15 +46,22 @@ Call = Callable[[], Awaitable[None]]
 def main(options: argparse.Namespace) -> None:
     with stage(options.people) as set_up:
         with set_up.portico({**CHEAP_HASHES, **UNTHROTTLED}, name="portico-login") as server:
-            token = set_up.administrators(server)[0]
-        text = uvloop.run(_measured(set_up, token, options))
-        about = machine(set_up)
-    lines = [text, *(f"- {name}: {value}" for name, value in about.items())]
-    name = "profile.md" if options.plans == "on" else "profile-without-plans.md"
-    write_result(name, "\n".join([*lines, ""]))
+            tokens, ids = _sign_in(set_up, server)
+        uvloop.run(_measured(set_up, tokens, ids, options))
 
 
-async def _measured(set_up: Stage, token: str, options: argparse.Namespace) -> str:
+def _sign_in(set_up: Stage, server: Server) -> tuple[list[dict[str, str]], list[str]]:
+    """Sign administrators in. Returns their tokens and their ids."""
+    client = Client(server.port)
+    emails = [address(set_up.people - n % ADMINISTRATORS) for n in range(CONCURRENCY)]
+    inputs = [{"input": {"email": each, "password": set_up.password}} for each in emails]
+    logins = [client(SIGN_IN, each)["login"] for each in inputs]
+    return [each["tokens"] for each in logins], [each["user"]["id"] for each in logins]
+
+
+async def _measured(
+    set_up: Stage, tokens: list[dict[str, str]], ids: list[str], options: argparse.Namespace
+) -> None:
     values: dict[str, Any] = {
         "_env_file": None,
         "database_url": set_up.database_url,
@@ -48,40 +69,48 @@ async def _measured(set_up: Stage, token: str, options: argparse.Namespace) -> s
         "public_url": PUBLIC_URL,
         "access_token_expire_minutes": 24 * 60,
         "access_log": False,
-        "execution_plans": options.plans == "on",
+        "bcrypt_rounds": 4,
+        "throttle_scale": 1_000_000,
+        "execution_plans": "repeated" if options.plans == "on" else "none",
     }
     app = create_app(settings_class(MODULES)(**values))
     parts = [f"# In one process, plans {options.plans}\n"]
+    refreshed = [each["refreshToken"] for each in tokens]
+    emails = [address(number) for number in range(1, CONCURRENCY + 1)]
     async with app.router.lifespan_context(app):
-        for operation in OPERATIONS:
-            call = _call(app, token, operation.query)
+        for asked in all_asked(refreshed, ids[0], emails, set_up.password):
+            call = _call(app, tokens[0]["accessToken"], asked)
             await _run(call, options.requests // 4)
             milliseconds = [await _timed(call, options.requests) for _ in range(3)]
             profile = await _profiled(call, options.requests // 4)
             shown = ", ".join(f"{one:.3f}" for one in milliseconds)
-            say(f"{operation.name}: {shown} ms of CPU a request")
-            parts.append(
-                f"## {operation.name}\n\n{shown} ms of CPU a request\n\n```\n{profile}```\n"
-            )
-    return "\n".join(parts)
+            say(f"{asked.name}: {shown} ms of CPU a request")
+            parts.append(f"## {asked.name}\n\n{shown} ms of CPU a request\n\n```\n{profile}```\n")
+    about = [f"- {name}: {value}" for name, value in machine(set_up).items()]
+    name = "profile.md" if options.plans == "on" else "profile-without-plans.md"
+    write_result(name, "\n".join([*parts, *about, ""]))
 
 
-def _call(app: Any, token: str, query: str) -> Call:
-    body = f'{{"query": "{query}"}}'.encode()
+def _call(app: Any, token: str, asked: Asked) -> Call:
     headers = [
         (b"content-type", b"application/json"),
         (b"authorization", b"Bearer " + token.encode()),
     ]
     fixed = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b""}
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.body" and b'"errors"' in message["body"]:
-            raise RuntimeError(message["body"])
-
     async def call() -> None:
+        body = asked.next()
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.body":
+                answer = orjson.loads(message["body"])
+                if "errors" in answer:
+                    raise RuntimeError(message["body"])
+                asked.learn(answer["data"])
+
         scope = {**fixed, "headers": headers, "client": ("127.0.0.1", 1)}
         await app(scope, receive, send)
 

@@ -155,7 +155,7 @@ async def test_the_columns_of_a_module_are_read_by_plans_as_by_the_stock_executo
 ) -> None:
     ask = "{ me { notes { nodes { title body createdAt } } } }"
     await member(CREATE)
-    settings = settings_for(notes_url, modules=NOTES, execution_plans="false")
+    settings = settings_for(notes_url, modules=NOTES, execution_plans="none")
     stock = create_app(settings, mailer=Outbox())
     async with stock.router.lifespan_context(stock), Api.of(stock) as guest:
         answers = [

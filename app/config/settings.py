@@ -130,10 +130,10 @@ class PlatformSettings(BaseSettings):
     persisted_documents_only: bool = Field(
         default=False, description="refuses all other documents, those of GraphiQL too"
     )
-    execution_plans: bool = Field(
-        default=True,
-        description="queries run by plans, which are made when an operation is sent a second "
-        "time; false: graphql-core's executor runs everything",
+    execution_plans: Literal["repeated", "all", "none"] = Field(
+        default="repeated",
+        description="which operations run by plans: `repeated`, from the second time that one is "
+        "sent; `all`, from the first; `none`: graphql-core's executor runs everything",
     )
     max_body_bytes: int = Field(
         default=64 * 1024, ge=1024, description="requests with a longer body are refused with 413"

@@ -22,7 +22,7 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from app.engine.cache import SegmentedCache
 from app.engine.error_texts import ErrorTexts
 from app.engine.errors import request_errors, where_of
-from app.engine.executable import Executable, Planning, name_of
+from app.engine.executable import Executable, Planned, Planning, Variant, name_of
 from app.engine.limits import DocumentLimits, Excess, FieldCosts, Measured, measure
 from app.engine.one_of import OneOfVariablesRule, mark_one_of
 from app.engine.plans.plan import plan
@@ -76,7 +76,7 @@ class Documents:
     costs: FieldCosts
     # Whether documents may read the schema, and errors suggest names of it.
     explore: bool = False
-    planned: bool = True
+    planned: Planned = Planned.REPEATED
     hits: int = 0
     misses: int = 0
     texts: ErrorTexts = field(init=False)
@@ -118,18 +118,19 @@ class Documents:
             self._refused.put(text, read, weight=len(text))
         return read
 
-    def plan(self, document: Document, executable: Executable) -> None:
-        """Plan an operation, once. If planning fails, the stock executor runs it."""
-        if not executable.is_due:
+    def plan(self, document: Document, executable: Executable, variant: Variant) -> None:
+        """Plan a variant of an operation, once. If that fails, the stock executor runs it."""
+        if not variant.is_due:
             return
-        executable.planning = Planning.NOT_PLANNED
+        variant.planning = Planning.NOT_PLANNED
+        node, fragments = executable.node, executable.fragments
         try:
-            executable.plan = plan(self.schema, executable.node, _fragments(document.node))
+            variant.plan = plan(self.schema, node, fragments, variant.conditions)
         except Exception as error:  # noqa: BLE001 - a fault of planning must not fail the query
             _log_failure(document, error)
             return
-        if executable.plan is not None:
-            executable.planning = Planning.PLANNED
+        if variant.plan is not None:
+            variant.planning = Planning.PLANNED
 
     def _read(self, text: str) -> Document | RefusedDocument:
         try:
@@ -147,14 +148,16 @@ class Documents:
         return Document(_hash(text), node, measured, self._executables(node, measured))
 
     def _executables(self, node: DocumentNode, measured: Measured) -> dict[str | None, Executable]:
+        fragments = _fragments(node)
         return {
             name: Executable(
                 operation,
+                fragments,
                 may_be_too_much=measured.operations[name]["cost"] > self.limits.cost,
                 introspects=measured.operations[name]["introspection_depth"] > 0,
                 in_parts=operation.operation is OperationType.MUTATION
                 and measured.operations[name]["root_fields"] > 1,
-                planning=Planning.NOT_ANSWERED if self.planned else Planning.NOT_PLANNED,
+                planning=self.planned.at_first,
             )
             for name, operation in _operations(node).items()
         }

@@ -14,15 +14,14 @@ from graphql import (
     GraphQLSchema,
     execute,  # pyright: ignore[reportUnknownVariableType] - its middleware is not typed
 )
-from graphql.language import FieldNode
 
 from app.engine.context import RequestContext
 from app.engine.documents import Document, Documents, RefusedDocument, excess_error
 from app.engine.duty_cycle import DutyCycle
 from app.engine.errors import Describe, field_errors, internal_error, no_description, request_errors
-from app.engine.executable import Executable
-from app.engine.plans.plan import Plan
-from app.errors import Code, Unavailable, coded
+from app.engine.executable import Executable, Variant
+from app.engine.plans.outcomes import Outcomes, replaying
+from app.errors import Code, coded
 
 # All planning waits in one queue, beside those of clients with new documents.
 PLANNING = "planning"
@@ -100,34 +99,41 @@ class Engine:
         if executable.introspects or _has_many_values(operation.variables):
             slow = partial(self._start, operation, context)
             started = await self._in_turn(context, object(), slow)
-            return await self._finish(operation, context, started)
-        if executable.is_due:
-            self._plan(operation)
-        plan = executable.plan
-        if plan is not None:
+            return await self._finish(context, started)
+        variant = executable.variant(operation.variables)
+        if variant is None:
+            return await self._finish(context, self._start(operation, context))
+        if variant.is_due:
+            self._plan(operation, variant)
+        outcomes: Outcomes = {}
+        if variant.plan is not None:
             try:
-                return {"data": await plan.run(context, operation.variables)}
-            except Unavailable as outage:
-                # Running it again would double the load of what does not answer.
-                return self._unanswered(plan, outage, context)
+                return {"data": await variant.plan.run(context, operation.variables, outcomes)}
             except Exception as reason:  # noqa: BLE001 - the stock executor reports it
                 # Its text may quote what the client sent.
-                log.debug("A plan left the query to the stock executor: %s", type(reason).__name__)
-        return await self._finish(operation, context, self._start(operation, context))
+                log.debug("A plan left the answer to the stock executor: %s", type(reason).__name__)
+        answer = await self._finish(context, self._start(operation, context, outcomes))
+        if isinstance(answer, dict) and "errors" not in answer:
+            variant.note_answer()
+        return answer
 
     async def _in_turn(self, context: RequestContext, key: Hashable, work: Callable[[], T]) -> T:
         requester = context.requester
         turns = self.slow_work_of_known if requester.is_known else self.slow_work
         return await turns.run(requester.key, key, work)
 
-    def _plan(self, operation: Operation) -> None:
+    def _plan(self, operation: Operation, variant: Variant) -> None:
         """Plan an operation now or soon. Until it has a plan, the stock executor runs it."""
-        document, executable = operation.document, operation.executable
-        plan = partial(self.documents.plan, document, executable)
-        self.slow_work.start(PLANNING, id(executable), plan)
+        plan = partial(self.documents.plan, operation.document, operation.executable, variant)
+        self.slow_work.start(PLANNING, id(variant), plan)
 
-    def _start(self, operation: Operation, context: RequestContext) -> Any:
-        """Execute as far as that goes without waiting; returns what to wait for, or the result."""
+    def _start(
+        self, operation: Operation, context: RequestContext, outcomes: Outcomes | None = None
+    ) -> Any:
+        """Execute as far as that goes without waiting; returns what to wait for, or the result.
+
+        Root fields that have an outcome are completed, not resolved.
+        """
         try:
             return execute(
                 self.core,
@@ -135,6 +141,7 @@ class Engine:
                 context_value=context,
                 variable_values=operation.variables,
                 operation_name=operation.executable.name,
+                middleware=[replaying(outcomes)] if outcomes else None,
                 executor_class=_executor_class(self.schema),
                 max_coercion_errors=5,
                 hide_suggestions=True,
@@ -142,16 +149,13 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - `_finish` masks it
             return error
 
-    async def _finish(
-        self, operation: Operation, context: RequestContext, started: Any
-    ) -> Answer | RequestError:
+    async def _finish(self, context: RequestContext, started: Any) -> Answer | RequestError:
         try:
             result = await _result_of(started)
         except Exception as error:  # noqa: BLE001 - nothing of it may reach a client
             masked = internal_error(error, context.request_id, self.describe)
             return {"errors": [masked], "data": None}
         if not result.errors:
-            operation.executable.note_answer()
             return {"data": result.data}
         if all(error.path is None for error in result.errors):
             # The variables are invalid: no field was executed.
@@ -162,16 +166,6 @@ class Engine:
             "data": result.data,
         }
 
-    def _unanswered(self, plan: Plan, outage: Unavailable, context: RequestContext) -> Answer:
-        """Report an outage for each root field, as the stock executor does: all are nullable."""
-        asked = {key: nodes for key, nodes in plan.root_fields.items() if not _is_typename(nodes)}
-        errors = [
-            GraphQLError(outage.message, nodes, path=[key], original_error=outage)
-            for key, nodes in asked.items()
-        ]
-        data = {key: None if key in asked else plan.root_name for key in plan.root_fields}
-        return {"errors": self._field_errors(errors, context), "data": data}
-
     def _field_errors(
         self, errors: Iterable[GraphQLError], context: RequestContext
     ) -> list[dict[str, Any]]:
@@ -180,10 +174,6 @@ class Engine:
     @property
     def core(self) -> GraphQLSchema:
         return core_schema(self.schema)
-
-
-def _is_typename(nodes: list[FieldNode]) -> bool:
-    return nodes[0].name.value == "__typename"
 
 
 async def _result_of(started: Any) -> ExecutionResult:

@@ -1,11 +1,17 @@
-"""One operation of a document, and how far its plan has come."""
+"""One operation of a document, and how far its plans have come."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
+from typing import Any
 
-from graphql import FieldNode, OperationDefinitionNode
+from graphql import FieldNode, FragmentDefinitionNode, OperationDefinitionNode
 
 from app.engine.plans.plan import Plan
+from app.engine.plans.selections import Conditions, condition_variables
+
+# Two conditions have four variants. An operation of a stranger may have more: they have no plans.
+MAX_VARIANTS = 8
 
 
 class Planning(Enum):
@@ -17,28 +23,33 @@ class Planning(Enum):
     NOT_PLANNED = "left to the stock executor"
 
 
-@dataclass(slots=True)
-class Executable:
-    """One operation of a document, and what is the same each time it runs."""
+class Planned(StrEnum):
+    """Which operations run by plans."""
 
-    node: OperationDefinitionNode
-    # Whether it costs too much with the largest pages, so that its variables have to be looked at.
-    may_be_too_much: bool
-    # Whether it reads the schema, which blocks the event loop for long.
-    introspects: bool
-    # Whether it has several mutations, of which some may be done and others fail.
-    in_parts: bool = False
-    planning: Planning = Planning.NOT_ANSWERED
-    plan: Plan | None = None
-    # Its first root field: a bounded set of names, for logs and metrics.
-    label: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.label = _label(self.node)
+    REPEATED = "repeated"
+    ALL = "all"
+    NONE = "none"
 
     @property
-    def name(self) -> str | None:
-        return name_of(self.node)
+    def at_first(self) -> Planning:
+        """How far the plan of an operation is that nobody has sent yet."""
+        return AT_FIRST[self]
+
+
+AT_FIRST = {
+    Planned.REPEATED: Planning.NOT_ANSWERED,
+    Planned.ALL: Planning.ANSWERED,
+    Planned.NONE: Planning.NOT_PLANNED,
+}
+
+
+@dataclass(slots=True)
+class Variant:
+    """An operation with given values of its conditions, and how far its plan has come."""
+
+    conditions: Conditions
+    planning: Planning
+    plan: Plan | None = None
 
     @property
     def is_due(self) -> bool:
@@ -47,10 +58,54 @@ class Executable:
     def note_answer(self) -> None:
         """Note that it was answered without an error.
 
-        What is refused is not planned: its plan would raise, and the stock executor run it again.
+        What is refused is not planned: its plan would raise, and the stock executor take over.
         """
         if self.planning is Planning.NOT_ANSWERED:
             self.planning = Planning.ANSWERED
+
+
+@dataclass(slots=True)
+class Executable:
+    """One operation of a document, and what is the same each time it runs."""
+
+    node: OperationDefinitionNode
+    # Those of its document, by name.
+    fragments: dict[str, FragmentDefinitionNode]
+    # Whether it costs too much with the largest pages, so that its variables have to be looked at.
+    may_be_too_much: bool
+    # Whether it reads the schema, which blocks the event loop for long.
+    introspects: bool
+    # Whether it has several mutations, of which some may be done and others fail.
+    in_parts: bool = False
+    # Of a new variant.
+    planning: Planning = Planning.NOT_ANSWERED
+    # By the values of the conditions.
+    variants: dict[tuple[bool, ...], Variant] = field(default_factory=dict[Any, Variant])
+    # Its first root field: a bounded set of names, for logs and metrics.
+    label: str = field(init=False)
+    # The variables of `@include` and `@skip`, with their defaults, once it has run.
+    _conditions: Mapping[str, bool | None] | None = None
+
+    def __post_init__(self) -> None:
+        self.label = _label(self.node)
+
+    @property
+    def name(self) -> str | None:
+        return name_of(self.node)
+
+    def variant(self, variables: Mapping[str, Any]) -> Variant | None:
+        """Returns the variant of these variables; None if the stock executor has to run it."""
+        if self._conditions is None:
+            self._conditions = condition_variables(self.node, self.fragments)
+        values = tuple(variables.get(name, default) for name, default in self._conditions.items())
+        known = self.variants.get(values)
+        if known is not None:
+            return known
+        if len(self.variants) == MAX_VARIANTS or not all(isinstance(each, bool) for each in values):
+            return None
+        conditions = dict(zip(self._conditions, values, strict=True))
+        self.variants[values] = Variant(conditions, self.planning)
+        return self.variants[values]
 
 
 def name_of(operation: OperationDefinitionNode) -> str | None:

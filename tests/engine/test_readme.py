@@ -28,7 +28,7 @@ def planned() -> Plan:
     exec(code, names)  # noqa: S102 - the example
     (node,) = parse(operation).definitions
     assert isinstance(node, OperationDefinitionNode)
-    made = plan(core_schema(strawberry.Schema(names["Query"])), node, {})
+    made = plan(core_schema(strawberry.Schema(names["Query"])), node, {}, {})
     assert made is not None
     return made
 
@@ -42,7 +42,7 @@ def test_the_function_of_the_example_is_the_printed_one(planned: Plan) -> None:
 
 
 async def test_the_example_answers(planned: Plan) -> None:
-    answer = await planned.run(None, {"n": 2})
+    answer = await planned.run(None, {"n": 2}, {})
 
     assert answer == {
         "books": [

@@ -17,6 +17,7 @@ from app.engine.context import FieldInfo, Requester
 from app.engine.documents import Documents
 from app.engine.duty_cycle import DutyCycle
 from app.engine.engine import Engine, Operation, core_schema
+from app.engine.executable import Planned
 from app.engine.limits import DocumentLimits, FieldCosts
 from app.graphql.columns import (
     UnknownColumn,
@@ -134,7 +135,7 @@ def ask(request: pytest.FixtureRequest) -> Ask:
         schema=core_schema(schema),
         limits=DocumentLimits(),
         costs=FieldCosts(),
-        planned=request.param,
+        planned=Planned.REPEATED if request.param else Planned.NONE,
     )
     engine = Engine(schema, documents, slow_work=DutyCycle(share=1))
 
@@ -144,7 +145,9 @@ def ask(request: pytest.FixtureRequest) -> Ask:
             operation = await engine.prepare(f"{{ notes {{ {selected} }} }}", None, {}, context)
             assert isinstance(operation, Operation)
             answer = await engine.run(operation, context)
-            assert bool(operation.executable.plan) is (request.param and len(context.read) > 1)
+            variant = operation.executable.variant({})
+            is_planned = bool(variant and variant.plan)
+            assert is_planned is (request.param and len(context.read) > 1)
         return answer, context.read
 
     return ask

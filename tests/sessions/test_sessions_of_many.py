@@ -56,7 +56,7 @@ query TwoWays($people: Int!) {
 """
 
 
-@pytest.fixture(params=[True, False], ids=["planned", "unplanned"])
+@pytest.fixture(params=["repeated", "none"])
 async def server(
     request: pytest.FixtureRequest, settings: Settings, clock: FakeClock
 ) -> AsyncIterator[FastAPI]:

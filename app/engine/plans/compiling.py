@@ -10,6 +10,7 @@ from typing import Any
 
 from app.engine.attributes import Attribute
 from app.engine.plans.completion import (
+    Choice,
     Constant,
     Leaf,
     Many,
@@ -18,6 +19,7 @@ from app.engine.plans.completion import (
     Read,
     Record,
     Shape,
+    is_cast,
 )
 
 # Python compiles 20 nested loops and 100 nested blocks. Deeper shapes get a function of their own.
@@ -76,12 +78,28 @@ class _Source:
             differs += f" or {name}.tzinfo is not UTC"
         self._line(depth, f"if {differs}: {write}")
 
-    def _write_not_none(self, shape: Record | Many, name: str, depth: int) -> str:
+    def _write_not_none(self, shape: Record | Choice | Many, name: str, depth: int) -> str:
         if isinstance(shape, Record):
             return self._write_record(shape, name, depth)
+        if isinstance(shape, Choice):
+            return self._write_choice(shape, name, depth)
         return self._write_items(shape, name, depth)
 
+    def _write_choice(self, shape: Choice, name: str, depth: int) -> str:
+        answer, branch = self._new_variable(), "if"
+        self._line(depth, f"if {self._known(is_cast)}({name}): raise NotAsPlanned")
+        for of_class, record in shape.records.items():
+            self._line(depth, f"{branch} {name}.__class__ is {self._known(of_class)}:")
+            written = self._write_record(record, name, depth + 1)
+            self._line(depth + 1, f"{answer} = {written}")
+            branch = "elif"
+        self._line(depth, "else: raise NotAsPlanned")
+        return answer
+
     def _write_record(self, shape: Record, source: str, depth: int) -> str:
+        if shape.of_class is not None:
+            expected = self._known(shape.of_class)
+            self._line(depth, f"if not isinstance({source}, {expected}): raise NotAsPlanned")
         # The variables of the object and of those that it holds: each is read once.
         objects = {(): source}
         entries: list[str] = []

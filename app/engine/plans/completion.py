@@ -11,8 +11,10 @@ from typing import Any, NamedTuple, cast
 
 from graphql import GraphQLLeafType, specified_scalar_types
 from graphql.execution.values import VariableValues
+from strawberry.types.cast import get_strawberry_type_cast
 
 from app.engine.attributes import Attribute
+from app.engine.plans.outcomes import Outcomes
 
 Read = Callable[[Any], Any]
 # Values of these classes are in the answer as they are.
@@ -21,7 +23,7 @@ ANY_DATETIME = datetime(2026, 1, 31, 12, 30, 45, 123456, tzinfo=UTC)
 
 
 class NotAsPlanned(Exception):
-    """The stock executor has to answer the query, and to report what is wrong."""
+    """The stock executor has to complete the answer, and to report what is wrong."""
 
 
 class Run(NamedTuple):
@@ -29,6 +31,7 @@ class Run(NamedTuple):
 
     context: Any
     variables: VariableValues
+    outcomes: Outcomes
 
 
 AwaitedRead = Callable[[Any, Run], Coroutine[Any, Any, Any]]
@@ -63,6 +66,16 @@ class Record:
 
     parts: Mapping[str, Part | Constant]
     nullable: bool = False
+    # Of which class the object has to be, where the stock executor asks that.
+    of_class: type | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An object of an interface or a union: a record for each class that it may have."""
+
+    records: Mapping[type, Record]
+    nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,7 @@ class Awaited:
     read: AwaitedRead
 
 
-Shape = Leaf | Record | Many
+Shape = Leaf | Record | Choice | Many
 Completion = Shape | Awaited
 
 
@@ -121,6 +134,23 @@ def many(item: Completion, *, nullable: bool) -> Completion:
 
     async def read(value: Any, run: Run) -> Any:
         return await gather(read_item(each, run) for each in _items(value))
+
+    return unless_none(read, nullable=nullable)
+
+
+def is_cast(value: Any) -> bool:
+    """Whether `strawberry.cast` has said that a value is of another type than its class tells."""
+    return get_strawberry_type_cast(value) is not None
+
+
+def chosen(reads: Mapping[type, AwaitedRead], *, nullable: bool) -> Awaited:
+    """Returns the completion of an interface or a union by the class of the object."""
+
+    async def read(value: Any, run: Run) -> Any:
+        read_object = reads.get(value.__class__)
+        if read_object is None or is_cast(value):
+            raise NotAsPlanned
+        return await read_object(value, run)
 
     return unless_none(read, nullable=nullable)
 

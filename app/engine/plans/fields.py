@@ -8,6 +8,7 @@ import graphql
 from graphql import (
     FieldNode,
     GraphQLField,
+    GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
     get_argument_values,
@@ -30,7 +31,7 @@ Convert = Callable[[dict[str, Any]], dict[str, Any]]
 is_leaf_type: Test = graphql.is_leaf_type
 is_list_type: Test = cast("Any", graphql).is_list_type
 is_non_null_type: Test = cast("Any", graphql).is_non_null_type
-is_object_type: Test = graphql.is_object_type
+is_abstract_type: Test = graphql.is_abstract_type
 is_awaitable: Any = cast("Any", graphql.pyutils).is_awaitable
 
 
@@ -69,7 +70,7 @@ def resolver_of(schema: GraphQLSchema, field: GraphQLField, below: frozenset[str
     is_plain = resolver and resolver.is_async and resolver.info_parameter
     is_guarded_at_most = len(guards) <= 1 and all(isinstance(each, Guard) for each in guards)
     if not is_plain or not is_guarded_at_most or not issubclass(make_info, FieldInfo):
-        return Resolver(cast("Callable[..., Any]", field.resolve), _unchanged)
+        return wrapped_resolver_of(field)
     function, name = resolver.wrapped_func, resolver.info_parameter.name
     guard: Guard | None = guards[0] if guards else None
 
@@ -79,6 +80,37 @@ def resolver_of(schema: GraphQLSchema, field: GraphQLField, below: frozenset[str
         return await function(source, **{name: make_info(info, definition, below)}, **arguments)
 
     return Resolver(call, _converting(schema, definition))
+
+
+def wrapped_resolver_of(field: GraphQLField) -> Resolver:
+    """Returns a field's resolver as the stock executor calls it, with all of its extensions."""
+    return Resolver(cast("Callable[..., Any]", field.resolve), _unchanged)
+
+
+def class_of(kind: GraphQLObjectType) -> type:
+    """Returns the class of which the objects of a type are.
+
+    Raises:
+        Unplannable: the type has a test of its own, or is one of several of a generic class.
+
+    """
+    definition: Any = kind.extensions.get(STRAWBERRY)
+    if definition is None or definition.is_type_of or definition.concrete_of:
+        raise Unplannable
+    return definition.origin
+
+
+def classes_of(schema: GraphQLSchema, kind: Any) -> dict[type, GraphQLObjectType]:
+    """Returns the types of an interface or a union by the classes of their objects.
+
+    Raises:
+        Unplannable: something other than the class decides.
+
+    """
+    definition: Any = kind.extensions.get(STRAWBERRY)
+    if definition is None or getattr(definition, "resolve_type", None):
+        raise Unplannable
+    return {class_of(possible): possible for possible in schema.get_possible_types(kind)}
 
 
 def _unchanged(arguments: dict[str, Any]) -> dict[str, Any]:

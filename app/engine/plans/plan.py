@@ -1,8 +1,8 @@
 """Plans: what is the same each time an operation runs is worked out once, when it is sent again.
 
 graphql-core finds out for every request which fields are selected, which resolver each has and how
-its value becomes JSON. For a query without directives none of that depends on the request, so it is
-compiled here once:
+its value becomes JSON. With given values of the variables of `@include` and `@skip`, none of that
+depends on the request, so it is compiled here once:
 
 - fields that are attributes, or methods without arguments, are read, checked and written by one
   function for all of them, at any depth (`compiling.py`), which calls every method;
@@ -10,14 +10,14 @@ compiled here once:
   the same guard, so access and arguments are decided in one place.
 
 A plan never reports an error. Whatever is not as expected (a refusal, a null in a non-null field, a
-value of another class, a bug) raises, and the stock executor runs the whole query again, so errors,
-nulls and paths are its own. Only queries are planned, which change nothing, so running one twice is
-safe. An outage is the exception: it is reported, not tried again. What a plan cannot do (mutations,
-directives, introspection, interfaces, unions) runs on the stock executor from the start.
-`README.md` beside this package has an example; `tests/engine/test_plans.py` compares plans with the
-stock executor on random documents.
+value of another class, a bug) raises, and the stock executor completes the answer, so errors, nulls
+and paths are its own. What root fields have returned or raised is noted and given to it: a mutation
+is never done twice. Fields below may be resolved again, which changes nothing.
+`README.md` beside this package has an example; `tests/engine/` compares plans with the stock
+executor on random documents.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
@@ -38,6 +38,8 @@ from graphql.language import FragmentDefinitionNode, SelectionSetNode
 from app.engine.plans.compiling import compiled
 from app.engine.plans.completion import (
     Awaited,
+    AwaitedRead,
+    Choice,
     Completion,
     Constant,
     NotAsPlanned,
@@ -45,6 +47,7 @@ from app.engine.plans.completion import (
     Read,
     Record,
     Run,
+    chosen,
     gather,
     leaf,
     many,
@@ -53,23 +56,30 @@ from app.engine.plans.completion import (
 from app.engine.plans.fields import (
     NO_VARIABLES,
     Resolver,
+    class_of,
+    classes_of,
     depends_on_variables,
     direct_read,
     fixed_arguments,
+    is_abstract_type,
     is_awaitable,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
-    is_object_type,
     resolver_of,
+    wrapped_resolver_of,
 )
-from app.engine.plans.selections import Selections, Unplannable, names_below
+from app.engine.plans.outcomes import Outcomes, Raised
+from app.engine.plans.selections import Conditions, Selections, Unplannable, names_below
 
 # Its path and its last entries, the executor's helpers, are None in plans: resolvers must not use
 # them.
 INFO: Any = GraphQLResolveInfo
 # The source of root fields: a source of None would be a missing object.
 ROOT = object()
+# An interface multiplies what is selected by the types that it may be. A plan has at most so many
+# fields, which take about 1 MiB.
+MAX_FIELDS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,47 +98,104 @@ class Step:
     complete: Read | Awaited
 
     async def resolve(self, source: Any, run: Run) -> Any:
+        value = self.call(source, run)
+        return await self.completed(await value if is_awaitable(value) else value, run)
+
+    async def resolve_at_root(self, run: Run) -> Any:
+        """Resolve, and note what the resolver returned or raised."""
+        try:
+            value = self.call(ROOT, run)
+            if is_awaitable(value):
+                value = await value
+        except Exception as error:
+            run.outcomes[self.key] = Raised(error)
+            raise
+        run.outcomes[self.key] = value
+        return await self.completed(value, run)
+
+    def call(self, source: Any, run: Run) -> Any:
         arguments = self.arguments
         if arguments is None:
             arguments = self.resolver.convert(
                 get_argument_values(self.field, self.node, run.variables)
             )
         info = INFO._make((*self.place, run.variables, run.context, is_awaitable, None, None))
-        value = self.resolver.call(source, info, **arguments)
-        if is_awaitable(value):
-            value = await value
+        return self.resolver.call(source, info, **arguments)
+
+    async def completed(self, value: Any, run: Run) -> Any:
         complete = self.complete
         return await complete.read(value, run) if isinstance(complete, Awaited) else complete(value)
 
 
+Parts = dict[str, Part | Constant | Step]
+RootRead = Callable[[Run], Coroutine[Any, Any, dict[str, Any]]]
+
+
 class Plan:
-    """How to answer one query."""
+    """How to answer one operation."""
 
     def __init__(
         self,
         schema: GraphQLSchema,
         operation: OperationDefinitionNode,
         fragments: dict[str, FragmentDefinitionNode],
+        conditions: Conditions,
     ) -> None:
         self.schema, self.operation, self.fragments = schema, operation, fragments
-        self._selections = Selections(schema, fragments)
-        kind: GraphQLObjectType = cast("Any", schema.query_type)
-        self.root_name = kind.name
-        self.root_fields = self._selections.of(kind, [operation.selection_set])
-        parts = self._parts(kind, self.root_fields)
+        self._selections = Selections(schema, fragments, conditions)
+        self._fields = 0
+        kind: GraphQLObjectType = cast("Any", schema.get_root_type(operation.operation))
+        fields = self._selections.of(kind, [operation.selection_set])
+        parts = self._parts(kind, fields)
         self.steps = {key: each for key, each in parts.items() if isinstance(each, Step)}
-        if not self.steps:
-            raise Unplannable
-        self._root = self._with_steps(parts)
+        self._run = self._in_turn(parts) if self._mutates else self._together(parts)
 
-    def run(self, context: Any, variables: dict[str, Any]) -> Coroutine[Any, Any, dict[str, Any]]:
-        """Answer the query.
+    @property
+    def _mutates(self) -> bool:
+        return self.operation.operation is OperationType.MUTATION
+
+    def run(
+        self, context: Any, variables: dict[str, Any], outcomes: Outcomes
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """Answer the operation.
 
         Raises:
-            Exception: whatever it is, the stock executor has to answer the query.
+            Exception: whatever it is, the stock executor has to answer, with these outcomes.
 
         """
-        return self._root(ROOT, Run(context, self._coerced(variables)))
+        return self._run(Run(context, self._coerced(variables), outcomes))
+
+    def _together(self, parts: Parts) -> RootRead:
+        """Returns what answers a query: its root fields are resolved concurrently."""
+        keys, read, steps = list(parts), _read_of(parts), list(self.steps.values())
+        if len(steps) <= 1:
+            return self._in_turn(parts)
+
+        async def answer(run: Run) -> dict[str, Any]:
+            found = read(ROOT)
+            # All of them come to an end, so that none is resolved again.
+            values = await asyncio.gather(
+                *(step.resolve_at_root(run) for step in steps), return_exceptions=True
+            )
+            for step, value in zip(steps, values, strict=True):
+                if isinstance(value, BaseException):
+                    raise value
+                found[step.key] = value
+            return {key: found[key] for key in keys}
+
+        return answer
+
+    def _in_turn(self, parts: Parts) -> RootRead:
+        """Returns what answers a mutation: its root fields are resolved one after the other."""
+        keys, read, steps = list(parts), _read_of(parts), list(self.steps.values())
+
+        async def answer(run: Run) -> dict[str, Any]:
+            found = read(ROOT)
+            for step in steps:
+                found[step.key] = await step.resolve_at_root(run)
+            return {key: found[key] for key in keys} if len(keys) > 1 else found
+
+        return answer
 
     def _coerced(self, variables: dict[str, Any]) -> VariableValues:
         definitions = self.operation.variable_definitions
@@ -144,28 +211,37 @@ class Plan:
 
     def _object(
         self, kind: GraphQLObjectType, sets: list[SelectionSetNode], *, nullable: bool = False
-    ) -> Completion:
+    ) -> Record | Awaited:
         parts = self._parts(kind, self._selections.of(kind, sets))
+        of_class = class_of(kind) if kind.is_type_of else None
         reads = {key: each for key, each in parts.items() if not isinstance(each, Step)}
         if len(reads) == len(parts):
-            return Record(reads, nullable)
-        return unless_none(self._with_steps(parts), nullable=nullable)
+            return Record(reads, nullable, of_class)
+        return unless_none(self._with_steps(parts, of_class), nullable=nullable)
 
-    def _parts(
-        self, kind: GraphQLObjectType, selected: dict[str, list[FieldNode]]
-    ) -> dict[str, Part | Constant | Step]:
+    def _abstract(self, kind: Any, sets: list[SelectionSetNode], *, nullable: bool) -> Completion:
+        """Returns how an interface or a union is completed, by the class of the object."""
+        completions = {
+            of_class: self._object(possible, sets)
+            for of_class, possible in classes_of(self.schema, kind).items()
+        }
+        records = {key: each for key, each in completions.items() if isinstance(each, Record)}
+        if len(records) == len(completions):
+            return Choice(records, nullable)
+        reads = {key: _awaited(each) for key, each in completions.items()}
+        return chosen(reads, nullable=nullable)
+
+    def _parts(self, kind: GraphQLObjectType, selected: dict[str, list[FieldNode]]) -> Parts:
+        self._fields += len(selected)
+        if self._fields > MAX_FIELDS:
+            raise Unplannable
         return {key: self._part(kind, key, nodes) for key, nodes in selected.items()}
 
-    def _with_steps(
-        self, parts: dict[str, Part | Constant | Step]
-    ) -> Callable[[Any, Run], Coroutine[Any, Any, Any]]:
+    def _with_steps(self, parts: Parts, of_class: type | None) -> AwaitedRead:
         steps = [each for each in parts.values() if isinstance(each, Step)]
-        reads = {key: each for key, each in parts.items() if not isinstance(each, Step)}
-        keys, read, (first, *others) = list(parts), compiled(Record(reads)), steps
+        keys, read, (first, *others) = list(parts), _read_of(parts, of_class), steps
 
         async def complete(source: Any, run: Run) -> Any:
-            if not reads and not others:
-                return {first.key: await first.resolve(source, run)}
             found = read(source)
             if others:
                 # Concurrently, as the stock executor does it.
@@ -186,11 +262,26 @@ class Plan:
         field = kind.fields.get(name)
         if field is None or field.resolve is None:
             raise Unplannable
-        get, shape = direct_read(field), self._type(field.type, nodes)
+        shape = self._type(field.type, nodes)
+        if kind is self.schema.mutation_type:
+            # Only its own resolver does all that a mutation's extensions do.
+            return self._step(kind, key, nodes, wrapped_resolver_of(field), shape)
+        get = direct_read(field)
         if get is not None and not isinstance(shape, Awaited):
             return Part(get, shape)
         below = names_below(nodes, self.fragments)
-        resolver, fixed = resolver_of(self.schema, field, below), None
+        return self._step(kind, key, nodes, resolver_of(self.schema, field, below), shape)
+
+    def _step(
+        self,
+        kind: GraphQLObjectType,
+        key: str,
+        nodes: list[FieldNode],
+        resolver: Resolver,
+        shape: Completion,
+    ) -> Step:
+        name, fixed = nodes[0].name.value, None
+        field = kind.fields[name]
         if not depends_on_variables(nodes[0]):
             fixed = resolver.convert(fixed_arguments(field, nodes[0]))
         place = (name, nodes, field.type, kind, None)
@@ -205,21 +296,39 @@ class Plan:
             return many(self._type(bare.of_type, nodes), nullable=not needed)
         if is_leaf_type(bare):
             return leaf(bare, nullable=not needed)
-        if is_object_type(bare):
-            sets = [node.selection_set for node in nodes if node.selection_set]
-            return self._object(bare, sets, nullable=not needed)
-        raise Unplannable
+        sets = [node.selection_set for node in nodes if node.selection_set]
+        if is_abstract_type(bare):
+            return self._abstract(bare, sets, nullable=not needed)
+        return self._object(bare, sets, nullable=not needed)
+
+
+def _read_of(parts: Parts, of_class: type | None = None) -> Read:
+    """Returns the function that reads those of the fields that are no steps."""
+    reads = {key: each for key, each in parts.items() if not isinstance(each, Step)}
+    return compiled(Record(reads, of_class=of_class))
+
+
+def _awaited(completion: Record | Awaited) -> AwaitedRead:
+    if isinstance(completion, Awaited):
+        return completion.read
+    read = compiled(completion)
+
+    async def complete(value: Any, _run: Run) -> Any:
+        return read(value)
+
+    return complete
 
 
 def plan(
     schema: GraphQLSchema,
     operation: OperationDefinitionNode,
     fragments: dict[str, FragmentDefinitionNode],
+    conditions: Conditions,
 ) -> Plan | None:
     """Returns the plan of an operation; None if the stock executor has to run it."""
-    if operation.operation is not OperationType.QUERY or operation.directives:
+    if operation.operation is OperationType.SUBSCRIPTION or operation.directives:
         return None
     try:
-        return Plan(schema, operation, fragments)
+        return Plan(schema, operation, fragments, conditions)
     except Unplannable:
         return None

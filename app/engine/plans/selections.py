@@ -1,4 +1,4 @@
-"""Which fields an object answers, found in the document alone."""
+"""Which fields an object answers, found in the document and the values of its conditions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,17 +12,30 @@ from graphql import (
     SelectionSetNode,
     is_abstract_type,
 )
-from graphql.language import FragmentDefinitionNode, NamedTypeNode, SelectionNode
+from graphql.language import (
+    BooleanValueNode,
+    DirectiveNode,
+    FragmentDefinitionNode,
+    NamedTypeNode,
+    OperationDefinitionNode,
+    SelectionNode,
+    ValueNode,
+    VariableNode,
+)
+
+# By the name of the variable: whether what it decides on is true.
+Conditions = Mapping[str, bool]
 
 
 class Unplannable(Exception):
-    """The answer depends on more than the document."""
+    """The answer depends on more than the document and its conditions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selections:
     schema: GraphQLSchema
     fragments: dict[str, FragmentDefinitionNode]
+    conditions: Conditions
 
     def of(
         self, kind: GraphQLObjectType, selection_sets: Iterable[SelectionSetNode]
@@ -30,7 +43,7 @@ class Selections:
         """Returns the fields by response name, in order (GraphQL specification, 6.3.2).
 
         Raises:
-            Unplannable: a directive decides at run time.
+            Unplannable: there is a directive other than `@include` and `@skip`.
 
         """
         fields: dict[str, list[FieldNode]] = {}
@@ -44,8 +57,8 @@ class Selections:
         self, kind: GraphQLObjectType, selection_set: SelectionSetNode, seen: set[str]
     ) -> Iterator[FieldNode]:
         for selection in selection_set.selections:
-            if selection.directives:
-                raise Unplannable
+            if not all(map(self._includes, selection.directives or ())):
+                continue
             if isinstance(selection, FieldNode):
                 yield selection
             else:
@@ -65,6 +78,16 @@ class Selections:
         ):
             yield from self._flat(kind, selection.selection_set, seen)
 
+    def _includes(self, directive: DirectiveNode) -> bool:
+        condition = condition_of(directive)
+        if isinstance(condition, VariableNode):
+            is_true = self.conditions[condition.name.value]
+        elif isinstance(condition, BooleanValueNode):
+            is_true = condition.value
+        else:
+            raise Unplannable
+        return is_true is (directive.name.value == "include")
+
     def _applies(self, kind: GraphQLObjectType, condition: NamedTypeNode | None) -> bool:
         if condition is None or condition.name.value == kind.name:
             return True
@@ -72,22 +95,53 @@ class Selections:
         return is_abstract_type(named) and self.schema.is_sub_type(named, kind)
 
 
+def condition_of(directive: DirectiveNode) -> ValueNode | None:
+    """Returns what decides whether something is selected; None if it is no such directive."""
+    if directive.name.value not in {"include", "skip"}:
+        return None
+    return next((each.value for each in directive.arguments or () if each.name.value == "if"), None)
+
+
+def condition_variables(
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> dict[str, bool | None]:
+    """Returns the variables that decide what is selected, with their defaults."""
+    names = {
+        condition.name.value
+        for selection in selections_below([operation.selection_set], fragments)
+        for condition in map(condition_of, selection.directives or ())
+        if isinstance(condition, VariableNode)
+    }
+    return {
+        variable.variable.name.value: getattr(variable.default_value, "value", None)
+        for variable in operation.variable_definitions or ()
+        if variable.variable.name.value in names
+    }
+
+
 def names_below(
     nodes: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]
 ) -> frozenset[str]:
     """Returns the names of all fields below, through fragments, whatever type they are of."""
-    names: set[str] = set()
     sets = [node.selection_set for node in nodes]
-    followed: set[str] = set()
-    while sets:
-        selections = sets.pop()
-        for selection in selections.selections if selections else ():
-            if isinstance(selection, FieldNode):
-                names.add(selection.name.value)
-                sets.append(selection.selection_set)
-            elif isinstance(selection, InlineFragmentNode):
-                sets.append(selection.selection_set)
+    return frozenset(
+        selection.name.value
+        for selection in selections_below(sets, fragments)
+        if isinstance(selection, FieldNode)
+    )
+
+
+def selections_below(
+    sets: Iterable[SelectionSetNode | None], fragments: Mapping[str, FragmentDefinitionNode]
+) -> Iterator[SelectionNode]:
+    """Iterate over all selections at any depth; each fragment is followed once."""
+    todo, followed = list(sets), set[str]()
+    while todo:
+        selection_set = todo.pop()
+        for selection in selection_set.selections if selection_set else ():
+            yield selection
+            if isinstance(selection, FieldNode | InlineFragmentNode):
+                todo.append(selection.selection_set)
             elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in followed:
                 followed.add(selection.name.value)
-                sets.append(fragments[selection.name.value].selection_set)
-    return frozenset(names)
+                todo.append(fragments[selection.name.value].selection_set)

@@ -1,0 +1,91 @@
+"""What is asked of one process: each operation with its next request, and what it learns."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from operations import ME, USERS
+from processes import BenchmarkFailed
+
+NODE = "query($id: ID!) { node(id: $id) { ... on User { id email isActive createdAt } } }"
+INCLUDE = "query($all: Boolean!) { me { id email isActive createdAt @include(if: $all) } }"
+SESSIONS = "{ users(first: 50) { nodes { id sessions(first: 5) { nodes { id lastUsedAt } } } } }"
+SIGN_IN = """
+mutation($input: LoginInput!) {
+  login(input: $input) { ... on SignedIn { user { id } tokens { accessToken refreshToken } } }
+}
+"""
+REFRESH = """
+mutation($input: RefreshSessionInput!) {
+  refreshSession(input: $input) {
+    __typename ... on SignedIn { tokens { accessToken refreshToken accessTokenExpiresIn } }
+  }
+}
+"""
+
+
+@dataclass
+class Asked:
+    """One query, the same each time."""
+
+    name: str
+    query: str
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def next(self) -> bytes:
+        """Returns the body of the next request."""
+        return orjson.dumps({"query": self.query, "variables": self.variables})
+
+    def learn(self, data: dict[str, Any]) -> None:
+        """Take what the next requests need from an answer."""
+
+
+@dataclass
+class Refreshed(Asked):
+    """Sessions that are refreshed in turn, each with the token of its last answer."""
+
+    tokens: deque[str] = field(default_factory=deque[str])
+
+    def next(self) -> bytes:
+        variables = {"input": {"refreshToken": self.tokens.popleft()}}
+        return orjson.dumps({"query": self.query, "variables": variables})
+
+    def learn(self, data: dict[str, Any]) -> None:
+        answer = data["refreshSession"]
+        if answer["__typename"] != "SignedIn":
+            raise BenchmarkFailed(f"refreshSession answered {answer['__typename']}")
+        self.tokens.append(answer["tokens"]["refreshToken"])
+
+
+@dataclass
+class SignedIn(Asked):
+    """People who sign in, one after the other."""
+
+    emails: deque[str] = field(default_factory=deque[str])
+    password: str = ""
+
+    def next(self) -> bytes:
+        self.emails.rotate()
+        variables = {"input": {"email": self.emails[0], "password": self.password}}
+        return orjson.dumps({"query": self.query, "variables": variables})
+
+    def learn(self, data: dict[str, Any]) -> None:
+        if "tokens" not in data["login"]:
+            raise BenchmarkFailed("A sign-in was refused")
+
+
+def all_asked(
+    refresh_tokens: list[str], user_id: str, emails: list[str], password: str
+) -> list[Asked]:
+    """Returns all operations that are measured in one process."""
+    return [
+        Asked(ME.name, ME.query),
+        Asked(USERS.name, USERS.query),
+        Asked("node", NODE, {"id": user_id}),
+        Asked("me with @include", INCLUDE, {"all": True}),
+        Asked("users with sessions", SESSIONS),
+        Refreshed("refreshSession", REFRESH, tokens=deque(refresh_tokens)),
+        SignedIn("login", SIGN_IN, emails=deque(emails), password=password),
+    ]
