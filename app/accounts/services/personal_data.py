@@ -5,7 +5,7 @@ without a reason.
 """
 
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from app.accounts.events import AccountEvent
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.audit.models import AuditEvent
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.database.personal_data import PersonalColumns, camel_case, personal_tables
@@ -150,7 +151,7 @@ class PersonalData:
     jobs: Jobs
     confirmation: PasswordConfirmation
     tables: PersonalTables
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def own(self, viewer: Viewer, password: str, client: Client) -> Copy | InvalidCredentials:
         """Returns what is known of the user who asks, at most `MOST` of each list.

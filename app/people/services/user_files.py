@@ -1,6 +1,6 @@
 """People in and out of files; however many, a few thousand at a time."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.accounts.services.new_users import delete_unconfirmed
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.mail.models import TokenPurpose
 from app.people.events import PeopleEvent
@@ -149,7 +150,7 @@ class Import:
     """
 
     connection: AsyncConnection
-    clock: Callable[[], datetime]
+    clock: Clock
     email_domains: EmailDomains
 
     async def read(
@@ -246,7 +247,7 @@ class Import:
 @dataclass(frozen=True, slots=True)
 class UserFiles:
     db: Database
-    clock: Callable[[], datetime]
+    clock: Clock
     email_domains: EmailDomains
 
     @asynccontextmanager
