@@ -1,6 +1,6 @@
 """The modules of the house, and those from elsewhere that MODULES names."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -36,9 +36,10 @@ def modules_named(names: tuple[str, ...]) -> tuple[Module, ...]:
         Misconfigured: one cannot be imported, or two bring something of the same name.
 
     """
-    others = (attribute(f"{name}.module", "MODULE", Module) for name in names)
+    others = tuple(attribute(f"{name}.module", "MODULE", Module) for name in names)
     modules = (*MODULES, *others)
-    _check_names(modules)
+    own = tuple(f"app.{module.name}" for module in MODULES)
+    _check_names(zip((*own, *names), modules, strict=True))
     for module in modules:
         if module.models is not None:
             imported(module.models)
@@ -79,9 +80,12 @@ def read_settings() -> Settings:
     return read_settings_of(settings_class(modules_named(named_modules())))
 
 
-def _check_names(modules: Sequence[Module]) -> None:
-    """Return if no two modules bring a thing of the same name, nor one that the platform has."""
-    bringing = (Module(name="Portico", settings=PlatformSettings), *modules)
+def _check_names(modules: Iterable[tuple[str, Module]]) -> None:
+    """Return if no two modules bring a thing of the same name, nor one that the platform has.
+
+    Each comes with its Python path: two from elsewhere may have the same name.
+    """
+    bringing = (("Portico", Module(name="Portico", settings=PlatformSettings)), *modules)
     brought: dict[str, Callable[[Module], Iterable[str]]] = {
         "The module": lambda module: [module.name],
         "The job": lambda module: [each.payload.job for each in module.jobs],
@@ -91,7 +95,7 @@ def _check_names(modules: Sequence[Module]) -> None:
         "The attribute of settings": _attributes,
     }
     for what, names_of in brought.items():
-        _check_each(what, [(module.name, names_of(module)) for module in bringing])
+        _check_each(what, [(path, names_of(module)) for path, module in bringing])
 
 
 def _check_each(what: str, brought: Iterable[tuple[str, Iterable[str]]]) -> None:
