@@ -39,9 +39,10 @@ def modules_named(names: tuple[str, ...]) -> tuple[Module, ...]:
         Misconfigured: one cannot be imported, or two bring something of the same name.
 
     """
-    others = (attribute(f"{name}.module", "MODULE", Module) for name in names)
+    others = tuple(attribute(f"{name}.module", "MODULE", Module) for name in names)
     modules = (*MODULES, *others)
-    _check_names(modules)
+    own = tuple(f"app.{module.name}" for module in MODULES)
+    _check_names(zip((*own, *names), modules, strict=True))
     for module in modules:
         if module.models is not None:
             imported(module.models)
@@ -70,7 +71,7 @@ def attempts_of(modules: Iterable[Module]) -> tuple[Attempt, ...]:
 
 def budgets_of(modules: Iterable[Module]) -> AllBudgets:
     """Return the budgets of all modules."""
-    return AllBudgets(tuple(_owners(modules)))
+    return AllBudgets(tuple(_owners((module.name, module) for module in modules)))
 
 
 def settings_class(modules: Sequence[Module]) -> type[Settings]:
@@ -93,9 +94,12 @@ def read_settings() -> Settings:
     return read_settings_of(settings_class(modules_named(named_modules())))
 
 
-def _check_names(modules: Sequence[Module]) -> None:
-    """Return if no two modules bring a thing of the same name, nor one that the platform has."""
-    bringing = (Module(name="Portico", settings=PlatformSettings), *modules)
+def _check_names(modules: Iterable[tuple[str, Module]]) -> None:
+    """Return if no two modules bring a thing of the same name, nor one that the platform has.
+
+    Each comes with its Python path: two from elsewhere may have the same name.
+    """
+    bringing = (("Portico", Module(name="Portico", settings=PlatformSettings)), *modules)
     brought: dict[str, Callable[[Module], Iterable[str]]] = {
         "The module": lambda module: [module.name],
         "The job": lambda module: [each.payload.job for each in module.jobs],
@@ -105,20 +109,20 @@ def _check_names(modules: Sequence[Module]) -> None:
         "The attribute of settings": _attributes,
     }
     for what, names_of in brought.items():
-        _check_each(what, [(module.name, names_of(module)) for module in bringing])
-    owners = _owners(modules)
+        _check_each(what, [(path, names_of(module)) for path, module in bringing])
+    owners = _owners(bringing)
     _check_each("The budget", [(by, (budget.name,)) for budget, by in owners.items()])
-    of_modules = [(each.name, each.settings.model_fields) for each in bringing if each.settings]
+    of_modules = [(by, each.settings.model_fields) for by, each in bringing if each.settings]
     of_budgets = [(by, (budget.setting,)) for budget, by in owners.items()]
     _check_each("The setting", [*of_modules, *of_budgets])
 
 
-def _owners(modules: Iterable[Module]) -> Mapping[Budget, str]:
-    """Return each budget with the name of the first module that charges it."""
+def _owners(modules: Iterable[tuple[str, Module]]) -> Mapping[Budget, str]:
+    """Return each budget with the path of the first module that charges it."""
     owners: dict[Budget, str] = {}
-    for module in modules:
+    for path, module in modules:
         for budget in module.all_budgets:
-            owners.setdefault(budget, module.name)
+            owners.setdefault(budget, path)
     return owners
 
 

@@ -18,9 +18,10 @@ from sqlalchemy import text
 from app.accounts.limits import PASSWORD
 from app.database.database import Database
 from app.engine.engine import core_schema
+from app.engine.limits import DocumentLimits, measure
 from app.graphql.access import admin_field, guest_field, member_field
-from app.graphql.field_policy import connection_fields, credential_fields
-from app.graphql.pagination import First
+from app.graphql.field_policy import connection_fields, credential_fields, field_costs
+from app.graphql.pagination import First, PageInfo
 from app.graphql.schema import printed
 from app.main import create_app, default_schema
 from app.modules import MODULES, attempts_of, budgets_of
@@ -175,6 +176,24 @@ def test_every_field_that_takes_the_size_of_a_page_costs_one() -> None:
 
     assert set(connection_fields(core_schema(OWN))) == paged
     assert paged == {"users", "sessions", "auditEvents"}
+
+
+def test_a_page_that_takes_no_size_costs_its_default_too() -> None:
+    @strawberry.type
+    class NoteConnection:
+        nodes: list[str]
+        page_info: PageInfo
+
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def notes(self) -> NoteConnection | None:
+            return None
+
+    core = core_schema(strawberry.Schema(Query))
+    measured = measure(parse("{ notes { nodes } }"), DocumentLimits(), field_costs(core))
+
+    assert measured.operations[None]["cost"] == 1 + 50
 
 
 def test_a_new_connection_and_a_new_secret_need_nothing_but_their_declaration() -> None:

@@ -37,6 +37,9 @@ DELETE = 'mutation { deleteNote(input: {noteId: "$note"}) { __typename } }'
 NOBODYS = "Note_01a2083b222b76c2921b1272dc98660f"
 ASKED = {"createNote": CREATE, "updateNote": UPDATE, "deleteNote": DELETE}
 MODULE = "from app.module import Module\nMODULE = Module(name='own', {})"
+NO_SUCH_MODULE = (
+    "portico: There is no Python module no_such_package.notes.module: is its project installed?\n"
+)
 SERVICES = """
     class Missing:
         pass
@@ -274,7 +277,9 @@ def test_two_modules_of_one_name_are_refused(write: WriteModule) -> None:
     first = write(module=MODULE.format(""))
     second = write(module=MODULE.format(""))
 
-    assert problem_of(first, second) == "The module own is brought twice: by own and own"
+    assert problem_of(first, second) == (
+        f"The module own is brought twice: by {first} and {second}"
+    )
 
 
 def test_a_setting_that_portico_has_is_refused(write: WriteModule) -> None:
@@ -290,7 +295,7 @@ def test_a_setting_that_portico_has_is_refused(write: WriteModule) -> None:
         """
     )
 
-    assert problem_of(name) == "The setting log_level is brought twice: by Portico and own"
+    assert problem_of(name) == f"The setting log_level is brought twice: by Portico and {name}"
 
 
 def test_an_audit_event_that_portico_records_is_refused(write: WriteModule) -> None:
@@ -306,7 +311,9 @@ def test_an_audit_event_that_portico_records_is_refused(write: WriteModule) -> N
         """
     )
 
-    assert problem_of(name) == "The audit event user.deleted is brought twice: by accounts and own"
+    assert problem_of(name) == (
+        f"The audit event user.deleted is brought twice: by app.accounts and {name}"
+    )
 
 
 LIMITS = """
@@ -497,6 +504,27 @@ async def test_a_command_that_there_is_already_is_refused(write: WriteModule) ->
         await run("keys", MODULES=name)
 
     assert str(raised.value) == f"The command `portico keys` of {name}.commands exists already"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("--version",), ("db", "--help")])
+def test_help_is_given_where_a_module_cannot_be_loaded(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    broken = portico(*arguments, cwd=tmp_path, MODULES="no_such_package.notes")
+    whole = portico(*arguments, cwd=tmp_path)
+
+    assert (broken.returncode, broken.stdout) == (whole.returncode, whole.stdout)
+    assert broken.stderr.removesuffix(whole.stderr) == NO_SUCH_MODULE
+
+
+@pytest.mark.parametrize("arguments", [("db", "upgrade"), ("users", "list"), ("notes", "count")])
+def test_no_command_runs_where_a_module_cannot_be_loaded(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    ended = portico(*arguments, cwd=tmp_path, MODULES="no_such_package.notes")
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", NO_SUCH_MODULE)
+    assert [each.suffix for each in tmp_path.iterdir()] == [".log"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, NoReturn
 
@@ -10,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli import database, schema, serve, settings, worker
 from app.cli.doctor import command as examination
-from app.cli.setup import fail, out
+from app.cli.setup import fail, out, to_stderr
 from app.config.sources import named_modules, read_logging
 from app.database.errors import explanation
 from app.database.outages import forget_values
@@ -18,12 +19,10 @@ from app.errors import Hindered, Misconfigured, Unavailable
 from app.imports import attribute
 from app.logs import log_to_stderr, logs_json
 from app.module import Module
-from app.modules import modules_named
+from app.modules import MODULES, modules_named
 
 # What is wrong with the set-up or with what it depends on, and no bug.
 EXPECTED = (Misconfigured, Hindered, SQLAlchemyError, Unavailable, OSError)
-
-OWN_COMMANDS = ("serve", "worker", "settings", "doctor")
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +61,7 @@ def _add(cli: typer.Typer, path: str) -> None:
     """
     commands: typer.Typer = attribute(path, "COMMANDS", typer.Typer)
     name = commands.info.name
-    groups = {
-        each.typer_instance.info.name for each in cli.registered_groups if each.typer_instance
-    }
-    if name in {*OWN_COMMANDS, *groups}:
+    if name in typer.main.get_group(cli).commands:
         raise Misconfigured(f"The command `portico {name}` of {path} exists already")
     cli.add_typer(commands)
 
@@ -106,7 +102,7 @@ def main() -> None:
 
 def _run() -> None:
     """Run the command; where standard error is for records, misuse and bugs are records too."""
-    cli = cli_of(modules_named(named_modules()))
+    cli = _cli()
     if not logs_json():
         cli()
     try:
@@ -121,6 +117,26 @@ def _run() -> None:
         log.critical("The command failed", exc_info=True)
         sys.exit(1)
     sys.exit(code)
+
+
+def _cli() -> typer.Typer:
+    """Make the command, also where MODULES is wrong: it says so, and gives help all the same.
+
+    Raises:
+        Misconfigured: MODULES is wrong, and a command is to run.
+
+    """
+    try:
+        return cli_of(modules_named(named_modules()))
+    except Misconfigured as problem:
+        if not _asks_for_help(sys.argv[1:]):
+            raise
+        to_stderr(logging.WARNING, str(problem))
+        return cli_of(MODULES)
+
+
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    return not arguments or not {"--help", "--version"}.isdisjoint(arguments)
 
 
 def _fail(problem: Exception, line: str) -> NoReturn:

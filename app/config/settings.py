@@ -202,7 +202,7 @@ class PlatformSettings(BaseSettings):
         default=10_000,
         ge=1,
         description="the cost of an operation: each field costs 1, times the entries of the pages "
-        "it is on",
+        "it is on (50 without `first` and `last`)",
     )
 
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -1,7 +1,7 @@
 """What limits on documents have to know of fields, read from the schema."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import graphql
 from graphql import GraphQLField, GraphQLSchema
@@ -28,12 +28,18 @@ def credential_fields(schema: GraphQLSchema) -> frozenset[str]:
 
 
 def connection_fields(schema: GraphQLSchema) -> Mapping[str, int]:
-    """Returns the fields that answer a page, of any type, and how many entries that has.
+    """Returns the fields that answer a page, of any type, and how many entries it has by default.
 
+    Such a field takes the size of its page, or answers where the page is.
     A field of the same name on another type costs as much; no client loses by that.
     """
-    pages = (name for name, field in _fields(schema) if PAGE_ARGUMENTS & field.args.keys())
+    pages = (name for name, field in _fields(schema) if _is_page(field))
     return dict.fromkeys(pages, DEFAULT_PAGE)
+
+
+def _is_page(field: Any) -> bool:
+    named: Any = cast("Any", graphql).get_named_type(field.type)
+    return bool(PAGE_ARGUMENTS & field.args.keys()) or "pageInfo" in getattr(named, "fields", {})
 
 
 def _is_limited_to_one(field: GraphQLField) -> bool:

@@ -78,3 +78,8 @@ class User(Node):
         if self.row.is_active(self.now):
             return None
         return Suspension(reason=self.row.suspension_reason or "", until=self.row.suspended_until)
+
+
+@strawberry.input(description="A person.")
+class UserInput:
+    user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")

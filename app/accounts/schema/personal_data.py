@@ -12,9 +12,9 @@ from app.graphql.access import admin_field, member_field
 from app.graphql.context import Info, admin, member
 from app.graphql.problems import NotFound, RateLimited
 from app.graphql.scalars import JSON
-from app.people.schema.administration import UserInput
 from app.sessions.schema.sign_in import InvalidCredentials
 from app.text.global_ids import read_id_of
+from app.users.schema import UserInput
 
 
 @strawberry.input(description="The password that confirms an export.")

@@ -19,13 +19,9 @@ from app.people.services import administration as service
 from app.people.services.administration import Administration
 from app.text.global_ids import global_id, read_id_of
 from app.users.models import Role
+from app.users.schema import UserInput
 from app.users.services import outcomes as user_outcomes
 from app.users.services.inputs import MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS
-
-
-@strawberry.input(description="A person.")
-class UserInput:
-    user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")
 
 
 @strawberry.input(description="An account for another person.")

@@ -6,8 +6,8 @@ import strawberry
 from strawberry import UNSET
 
 from app.graphql.columns import computed
-from app.graphql.context import Info
-from app.graphql.inputs import given
+from app.graphql.context import Info, member
+from app.graphql.owned_lists import page_of_user
 from app.graphql.pagination import After, Before, First, Last
 from app.sessions.schema.types import SESSION_CURSORS, SessionConnection
 from app.sessions.services.sessions import Sessions
@@ -30,10 +30,7 @@ class UserSessions:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> SessionConnection | None:
-        viewer = info.context.viewer
-        if viewer is None:
-            return None
-        request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
         pages = info.context.services[Sessions].pages
-        page = await info.context.batches.load(pages, self.row.id, viewer, request)
-        return SessionConnection(page=page, asking=viewer.session_id) if page else None
+        arguments = (first, after, last, before)
+        page = await page_of_user(info, self.row.id, pages, SESSION_CURSORS, arguments)
+        return SessionConnection(page=page, asking=member(info).session_id) if page else None

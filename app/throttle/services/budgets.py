@@ -5,7 +5,7 @@ states. All workers share the budgets; their keys are MACs, so the table names n
 """
 
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.errors import Overloaded
 from app.outcomes import RateLimited
@@ -78,7 +79,7 @@ class Budgets:
         db: Database,
         secrets: Secrets,
         maxima: Mapping[Budget, int],
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._db = db
         self._maxima = maxima

@@ -15,6 +15,7 @@ from app.graphql.columns import column, computed
 from app.graphql.context import Info, member
 from app.graphql.ids import Node, id_column
 from app.graphql.inputs import given
+from app.graphql.owned_lists import page_of_user
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.problems import InvalidInput, NotFound, Problem, RateLimited
 from app.graphql.schema_part import SchemaPart
@@ -71,13 +72,8 @@ class UserNotes:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> NoteConnection | None:
-        viewer = info.context.viewer
-        if viewer is None:
-            return None
-        request = CURSORS.request(given(first), given(after), given(last), given(before))
-        # Of all users of a page at once.
         pages = info.context.services[Notes].pages
-        page = await info.context.batches.load(pages, self.row.id, viewer, request)
+        page = await page_of_user(info, self.row.id, pages, CURSORS, (first, after, last, before))
         return NoteConnection(page=page) if page else None
 
 
