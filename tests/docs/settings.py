@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.config.sources import secret_files
 from app.settings import Settings
+from my_api.notes.settings import NoteSettings
 from tests.docs.pages import SHELL, Block, prose, read
 from tests.docs.places import ROOT
 
@@ -30,8 +31,9 @@ NEARLY = {
 
 
 def known_names() -> set[str]:
-    """Returns all settings, and every name in capital letters of the schema and the code."""
-    settings = {name.upper() for name in (*Settings.model_fields, *secret_files(Settings).values())}
+    """Returns all settings, those of the example too, and every name in capital letters of the schema and the code."""
+    fields = (*Settings.model_fields, *NoteSettings.model_fields, *secret_files(Settings).values())
+    settings = {name.upper() for name in fields}
     files = [ROOT / "schema.graphql", *(file for glob in SOURCES for file in ROOT.glob(glob))]
     return settings.union(NEARLY, *(_names_of(file) for file in files))
 
