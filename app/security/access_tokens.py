@@ -163,8 +163,8 @@ class AccessTokens:
         what a small query costs, and the session behind it is asked each time all the same.
 
         Stricter than RFC 7519 asks: one algorithm, the three header fields we write and no other
-        (so no `jwk`, `jku`, `x5u`, `crit`), and all claims we write, each exact and of its JSON type.
-        Claims that modules add are not read.
+        (so no `jwk`, `jku`, `x5u`, `crit`), and all claims we write, each exact and of its JSON
+        type. Claims that modules add are not read.
         """
         known = self.remembered.get(text)
         if known is not None:

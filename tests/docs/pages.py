@@ -15,8 +15,8 @@ A comment stands before the block that it is about, and no reader of the page se
     <!-- with PostgreSQL -->                the page has a PostgreSQL server of its own
 
 A `json` or `text` block directly after one that is run is its output without a comment. With
-`title="…"` a block is a file of that name: in the checkout of Portico a part of that file, elsewhere the whole file, which is
-written; a `diff` changes a file that is there.
+`title="…"` a block is a file of that name: in the checkout of Portico a part of that file, which is
+compared, and in other folders the whole file, which is written; a `diff` changes the file.
 """
 
 import re

@@ -190,9 +190,7 @@ class Run:
     def _change(self, block: Block) -> None:
         file = self._shell.directory / block.title
         text = file.read_text(encoding="utf-8")
-        changed = (
-            f"{text}\n\n{block.text}" if block.appended else files.changed(text, block.text)
-        )
+        changed = f"{text}\n\n{block.text}" if block.appended else files.changed(text, block.text)
         file.write_text(changed, encoding="utf-8")
 
     def _write(self, block: Block, name: str) -> Path:

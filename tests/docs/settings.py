@@ -31,7 +31,7 @@ NEARLY = {
 
 
 def known_names() -> set[str]:
-    """Returns all settings, those of the example too, and every name in capital letters of the schema and the code."""
+    """Returns all settings, the example's too, and each name in capitals in schema and code."""
     fields = (*Settings.model_fields, *NoteSettings.model_fields, *secret_files(Settings).values())
     settings = {name.upper() for name in fields}
     files = [ROOT / "schema.graphql", *(file for glob in SOURCES for file in ROOT.glob(glob))]
