@@ -2,9 +2,8 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -152,7 +151,7 @@ def _given(settings: Settings, clock: Clock, mailer: Mailer | None) -> dict[obje
     """Return what is there already: the settings are those of every module too."""
     kinds = [kind for kind in type(settings).__mro__ if issubclass(kind, BaseModel)]
     given: dict[object, object] = {kind: settings for kind in kinds if kind is not BaseModel}
-    given |= {Clock: clock, Callable[[], datetime]: clock}
+    given[Clock] = clock
     return given if mailer is None else given | {Mailer: mailer}
 
 

@@ -3,9 +3,17 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+
+from app.modules import MODULES as MODULES_OF_PORTICO
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for path in (ROOT / "app").rglob("*.py") if "node_modules" not in path.parts)
@@ -17,6 +25,72 @@ def test_imports_run_one_way() -> None:
     result = subprocess.run([linter], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert result.returncode == 0, result.stdout
+
+
+def contract(key: str, named: str) -> Any:
+    """Returns the contract of import-linter that names this under a key."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    return next(each for each in contracts if named in each.get(key, ()))
+
+
+def with_layer(layer: str) -> set[str]:
+    """Returns the paths of this layer in all modules that have it."""
+    return {
+        f"app.{each.name}.{layer}"
+        for each in MODULES_OF_PORTICO
+        if any((ROOT / "app" / each.name).glob(f"{layer}*"))
+    }
+
+
+def test_the_contracts_of_imports_name_every_module() -> None:
+    modules = {f"app.{each.name}" for each in MODULES_OF_PORTICO}
+    tables = " | ".join(contract("layers", "app.users.models")["layers"]).split(" | ")
+
+    assert set(contract("containers", "app.users")["containers"]) == modules
+    assert set(contract("layers", "app.users.services")["layers"]) == with_layer("services")
+    assert set(tables) == with_layer("models")
+    assert modules <= set(contract("forbidden_modules", "app.users")["forbidden_modules"])
+
+
+# Packages that know modules: what their schemas are written with, commands, and their tests.
+BETWEEN = {"app.graphql", "app.cli", "app.testing"}
+
+
+def test_every_package_is_a_module_or_knows_none() -> None:
+    packages = {f"app.{path.parent.name}" for path in (ROOT / "app").glob("*/__init__.py")}
+    modules = {f"app.{each.name}" for each in MODULES_OF_PORTICO}
+    platform = contract("forbidden_modules", "app.users")["source_modules"]
+
+    assert packages - modules - BETWEEN == set(platform)
+
+
+# Those that are looked up with a default.
+PARTIAL = {
+    "app.database.migration_plan.BYTES_A_SECOND",
+    "app.engine.error_texts.GENERIC",
+    "app.sessions.schema.sessions.MESSAGES",
+    "app.throttle.services.throttle.OF_ADDRESS",
+    "app.throttle.services.throttle.OF_USER",
+}
+
+
+def test_what_maps_the_members_of_an_enum_maps_all_of_them() -> None:
+    names = (path.relative_to(ROOT).with_suffix("").parts for path in MODULES)
+    modules = [import_module(".".join(each)) for each in names if "testing" not in each]
+
+    incomplete = {name for module in modules for name in incomplete_maps(module)}
+
+    assert incomplete - PARTIAL == set()
+
+
+def incomplete_maps(module: ModuleType) -> Iterator[str]:
+    for name, value in vars(module).items():
+        if isinstance(value, Mapping):
+            keys: set[Any] = {*value}
+            kinds = {type(key) for key in keys if isinstance(key, Enum)}
+            if any(set(kind) - keys for kind in kinds):
+                yield f"{module.__name__}.{name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())

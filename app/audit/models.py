@@ -9,11 +9,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
-from app.database.rights import APPEND, Rights, with_rights
+from app.database.personal_data import ABOUT_NOBODY, PersonalColumns
+from app.database.rights import APPEND, Rights
+from app.database.table_info import table_info
 
 WRITTEN = ("id", "at", "name", "actor_id", "target_id", "ip_address", "request_id", "details")
 # The address that somebody came from can be erased. All else stays as the database has chained it.
 ERASABLE = ("ip_address", "ip_salt")
+PROOF = "proves that the audit is whole"
 # Times that every program can read.
 IN_RANGE = "{} BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'"
 
@@ -27,8 +30,23 @@ class AuditEvent(Base):
         Index("ix_audit_events_actor_id_id", "actor_id", "id"),
         Index("ix_audit_events_name_id", "name", "id"),
         UniqueConstraint("chain", "position", name="uq_audit_events_chain_position"),
-        with_rights(
-            Rights({"SELECT": (), "INSERT": WRITTEN, "UPDATE": ERASABLE}, retention={"DELETE": ()})
+        table_info(
+            rights=Rights(
+                {"SELECT": (), "INSERT": WRITTEN, "UPDATE": ERASABLE}, retention={"DELETE": ()}
+            ),
+            personal_data=PersonalColumns(
+                "events",
+                exported=WRITTEN,
+                withheld={
+                    "chain": PROOF,
+                    "position": PROOF,
+                    "previous_hash": PROOF,
+                    "hash": PROOF,
+                    "ip_salt": PROOF,
+                    "ip_digest": PROOF,
+                },
+                owner="target_id",
+            ),
         ),
     )
 
@@ -54,11 +72,12 @@ class AuditChain(Base):
     """The end of each chain, how far it has been signed, and how far its events were removed."""
 
     __tablename__ = "audit_chains"
-    __table_args__ = with_rights(
-        Rights(
+    __table_args__ = table_info(
+        rights=Rights(
             {"SELECT": (), "UPDATE": ("signed_position",)},
             retention={"UPDATE": ("trimmed_position",)},
-        )
+        ),
+        personal_data=ABOUT_NOBODY,
     )
 
     chain: Mapped[str] = mapped_column(primary_key=True)
@@ -74,7 +93,7 @@ class AuditCheckpoint(Base):
     __tablename__ = "audit_checkpoints"
     __table_args__ = (
         Index("ix_audit_checkpoints_heads", "heads", postgresql_using="gin"),
-        with_rights(APPEND),
+        table_info(rights=APPEND, personal_data=ABOUT_NOBODY),
     )
 
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -99,7 +118,7 @@ class AuditVerification(Base):
         CheckConstraint(
             IN_RANGE.format("latest_event_at"), name="ck_audit_verifications_latest_event_at"
         ),
-        with_rights(APPEND),
+        table_info(rights=APPEND, personal_data=ABOUT_NOBODY),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

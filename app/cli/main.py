@@ -23,8 +23,6 @@ from app.modules import modules_named
 # What is wrong with the set-up or with what it depends on, and no bug.
 EXPECTED = (Misconfigured, Hindered, SQLAlchemyError, Unavailable, OSError)
 
-OWN_COMMANDS = ("serve", "worker", "settings", "doctor")
-
 log = logging.getLogger(__name__)
 
 
@@ -62,10 +60,7 @@ def _add(cli: typer.Typer, path: str) -> None:
     """
     commands: typer.Typer = attribute(path, "COMMANDS", typer.Typer)
     name = commands.info.name
-    groups = {
-        each.typer_instance.info.name for each in cli.registered_groups if each.typer_instance
-    }
-    if name in {*OWN_COMMANDS, *groups}:
+    if name in typer.main.get_group(cli).commands:
         raise Misconfigured(f"The command `portico {name}` of {path} exists already")
     cli.add_typer(commands)
 

@@ -1,8 +1,4 @@
-"""What of a table is in the copy of a person's data: declared on the table.
-
-A table with a foreign key to `users` that declares nothing is exported, but for that key and for
-binary columns.
-"""
+"""What of a table is in the copy of a user's data: declared on the table by `table_info`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,14 +27,14 @@ class PersonalColumns:
     owner: str = "user_id"
 
 
-def personal_data(declared: PersonalColumns) -> dict[str, Any]:
-    """Returns what declares it, for `__table_args__`."""
-    return {"info": {KEY: declared}}
+@dataclass(frozen=True, slots=True)
+class NotExported:
+    """Keeps a whole table out of copies, and says why."""
+
+    reason: str
 
 
-def not_exported(reason: str) -> dict[str, Any]:
-    """Returns what keeps a whole table out of copies, for `__table_args__`, and says why."""
-    return {"info": {KEY: reason}}
+ABOUT_NOBODY = NotExported("has nothing about users")
 
 
 def personal_tables(tables: Iterable[Table]) -> dict[str, tuple[Table, PersonalColumns]]:
@@ -72,9 +68,14 @@ def keys_to_users(table: Table) -> list[Column[Any]]:
     return [key.parent for key in table.foreign_keys if key.target_fullname == f"{USERS}.id"]
 
 
+def declared_of(table: Table) -> PersonalColumns | NotExported | None:
+    """Returns what a table declares itself."""
+    return table.info.get(KEY)
+
+
 def _of(table: Table) -> PersonalColumns | None:
-    declared = table.info.get(KEY)
-    if isinstance(declared, str):
+    declared = declared_of(table)
+    if isinstance(declared, NotExported):
         return None
     return declared or _undeclared(table)
 

@@ -1,8 +1,7 @@
-"""Which rights on a table serving takes: declared on the table, given by `portico db grant`."""
+"""Which rights on a table serving takes: declared on it, and given by `portico db grant`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Table
 
@@ -30,11 +29,6 @@ ROWS = Rights({"SELECT": (), "INSERT": (), "UPDATE": (), "DELETE": ()})
 READ = Rights({"SELECT": ()})
 # It only grows.
 APPEND = Rights({"SELECT": (), "INSERT": ()})
-
-
-def with_rights(rights: Rights) -> dict[str, Any]:
-    """Returns what declares them, for `__table_args__`."""
-    return {"info": {KEY: rights}}
 
 
 def rights_of(table: Table) -> Rights:

@@ -8,7 +8,8 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
-from app.database.personal_data import OWNER, PersonalColumns, personal_data
+from app.database.personal_data import OWNER, PersonalColumns
+from app.database.table_info import table_info
 
 
 class TokenPurpose(enum.Enum):
@@ -23,8 +24,8 @@ class OneTimeToken(Base):
     __tablename__ = "one_time_tokens"
     __table_args__ = (
         Index("ix_one_time_tokens_user_id_purpose", "user_id", "purpose"),
-        personal_data(
-            PersonalColumns(
+        table_info(
+            personal_data=PersonalColumns(
                 "links",
                 exported=("purpose", "email", "created_at", "expires_at", "used_at"),
                 withheld={

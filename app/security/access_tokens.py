@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from app.clock import Clock
 from app.security.keys import KeyPair
 
 ALGORITHM = "ES256"
@@ -98,7 +99,7 @@ class AccessTokens:
     issuer: str
     audience: str
     lifetime: timedelta
-    clock: Callable[[], datetime]
+    clock: Clock
     remembered: Remembered = field(default_factory=Remembered)
 
     def issue(

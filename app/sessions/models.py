@@ -9,7 +9,8 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
-from app.database.personal_data import OWNER, PersonalColumns, personal_data
+from app.database.personal_data import OWNER, PersonalColumns
+from app.database.table_info import table_info
 from app.sessions.lifetime import InSql, Lifetime
 
 
@@ -32,8 +33,8 @@ class Session(Base):
     __tablename__ = "sessions"
     __table_args__ = (
         Index("ix_sessions_user_id_id", "user_id", "id"),
-        personal_data(
-            PersonalColumns(
+        table_info(
+            personal_data=PersonalColumns(
                 "sessions",
                 exported=(
                     "id",
@@ -132,8 +133,8 @@ class PasswordSource(enum.Enum):
 
 class PasswordFailure(Base):
     __tablename__ = "password_failures"
-    __table_args__ = personal_data(
-        PersonalColumns(
+    __table_args__ = table_info(
+        personal_data=PersonalColumns(
             "passwordFailures",
             exported=("source", "in_a_row", "last_at"),
             withheld={"account": OWNER, "user_id": OWNER},

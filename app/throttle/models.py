@@ -8,13 +8,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
-from app.database.personal_data import not_exported
+from app.database.personal_data import NotExported
+from app.database.table_info import table_info
 
 
 class Budget(Base):
     __tablename__ = "budgets"
-    __table_args__ = not_exported(
-        "keys name no one, and what was refused becomes an event of the audit"
+    __table_args__ = table_info(
+        personal_data=NotExported(
+            "keys name no one, and what was refused becomes an event of the audit"
+        )
     )
 
     key: Mapped[bytes] = mapped_column(primary_key=True)

@@ -9,6 +9,8 @@ from sqlalchemy import CheckConstraint, Index, TextClause, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
+from app.database.personal_data import PersonalColumns
+from app.database.table_info import table_info
 
 
 class Role(enum.Enum):
@@ -47,6 +49,31 @@ class User(Base):
             "external_id",
             unique=True,
             postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        table_info(
+            personal_data=PersonalColumns(
+                "profile",
+                exported=(
+                    "id",
+                    "email",
+                    "email_verified",
+                    "display_name",
+                    "role",
+                    "external_id",
+                    "created_at",
+                    "updated_at",
+                    "last_login_at",
+                    "suspended_at",
+                    "suspended_until",
+                    "suspension_reason",
+                ),
+                withheld={
+                    "password_hash": "a secret: `hasPassword` says whether there is one",
+                    "open_to_registration": "whether the next registration may take its place",
+                    "device_generation": "a number that tells tokens apart",
+                },
+                owner="id",
+            )
         ),
     )
 

@@ -15,6 +15,7 @@ from app.mail.models import TokenPurpose
 from app.testing.clients import LOGIN, ME, REGISTER, Api, Person
 from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox
+from app.users.models import User
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import verify
 from tests.accounts.test_password_changes import AGAIN, NEW, REQUEST, change, reset
@@ -344,6 +345,10 @@ def test_the_table_in_the_documentation_says_what_ends() -> None:
 
 
 TRUSTED = {"password_hash", "email", "email_verified", "suspended_at", "device_generation"}
+UNTRUSTED = {
+    *("id", "display_name", "role", "suspended_until", "suspension_reason", "created_at"),
+    *("updated_at", "last_login_at", "open_to_registration", "external_id"),
+}
 WITHOUT_A_CHANGE_OF_TRUST = {
     # A sign-in stores the same password under a better hash.
     ("sign_in.py", "password_hash"),
@@ -354,6 +359,12 @@ WITHOUT_A_CHANGE_OF_TRUST = {
     # A step of a session.
     ("refresh.py", "**"),
 }
+
+
+def test_of_each_column_of_users_it_is_known_whether_trust_depends_on_it() -> None:
+    columns = User.metadata.tables["users"].columns.keys()
+
+    assert sorted([*TRUSTED, *UNTRUSTED]) == sorted(columns)
 
 
 def test_what_trust_depends_on_is_changed_nowhere_else() -> None:

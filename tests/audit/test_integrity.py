@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from app.audit.services.checkpoint_files import InvalidFile, read
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.definitions import DEFINITIONS, definitions, differences
+from app.audit.services.definitions import DEFINITIONS, TABLES, definitions, differences
 from app.audit.services.integrity import Verification
 from app.database import migrations
 from app.database.database import Database, connect
@@ -203,11 +203,8 @@ async def test_times_that_the_owner_made_impossible_are_named(audit: Audit, at: 
     assert of_event.endswith(" was altered: it has an impossible time")
 
 
-ALL = ("audit_events", "audit_chains", "audit_checkpoints", "audit_verifications")
-
-
 async def test_an_audit_that_was_emptied_is_noticed(audit: Audit) -> None:
-    for table in ALL:
+    for table in TABLES:
         await tamper(audit.db, f"DELETE FROM {table}")  # noqa: S608 - names of ours
 
     assert await audit.findings() == [
@@ -269,7 +266,7 @@ async def test_an_audit_cut_short_is_noticed_by_the_last_verification_and_by_a_f
 
 async def test_an_audit_written_anew_with_the_secret_is_noticed_by_a_file(audit: Audit) -> None:
     file = await audit.file()
-    for table in ALL:
+    for table in TABLES:
         await tamper(audit.db, f"DELETE FROM {table}")  # noqa: S608 - names of ours
     for days_ago in (3, 2, 1):
         await audit.happens(days_ago)
@@ -473,7 +470,7 @@ TAMPERING: dict[str, tuple[str, ...]] = {
     "remove a checkpoint": (
         "DELETE FROM audit_checkpoints WHERE number = (SELECT min(number) FROM audit_checkpoints)",
     ),
-    "empty": tuple(f"DELETE FROM {table}" for table in ALL),  # noqa: S608 - names of ours
+    "empty": tuple(f"DELETE FROM {table}" for table in TABLES),  # noqa: S608 - names of ours
 }
 ANY_SIGNED = text(
     "SELECT e.id FROM audit_events e JOIN audit_chains c USING (chain)"

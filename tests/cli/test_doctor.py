@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 
 from app.cli.doctor import keys as clocks
 from app.cli.doctor.command import CHECKS
-from app.cli.doctor.findings import State, failed, ok, warning
+from app.cli.doctor.findings import State, checks_of, failed, ok, warning
 from app.database import migrations
 from app.database.grants import grant
 from app.testing.commands import CLI
@@ -165,6 +166,14 @@ async def test_it_is_one_line_for_each_check_and_changes_nothing(healthy: Health
     assert lines[0] == f"ok           settings                    {number} are set."
     assert lines[-1].endswith(" not checked.")
     assert await found(healthy.primary.url, COUNTS) == before
+
+
+def test_every_file_with_checks_is_examined() -> None:
+    files = (ROOT / "app" / "cli" / "doctor").glob("*.py")
+    modules = [import_module(f"app.cli.doctor.{path.stem}") for path in files]
+    defined = [each.name for module in modules for each in checks_of(module)]
+
+    assert sorted(defined) == sorted(check.name for check in CHECKS)
 
 
 def test_the_manual_has_each_check() -> None:

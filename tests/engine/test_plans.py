@@ -43,9 +43,19 @@ NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 
 def user(number: int, **changes: Any) -> UserRow:
     row = UserRow(
-        uuid.UUID(int=number), f"u{number}@example.com", bool(number % 2), None, "MEMBER",
-        None, None, None, NOW, NOW, None, None,
-    )  # fmt: skip
+        id=uuid.UUID(int=number),
+        email=f"u{number}@example.com",
+        email_verified=bool(number % 2),
+        display_name=None,
+        role="MEMBER",
+        suspended_at=None,
+        suspended_until=None,
+        suspension_reason=None,
+        created_at=NOW,
+        updated_at=NOW,
+        last_login_at=None,
+        external_id=None,
+    )
     return row._replace(**changes)
 
 

@@ -1,12 +1,15 @@
 """Cursors: opaque, bound to one order, and of this server alone."""
 
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from app.main import create_app
+from app.engine.engine import core_schema
+from app.graphql.field_policy import connection_fields
+from app.main import create_app, default_schema
+from app.people.services.users import UserOrderField
 from app.settings import Settings
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
@@ -23,7 +26,7 @@ OTHER_PAGES = {
 }
 ORDERS = [
     {"field": field, "direction": direction}
-    for field, direction in product(("CREATED_AT", "LAST_LOGIN_AT", "EMAIL"), ("ASC", "DESC"))
+    for field, direction in product(UserOrderField.__members__, ("ASC", "DESC"))
 ]
 PERSONAL = [order for order in ORDERS if order["field"] != "CREATED_AT"]
 
@@ -94,6 +97,12 @@ async def test_a_cursor_that_was_changed_anywhere_is_refused(
     assert not await is_refused(admin, cursor.hex(), order)
 
 
+def test_the_cursors_of_every_page_are_asked_for_here() -> None:
+    pages = connection_fields(core_schema(default_schema()))
+
+    assert {"users", *OTHER_PAGES} == set(pages)
+
+
 async def test_a_cursor_of_one_page_is_none_of_another(
     api: Api, ada: Person, grace: Person
 ) -> None:
@@ -107,7 +116,7 @@ async def test_a_cursor_of_one_page_is_none_of_another(
         for query in asked.values():
             await admin(query, after=of_user)
             assert admin.last_code == "BAD_USER_INPUT"
-    for name, other in (("sessions", "auditEvents"), ("auditEvents", "sessions")):
+    for name, other in permutations(OTHER_PAGES, 2):
         await admin(asked[name], after=cursors[other])
         assert admin.last_code == "BAD_USER_INPUT"
 

@@ -17,15 +17,16 @@ from typer.testing import CliRunner
 
 from app.database import migrations
 from app.database.database import Database
+from app.people.services.user_fields import FIELDS, NOT_IN_FILE, ImportedUser
 from app.people.services.user_files import BATCH
 from app.security.password_hashes.ours import OurHashes
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.commands import CLI, run
 from app.testing.databases import contents, on_server
-from app.users.services.inputs import ImportedUser
+from app.users.models import User
 from tests.cli.test_serve import SECRET
 from tests.support.foreign_hashes import FOREIGN_HASHES
-from tests.support.servers import PORTICO, portico
+from tests.support.servers import PORTICO, ROOT, portico
 
 PASSWORD = "analytical engine 7"
 HASH = "$pbkdf2-sha256$1000$shYCoBRCaG2tdc75H2PsXQ$9dIZpJ1Ieqiwr6bfIQehQMZZs3UT5XdUuIgdD6rwUTM"
@@ -237,7 +238,7 @@ async def test_a_time_of_zero_is_an_unknown_one(
 async def test_whatever_may_be_left_out_may_be_null_or_empty(
     api: Api, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    names = set(ImportedUser.model_json_schema()["properties"]) - {"email"}
+    names = FIELDS.keys() - {"email"}
     people = [
         {"email": f"{number}@example.com"} | dict.fromkeys(names, empty)
         for number, empty in enumerate([None, ""])
@@ -538,6 +539,22 @@ async def test_what_is_written_can_be_taken_over(
     }
     assert file.stat().st_mode & 0o777 == 0o600
     assert api.errors == []
+
+
+def test_every_column_of_users_is_in_the_file_or_says_why_it_is_not() -> None:
+    in_the_file = [column for field in FIELDS.values() for column in field.columns]
+
+    assert sorted([*in_the_file, *NOT_IN_FILE]) == sorted(
+        User.metadata.tables["users"].columns.keys()
+    )
+
+
+def test_the_fields_in_the_documentation_are_those_of_the_file() -> None:
+    page = (ROOT / "docs" / "users" / "import.md").read_text(encoding="utf-8")
+    described = zip(FIELDS, ImportedUser.model_fields.values(), strict=True)
+    table = [f"| `{name}` | {field.description} |" for name, field in described]
+
+    assert [line for line in page.splitlines() if line.startswith("| `")] == table
 
 
 MOMENTS = st.datetimes(

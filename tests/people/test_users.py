@@ -11,6 +11,7 @@ from sqlalchemy import text
 from app.database.database import Database
 from app.engine.engine import core_schema
 from app.main import default_schema
+from app.people.services.users import UserOrderField
 from app.testing.clients import Api, Person
 
 USERS = """
@@ -34,7 +35,7 @@ ROOTS = {
     "users": "users(first: 1) { totalCount }",
     "user": 'user(by: {email: "grace@example.com"}) { sessions(first: 1) { nodes { isCurrent } } }',
 }
-ORDERS = list(product(("CREATED_AT", "LAST_LOGIN_AT", "EMAIL"), ("ASC", "DESC")))
+ORDERS = list(product(UserOrderField.__members__, ("ASC", "DESC")))
 # Four of each value, among them those who never signed in.
 EQUAL = text(
     "UPDATE users SET created_at = CASE WHEN email > 'e' THEN now() ELSE created_at END,"
@@ -299,7 +300,7 @@ async def test_what_is_no_id_of_a_user_is_refused(api: Api, ada: Person, wrong: 
     assert "`by.id`" in member.errors[0]["message"]
 
 
-@pytest.mark.parametrize("order", ["CREATED_AT", "LAST_LOGIN_AT", "EMAIL"])
+@pytest.mark.parametrize("order", list(UserOrderField.__members__))
 @pytest.mark.parametrize("field", sorted(USER_FIELDS))
 async def test_a_page_reads_what_any_one_field_shows(
     api: Api, grace: Person, field: str, order: str

@@ -1,8 +1,6 @@
 """Addresses: showing that one reads mail there, and changing to another."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, select
@@ -24,6 +22,7 @@ from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.jobs.services.queue import Jobs
@@ -91,7 +90,7 @@ class EmailAddresses:
     sign_in: SignIn
     repeats: RepeatedLinks
     throttle: Throttle
-    clock: Callable[[], datetime]
+    clock: Clock
     email_domains: EmailDomains
 
     async def verify(

@@ -1,13 +1,12 @@
 """Confirming with the password what a session alone does not allow."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import and_, select
 
 from app.accounts.events import AccountEvent
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.outcomes import InvalidCredentials
 from app.security.client import Client
@@ -25,7 +24,7 @@ class PasswordConfirmation:
     db: Database
     passwords: Passwords
     failures: PasswordFailures
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def check(
         self, viewer: Viewer, password: str, client: Client

@@ -1,8 +1,6 @@
 """Passwords: choosing a new one, by the current one or by an email."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -15,6 +13,7 @@ from app.accounts.services.new_passwords import NewPasswords
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unauthenticated
@@ -75,7 +74,7 @@ class PasswordChanges:
     devices: Devices
     token_refresh: TokenRefresh
     sign_in: SignIn
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def request_reset(self, email: str, client: Client) -> RequestAccepted:
         """Ask for a link. The same work for every address: a job finds out about it."""

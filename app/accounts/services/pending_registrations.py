@@ -4,9 +4,7 @@ What `register` does then is the same for every address: it hashes, and puts a j
 The job finds out who has the address, so that neither the answer nor its time can tell.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
 from sqlalchemy import exists, select
@@ -17,6 +15,7 @@ from app.accounts.events import AccountEvent
 from app.accounts.services.email_addresses import pending_registrations, user_at
 from app.accounts.services.new_users import NewUser, awaits_its_owner, delete_unconfirmed, new_user
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
@@ -57,7 +56,7 @@ class Registrations:
     emails: OutgoingEmails
     tokens: OneTimeTokens
     throttle: Throttle
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def accept(
         self, registration: Registration, password_hash: str, client: Client

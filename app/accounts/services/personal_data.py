@@ -5,7 +5,7 @@ without a reason.
 """
 
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from app.accounts.events import AccountEvent
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.audit.models import AuditEvent
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.database.personal_data import PersonalColumns, camel_case, personal_tables
@@ -43,6 +44,12 @@ class Exported:
 
     table: Table
     declared: PersonalColumns
+
+    @classmethod
+    def of(cls, table: Table) -> "Exported":
+        """Returns a table that declares what is exported of it."""
+        [declared] = personal_tables([table]).values()
+        return cls(*declared)
 
     def select(self, user_id: uuid.UUID, most: int | None) -> Rows:
         owner, newest_first = self._column(self.declared.owner), self.declared.newest_first
@@ -74,7 +81,7 @@ class PersonalTables:
             Misconfigured: says what a table has to declare.
 
         """
-        found = personal_tables(tables)
+        found = personal_tables(each for each in tables if each not in (USERS.table, EVENTS.table))
         taken = RESERVED & found.keys()
         if taken:
             raise Misconfigured(f"No table can be exported as {', '.join(sorted(taken))}")
@@ -89,57 +96,8 @@ class Copy(NamedTuple):
     is_complete: bool
 
 
-USERS = Exported(
-    User.metadata.tables["users"],
-    PersonalColumns(
-        "profile",
-        exported=(
-            "id",
-            "email",
-            "email_verified",
-            "display_name",
-            "role",
-            "external_id",
-            "created_at",
-            "updated_at",
-            "last_login_at",
-            "suspended_at",
-            "suspended_until",
-            "suspension_reason",
-        ),
-        withheld={
-            "password_hash": "a secret: `hasPassword` says whether there is one",
-            "open_to_registration": "whether the next registration may take its place",
-            "device_generation": "a number that tells tokens apart",
-        },
-        owner="id",
-    ),
-)
-EVENTS = Exported(
-    AuditEvent.metadata.tables["audit_events"],
-    PersonalColumns(
-        "events",
-        exported=(
-            "id",
-            "at",
-            "name",
-            "actor_id",
-            "target_id",
-            "ip_address",
-            "request_id",
-            "details",
-        ),
-        withheld={
-            "chain": "proves that the audit is whole",
-            "position": "proves that the audit is whole",
-            "previous_hash": "proves that the audit is whole",
-            "hash": "proves that the audit is whole",
-            "ip_salt": "proves that the audit is whole",
-            "ip_digest": "proves that the audit is whole",
-        },
-        owner="target_id",
-    ),
-)
+USERS = Exported.of(User.metadata.tables["users"])
+EVENTS = Exported.of(AuditEvent.metadata.tables["audit_events"])
 # What else is in the document.
 RESERVED = {"format", "exportedAt", "profile", "jobs", "events", "truncated"}
 
@@ -150,7 +108,7 @@ class PersonalData:
     jobs: Jobs
     confirmation: PasswordConfirmation
     tables: PersonalTables
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def own(self, viewer: Viewer, password: str, client: Client) -> Copy | InvalidCredentials:
         """Returns what is known of the user who asks, at most `MOST` of each list.

@@ -1,9 +1,7 @@
 """What people do with their own account: change its profile, and delete it."""
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import update
 
@@ -12,6 +10,7 @@ from app.accounts.services.erasure import Erasure
 from app.accounts.services.last_administrator import LastAdministrator
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unauthenticated
@@ -36,7 +35,7 @@ class Profiles:
     db: Database
     erasure: Erasure
     confirmation: PasswordConfirmation
-    clock: Callable[[], datetime]
+    clock: Clock
 
     @repeatable
     async def update(

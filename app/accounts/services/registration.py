@@ -1,14 +1,13 @@
 """Accounts: how one is made."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from app.accounts.events import AccountEvent
 from app.accounts.services.new_passwords import NewPasswords
 from app.accounts.services.new_users import NewUser, new_user
 from app.accounts.services.pending_registrations import Registrations, VerificationSent
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.outcomes import EmailTaken, InputIssue, InvalidInput
 from app.security.client import Client
@@ -26,7 +25,7 @@ class Accounts:
     passwords: Passwords
     new_passwords: NewPasswords
     sign_in: SignIn
-    clock: Callable[[], datetime]
+    clock: Clock
     account_policy: AccountPolicy
     registrations: Registrations
     email_domains: EmailDomains

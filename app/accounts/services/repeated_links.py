@@ -4,14 +4,13 @@ The client that used a link gets the answer again, as `rotation` has it for refr
 is told by its address and user agent: for another one a used link is not valid.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clock import Clock
 from app.database.database import Database
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens
@@ -31,7 +30,7 @@ class RepeatedLinks:
     db: Database
     tokens: OneTimeTokens
     sign_in: SignIn
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def verified(self, token: str, client: Client) -> SignedIn | None:
         """Returns the session that a link has begun, with new tokens of it.

@@ -1,8 +1,7 @@
 """Trust: what ends when trust in an account changes. Every change of it goes through here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum, unique
 from typing import Any
 
@@ -10,6 +9,7 @@ from sqlalchemy import ColumnElement, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens
 from app.sessions.models import EndReason, Session
@@ -71,7 +71,7 @@ class Change(Enum):
 class Trust:
     tokens: OneTimeTokens
     failures: PasswordFailures
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def change(
         self,

@@ -1,6 +1,5 @@
 """Checkpoints: from time to time the ends of all chains that have grown are signed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -11,6 +10,7 @@ from sqlalchemy import ColumnElement, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.models import AuditChain, AuditCheckpoint
+from app.clock import Clock
 from app.database.database import Database
 from app.keys.services.signing_keys import SigningKeys
 from app.security import evidence
@@ -45,7 +45,7 @@ class Checkpoints:
     db: Database
     keys: SigningKeys
     secrets: Secrets
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def sign(self) -> bool:
         """Sign what has grown since the last one; say whether anything had."""

@@ -28,6 +28,7 @@ from app.audit.services.checkpoint_files import EPOCH, Checkpoint
 from app.audit.services.checkpoints import NOTHING, SEAL, epoch_macs, microseconds
 from app.audit.services.definitions import differences
 from app.audit.services.retention import ANNOUNCEMENTS, announced_day
+from app.clock import Clock
 from app.database.database import Database
 from app.database.grants import Excess, excess_of_granted
 from app.database.identifiers import new_id
@@ -248,7 +249,7 @@ class Chain:
 class Verification:
     db: Database
     secrets: Secrets
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def walk(
         self,

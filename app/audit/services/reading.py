@@ -1,7 +1,7 @@
 """Reading the audit: page by page, newest first."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from app.audit.events import EventNames
 from app.audit.models import AuditEvent, AuditRow
+from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.identifiers import first_id
 from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
@@ -52,7 +53,7 @@ class AuditEvents:
     db: Database
     replica: Replica
     names: EventNames
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def page(self, _admin: Admin, found: AuditFilter, request: PageRequest) -> Page[AuditRow]:
         query = _page_query(_parts(found), request.form)

@@ -1,9 +1,9 @@
 """Audit retention: removes whole days of events, after announcing it in the audit itself."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import count, takewhile
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.events import RetentionEvent
 from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.security import evidence
@@ -109,7 +110,7 @@ class AuditRetention:
     checkpoints: Checkpoints
     secrets: Secrets
     fleet: FleetSecrets
-    clock: Callable[[], datetime]
+    clock: Clock
     keep_days: int | None
     batch: int = BATCH
 

@@ -1,16 +1,15 @@
 """What is examined: settings, and the way to the database that they name."""
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from app.cli.setup import embedded_values, url_of
-from app.clock import system_clock
+from app.clock import Clock, system_clock
 from app.database.database import Database, Link, connect
 from app.database.embedded import embedded_postgres, is_new, secret_path
 from app.database.migrations import Branches
@@ -32,7 +31,7 @@ class SetUp:
     settings: Settings
     # None while there is none yet, as before the first start on the embedded database.
     database: Database | None
-    clock: Callable[[], datetime] = system_clock
+    clock: Clock = system_clock
 
     @property
     def db(self) -> Database:

@@ -7,13 +7,14 @@ jobs, or sign with its keys. It says so, and is not ready, where it would otherw
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clock import Clock
 from app.database.database import Database
 from app.keys.models import SecretFingerprint
 from app.security.keys import Secrets
@@ -128,7 +129,7 @@ COLUMNS = tuple(getattr(SecretFingerprint, name) for name in KnownSecret.__datac
 class FleetSecrets:
     db: Database
     secrets: Secrets
-    clock: Callable[[], datetime]
+    clock: Clock
     host: str = field(default_factory=socket.gethostname)
     state: SecretsState = field(default_factory=SecretsState)
     # Set once they are: for whoever has to stop this process.

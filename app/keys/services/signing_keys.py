@@ -9,7 +9,7 @@ in the table, for whoever has to find out where they come from.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clock import Clock
 from app.database.database import Database
 from app.errors import Misconfigured, Unavailable
 from app.keys.models import SigningKey
@@ -119,7 +120,7 @@ class SigningKeys:
     db: Database
     secrets: Secrets
     fleet: FleetSecrets
-    clock: Callable[[], datetime]
+    clock: Clock
     rotate_after: timedelta
     token_lifetime: timedelta
     _ring: Ring = field(default_factory=Ring)

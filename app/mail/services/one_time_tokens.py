@@ -1,7 +1,7 @@
 """One-time tokens: sent in an email, used once, gone with what they were made for."""
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clock import Clock
 from app.database.database import Database
 from app.database.identifiers import new_id
 from app.mail.models import OneTimeToken, TokenPurpose
@@ -60,7 +61,7 @@ COLUMNS = tuple(getattr(OneTimeToken, name) for name in TokenRow._fields)
 @dataclass(frozen=True, slots=True)
 class OneTimeTokens:
     db: Database
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def issue(
         self,

@@ -1,7 +1,6 @@
 """What administrators, and operators by commands, do with other people's accounts."""
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,7 @@ from app.accounts.services.last_administrator import LastAdministrator, remains_
 from app.accounts.services.new_users import NewUser, awaits_its_owner, new_user
 from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.mail.models import TokenPurpose
@@ -54,7 +54,7 @@ class Administration:
     tokens: OneTimeTokens
     trust: Trust
     erasure: Erasure
-    clock: Callable[[], datetime]
+    clock: Clock
     email_domains: EmailDomains
 
     @repeatable

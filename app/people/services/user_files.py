@@ -1,23 +1,25 @@
 """People in and out of files; however many, a few thousand at a time."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, select, text
+from sqlalchemy import case, null, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.accounts.services.new_users import delete_unconfirmed
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.mail.models import TokenPurpose
 from app.people.events import PeopleEvent
+from app.people.services.user_fields import FILLS, Exported
 from app.people.services.user_formats.fields import NotTaken
 from app.people.services.user_formats.formats import Format, Records
-from app.people.services.user_lines import COLUMNS, Person, read_person, write_line
+from app.people.services.user_lines import Person, read_person, write_line
 from app.security.client import NO_CLIENT
 from app.text.email_addresses import EmailDomains
 from app.users.models import Role, User, UserRow
@@ -25,7 +27,7 @@ from app.users.services.rows import UNCONFIRMED, USER_COLUMNS
 from app.users.services.viewer import Operator
 
 BATCH = 2000
-VALUES = ", ".join(COLUMNS)
+VALUES = ", ".join(FILLS)
 # Of the connection alone, and gone with it: nothing is changed by filling them. Records have their
 # numbers, so that what is wrong can be found in the file. `id` is a new one where none was given.
 MAKE = (
@@ -149,7 +151,7 @@ class Import:
     """
 
     connection: AsyncConnection
-    clock: Callable[[], datetime]
+    clock: Clock
     email_domains: EmailDomains
 
     async def read(
@@ -236,7 +238,7 @@ class Import:
         return upto, Step(people, added)
 
     async def _copy(self, rows: list[tuple[Any, ...]]) -> None:
-        columns = (*COLUMNS, "given_id", "number")
+        columns = (*FILLS, "given_id", "number")
         async with self.connection.begin():
             raw = await self.connection.get_raw_connection()
             driver: Any = raw.driver_connection
@@ -246,7 +248,7 @@ class Import:
 @dataclass(frozen=True, slots=True)
 class UserFiles:
     db: Database
-    clock: Callable[[], datetime]
+    clock: Clock
     email_domains: EmailDomains
 
     @asynccontextmanager
@@ -263,16 +265,15 @@ class UserFiles:
         of an account like any other, which a stranger may have registered.
         """
         user, now = User, self.clock()
-        password_hash = case((UNCONFIRMED, None), else_=user.password_hash)
-        columns = [*USER_COLUMNS, *([password_hash] if with_hashes else [])]
+        own_hash = case((UNCONFIRMED, None), else_=user.password_hash)
+        columns = (*USER_COLUMNS, own_hash if with_hashes else null())
         everybody = select(*columns).order_by(user.created_at, user.id)
         # Whoever reads what is written may take their time.
         async with self.db.unlimited_connection() as connection:
             options = {"yield_per": BATCH}
             async with connection.stream(everybody, execution_options=options) as rows:
                 async for row in rows:
-                    values = UserRow._make(row[: len(USER_COLUMNS)])
-                    yield write_line(values, row[-1] if with_hashes else None, now)
+                    yield write_line(Exported(UserRow._make(row[:-1]), row[-1], now))
 
 
 async def _run(connection: AsyncConnection, *statements: str) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
 from app.database.replica import Replica
@@ -113,7 +114,7 @@ class PageQuery(NamedTuple):
 class Users:
     db: Database
     replica: Replica
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def page(
         self,

@@ -4,7 +4,6 @@ Whoever has the secret and a copy of the database has the private signing keys, 
 tokens of any session, and can read the links of emails that wait in the queue.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.services.checkpoints import Checkpoints, LastCheckpoint
 from app.audit.services.events import Recorder
 from app.audit.services.retention import AuditRetention
+from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Misconfigured
@@ -73,7 +73,7 @@ class Compromise:
     checkpoints: Checkpoints
     retention: AuditRetention
     jobs: Jobs
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def check(self) -> datetime | DeclaredBefore | None:
         """Returns when the last leak was declared, for `declare`; None if none ever was.

@@ -6,14 +6,14 @@ kept in the write-ahead log.
 """
 
 import uuid
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.client import Client
@@ -30,7 +30,7 @@ KEEP_UNKNOWN = timedelta(days=1)
 
 class PasswordFailures:
     def __init__(
-        self, db: Database, secrets: Secrets, emails: OutgoingEmails, clock: Callable[[], datetime]
+        self, db: Database, secrets: Secrets, emails: OutgoingEmails, clock: Clock
     ) -> None:
         self._db, self._emails, self._clock = db, emails, clock
         self._mac_key = secrets.derive("unknown-account")[0]

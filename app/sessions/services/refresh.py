@@ -6,15 +6,15 @@ Anything older, or the predecessor after its successor was used, was copied (RFC
 """
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unavailable
@@ -55,7 +55,7 @@ class TokenRefresh:
     fleet: FleetSecrets
     sign_in: SignIn
     account_policy: AccountPolicy
-    clock: Callable[[], datetime]
+    clock: Clock
     lifetimes: Lifetimes
 
     @repeatable

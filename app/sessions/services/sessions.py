@@ -1,15 +1,15 @@
 """The sessions that a person has: seeing them, and ending them."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.keyset_pages import Form, Keyset, Page, PageRequest, pages_of
 from app.database.outages import repeatable
@@ -33,7 +33,7 @@ class SignedOut:
 @dataclass(frozen=True, slots=True)
 class Sessions:
     db: Database
-    clock: Callable[[], datetime]
+    clock: Clock
     lifetimes: Lifetimes
 
     async def pages(

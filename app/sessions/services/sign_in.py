@@ -2,9 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, select, update
@@ -12,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.identifiers import new_id
 from app.database.outages import repeatable
@@ -80,7 +79,7 @@ class SignIn:
     passwords: Passwords
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
-    clock: Callable[[], datetime]
+    clock: Clock
     lifetimes: Lifetimes
     account_policy: AccountPolicy
     failures: PasswordFailures

@@ -7,7 +7,7 @@ who comes while one is under way shares the next with all who come until then.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
+from app.clock import Clock
 from app.database.database import Database, Query
 from app.keys.models import SigningKey
 from app.security.access_tokens import Claims
@@ -59,9 +60,7 @@ REMAINING = select(SigningKey.id)
 
 
 class Viewers:
-    def __init__(
-        self, db: Database, account_policy: AccountPolicy, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, db: Database, account_policy: AccountPolicy, clock: Clock) -> None:
         self._db, self._account_policy, self._clock = db, account_policy, clock
         self._waiting: Waiting = {}
         self._in_flight = 0

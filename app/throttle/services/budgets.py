@@ -6,7 +6,7 @@ All workers share the budgets; their keys are MACs, so the table names no one.
 
 import math
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -16,6 +16,7 @@ from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
+from app.clock import Clock
 from app.database.database import Database
 from app.outcomes import RateLimited
 from app.security.client import NO_CLIENT, Client
@@ -103,7 +104,7 @@ class Budgets:
         db: Database,
         secrets: Secrets,
         limits: Mapping[Budget, int],
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._db, self._limits, self._clock = db, limits, clock
         self._mac_key = secrets.derive("budget-key")[0]

@@ -5,7 +5,7 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from email_validator import EmailNotValidError
 from pydantic import (
@@ -16,8 +16,6 @@ from pydantic import (
     PlainValidator,
     ValidationError,
     ValidationInfo,
-    field_validator,
-    model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
@@ -42,7 +40,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LEAST_SECONDS = 10**8
 LEAST_MILLISECONDS = 10**11
 MOST_MILLISECONDS = 10**14
-ZEROS = frozenset({"0", "0.0"})
 NUMBER = re.compile(r"\d{9,14}(\.\d{1,9})?", re.ASCII)
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 NO_UUIDS = (uuid.UUID(int=0), uuid.UUID(int=(1 << 128) - 1))
@@ -268,51 +265,6 @@ class Invitee(Input):
 class NewSuspension(Input):
     reason: Reason
     until: SuspensionEnd | None = None
-
-
-class Imported(Input):
-    """Whatever may be left out may be null or an empty text too."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _leave_out_what_is_empty(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        given = cast("dict[str, Any]", values)
-        needed = {to_camel(name) for name, each in cls.model_fields.items() if each.is_required()}
-        return {
-            name: each
-            for name, each in given.items()
-            if each is not None and (each != "" or name in needed)
-        }
-
-
-class ImportedSuspension(Imported):
-    reason: Reason
-    until: Moment | None = None
-
-
-class ImportedUser(Imported):
-    """One line of an import, as `portico users export` writes it."""
-
-    id: UserId | None = None
-    external_id: ExternalId | None = None
-    email: EmailAddress
-    display_name: OptionalName = None
-    role: Literal["MEMBER", "ADMIN"] = "MEMBER"
-    email_verified: bool = False
-    created_at: PastMoment | None = None
-    last_login_at: PastMoment | None = None
-    suspension: ImportedSuspension | None = None
-    password_hash: PasswordHash | None = Field(default=None, repr=False)
-
-    @field_validator("created_at", "last_login_at", mode="before")
-    @classmethod
-    def _take_zero_as_unknown(cls, value: Any) -> Any:
-        """Old systems write 0 where they know no time, or where nothing has happened yet."""
-        return None if str(value) in ZEROS else value
 
 
 class ChosenPassword(Input):

@@ -1,9 +1,11 @@
 """The systems whose records are read, and how it shows that a record is of another one."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Any, Final
 
+from app.people.services.user_fields import FIELDS
 from app.people.services.user_formats.fields import NotTaken
 
 
@@ -19,15 +21,12 @@ class Origin(StrEnum):
     COGNITO = "cognito"
 
 
+# Fields of Portico that tell nothing, since records of other systems have them too.
+OF_MANY = frozenset({"email", "role"})
 # Names of fields in the records of each system. What several have is a mark of none of them alone,
 # but tells that a record is not of the others.
-MARKS: Final[Mapping[Origin, frozenset[str]]] = {
-    Origin.PORTICO: frozenset(
-        {
-            *("id", "externalId", "displayName", "emailVerified", "createdAt", "lastLoginAt"),
-            *("suspension", "passwordHash"),
-        }
-    ),
+MARKS: Final[Mapping[Origin, AbstractSet[str]]] = {
+    Origin.PORTICO: FIELDS.keys() - OF_MANY,
     Origin.AUTH0: frozenset(
         {
             *("user_id", "_id", "alt_id", "identifiers", "identities", "custom_password_hash"),

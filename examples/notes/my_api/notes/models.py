@@ -8,13 +8,25 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
+from app.database.personal_data import OWNER, PersonalColumns
+from app.database.table_info import table_info
 from app.users.models import User
 
 
 class Note(Base):
     __tablename__ = "notes"
-    # Pages are read in this order.
-    __table_args__ = (Index("ix_notes_user_id_created_at_id", "user_id", "created_at", "id"),)
+    __table_args__ = (
+        # Pages are read in this order.
+        Index("ix_notes_user_id_created_at_id", "user_id", "created_at", "id"),
+        # What is in the copy of a user's data.
+        table_info(
+            personal_data=PersonalColumns(
+                "notes",
+                exported=("id", "title", "body", "created_at", "updated_at"),
+                withheld={"user_id": OWNER},
+            )
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))

@@ -1,0 +1,206 @@
+"""The fields of a line in a file of users: how each is read and written, and its columns."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from operator import attrgetter
+from typing import Annotated, Any, Literal, NamedTuple, cast
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from app.database.identifiers import new_id
+from app.users.models import UserRow
+from app.users.services.inputs import (
+    EmailAddress,
+    ExternalId,
+    Input,
+    Moment,
+    OptionalName,
+    PasswordHash,
+    PastMoment,
+    Reason,
+    UserId,
+)
+
+ZEROS = frozenset({"0", "0.0"})
+
+
+class Exported(NamedTuple):
+    """A user who is written to a file, now; without a hash if none is to be written."""
+
+    user: UserRow
+    password_hash: str | None
+    now: datetime
+
+
+# Returns what an import at this time stores in a column.
+Fill = Callable[["ImportedUser", datetime], Any]
+Write = Callable[[Exported], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LineField:
+    """How a field is written, and what is stored in the columns that it is made of."""
+
+    write: Write
+    columns: Mapping[str, Fill]
+    # Whether it is left out of a line, rather than null, if it has no value.
+    is_left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotInFile:
+    """Why a column is not in the file; without `fill` it has its default after an import."""
+
+    reason: str
+    fill: Fill | None = None
+
+
+class Imported(Input):
+    """Whatever may be left out may be null or an empty text too."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_is_empty(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        given = cast("dict[str, Any]", values)
+        needed = {to_camel(name) for name, each in cls.model_fields.items() if each.is_required()}
+        return {
+            name: each
+            for name, each in given.items()
+            if each is not None and (each != "" or name in needed)
+        }
+
+
+class ImportedSuspension(Imported):
+    reason: Reason
+    until: Moment | None = None
+
+
+def _stored_id(user: "ImportedUser", now: datetime) -> Any:
+    return user.id or new_id(_created_at(user, now))
+
+
+def _written_id(exported: Exported) -> str:
+    # The driver's UUID is none that orjson knows.
+    return str(exported.user.id)
+
+
+def _created_at(user: "ImportedUser", now: datetime) -> datetime:
+    return user.created_at or now
+
+
+def _suspension(user: "ImportedUser", now: datetime) -> ImportedSuspension | None:
+    """Returns a suspension that has not ended yet."""
+    suspension = user.suspension
+    ended = suspension and suspension.until and suspension.until <= now
+    return None if ended else suspension
+
+
+def _suspended_at(user: "ImportedUser", now: datetime) -> datetime | None:
+    return now if _suspension(user, now) else None
+
+
+def _suspended_until(user: "ImportedUser", now: datetime) -> datetime | None:
+    suspension = _suspension(user, now)
+    return suspension.until if suspension else None
+
+
+def _suspension_reason(user: "ImportedUser", now: datetime) -> str | None:
+    suspension = _suspension(user, now)
+    return suspension.reason if suspension else None
+
+
+def _written_suspension(exported: Exported) -> dict[str, Any] | None:
+    user = exported.user
+    if user.is_active(exported.now):
+        return None
+    return {"reason": user.suspension_reason, "until": user.suspended_until}
+
+
+def _given(name: str, user: "ImportedUser", _now: datetime) -> Any:
+    return getattr(user, name)
+
+
+def _time_of_import(_user: "ImportedUser", now: datetime) -> datetime:
+    return now
+
+
+ID = LineField(_written_id, {"id": _stored_id})
+CREATED_AT = LineField(attrgetter("user.created_at"), {"created_at": _created_at})
+SUSPENSION = LineField(
+    _written_suspension,
+    {
+        "suspended_at": _suspended_at,
+        "suspended_until": _suspended_until,
+        "suspension_reason": _suspension_reason,
+    },
+    is_left_out=True,
+)
+PASSWORD_HASH = LineField(
+    attrgetter("password_hash"),
+    {"password_hash": partial(_given, "password_hash")},
+    is_left_out=True,
+)
+
+
+class ImportedUser(Imported):
+    """A line. A field without a `LineField` is the column of its name, stored as it is read."""
+
+    id: Annotated[UserId | None, ID] = Field(
+        default=None, description="a UUID: the id of the user, and the `sub` of their tokens"
+    )
+    external_id: ExternalId | None = Field(
+        default=None, description="what another system calls them: up to 255 characters, unique"
+    )
+    email: EmailAddress = Field(description="the address, the only field that must be there")
+    display_name: OptionalName = Field(default=None, description="up to 100 characters")
+    role: Literal["MEMBER", "ADMIN"] = Field(
+        default="MEMBER", description="`MEMBER`, unless it says `ADMIN`"
+    )
+    email_verified: bool = Field(
+        default=False, description="whether they have shown that they read mail there"
+    )
+    created_at: Annotated[PastMoment | None, CREATED_AT] = Field(
+        default=None, description="when they registered; the time of the import if left out"
+    )
+    last_login_at: PastMoment | None = Field(default=None, description="when they last signed in")
+    suspension: Annotated[ImportedSuspension | None, SUSPENSION] = Field(
+        default=None, description="its `reason`, and `until` when, if it has an end"
+    )
+    password_hash: Annotated[PasswordHash | None, PASSWORD_HASH] = Field(
+        default=None, repr=False, description="see [password hashes](password-hashes.md)"
+    )
+
+    @field_validator("created_at", "last_login_at", mode="before")
+    @classmethod
+    def _take_zero_as_unknown(cls, value: Any) -> Any:
+        """Old systems write 0 where they know no time, or where nothing has happened yet."""
+        return None if str(value) in ZEROS else value
+
+
+def _declared(name: str) -> LineField:
+    metadata = ImportedUser.model_fields[name].metadata
+    plain = LineField(attrgetter(f"user.{name}"), {name: partial(_given, name)})
+    return next((each for each in metadata if isinstance(each, LineField)), plain)
+
+
+# By their names in a file, in the order in which they are written.
+FIELDS: Mapping[str, LineField] = {
+    to_camel(name): _declared(name) for name in ImportedUser.model_fields
+}
+NOT_IN_FILE: Mapping[str, NotInFile] = {
+    "updated_at": NotInFile("the account changes by being imported", fill=_time_of_import),
+    "open_to_registration": NotInFile("nobody else may register an address that was imported"),
+    "device_generation": NotInFile("device tokens of another server are not valid here"),
+}
+# What an import stores, by columns of `users`.
+FILLS: Mapping[str, Fill] = {
+    **{column: fill for field in FIELDS.values() for column, fill in field.columns.items()},
+    **{column: each.fill for column, each in NOT_IN_FILE.items() if each.fill is not None},
+}
