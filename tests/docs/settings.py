@@ -5,8 +5,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 from app.config.sources import secret_files
-from app.settings import Settings
-from my_api.notes.settings import NoteSettings
+from app.modules import MODULES, settings_class
+from my_api.notes.module import MODULE as NOTES
 from tests.docs.pages import SHELL, Block, prose, read
 from tests.docs.places import ROOT
 
@@ -32,8 +32,8 @@ NEARLY = {
 
 def known_names() -> set[str]:
     """Returns all settings, the example's too, and each name in capitals in schema and code."""
-    fields = (*Settings.model_fields, *NoteSettings.model_fields, *secret_files(Settings).values())
-    settings = {name.upper() for name in fields}
+    kind = settings_class((*MODULES, NOTES))
+    settings = {name.upper() for name in (*kind.model_fields, *secret_files(kind).values())}
     files = [ROOT / "schema.graphql", *(file for glob in SOURCES for file in ROOT.glob(glob))]
     return settings.union(NEARLY, *(_names_of(file) for file in files))
 

@@ -7,6 +7,7 @@ from app.module import Module, Periodic
 from my_api.notes.claims import claims
 from my_api.notes.emails import EMAILS
 from my_api.notes.events import NoteEvent
+from my_api.notes.limits import NOTE
 from my_api.notes.services.changes import NoteChanges
 from my_api.notes.services.notes import Notes
 from my_api.notes.services.reminders import Reminders, WeeklyEmail
@@ -23,6 +24,7 @@ MODULE = Module(
     settings=NoteSettings,
     jobs=(Handles(WeeklyEmail, Reminders, Reminders.send),),
     periodic=(Periodic(Reminders, Reminders.enqueue_due, HOUR_SECONDS, in_worker=True),),
+    attempts=(NOTE,),
     claims=claims,
     commands="my_api.notes.commands",
     emails=EMAILS,

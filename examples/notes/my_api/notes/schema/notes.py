@@ -16,7 +16,8 @@ from app.graphql.context import Info, member
 from app.graphql.ids import Node, id_column
 from app.graphql.inputs import given
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
-from app.graphql.problems import InvalidInput, Problem
+from app.graphql.problems import InvalidInput, Problem, RateLimited
+from my_api.notes.limits import NOTE
 from my_api.notes.models import NoteRow
 from my_api.notes.services import notes as service
 from my_api.notes.services.notes import MAX_BODY_CHARACTERS, MAX_TITLE_CHARACTERS, Notes
@@ -94,14 +95,14 @@ class TooManyNotes(Problem):
 
 
 CreateNoteResult = Annotated[
-    NoteSaved | InvalidInput | TooManyNotes,
+    NoteSaved | InvalidInput | TooManyNotes | RateLimited,
     strawberry.union("CreateNoteResult", description="The result of creating a note."),
 ]
 
 
 @strawberry.type
 class NoteMutations:
-    @member_field(description="Create a note.")
+    @member_field(description="Create a note.", limited_as=NOTE)
     async def create_note(
         self,
         info: Info,
