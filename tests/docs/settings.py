@@ -15,7 +15,13 @@ NAME = re.compile(r"(?<![\w./-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?!\w)")
 USED = re.compile(r"\$\{?([A-Z_]+)")
 ASSIGNED = re.compile(r"\b([A-Z_]+)=")
 # Codes of errors, reasons of ends, and the settings of compose.yaml.
-SOURCES = ("app/**/*.py", "deploy/**/*.yaml", "deploy/**/*.sh", "tests/support/run_postgres.py")
+SOURCES = (
+    "app/**/*.py",
+    "deploy/**/*.yaml",
+    "deploy/**/*.sh",
+    "examples/**/*.py",
+    "tests/support/run_postgres.py",
+)
 # OpenTelemetry, psql, Django, Keycloak, Python.
 OTHERS = re.compile(r"OTEL_\w+|ON_ERROR_STOP|USE_TZ|UPDATE_PASSWORD|TYPE_CHECKING")
 # What docs/operators/settings.md says of names that are nearly those of settings.
