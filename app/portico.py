@@ -146,7 +146,7 @@ def _providers(modules: Sequence[Module]) -> Iterator[Provider]:
     for module in modules:
         yield from module.services
     rules = (attempt.rule for attempt in attempts_of(modules))
-    yield from {rule for rule in rules if rule is not None}
+    yield from dict.fromkeys(rule for rule in rules if rule is not None)
 
 
 def _database(settings: PlatformSettings, url: str) -> Database:

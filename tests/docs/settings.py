@@ -5,8 +5,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from app.config.sources import secret_files
-from app.modules import MODULES, settings_class
-from my_api.notes.module import MODULE as NOTES
+from app.modules import modules_named, settings_class
 from tests.docs.pages import SHELL, Block, prose, read
 from tests.docs.places import ROOT
 
@@ -24,6 +23,8 @@ SOURCES = (
 )
 # OpenTelemetry, psql, Django, Keycloak, Python.
 OTHERS = re.compile(r"OTEL_\w+|ON_ERROR_STOP|USE_TZ|UPDATE_PASSWORD|TYPE_CHECKING")
+# Modules whose settings documents name too.
+EXAMPLES = ("my_api.notes",)
 # What docs/operators/settings.md says of names that are nearly those of settings.
 NEARLY = {
     "CORS_ORIGIN",
@@ -38,7 +39,7 @@ NEARLY = {
 
 def known_names() -> set[str]:
     """Returns all settings, the example's too, and each name in capitals in schema and code."""
-    kind = settings_class((*MODULES, NOTES))
+    kind = settings_class(modules_named(EXAMPLES))
     settings = {name.upper() for name in (*kind.model_fields, *secret_files(kind).values())}
     files = [ROOT / "schema.graphql", *(file for glob in SOURCES for file in ROOT.glob(glob))]
     return settings.union(NEARLY, *(_names_of(file) for file in files))
