@@ -164,8 +164,8 @@ class AccessTokens:
         what a small query costs, and the session behind it is asked each time all the same.
 
         Stricter than RFC 7519 asks: one algorithm, the three header fields we write and no other
-        (so no `jwk`, `jku`, `x5u`, `crit`), the claims we write and no other, each exact and of
-        its JSON type.
+        (so no `jwk`, `jku`, `x5u`, `crit`), and all claims we write, each exact and of its JSON
+        type. Claims that modules add are not read.
         """
         known = self.remembered.get(text)
         if known is not None:
@@ -196,7 +196,7 @@ class AccessTokens:
     def _checked(self, claims: dict[str, Any], key_id: str) -> Claims | None:
         if set(claims) == FORMER_CLAIMS:
             claims = {**claims, "client_id": CLIENT_ID, "auth_time": claims["iat"]}
-        if set(claims) != CLAIMS or not self._are_ours(claims) or not self._are_timely(claims):
+        if not set(claims) >= CLAIMS or not self._are_ours(claims) or not self._are_timely(claims):
             return None
         user_id, session_id = _uuid(claims["sub"]), _uuid(claims["sid"])
         generation = claims["gen"]

@@ -28,6 +28,8 @@ def settings_for(url: str, **changes: Any) -> Settings:
         "throttle_scale": 1000,
         # Jobs run when a test says so.
         "jobs_worker": False,
+        # A server that runs beside the tests may have the address.
+        "management_address": "off",
         # At once, so that tests, which send most operations once, go through plans.
         "execution_plans": os.environ.get("TEST_EXECUTION_PLANS", "all"),
     }

@@ -6,7 +6,9 @@ from collections.abc import Generator, Sequence
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_group
 
-from app.testing.commands import CLI
+from app.cli.main import cli_of
+from app.modules import MODULES
+from my_api.notes.module import MODULE as NOTES
 from tests.docs.pages import SHELL, prose, read, shell_lines
 
 SPAN = re.compile(r"`([^`]+)`")
@@ -16,7 +18,8 @@ ENDS = re.compile(r"^(?:[|&;<>#].*|\d?>.*)$")
 # Brackets, ellipses and the like say how often a word may come.
 USAGE = "[](),.:…"
 Command = TyperCommand | TyperGroup
-PORTICO = get_group(CLI)
+# With the commands of the example.
+PORTICO = get_group(cli_of((*MODULES, NOTES)))
 
 
 def unknown_commands(name: str, source: str) -> Generator[str]:

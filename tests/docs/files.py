@@ -1,6 +1,7 @@
 """Checks files that documents show, by what reads files of their language."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,38 @@ def check_python(file: Path, python: str) -> None:
     """Hold a Python file to its types, and those of what is installed for `python`."""
     pyright = [sys.executable, "-m", "pyright", "--pythonpath", python]
     _run([*pyright, str(file)], file.parent)
+
+
+def check_package(written: Sequence[Path], python: str) -> None:
+    """Hold the files of a Python package to their types, all at once: they import each other."""
+    sources = [str(file) for file in written if file.suffix == ".py" and _is_in_package(file)]
+    if sources:
+        pyright = [sys.executable, "-m", "pyright", "--pythonpath", python]
+        _run([*pyright, *sources], Path(python).parents[2])
+
+
+def _is_in_package(file: Path) -> bool:
+    return (file.parent / "__init__.py").exists()
+
+
+def changed(text: str, diff: str) -> str:
+    """Return a text with the changes of a diff: each of its parts, separated by `@@`, once.
+
+    Raises:
+        Failed: The text does not have the lines that a part shows as they were.
+
+    """
+    for part in re.split(r"^@@.*\n", diff, flags=re.MULTILINE):
+        before, after = _side(part, "-"), _side(part, "+")
+        if text.count(before) != 1:
+            raise Failed(f"{text.count(before)} places of the file have these lines:\n{before}")
+        text = text.replace(before, after)
+    return text
+
+
+def _side(part: str, mark: str) -> str:
+    lines = part.splitlines(keepends=True)
+    return "".join(line if line == "\n" else line[1:] for line in lines if line[0] in f" \n{mark}")
 
 
 def compile_typescript(files: Sequence[Path]) -> None:

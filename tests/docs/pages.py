@@ -5,6 +5,7 @@ A comment stands before the block that it is about, and no reader of the page se
     <!-- not run here: needs Docker -->     the block is listed with the reason, and not run
     <!-- output -->                         what the block before prints on standard output
     <!-- output of the server -->           a part of what `portico serve` prints
+    <!-- append -->                         added at the end of the file that its title names
     <!-- typed                              lines that a person types while the block runs
     difference engine 1
     -->
@@ -14,7 +15,8 @@ A comment stands before the block that it is about, and no reader of the page se
     <!-- with PostgreSQL -->                the page has a PostgreSQL server of its own
 
 A `json` or `text` block directly after one that is run is its output without a comment. With
-`title="…"` a block is a file of that name.
+`title="…"` a block is a file of that name: in the checkout of Portico a part of that file, which is
+compared, and in other folders the whole file, which is written; a `diff` changes the file.
 """
 
 import re
@@ -27,6 +29,7 @@ LANGUAGES = (
     "bash",
     "caddy",
     "console",
+    "diff",
     "graphql",
     "java",
     "jinja",
@@ -74,6 +77,7 @@ class Block:
     output: Output = ""
     typed: tuple[str, ...] = ()
     hidden: bool = False
+    appended: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class _Notes:
     not_run: str = ""
     output: Output = ""
     typed: tuple[str, ...] = ()
+    appended: bool = False
 
 
 @dataclass
@@ -120,6 +125,8 @@ class _Reading:
                 return Block(place, "sh", textwrap.dedent(rest), hidden=True)
             case "typed":
                 self.notes.typed = tuple(rest.splitlines())
+            case "append":
+                self.notes.appended = True
             case "output":
                 self.notes.output = "command"
             case "output of the server":
@@ -147,6 +154,7 @@ class _Reading:
             not_run=notes.not_run,
             output=notes.output or self._follows(part, language),
             typed=notes.typed,
+            appended=notes.appended,
         )
         runs = language in RUN and not block.not_run
         self.run_until = part.end() if runs else -1

@@ -58,6 +58,7 @@ class Run:
     def finish(self) -> None:
         """Check what takes all of the page: the source files that it has its reader write."""
         files.compile_typescript(self._files)
+        files.check_package(self._files, files.python_of(self._shell.directory))
         self.stop()
 
     def stop(self) -> None:
@@ -171,16 +172,26 @@ class Run:
     def _file(self, block: Block) -> None:
         """Write a file that the page has its reader write, or compare one of the repository."""
         kept = ROOT / block.title
-        if "/" in block.title and kept.is_file():
+        in_checkout = self._shell.directory == self._place.checkout
+        if in_checkout and "/" in block.title and kept.is_file():
             _compare_files(block, kept.read_text(encoding="utf-8"))
             return
-        if block.language == "python":
+        if block.language == "diff" or block.appended:
+            self._change(block)
+            return
+        if block.language == "python" and "/" not in block.title:
             self._python(block)
             return
         if block.language == "graphql":
             _validate(block.text)
         files.parse(block.language, block.text)
         self._write(block, f"snippet.{block.language}")
+
+    def _change(self, block: Block) -> None:
+        file = self._shell.directory / block.title
+        text = file.read_text(encoding="utf-8")
+        changed = f"{text}\n\n{block.text}" if block.appended else files.changed(text, block.text)
+        file.write_text(changed, encoding="utf-8")
 
     def _write(self, block: Block, name: str) -> Path:
         file = self._shell.directory / (block.title or name)

@@ -14,7 +14,13 @@ NAME = re.compile(r"(?<![\w./-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?!\w)")
 USED = re.compile(r"\$\{?([A-Z_]+)")
 ASSIGNED = re.compile(r"\b([A-Z_]+)=")
 # Codes of errors, reasons of ends, and the settings of compose.yaml.
-SOURCES = ("app/**/*.py", "deploy/**/*.yaml", "deploy/**/*.sh", "tests/support/run_postgres.py")
+SOURCES = (
+    "app/**/*.py",
+    "deploy/**/*.yaml",
+    "deploy/**/*.sh",
+    "examples/**/*.py",
+    "tests/support/run_postgres.py",
+)
 # OpenTelemetry, psql, Django, Keycloak, Python.
 OTHERS = re.compile(r"OTEL_\w+|ON_ERROR_STOP|USE_TZ|UPDATE_PASSWORD|TYPE_CHECKING")
 # Modules whose settings documents name too.
@@ -32,7 +38,7 @@ NEARLY = {
 
 
 def known_names() -> set[str]:
-    """Returns all settings, and every name in capital letters of the schema and the code."""
+    """Returns all settings, the example's too, and each name in capitals in schema and code."""
     kind = settings_class(modules_named(EXAMPLES))
     settings = {name.upper() for name in (*kind.model_fields, *secret_files(kind).values())}
     files = [ROOT / "schema.graphql", *(file for glob in SOURCES for file in ROOT.glob(glob))]

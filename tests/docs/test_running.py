@@ -37,6 +37,12 @@ def place(tmp_path: Path) -> Place:
         "- In a list:\n\n    ```sh\n    cat <<END\n    1\n    END\n    ```\n",
         "```graphql\n{ me { email } }\n```\n",
         '```toml title="a.toml"\na = 1\n```\n```sh\ncat a.toml\n```\n\n```text\na = 1\n```\n',
+        (
+            '```toml title="a.toml"\na = 1\nb = 2\n```\n'
+            '```diff title="a.toml"\n a = 1\n-b = 2\n+b = 3\n```\n'
+            '<!-- append -->\n```toml title="a.toml"\nc = 4\n```\n'
+            "```sh\ncat a.toml\n```\n\n```text\na = 1\nb = 3\n\n\nc = 4\n```\n"
+        ),
     ],
 )
 def test_a_page_that_is_as_printed_passes(place: Place, source: str) -> None:
@@ -62,6 +68,10 @@ def test_a_page_that_is_as_printed_passes(place: Place, source: str) -> None:
         ("```yaml\na: b: c\n```\n", "a.md:1: mapping values are not allowed here"),
         ("```json\n{a}\n```\n", "a.md:1: Expecting property name"),
         ('```yaml title="deploy/compose.yaml"\na: 1\n```\n', "a.md:1: deploy/compose.yaml says"),
+        (
+            '```toml title="a.toml"\na = 1\n```\n```diff title="a.toml"\n-b = 2\n+b = 3\n```\n',
+            "a.md:4: 0 places of the file have these lines:\nb = 2",
+        ),
         (
             "```text\nno server\n```\n<!-- output of the server -->\n```text\n1\n```\n",
             "a.md:5: no server",

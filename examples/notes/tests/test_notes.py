@@ -1,9 +1,10 @@
-"""Notes: what a user does with them, and who else may see them."""
+"""Notes: changing and deleting them, and who may see them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
+import jwt
 from fastapi import FastAPI
+from operations import create, titles
 from sqlalchemy import text
 
 from app.database.database import Database
@@ -15,17 +16,6 @@ from app.testing.commands import run
 from app.testing.outbox import Outbox
 from my_api.notes.services.reminders import Reminders
 
-CREATE = """
-mutation Create($input: CreateNoteInput!) {
-  createNote(input: $input) {
-    __typename
-    ... on NoteSaved { note { id title body } }
-    ... on InvalidInput { issues { path code limit } }
-    ... on Problem { message }
-    ... on TooManyNotes { most }
-  }
-}
-"""
 UPDATE = """
 mutation Update($input: UpdateNoteInput!) {
   updateNote(input: $input) {
@@ -40,7 +30,6 @@ mutation Delete($input: DeleteNoteInput!) {
   deleteNote(input: $input) { __typename ... on NoteDeleted { noteId } }
 }
 """
-MINE = "{ me { notes { nodes { title } } } }"
 OF_USER = "query Of($id: ID!) { user(by: {id: $id}) { notes { nodes { title } } } }"
 PAGE = """
 query Page($after: String) {
@@ -48,56 +37,6 @@ query Page($after: String) {
 }
 """
 NODE = "query Node($id: ID!) { node(id: $id) { __typename ... on Note { title } } }"
-
-
-async def create(api: Api, title: str = "Milk", body: str = "Two bottles.") -> Any:
-    return (await api(CREATE, input={"title": title, "body": body}))["createNote"]
-
-
-async def titles(api: Api) -> list[str]:
-    return [note["title"] for note in (await api(MINE))["me"]["notes"]["nodes"]]
-
-
-async def test_a_note_that_is_created_is_found_below_me(api: Api, ada: Person) -> None:
-    member = await api.login(ada)
-
-    created = await create(member)
-
-    note = {"id": created["note"]["id"], "title": "Milk", "body": "Two bottles."}
-    assert created == {"__typename": "NoteSaved", "note": note}
-    assert await titles(member) == ["Milk"]
-
-
-async def test_a_guest_creates_nothing(api: Api, db: Database) -> None:
-    await api(CREATE, input={"title": "Milk", "body": ""})
-
-    assert api.last_code == "UNAUTHENTICATED"
-    assert (await db.rows(text("SELECT count(*) FROM notes")))[0][0] == 0
-
-
-async def test_what_is_wrong_with_a_note_is_said_of_each_field(api: Api, ada: Person) -> None:
-    member = await api.login(ada)
-
-    refused = await create(member, title=" ", body="x" * 10_001)
-
-    assert refused["__typename"] == "InvalidInput"
-    assert refused["issues"] == [
-        {"path": ["title"], "code": "REQUIRED", "limit": None},
-        {"path": ["body"], "code": "TOO_LONG", "limit": 10_000},
-    ]
-    assert await titles(member) == []
-
-
-async def test_a_user_has_no_more_notes_than_the_setting_allows(api: Api, ada: Person) -> None:
-    member = await api.login(ada)
-    for number in range(3):
-        await create(member, f"Note {number}")
-
-    refused = await create(member, "One more")
-
-    message = "You can have 3 notes."
-    assert refused == {"__typename": "TooManyNotes", "message": message, "most": 3}
-    assert len(await titles(member)) == 3
 
 
 async def test_a_user_creates_no_more_notes_in_an_hour_than_the_setting_allows(
@@ -119,7 +58,7 @@ async def test_a_user_creates_no_more_notes_in_an_hour_than_the_setting_allows(
     assert later["__typename"] == "NoteSaved"
 
 
-async def test_a_change_leaves_what_it_does_not_name(api: Api, ada: Person) -> None:
+async def test_a_change_keeps_the_fields_that_it_does_not_name(api: Api, ada: Person) -> None:
     member = await api.login(ada)
     created = await create(member)
 
@@ -129,7 +68,7 @@ async def test_a_change_leaves_what_it_does_not_name(api: Api, ada: Person) -> N
     assert data["updateNote"] == {"__typename": "NoteSaved", "note": note}
 
 
-async def test_nobody_changes_or_deletes_the_note_of_somebody_else(
+async def test_only_the_owner_changes_or_deletes_a_note(
     api: Api, ada: Person, grace: Person
 ) -> None:
     member, admin = await api.login(ada), await api.login(grace)
@@ -143,7 +82,7 @@ async def test_nobody_changes_or_deletes_the_note_of_somebody_else(
     assert await titles(member) == ["Milk"]
 
 
-async def test_a_note_that_is_deleted_is_gone(api: Api, ada: Person) -> None:
+async def test_a_deleted_note_is_not_found(api: Api, ada: Person) -> None:
     member = await api.login(ada)
     note_id = (await create(member))["note"]["id"]
 
@@ -155,7 +94,7 @@ async def test_a_note_that_is_deleted_is_gone(api: Api, ada: Person) -> None:
     assert await titles(member) == []
 
 
-async def test_administrators_see_the_notes_of_everybody_and_members_their_own(
+async def test_administrators_see_all_notes_and_members_their_own(
     api: Api, ada: Person, grace: Person
 ) -> None:
     member, admin = await api.login(ada), await api.login(grace)
@@ -170,7 +109,9 @@ async def test_administrators_see_the_notes_of_everybody_and_members_their_own(
     assert await titles(member) == ["Milk"]
 
 
-async def test_somebody_elses_note_is_no_node(api: Api, ada: Person, grace: Person) -> None:
+async def test_node_is_null_for_the_note_of_another_user(
+    api: Api, ada: Person, grace: Person
+) -> None:
     member, admin = await api.login(ada), await api.login(grace)
     note_id = (await create(admin))["note"]["id"]
 
@@ -190,7 +131,7 @@ async def test_notes_are_read_in_pages(api: Api, ada: Person, clock: FakeClock) 
     assert (first["pageInfo"]["hasNextPage"], second["nodes"]) == (True, [{"title": "Note 0"}])
 
 
-async def test_notes_go_with_their_user(api: Api, ada: Person, db: Database) -> None:
+async def test_notes_are_deleted_with_their_user(api: Api, ada: Person, db: Database) -> None:
     member = await api.login(ada)
     await create(member)
 
@@ -222,7 +163,7 @@ async def test_a_note_that_is_created_is_in_the_audit(api: Api, ada: Person, gra
     assert events["auditEvents"]["nodes"] == expected
 
 
-async def test_an_email_tells_how_many_notes_there_are_once_a_week(
+async def test_an_email_once_a_week_says_how_many_notes_there_are(
     api: Api,
     ada: Person,
     db: Database,
@@ -250,7 +191,7 @@ async def test_an_email_tells_how_many_notes_there_are_once_a_week(
     assert "Notes that you keep at Portico: 1." in outbox.messages[0].text
 
 
-async def test_nobody_is_sent_an_email_whose_address_is_not_verified(
+async def test_an_address_that_is_not_verified_receives_no_email(
     api: Api,
     ada: Person,
     app: FastAPI,
@@ -266,3 +207,11 @@ async def test_nobody_is_sent_an_email_whose_address_is_not_verified(
     await deliver()
 
     assert outbox.messages == []
+
+
+async def test_an_access_token_says_whether_the_address_is_verified(api: Api, ada: Person) -> None:
+    member = await api.login(ada)
+
+    payload = jwt.decode(member.access_token or "", options={"verify_signature": False})
+
+    assert payload["email_verified"] is False

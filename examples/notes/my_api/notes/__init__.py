@@ -1,1 +1,1 @@
-"""Notes that people keep for themselves."""
+"""Notes of users."""

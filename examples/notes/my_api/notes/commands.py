@@ -1,4 +1,4 @@
-"""`portico notes`: what operators do with notes."""
+"""`portico notes`: commands for operators."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What the audit records of notes."""
+"""Audit events of notes."""
 
 from app.audit.events import EventName
 

@@ -1,4 +1,4 @@
-"""Notes: a title and a body each, of one user, and gone with them."""
+"""Notes: a title and a body each. They are deleted with their user."""
 
 import uuid
 from datetime import datetime
@@ -36,6 +36,15 @@ class Note(Base):
     updated_at: Mapped[datetime]
 
 
+class NoteRow(NamedTuple):
+    id: uuid.UUID
+    user_id: uuid.UUID
+    title: str
+    body: str
+    created_at: datetime
+    updated_at: datetime
+
+
 class NoteReminder(Base):
     """When the last weekly email of a user was enqueued."""
 
@@ -45,12 +54,3 @@ class NoteReminder(Base):
         ForeignKey(User.id, ondelete="CASCADE"), primary_key=True
     )
     enqueued_at: Mapped[datetime]
-
-
-class NoteRow(NamedTuple):
-    id: uuid.UUID
-    user_id: uuid.UUID
-    title: str
-    body: str
-    created_at: datetime
-    updated_at: datetime

@@ -1,1 +1,1 @@
-"""What people can do with notes. Knows neither GraphQL nor HTTP."""
+"""What users can do with notes. Knows neither GraphQL nor HTTP."""

@@ -1,4 +1,4 @@
-"""The notes that a user has: reading and changing them."""
+"""Creating notes and reading them."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import func, insert, select, true
 
 from app.audit.services.events import Recorder
 from app.clock import Clock
@@ -15,9 +15,8 @@ from app.database.database import Database, Query
 from app.database.identifiers import new_id
 from app.database.keyset_pages import Form, Keyset, Page, PageRequest, pages_of
 from app.database.outages import repeatable
-from app.database.rows import changed_row
 from app.errors import Unauthenticated
-from app.outcomes import InvalidInput, NotFound
+from app.outcomes import InvalidInput
 from app.security.client import Client
 from app.users.models import User
 from app.users.services.inputs import Input, check, line, paragraphs
@@ -32,15 +31,13 @@ MAX_BODY_CHARACTERS = 10_000
 COLUMNS = tuple(getattr(Note, name) for name in NoteRow._fields)
 NEWEST_FIRST = Keyset(Note.created_at.expression, Note.id.expression, descending=True)
 
+Title = Annotated[str, AfterValidator(line("A title", MAX_TITLE_CHARACTERS))]
+Body = Annotated[str, AfterValidator(paragraphs("A body", MAX_BODY_CHARACTERS))]
+
 
 class NewNote(Input):
-    title: Annotated[str, AfterValidator(line("A title", MAX_TITLE_CHARACTERS))]
-    body: Annotated[str, AfterValidator(paragraphs("A body", MAX_BODY_CHARACTERS))]
-
-
-class ChangedNote(Input):
-    title: Annotated[str, AfterValidator(line("A title", MAX_TITLE_CHARACTERS))] = ""
-    body: Annotated[str, AfterValidator(paragraphs("A body", MAX_BODY_CHARACTERS))] = ""
+    title: Title
+    body: Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +46,8 @@ class NoteSaved:
 
 
 @dataclass(frozen=True, slots=True)
-class NoteDeleted:
-    note_id: uuid.UUID
-
-
-@dataclass(frozen=True, slots=True)
 class TooManyNotes:
-    most: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,66 +63,41 @@ class Notes:
         checked = check(NewNote, {"title": title, "body": body})
         if not isinstance(checked, NewNote):
             return InvalidInput(checked)
-        now, most = self.clock(), self.settings.notes_max
+        now = self.clock()
         async with self.db.begin() as session:
-            # Two requests of one user wait for each other: they cannot both make the last note.
+            # The lock makes a second request of the same user wait, so that it counts this note.
             user = await locked_user(session, User.id == viewer.user.id)
             if user is None:
                 raise Unauthenticated("The account is gone.")
             count = await session.scalar(select(func.count()).where(Note.user_id == user.id))
-            if count is not None and count >= most:
-                return TooManyNotes(most)
+            if count is not None and count >= self.settings.notes_max:
+                return TooManyNotes(self.settings.notes_max)
             note = NoteRow(new_id(now), user.id, checked.title, checked.body, now, now)
             await session.execute(insert(Note), note._asdict())
             recorder = Recorder.by(viewer, client, now)
             await recorder.record(session, NoteEvent.NOTE_CREATED, target=user.id)
         return NoteSaved(note)
 
-    @repeatable
-    async def update(
-        self, viewer: Viewer, note_id: uuid.UUID, changes: dict[str, str]
-    ) -> NoteSaved | InvalidInput | NotFound:
-        """Change what is in `changes`; what is not in it stays."""
-        checked = check(ChangedNote, changes)
-        if not isinstance(checked, ChangedNote):
-            return InvalidInput(checked)
-        values = checked.model_dump(exclude_unset=True)
-        change = update(Note).where(Note.id == note_id, Note.user_id == viewer.user.id)
-        async with self.db.begin() as session:
-            changed = change.values(**values, updated_at=self.clock())
-            row = await changed_row(session, changed, COLUMNS)
-        return NoteSaved(NoteRow._make(row)) if row else NotFound()
-
-    @repeatable
-    async def delete(self, viewer: Viewer, note_id: uuid.UUID) -> NoteDeleted | NotFound:
-        deletion = delete(Note).where(Note.id == note_id, Note.user_id == viewer.user.id)
-        async with self.db.begin() as session:
-            row = await changed_row(session, deletion, (Note.id,))
-        return NoteDeleted(note_id) if row else NotFound()
-
     async def pages(
         self, user_ids: Sequence[uuid.UUID], viewer: Viewer, request: PageRequest
     ) -> Mapping[uuid.UUID, Page[NoteRow]]:
-        """Notes of each of these users, newest first, in one statement.
+        """Returns notes of each of these users, newest first, in one statement.
 
-        There is no page of somebody else's, unless an administrator asks.
+        Other users' notes are returned to administrators only.
         """
         owners = [each for each in user_ids if viewer.is_admin or viewer.user.id == each]
         rows = await self.db.fetch(_pages_query(request.form), owners=owners, **request.values)
         return pages_of(owners, rows, NoteRow._make, request)
 
     async def by_id(self, viewer: Viewer, note_id: uuid.UUID) -> NoteRow | None:
-        """A note of the viewer's own, or of anybody for an administrator."""
-        rows = await self.db.rows(select(*COLUMNS).where(Note.id == note_id, *_visible(viewer)))
+        """Returns a note of the viewer, or of any user if the viewer is an administrator."""
+        visible = true() if viewer.is_admin else Note.user_id == viewer.user.id
+        rows = await self.db.rows(select(*COLUMNS).where(Note.id == note_id, visible))
         return NoteRow._make(rows[0]) if rows else None
 
     async def count(self) -> int:
-        """How many notes there are, of all users."""
+        """Returns the number of notes of all users."""
         return (await self.db.rows(select(func.count()).select_from(Note)))[0][0]
-
-
-def _visible(viewer: Viewer) -> tuple[ColumnElement[bool], ...]:
-    return () if viewer.is_admin else (Note.user_id == viewer.user.id,)
 
 
 @lru_cache(maxsize=16)

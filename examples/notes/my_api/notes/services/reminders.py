@@ -18,13 +18,13 @@ from my_api.notes.emails import WEEKLY_NOTES
 from my_api.notes.models import Note, NoteReminder
 
 WEEK = timedelta(days=7)
-# Of one transaction; the next ones are for the next time.
-AT_ONCE = 500
+# Users for whom one transaction enqueues an email; the next call continues.
+BATCH_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class WeeklyEmail:
-    """Carries no address: the user may have another one when it is sent."""
+    """Has no address, since the user may change it before the job runs."""
 
     job: ClassVar[str] = "notes.weekly_email"
 
@@ -42,8 +42,8 @@ class Reminders:
     async def enqueue_due(self) -> None:
         """Enqueue an email for each user whose last one, or first note, is a week old.
 
-        Every process calls this. Of two at the same time one finds the row of a user locked, and
-        then that it is not due any more.
+        Every process calls this. If two do so at once, the second waits for the row of each user
+        and then finds that it is not due.
         """
         now = self.clock()
         last, week_ago = NoteReminder.enqueued_at, now - WEEK
@@ -53,9 +53,9 @@ class Reminders:
             .where(or_(last.is_(None), last <= week_ago))
             .group_by(Note.user_id)
             .having(func.min(Note.created_at) <= week_ago)
-            .limit(AT_ONCE)
+            .limit(BATCH_SIZE)
         )
-        noted = (
+        reminded = (
             insert(NoteReminder)
             .from_select(("user_id", "enqueued_at"), due)
             .on_conflict_do_update(
@@ -64,15 +64,15 @@ class Reminders:
             .returning(NoteReminder.user_id)
         )
         async with self.db.begin() as session:
-            for user_id in (await session.scalars(noted)).all():
+            for user_id in (await session.scalars(reminded)).all():
                 await self.jobs.enqueue(session, WeeklyEmail(user_id), about=user_id)
 
     async def send(self, job: WeeklyEmail) -> None:
-        """Send one email, to users whose address is verified: the job's handler."""
+        """Handle the job: enqueue one email if the address of the user is verified."""
         count = select(func.count()).where(Note.user_id == User.id).scalar_subquery()
-        found = select(User.email, count).where(User.id == job.user_id, User.email_verified)
+        user = select(User.email, count).where(User.id == job.user_id, User.email_verified)
         async with self.db.begin() as session:
-            row = (await session.execute(found)).one_or_none()
+            row = (await session.execute(user)).one_or_none()
             if row is None or not row[1]:
                 return
             address, notes = row
