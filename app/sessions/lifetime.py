@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func
 
 
 class Lifetime(NamedTuple):
-    """What decides it, of one session. `InSql` says the same."""
+    """What decides it, of one session. `SqlLifetime` says the same."""
 
     ended_at: datetime | None
     # Unless it is refreshed before.
@@ -19,19 +19,19 @@ class Lifetime(NamedTuple):
     ends_by: datetime
 
     @property
-    def lapses_at(self) -> datetime:
+    def effective_expiry(self) -> datetime:
         return min(self.expires_at, self.ends_by)
 
     @property
     def over_at(self) -> datetime:
         """When it was over, or will be."""
-        return self.lapses_at if self.ended_at is None else self.ended_at
+        return self.effective_expiry if self.ended_at is None else self.ended_at
 
-    def is_alive(self, now: datetime) -> bool:
-        return self.ended_at is None and self.lapses_at > now
+    def is_active(self, now: datetime) -> bool:
+        return self.ended_at is None and self.effective_expiry > now
 
 
-class InSql(NamedTuple):
+class SqlLifetime(NamedTuple):
     """The same of columns, for statements."""
 
     ended_at: ColumnElement[Any]
@@ -39,12 +39,12 @@ class InSql(NamedTuple):
     ends_by: ColumnElement[datetime]
 
     @property
-    def lapses_at(self) -> ColumnElement[datetime]:
+    def effective_expiry(self) -> ColumnElement[datetime]:
         return func.least(self.expires_at, self.ends_by)
 
     @property
     def over_at(self) -> ColumnElement[datetime]:
-        return func.coalesce(self.ended_at, self.lapses_at)
+        return func.coalesce(self.ended_at, self.effective_expiry)
 
-    def is_alive(self, now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-        return self.ended_at.is_(None) & (self.lapses_at > now)
+    def is_active(self, now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+        return self.ended_at.is_(None) & (self.effective_expiry > now)

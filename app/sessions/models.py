@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
 from app.database.personal_data import OWNER, PersonalColumns, personal_data
-from app.sessions.lifetime import InSql, Lifetime
+from app.sessions.lifetime import Lifetime, SqlLifetime
 
 
 class EndReason(enum.Enum):
@@ -80,7 +80,7 @@ class Session(Base):
     end_reason: Mapped[str | None]
 
 
-LIFETIME = InSql(
+LIFETIME = SqlLifetime(
     Session.ended_at.expression, Session.expires_at.expression, Session.ends_by.expression
 )
 Index("ix_sessions_over_at", LIFETIME.over_at)
@@ -114,7 +114,7 @@ class SessionRow(NamedTuple):
         """Returns why it is over; None if it is not."""
         if self.end_reason is not None:
             return EndReason(self.end_reason)
-        return None if self.lifetime.is_alive(now) else EndReason.EXPIRED
+        return None if self.lifetime.is_active(now) else EndReason.EXPIRED
 
     @property
     def is_unused(self) -> bool:

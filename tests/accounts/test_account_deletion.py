@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import String, select, text
 
-from app.accounts.services.erasure import MOST_EVENTS
+from app.accounts.services.erasure import MAX_EVENTS_PER_TRANSACTION
 from app.database.base import Base
 from app.database.database import Database
 from app.main import create_app
@@ -177,7 +177,9 @@ async def test_addresses_in_very_many_events_are_forgotten_by_a_job(
     ada: Person, grace: Person, api: Api, db: Database, deliver: Deliver
 ) -> None:
     async with db.begin() as session:
-        await session.execute(MANY_SIGN_INS, {"id": uuid_of(ada), "number": MOST_EVENTS})
+        await session.execute(
+            MANY_SIGN_INS, {"id": uuid_of(ada), "number": MAX_EVENTS_PER_TRANSACTION}
+        )
 
     await delete_user(await api.login(grace), ada.id)
 

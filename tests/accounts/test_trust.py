@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.accounts.services.trust import ALL_LINKS, OTHER_LINKS, Change, Ends
+from app.accounts.services.trust import ALL_LINKS, OTHER_LINKS, Change, Effects
 from app.database.database import Database
 from app.mail.models import TokenPurpose
 from app.testing.clients import LOGIN, ME, REGISTER, Api, Person
@@ -326,7 +326,7 @@ LINKS = {
 
 
 def row(change: Change) -> str:
-    ends: Ends = change.value
+    ends: Effects = change.value
     cells = (
         f"`{change.name}`",
         f"`{ends.sessions.value}`" if ends.sessions else "none",

@@ -22,7 +22,7 @@ from sqlalchemy import text
 
 from app.database.database import Database
 from app.people.services.user_formats import firebase, keycloak, supabase
-from app.people.services.user_formats.fields import NotTaken
+from app.people.services.user_formats.fields import UnusableRecord
 from app.people.services.user_formats.formats import formats, records_of
 from app.people.services.user_formats.json_lists import JsonList
 from app.people.services.user_formats.origins import Origin
@@ -594,7 +594,7 @@ def test_whatever_a_record_holds_it_is_read_or_said_to_be_invalid(
             continue
         try:
             values = known.person(content)
-        except NotTaken:
+        except UnusableRecord:
             continue
         read = read_person(values, now, (), drop_unreadable_hashes=True)
         assert isinstance(read, ImportedPerson | str)

@@ -56,7 +56,7 @@ async def test_a_user_is_shown_by_address_id_or_subject(
                 "role": "MEMBER",
                 "suspension": None,
                 "hasPassword": True,
-                "livingSessions": 1,
+                "activeSessions": 1,
                 **times,
             }
         ]

@@ -21,15 +21,15 @@ HASH_CHARACTERS = 40
 log = logging.getLogger(__name__)
 
 
-class Breaches(Protocol):
+class BreachedPasswords(Protocol):
     async def know(self, password: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
-class EitherOf:
+class AnySource:
     """None, one or several: the first that knows decides."""
 
-    sources: tuple[Breaches, ...]
+    sources: tuple[BreachedPasswords, ...]
 
     async def know(self, password: str) -> bool:
         for source in self.sources:
@@ -122,17 +122,17 @@ class HashFile:
         return False
 
 
-def breaches_of(url: str | None, path: Path | None) -> Breaches:
+def breached_passwords_of(url: str | None, path: Path | None) -> BreachedPasswords:
     """Give what these settings name, the file first: it is nearer.
 
     Raises:
         Misconfigured: the file cannot be used.
 
     """
-    sources: list[Breaches] = [HashFile.of(path)] if path else []
+    sources: list[BreachedPasswords] = [HashFile.of(path)] if path else []
     if url:
         sources.append(RangeService(url))
-    return EitherOf(tuple(sources))
+    return AnySource(tuple(sources))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from app.accounts.emails import (
     VERIFY_REGISTRATION,
 )
 from app.accounts.events import AccountEvent
-from app.accounts.services.new_users import awaits_its_owner, delete_unconfirmed, is_reserved
+from app.accounts.services.new_users import delete_unconfirmed, is_reserved, is_unconfirmed
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.trust import Change, Trust
@@ -44,7 +44,7 @@ from app.sessions.services.sign_in import SignIn
 from app.text.email_addresses import EmailDomains
 from app.throttle.services.throttle import Throttle
 from app.users.models import User, UserRow
-from app.users.services.inputs import NewAddress, check, known_form
+from app.users.services.inputs import NewAddress, check, normalised_address
 from app.users.services.outcomes import UserChanged
 from app.users.services.rows import UNCONFIRMED, is_active, locked_user
 from app.users.services.viewer import Viewer
@@ -76,7 +76,7 @@ class Proof(NamedTuple):
     values: dict[str, Any]
 
 
-class Reserved(Exception):
+class AddressReserved(Exception):
     """The address may still go back to another account: rolls back."""
 
 
@@ -136,27 +136,27 @@ class EmailAddresses:
 
     async def request_verification(self, email: str, client: Client) -> RequestAccepted:
         """Ask for another link. The same work for every address: a job finds out about it."""
-        address = known_form(email)
+        address = normalised_address(email)
         job = SendVerification(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
             await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
-    async def post_verification(self, job: SendVerification) -> None:
+    async def send_verification(self, job: SendVerification) -> None:
         """Send the link where there is something to verify: the job's handler."""
         async with self.db.begin() as session:
             if await self.throttle.mail(session, "verification", job.email or ""):
                 return
-            user = await user_at(session, job.email)
+            user = await locked_user_with_email(session, job.email)
             if user is None or user.email_verified or not user.is_active(self.clock()):
                 return
-            waits = await awaits_its_owner(session, user)
+            waits = await is_unconfirmed(session, user)
             pending = await self._pending_registration(session, user) if waits else None
             if waits and pending is None:
                 # Every registration has lapsed: a link would bring the password of whoever was
                 # first, and that may be a stranger. They register anew.
                 return
-            if await pending_registrations(session, user) > 1:
+            if await count_pending_registrations(session, user) > 1:
                 # Which of them is the owner's cannot be told: the link brings no password.
                 pending = None
             link = await self.tokens.issue(
@@ -226,7 +226,7 @@ class EmailAddresses:
         try:
             changed = await self._confirm(found, token, client) if found else None
             return changed or await self.repeats.confirmed(token, client) or TokenInvalid()
-        except (IntegrityError, Reserved):
+        except (IntegrityError, AddressReserved):
             # The link stays valid: the address may become free again while it lasts.
             return EmailTaken()
 
@@ -243,7 +243,7 @@ class EmailAddresses:
                 return None
             former, row = moved
             if await is_reserved(session, self.clock(), row):
-                raise Reserved
+                raise AddressReserved
             await self._tell_former(session, former, row, client)
             await recorder.record(session, AccountEvent.EMAIL_CHANGED, target=row.id)
         return UserChanged(row)
@@ -337,12 +337,12 @@ def _proof(found: TokenRow, before: UserRow, viewer: Viewer | None) -> Proof:
     return Proof(Change.ADDRESS_PROVED, {})
 
 
-async def user_at(session: AsyncSession, email: str | None) -> UserRow | None:
+async def locked_user_with_email(session: AsyncSession, email: str | None) -> UserRow | None:
     """Building block: whoever has an address, locked; None where nobody has."""
     return await locked_user(session, User.email == email) if email else None
 
 
-async def pending_registrations(session: AsyncSession, user: UserRow) -> int:
+async def count_pending_registrations(session: AsyncSession, user: UserRow) -> int:
     """Building block: how many registrations wait for the owner of the address to confirm one."""
     table = OneTimeToken
     # A link that is sent again brings the same password as before.

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.emails import ACCOUNT_DELETED, ACCOUNT_DELETED_FOR_YOU
 from app.accounts.events import AccountEvent
-from app.accounts.services.last_administrator import LastAdministrator, remains_another
+from app.accounts.services.last_administrator import LastAdministrator, has_other_administrator
 from app.audit.services.events import Recorder, erase_person
 from app.database.database import Database
 from app.jobs.services.queue import Jobs
@@ -23,11 +23,11 @@ from app.users.services.rows import locked_user
 ErasureStep = Callable[[AsyncSession, uuid.UUID], Awaitable[None]]
 
 # In one transaction: an event takes about 0.1 ms, and other administrators wait meanwhile.
-MOST_EVENTS = 5000
+MAX_EVENTS_PER_TRANSACTION = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetAddresses:
+class EraseIpAddresses:
     """A user was deleted, and the audit still holds addresses that they came from."""
 
     job: ClassVar[str] = "user.erasure"
@@ -65,7 +65,7 @@ class Erasure:
         """
         user = User
         # Checked for members too: another administrator may be promoting this one right now.
-        another = await remains_another(session, user_id, recorder.at)
+        another = await has_other_administrator(session, user_id, recorder.at)
         row = await locked_user(session, user.id == user_id, *where)
         if row is None:
             return None
@@ -79,8 +79,8 @@ class Erasure:
         kind = ACCOUNT_DELETED if is_own else ACCOUNT_DELETED_FOR_YOU
         locale = self.emails.locale_of(recorder.client)
         await self.emails.enqueue(session, kind, row.email, user_id, locale)
-        if not await erase_person(session, user_id, most=MOST_EVENTS):
-            await self.jobs.enqueue(session, ForgetAddresses(user_id), about=None)
+        if not await erase_person(session, user_id, most=MAX_EVENTS_PER_TRANSACTION):
+            await self.jobs.enqueue(session, EraseIpAddresses(user_id), about=None)
         # Not even this event says from where somebody deleted themself.
         if is_own:
             nowhere = Client(None, None, recorder.client.request_id)
@@ -88,11 +88,11 @@ class Erasure:
         await recorder.record(session, AccountEvent.USER_DELETED, target=user_id)
         return row
 
-    async def finish(self, job: ForgetAddresses) -> None:
+    async def finish(self, job: EraseIpAddresses) -> None:
         """Forget the rest of somebody's addresses, some thousands at a time: the job's handler."""
         while not await self._erase_some(job.user_id):
             pass
 
     async def _erase_some(self, user_id: uuid.UUID) -> bool:
         async with self.db.begin() as session:
-            return await erase_person(session, user_id, most=MOST_EVENTS)
+            return await erase_person(session, user_id, most=MAX_EVENTS_PER_TRANSACTION)

@@ -18,7 +18,7 @@ class LastAdministrator:
     """Nobody may remove the last administrator who can act, not even they themself."""
 
 
-async def remains_another(session: AsyncSession, user_id: uuid.UUID, now: datetime) -> bool:
+async def has_other_administrator(session: AsyncSession, user_id: uuid.UUID, now: datetime) -> bool:
     """Building block: whether an administrator who can act is left without this person.
 
     One who is suspended cannot, nor one who was invited and has no password yet.

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.accounts.services.breached_passwords import Breaches
+from app.accounts.services.breached_passwords import BreachedPasswords
 from app.outcomes import InputIssue, InputIssueCode
 from app.security.password_hashes.preparations import normalised
 from app.security.passwords import Passwords
@@ -25,12 +25,12 @@ BREACHED = InputIssue(
 @dataclass(frozen=True, slots=True)
 class NewPasswords:
     passwords: Passwords
-    breaches: Breaches
+    breaches: BreachedPasswords
     min_length: int
     min_guesses: int
     service_words: frozenset[str]
 
-    async def issue_with(self, password: str, email: str, name: str | None) -> InputIssue | None:
+    async def find_issue(self, password: str, email: str, name: str | None) -> InputIssue | None:
         """Judge a password that has passed the checks of its form.
 
         It must take enough guesses, to which words of the service and of the user add nothing, and

@@ -90,7 +90,7 @@ async def delete_unconfirmed(
     return len(ids)
 
 
-async def awaits_its_owner(session: AsyncSession, user: UserRow) -> bool:
+async def is_unconfirmed(session: AsyncSession, user: UserRow) -> bool:
     """Building block: whether an account is no more than a registration that no one confirmed.
 
     It may have been made by somebody else, in the name of the owner of the address.

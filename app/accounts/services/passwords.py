@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, false, select
 
 from app.accounts.emails import PASSWORD_CHANGED, RESET_PASSWORD
 from app.accounts.events import AccountEvent
-from app.accounts.services.email_addresses import RequestAccepted, user_at
+from app.accounts.services.email_addresses import RequestAccepted, locked_user_with_email
 from app.accounts.services.new_passwords import NewPasswords
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.trust import Change, Trust
@@ -29,11 +29,11 @@ from app.security.passwords import Passwords
 from app.sessions.models import Session
 from app.sessions.services.outcomes import Tokens
 from app.sessions.services.refresh import TokenRefresh
-from app.sessions.services.sign_in import SignIn, Started
+from app.sessions.services.sign_in import SignIn, StartedSession
 from app.throttle.services.known_devices import Devices
 from app.throttle.services.throttle import Throttle
 from app.users.models import User, UserRow
-from app.users.services.inputs import ChosenPassword, check, known_form
+from app.users.services.inputs import ChosenPassword, check, normalised_address
 from app.users.services.outcomes import UserChanged
 from app.users.services.rows import is_active, locked_user
 from app.users.services.viewer import Viewer
@@ -79,19 +79,19 @@ class PasswordChanges:
 
     async def request_reset(self, email: str, client: Client) -> RequestAccepted:
         """Ask for a link. The same work for every address: a job finds out about it."""
-        address = known_form(email)
+        address = normalised_address(email)
         job = SendReset(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
             await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
-    async def post_reset(self, job: SendReset) -> None:
+    async def send_reset(self, job: SendReset) -> None:
         """Send the link if a user has the address: the job's handler."""
         purpose = TokenPurpose.RESET_PASSWORD
         async with self.db.begin() as session:
             if await self.throttle.mail(session, "reset", job.email or ""):
                 return
-            user = await user_at(session, job.email)
+            user = await locked_user_with_email(session, job.email)
             if user is None or not user.is_active(self.clock()):
                 return
             await self.tokens.revoke(session, user.id, (purpose,))
@@ -176,7 +176,7 @@ class PasswordChanges:
             )
             if row is None:
                 raise LookupError("a locked row is gone")
-            started = Started(renewed, await self.devices.issue(session, row.id))
+            started = StartedSession(renewed, await self.devices.issue(session, row.id))
             locale = self.emails.locale_of(client)
             await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
             await recorder.record(session, AccountEvent.PASSWORD_CHANGED, target=row.id)
@@ -217,5 +217,5 @@ class PasswordChanges:
         checked = check(ChosenPassword, values, password_min_length=shortest)
         if not isinstance(checked, ChosenPassword):
             return InvalidInput(checked)
-        issue = await self.new_passwords.issue_with(checked.new_password, email, name)
+        issue = await self.new_passwords.find_issue(checked.new_password, email, name)
         return InvalidInput((issue.at("newPassword"),)) if issue else None

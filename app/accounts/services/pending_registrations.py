@@ -14,8 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.emails import REGISTERED_ALREADY, VERIFY_REGISTRATION
 from app.accounts.events import AccountEvent
-from app.accounts.services.email_addresses import pending_registrations, user_at
-from app.accounts.services.new_users import NewUser, awaits_its_owner, delete_unconfirmed, new_user
+from app.accounts.services.email_addresses import (
+    count_pending_registrations,
+    locked_user_with_email,
+)
+from app.accounts.services.new_users import NewUser, delete_unconfirmed, is_unconfirmed, new_user
 from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.jobs.services.queue import Jobs
@@ -74,7 +77,7 @@ class Registrations:
             await self.jobs.enqueue(session, job, about=registration.email)
         return VerificationSent()
 
-    async def take(self, job: FinishRegistration) -> None:
+    async def finish(self, job: FinishRegistration) -> None:
         """Make the account, or find whose it is, and write to the address: the job's handler."""
         email, name, locale = job.email, job.display_name, job.locale
         client = Client(job.ip_address, None, job.request_id)
@@ -86,10 +89,10 @@ class Registrations:
                 recorder = Recorder(user.id, client, now)
                 await recorder.record(session, AccountEvent.USER_REGISTERED, target=user.id)
             else:
-                user = await user_at(session, email)
+                user = await locked_user_with_email(session, email)
             if user is None or refused:
                 return
-            if not await awaits_its_owner(session, user):
+            if not await is_unconfirmed(session, user):
                 # Also one who signed in before addresses had to be verified, was invited or was
                 # taken over: a stranger's password must not come to stand in their account.
                 await self.emails.enqueue(session, REGISTERED_ALREADY, email, user.id, locale)
@@ -119,7 +122,7 @@ class Registrations:
         name: str | None,
         locale: str | None,
     ) -> None:
-        others = await pending_registrations(session, user)
+        others = await count_pending_registrations(session, user)
         purpose = TokenPurpose.VERIFY_EMAIL
         link = await self.tokens.issue(
             session, purpose, user.id, user.email, password_hash=password_hash, display_name=name

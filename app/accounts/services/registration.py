@@ -17,7 +17,7 @@ from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.sign_in import SignIn
 from app.text.email_addresses import EmailDomains
-from app.users.services.inputs import Registration, check, known_form
+from app.users.services.inputs import Registration, check, normalised_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class Accounts:
         issues = () if isinstance(result, Registration) else result
         if any(issue.path == ("password",) for issue in issues):
             return issues
-        guessable = await self.new_passwords.issue_with(
-            password, known_form(email) or "", display_name
+        guessable = await self.new_passwords.find_issue(
+            password, normalised_address(email) or "", display_name
         )
         if guessable:
             return (*issues, guessable)

@@ -20,7 +20,7 @@ from app.sessions.models import LIFETIME, Session, SessionRow
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.refresh import GRACE
 from app.sessions.services.rows import SESSION_COLUMNS
-from app.sessions.services.sign_in import SignIn, Started
+from app.sessions.services.sign_in import SignIn, StartedSession
 from app.users.models import User, UserRow
 from app.users.services.outcomes import UserChanged
 from app.users.services.rows import USER_COLUMNS, is_active
@@ -48,7 +48,7 @@ class RepeatedLinks:
                 return None
             user, row = begun
             device_token = await self.sign_in.devices.issue(session, user.id)
-        return self.sign_in.signed_in(user, Started(row, device_token))
+        return self.sign_in.signed_in(user, StartedSession(row, device_token))
 
     async def confirmed(self, token: str, client: Client) -> UserChanged | None:
         """Returns the user whose address a link has changed, if it still is that address."""
@@ -65,7 +65,7 @@ class RepeatedLinks:
         self, session: AsyncSession, session_id: UUID
     ) -> tuple[UserRow, SessionRow] | None:
         now = self.clock()
-        alive = LIFETIME.is_alive(now)
+        alive = LIFETIME.is_active(now)
         statement = (
             select(*USER_COLUMNS, *SESSION_COLUMNS)
             .join(User, User.id == Session.user_id)

@@ -25,7 +25,7 @@ OTHER_LINKS = ALL_LINKS - {TokenPurpose.UNDO_EMAIL_CHANGE}
 
 # Compared by identity: two changes that end the same are two changes, not aliases of one.
 @dataclass(frozen=True, slots=True, eq=False)
-class Ends:
+class Effects:
     """What ends with a change; docs/clients/account-life.md has the same as a table.
 
     `password`: there is none afterwards, until one is chosen by email. `failures`: wrong passwords
@@ -43,28 +43,28 @@ class Ends:
 class Change(Enum):
     """A change of trust in an account, and what it ends."""
 
-    REGISTRATION_CONFIRMED = Ends(
+    REGISTRATION_CONFIRMED = Effects(
         EndReason.PASSWORD_CHANGED, devices=True, links=ALL_LINKS, failures=True
     )
     # By a link that brings no password, the first proof of the address: the account may have been
     # made by a stranger.
-    ADDRESS_PROVED = Ends(
+    ADDRESS_PROVED = Effects(
         EndReason.PASSWORD_CHANGED, devices=True, links=ALL_LINKS, password=True, failures=True
     )
-    ADDRESS_PROVED_IN_SESSION = Ends(links=frozenset({TokenPurpose.VERIFY_EMAIL}))
-    PASSWORD_RESET = Ends(
+    ADDRESS_PROVED_IN_SESSION = Effects(links=frozenset({TokenPurpose.VERIFY_EMAIL}))
+    PASSWORD_RESET = Effects(
         EndReason.PASSWORD_CHANGED, devices=True, links=OTHER_LINKS, failures=True
     )
     # Of all sessions, or of none if the user says so; the one that asks goes on with new tokens.
-    PASSWORD_CHANGED = Ends(  # noqa: PIE796 - no alias: `Ends` is compared by identity
+    PASSWORD_CHANGED = Effects(  # noqa: PIE796 - no alias: `Effects` is compared by identity
         EndReason.PASSWORD_CHANGED, devices=True, links=OTHER_LINKS, failures=True
     )
-    EMAIL_CHANGED = Ends(devices=True, links=OTHER_LINKS)
-    EMAIL_CHANGE_UNDONE = Ends(
+    EMAIL_CHANGED = Effects(devices=True, links=OTHER_LINKS)
+    EMAIL_CHANGE_UNDONE = Effects(
         EndReason.REVOKED, devices=True, links=OTHER_LINKS, password=True, failures=True
     )
-    SUSPENDED = Ends(EndReason.SUSPENDED, links=ALL_LINKS)
-    SIGNED_OUT = Ends(EndReason.REVOKED)
+    SUSPENDED = Effects(EndReason.SUSPENDED, links=ALL_LINKS)
+    SIGNED_OUT = Effects(EndReason.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Trust:
             await end_sessions(session, recorder, ends.sessions, user.id, which)
         return user
 
-    async def _end_on_user(self, session: AsyncSession, user: UserRow, ends: Ends) -> None:
+    async def _end_on_user(self, session: AsyncSession, user: UserRow, ends: Effects) -> None:
         table = User
         values: dict[str, Any] = {"password_hash": None} if ends.password else {}
         if ends.devices:

@@ -35,10 +35,10 @@ from app.text.date_times import read_date_time
 from app.text.global_ids import global_id, read_id_of
 from app.text.visible import one_line
 from app.users.models import UserRow
-from app.users.services.inputs import known_form
+from app.users.services.inputs import normalised_address
 from app.users.services.viewer import Operator
 
-Named = Annotated[
+UserArgument = Annotated[
     str, typer.Argument(metavar="USER", help="The address, the id or the subject of the user.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -64,14 +64,14 @@ class Found(NamedTuple):
         return self.overview.user
 
 
-def show(user: Named, *, as_json: AsJson = False) -> None:
+def show(user: UserArgument, *, as_json: AsJson = False) -> None:
     """Show a user: who they are, and whether they can sign in."""
     with database(read_settings()) as settings:
         asyncio.run(_show(settings, user, as_json=as_json))
 
 
 def suspend(
-    user: Named,
+    user: UserArgument,
     *,
     reason: Annotated[str, typer.Option(help="Why, for administrators to read.")],
     until: Annotated[
@@ -88,14 +88,14 @@ def suspend(
         asyncio.run(_suspend(settings, user, reason, end))
 
 
-def reinstate(user: Named) -> None:
+def reinstate(user: UserArgument) -> None:
     """End the suspension of a user. They sign in again."""
     with database(read_settings()) as settings:
         asyncio.run(_reinstate(settings, user))
 
 
 def delete(
-    user: Named, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+    user: UserArgument, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 ) -> None:
     """Delete an account and what is known of the person. An email tells them."""
     with database(read_settings()) as settings:
@@ -103,7 +103,7 @@ def delete(
 
 
 def sessions(
-    user: Named,
+    user: UserArgument,
     *,
     end: Annotated[bool, typer.Option("--end", help="End all of them.")] = False,
     as_json: AsJson = False,
@@ -114,7 +114,8 @@ def sessions(
 
 
 def personal_data(
-    user: Named, file: Annotated[Path, typer.Argument(help="Where to; - is standard output.")]
+    user: UserArgument,
+    file: Annotated[Path, typer.Argument(help="Where to; - is standard output.")],
 ) -> None:
     """Write what is known of a user, as one JSON document for them."""
     with database(read_settings()) as settings:
@@ -224,7 +225,7 @@ def _confirm(found: Found) -> None:
         fail(NOT_CONFIRMED)
     _print_facts(_facts(found))
     typed = typer.prompt("Type the address to delete this account")
-    if known_form(typed) != found.user.email:
+    if normalised_address(typed) != found.user.email:
         fail(NOT_THE_ADDRESS)
 
 
@@ -243,7 +244,7 @@ def _facts(found: Found) -> dict[str, Any]:
         "createdAt": _time_text(user.created_at),
         "lastLoginAt": _time_text(user.last_login_at),
         "hasPassword": found.overview.has_password,
-        "livingSessions": found.overview.living_sessions,
+        "activeSessions": found.overview.active_sessions,
     }
 
 
@@ -252,7 +253,7 @@ def _session(row: SessionRow) -> dict[str, Any]:
         "id": global_id("Session", row.id),
         "createdAt": _time_text(row.created_at),
         "lastUsedAt": _time_text(row.last_used_at),
-        "expiresAt": _time_text(row.lifetime.lapses_at),
+        "expiresAt": _time_text(row.lifetime.effective_expiry),
         "ipAddress": row.ip_address,
         "userAgent": row.user_agent,
     }
@@ -276,7 +277,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
     table.add_row("created", facts["createdAt"])
     table.add_row("last sign-in", facts["lastLoginAt"] or "never")
     table.add_row("password", "yes" if facts["hasPassword"] else "none")
-    table.add_row("living sessions", str(facts["livingSessions"]))
+    table.add_row("living sessions", str(facts["activeSessions"]))
     out.print(table)
 
 

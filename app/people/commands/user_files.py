@@ -25,7 +25,7 @@ from app.portico import build
 from app.settings import Settings
 from app.text.visible import one_line
 
-SHOWN = 100
+MAX_SHOWN = 100
 FIREBASE_HASHES = (
     "Hashes of Firebase are verified with the parameters of the project: name"
     " --firebase-signer-key, or take people without their passwords: --drop-unreadable-hashes."
@@ -33,7 +33,7 @@ FIREBASE_HASHES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ImportOptions:
     """How to import."""
 
     format: Format
@@ -42,14 +42,14 @@ class Wanted:
     drop_unreadable_hashes: bool
 
 
-class Opened(NamedTuple):
+class InputFile(NamedTuple):
     """What to read, and how many bytes there are if that is known."""
 
     file: BinaryIO
     size: int | None
 
 
-class Telling:
+class ImportReport:
     """Says what was found in which record, up to `shown` times, and counts it."""
 
     def __init__(self, unit: str, shown: int | None) -> None:
@@ -142,7 +142,9 @@ def import_users(  # noqa: PLR0913 - each is an option of the command
     )
     if origin is Origin.FIREBASE and not hashes and not drop_unreadable_hashes:
         fail(FIREBASE_HASHES)
-    wanted = Wanted(formats(hashes or None)[origin], dry_run, skip_invalid, drop_unreadable_hashes)
+    wanted = ImportOptions(
+        formats(hashes or None)[origin], dry_run, skip_invalid, drop_unreadable_hashes
+    )
     with database(read_settings()) as settings, _read_from(file) as opened:
         asyncio.run(_import(settings, opened, wanted))
 
@@ -183,13 +185,13 @@ def _base64(text: str, option: str) -> bytes:
     return read
 
 
-async def _import(settings: Settings, opened: Opened, wanted: Wanted) -> None:
+async def _import(settings: Settings, opened: InputFile, wanted: ImportOptions) -> None:
     records = records_of(opened.file, wanted.format)
     async with (
         started(build(settings)) as portico,
         portico.services[UserFiles].incoming() as incoming,
     ):
-        telling = Telling(records.unit, None if wanted.dry_run else SHOWN)
+        telling = ImportReport(records.unit, None if wanted.dry_run else MAX_SHOWN)
         try:
             people = await _read(incoming, records, opened.size, wanted, telling)
         except UnreadableFile as problem:
@@ -210,7 +212,11 @@ async def _import(settings: Settings, opened: Opened, wanted: Wanted) -> None:
 
 
 async def _read(
-    incoming: Import, records: Records, size: int | None, wanted: Wanted, telling: Telling
+    incoming: Import,
+    records: Records,
+    size: int | None,
+    wanted: ImportOptions,
+    telling: ImportReport,
 ) -> int:
     """Say what is wrong with which record; give how many people there are."""
     place = Place(0, 0)
@@ -230,7 +236,7 @@ async def _read(
     return people
 
 
-async def _conflicts(incoming: Import, telling: Telling) -> int:
+async def _conflicts(incoming: Import, telling: ImportReport) -> int:
     number = 0
     # Whoever reads what is told may go away: what it is read from ends first, and then the rest.
     async with aclosing(incoming.conflicts(telling.unit)) as conflicts:
@@ -255,17 +261,17 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 
 
 @contextmanager
-def _read_from(file: Path) -> Generator[Opened]:
+def _read_from(file: Path) -> Generator[InputFile]:
     """Open a file or a pipe; neither is read twice, nor from another place than its front."""
     if file == DASH:
-        yield Opened(sys.stdin.buffer, None)
+        yield InputFile(sys.stdin.buffer, None)
         return
     try:
         opened = file.open("rb")
     except OSError as problem:
         fail(f"{file}: {problem.strerror}.")
     with opened:
-        yield Opened(opened, file.stat().st_size if file.is_file() else None)
+        yield InputFile(opened, file.stat().st_size if file.is_file() else None)
 
 
 async def _export(settings: Settings, file: Path, *, with_hashes: bool) -> None:

@@ -118,7 +118,7 @@ class AdministrationMutations:
         outcome = await context.services[Administration].set_role(
             admin(info), user_id, input.role, context.client
         )
-        if isinstance(outcome, service.NobodysYet):
+        if isinstance(outcome, service.UnconfirmedRegistration):
             raise BadInput("`input.userId` is an account whose registration nobody has confirmed.")
         return _result(outcome, info)
 

@@ -10,8 +10,8 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.services.erasure import Erasure
-from app.accounts.services.last_administrator import LastAdministrator, remains_another
-from app.accounts.services.new_users import NewUser, awaits_its_owner, new_user
+from app.accounts.services.last_administrator import LastAdministrator, has_other_administrator
+from app.accounts.services.new_users import NewUser, is_unconfirmed, new_user
 from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.database.database import Database
@@ -34,7 +34,7 @@ Changed = UserChanged | NotFound | LastAdministrator
 
 
 @dataclass(frozen=True, slots=True)
-class NobodysYet:
+class UnconfirmedRegistration:
     """An account that anybody may have registered in anybody's name: it gets no rights."""
 
 
@@ -81,10 +81,10 @@ class Administration:
     @repeatable
     async def set_role(
         self, by: Admin | Operator, user_id: uuid.UUID, role: Role, client: Client
-    ) -> Changed | NobodysYet:
+    ) -> Changed | UnconfirmedRegistration:
         """Make somebody a member or an administrator, from their next request on."""
         async with self.db.begin() as session:
-            another = await remains_another(session, user_id, self.clock())
+            another = await has_other_administrator(session, user_id, self.clock())
             user = await locked_user(session, User.id == user_id)
             if user is None:
                 return NotFound()
@@ -92,8 +92,8 @@ class Administration:
                 return UserChanged(user)
             if role is not Role.ADMIN and not another:
                 return LastAdministrator()
-            if role is Role.ADMIN and await awaits_its_owner(session, user):
-                return NobodysYet()
+            if role is Role.ADMIN and await is_unconfirmed(session, user):
+                return UnconfirmedRegistration()
             recorder = Recorder.by(by, client, self.clock())
             changed = await self._changed(session, user, {"role": role.value})
             details = {"from": user.role, "to": role.value}
@@ -123,7 +123,7 @@ class Administration:
             "suspension_reason": checked.reason,
         }
         async with self.db.begin() as session:
-            another = await remains_another(session, user_id, now)
+            another = await has_other_administrator(session, user_id, now)
             user = await locked_user(session, User.id == user_id)
             if user is None:
                 return NotFound()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts.services.new_users import NewUser, awaits_its_owner, new_user
+from app.accounts.services.new_users import NewUser, is_unconfirmed, new_user
 from app.accounts.services.registration import Accounts
 from app.audit.services.events import Recorder
 from app.database.database import Database
@@ -14,7 +14,7 @@ from app.errors import Misconfigured
 from app.people.events import PeopleEvent
 from app.security.client import NO_CLIENT
 from app.users.models import Role, User, UserRow
-from app.users.services.inputs import Registration, known_form
+from app.users.services.inputs import Registration, normalised_address
 from app.users.services.rows import changed_user, locked_user
 from app.users.services.viewer import Operator
 
@@ -64,10 +64,10 @@ class AdministratorAccounts:
         user, now = User, self.accounts.clock()
         role = Role.ADMIN.value
         async with self.db.begin() as session:
-            row = await locked_user(session, user.email == (known_form(email) or ""))
+            row = await locked_user(session, user.email == (normalised_address(email) or ""))
             if row is None:
                 return "There is no account with this address."
-            if await awaits_its_owner(session, row):
+            if await is_unconfirmed(session, row):
                 return "Nobody has confirmed the registration of this address: anybody may have it."
             if not row.is_active(now):
                 return "This person is suspended: reinstate them first."

@@ -15,7 +15,7 @@ from app.audit.services.events import Recorder
 from app.database.database import Database
 from app.mail.models import TokenPurpose
 from app.people.events import PeopleEvent
-from app.people.services.user_formats.fields import NotTaken
+from app.people.services.user_formats.fields import UnusableRecord
 from app.people.services.user_formats.formats import Format, Records
 from app.people.services.user_lines import COLUMNS, Person, read_person, write_line
 from app.security.client import NO_CLIENT
@@ -185,7 +185,7 @@ class Import:
             return content
         try:
             values = known.person(content)
-        except NotTaken as why:
+        except UnusableRecord as why:
             return f"the {unit} {why}"
         return read_person(values, now, self.email_domains, drop_unreadable_hashes=drop)
 

@@ -24,7 +24,7 @@ from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
 from app.database.replica import Replica
 from app.sessions.models import LIFETIME, Session
 from app.users.models import Role, User, UserRow
-from app.users.services.inputs import known_form
+from app.users.services.inputs import normalised_address
 from app.users.services.rows import USER_COLUMNS, is_active, user_part
 from app.users.services.viewer import Admin, Operator, Viewer
 
@@ -69,7 +69,7 @@ POSITIONS: dict[UserOrderField, Callable[[UserRow], Any]] = {
 }
 
 
-class Parts(NamedTuple):
+class FilterShape(NamedTuple):
     """What of a filter its statement hangs on; the rest are parameters.
 
     Where there are few values they stand in the statement: a plan for any role could not use the
@@ -99,7 +99,7 @@ class Overview(NamedTuple):
 
     user: UserRow
     has_password: bool
-    living_sessions: int
+    active_sessions: int
 
 
 class PageQuery(NamedTuple):
@@ -142,7 +142,7 @@ class Users:
 
     async def by_email(self, viewer: Viewer, email: str) -> UserRow | None:
         """As `by_id`, by an address in any spelling."""
-        address = known_form(email)
+        address = normalised_address(email)
         if address == viewer.user.email:
             return viewer.user
         return await self._one(viewer, User.email == address) if address else None
@@ -151,15 +151,15 @@ class Users:
         """Find a user for an operator, by their id or by an address in any spelling."""
         user, session = User, Session
         is_id = isinstance(named, uuid.UUID)
-        condition = user.id == named if is_id else user.email == (known_form(named) or "")
-        alive = LIFETIME.is_alive(self.clock())
+        condition = user.id == named if is_id else user.email == (normalised_address(named) or "")
+        alive = LIFETIME.is_active(self.clock())
         living = select(func.count()).where(session.user_id == user.id, alive).scalar_subquery()
         found = select(*USER_COLUMNS, user.password_hash.is_not(None), living).where(condition)
         rows = await self.db.rows(found)
         if not rows:
             return None
-        *columns, has_password, living_sessions = rows[0]
-        return Overview(UserRow._make(columns), has_password, living_sessions)
+        *columns, has_password, active_sessions = rows[0]
+        return Overview(UserRow._make(columns), has_password, active_sessions)
 
     async def _one(self, viewer: Viewer, condition: ColumnElement[bool]) -> UserRow | None:
         if not viewer.is_admin:
@@ -185,8 +185,8 @@ def page_query(
     return _page_query(_parts(found), order, form, columns)
 
 
-def _parts(found: UserFilter) -> Parts:
-    return Parts(
+def _parts(found: UserFilter) -> FilterShape:
+    return FilterShape(
         found.search is not None,
         found.role,
         found.is_active,
@@ -198,7 +198,9 @@ def _parts(found: UserFilter) -> Parts:
 
 
 @lru_cache(maxsize=1024)
-def _page_query(parts: Parts, order: UserOrder, form: Form, columns: frozenset[str]) -> PageQuery:
+def _page_query(
+    parts: FilterShape, order: UserOrder, form: Form, columns: frozenset[str]
+) -> PageQuery:
     part = user_part(columns | {"id", order.field.value.lower()})
     absent = NEVER if order.field is UserOrderField.LAST_LOGIN_AT else None
     # Nobody else has the address: it needs no id behind it, and its index has none.
@@ -212,12 +214,12 @@ def _page_query(parts: Parts, order: UserOrder, form: Form, columns: frozenset[s
 
 
 @lru_cache(maxsize=128)
-def _count_query(parts: Parts) -> Query:
+def _count_query(parts: FilterShape) -> Query:
     counted = select(func.count()).select_from(User).where(*_conditions(parts))
     return Query(counted, plan_depends_on_values=parts.plan_depends_on_values)
 
 
-def _conditions(parts: Parts) -> Iterator[ColumnElement[bool]]:
+def _conditions(parts: FilterShape) -> Iterator[ColumnElement[bool]]:
     user, pattern = User, bindparam("search", type_=Text)
     if parts.search:
         # As the index has it, where there is one: see the migration.

@@ -38,7 +38,7 @@ class Session(Node):
         needs=("expires_at", "ends_by"), description="When it ends, unless it is refreshed before."
     )
     def expires_at(self) -> datetime:
-        return self.row.lifetime.lapses_at
+        return self.row.lifetime.effective_expiry
 
 
 SESSION_CURSORS = Cursors(PlainForm("Session.CREATED_AT.DESC"), attrgetter("created_at"))

@@ -36,17 +36,17 @@ LOCK_TABLES = (
 )
 JOB_FAILED = "it was sealed with a SECRET_KEY that was declared compromised"
 
-GIVE_IT_ALONE = "Give the new SECRET_KEY alone: no former one, not even after a comma."
-KNOWN = (
+ONE_KEY_ONLY = "Give the new SECRET_KEY alone: no former one, not even after a comma."
+ALREADY_KNOWN = (
     "This SECRET_KEY is known to the database already: servers have it or had it. "
     "Make a new one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 )
-MEANWHILE = (
+DECLARED_MEANWHILE = (
     "Somebody else has declared a leak a moment ago, with another SECRET_KEY. Nothing was changed."
 )
 
 
-class Declared(NamedTuple):
+class CompromiseDeclared(NamedTuple):
     """What was ended, and what the audit ended with."""
 
     at: datetime
@@ -58,7 +58,7 @@ class Declared(NamedTuple):
     former: LastCheckpoint
 
 
-class DeclaredBefore(NamedTuple):
+class AlreadyDeclared(NamedTuple):
     """This secret has taken the place of leaked ones already. Nothing was changed."""
 
     at: datetime
@@ -75,7 +75,7 @@ class Compromise:
     jobs: Jobs
     clock: Callable[[], datetime]
 
-    async def check(self) -> datetime | DeclaredBefore | None:
+    async def check(self) -> datetime | AlreadyDeclared | None:
         """Returns when the last leak was declared, for `declare`; None if none ever was.
 
         Raises:
@@ -86,7 +86,7 @@ class Compromise:
             return await self._check(session)
 
     @repeatable
-    async def declare(self, last: datetime | None) -> Declared | DeclaredBefore:
+    async def declare(self, last: datetime | None) -> CompromiseDeclared | AlreadyDeclared:
         """End all that the former secrets protect, in one transaction: interrupted, it did nothing.
 
         Device tokens need no row changed: they are MACs under the former secrets, which the
@@ -99,27 +99,27 @@ class Compromise:
         async with self.db.begin() as session:
             await self._hold_all(session)
             found = await self._check(session)
-            if isinstance(found, DeclaredBefore):
+            if isinstance(found, AlreadyDeclared):
                 return found
             if found != last:
-                raise Misconfigured(MEANWHILE)
+                raise Misconfigured(DECLARED_MEANWHILE)
             return await self._declare(session)
 
-    async def _check(self, session: AsyncSession) -> datetime | DeclaredBefore | None:
+    async def _check(self, session: AsyncSession) -> datetime | AlreadyDeclared | None:
         if len(self.secrets.fingerprints) != 1:
-            raise Misconfigured(GIVE_IT_ALONE)
+            raise Misconfigured(ONE_KEY_ONLY)
         known = await self.fleet.known(session)
         last = max((each.declared_at for each in known if each.declared_at), default=None)
         for each in known:
             if not self.fleet.has(each.fingerprint):
                 continue
             if each.declared_at is None or each.declared_at != last:
-                raise Misconfigured(KNOWN)
-            return DeclaredBefore(each.declared_at)
+                raise Misconfigured(ALREADY_KNOWN)
+            return AlreadyDeclared(each.declared_at)
         # Servers of the release before have announced nothing.
         sealed = await session.scalars(select(SigningKey.sealed_private_key))
         if any(self.secrets.open(each) for each in sealed):
-            raise Misconfigured(KNOWN)
+            raise Misconfigured(ALREADY_KNOWN)
         return last
 
     async def _hold_all(self, session: AsyncSession) -> None:
@@ -130,7 +130,7 @@ class Compromise:
         for statement in LOCK_TABLES:
             await session.execute(statement)
 
-    async def _declare(self, session: AsyncSession) -> Declared:
+    async def _declare(self, session: AsyncSession) -> CompromiseDeclared:
         now = self.clock()
         await self._replace_secrets(session, now)
         keys = await _count(session, delete(SigningKey))
@@ -151,7 +151,7 @@ class Compromise:
             hash=former.hash.hex(),
         )
         await self.checkpoints.begin_epoch(session, pair)
-        return Declared(now, keys, sessions, links, jobs, pair.id, former)
+        return CompromiseDeclared(now, keys, sessions, links, jobs, pair.id, former)
 
     async def _replace_secrets(self, session: AsyncSession, now: datetime) -> None:
         table = SecretFingerprint
@@ -168,7 +168,7 @@ class Compromise:
         await session.execute(insert(table).values(new))
 
     def _ended(self, now: datetime) -> Any:
-        alive = LIFETIME.is_alive(now)
+        alive = LIFETIME.is_active(now)
         values = {"ended_at": now, "end_reason": EndReason.REVOKED.value}
         return update(Session).where(alive).values(values)
 

@@ -23,7 +23,7 @@ from app.sessions.events import SessionEvent
 from app.sessions.models import PasswordFailure, PasswordSource
 from app.users.models import User
 
-MOST_IN_A_ROW = 100
+MAX_FAILURES_IN_A_ROW = 100
 # Nothing is locked for an address without an account; its row is there for the time it takes.
 KEEP_UNKNOWN = timedelta(days=1)
 
@@ -63,7 +63,7 @@ class PasswordFailures:
             set_={"in_a_row": table.in_a_row + 1, "last_at": now},
         )
         in_a_row = await session.scalar(one_more.returning(table.in_a_row))
-        if user_id is not None and in_a_row == MOST_IN_A_ROW:
+        if user_id is not None and in_a_row == MAX_FAILURES_IN_A_ROW:
             await self._tell(session, user_id, source, client)
 
     async def forget(
@@ -100,7 +100,7 @@ def is_open(user_id: uuid.UUID, source: PasswordSource) -> ColumnElement[bool]:
     Asked in the statement that lets somebody in: a guess that was made while a hundredth wrong one
     was under way succeeds only if it came before that.
     """
-    locked = PasswordFailure.in_a_row >= MOST_IN_A_ROW
+    locked = PasswordFailure.in_a_row >= MAX_FAILURES_IN_A_ROW
     return ~exists().where(*_of(user_id, source), locked)
 
 

@@ -28,7 +28,7 @@ from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.rows import SESSION_COLUMNS, changed_session
 from app.sessions.services.sessions import end_sessions
-from app.sessions.services.sign_in import SignIn, Started
+from app.sessions.services.sign_in import SignIn, StartedSession
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
 
@@ -41,7 +41,7 @@ class SessionEnded:
     reason: EndReason
 
 
-class Held(NamedTuple):
+class LockedSession(NamedTuple):
     """A session under lock, with its owner."""
 
     user: UserRow
@@ -89,7 +89,7 @@ class TokenRefresh:
             if current is None:
                 await self._end_as_copied(session, held, client)
                 return SessionEnded(EndReason.TOKEN_REUSED)
-        return self.sign_in.signed_in(held.user, Started(current))
+        return self.sign_in.signed_in(held.user, StartedSession(current))
 
     async def renew(
         self, session: AsyncSession, session_id: uuid.UUID, client: Client
@@ -104,13 +104,13 @@ class TokenRefresh:
         """
         self.sign_in.access_tokens.check_can_issue()
         table = Session
-        alive = LIFETIME.is_alive(self.clock())
+        alive = LIFETIME.is_active(self.clock())
         following = table.generation + 1
         renewed = update(table).where(table.id == session_id, alive)
         values = {"generation": following, "first_generation": following}
         return await changed_session(session, renewed.values(**values, **self._stepped(client)))
 
-    async def _held(self, session: AsyncSession, presented: Presented) -> Held | None:
+    async def _held(self, session: AsyncSession, presented: Presented) -> LockedSession | None:
         # The lock makes a hundred at once take turns: the first one steps, the others find the step
         # taken.
         statement = (
@@ -123,9 +123,9 @@ class TokenRefresh:
         if row is None:
             return None
         width = len(USER_COLUMNS)
-        return Held(UserRow._make(row[:width]), SessionRow._make(row[width:]))
+        return LockedSession(UserRow._make(row[:width]), SessionRow._make(row[width:]))
 
-    def _ended(self, held: Held, presented: Presented) -> EndReason | None:
+    def _ended(self, held: LockedSession, presented: Presented) -> EndReason | None:
         now = self.clock()
         end = held.session.end(now)
         if end is not None:
@@ -135,7 +135,7 @@ class TokenRefresh:
         return self.account_policy.refusal(held.user, now)
 
     async def _step(
-        self, session: AsyncSession, held: Held, presented: Presented, client: Client
+        self, session: AsyncSession, held: LockedSession, presented: Presented, client: Client
     ) -> SessionRow | None:
         """Give the session after the step; None where the token must have been copied."""
         found = held.session
@@ -176,7 +176,9 @@ class TokenRefresh:
             "expires_at": now + self.lifetimes.idle,
         }
 
-    async def _end_as_copied(self, session: AsyncSession, held: Held, client: Client) -> None:
+    async def _end_as_copied(
+        self, session: AsyncSession, held: LockedSession, client: Client
+    ) -> None:
         recorder, user_id = Recorder(None, client, self.clock()), held.user.id
         copied, reason = Session.id == held.session.id, EndReason.TOKEN_REUSED
         await end_sessions(session, recorder, reason, user_id, copied)

@@ -116,7 +116,7 @@ class Sessions:
         return SignedOut(ended)
 
     def _alive(self) -> ColumnElement[bool]:
-        return LIFETIME.is_alive(self.clock())
+        return LIFETIME.is_active(self.clock())
 
 
 async def end_sessions(
@@ -152,6 +152,6 @@ def _of(viewer: Viewer) -> ColumnElement[bool]:
 
 @lru_cache(maxsize=16)
 def _pages_query(form: Form) -> Query:
-    alive = LIFETIME.is_alive(bindparam("now", type_=Session.expires_at.type))
+    alive = LIFETIME.is_active(bindparam("now", type_=Session.expires_at.type))
     living = select(*SESSION_COLUMNS).where(alive)
     return Query(NEWEST_FIRST.select_each(living, form, Session.user_id.expression))

@@ -31,13 +31,13 @@ from app.sessions.services.sessions import end_sessions
 from app.sessions.services.token_claims import TokenClaims
 from app.throttle.services.known_devices import Devices
 from app.users.models import User, UserRow
-from app.users.services.inputs import account_name, known_form
+from app.users.services.inputs import account_key, normalised_address
 from app.users.services.rows import UNCONFIRMED, changed_user, is_active
 
 SALT_BYTES = 16
 MAX_USER_AGENT_CHARACTERS = 300
 # Of one user. A new one ends the oldest: a script that signs in each time fills no table.
-MOST_SESSIONS = 100
+MAX_SESSIONS_PER_USER = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class EmailNotVerified:
     """The password was right; what is missing is a click in an email."""
 
 
-class Known(NamedTuple):
+class Credentials(NamedTuple):
     """What a sign-in has to know of an account beforehand."""
 
     id: uuid.UUID
@@ -56,14 +56,14 @@ class Known(NamedTuple):
     unconfirmed: bool
 
 
-class Started(NamedTuple):
+class StartedSession(NamedTuple):
     """A session, and the token of the device if it has just been given one."""
 
     session: SessionRow
     device_token: str | None = None
 
 
-KNOWN = Query(
+CREDENTIALS_QUERY = Query(
     select(
         User.id,
         User.password_hash,
@@ -98,7 +98,7 @@ class SignIn:
             Overloaded: too many passwords are being hashed.
 
         """
-        address = known_form(email)
+        address = normalised_address(email)
         known = await self._known(address) if address else None
         entered = await self._try(known, password, client)
         if entered is None and address is not None:
@@ -107,10 +107,10 @@ class SignIn:
             again = await self._known(address)
             if again != known:
                 entered = await self._try(again, password, client)
-        return entered or await self._refuse(known, account_name(email), client)
+        return entered or await self._refuse(known, account_key(email), client)
 
     async def _try(
-        self, known: Known | None, password: str, client: Client
+        self, known: Credentials | None, password: str, client: Client
     ) -> SignedIn | EmailNotVerified | None:
         # No connection is held meanwhile: this takes a third of a second, and connections are few.
         password_hash = known.password_hash if known else None
@@ -123,7 +123,7 @@ class SignIn:
             return None
         return await self._enter(known, verification, client)
 
-    async def start(self, session: AsyncSession, user: UserRow, client: Client) -> Started:
+    async def start(self, session: AsyncSession, user: UserRow, client: Client) -> StartedSession:
         """Building block: open a session in the caller's transaction, which has locked the user.
 
         Raises:
@@ -151,9 +151,9 @@ class SignIn:
         recorder = Recorder(user.id, client, now)
         await self._end_oldest(session, user, recorder)
         await recorder.record(session, SessionEvent.SESSION_STARTED, target=user.id)
-        return Started(row, device_token)
+        return StartedSession(row, device_token)
 
-    def signed_in(self, user: UserRow, started: Started) -> SignedIn:
+    def signed_in(self, user: UserRow, started: StartedSession) -> SignedIn:
         """Building block: make the tokens, once the session is committed."""
         session = started.session
         # A session begins only with a proof of who signs in.
@@ -166,30 +166,30 @@ class SignIn:
             access.expires_at,
             access.expires_in,
             refresh,
-            session.lifetime.lapses_at,
+            session.lifetime.effective_expiry,
             started.device_token,
         )
         return SignedIn(user, session, tokens)
 
     async def _end_oldest(self, session: AsyncSession, user: UserRow, recorder: Recorder) -> None:
         table = Session
-        alive = LIFETIME.is_alive(recorder.at)
+        alive = LIFETIME.is_active(recorder.at)
         theirs = select(table.id).where(table.user_id == user.id, alive)
-        surplus = table.id.in_(theirs.order_by(table.id.desc()).offset(MOST_SESSIONS))
+        surplus = table.id.in_(theirs.order_by(table.id.desc()).offset(MAX_SESSIONS_PER_USER))
         await end_sessions(session, recorder, EndReason.REVOKED, user.id, surplus)
 
-    def _source(self, known: Known | None, client: Client) -> PasswordSource:
+    def _source(self, known: Credentials | None, client: Client) -> PasswordSource:
         device = known and self.devices.known(client, known.id, known.device_generation)
         return PasswordSource.KNOWN_DEVICE if device else PasswordSource.UNKNOWN_DEVICE
 
-    async def _known(self, address: str) -> Known | None:
+    async def _known(self, address: str) -> Credentials | None:
         # On the driver: what SQLAlchemy does to a row that was found is time that can be seen.
-        rows = await self.db.fetch(KNOWN, email=address)
-        return Known._make(rows[0]) if rows else None
+        rows = await self.db.fetch(CREDENTIALS_QUERY, email=address)
+        return Credentials._make(rows[0]) if rows else None
 
     @repeatable
     async def _refuse(
-        self, known: Known | None, account: str, client: Client
+        self, known: Credentials | None, account: str, client: Client
     ) -> InvalidCredentials:
         # Written for an unknown address too: that it is known must not show in the time this takes.
         user_id, source = known.id if known else None, self._source(known, client)
@@ -201,7 +201,7 @@ class SignIn:
 
     @repeatable
     async def _enter(
-        self, known: Known, verification: Verification, client: Client
+        self, known: Credentials, verification: Verification, client: Client
     ) -> SignedIn | EmailNotVerified | None:
         now, user_, source = self.clock(), User, self._source(known, client)
         # While the hash was computed the account may have been suspended or its password changed:

@@ -26,7 +26,7 @@ from app.users.services.viewer import Viewer
 
 MAX_IN_FLIGHT = 2
 # The longer a statement is waited for, the more share the next one; but not behind one that hangs.
-PATIENCE_SECONDS = 0.005
+MAX_WAIT_SECONDS = 0.005
 TOUCH_AFTER = timedelta(minutes=1)
 
 Waiter = tuple[Claims, asyncio.Future[Viewer | None]]
@@ -52,7 +52,7 @@ READ = Query(
     .join(User, User.id == Session.user_id)
     .where(
         Session.id == bindparam("ids", type_=ARRAY(UUID)).any_(),
-        LIFETIME.is_alive(bindparam("now", type_=Session.ends_by.type)),
+        LIFETIME.is_active(bindparam("now", type_=Session.ends_by.type)),
     )
 )
 REMAINING = select(SigningKey.id)
@@ -84,7 +84,7 @@ class Viewers:
         """Begin a batch. Whatever is sent for it counts for whoever comes first."""
         self._loop, self._context = loop, copy_context()
         if self._in_flight:
-            self._late = loop.call_later(PATIENCE_SECONDS, self._begin_late)
+            self._late = loop.call_later(MAX_WAIT_SECONDS, self._begin_late)
         else:
             self._begin()
         return loop

@@ -17,7 +17,7 @@ from app.security.client import Client
 from app.throttle.services.budgets import Budget, Budgets, Charge, Counted, Spending
 from app.throttle.services.known_devices import Devices
 from app.users.models import User
-from app.users.services.inputs import account_name, known_form
+from app.users.services.inputs import account_key, normalised_address
 
 
 class Tried(Enum):
@@ -163,14 +163,14 @@ class Throttle:
 
         So a stranger cannot lock the owner of an account out. An unknown address is charged alike.
         """
-        address = known_form(by.email)
+        address = normalised_address(by.email)
         rows = await self.db.fetch(ACCOUNT, email=address) if address else []
         account = Account._make(rows[0]) if rows else None
         user_id = account.id if account else None
         device = account and self.devices.known(by.client, *account)
         if device:
             return tuple(_of_device(device.user_id, device.id))
-        return tuple(_of_stranger(account_name(by.email), by.client.block, user_id))
+        return tuple(_of_stranger(account_key(by.email), by.client.block, user_id))
 
 
 def _of_device(user_id: uuid.UUID, device: bytes) -> Iterator[Spending]:

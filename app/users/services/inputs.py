@@ -68,7 +68,7 @@ def email_address(text: str, info: ValidationInfo) -> str:
     return address.normalised
 
 
-def known_form(text: str) -> str | None:
+def normalised_address(text: str) -> str | None:
     """Write an address as it would be stored; None if it cannot be stored.
 
     Of any domain: users keep their accounts when the domains that are allowed change.
@@ -79,9 +79,9 @@ def known_form(text: str) -> str | None:
         return None
 
 
-def account_name(text: str) -> str:
+def account_key(text: str) -> str:
     """Returns what an address stands for in budgets, also where it cannot be stored."""
-    return known_form(text) or text[:MAX_EMAIL_BYTES]
+    return normalised_address(text) or text[:MAX_EMAIL_BYTES]
 
 
 def new_password(text: str, info: ValidationInfo) -> str:
@@ -178,10 +178,10 @@ def external_id(text: str) -> str:
     return text
 
 
-def moment(value: object) -> datetime:
+def date_time(value: object) -> datetime:
     """Read a time: RFC 3339, or seconds or milliseconds since 1970, as a number or as digits.
 
-    A time without an offset means another moment to everybody, so it is refused.
+    A time without an offset means another instant to every reader, so it is refused.
     """
     if isinstance(value, str) and NUMBER.fullmatch(value):
         return _since_epoch(float(value))
@@ -213,7 +213,7 @@ def _since_epoch(number: float) -> datetime:
     )
 
 
-def past_moment(value: datetime, info: ValidationInfo) -> datetime:
+def past_date_time(value: datetime, info: ValidationInfo) -> datetime:
     """Keep to times from which an id can be made: the epoch to now."""
     now = cast("dict[str, datetime]", info.context)["now"]
     if not EPOCH <= value <= now:
@@ -240,8 +240,8 @@ OptionalName = Annotated[str | None, AfterValidator(optional_name)]
 PasswordHash = Annotated[str, AfterValidator(password_hash)]
 UserId = Annotated[uuid.UUID, PlainValidator(user_id)]
 ExternalId = Annotated[str, AfterValidator(external_id)]
-Moment = Annotated[datetime, PlainValidator(moment)]
-PastMoment = Annotated[Moment, AfterValidator(past_moment)]
+DateTime = Annotated[datetime, PlainValidator(date_time)]
+PastDateTime = Annotated[DateTime, AfterValidator(past_date_time)]
 Reason = Annotated[str, AfterValidator(reason)]
 SuspensionEnd = Annotated[datetime, AfterValidator(suspension_end)]
 
@@ -291,7 +291,7 @@ class Imported(Input):
 
 class ImportedSuspension(Imported):
     reason: Reason
-    until: Moment | None = None
+    until: DateTime | None = None
 
 
 class ImportedUser(Imported):
@@ -303,8 +303,8 @@ class ImportedUser(Imported):
     display_name: OptionalName = None
     role: Literal["MEMBER", "ADMIN"] = "MEMBER"
     email_verified: bool = False
-    created_at: PastMoment | None = None
-    last_login_at: PastMoment | None = None
+    created_at: PastDateTime | None = None
+    last_login_at: PastDateTime | None = None
     suspension: ImportedSuspension | None = None
     password_hash: PasswordHash | None = Field(default=None, repr=False)
 

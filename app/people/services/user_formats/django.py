@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from app.people.services.user_formats.fields import Fields, NotTaken, flag, identity, joined, member
+from app.people.services.user_formats.fields import (
+    Fields,
+    UnusableRecord,
+    flag,
+    identity,
+    joined,
+    member,
+)
 
 # Before a password that `set_unusable_password` has made.
 UNUSABLE = "!"
@@ -14,7 +21,7 @@ def person(record: Mapping[str, Any]) -> Fields:
     values = record.get("fields")
     password = member(values, "password")
     if not isinstance(password, str):
-        raise NotTaken("is of a model without a password")
+        raise UnusableRecord("is of a model without a password")
     active = member(values, "is_active")
     return {
         **identity(record.get("pk")),

@@ -13,7 +13,7 @@ UNREADABLE_HASH = "?"
 TRUE_TEXTS = frozenset({"true", "t", "1"})
 
 
-class NotTaken(Exception):
+class UnusableRecord(Exception):
     """A record that stands for no person; the text completes the sentence "the record …"."""
 
 

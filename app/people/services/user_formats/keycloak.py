@@ -8,7 +8,7 @@ import orjson
 from app.people.services.user_formats.fields import (
     UNREADABLE_HASH,
     Fields,
-    NotTaken,
+    UnusableRecord,
     decoded,
     flag,
     identity,
@@ -29,7 +29,7 @@ ARGON2_VERSIONS = {"1.0": 16, "1.3": 19}
 
 def person(record: Mapping[str, Any]) -> Fields:
     if record.get("serviceAccountClientId"):
-        raise NotTaken("is the account of a service")
+        raise UnusableRecord("is the account of a service")
     enabled = record.get("enabled", True)
     return {
         **identity(record.get("id")),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from app.people.services.user_formats.fields import NotTaken
+from app.people.services.user_formats.fields import UnusableRecord
 
 
 class Origin(StrEnum):
@@ -77,7 +77,7 @@ def check_origin(origin: Origin, record: Mapping[str, Any]) -> None:
     """Refuse a record of another system, of which half would be taken and the rest not seen.
 
     Raises:
-        NotTaken: it has marks that records of this system do not have, and none that only they
+        UnusableRecord: it has marks that records of this system do not have, and none that only they
             have.
 
     """
@@ -87,4 +87,4 @@ def check_origin(origin: Origin, record: Mapping[str, Any]) -> None:
         return
     if names & (frozenset().union(*others.values()) - MARKS[origin]):
         likely = max(others, key=lambda other: len(names & others[other]))
-        raise NotTaken(f"looks like one of {likely}: see --from")
+        raise UnusableRecord(f"looks like one of {likely}: see --from")

@@ -9,7 +9,7 @@ import orjson
 from app.people.services.user_formats.fields import (
     UNREADABLE_HASH,
     Fields,
-    NotTaken,
+    UnusableRecord,
     decoded,
     identity,
     member,
@@ -28,7 +28,7 @@ FIREBASE = re.compile(
 
 def person(record: Mapping[str, Any]) -> Fields:
     if record.get("deleted_at"):
-        raise NotTaken("is of an account that was deleted")
+        raise UnusableRecord("is of an account that was deleted")
     return {
         **identity(record.get("id")),
         "email": record.get("email"),
