@@ -1,7 +1,7 @@
-"""When a session is over: in SQL for its columns, and in Python for what was read of it.
+"""When a session is over: in SQL for its columns, and in Python for a row that was read.
 
-It ends when somebody ends it. It lapses by itself if it is not refreshed, and at last when it has
-lasted as long as a session may.
+A session can be ended. Otherwise it expires if it is not refreshed, and in any case when it reaches
+the maximum age of a session.
 """
 
 from datetime import datetime
@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, func
 
 
 class Lifetime(NamedTuple):
-    """What decides it, of one session. `SqlLifetime` says the same."""
+    """The times that decide whether a session is active. `SqlLifetime` has the same rules."""
 
     ended_at: datetime | None
-    # Unless it is refreshed before.
+    # Each refresh moves it.
     expires_at: datetime
     ends_by: datetime
 
@@ -24,7 +24,7 @@ class Lifetime(NamedTuple):
 
     @property
     def over_at(self) -> datetime:
-        """When it was over, or will be."""
+        """When the session was over, or will be."""
         return self.effective_expiry if self.ended_at is None else self.ended_at
 
     def is_active(self, now: datetime) -> bool:
@@ -32,7 +32,7 @@ class Lifetime(NamedTuple):
 
 
 class SqlLifetime(NamedTuple):
-    """The same of columns, for statements."""
+    """`Lifetime` for columns, in SQL statements."""
 
     ended_at: ColumnElement[Any]
     expires_at: ColumnElement[datetime]

@@ -75,7 +75,7 @@ async def test_the_former_address_is_told_of_each_step(
     await deliver()
 
     assert sorted(outbox.subjects) == [
-        (ada.email, "A new email address was asked for"),
+        (ada.email, "A change of your email address was requested"),
         (ada.email, "Your email address was changed"),
         (NEW, "Confirm your new email address"),
     ]

@@ -68,7 +68,7 @@ async def test_an_address_is_one_in_every_spelling(api: Api, ada: Person, db: Da
 
     assert data["register"] == {
         "__typename": "EmailTaken",
-        "message": "There is an account with this email address already.",
+        "message": "An account with this email address already exists.",
     }
     assert await count(db, "users") == 1
 

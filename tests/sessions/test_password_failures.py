@@ -18,7 +18,7 @@ from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
 from tests.support.periodic import tidy
 
 Deliver = Callable[[], Awaitable[None]]
-LOCKED = "Signing in with your password was stopped"
+LOCKED = "Your password was locked"
 DEVICE = """
 mutation Login($input: LoginInput!) {
   login(input: $input) { __typename ... on SignedIn { tokens { deviceToken } } }

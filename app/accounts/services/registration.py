@@ -1,4 +1,4 @@
-"""Accounts: how one is made."""
+"""Registration of an account."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,10 +34,10 @@ class Accounts:
     async def register(
         self, email: str, password: str, display_name: str | None, client: Client
     ) -> SignedIn | VerificationSent | EmailTaken | InvalidInput:
-        """Make an account and sign it in, or say that an email is on its way.
+        """Create an account and sign in; if addresses have to be verified, send an email instead.
 
-        The database decides who was first with an address. Where addresses are verified the answer
-        and its time are the same for one that has an account already.
+        If addresses have to be verified, the answer and its timing are the same for an address that
+        already has an account.
 
         Raises:
             Overloaded: too many passwords are being hashed.
@@ -63,7 +63,7 @@ class Accounts:
     async def checked(
         self, email: str, password: str, display_name: str | None
     ) -> Registration | tuple[InputIssue, ...]:
-        """Building block: everything that is wrong with a registration, in one answer."""
+        """Building block: the validated registration, or everything that is invalid in it."""
         values = {"email": email, "password": password, "displayName": display_name}
         result = check(
             Registration,

@@ -1,4 +1,4 @@
-"""What administrators do with other people's accounts."""
+"""Administration of the accounts of others."""
 
 from datetime import datetime
 from typing import Annotated
@@ -53,8 +53,8 @@ class SuspendUserInput:
     )
     until: datetime | None = strawberry.field(
         default=UNSET,
-        description="When the suspension ends, at most 100 years from now; omitted or null: not by "
-        "itself.",
+        description="When the suspension ends by itself, at most 100 years from now; omitted or "
+        "null: never.",
     )
 
 
@@ -119,7 +119,7 @@ class AdministrationMutations:
             admin(info), user_id, input.role, context.client
         )
         if isinstance(outcome, service.UnconfirmedRegistration):
-            raise BadInput("`input.userId` is an account whose registration nobody has confirmed.")
+            raise BadInput("`input.userId` is an account whose registration is unconfirmed.")
         return _result(outcome, info)
 
     @admin_field(

@@ -1,4 +1,4 @@
-"""`User.sessions`."""
+"""The field `User.sessions`."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ class UserSessions:
 
     @computed(
         needs=(),
-        description="The active sessions of the user, newest first; null for anybody but the "
-        "user and administrators.",
+        description="The active sessions of the user, newest first. Only the user and "
+        "administrators can see them; null for others.",
     )
     async def sessions(
         self: Any,  # the `User`
@@ -36,4 +36,4 @@ class UserSessions:
         request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
         pages = info.context.services[Sessions].pages
         page = await info.context.batches.load(pages, self.row.id, viewer, request)
-        return SessionConnection(page=page, asking=viewer.session_id) if page else None
+        return SessionConnection(page=page, viewer_session_id=viewer.session_id) if page else None
