@@ -1,4 +1,4 @@
-"""When a session is over: SQL and Python say the same of every session."""
+"""When a session is over: SQL and Python agree on every session."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from app.settings import Settings
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 TIME = TIMESTAMP(timezone=True)
-# Around now to the microsecond, so that equal times are met.
+# Within microseconds of now, so that equal times occur.
 times = st.integers(-2, 2).map(lambda number: NOW + timedelta(microseconds=number))
 lifetimes = st.builds(Lifetime, st.none() | times, times, times)
 
@@ -30,7 +30,7 @@ def in_sql(lifetime: Lifetime) -> SqlLifetime:
 
 @pytest.fixture
 def database(settings: Settings) -> Database:
-    """Without a connection yet: each example has an event loop of its own."""
+    """A database without a connection yet: each example has its own event loop."""
     return build(settings).services[Database]
 
 

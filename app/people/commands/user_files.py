@@ -200,7 +200,7 @@ async def _import(settings: Settings, opened: InputFile, options: ImportOptions)
             fail(f"{problem} Nothing was changed.")
         missing = await incoming.missing()
         if options.dry_run:
-            out.print(f"{missing} users would be added, {users - missing} exist already.")
+            out.print(f"{_count(missing, 'user')} would be added, {users - missing} exist already.")
             out.print(f"Nothing was changed. {report.invalid} would fail.{report.without_password}")
             raise typer.Exit(1 if report.number_invalid and not options.skip_invalid else 0)
         if report.number_invalid and not options.skip_invalid:
@@ -208,7 +208,7 @@ async def _import(settings: Settings, opened: InputFile, options: ImportOptions)
         added = await _add(incoming, missing)
         users -= await _conflicts(incoming, report)
     out.print(
-        f"{added} users added, {users - added} existed already, {report.invalid} skipped."
+        f"{_count(added, 'user')} added, {users - added} existed already, {report.invalid} skipped."
         f"{report.without_password}"
     )
 
@@ -258,8 +258,8 @@ async def _add(incoming: Import, missing: int) -> int:
     return added
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"1 {one}" if number == 1 else f"{number} {many or one + 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager
@@ -286,4 +286,4 @@ async def _export(settings: Settings, file: Path, *, with_hashes: bool) -> None:
                     written.write(line + b"\n")
                     number += 1
     if file != DASH:
-        out.print(f"{number} users written to {file}, which only you can read.")
+        out.print(f"{_count(number, 'user')} written to {file}, which only you can read.")
