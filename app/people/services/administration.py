@@ -132,8 +132,8 @@ class Administration:
                 values["suspended_at"] = now
             elif all(getattr(user, name) == value for name, value in values.items()):
                 return UserChanged(user)
-            recorder, theirs = Recorder.by(by, client, self.clock()), User.id == user_id
-            row = await self.trust.change(session, Change.SUSPENDED, theirs, values, recorder)
+            recorder, is_user = Recorder.by(by, client, self.clock()), User.id == user_id
+            row = await self.trust.change(session, Change.SUSPENDED, is_user, values, recorder)
             if row is None:
                 raise LookupError("a locked row was deleted")
             until_text = checked.until.isoformat() if checked.until else "for good"

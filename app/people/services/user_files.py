@@ -101,8 +101,8 @@ NEXT_BATCH = text(
     " (SELECT number FROM incoming WHERE number > :after ORDER BY number LIMIT :size) AS each"
 )
 EMAILS_OF_BATCH = "SELECT email FROM incoming WHERE number > :after AND number <= :upto"
-# The unique indexes decide about concurrent registrations and imports. Ordered, so that two imports
-# cannot deadlock.
+# The unique indexes decide about concurrent registrations and imports. Ordered, so that concurrent
+# imports wait for each other in the same order.
 INSERT_BATCH = text(
     f"WITH added AS (INSERT INTO users ({VALUES})"  # noqa: S608 - names of ours
     f" SELECT {VALUES} FROM incoming WHERE number > :after AND number <= :upto ORDER BY email"

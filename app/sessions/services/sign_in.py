@@ -219,9 +219,11 @@ class SignIn:
         if self.account_policy.verified_only and not credentials.email_verified:
             return await self._refuse_unverified(credentials.id, unchanged, client)
         password_hash = verification.upgraded_hash or credentials.password_hash
-        values = {"last_login_at": now, "password_hash": password_hash}
+        signed_in = (
+            update(table).where(unchanged).values(last_login_at=now, password_hash=password_hash)
+        )
         async with self.db.begin() as session:
-            user = await changed_user(session, update(table).where(unchanged).values(values))
+            user = await changed_user(session, signed_in)
             if user is None:
                 return None
             await self.failures.reset(session, user.id, source)
