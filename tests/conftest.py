@@ -3,7 +3,7 @@
 python3 -m uv run pytest                     everything
 python3 -m uv run pytest -m fast             without processes and drawn examples
 python3 -m uv run pytest tests/sessions      one folder: those of tests/ mirror those of app/
-python3 -m uv run pytest tests/sessions/test_sign_in.py::test_wrong_credentials_are_refused_alike
+python3 -m uv run pytest tests/sessions/test_sign_in.py::test_wrong_credentials_get_the_same_answer
 """
 
 from collections.abc import AsyncIterator

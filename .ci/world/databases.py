@@ -267,7 +267,7 @@ class Walk:
             said = self.portico("users", "import", str(file), code=1)
             same(said.splitlines()[-1].partition(",")[0], REFUSED)
         said = self.portico("users", "import", str(file), DATABASE_URL=self.own)
-        same(said.splitlines()[-1], "1 people added, 0 were there already, 0 lines left out.")
+        same(said.splitlines()[-1], "1 user added, 0 existed already, 0 lines skipped.")
 
     def people_come_and_go(self, ask: Client) -> None:
         ask.tokens(REGISTER, **MEMBER)

@@ -1,4 +1,4 @@
-"""The emails about somebody's own account."""
+"""The emails about a user's own account."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ CONFIRM_PAGE = "link_confirm_email"
 VERIFY_REGISTRATION = Email(
     "verify_registration",
     VERIFY_PAGE,
-    {"others": "set if other registrations with this address wait for their links too"},
+    {"others": "set if other registrations with this address are pending too"},
 )
 VERIFY_EMAIL = Email("verify_email", VERIFY_PAGE)
 REGISTERED_ALREADY = Email("registered_already")
@@ -20,7 +20,7 @@ PASSWORD_CHANGED = Email("password_changed")
 PASSWORD_REMOVED = Email("password_removed", PASSWORD_PAGE)
 CONFIRM_EMAIL = Email("confirm_email", CONFIRM_PAGE)
 EMAIL_CHANGE_ASKED = Email("email_change_asked")
-# A change back to an address is confirmed as a change to it is.
+# The page that confirms a change also undoes it.
 EMAIL_CHANGED = Email("email_changed", CONFIRM_PAGE)
 EMAIL_CHANGE_UNDONE = Email("email_change_undone")
 ACCOUNT_DELETED = Email("account_deleted")

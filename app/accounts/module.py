@@ -5,9 +5,9 @@ from importlib.metadata import version
 from app.accounts import limits
 from app.accounts.emails import EMAILS
 from app.accounts.events import AccountEvent
-from app.accounts.services.breached_passwords import breaches_of
+from app.accounts.services.breached_passwords import breached_passwords_of
 from app.accounts.services.email_addresses import EmailAddresses, SendVerification
-from app.accounts.services.erasure import Erasure, ForgetAddresses
+from app.accounts.services.erasure import EraseIpAddresses, Erasure
 from app.accounts.services.new_passwords import NewPasswords, service_words
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.passwords import PasswordChanges, SendReset
@@ -35,7 +35,9 @@ def new_passwords(
     url = settings.breached_passwords_url
     return NewPasswords(
         passwords,
-        breaches_of(url.get_secret_value() if url else None, settings.breached_passwords_file),
+        breached_passwords_of(
+            url.get_secret_value() if url else None, settings.breached_passwords_file
+        ),
         settings.password_min_length,
         settings.password_min_guesses,
         service_words(mail.product, platform.public_url, mail.frontend_url),
@@ -76,10 +78,10 @@ MODULE = Module(
     ),
     schema="app.accounts.schema.part",
     jobs=(
-        Handles(FinishRegistration, Registrations, Registrations.take),
-        Handles(ForgetAddresses, Erasure, Erasure.finish),
-        Handles(SendVerification, EmailAddresses, EmailAddresses.post_verification),
-        Handles(SendReset, PasswordChanges, PasswordChanges.post_reset),
+        Handles(FinishRegistration, Registrations, Registrations.finish),
+        Handles(EraseIpAddresses, Erasure, Erasure.finish),
+        Handles(SendVerification, EmailAddresses, EmailAddresses.send_verification),
+        Handles(SendReset, PasswordChanges, PasswordChanges.send_reset),
     ),
     events=AccountEvent,
     attempts=(

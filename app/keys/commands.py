@@ -17,7 +17,7 @@ from app.keys.services.signing_keys import KeyInRing, SigningKeys
 from app.modules import read_settings
 from app.portico import Portico, build
 from app.security.keys import KeyPair
-from app.sessions.services.compromise import Compromise, Declared, DeclaredBefore
+from app.sessions.services.compromise import AlreadyDeclared, Compromise, CompromiseDeclared
 from app.settings import Settings
 from app.text.visible import one_line
 
@@ -67,7 +67,7 @@ def compromised(
     given = read_settings().model_copy(update={"database_timeout_seconds": None})
     with database(given) as settings:
         found = asyncio.run(_compromised(settings, confirmed=yes))
-    if isinstance(found, DeclaredBefore):
+    if isinstance(found, AlreadyDeclared):
         out.print(
             f"The leak was declared on {_time(found.at)} UTC with this SECRET_KEY. "
             "Nothing was changed."
@@ -126,10 +126,12 @@ async def _rotate(settings: Settings, *, at_once: bool) -> KeyPair:
         return await portico.services[SigningKeys].rotate(now=at_once)
 
 
-async def _compromised(settings: Settings, *, confirmed: bool) -> Declared | DeclaredBefore:
+async def _compromised(
+    settings: Settings, *, confirmed: bool
+) -> CompromiseDeclared | AlreadyDeclared:
     async with checked(build(settings)) as portico:
         last = await portico.services[Compromise].check()
-        if isinstance(last, DeclaredBefore):
+        if isinstance(last, AlreadyDeclared):
             return last
         if not confirmed:
             _confirm()
@@ -142,7 +144,7 @@ def _confirm() -> None:
     typer.confirm(CONFIRM, abort=True)
 
 
-def _say(done: Declared) -> None:
+def _say(done: CompromiseDeclared) -> None:
     out.print(
         f"{done.keys} signing keys, {done.sessions} sessions and {done.links} links are ended, "
         f"{done.jobs} jobs have failed. Key {done.key_id} signs from now on."

@@ -1,1 +1,1 @@
-"""Administration: pages of users, changes to other people's accounts, import and export."""
+"""Administration: pages of users, changes to accounts of others, import and export."""

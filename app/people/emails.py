@@ -1,4 +1,4 @@
-"""The emails that follow what administrators do."""
+"""The emails about what administrators do."""
 
 from pathlib import Path
 

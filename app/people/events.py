@@ -1,4 +1,4 @@
-"""What the audit records of administrators and operators."""
+"""Audit events about what administrators and operators do."""
 
 from app.audit.events import EventName
 

@@ -1,1 +1,1 @@
-"""Sessions: sign-in, refresh, sign-out, and who is behind a token."""
+"""Sessions: sign-in, refresh, sign-out, and the viewer of an access token."""

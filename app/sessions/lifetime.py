@@ -1,7 +1,7 @@
-"""When a session is over: in SQL for its columns, and in Python for what was read of it.
+"""When a session is over: in SQL for its columns, and in Python for a row that was read.
 
-It ends when somebody ends it. It lapses by itself if it is not refreshed, and at last when it has
-lasted as long as a session may.
+A session can be ended. Otherwise it expires if it is not refreshed, and in any case when it reaches
+the maximum age of a session.
 """
 
 from datetime import datetime
@@ -11,40 +11,40 @@ from sqlalchemy import ColumnElement, func
 
 
 class Lifetime(NamedTuple):
-    """What decides it, of one session. `InSql` says the same."""
+    """The times that decide whether a session is active. `SqlLifetime` has the same rules."""
 
     ended_at: datetime | None
-    # Unless it is refreshed before.
+    # Each refresh moves it.
     expires_at: datetime
     ends_by: datetime
 
     @property
-    def lapses_at(self) -> datetime:
+    def effective_expiry(self) -> datetime:
         return min(self.expires_at, self.ends_by)
 
     @property
     def over_at(self) -> datetime:
-        """When it was over, or will be."""
-        return self.lapses_at if self.ended_at is None else self.ended_at
+        """When the session was over, or will be."""
+        return self.effective_expiry if self.ended_at is None else self.ended_at
 
-    def is_alive(self, now: datetime) -> bool:
-        return self.ended_at is None and self.lapses_at > now
+    def is_active(self, now: datetime) -> bool:
+        return self.ended_at is None and self.effective_expiry > now
 
 
-class InSql(NamedTuple):
-    """The same of columns, for statements."""
+class SqlLifetime(NamedTuple):
+    """`Lifetime` for columns, in SQL statements."""
 
     ended_at: ColumnElement[Any]
     expires_at: ColumnElement[datetime]
     ends_by: ColumnElement[datetime]
 
     @property
-    def lapses_at(self) -> ColumnElement[datetime]:
+    def effective_expiry(self) -> ColumnElement[datetime]:
         return func.least(self.expires_at, self.ends_by)
 
     @property
     def over_at(self) -> ColumnElement[datetime]:
-        return func.coalesce(self.ended_at, self.lapses_at)
+        return func.coalesce(self.ended_at, self.effective_expiry)
 
-    def is_alive(self, now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-        return self.ended_at.is_(None) & (self.lapses_at > now)
+    def is_active(self, now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+        return self.ended_at.is_(None) & (self.effective_expiry > now)

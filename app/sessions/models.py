@@ -1,4 +1,4 @@
-"""Sign-ins: a row from login until it ends; tokens are derived from it, never stored."""
+"""Sessions: one row per sign-in. Refresh tokens are derived from it, never stored."""
 
 import enum
 import uuid
@@ -11,11 +11,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.database.base import Base
 from app.database.personal_data import OWNER, PersonalColumns
 from app.database.table_info import table_info
-from app.sessions.lifetime import InSql, Lifetime
+from app.sessions.lifetime import Lifetime, SqlLifetime
 
 
 class EndReason(enum.Enum):
-    """Why a session is over. The last one is no end: there never was such a token."""
+    """Why a session is over. UNKNOWN_TOKEN: there is no session with this refresh token."""
 
     EXPIRED = "EXPIRED"
     LOGGED_OUT = "LOGGED_OUT"
@@ -67,9 +67,9 @@ class Session(Base):
     generation: Mapped[int] = mapped_column(server_default=text("0"))
     rotated_at: Mapped[datetime]
     used_generation: Mapped[int] = mapped_column(server_default=text("-1"))
-    # Tokens of earlier generations are over: the password was changed since.
+    # Tokens of earlier generations are invalid: the password was changed since.
     first_generation: Mapped[int] = mapped_column(server_default=text("0"))
-    # A digest of the address and program that took the last step.
+    # A digest of the IP address and user agent of the last refresh.
     rotated_by: Mapped[bytes | None]
     user_agent: Mapped[str | None]
     ip_address: Mapped[str | None]
@@ -81,14 +81,14 @@ class Session(Base):
     end_reason: Mapped[str | None]
 
 
-LIFETIME = InSql(
+LIFETIME = SqlLifetime(
     Session.ended_at.expression, Session.expires_at.expression, Session.ends_by.expression
 )
 Index("ix_sessions_over_at", LIFETIME.over_at)
 
 
 class SessionRow(NamedTuple):
-    """What may be shown of a session, and what deciding about it takes."""
+    """The columns of a session that are shown, and those that decide whether it is active."""
 
     id: uuid.UUID
     user_id: uuid.UUID
@@ -111,20 +111,20 @@ class SessionRow(NamedTuple):
     def lifetime(self) -> Lifetime:
         return Lifetime(self.ended_at, self.expires_at, self.ends_by)
 
-    def end(self, now: datetime) -> EndReason | None:
-        """Returns why it is over; None if it is not."""
+    def reason_of_end(self, now: datetime) -> EndReason | None:
+        """Returns why the session is over; None if it is active."""
         if self.end_reason is not None:
             return EndReason(self.end_reason)
-        return None if self.lifetime.is_alive(now) else EndReason.EXPIRED
+        return None if self.lifetime.is_active(now) else EndReason.EXPIRED
 
     @property
     def is_unused(self) -> bool:
-        """Whether none of its tokens has been used since it began."""
+        """Whether none of its tokens has been used since it started."""
         return self.generation == 0 and self.used_generation < 0
 
 
 class PasswordSource(enum.Enum):
-    """Where a password comes from. Each has a count of its own, so none can lock out another."""
+    """Where a password was entered. Each has its own count, so that none can lock out another."""
 
     UNKNOWN_DEVICE = "UNKNOWN_DEVICE"
     KNOWN_DEVICE = "KNOWN_DEVICE"
@@ -142,7 +142,7 @@ class PasswordFailure(Base):
         )
     )
 
-    # The id of the user; for an address without an account an id derived from it.
+    # The id of the user; for an address without an account, an id derived from the address.
     account: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     source: Mapped[str] = mapped_column(primary_key=True)
     in_a_row: Mapped[int]

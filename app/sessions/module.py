@@ -86,20 +86,20 @@ MODULE = Module(
     gauges=(
         Gauge(
             "portico_hashing_places_taken",
-            "Passwords that are hashed, or wait to be.",
+            "Passwords that are being hashed, or waiting to be.",
             Passwords,
             lambda passwords: passwords.places_taken,
         ),
         Gauge(
             "portico_token_cache_hits",
-            "Access tokens whose signature was known.",
+            "Access tokens whose signature was in the cache.",
             AccessTokens,
             lambda tokens: tokens.remembered.hits,
             is_total=True,
         ),
         Gauge(
             "portico_token_cache_misses",
-            "Access tokens whose signature had to be checked.",
+            "Access tokens whose signature had to be verified.",
             AccessTokens,
             lambda tokens: tokens.remembered.misses,
             is_total=True,

@@ -8,7 +8,7 @@ from app.security.password_hashes.bounds import MAX_OWN_BCRYPT_COST
 class SessionSettings(BaseModel):
     access_token_audience: str = Field(
         default="portico",
-        description="the `aud` that other services must expect",
+        description="the `aud` of access tokens, which other services must check",
     )
     refresh_token_expire_days: int = Field(
         default=30, ge=1, le=365, description="an unused session ends after this"

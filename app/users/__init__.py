@@ -1,1 +1,1 @@
-"""Users: the table, its row, the GraphQL type, and who calls."""
+"""Users: the table, its row, the GraphQL type, and the viewer."""

@@ -1,4 +1,4 @@
-"""People: one row each, addressed by a normalised email address that the database keeps unique."""
+"""The table of users. Their normalised email addresses are unique."""
 
 import enum
 import uuid
@@ -19,7 +19,7 @@ class Role(enum.Enum):
 
 
 def _orders(prefix: str, *first: str, where: str | None = None) -> list[Index]:
-    """Indexes for each order that people are listed in."""
+    """Returns an index for each order of a list of users."""
     condition = None if where is None else text(where)
     last_login = text("coalesce(last_login_at, '-infinity'::timestamptz)")
     orders: dict[str, tuple[str | TextClause, ...]] = {
@@ -27,7 +27,7 @@ def _orders(prefix: str, *first: str, where: str | None = None) -> list[Index]:
         "last_login_at_id": (last_login, "id"),
         "email": ("email",),
     }
-    # An address alone has its index: it is unique.
+    # The address alone has the index of its unique constraint.
     wanted = {name: of for name, of in orders.items() if first or where or name != "email"}
     return [
         Index(prefix + name, *first, *of, postgresql_where=condition) for name, of in wanted.items()
@@ -40,7 +40,7 @@ class User(Base):
         CheckConstraint("role IN ('MEMBER', 'ADMIN')", name="role"),
         CheckConstraint("octet_length(email) <= 254", name="email_length"),
         *_orders("ix_users_"),
-        # Of what few have, or may have: among everybody a page of them would be a long way.
+        # For filters that few users may match: without them, a page would scan many others.
         *_orders("ix_users_email_verified_", "email_verified"),
         *_orders("ix_users_admin_", where="role = 'ADMIN'"),
         *_orders("ix_users_suspended_", where="suspended_at IS NOT NULL"),
@@ -89,17 +89,17 @@ class User(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     last_login_at: Mapped[datetime | None]
-    # Made by a registration: until somebody shows that they read mail there, the next registration
-    # of the address may take its place. Never so where an administrator or an import made it.
+    # Created by a registration: until the address is verified, the next registration of it may
+    # replace this one. False if an administrator or an import created the account.
     open_to_registration: Mapped[bool] = mapped_column(server_default=text("false"))
-    # Device tokens carry the number that stood here when they were issued; any other is not valid.
+    # Device tokens contain the number at their issue, and are invalid with any other.
     device_generation: Mapped[int] = mapped_column(server_default=text("0"))
-    # What another system calls this person; of an import, and never changed afterwards.
+    # The id of the user in the system that they were imported from. It never changes.
     external_id: Mapped[str | None]
 
 
 class UserRow(NamedTuple):
-    """What may be shown of a user: the row without its secret, as cheap as a tuple."""
+    """The columns of a user that may be shown, as a tuple, which is cheap."""
 
     id: uuid.UUID
     email: str
@@ -115,7 +115,7 @@ class UserRow(NamedTuple):
     external_id: str | None
 
     def is_active(self, now: datetime) -> bool:
-        """A suspension with an end lifts itself."""
+        """Whether the user is not suspended now. A suspension may end by itself."""
         if self.suspended_at is None:
             return True
         return self.suspended_until is not None and self.suspended_until <= now

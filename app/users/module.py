@@ -7,7 +7,7 @@ from app.users.settings import UserSettings
 
 
 def email_domains(settings: UserSettings, platform: PlatformSettings) -> EmailDomains:
-    """Domains that are not public and of which users may have addresses."""
+    """Returns the special-use domains whose addresses are accepted."""
     allowed = settings.email_domains_allowed
     return EmailDomains((*allowed, "test") if platform.explore else allowed)
 

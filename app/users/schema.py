@@ -22,9 +22,7 @@ publish_enum(
 @strawberry.type(description="A suspension of an account by an administrator.")
 class Suspension:
     reason: str = strawberry.field(description="Why, in the administrator's words.")
-    until: datetime | None = strawberry.field(
-        description="When it ends by itself; null: it does not."
-    )
+    until: datetime | None = strawberry.field(description="When it ends by itself; null: never.")
 
 
 @strawberry.type(description="A person with an account.")

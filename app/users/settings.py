@@ -13,8 +13,8 @@ from app.text.email_addresses import ascii_domain
 class UserSettings(BaseModel):
     email_verification: Literal["off", "required"] = Field(
         default="off",
-        description="`required`: users sign in only after they have opened a link in an email to "
-        "their address",
+        description="`required`: users sign in only after they have verified their address with "
+        "the emailed link",
     )
     email_domains_allowed: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

@@ -1,4 +1,4 @@
-"""Deleting an account: nothing of the person is left, whoever deletes it."""
+"""Deletion of an account by its owner, an administrator or a command: it erases personal data."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import String, select, text
 
-from app.accounts.services.erasure import MOST_EVENTS
+from app.accounts.services.erasure import MAX_EVENTS_PER_TRANSACTION
 from app.database.base import Base
 from app.database.database import Database
 from app.main import create_app
@@ -79,7 +79,7 @@ def uuid_of(person: Person) -> uuid.UUID:
 
 
 async def traces_of(db: Database, person: Person) -> list[str]:
-    """Returns all that is written of a person in their row, and their id."""
+    """Returns the texts in the row of a user, and their id."""
     columns: list[Any] = [*User.__table__.c]
     written = [
         each for each in columns if isinstance(each.type, String) and not each.server_default
@@ -89,7 +89,7 @@ async def traces_of(db: Database, person: Person) -> list[str]:
 
 
 def tables_about_users() -> set[str]:
-    """Returns the tables whose rows belong to a user, and that of users."""
+    """Returns the tables whose rows belong to a user, and the table of users."""
     return {"users"} | {
         table.name
         for table in Base.metadata.tables.values()
@@ -101,13 +101,13 @@ def tables_with(trace: str, tables: dict[str, list[str]]) -> set[str]:
     return {name for name, rows in tables.items() if trace in str(rows)}
 
 
-async def leave_traces(api: Api, person: Person) -> None:
-    """Sessions, wrong passwords, open links, and emails and requests that wait in the queue."""
+async def create_traces(api: Api, person: Person) -> None:
+    """Create sessions, wrong passwords, open links, and emails and requests in the queue."""
     laptop = await api.login(person)
     await api.of_program("phone").login(person)
     values = {"newEmail": "lovelace@example.com", "password": person.password}
     await laptop(CHANGE_EMAIL, input=values)
-    # The right password would forget it.
+    # After the right password, which would reset the count.
     await change(laptop, "wrong", "an apple a day 42")
     for request in (REQUEST, AGAIN):
         await api(request, email=person.email)
@@ -124,7 +124,7 @@ async def test_a_deleted_account_leaves_an_id_in_the_audit_and_nothing_else(
     deliver: Deliver,
     way: Callable[[Api, Person, Person, dict[str, str]], Awaitable[None]],
 ) -> None:
-    await leave_traces(api, ada)
+    await create_traces(api, ada)
     await api(REQUEST, email=grace.email)
     waiting = await db.rows(text("SELECT 1 FROM pgqueuer"))
     traces = ["lovelace@example.com", *await traces_of(db, ada)]
@@ -173,11 +173,13 @@ async def test_the_last_email_says_who_has_deleted_the_account(
     assert [words in each.text for each in outbox.messages] == [True]
 
 
-async def test_addresses_in_very_many_events_are_forgotten_by_a_job(
+async def test_ip_addresses_in_very_many_events_are_erased_by_a_job(
     ada: Person, grace: Person, api: Api, db: Database, deliver: Deliver
 ) -> None:
     async with db.begin() as session:
-        await session.execute(MANY_SIGN_INS, {"id": uuid_of(ada), "number": MOST_EVENTS})
+        await session.execute(
+            MANY_SIGN_INS, {"id": uuid_of(ada), "number": MAX_EVENTS_PER_TRANSACTION}
+        )
 
     await delete_user(await api.login(grace), ada.id)
 
@@ -208,7 +210,7 @@ async def test_the_audit_says_who_has_deleted_an_account(
     assert sorted(events, key=str) == sorted(expected, key=str)
 
 
-async def test_jobs_of_a_former_secret_are_deleted_too(
+async def test_jobs_under_a_former_secret_are_deleted_too(
     api: Api, ada: Person, grace: Person, settings: Settings, outbox: Outbox, db: Database
 ) -> None:
     await api(REQUEST, email=ada.email)
@@ -236,7 +238,7 @@ async def test_a_user_who_is_deleted_twice_is_not_found(
     assert len(await db.rows(EVENT)) == 1
 
 
-async def test_a_module_erases_what_it_knows_of_a_deleted_user(
+async def test_a_module_erases_its_data_about_a_deleted_user(
     ada: Person, grace: Person, db: Database, environment: dict[str, str]
 ) -> None:
     async with db.begin() as session:
@@ -261,7 +263,7 @@ async def test_sessions_of_a_deleted_user_end_at_once(api: Api, ada: Person, gra
     assert (await laptop(ME), laptop.last_code) == ({"me": None}, "UNAUTHENTICATED")
 
 
-async def test_an_administrator_deletes_themself_only_if_there_is_another_one(
+async def test_an_administrator_can_delete_themself_only_if_there_is_another_one(
     api: Api, ada: Person, grace: Person, db: Database
 ) -> None:
     admin = await api.login(grace)

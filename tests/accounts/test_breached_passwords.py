@@ -1,4 +1,4 @@
-"""Passwords that are known from breaches, by a service and by a file."""
+"""Passwords that are known from breaches, looked up in a service or a file."""
 
 import logging
 from collections.abc import AsyncGenerator, Generator
@@ -28,7 +28,7 @@ def digest(password: str) -> str:
 
 @contextmanager
 def range_service(status: int = 200, *, drips: bool = False) -> Generator[tuple[str, list[str]]]:
-    """Speak the range protocol: suffixes of one range, padded with some that count nothing."""
+    """Serve the range protocol: suffixes of one range, padded with some whose count is 0."""
     asked, stopping = list[str](), Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ async def register(guest: Api, person: Person) -> Any:
 
 
 @pytest.mark.usefixtures("api")
-async def test_a_service_is_asked_by_five_characters_of_the_hash(settings: Settings) -> None:
+async def test_a_service_receives_only_five_characters_of_the_hash(settings: Settings) -> None:
     with range_service() as (url, asked):
         async with guest_of(settings, breached_passwords_url=SecretStr(url)) as guest:
             answers = [await register(guest, person) for person in (KNOWN, FRESH)]
@@ -80,7 +80,7 @@ async def test_a_service_is_asked_by_five_characters_of_the_hash(settings: Setti
 
 @pytest.mark.usefixtures("api")
 @pytest.mark.parametrize("fault", [{"status": 503}, {"drips": True}], ids=["refuses", "drips"])
-async def test_a_service_that_does_not_answer_holds_nobody_up(
+async def test_a_service_that_does_not_answer_does_not_block_registration(
     settings: Settings, caplog: pytest.LogCaptureFixture, fault: dict[str, Any]
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -95,7 +95,7 @@ async def test_a_service_that_does_not_answer_holds_nobody_up(
 
 @pytest.mark.usefixtures("api")
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
-async def test_a_file_is_asked(settings: Settings, tmp_path: Path, place: str) -> None:
+async def test_a_file_of_hashes_is_searched(settings: Settings, tmp_path: Path, place: str) -> None:
     other = {"first": "F", "middle": None, "last": "0"}[place]
     lines = sorted({digest(KNOWN.password), *(digest(str(number)) for number in range(2000))})
     kept = [
@@ -112,9 +112,7 @@ async def test_a_file_is_asked(settings: Settings, tmp_path: Path, place: str) -
     assert answers == [["PASSWORD_BREACHED"], "SignedIn"]
 
 
-def test_a_file_of_something_else_is_refused_at_the_start(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_file_of_another_format_is_refused_at_startup(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "passwords.txt"
     file.write_text("correct horse battery staple\n")
 

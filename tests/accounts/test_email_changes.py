@@ -1,4 +1,4 @@
-"""Changing to another address."""
+"""Changing the email address."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -46,14 +46,14 @@ async def confirm(client: Api, token: str) -> str:
 
 @pytest.fixture
 async def token(api: Api, ada: Person, outbox: Outbox, deliver: Deliver) -> str:
-    """Of the email to the address that Ada wants to change to."""
+    """Returns the token in the email to Ada's new address."""
     laptop = await api.login(ada)
     assert await ask(laptop, "Countess@Example.com", ada.password) == "RequestAccepted"
     await deliver()
     return outbox.token_for(NEW)
 
 
-async def test_the_account_moves_when_the_new_address_confirms(
+async def test_the_address_changes_when_the_new_one_is_confirmed(
     api: Api, ada: Person, token: str
 ) -> None:
     laptop = await api.login(ada)
@@ -68,20 +68,20 @@ async def test_the_account_moves_when_the_new_address_confirms(
     assert await api.login(replace(ada, email=NEW))
 
 
-async def test_the_former_address_is_told_of_each_step(
+async def test_the_former_address_is_notified_of_each_step(
     api: Api, ada: Person, token: str, outbox: Outbox, deliver: Deliver
 ) -> None:
     await confirm(api, token)
     await deliver()
 
     assert sorted(outbox.subjects) == [
-        (ada.email, "A new email address was asked for"),
+        (ada.email, "A change of your email address was requested"),
         (ada.email, "Your email address was changed"),
         (NEW, "Confirm your new email address"),
     ]
 
 
-async def test_an_address_that_somebody_has_is_refused_only_to_who_reads_its_mail(
+async def test_a_taken_address_is_refused_only_after_the_link_in_the_email(
     api: Api, ada: Person, token: str
 ) -> None:
     await api.register(Person(NEW, "a countess's secret 5"))
@@ -91,7 +91,7 @@ async def test_an_address_that_somebody_has_is_refused_only_to_who_reads_its_mai
     assert await api.login(ada)
 
 
-async def test_of_two_who_want_one_address_one_gets_it(
+async def test_of_two_concurrent_changes_to_an_address_one_succeeds(
     api: Api, ada: Person, grace: Person, outbox: Outbox, deliver: Deliver
 ) -> None:
     for person in (ada, grace):
@@ -113,7 +113,7 @@ async def test_of_two_who_want_one_address_one_gets_it(
         ("no address", "difference engine 1", "InvalidInput"),
     ],
 )
-async def test_what_is_refused_sends_nothing(
+async def test_a_refused_request_sends_no_email(
     api: Api,
     ada: Person,
     outbox: Outbox,
@@ -128,7 +128,7 @@ async def test_what_is_refused_sends_nothing(
     assert outbox.messages == []
 
 
-async def test_a_password_that_is_changed_meanwhile_confirms_nothing(
+async def test_a_password_that_was_changed_meanwhile_is_refused(
     api: Api, ada: Person, db: Database, outbox: Outbox, deliver: Deliver
 ) -> None:
     laptop = await api.login(ada)
@@ -149,7 +149,7 @@ async def test_changing_the_password_stops_the_change(api: Api, ada: Person, tok
     assert await confirm(api, token) == "TokenInvalid"
 
 
-async def test_the_change_kills_a_link_to_a_new_password(
+async def test_the_change_revokes_password_reset_links(
     api: Api, ada: Person, token: str, outbox: Outbox, deliver: Deliver
 ) -> None:
     await api(REQUEST, email=ada.email)

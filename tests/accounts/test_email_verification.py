@@ -1,4 +1,4 @@
-"""Addresses that have to be verified: registering, links, and who may sign in."""
+"""Required verification of addresses: registering, links, and who may sign in."""
 
 import asyncio
 import uuid
@@ -21,7 +21,7 @@ from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_password_changes import AGAIN, NEW, REQUEST, reset
-from tests.people.test_administration import CREATE, deed
+from tests.people.test_administration import CREATE, mutate
 from tests.sessions.test_refreshing import reason
 from tests.support.periodic import tidy
 
@@ -52,7 +52,7 @@ async def strict_app(
 @pytest.fixture
 async def guest(strict_app: FastAPI, api: Api) -> AsyncIterator[Api]:
     """A client of a server that requires verified addresses, on the same database."""
-    # The test before has deleted all keys.
+    # The previous test has deleted all keys.
     await strict_app.state.portico.services[SigningKeys].refresh()
     async with Api.of(strict_app) as client:
         yield replace(client, refresh_token=api.refresh_token)
@@ -75,7 +75,7 @@ async def login(client: Api, person: Person) -> str:
     return data["login"]["__typename"]
 
 
-async def test_a_registration_is_finished_by_the_link_which_signs_in(
+async def test_the_link_finishes_the_registration_and_signs_in(
     guest: Api, outbox: Outbox, post: Deliver
 ) -> None:
     assert await guest(REGISTER, input=EVE.registration) == SENT
@@ -89,7 +89,7 @@ async def test_a_registration_is_finished_by_the_link_which_signs_in(
     }
 
 
-async def test_a_page_that_runs_twice_finishes_one_registration(
+async def test_a_link_that_is_used_twice_finishes_one_registration(
     guest: Api, outbox: Outbox, post: Deliver
 ) -> None:
     await guest(REGISTER, input=EVE.registration)
@@ -102,7 +102,7 @@ async def test_a_page_that_runs_twice_finishes_one_registration(
     assert len(sessions) == 1
 
 
-async def test_nobody_signs_in_before(guest: Api, post: Deliver) -> None:
+async def test_nobody_signs_in_before_verification(guest: Api, post: Deliver) -> None:
     await guest(REGISTER, input=EVE.registration)
     await post()
 
@@ -110,7 +110,7 @@ async def test_nobody_signs_in_before(guest: Api, post: Deliver) -> None:
     assert await login(guest, replace(EVE, password="wrong")) == "InvalidCredentials"
 
 
-async def test_who_registers_an_address_does_not_learn_by_signing_in_whether_it_was_free(
+async def test_signing_in_does_not_reveal_whether_a_registered_address_was_free(
     guest: Api, ada: Person, post: Deliver, db: Database
 ) -> None:
     async with db.begin() as session:
@@ -126,14 +126,14 @@ async def test_who_registers_an_address_does_not_learn_by_signing_in_whether_it_
     assert seen[0] == seen[1]
 
 
-async def test_an_account_from_before_is_told_what_is_missing_after_the_right_password(
+async def test_an_older_unverified_account_gets_email_not_verified_after_the_right_password(
     guest: Api, ada: Person
 ) -> None:
     assert await login(guest, ada) == "EmailNotVerified"
     assert await login(guest, replace(ada, password="wrong")) == "InvalidCredentials"
 
 
-async def test_a_known_address_is_answered_alike_and_gets_a_note(
+async def test_a_known_address_gets_the_same_answer_and_an_email(
     guest: Api, ada: Person, outbox: Outbox, post: Deliver, db: Database
 ) -> None:
     async with db.begin() as session:
@@ -179,7 +179,7 @@ async def test_the_second_email_warns_of_the_first(
     assert ["not the first time" in each.text for each in outbox.messages] == [False, True]
 
 
-async def test_a_stranger_who_came_first_is_shut_out_by_a_new_password(
+async def test_a_new_password_ends_the_access_of_a_stranger_who_registered_first(
     guest: Api, outbox: Outbox, post: Deliver
 ) -> None:
     await guest(REGISTER, input=EVE.registration)
@@ -195,7 +195,7 @@ async def test_a_stranger_who_came_first_is_shut_out_by_a_new_password(
     assert await login(guest, replace(EVE, password=NEW)) == "SignedIn"
 
 
-async def test_a_registration_changes_no_account_that_was_signed_in_to_since(
+async def test_a_registration_does_not_change_an_account_with_a_later_sign_in(
     guest: Api, api: Api, outbox: Outbox, post: Deliver
 ) -> None:
     await guest(REGISTER, input=EVE.registration)
@@ -211,7 +211,7 @@ async def test_a_registration_changes_no_account_that_was_signed_in_to_since(
     assert await laptop(ME) == {"me": None}
 
 
-async def test_the_password_that_a_link_brings_ends_a_link_to_another(
+async def test_confirming_a_registration_revokes_the_links_of_others(
     guest: Api, outbox: Outbox, post: Deliver
 ) -> None:
     await guest(REGISTER, input=EVE.registration)
@@ -225,7 +225,9 @@ async def test_the_password_that_a_link_brings_ends_a_link_to_another(
     assert await reset(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
 
 
-async def test_a_lost_email_is_sent_again(guest: Api, outbox: Outbox, post: Deliver) -> None:
+async def test_a_lost_email_can_be_requested_again(
+    guest: Api, outbox: Outbox, post: Deliver
+) -> None:
     await guest(REGISTER, input=EVE.registration)
     await post()
 
@@ -271,7 +273,7 @@ async def test_a_link_expires_after_a_day(
     assert await verify(guest, outbox.token_for(EVE.email)) == "TokenInvalid"
 
 
-async def test_a_suspended_person_is_not_let_in_by_a_link(
+async def test_a_link_does_not_sign_in_a_suspended_user(
     guest: Api, outbox: Outbox, post: Deliver, db: Database
 ) -> None:
     await guest(REGISTER, input=EVE.registration)
@@ -283,7 +285,7 @@ async def test_a_suspended_person_is_not_let_in_by_a_link(
     assert await login(guest, EVE) == "InvalidCredentials"
 
 
-async def test_a_session_from_before_does_not_go_on_unverified(
+async def test_an_older_session_of_an_unverified_user_ends(
     guest: Api, api: Api, ada: Person, outbox: Outbox, post: Deliver
 ) -> None:
     laptop = await api.login(ada)
@@ -297,7 +299,7 @@ async def test_a_session_from_before_does_not_go_on_unverified(
     assert await verify(guest, outbox.token_for(ada.email)) == "SignedIn"
 
 
-async def test_a_verified_session_from_before_goes_on(
+async def test_an_older_session_of_a_verified_user_continues(
     guest: Api, api: Api, ada: Person, db: Database
 ) -> None:
     laptop = await api.login(ada)
@@ -307,7 +309,7 @@ async def test_a_verified_session_from_before_goes_on(
     assert await Api(guest.http, laptop.access_token)(ME) == {"me": {"email": ada.email}}
 
 
-async def test_a_registration_that_nobody_confirmed_gives_way_to_an_invitation(
+async def test_an_invitation_replaces_an_unconfirmed_registration(
     guest: Api, grace: Person, outbox: Outbox, post: Deliver, db: Database
 ) -> None:
     async with db.begin() as session:
@@ -317,7 +319,7 @@ async def test_a_registration_that_nobody_confirmed_gives_way_to_an_invitation(
     await post()
     link = outbox.token_for(EVE.email)
 
-    assert (await deed(admin, CREATE, email=EVE.email))["__typename"] == "UserChanged"
+    assert (await mutate(admin, CREATE, email=EVE.email))["__typename"] == "UserChanged"
     await post()
 
     assert await verify(guest, link) == "TokenInvalid"
@@ -326,7 +328,7 @@ async def test_a_registration_that_nobody_confirmed_gives_way_to_an_invitation(
     assert await login(guest, replace(EVE, password=NEW)) == "SignedIn"
 
 
-async def test_a_registration_that_nobody_confirmed_gives_way_where_nobody_verifies(
+async def test_a_registration_without_verification_replaces_an_unconfirmed_one(
     guest: Api, api: Api, outbox: Outbox, post: Deliver
 ) -> None:
     await guest(REGISTER, input=replace(EVE, password="a stranger's secret 9").registration)
@@ -338,7 +340,7 @@ async def test_a_registration_that_nobody_confirmed_gives_way_where_nobody_verif
     assert await api.login(EVE)
 
 
-async def test_a_registration_that_nobody_confirmed_gives_way_to_a_change_of_address(
+async def test_a_change_of_address_replaces_an_unconfirmed_registration(
     guest: Api, ada: Person, outbox: Outbox, post: Deliver, db: Database
 ) -> None:
     async with db.begin() as session:
@@ -354,7 +356,7 @@ async def test_a_registration_that_nobody_confirmed_gives_way_to_a_change_of_add
     assert await laptop(ME) == {"me": {"email": EVE.email}}
 
 
-async def test_an_owner_who_is_crowded_out_does_not_get_the_password_of_a_stranger(
+async def test_the_owner_among_many_registrations_does_not_get_the_password_of_a_stranger(
     guest: Api, outbox: Outbox, post: Deliver
 ) -> None:
     strangers = [replace(EVE, password=f"attacker lemur {n} trombone") for n in range(3)]
@@ -374,7 +376,7 @@ async def test_an_owner_who_is_crowded_out_does_not_get_the_password_of_a_strang
     assert await login(guest, replace(EVE, password=NEW)) == "SignedIn"
 
 
-async def test_a_registration_is_deleted_when_its_last_link_lapses(
+async def test_a_registration_is_deleted_when_its_last_link_has_expired(
     strict_app: FastAPI,
     guest: Api,
     outbox: Outbox,
@@ -404,7 +406,7 @@ async def test_a_registration_is_deleted_when_its_last_link_lapses(
 
 
 @pytest.mark.parametrize("made_by", ["an invitation", "an import"])
-async def test_a_stranger_registers_nobody_elses_way_into_an_account_made_for_them(
+async def test_a_registration_does_not_give_a_stranger_an_invited_or_imported_account(
     guest: Api, outbox: Outbox, post: Deliver, db: Database, made_by: str
 ) -> None:
     stored = None if made_by == "an invitation" else "$2b$04$" + "a" * 21 + "u" + "a" * 31
@@ -424,7 +426,7 @@ async def test_a_stranger_registers_nobody_elses_way_into_an_account_made_for_th
     assert await login(guest, EVE) == "InvalidCredentials"
 
 
-async def test_a_registration_that_lapsed_is_not_revived_by_a_stranger(
+async def test_no_link_is_sent_for_an_expired_registration(
     guest: Api, outbox: Outbox, post: Deliver, db: Database
 ) -> None:
     await guest(REGISTER, input=EVE.registration)
@@ -442,7 +444,7 @@ async def test_a_registration_that_lapsed_is_not_revived_by_a_stranger(
     assert await verify(guest, outbox.token_for(EVE.email)) == "SignedIn"
 
 
-async def test_a_registration_that_nobody_confirmed_gets_no_rights(
+async def test_an_unconfirmed_registration_cannot_become_an_administrator(
     guest: Api, grace: Person, post: Deliver, db: Database
 ) -> None:
     async with db.begin() as session:

@@ -1,4 +1,4 @@
-"""Which passwords may be chosen: every way to set one decides alike."""
+"""Which new passwords are accepted: every way to set one has the same rules."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ REFUSED = "This password is too easy to guess. Use a few unrelated words."
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """The ways to set a password. Each returns why it is refused, or how it ended."""
+    """The ways to set a password. Each returns the issue, or the type of the result."""
 
     api: Api
     outbox: Outbox
@@ -88,7 +88,7 @@ def ways(
     "way", [Ways.register, Ways.reset, Ways.change, Ways.first_admin, Ways.create_admin]
 )
 @pytest.mark.parametrize("password", ["portico123", "Lovelace1"])
-async def test_a_guessable_password_is_refused_everywhere(
+async def test_every_way_to_set_a_password_refuses_a_guessable_one(
     ways: Ways, way: Callable[[Ways, str], Awaitable[str]], password: str
 ) -> None:
     assert await way(ways, password) == REFUSED
@@ -104,7 +104,7 @@ async def test_the_name_of_the_user_adds_nothing_to_a_password(
     assert await way(ways, password, person) == REFUSED
 
 
-async def test_the_name_of_somebody_else_is_a_word_like_any_other(ways: Ways) -> None:
+async def test_the_name_of_another_user_counts_as_an_ordinary_word(ways: Ways) -> None:
     person = Person("countess@example.com", "difference engine 1", "Grace Hopper")
 
     assert await ways.register("10121815lovelace", person) == "SignedIn"

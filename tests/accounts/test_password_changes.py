@@ -1,4 +1,4 @@
-"""Choosing a new password: by the current one, or by an email."""
+"""Changing the password with the current one, and resetting it by email."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -62,7 +62,7 @@ async def change(client: Api, current: str, new: str, **more: object) -> str:
     data = await client(CHANGE, input=given)
     answer = data["changePassword"]
     if answer["__typename"] == "PasswordChanged":
-        # As a client does: the tokens that it had are over.
+        # As a client does: its former tokens are invalid.
         client.access_token = answer["tokens"]["accessToken"]
         client.refresh_token = answer["tokens"]["refreshToken"]
     return answer["__typename"]
@@ -70,7 +70,7 @@ async def change(client: Api, current: str, new: str, **more: object) -> str:
 
 @pytest.fixture
 async def token(api: Api, ada: Person, outbox: Outbox, deliver: Deliver) -> str:
-    """Of an email that Ada has asked for."""
+    """Returns the token in an email that Ada has requested."""
     await api(REQUEST, email=ada.email)
     await deliver()
     return outbox.token_for(ada.email)
@@ -92,7 +92,7 @@ async def test_a_link_sets_a_password_and_ends_every_session(
     }
 
 
-async def test_the_owner_is_told_of_a_reset(
+async def test_the_owner_is_notified_of_a_reset(
     api: Api, ada: Person, token: str, outbox: Outbox, deliver: Deliver
 ) -> None:
     await reset(api, token)
@@ -105,7 +105,7 @@ async def test_the_owner_is_told_of_a_reset(
 
 
 @pytest.mark.parametrize("asked", [REQUEST, AGAIN], ids=["reset", "verification"])
-async def test_asking_for_an_unknown_address_is_answered_alike_and_sends_nothing(
+async def test_an_unknown_address_gets_the_same_answer_and_no_email(
     api: Api, ada: Person, outbox: Outbox, deliver: Deliver, asked: str
 ) -> None:
     seen: list[Any] = []
@@ -123,7 +123,7 @@ async def test_a_link_works_once(api: Api, token: str) -> None:
     assert await reset(api, token, "another fine password 7") == "TokenInvalid"
 
 
-async def test_of_fifty_who_use_a_link_at_once_one_wins(api: Api, token: str) -> None:
+async def test_of_fifty_concurrent_uses_of_a_link_one_succeeds(api: Api, token: str) -> None:
     tries = [reset(Api(api.http), token, f"{NEW} {number}") for number in range(50)]
 
     answers = await asyncio.gather(*tries)
@@ -148,7 +148,7 @@ async def test_a_newer_link_replaces_the_older(
     assert await reset(api, outbox.token_for(ada.email)) == "UserChanged"
 
 
-async def test_a_weak_password_does_not_use_the_link_up(api: Api, token: str) -> None:
+async def test_a_weak_password_does_not_use_up_the_link(api: Api, token: str) -> None:
     data = await api(RESET, input={"token": token, "newPassword": "password"})
 
     assert data["resetPassword"]["issues"] == [
@@ -157,7 +157,7 @@ async def test_a_weak_password_does_not_use_the_link_up(api: Api, token: str) ->
     assert await reset(api, token) == "UserChanged"
 
 
-async def test_changing_the_password_kills_the_link(api: Api, ada: Person, token: str) -> None:
+async def test_changing_the_password_revokes_the_link(api: Api, ada: Person, token: str) -> None:
     laptop = await api.login(ada)
 
     assert await change(laptop, ada.password, NEW) == "PasswordChanged"
@@ -166,12 +166,12 @@ async def test_changing_the_password_kills_the_link(api: Api, ada: Person, token
 
 
 @pytest.mark.parametrize("bad", ["", "pot_", "pot_" + "x" * 43, "prt_" + "x" * 43, "pöt", "\0"])
-async def test_what_is_no_token_is_refused(api: Api, ada: Person, bad: str) -> None:
+async def test_an_invalid_token_is_refused(api: Api, ada: Person, bad: str) -> None:
     assert await reset(api, bad) == "TokenInvalid"
     assert await api.login(ada)
 
 
-async def test_the_database_does_not_hold_the_token(
+async def test_the_database_does_not_contain_the_token(
     token: str, db: Database, outbox: Outbox
 ) -> None:
     tables = ("one_time_tokens", "pgqueuer", "pgqueuer_log", "audit_events")
@@ -191,7 +191,7 @@ async def test_changing_the_password_ends_the_other_sessions(api: Api, ada: Pers
     assert await api.login(replace(ada, password=NEW))
 
 
-async def test_other_sessions_stay_if_asked_to(api: Api, ada: Person) -> None:
+async def test_other_sessions_continue_on_request(api: Api, ada: Person) -> None:
     laptop, phone = await api.login(ada), await api.login(ada)
 
     assert await change(laptop, ada.password, NEW, keepOtherSessions=True) == "PasswordChanged"
@@ -208,7 +208,7 @@ async def test_other_sessions_stay_if_asked_to(api: Api, ada: Person) -> None:
         ("difference engine 1", "ada@example.com", "InvalidInput"),
     ],
 )
-async def test_a_change_that_is_refused_changes_nothing(
+async def test_a_refused_change_changes_nothing(
     api: Api, ada: Person, current: str, new: str, expected: str
 ) -> None:
     laptop, phone = await api.login(ada), await api.login(ada)
@@ -219,7 +219,7 @@ async def test_a_change_that_is_refused_changes_nothing(
     assert await api.login(ada)
 
 
-async def test_of_two_changes_at_once_one_is_made(api: Api, ada: Person) -> None:
+async def test_of_two_concurrent_changes_one_succeeds(api: Api, ada: Person) -> None:
     devices = [await api.login(ada) for _ in range(4)]
 
     answers = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""A copy of what is known of a person: for them, and for an administrator."""
+"""Exports of personal data: for the user, and for an administrator."""
 
 import json
 import re
@@ -28,7 +28,7 @@ from app.testing.commands import run
 from tests.accounts.test_account_deletion import uuid_of
 from tests.accounts.test_email_changes import ASK
 from tests.accounts.test_password_changes import REQUEST, change
-from tests.people.test_administration import END, NOBODY, REINSTATE, SUSPEND, deed
+from tests.people.test_administration import END, NOBODY, REINSTATE, SUSPEND, mutate
 from tests.people.test_user_files import names_in
 
 COPY = "... on PersonalData { document isComplete } ... on Problem { message }"
@@ -51,12 +51,12 @@ MANY_EVENTS = text(
 TIME = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z"')
 IDS = re.compile(r'"(id|requestId)": "[^"]*"')
 PROGRAM = "an old browser"
-OF_THE_HOUSE = [
+HOUSE_TABLES = [
     mapper.class_.__table__
     for mapper in Base.registry.mappers
     if mapper.class_.__module__.startswith("app.")
 ]
-EXPORTED_TABLES = [USERS, *PersonalTables.of(OF_THE_HOUSE).lists.values()]
+EXPORTED_TABLES = [USERS, *PersonalTables.of(HOUSE_TABLES).lists.values()]
 
 
 async def own(client: Api, person: Person) -> Any:
@@ -67,14 +67,14 @@ async def of_user(admin: Api, user_id: str) -> Any:
     return (await admin(OF_USER, id=user_id))["exportUserData"]
 
 
-def without_moments(value: Any) -> Any:
-    """The same, with each time, UUID and request id replaced by what it is."""
+def without_times(value: Any) -> Any:
+    """Returns the value with each time, UUID and request id replaced by a placeholder."""
     written = TIME.sub('"time"', json.dumps(value))
     return json.loads(IDS.sub(r'"\1": "\1"', written))
 
 
 def event(name: str, **values: Any) -> dict[str, Any]:
-    """An event that a user has caused about themself."""
+    """Returns an event of a user about themself."""
     usual: dict[str, Any] = {
         "id": "id",
         "at": "time",
@@ -93,9 +93,9 @@ async def admin(api: Api, grace: Person) -> Api:
     return await api.login(grace)
 
 
-async def test_a_person_gets_all_that_is_known_of_them(api: Api, admin: Api, ada: Person) -> None:
-    await deed(admin, SUSPEND, userId=ada.id, reason="A mistake")
-    await deed(admin, REINSTATE, userId=ada.id)
+async def test_a_user_gets_all_personal_data(api: Api, admin: Api, ada: Person) -> None:
+    await mutate(admin, SUSPEND, userId=ada.id, reason="A mistake")
+    await mutate(admin, REINSTATE, userId=ada.id)
     guest = api.of_program(PROGRAM)
     laptop = await guest.login(ada)
     laptop.user_agent = PROGRAM
@@ -105,9 +105,9 @@ async def test_a_person_gets_all_that_is_known_of_them(api: Api, admin: Api, ada
 
     answer = await own(laptop, ada)
 
-    document = without_moments(answer["document"])
+    document = without_times(answer["document"])
     document["events"].sort(key=itemgetter("name"))
-    lists = PersonalTables.of(OF_THE_HOUSE).lists
+    lists = PersonalTables.of(HOUSE_TABLES).lists
     by_administrator = {"by": "ADMINISTRATOR", "ipAddress": None, "requestId": None}
     ended = {"reason": "SUSPENDED", "sessions": "1"}
     assert answer["isComplete"]
@@ -180,7 +180,7 @@ def session(**values: Any) -> dict[str, Any]:
     return usual | values
 
 
-async def test_no_secret_is_in_a_copy(api: Api, admin: Api, ada: Person, db: Database) -> None:
+async def test_an_export_has_no_secrets(api: Api, admin: Api, ada: Person, db: Database) -> None:
     laptop = await api.login(ada)
     await laptop(ASK, input={"newEmail": "lovelace@example.com", "password": ada.password})
     secrets = await db.rows(
@@ -198,10 +198,10 @@ async def test_no_secret_is_in_a_copy(api: Api, admin: Api, ada: Person, db: Dat
     assert [secret for (secret,) in secrets if secret in written] == []
 
 
-async def test_a_copy_does_not_say_which_administrator_has_done_something(
+async def test_an_export_does_not_reveal_which_administrator_acted(
     admin: Api, grace: Person, ada: Person
 ) -> None:
-    await deed(admin, END, userId=ada.id)
+    await mutate(admin, END, userId=ada.id)
 
     written = json.dumps(await of_user(admin, ada.id))
 
@@ -209,36 +209,36 @@ async def test_a_copy_does_not_say_which_administrator_has_done_something(
     assert str(uuid_of(grace)) not in written
 
 
-async def test_a_copy_for_an_administrator_does_not_say_whom_they_have_changed(
+async def test_an_export_of_an_administrator_does_not_reveal_whose_accounts_they_changed(
     admin: Api, grace: Person, ada: Person
 ) -> None:
-    await deed(admin, SUSPEND, userId=ada.id, reason="Spam", until="2090-01-01T00:00:00Z")
+    await mutate(admin, SUSPEND, userId=ada.id, reason="Spam", until="2090-01-01T00:00:00Z")
 
     document = (await own(admin, grace))["document"]
 
     events = [each for each in document["events"] if each["about"] == "SOMEBODY_ELSE"]
-    assert sorted(without_moments(events), key=itemgetter("name")) == [
+    assert sorted(without_times(events), key=itemgetter("name")) == [
         event("session.ended", about="SOMEBODY_ELSE"),
         event("user.suspended", about="SOMEBODY_ELSE"),
     ]
     assert str(uuid_of(ada)) not in json.dumps(document)
 
 
-async def test_a_wrong_password_gives_no_copy(api: Api, ada: Person, db: Database) -> None:
+async def test_a_wrong_password_exports_nothing(api: Api, ada: Person, db: Database) -> None:
     laptop = await api.login(ada)
 
     answer = await own(laptop, Person(ada.email, "wrong"))
 
-    assert answer == {"__typename": "InvalidCredentials", "message": "The password is not right."}
+    assert answer == {"__typename": "InvalidCredentials", "message": "The password is wrong."}
     assert await db.rows(EXPORTED) == []
 
 
-async def test_a_copy_of_nobody_is_not_found(admin: Api, db: Database) -> None:
+async def test_an_export_of_an_unknown_user_is_not_found(admin: Api, db: Database) -> None:
     assert (await of_user(admin, NOBODY))["__typename"] == "NotFound"
     assert await db.rows(EXPORTED) == []
 
 
-async def test_the_audit_says_who_has_made_a_copy(
+async def test_the_audit_records_who_exported(
     api: Api, admin: Api, grace: Person, ada: Person, db: Database, environment: dict[str, str]
 ) -> None:
     await own(await api.login(ada), ada)
@@ -262,10 +262,13 @@ async def test_the_command_writes_what_an_administrator_gets(
 
     said = await run("users", "personal-data", ada.email, str(file), **environment)
 
-    assert said.stdout == f"What is known of {ada.email} is in {file}, which only you can read.\n"
+    assert (
+        said.stdout
+        == f"The personal data of {ada.email} was written to {file}, which only you can read.\n"
+    )
     assert file.stat().st_mode & 0o777 == 0o600
     document = json.loads(file.read_bytes())
-    # Both copies are events, which only the second one can have.
+    # Each export records an event, which the second export contains.
     *copies, _, _ = events = document["events"]
     before = events[len(copies) :]
     assert [(each["name"], each["by"], each["details"]) for each in copies] == [
@@ -276,7 +279,7 @@ async def test_the_command_writes_what_an_administrator_gets(
     assert {**document, "events": before, **moment} == {**answer["document"], **moment}
 
 
-async def test_a_long_list_is_cut_in_an_answer_and_whole_in_a_file(
+async def test_a_long_list_is_truncated_in_an_answer_and_complete_in_a_file(
     admin: Api, ada: Person, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     values = {"id": uuid_of(ada), "number": MOST}
@@ -295,7 +298,7 @@ async def test_a_long_list_is_cut_in_an_answer_and_whole_in_a_file(
     assert (whole["truncated"], len(set(ids))) == ([], len(ids))
 
 
-async def test_nobody_is_written_to_no_file(
+async def test_an_unknown_user_makes_no_file(
     db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = tmp_path / "nobody.json"
@@ -303,17 +306,17 @@ async def test_nobody_is_written_to_no_file(
     said = await run("users", "personal-data", "nobody@example.com", str(file), **environment)
 
     assert (said.exit_code, names_in(tmp_path)) == (1, [])
-    assert said.stderr == "portico: There is no user with this address or id.\n"
+    assert said.stderr == "portico: No user has this address or id.\n"
     assert await db.rows(EXPORTED) == []
 
 
 def test_each_table_declares_what_is_exported_of_it_or_that_nothing_is() -> None:
     """A column may name users without a foreign key: no table is left to a guess."""
-    assert [table.name for table in OF_THE_HOUSE if declared_of(table) is None] == []
+    assert [table.name for table in HOUSE_TABLES if declared_of(table) is None] == []
 
 
 def test_a_table_that_is_about_nobody_names_no_user() -> None:
-    about_nobody = [table for table in OF_THE_HOUSE if declared_of(table) == ABOUT_NOBODY]
+    about_nobody = [table for table in HOUSE_TABLES if declared_of(table) == ABOUT_NOBODY]
 
     assert [table.name for table in about_nobody if keys_to_users(table)] == []
 
@@ -328,7 +331,7 @@ def test_each_column_about_users_is_exported_or_withheld_with_a_reason(exported:
     assert all(declared.withheld.values())
 
 
-def test_rows_of_a_deleted_user_go_with_the_user_or_name_nobody() -> None:
+def test_rows_about_a_deleted_user_are_deleted_or_name_no_user() -> None:
     kept = [
         str(key.parent)
         for table in Base.metadata.tables.values()
@@ -345,14 +348,14 @@ def test_no_column_of_hashes_or_tokens_is_exported() -> None:
     assert [name for name in exported if re.search("hash|salt|token|secret|digest", name)] == []
 
 
-def test_ids_in_a_copy_are_those_that_tokens_and_other_systems_know() -> None:
+def test_ids_in_an_export_are_those_of_tokens_and_other_systems() -> None:
     row = [uuid.UUID(int=1), *[None] * (len(USERS.declared.exported) - 1)]
 
     assert USERS.record(row)["id"] == "00000000-0000-0000-0000-000000000001"
 
 
 def table_of(name: str, *keys: str) -> Table:
-    """A table of a module outside, which declares nothing."""
+    """Returns a table of an external module that declares nothing about exports."""
     columns = [Column(each, Uuid, ForeignKey("users.id", ondelete="CASCADE")) for each in keys]
     key = Column("id", Uuid, primary_key=True)
     return Table(
@@ -360,7 +363,7 @@ def table_of(name: str, *keys: str) -> Table:
     )
 
 
-def test_a_table_about_users_is_exported_where_it_declares_nothing() -> None:
+def test_a_table_about_users_is_exported_by_default() -> None:
     tables = PersonalTables.of([table_of("side_notes", "author_id"), table_of("planets")])
 
     assert {name: each.declared for name, each in tables.lists.items() if name != "events"} == {
@@ -374,7 +377,7 @@ def test_a_table_about_users_is_exported_where_it_declares_nothing() -> None:
     }
 
 
-def test_a_table_that_names_two_users_has_to_say_whom_it_is_about() -> None:
+def test_a_table_with_two_users_must_declare_the_owner() -> None:
     with pytest.raises(Misconfigured) as refused:
         PersonalTables.of([table_of("gifts", "giver_id", "taker_id")])
 
@@ -383,7 +386,7 @@ def test_a_table_that_names_two_users_has_to_say_whom_it_is_about() -> None:
     )
 
 
-def test_no_table_takes_the_place_of_what_else_is_in_a_copy() -> None:
+def test_no_table_replaces_another_part_of_an_export() -> None:
     with pytest.raises(Misconfigured) as refused:
         PersonalTables.of([table_of("jobs", "user_id")])
 

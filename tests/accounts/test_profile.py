@@ -1,4 +1,4 @@
-"""One's own account: its profile, and its end."""
+"""The account of the current user: its profile, and its deletion."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -51,7 +51,9 @@ async def test_an_empty_name_is_removed_as_null_is(api: Api, ada: Person, nothin
     assert await update(laptop, displayName=nothing) == {"user": {"displayName": None}}
 
 
-async def test_what_changes_nothing_is_no_event(api: Api, ada: Person, db: Database) -> None:
+async def test_an_update_that_changes_nothing_records_no_event(
+    api: Api, ada: Person, db: Database
+) -> None:
     laptop = await api.login(ada)
 
     await update(laptop, displayName=ada.name)
@@ -61,7 +63,7 @@ async def test_what_changes_nothing_is_no_event(api: Api, ada: Person, db: Datab
     assert names == []
 
 
-async def test_a_name_that_is_none_is_refused(api: Api, ada: Person) -> None:
+async def test_an_invalid_name_is_refused(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
 
     assert await update(laptop, displayName="\u202eadA") == {
@@ -86,7 +88,7 @@ async def test_a_deleted_account_leaves_no_trace_of_the_person(
     assert await api.register(ada)
 
 
-async def test_a_deleted_account_answers_the_id_that_it_had(api: Api, ada: Person) -> None:
+async def test_deleting_an_account_returns_its_former_id(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
     named = DELETE.replace("__typename", "__typename ... on AccountDeleted { userId }")
 
@@ -103,7 +105,9 @@ async def test_a_wrong_password_deletes_nothing(api: Api, ada: Person) -> None:
     assert await laptop(ME) == {"me": {"email": ada.email}}
 
 
-async def test_the_last_administrator_stays(api: Api, grace: Person, ada: Person) -> None:
+async def test_the_last_administrator_cannot_be_removed(
+    api: Api, grace: Person, ada: Person
+) -> None:
     admin = await api.login(grace)
 
     assert await delete(admin, grace.password) == "LastAdministrator"
@@ -113,7 +117,7 @@ async def test_the_last_administrator_stays(api: Api, grace: Person, ada: Person
 
 
 @pytest.mark.parametrize("_round", range(3))
-async def test_two_administrators_who_leave_at_once_leave_one(
+async def test_of_two_administrators_who_delete_themselves_at_once_one_remains(
     api: Api, grace: Person, ada: Person, db: Database, _round: int
 ) -> None:
     async with db.begin() as session:
@@ -125,7 +129,7 @@ async def test_two_administrators_who_leave_at_once_leave_one(
     assert sorted(answers) == ["AccountDeleted", "LastAdministrator"]
 
 
-async def test_a_suspended_administrator_does_not_count(
+async def test_a_suspended_administrator_does_not_count_as_another_one(
     api: Api, grace: Person, ada: Person, db: Database
 ) -> None:
     admin = await api.login(grace)

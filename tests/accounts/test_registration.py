@@ -1,4 +1,4 @@
-"""Making an account."""
+"""Registration."""
 
 import asyncio
 from contextlib import nullcontext
@@ -41,7 +41,7 @@ def issues(data: Any) -> list[tuple[tuple[str, ...], str]]:
     return [(tuple(issue["path"]), issue["code"]) for issue in result["issues"]]
 
 
-async def test_registering_makes_an_account_and_signs_in(api: Api) -> None:
+async def test_registering_creates_an_account_and_signs_in(api: Api) -> None:
     data = await api(
         REGISTER,
         input={
@@ -63,17 +63,19 @@ async def test_registering_makes_an_account_and_signs_in(api: Api) -> None:
     assert await api.with_tokens(signed_in)(ME) == {"me": {"email": "ada@example.com"}}
 
 
-async def test_an_address_is_one_in_every_spelling(api: Api, ada: Person, db: Database) -> None:
+async def test_all_spellings_of_an_address_are_one_account(
+    api: Api, ada: Person, db: Database
+) -> None:
     data = await api(REGISTER, input=ada.registration | {"email": "ADA@EXAMPLE.com"})
 
     assert data["register"] == {
         "__typename": "EmailTaken",
-        "message": "There is an account with this email address already.",
+        "message": "An account with this email address already exists.",
     }
     assert await count(db, "users") == 1
 
 
-async def test_an_international_address_is_one_in_both_its_forms(api: Api) -> None:
+async def test_both_forms_of_an_international_address_are_one_account(api: Api) -> None:
     await api.register(Person("jörg@exämple.de", "unterwegs nach Ulm"))
 
     data = await api(
@@ -83,7 +85,9 @@ async def test_an_international_address_is_one_in_both_its_forms(api: Api) -> No
     assert data["register"]["__typename"] == "EmailTaken"
 
 
-async def test_of_fifty_at_once_exactly_one_gets_the_address(api: Api, db: Database) -> None:
+async def test_of_fifty_concurrent_registrations_of_an_address_one_succeeds(
+    api: Api, db: Database
+) -> None:
     person = Person("eve@example.com", "a pair of opera glasses")
     clients = [Api(api.http) for _ in range(50)]
 
@@ -97,7 +101,7 @@ async def test_of_fifty_at_once_exactly_one_gets_the_address(api: Api, db: Datab
 
 
 @pytest.mark.parametrize("address", BAD_ADDRESSES)
-async def test_what_is_no_address_is_refused(api: Api, db: Database, address: str) -> None:
+async def test_an_invalid_address_is_refused(api: Api, db: Database, address: str) -> None:
     data = await api(REGISTER, input={"email": address, "password": "difference engine 1"})
 
     assert [path for path, _ in issues(data)] == [("email",)]
@@ -145,7 +149,7 @@ async def test_a_good_password_of_any_kind_is_accepted(api: Api, password: str) 
     assert (await api.login(person)).access_token
 
 
-async def test_every_fault_is_told_at_once(api: Api) -> None:
+async def test_all_issues_are_returned_at_once(api: Api) -> None:
     data = await api(
         REGISTER, input={"email": "ada", "password": "short", "displayName": "a\u202eb"}
     )
@@ -158,7 +162,7 @@ async def test_every_fault_is_told_at_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize("nothing", ["", "  ", None])
-async def test_an_empty_name_is_none(api: Api, nothing: str | None) -> None:
+async def test_an_empty_name_becomes_null(api: Api, nothing: str | None) -> None:
     person = Person("ada@example.com", "difference engine 1", nothing)
 
     data = await api(REGISTER, input=person.registration)
@@ -166,7 +170,7 @@ async def test_an_empty_name_is_none(api: Api, nothing: str | None) -> None:
     assert data["register"]["user"]["displayName"] is None
 
 
-async def test_what_is_too_short_or_too_long_says_the_limit(api: Api) -> None:
+async def test_issues_of_length_have_the_limit(api: Api) -> None:
     values = {"email": f"{'x' * 250}@example.com", "password": "q7#vK2x", "displayName": "a" * 101}
 
     data = await api(LIMITS, input=values)
@@ -185,9 +189,7 @@ async def test_what_is_too_short_or_too_long_says_the_limit(api: Api) -> None:
 
 @pytest.mark.parametrize("code", InputIssueCode)
 @pytest.mark.parametrize("limit", [None, 8])
-def test_no_issue_has_a_limit_but_those_that_need_one(
-    code: InputIssueCode, limit: int | None
-) -> None:
+def test_only_issues_of_length_have_a_limit(code: InputIssueCode, limit: int | None) -> None:
     bounded = code in {InputIssueCode.TOO_SHORT, InputIssueCode.TOO_LONG}
     refused = pytest.raises(ValueError, match="do not fit together")
     expected = nullcontext() if bounded is (limit is not None) else refused
@@ -196,7 +198,7 @@ def test_no_issue_has_a_limit_but_those_that_need_one(
         InputIssue(("name",), code, "Words.", limit)
 
 
-async def test_two_keyboards_spell_one_password_alike(api: Api) -> None:
+async def test_composed_and_decomposed_spellings_of_a_password_are_equal(api: Api) -> None:
     composed, decomposed = "caf\u00e9 au lait noir", "cafe\u0301 au lait noir"
     await api.register(Person("ada@example.com", decomposed))
 

@@ -1,4 +1,4 @@
-"""A link that its client sends again: a page that runs twice, a retry, an answer that was lost."""
+"""A link that its client uses again: a page that runs twice, a retry, a lost response."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import VERIFY, verify
 from tests.accounts.test_password_changes import AGAIN, CHANGE, NEW
-from tests.people.test_administration import SUSPEND, deed
+from tests.people.test_administration import SUSPEND, mutate
 from tests.sessions.test_refreshing import LOGOUT, refresh
 
 Deliver = Callable[[], Awaitable[None]]
@@ -43,13 +43,15 @@ async def link(api: Api, ada: Person, outbox: Outbox, deliver: Deliver) -> str:
 
 @pytest.fixture
 async def change(api: Api, ada: Person, outbox: Outbox, deliver: Deliver) -> str:
-    """Returns the token of a link that moves Ada to another address."""
+    """Returns the token of a link that changes Ada's address."""
     assert await ask(await api.login(ada), COUNTESS, ada.password) == "RequestAccepted"
     await deliver()
     return outbox.token_for(COUNTESS)
 
 
-async def test_a_page_that_runs_twice_gets_one_session(api: Api, link: str, db: Database) -> None:
+async def test_a_link_that_is_used_twice_starts_one_session(
+    api: Api, link: str, db: Database
+) -> None:
     answers = await asyncio.gather(*(signed_in(Api(api.http), link) for _ in range(20)))
 
     assert len({opened(answer) for answer in answers}) == 1
@@ -63,7 +65,7 @@ async def test_every_answer_signs_in(api: Api, ada: Person, link: str) -> None:
         assert await api.with_tokens(answer)(ME) == {"me": {"email": ada.email}}
 
 
-async def test_a_lost_answer_can_be_asked_for_much_later(
+async def test_a_lost_answer_can_be_repeated_much_later(
     api: Api, link: str, clock: FakeClock
 ) -> None:
     lost = await signed_in(api, link)
@@ -73,7 +75,7 @@ async def test_a_lost_answer_can_be_asked_for_much_later(
     assert opened(await signed_in(api, link)) == opened(lost)
 
 
-async def test_an_answer_that_was_used_can_be_asked_for_within_30_seconds(
+async def test_an_answer_that_was_used_can_be_repeated_within_30_seconds(
     api: Api, link: str, clock: FakeClock
 ) -> None:
     first = await signed_in(api, link)
@@ -86,7 +88,7 @@ async def test_an_answer_that_was_used_can_be_asked_for_within_30_seconds(
     assert await verify(api, link) == "TokenInvalid"
 
 
-async def test_an_answer_whose_session_was_refreshed_has_arrived(
+async def test_an_answer_whose_session_was_refreshed_is_not_repeated(
     api: Api, link: str, clock: FakeClock
 ) -> None:
     await refresh(api, opened(await signed_in(api, link))[1])
@@ -96,13 +98,13 @@ async def test_an_answer_whose_session_was_refreshed_has_arrived(
     assert await verify(api, link) == "TokenInvalid"
 
 
-async def test_a_link_whose_session_is_over_does_not_bring_it_back(api: Api, link: str) -> None:
+async def test_a_link_does_not_revive_its_ended_session(api: Api, link: str) -> None:
     await api.with_tokens(await signed_in(api, link))(LOGOUT)
 
     assert await verify(api, link) == "TokenInvalid"
 
 
-async def test_a_link_does_not_outlive_a_change_of_the_password(
+async def test_a_used_link_is_invalid_after_a_change_of_the_password(
     api: Api, ada: Person, link: str, db: Database
 ) -> None:
     async with db.begin() as proved:
@@ -115,11 +117,11 @@ async def test_a_link_does_not_outlive_a_change_of_the_password(
     assert await verify(api, link) == "TokenInvalid"
 
 
-async def test_a_suspended_user_is_not_let_in_again(
+async def test_a_repeated_link_does_not_sign_in_a_suspended_user(
     api: Api, ada: Person, grace: Person, link: str
 ) -> None:
     await signed_in(api, link)
-    await deed(await api.login(grace), SUSPEND, userId=ada.id, reason="spam")
+    await mutate(await api.login(grace), SUSPEND, userId=ada.id, reason="spam")
 
     assert await verify(api, link) == "TokenInvalid"
 
@@ -134,9 +136,7 @@ async def test_a_repeated_link_expires_with_its_email(
     assert await verify(api, link) == "TokenInvalid"
 
 
-async def test_another_client_gains_nothing_by_a_used_link(
-    api: Api, link: str, db: Database
-) -> None:
+async def test_a_used_link_is_invalid_for_another_client(api: Api, link: str, db: Database) -> None:
     await signed_in(api, link)
     before = await contents(db)
 
@@ -145,7 +145,7 @@ async def test_another_client_gains_nothing_by_a_used_link(
     assert await contents(db) == before
 
 
-async def test_a_change_of_address_is_confirmed_once_however_often_it_is_sent(
+async def test_a_repeated_link_confirms_a_change_of_address_once(
     api: Api, change: str, db: Database
 ) -> None:
     answers = await asyncio.gather(*(confirm(Api(api.http), change) for _ in range(20)))

@@ -1,4 +1,4 @@
-"""What a form has to know before anybody has signed in."""
+"""What a form needs to know before a user signs in."""
 
 from importlib.metadata import version
 from typing import Any
@@ -25,13 +25,13 @@ SERVER = """
         ({"password_min_length": 15}, {"passwordMinLength": 15}),
     ],
 )
-async def test_a_guest_is_told_what_forms_need(
+async def test_a_guest_can_read_what_forms_need(
     settings: Settings, outbox: Outbox, changes: dict[str, Any], facts: dict[str, Any]
 ) -> None:
     app = create_app(settings.model_copy(update=changes), mailer=outbox)
 
     async with app.router.lifespan_context(app), Api.of(app) as guest:
-        # Asked twice, so that a plan answers too.
+        # Twice, so that a compiled plan answers too.
         answers = [await guest(SERVER) for _ in range(3)]
 
     server = {
@@ -44,7 +44,7 @@ async def test_a_guest_is_told_what_forms_need(
     assert answers == [{"server": server | facts}] * 3
 
 
-async def test_the_bounds_are_those_that_register_holds_passwords_to(api: Api) -> None:
+async def test_the_password_limits_are_those_of_register(api: Api) -> None:
     server = (await api(SERVER))["server"]
     shortest, longest = server["passwordMinLength"], server["passwordMaxLength"]
 
@@ -54,7 +54,7 @@ async def test_the_bounds_are_those_that_register_holds_passwords_to(api: Api) -
 
 
 async def codes_for(api: Api, password: str) -> list[str]:
-    """What is wrong with a password, as `register` says."""
+    """Returns the codes of the issues that `register` returns for a password."""
     answer = await api(
         "mutation Register($input: RegisterInput!) { register(input: $input) "
         "{ ... on InvalidInput { issues { code } } } }",

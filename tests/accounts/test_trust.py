@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.accounts.services.trust import ALL_LINKS, OTHER_LINKS, Change, Ends
+from app.accounts.services.trust import ALL_LINKS, OTHER_LINKS, Change, Effects
 from app.database.database import Database
 from app.mail.models import TokenPurpose
 from app.testing.clients import LOGIN, ME, REGISTER, Api, Person
@@ -19,7 +19,7 @@ from app.users.models import User
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import verify
 from tests.accounts.test_password_changes import AGAIN, NEW, REQUEST, change, reset
-from tests.people.test_administration import CREATE, END, REINSTATE, SUSPEND, deed
+from tests.people.test_administration import CREATE, END, REINSTATE, SUSPEND, mutate
 from tests.sessions.test_refreshing import reason
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,7 @@ class TestFirstProofOfAnAddress:
         assert await reset(api, outbox.token_for(ada.email)) == "UserChanged"
         assert await login(api, replace(ada, password=NEW)) == "SignedIn"
 
-    async def test_ends_nothing_if_a_session_of_the_account_brings_the_link(
+    async def test_ends_nothing_if_the_request_has_a_session_of_the_account(
         self, api: Api, ada: Person, laptop: Api, link: str
     ) -> None:
         phone = await api.login(ada)
@@ -96,7 +96,7 @@ class TestFirstProofOfAnAddress:
         assert await login(api, ada) == "SignedIn"
 
     @pytest.mark.parametrize("brought", ["of another account", "that has ended"])
-    async def test_a_session_that_is_not_a_living_one_of_the_account_proves_nothing(
+    async def test_a_session_that_is_ended_or_of_another_account_does_not_prevent_that(
         self, api: Api, ada: Person, grace: Person, laptop: Api, link: str, brought: str
     ) -> None:
         other = await api.login(grace)
@@ -129,8 +129,8 @@ class TestAdministration:
         assert await ask(laptop, THIEF, ada.password) == "RequestAccepted"
         await deliver()
 
-        await deed(admin, SUSPEND, userId=ada.id, reason="stolen")
-        await deed(admin, REINSTATE, userId=ada.id)
+        await mutate(admin, SUSPEND, userId=ada.id, reason="stolen")
+        await mutate(admin, REINSTATE, userId=ada.id)
 
         assert await confirm(api, outbox.token_for(THIEF)) == "TokenInvalid"
         assert await login(api, ada) == "SignedIn"
@@ -141,7 +141,7 @@ class TestAdministration:
         await api(REQUEST, email=ada.email)
         await deliver()
 
-        await deed(await api.login(grace), END, userId=ada.id)
+        await mutate(await api.login(grace), END, userId=ada.id)
 
         assert await reason(api, laptop.refresh_token) == "REVOKED"
         assert await login(api, ada) == "SignedIn"
@@ -159,7 +159,7 @@ class TestChangedPassword:
         assert (await thief(ME), thief.last_code) == ({"me": None}, "UNAUTHENTICATED")
         assert await reason(api, thief.refresh_token) == "PASSWORD_CHANGED"
 
-    async def test_the_session_goes_on_with_the_tokens_of_the_answer(
+    async def test_the_session_continues_with_the_returned_tokens(
         self, api: Api, ada: Person, laptop: Api
     ) -> None:
         before = laptop.session_id
@@ -185,7 +185,7 @@ class TestChangedPassword:
 
         assert await laptop(ME) == {"me": {"email": ada.email}}
 
-    async def test_a_session_that_ends_meanwhile_changes_nothing(
+    async def test_a_change_whose_session_ends_meanwhile_is_refused(
         self, api: Api, ada: Person, laptop: Api, db: Database
     ) -> None:
         mutation = (
@@ -205,7 +205,7 @@ class TestUndoneChangeOfAddress:
     async def undo(
         self, api: Api, verified: Person, outbox: Outbox, deliver: Deliver
     ) -> tuple[Api, str]:
-        """A thief with the password has moved the account to an address of theirs."""
+        """A thief with the password has changed the address to one of theirs."""
         thief = await api.login(verified)
         await ask(thief, THIEF, verified.password)
         await deliver()
@@ -213,7 +213,7 @@ class TestUndoneChangeOfAddress:
         await deliver()
         return thief, outbox.token_for(verified.email)
 
-    async def test_brings_the_account_back_and_ends_what_the_change_began(
+    async def test_restores_the_address_and_ends_what_the_change_started(
         self, api: Api, verified: Person, undo: tuple[Api, str], outbox: Outbox, deliver: Deliver
     ) -> None:
         thief, link = undo
@@ -231,7 +231,7 @@ class TestUndoneChangeOfAddress:
         assert await reset(api, outbox.token_for(verified.email)) == "UserChanged"
         assert await login(api, replace(verified, password=NEW)) == "SignedIn"
 
-    async def test_outlives_all_that_the_thief_does_meanwhile(
+    async def test_stays_possible_after_whatever_the_thief_does(
         self, api: Api, undo: tuple[Api, str], outbox: Outbox, deliver: Deliver
     ) -> None:
         thief, link = undo
@@ -247,11 +247,11 @@ class TestUndoneChangeOfAddress:
 
         assert await confirm(api, link) == "UserChanged"
 
-        # The thief's own way back, to the address that was theirs for a while.
+        # The link that would return the account to the thief's address.
         assert await confirm(api, outbox.token_for(THIEF)) == "TokenInvalid"
         assert await thief(ME) == {"me": None}
 
-    async def test_a_thief_cannot_undo_that_the_owner_came_back(
+    async def test_cannot_be_undone_by_the_thief(
         self, api: Api, verified: Person, undo: tuple[Api, str], outbox: Outbox, deliver: Deliver
     ) -> None:
         thief, link = undo
@@ -280,14 +280,14 @@ class TestUndoneChangeOfAddress:
         admin = await api.login(grace)
 
         assert (await api(REGISTER, input=again))["register"]["__typename"] == "EmailTaken"
-        invited = await deed(admin, CREATE, email=verified.email)
+        invited = await mutate(admin, CREATE, email=verified.email)
         assert invited["__typename"] == "EmailTaken"
         clock.pass_(days=7)
 
         assert await confirm(api, undo[1]) == "TokenInvalid"
         assert (await api(REGISTER, input=again))["register"]["__typename"] == "SignedIn"
 
-    async def test_nobody_else_moves_to_the_address_meanwhile(
+    async def test_nobody_else_can_change_to_the_former_address_meanwhile(
         self,
         api: Api,
         verified: Person,
@@ -305,7 +305,7 @@ class TestUndoneChangeOfAddress:
         assert await other(ME) == {"me": {"email": grace.email}}
         assert await confirm(api, undo[1]) == "UserChanged"
 
-    async def test_an_address_that_was_never_verified_gets_no_way_back(
+    async def test_is_not_offered_to_an_address_that_was_never_verified(
         self, api: Api, ada: Person, laptop: Api, outbox: Outbox, deliver: Deliver
     ) -> None:
         await ask(laptop, COUNTESS, ada.password)
@@ -327,7 +327,7 @@ LINKS = {
 
 
 def row(change: Change) -> str:
-    ends: Ends = change.value
+    ends: Effects = change.value
     cells = (
         f"`{change.name}`",
         f"`{ends.sessions.value}`" if ends.sessions else "none",
@@ -338,7 +338,7 @@ def row(change: Change) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def test_the_table_in_the_documentation_says_what_ends() -> None:
+def test_the_table_in_the_documentation_matches_the_effects() -> None:
     page = (ROOT / "docs" / "clients" / "account-life.md").read_text(encoding="utf-8")
 
     assert [row(each) for each in Change if row(each) not in page] == []
@@ -350,13 +350,13 @@ UNTRUSTED = {
     *("updated_at", "last_login_at", "open_to_registration", "external_id"),
 }
 WITHOUT_A_CHANGE_OF_TRUST = {
-    # A sign-in stores the same password under a better hash.
+    # A sign-in upgrades the hash of the same password.
     ("sign_in.py", "password_hash"),
     # A role, or the end of a suspension.
     ("administration.py", "**"),
-    # What `UpdateProfileInput` has.
+    # The fields of `UpdateProfileInput`.
     ("profile.py", "**"),
-    # A step of a session.
+    # A refresh of a session.
     ("refresh.py", "**"),
 }
 
@@ -367,7 +367,7 @@ def test_of_each_column_of_users_it_is_known_whether_trust_depends_on_it() -> No
     assert sorted([*TRUSTED, *UNTRUSTED]) == sorted(columns)
 
 
-def test_what_trust_depends_on_is_changed_nowhere_else() -> None:
+def test_trusted_columns_are_changed_nowhere_else() -> None:
     services = sorted((ROOT / "app").glob("*/services/*.py"))
 
     found = {
@@ -383,7 +383,7 @@ def test_what_trust_depends_on_is_changed_nowhere_else() -> None:
 
 
 def updated(tree: ast.AST) -> set[str]:
-    """The columns that `.values(…)` names anywhere in a module, `**` for those it does not name."""
+    """Returns the columns in any `.values(…)` of a module; `**` for those that it does not name."""
     return {
         keyword.arg or "**"
         for call in ast.walk(tree)

@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.clock import FakeClock
 from tests.accounts.test_profile import DELETE
-from tests.people.test_administration import ROLE, deed
+from tests.people.test_administration import ROLE, mutate
 from tests.support.servers import portico
 
 Verify = Callable[[], Awaitable[str]]
@@ -67,7 +67,7 @@ async def tamper(db: Database, statement: str) -> None:
 
 async def test_what_happened_is_told_newest_first(api: Api, grace: Person, ada: Person) -> None:
     admin = await api.login(grace)
-    await deed(admin, ROLE, userId=ada.id, role="ADMIN")
+    await mutate(admin, ROLE, userId=ada.id, role="ADMIN")
 
     edges = (await admin(EVENTS, first=2))["auditEvents"]["edges"]
 

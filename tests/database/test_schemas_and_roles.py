@@ -125,7 +125,7 @@ async def test_a_role_that_owns_nothing_takes_people_over(empty_url: str, tmp_pa
             command, server.url, tmp_path, "users", "import", "people.jsonl"
         )
 
-    assert printed == "1 people added, 0 were there already, 0 lines left out.\n"
+    assert printed == "1 user added, 0 existed already, 0 lines skipped.\n"
 
 
 @pytest.mark.parametrize(

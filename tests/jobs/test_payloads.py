@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.accounts.services.email_addresses import SendVerification
-from app.accounts.services.erasure import ForgetAddresses
+from app.accounts.services.erasure import EraseIpAddresses
 from app.accounts.services.passwords import SendReset
 from app.accounts.services.pending_registrations import FinishRegistration
 from app.database.database import Database
@@ -73,7 +73,7 @@ def test_what_was_written_is_read(reminder: Reminder) -> None:
             },
             FinishRegistration("a@b.c", "$2b$", None, "192.0.2.1", "r"),
         ),
-        ({"user_id": str(USER_ID)}, ForgetAddresses(USER_ID)),
+        ({"user_id": str(USER_ID)}, EraseIpAddresses(USER_ID)),
         ({"email": "a@b.c"}, SendVerification("a@b.c")),
         ({"email": None}, SendReset(None)),
     ],
@@ -85,7 +85,7 @@ def test_jobs_of_the_former_release_are_read(written: dict[str, Any], payload: P
 def test_the_former_release_reads_what_is_written() -> None:
     written = [
         write_payload(SendEmail("verify_email", "a@b.c", "t")),
-        write_payload(ForgetAddresses(USER_ID)),
+        write_payload(EraseIpAddresses(USER_ID)),
         write_payload(SendReset(None)),
     ]
 
@@ -111,17 +111,17 @@ def test_a_field_of_a_newer_release_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
-        (b'{"email": "a@b.c"}', "its payload is not a ForgetAddresses: user_id"),
-        (b'{"user_id": "a@b.c"}', "its payload is not a ForgetAddresses: user_id"),
-        (b'["a@b.c"]', "its payload is not a ForgetAddresses"),
-        (b"a@b.c", "its payload is not a ForgetAddresses"),
+        (b'{"email": "a@b.c"}', "its payload is not a EraseIpAddresses: user_id"),
+        (b'{"user_id": "a@b.c"}', "its payload is not a EraseIpAddresses: user_id"),
+        (b'["a@b.c"]', "its payload is not a EraseIpAddresses"),
+        (b"a@b.c", "its payload is not a EraseIpAddresses"),
     ],
 )
 def test_another_shape_cannot_succeed_and_its_content_is_not_told(
     written: bytes, reason: str
 ) -> None:
     with pytest.raises(PermanentFailure) as refused:
-        read_payload(ForgetAddresses, written)
+        read_payload(EraseIpAddresses, written)
 
     assert str(refused.value) == reason
 

@@ -23,12 +23,12 @@ from app.keys.services.fleet_secrets import REVOKED
 from app.keys.services.signing_keys import NOT_IN_FORCE
 from app.portico import Portico, build
 from app.sessions.services.compromise import (
-    GIVE_IT_ALONE,
-    KNOWN,
-    MEANWHILE,
+    ALREADY_KNOWN,
+    DECLARED_MEANWHILE,
+    ONE_KEY_ONLY,
+    AlreadyDeclared,
     Compromise,
-    Declared,
-    DeclaredBefore,
+    CompromiseDeclared,
 )
 from app.testing.clients import LOGIN, ME, Person
 from tests.sessions.test_refreshing import reason, refresh, token
@@ -63,14 +63,14 @@ async def run(
     return await asyncio.to_thread(portico, *words, cwd=folder, **given)
 
 
-async def declare(fleet: Fleet, secret: str = NEW) -> Declared | DeclaredBefore:
+async def declare(fleet: Fleet, secret: str = NEW) -> CompromiseDeclared | AlreadyDeclared:
     """What the command does, in a process that is here already."""
     process = other_process(fleet, secret)
     try:
         last = await process.services[Compromise].check()
         return (
             last
-            if isinstance(last, DeclaredBefore)
+            if isinstance(last, AlreadyDeclared)
             else await process.services[Compromise].declare(last)
         )
     finally:
@@ -186,8 +186,8 @@ async def test_a_secret_that_nobody_knew_is_no_way_in_but_a_successor_is(fleet: 
 @pytest.mark.parametrize(
     ("secrets", "words", "said"),
     [
-        (OLD, ["--yes"], KNOWN),
-        (f"{NEW},{OLD}", ["--yes"], GIVE_IT_ALONE),
+        (OLD, ["--yes"], ALREADY_KNOWN),
+        (f"{NEW},{OLD}", ["--yes"], ONE_KEY_ONLY),
         (
             NEW,
             [],
@@ -238,7 +238,7 @@ async def test_of_two_operators_at_once_the_second_one_changes_nothing(fleet: Fl
         await declare(fleet)
         before = await old.rows(COUNTED)
 
-        with pytest.raises(Misconfigured, match=MEANWHILE[:40]):
+        with pytest.raises(Misconfigured, match=DECLARED_MEANWHILE[:40]):
             await other.services[Compromise].declare(last)
 
         assert await old.rows(COUNTED) == before
@@ -262,7 +262,7 @@ async def test_interrupted_it_has_done_nothing_and_can_be_run_again(fleet: Fleet
         await process.stop()
         assert await old.rows(COUNTED) == before
 
-        assert isinstance(await declare(fleet), Declared)
+        assert isinstance(await declare(fleet), CompromiseDeclared)
 
 
 async def test_the_audit_verifies_with_the_new_secret_alone_and_says_how_far(

@@ -55,7 +55,7 @@ LIFE = (
         f'requestEmailChange(input: {{newEmail: "{COUNTESS}", password: "{FIRST}"}})',
         "RequestAccepted",
         (
-            (ADA, "A new email address was asked for"),
+            (ADA, "A change of your email address was requested"),
             (COUNTESS, "Confirm your new email address"),
         ),
     ),

@@ -19,7 +19,7 @@ from app.testing.outbox import Outbox
 from tests.accounts.test_email_changes import ask, confirm
 from tests.accounts.test_email_verification import verify
 from tests.accounts.test_password_changes import AGAIN, REQUEST, reset
-from tests.people.test_administration import CREATE, deed
+from tests.people.test_administration import CREATE, mutate
 from tests.support.periodic import tidy
 
 Use = Callable[..., Awaitable[str]]
@@ -61,7 +61,7 @@ def issue(
             case TokenPurpose.CHANGE_EMAIL:
                 await ask(await api.login(ada), to, ada.password)
             case TokenPurpose.INVITATION:
-                await deed(await api.login(grace), CREATE, email=to)
+                await mutate(await api.login(grace), CREATE, email=to)
             case TokenPurpose.UNDO_EMAIL_CHANGE:
                 async with db.begin() as session:
                     await session.execute(text("UPDATE users SET email_verified = true"))

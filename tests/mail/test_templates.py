@@ -169,7 +169,7 @@ async def test_who_guesses_a_password_does_not_choose_the_language_of_the_warnin
         await guest(LOGIN, input=wrong)
     await translated.state.portico.services[Worker].drain()
 
-    assert outbox.subjects == [(ada.email, "Signing in with your password was stopped")]
+    assert outbox.subjects == [(ada.email, "Your password was locked")]
 
 
 async def test_a_job_of_a_release_without_languages_is_still_delivered(

@@ -1,4 +1,4 @@
-"""What administrators do with other people's accounts."""
+"""Administration of the accounts of others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ NOBODY = "User_01a2083b222b76c2921b1272dc98660f"
 
 
 def mutation(name: str, kind: str) -> str:
-    return f"mutation Deed($input: {kind}!) {{ {name}(input: $input) {{ {CHANGED} }} }}"
+    return f"mutation M($input: {kind}!) {{ {name}(input: $input) {{ {CHANGED} }} }}"
 
 
 ROLE = mutation("setUserRole", "SetUserRoleInput")
@@ -44,7 +44,7 @@ DELETE = "mutation D($input: DeleteAccountInput!) { deleteAccount(input: $input)
 CREATE = mutation("createUser", "CreateUserInput")
 
 
-async def deed(client: Api, text: str, **values: Any) -> Any:
+async def mutate(client: Api, text: str, **values: Any) -> Any:
     data = await client(text, input=values)
     return next(iter(data.values()))
 
@@ -55,49 +55,51 @@ async def events(db: Database, name: str) -> int:
 
 @pytest.fixture
 async def admin(api: Api, grace: Person) -> Api:
-    """Grace, signed in."""
+    """Returns a client of Grace, who is an administrator."""
     return await api.login(grace)
 
 
-async def test_a_role_holds_from_the_next_request_on(api: Api, admin: Api, ada: Person) -> None:
+async def test_a_role_is_effective_from_the_next_request(api: Api, admin: Api, ada: Person) -> None:
     laptop = await api.login(ada)
     await laptop("{ users { totalCount } }")
     assert laptop.last_code == "FORBIDDEN"
 
-    assert (await deed(admin, ROLE, userId=ada.id, role="ADMIN"))["user"]["role"] == "ADMIN"
+    assert (await mutate(admin, ROLE, userId=ada.id, role="ADMIN"))["user"]["role"] == "ADMIN"
     assert await laptop("{ users { totalCount } }") == {"users": {"totalCount": 2}}
 
-    await deed(admin, ROLE, userId=ada.id, role="MEMBER")
+    await mutate(admin, ROLE, userId=ada.id, role="MEMBER")
     await laptop("{ users { totalCount } }")
     assert laptop.last_code == "FORBIDDEN"
 
 
-async def test_the_role_that_somebody_has_is_no_event(
+async def test_setting_the_current_role_records_no_event(
     admin: Api, ada: Person, db: Database
 ) -> None:
-    answer = await deed(admin, ROLE, userId=ada.id, role="MEMBER")
+    answer = await mutate(admin, ROLE, userId=ada.id, role="MEMBER")
 
     assert answer["__typename"] == "UserChanged"
     assert await events(db, "role.changed") == 0
 
 
 @pytest.mark.parametrize("values", [{"role": "MEMBER"}, {"reason": "leave"}])
-async def test_the_last_administrator_stays(
+async def test_the_last_administrator_cannot_be_removed(
     admin: Api, grace: Person, values: dict[str, str]
 ) -> None:
     text = ROLE if "role" in values else SUSPEND
 
-    assert (await deed(admin, text, userId=grace.id, **values))["__typename"] == "LastAdministrator"
+    assert (await mutate(admin, text, userId=grace.id, **values))[
+        "__typename"
+    ] == "LastAdministrator"
 
     assert await admin("{ users { totalCount } }") == {"users": {"totalCount": 1}}
 
 
 @pytest.mark.parametrize("grace_is_first", [True, False])
 @pytest.mark.parametrize("texts", [(ROLE, SUSPEND), (SUSPEND, ROLE)], ids=["role", "suspension"])
-async def test_of_two_who_remove_each_other_at_once_the_first_to_commit_stays(
+async def test_of_two_who_remove_each_other_the_first_to_commit_remains(
     api: Api, admin: Api, grace: Person, ada: Person, db: Database, texts: Any, grace_is_first: bool
 ) -> None:
-    await deed(admin, ROLE, userId=ada.id, role="ADMIN")
+    await mutate(admin, ROLE, userId=ada.id, role="ADMIN")
     pairs = [(admin, ada), (await api.login(ada), grace)]
     removals = [
         removal(client, text, person)
@@ -115,31 +117,31 @@ async def test_of_two_who_remove_each_other_at_once_the_first_to_commit_stays(
     ]
 
 
-async def test_who_leaves_while_the_other_is_removed_is_the_last_one(
+async def test_an_administrator_who_is_demoted_first_can_delete_their_account(
     api: Api, admin: Api, ada: Person, db: Database
 ) -> None:
-    await deed(admin, ROLE, userId=ada.id, role="ADMIN")
+    await mutate(admin, ROLE, userId=ada.id, role="ADMIN")
     other = await api.login(ada)
-    leave = deed(other, DELETE, password=ada.password)
+    leave = mutate(other, DELETE, password=ada.password)
 
     answers = await asyncio.gather(*await in_this_order(db, removal(admin, ROLE, ada), leave))
 
-    # As a member she may go: what she is counts when it is her turn.
+    # Ada may delete her account: she is a member when it is her turn.
     assert [each["__typename"] for each in answers] == ["UserChanged", "AccountDeleted"]
     assert await _administers(admin)
 
 
 def removal(client: Api, text: str, person: Person) -> Awaitable[Any]:
     values = {"role": "MEMBER"} if text == ROLE else {"reason": "mutual"}
-    return deed(client, text, userId=person.id, **values)
+    return mutate(client, text, userId=person.id, **values)
 
 
-async def in_this_order(db: Database, *deeds: Awaitable[Any]) -> list[asyncio.Future[Any]]:
-    """Let each come to the lock while somebody holds it: they get it in the order they came."""
+async def in_this_order(db: Database, *mutations: Awaitable[Any]) -> list[asyncio.Future[Any]]:
+    """Let all wait for the lock, one after the other: they get it in this order."""
     async with db.begin() as session:
         await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
         started: list[asyncio.Future[Any]] = []
-        for each in deeds:
+        for each in mutations:
             started.append(asyncio.ensure_future(each))
             while await _waiting(db) < len(started):
                 await asyncio.wait(started, timeout=0.01)
@@ -162,24 +164,24 @@ async def _administers(client: Api) -> bool:
     ("text", "values"),
     [(ROLE, {"role": "ADMIN"}), (SUSPEND, {"reason": "x"}), (REINSTATE, {}), (END, {})],
 )
-async def test_a_member_does_nothing_to_anybody(
+async def test_a_member_cannot_administer_users(
     api: Api, ada: Person, grace: Person, db: Database, text: str, values: dict[str, str]
 ) -> None:
     member, before = await api.login(ada), await contents(db)
 
     for person in (ada, grace):
-        assert await deed(member, text, userId=person.id, **values) is None
+        assert await mutate(member, text, userId=person.id, **values) is None
         assert member.last_code == "FORBIDDEN"
 
     assert await contents(db) == before
 
 
-async def test_a_member_makes_and_lists_nobody(
+async def test_a_member_cannot_create_or_list_users(
     api: Api, ada: Person, db: Database, outbox: Outbox, deliver: Deliver
 ) -> None:
     member = await api.login(ada)
 
-    assert await deed(member, CREATE, email="new@example.com", role="ADMIN") is None
+    assert await mutate(member, CREATE, email="new@example.com", role="ADMIN") is None
     assert (await member('{ users(filter: {search: "a"}) { totalCount } }'))["users"] is None
     await deliver()
 
@@ -187,10 +189,12 @@ async def test_a_member_makes_and_lists_nobody(
     assert ([row[0] for row in rows], outbox.messages) == ([ada.email], [])
 
 
-async def test_a_suspension_ends_sessions_and_keeps_out(api: Api, admin: Api, ada: Person) -> None:
+async def test_a_suspension_ends_sessions_and_prevents_signing_in(
+    api: Api, admin: Api, ada: Person
+) -> None:
     laptop = await api.login(ada)
 
-    answer = await deed(admin, SUSPEND, userId=ada.id, reason=" Spam ")
+    answer = await mutate(admin, SUSPEND, userId=ada.id, reason=" Spam ")
 
     assert answer["user"] == {
         "email": ada.email,
@@ -205,11 +209,11 @@ async def test_a_suspension_ends_sessions_and_keeps_out(api: Api, admin: Api, ad
     assert ended["refreshSession"]["reason"] == "SUSPENDED"
 
 
-async def test_a_suspension_lifts_itself(
+async def test_a_suspension_ends_by_itself(
     api: Api, admin: Api, ada: Person, clock: FakeClock
 ) -> None:
     until = (clock() + timedelta(hours=1)).isoformat()
-    await deed(admin, SUSPEND, userId=ada.id, reason="Cool down", until=until)
+    await mutate(admin, SUSPEND, userId=ada.id, reason="Cool down", until=until)
 
     clock.pass_(hours=1)
 
@@ -219,22 +223,22 @@ async def test_a_suspension_lifts_itself(
     }
 
 
-async def test_a_suspension_is_changed_by_another_and_the_same_again_is_no_event(
+async def test_another_suspension_replaces_the_current_one_and_the_same_records_no_event(
     admin: Api, ada: Person, db: Database, clock: FakeClock
 ) -> None:
     until = (clock() + timedelta(hours=1)).isoformat()
     for reason in ("Spam", "Spam", "Threats", "Threats"):
-        answer = await deed(admin, SUSPEND, userId=ada.id, reason=reason, until=until)
+        answer = await mutate(admin, SUSPEND, userId=ada.id, reason=reason, until=until)
 
     assert answer["user"]["suspension"]["reason"] == "Threats"
     assert await events(db, "user.suspended") == 2
 
 
-async def test_a_suspension_is_lifted(api: Api, admin: Api, ada: Person, db: Database) -> None:
-    await deed(admin, SUSPEND, userId=ada.id, reason="Spam")
+async def test_a_suspension_can_be_ended(api: Api, admin: Api, ada: Person, db: Database) -> None:
+    await mutate(admin, SUSPEND, userId=ada.id, reason="Spam")
 
-    first = await deed(admin, REINSTATE, userId=ada.id)
-    again = await deed(admin, REINSTATE, userId=ada.id)
+    first = await mutate(admin, REINSTATE, userId=ada.id)
+    again = await mutate(admin, REINSTATE, userId=ada.id)
 
     assert first["user"]["isActive"] is again["user"]["isActive"] is True
     assert await events(db, "user.reinstated") == 1
@@ -253,7 +257,7 @@ async def test_a_suspension_is_lifted(api: Api, admin: Api, ada: Person, db: Dat
         ({"reason": "x", "until": "9999-12-31T23:59:59Z"}, "until", "INVALID_FORMAT", None),
     ],
 )
-async def test_a_suspension_that_makes_no_sense_is_refused(
+async def test_an_invalid_suspension_is_refused_with_an_issue(
     api: Api, admin: Api, ada: Person, values: dict[str, str], path: str, code: str, limit: int
 ) -> None:
     data = await admin(SUSPEND_ISSUES, input={"userId": ada.id, **values})
@@ -262,7 +266,7 @@ async def test_a_suspension_that_makes_no_sense_is_refused(
     assert await api.login(ada)
 
 
-async def test_every_fault_of_a_suspension_is_told_at_once(admin: Api, ada: Person) -> None:
+async def test_all_issues_of_a_suspension_are_returned_at_once(admin: Api, ada: Person) -> None:
     values = {"userId": ada.id, "reason": "", "until": "2020-01-01T00:00:00Z"}
 
     data = await admin(SUSPEND_ISSUES, input=values)
@@ -270,17 +274,19 @@ async def test_every_fault_of_a_suspension_is_told_at_once(admin: Api, ada: Pers
     assert [issue["path"] for issue in data["suspendUser"]["issues"]] == [["reason"], ["until"]]
 
 
-async def test_an_empty_name_of_an_invitation_is_none(admin: Api) -> None:
-    await deed(admin, CREATE, email="new@example.com", displayName="")
+async def test_an_empty_name_in_an_invitation_becomes_null(admin: Api) -> None:
+    await mutate(admin, CREATE, email="new@example.com", displayName="")
 
     data = await admin('{ user(by: {email: "new@example.com"}) { displayName } }')
     assert data == {"user": {"displayName": None}}
 
 
-async def test_somebody_is_signed_out_everywhere(api: Api, admin: Api, ada: Person) -> None:
+async def test_an_administrator_can_end_all_sessions_of_a_user(
+    api: Api, admin: Api, ada: Person
+) -> None:
     devices = [await api.login(ada) for _ in range(2)]
 
-    assert (await deed(admin, END, userId=ada.id))["__typename"] == "UserChanged"
+    assert (await mutate(admin, END, userId=ada.id))["__typename"] == "UserChanged"
 
     assert [await each(ME) for each in devices] == [{"me": None}] * 2
     assert await api.login(ada)
@@ -290,14 +296,14 @@ async def test_somebody_is_signed_out_everywhere(api: Api, admin: Api, ada: Pers
     ("text", "values"),
     [(ROLE, {"role": "ADMIN"}), (SUSPEND, {"reason": "x"}), (REINSTATE, {}), (END, {})],
 )
-async def test_nobody_is_not_found(admin: Api, text: str, values: dict[str, str]) -> None:
-    assert (await deed(admin, text, userId=NOBODY, **values))["__typename"] == "NotFound"
+async def test_an_unknown_user_is_not_found(admin: Api, text: str, values: dict[str, str]) -> None:
+    assert (await mutate(admin, text, userId=NOBODY, **values))["__typename"] == "NotFound"
 
 
 async def test_an_invitation_sets_the_first_password(
     api: Api, admin: Api, outbox: Outbox, deliver: Deliver
 ) -> None:
-    answer = await deed(admin, CREATE, email="New@example.com", displayName="New", role="ADMIN")
+    answer = await mutate(admin, CREATE, email="New@example.com", displayName="New", role="ADMIN")
     await deliver()
 
     assert answer["user"]["role"] == "ADMIN"
@@ -310,12 +316,12 @@ async def test_an_invitation_sets_the_first_password(
     }
 
 
-async def test_an_administrator_who_was_invited_and_never_came_does_not_count(
+async def test_an_invited_administrator_without_a_password_does_not_count_as_another_one(
     admin: Api, grace: Person
 ) -> None:
-    await deed(admin, CREATE, email="new@example.com", role="ADMIN")
+    await mutate(admin, CREATE, email="new@example.com", role="ADMIN")
 
-    answer = await deed(admin, ROLE, userId=grace.id, role="MEMBER")
+    answer = await mutate(admin, ROLE, userId=grace.id, role="MEMBER")
 
     assert answer["__typename"] == "LastAdministrator"
 
@@ -323,7 +329,7 @@ async def test_an_administrator_who_was_invited_and_never_came_does_not_count(
 async def test_nobody_signs_in_to_an_invited_account_without_the_email(
     api: Api, admin: Api
 ) -> None:
-    await deed(admin, CREATE, email="new@example.com")
+    await mutate(admin, CREATE, email="new@example.com")
 
     for password in ("", "None", "portico"):
         person = Person("new@example.com", password)
@@ -334,7 +340,7 @@ async def test_nobody_signs_in_to_an_invited_account_without_the_email(
 async def test_an_invitation_to_a_known_address_is_refused(
     api: Api, admin: Api, ada: Person, outbox: Outbox, deliver: Deliver
 ) -> None:
-    answer = await deed(admin, CREATE, email=ada.email.upper())
+    answer = await mutate(admin, CREATE, email=ada.email.upper())
     await deliver()
 
     assert (answer["__typename"], outbox.messages) == ("EmailTaken", [])

@@ -1,4 +1,4 @@
-"""People in and out of files, and administrators made by a command."""
+"""Import and export of users, and administrators created by a command."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ WAITING = text(
 
 @pytest.fixture
 async def elsewhere(empty_url: str) -> dict[str, str]:
-    """Of a command on another database, in which there is nobody."""
+    """Returns the environment of a command on another, empty database."""
     await asyncio.to_thread(migrations.upgrade, empty_url)
     return {"DATABASE_URL": empty_url, "SECRET_KEY": SECRET}
 
@@ -72,7 +72,7 @@ async def number_of_people(db: Database) -> int:
     return (await db.rows(text("SELECT count(*) FROM users")))[0][0]
 
 
-async def test_people_come_with_the_passwords_they_had(
+async def test_users_are_imported_with_their_passwords(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     people = {f"{number}@example.com": each for number, each in enumerate(FOREIGN_HASHES)}
@@ -81,20 +81,20 @@ async def test_people_come_with_the_passwords_they_had(
 
     answer = await run("users", "import", str(file), **environment)
 
-    assert f"{len(people)} people added" in answer.stdout, answer.stdout + answer.stderr
+    assert f"{len(people)} users added" in answer.stdout, answer.stdout + answer.stderr
     for email, each in people.items():
         assert await api.login(Person(email, each.password)), each
     kept = await db.rows(text("SELECT email, password_hash FROM users"))
     theirs = {email: kept_hash for email, kept_hash in kept if kept_hash == people[email].text}
     others = {kept_hash[:15] for email, kept_hash in kept if email not in theirs}
     assert others == {"$bcrypt-sha256$"}
-    # Of these passwords only a part counts, and ours count.
+    # These hashes are not replaced: only a part of the password counts in them, or they are ours.
     assert {people[email].format for email in theirs} == {
         *("bcrypt", "wordpress", "better_auth", "bcrypt_sha256")
     }
 
 
-async def test_a_hash_that_would_have_to_be_corrected_is_refused(
+async def test_a_malformed_hash_is_refused(
     db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     long_salt = "$6$rounds=1000$" + "a" * 17 + "$" + "a" * 85 + "1"
@@ -110,7 +110,7 @@ async def test_a_hash_that_would_have_to_be_corrected_is_refused(
     assert await number_of_people(db) == 0
 
 
-async def test_twice_changes_nothing(
+async def test_a_second_import_changes_nothing(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = written(tmp_path, {"email": "Eve@example.com", "displayName": "Eve", "role": "ADMIN"})
@@ -120,12 +120,12 @@ async def test_twice_changes_nothing(
 
     again = await run("users", "import", str(file), **environment)
 
-    assert "1 people added, 0 were there already" in first.stdout
-    assert "0 people added, 1 were there already" in again.stdout
+    assert "1 user added, 0 existed already" in first.stdout
+    assert "0 users added, 1 existed already" in again.stdout
     assert (await contents(db), api.errors) == (before, [])
 
 
-async def test_of_two_lines_with_one_address_the_first_counts_and_the_other_is_named(
+async def test_of_two_lines_with_the_same_address_the_first_is_used_and_the_other_reported(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     emails = ["eve@example.com", "bob@example.com", "EVE@example.com", "eve@example.com"]
@@ -138,12 +138,12 @@ async def test_of_two_lines_with_one_address_the_first_counts_and_the_other_is_n
     assert refused.stdout.splitlines() == [
         f"line {number}: email: Line 1 has the same address." for number in (3, 4)
     ]
-    assert (refused.exit_code, "2 people added" in taken.stdout) == (1, True)
+    assert (refused.exit_code, "2 users added" in taken.stdout) == (1, True)
     rows = await db.rows(text("SELECT display_name FROM users ORDER BY 1"))
     assert ([row[0] for row in rows], api.errors) == (["1", "2"], [])
 
 
-async def test_a_dry_run_says_who_is_there_and_changes_nothing(
+async def test_a_dry_run_shows_who_exists_and_changes_nothing(
     ada: Person, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     before = await contents(db)
@@ -152,7 +152,7 @@ async def test_a_dry_run_says_who_is_there_and_changes_nothing(
     answer = await run("users", "import", str(file), "--dry-run", **environment)
 
     assert answer.stdout.splitlines() == [
-        "1 people would be added, 1 are there already.",
+        "1 user would be added, 1 exist already.",
         "Nothing was changed. 0 lines would fail.",
     ]
     assert await contents(db) == before
@@ -162,7 +162,7 @@ THEIR_ID = "7d4a5eaf-9f3c-4a2d-9b79-4e3f5a6b7c8d"
 OTHER_ID = "0190163d-8694-739b-aea5-966c26f8ad91"
 
 
-async def test_an_id_and_an_external_id_are_kept_and_find_the_person(
+async def test_an_id_and_an_external_id_are_kept_and_find_the_user(
     api: Api, grace: Person, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     eve = {"email": "eve@example.com", "id": THEIR_ID.upper(), "externalId": "auth0|5f7c"}
@@ -192,7 +192,7 @@ async def test_an_id_and_an_external_id_are_kept_and_find_the_person(
         assert (data, admin.last_code) == ({"users": None}, "BAD_USER_INPUT")
 
 
-async def test_a_last_sign_in_is_kept_and_times_are_what_they_mean(
+async def test_a_last_sign_in_is_kept_and_times_are_read_in_all_formats(
     api: Api, grace: Person, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     times = ["2024-05-01T14:00:00+02:00", 1714564800, 1714564800.0, 1714564800000, "1714564800000"]
@@ -210,14 +210,14 @@ async def test_a_last_sign_in_is_kept_and_times_are_what_they_mean(
         " nodes { email createdAt lastLoginAt } } }"
     )
     found = {each.pop("email"): each for each in data["users"]["nodes"]}
-    assert "7 people added" in answer.stdout
+    assert "7 users added" in answer.stdout
     meant = {"createdAt": "2024-05-01T12:00:00Z", "lastLoginAt": "2024-05-01T12:00:00Z"}
     assert [found[f"{number}@example.com"] for number in range(len(times))] == [meant] * len(times)
     for number in range(len(times), len(people)):
         assert found[f"{number}@example.com"]["lastLoginAt"] is None
 
 
-async def test_a_time_of_zero_is_an_unknown_one(
+async def test_a_time_of_zero_means_unknown(
     api: Api, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     people = [
@@ -235,7 +235,7 @@ async def test_a_time_of_zero_is_an_unknown_one(
     assert api.errors == []
 
 
-async def test_whatever_may_be_left_out_may_be_null_or_empty(
+async def test_optional_fields_may_be_null_or_empty(
     api: Api, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     names = FIELDS.keys() - {"email"}
@@ -247,7 +247,7 @@ async def test_whatever_may_be_left_out_may_be_null_or_empty(
     answer = await run("users", "import", str(written(tmp_path, *people)), **environment)
     exported = await run("users", "export", "-", **environment)
 
-    assert "2 people added" in answer.stdout, answer.output
+    assert "2 users added" in answer.stdout, answer.output
     for line in exported.stdout.splitlines():
         assert json.loads(line) | {"id": "", "email": "", "createdAt": ""} == {
             "id": "",
@@ -268,8 +268,8 @@ async def test_whatever_may_be_left_out_may_be_null_or_empty(
         ({"id": "7d4a5eaf9f3c4a2d9b794e3f5a6b7c8d"}, "id: Write a UUID, such as "),
         ({"id": f"{{{THEIR_ID}}}"}, "id: Write a UUID, such as "),
         ({"id": 5}, "id: Write a UUID, such as "),
-        ({"id": "00000000-0000-0000-0000-000000000000"}, "id: This UUID stands for no one."),
-        ({"id": "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"}, "id: This UUID stands for no one."),
+        ({"id": "00000000-0000-0000-0000-000000000000"}, "id: This UUID is reserved."),
+        ({"id": "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"}, "id: This UUID is reserved."),
         ({"externalId": "x" * 256}, "externalId: An external id has 1 to 255 characters"),
         ({"externalId": "a\x00"}, "externalId: An external id has 1 to 255 characters"),
         ({"externalId": 7}, "externalId: Input should be a valid string"),
@@ -293,7 +293,7 @@ async def test_whatever_may_be_left_out_may_be_null_or_empty(
         ),
     ],
 )
-async def test_an_id_that_is_none_or_that_of_somebody_else_is_said_and_changes_nothing(
+async def test_an_invalid_id_or_one_of_another_user_is_reported_and_changes_nothing(
     api: Api,
     db: Database,
     tmp_path: Path,
@@ -314,14 +314,14 @@ async def test_an_id_that_is_none_or_that_of_somebody_else_is_said_and_changes_n
     for answer in (dry, refused):
         assert answer.stdout.splitlines()[0].startswith(f"line 2: {why}")
     assert dry.stdout.splitlines()[1:] == [
-        "0 people would be added, 1 are there already.",
+        "0 users would be added, 1 exist already.",
         "Nothing was changed. 1 line would fail.",
     ]
     assert refused.exit_code == 1
     assert (await contents(db), api.errors) == (before, [])
 
 
-async def test_of_two_lines_with_one_id_the_first_counts_and_the_other_is_named(
+async def test_of_two_lines_with_the_same_id_the_first_is_used_and_the_other_reported(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     people = [
@@ -340,12 +340,12 @@ async def test_of_two_lines_with_one_id_the_first_counts_and_the_other_is_named(
         "line 2: id: Line 1 has the same id.",
         "line 4: externalId: Line 3 has the same external id.",
     ]
-    assert (refused.exit_code, "3 people added" in taken.stdout) == (1, True)
+    assert (refused.exit_code, "3 users added" in taken.stdout) == (1, True)
     rows = await db.rows(text("SELECT split_part(email, '@', 1) FROM users ORDER BY 1"))
     assert ([row[0] for row in rows], api.errors) == (["ann", "eve", "kim"], [])
 
 
-async def test_whoever_takes_an_id_while_people_are_added_is_named_too(
+async def test_a_conflict_that_arises_while_users_are_added_is_reported(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = written(tmp_path, {"email": "eve@example.com", "id": THEIR_ID})
@@ -363,22 +363,22 @@ async def test_whoever_takes_an_id_while_people_are_added_is_named_too(
 
     assert said.decode().splitlines() == [
         "line 1: id: Another user has this id.",
-        "0 people added, 0 were there already, 1 line left out.",
+        "0 users added, 0 existed already, 1 line skipped.",
     ]
     rows = await db.rows(text("SELECT email FROM users"))
     assert ([row[0] for row in rows], api.errors) == (["bob@example.com"], [])
 
 
-async def test_an_import_that_was_killed_goes_on(
+async def test_an_import_after_an_interruption_adds_the_rest(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = written(tmp_path, *({"email": f"{n}@example.com"} for n in range(2 * BATCH + 1)))
     command = [PORTICO, "users", "import", str(file)]
     async with db.begin() as session:
-        # The second batch waits for this address, so that it is killed after the first.
+        # The second batch waits for this address, so that the import is killed after the first.
         values = {"id": uuid.uuid4(), "email": f"{BATCH}@example.com"}
         await session.execute(ELSEWHERE, values)
-        # A busy machine may take longer than that to start the command.
+        # A busy machine may take longer to start the command.
         await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=environment)
         while await number_of_people(db) == 0:
@@ -391,11 +391,11 @@ async def test_an_import_that_was_killed_goes_on(
 
     answer = await run("users", "import", str(file), **environment)
 
-    assert f"{BATCH + 1} people added, {BATCH} were there already" in answer.stdout
+    assert f"{BATCH + 1} users added, {BATCH} existed already" in answer.stdout
     assert (await number_of_people(db), api.errors) == (2 * BATCH + 1, [])
 
 
-async def test_an_import_takes_as_long_as_it_takes(
+async def test_an_import_is_not_limited_by_the_statement_timeout(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = written(tmp_path, {"email": "eve@example.com"})
@@ -403,14 +403,14 @@ async def test_an_import_takes_as_long_as_it_takes(
     async with db.begin() as session:
         await session.execute(ELSEWHERE, {"id": uuid.uuid4(), "email": "eve@example.com"})
         importing = asyncio.create_task(run("users", "import", str(file), **environment | limit))
-        # Longer than a statement, and the answer to one, may take elsewhere.
+        # Longer than the timeouts of other statements.
         await asyncio.sleep(4)
         await session.rollback()
 
-    assert ("1 people added" in (await importing).stdout, api.errors) == (True, [])
+    assert ("1 user added" in (await importing).stdout, api.errors) == (True, [])
 
 
-async def test_a_dry_run_names_each_line_that_would_fail(
+async def test_a_dry_run_reports_each_invalid_line(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     secret = "$2b$31$" + "a" * 53
@@ -441,7 +441,7 @@ async def test_a_dry_run_names_each_line_that_would_fail(
     assert api.errors == []
 
 
-async def test_a_dry_run_fails_as_the_import_would(
+async def test_a_dry_run_fails_in_the_same_way_as_the_import(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     good, bad = {"email": "eve@example.com"}, {"email": "no address"}
@@ -458,7 +458,7 @@ async def test_a_dry_run_fails_as_the_import_would(
 
 
 @pytest.mark.parametrize("command", ["dry run", "conflicts", "export"])
-async def test_a_command_whose_reader_goes_away_ends_without_a_word(
+async def test_a_command_whose_output_is_closed_ends_silently(
     db: Database, tmp_path: Path, environment: dict[str, str], command: str
 ) -> None:
     same, unreadable = {"email": "eve@example.com"}, "not JSON"
@@ -487,7 +487,7 @@ async def test_a_command_whose_reader_goes_away_ends_without_a_word(
     assert (told.count(b"\n"), complaints, process.returncode) == (1, b"", 1)
 
 
-async def test_a_dry_run_leaves_no_line_out_however_many_fail(
+async def test_a_dry_run_reports_all_invalid_lines(
     api: Api, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = written(tmp_path, *["not JSON"] * 150)
@@ -495,16 +495,16 @@ async def test_a_dry_run_leaves_no_line_out_however_many_fail(
     dry = await run("users", "import", str(file), "--dry-run", **environment)
     refused = await run("users", "import", str(file), **environment)
 
-    expected = [f"line {number}: the line is no JSON" for number in range(1, 151)]
+    expected = [f"line {number}: the line is not JSON" for number in range(1, 151)]
     assert dry.stdout.splitlines()[:150] == expected
     assert refused.stdout.splitlines() == [
         *expected[:100],
-        "… and 50 more: --dry-run names them all.",
+        "… and 50 more: --dry-run shows them all.",
     ]
     assert api.errors == []
 
 
-async def test_good_lines_are_taken_if_the_others_may_be_skipped(
+async def test_valid_lines_are_imported_with_skip_invalid(
     api: Api, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     eve = {"email": "eve@example.com", "passwordHash": HASH}
@@ -512,11 +512,11 @@ async def test_good_lines_are_taken_if_the_others_may_be_skipped(
 
     answer = await run("users", "import", str(file), "--skip-invalid", **environment)
 
-    assert "1 people added" in answer.stdout
+    assert "1 user added" in answer.stdout
     assert await api.login(Person("eve@example.com", PASSWORD))
 
 
-async def test_what_is_written_can_be_taken_over(
+async def test_an_export_can_be_imported(
     api: Api, ada: Person, tmp_path: Path, environment: dict[str, str], elsewhere: dict[str, str]
 ) -> None:
     file = tmp_path / "people.ndjson"
@@ -614,7 +614,7 @@ def test_an_export_and_import_into_an_empty_database_give_the_same_people(
     assert (second.read_bytes(), api.errors) == (first.read_bytes(), [])
 
 
-async def test_a_registration_that_nobody_confirmed_takes_no_password_elsewhere(
+async def test_an_export_omits_the_password_of_an_unconfirmed_registration(
     api: Api, ada: Person, db: Database, environment: dict[str, str]
 ) -> None:
     await api.register(Person("eve@example.com", "an apple a day 42"))
@@ -631,7 +631,7 @@ async def test_a_registration_that_nobody_confirmed_takes_no_password_elsewhere(
     }
 
 
-async def test_a_registration_that_nobody_confirmed_gives_way_to_an_import(
+async def test_an_import_replaces_an_unconfirmed_registration(
     api: Api, environment: dict[str, str], tmp_path: Path, db: Database
 ) -> None:
     await api.register(Person("other@example.com", "difference engine 1"))
@@ -654,7 +654,7 @@ async def test_a_registration_that_nobody_confirmed_gives_way_to_an_import(
     assert min(tuple(row) for row in rows) == ("ada@example.com", "Ada", True)
 
 
-async def test_whoever_is_suspended_stays_so_elsewhere(
+async def test_a_suspension_is_exported_and_imported(
     api: Api, ada: Person, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = tmp_path / "people.ndjson"
@@ -674,7 +674,7 @@ async def test_whoever_is_suspended_stays_so_elsewhere(
     assert [tuple(row) for row in rows] == [(True, "Spam")]
 
 
-async def test_an_export_is_for_nobody_elses_eyes_and_harms_no_device(
+async def test_an_export_is_readable_by_its_owner_only_and_can_write_to_a_device(
     ada: Person, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file, pipe = tmp_path / "people.ndjson", tmp_path / "pipe"
@@ -691,7 +691,7 @@ async def test_an_export_is_for_nobody_elses_eyes_and_harms_no_device(
     assert pipe.is_fifo()
 
 
-async def test_an_administrator_is_made_on_any_database(
+async def test_an_administrator_can_be_created_in_any_database(
     api: Api, ada: Person, environment: dict[str, str]
 ) -> None:
     made = await run("users", "create-admin", "root@example.com", given=PASSWORD, **environment)
@@ -704,7 +704,7 @@ async def test_an_administrator_is_made_on_any_database(
     assert await (await api.login(ada))("{ me { role } }") == {"me": {"role": "ADMIN"}}
 
 
-async def test_a_weak_password_makes_no_administrator(
+async def test_an_administrator_with_a_weak_password_is_not_created(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     made = await asyncio.to_thread(

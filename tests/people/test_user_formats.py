@@ -1,4 +1,4 @@
-"""People as other systems export them, from files, pipes and standard input.
+"""Imports of exports of other systems, from files, pipes and standard input.
 
 `imports/` has a sample of each, made by hand after what the systems write: two people, of whom the
 second one is not active there. The hash of Firebase is the vector that its authors publish.
@@ -22,7 +22,7 @@ from sqlalchemy import text
 
 from app.database.database import Database
 from app.people.services.user_formats import firebase, keycloak, supabase
-from app.people.services.user_formats.fields import NotTaken
+from app.people.services.user_formats.fields import UnusableRecord
 from app.people.services.user_formats.formats import formats, records_of
 from app.people.services.user_formats.json_lists import JsonList
 from app.people.services.user_formats.origins import Origin
@@ -116,7 +116,7 @@ EXPECTED["supabase.csv"] = EXPECTED["supabase.json"]
 ABSENT = {"externalId": None, "role": "MEMBER", "lastLoginAt": None}
 
 
-# Of the README of github.com/firebase/scrypt, with the password and the hash of Ada.
+# From the README of github.com/firebase/scrypt, with the password and the hash of Ada.
 FIREBASE_KEY = (
     "jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA=="
 )
@@ -132,7 +132,7 @@ def test_there_is_a_sample_of_each_system() -> None:
 
 
 @pytest.mark.parametrize("sample", EXPECTED)
-async def test_people_come_as_the_other_system_knew_them(
+async def test_users_of_other_systems_are_imported(
     api: Api, sample: str, environment: dict[str, str]
 ) -> None:
     arguments = ("--from", origin_of(sample), "--drop-unreadable-hashes")
@@ -142,8 +142,8 @@ async def test_people_come_as_the_other_system_knew_them(
     exported = await run("users", "export", "-", "--with-password-hashes", **environment)
 
     assert imported.exit_code == 0, imported.output
-    assert "2 people added, 0 were there already, 0 " in imported.stdout
-    assert "0 people added, 2 were there already, 0 " in again.stdout
+    assert "2 users added, 0 existed already, 0 " in imported.stdout
+    assert "0 users added, 2 existed already, 0 " in again.stdout
     people = {each["email"]: each for each in map(json.loads, exported.stdout.splitlines())}
     for expected in EXPECTED[sample]:
         person = people.pop(expected["email"])
@@ -156,7 +156,7 @@ async def test_people_come_as_the_other_system_knew_them(
 
 
 @pytest.mark.parametrize("sample", ["firebase.json", "firebase.csv"])
-async def test_hashes_of_firebase_take_the_parameters_of_its_project(
+async def test_hashes_of_firebase_need_the_parameters_of_its_project(
     api: Api, db: Database, sample: str, environment: dict[str, str]
 ) -> None:
     file = str(SAMPLES / sample)
@@ -174,7 +174,7 @@ async def test_hashes_of_firebase_take_the_parameters_of_its_project(
 
     key = {"FIREBASE_SIGNER_KEY": FIREBASE_KEY}
     imported = await run("users", "import", file, "--from", "firebase", **key, **environment)
-    assert "2 people added" in imported.stdout, imported.output
+    assert "2 users added" in imported.stdout, imported.output
     assert await api.login(Person("ada@example.com", "user1password"))
     assert api.errors == []
 
@@ -196,11 +196,11 @@ async def test_a_user_of_keycloak_signs_in_with_their_pbkdf2_hash_of_64_bytes(
 
     imported = await run("users", "import", str(file), "--from", "keycloak", **environment)
 
-    assert "1 people added" in imported.stdout, imported.output
+    assert "1 user added" in imported.stdout, imported.output
     assert await api.login(Person("ada@example.com", PASSWORD))
 
 
-def test_a_hash_of_firebase_is_written_with_all_that_verifies_it() -> None:
+def test_a_hash_of_firebase_is_encoded_with_its_parameters() -> None:
     record = json.loads((SAMPLES / "firebase.json").read_text())["users"][0]
     parameters = firebase.HashParameters(bytes(range(8)), b64decode("Bw=="), 8, 14)
 
@@ -212,7 +212,7 @@ def test_a_hash_of_firebase_is_written_with_all_that_verifies_it() -> None:
     )
 
 
-def test_a_hash_that_supabase_has_from_firebase_is_the_same() -> None:
+def test_a_hash_that_supabase_imported_from_firebase_is_encoded_alike() -> None:
     theirs = "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=AAECAwQFBgc=$42xEC+ixf3L2lw==$AAECAwQFBgc="
 
     person = supabase.person({"encrypted_password": theirs})
@@ -231,7 +231,7 @@ def test_a_hash_that_supabase_has_from_firebase_is_the_same() -> None:
         (None, "?"),
     ],
 )
-def test_a_hash_of_keycloak_is_written_as_a_phc_string(algorithm: Any, written: str) -> None:
+def test_a_hash_of_keycloak_is_encoded_as_a_phc_string(algorithm: Any, written: str) -> None:
     secret = {"value": "AAECAwQFBgcICQoL", "salt": "AAECAw=="}
     data = {"hashIterations": 27500, "algorithm": algorithm}
     credential = {"secretData": json.dumps(secret), "credentialData": json.dumps(data)}
@@ -241,7 +241,7 @@ def test_a_hash_of_keycloak_is_written_as_a_phc_string(algorithm: Any, written: 
     assert person["passwordHash"] == written
 
 
-async def test_a_pipe_is_read_once_from_the_front(
+async def test_a_pipe_can_be_imported(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     pipe, sample = tmp_path / "pipe", SAMPLES / "supabase.csv"
@@ -253,14 +253,14 @@ async def test_a_pipe_is_read_once_from_the_front(
     answer = await run(*arguments, **environment)
     await writing
 
-    assert "2 people added" in answer.stdout, answer.output
+    assert "2 users added" in answer.stdout, answer.output
     assert (len(await db.rows(text("SELECT 1 FROM users"))), api.errors) == (2, [])
 
 
-async def test_standard_input_is_read_where_a_dash_stands_for_the_file(
+async def test_a_dash_reads_standard_input(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    # Keycloak writes many files, which follow one another in a pipe.
+    # Keycloak writes several files, which can be concatenated in a pipe.
     given = (SAMPLES / "keycloak.json").read_text() + '{"users": [{"email": "eve@example.com"}]}'
     command = ("users", "import", "-", "--from", "keycloak")
     before = await contents(db)
@@ -272,18 +272,18 @@ async def test_standard_input_is_read_where_a_dash_stands_for_the_file(
     taken = await asyncio.to_thread(portico, *command, cwd=tmp_path, given=given, **environment)
 
     assert dry.stdout.splitlines() == [
-        "3 people would be added, 0 are there already.",
+        "3 users would be added, 0 exist already.",
         "Nothing was changed. 0 records would fail.",
     ]
     assert (dry.stderr, unchanged) == ("", before)
     assert (taken.stdout, taken.stderr, api.errors) == (
-        "3 people added, 0 were there already, 0 records left out.\n",
+        "3 users added, 0 existed already, 0 records skipped.\n",
         "",
         [],
     )
 
 
-async def test_what_is_no_person_or_cannot_be_read_is_named_by_its_number(
+async def test_unusable_and_unreadable_records_are_reported_by_number(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = tmp_path / "realm.json"
@@ -306,12 +306,12 @@ async def test_what_is_no_person_or_cannot_be_read_is_named_by_its_number(
     taken = await run(*arguments, "--skip-invalid", **environment)
 
     named = [
-        "record 2: the record is the account of a service",
+        "record 2: the record is a service account",
         "record 3: email: Field required",
-        "record 4: the record is no JSON",
-        "record 5: the record is no JSON",
-        "record 6: the record is no JSON",
-        "record 7: the record is no object",
+        "record 4: the record is not JSON",
+        "record 5: the record is not JSON",
+        "record 6: the record is not JSON",
+        "record 7: the record is not an object",
         "record 8: the record is too long",
         "record 9: the file ends in the middle of it",
     ]
@@ -321,13 +321,13 @@ async def test_what_is_no_person_or_cannot_be_read_is_named_by_its_number(
     )
     assert taken.stdout.splitlines() == [
         *named,
-        "1 people added, 0 were there already, 8 records left out.",
+        "1 user added, 0 existed already, 8 records skipped.",
     ]
     rows = await db.rows(text("SELECT email FROM users"))
     assert ([row[0] for row in rows], api.errors) == (["eve@example.com"], [])
 
 
-async def test_rows_that_cannot_be_taken_are_named_by_the_line_on_which_they_begin(
+async def test_invalid_rows_are_reported_by_the_line_on_which_they_begin(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = tmp_path / "users.csv"
@@ -348,11 +348,11 @@ async def test_rows_that_cannot_be_taken_are_named_by_the_line_on_which_they_beg
     answer = await run(*arguments, **environment)
 
     assert answer.stdout.splitlines() == [
-        "line 5: the line is of an account that was deleted",
-        "line 6: the line has 2 columns, and the first one 5",
+        "line 5: the line belongs to a deleted account",
+        "line 6: the line has 2 columns, the header 5",
         "line 8: email: This is not an email address.",
         "line 10: email: An email address has at most 254 bytes.",
-        "3 people added, 0 were there already, 4 lines left out.",
+        "3 users added, 0 existed already, 4 lines skipped.",
     ]
     found = await db.rows(text("SELECT email, display_name FROM users ORDER BY 1"))
     people = [("eve@example.com", "Eve"), ("joe@example.com", None), ("kim@example.com", None)]
@@ -364,12 +364,12 @@ async def test_rows_that_cannot_be_taken_are_named_by_the_line_on_which_they_beg
     [
         ("keycloak", '{"realm": "example"}', "The file has no list `users`."),
         ("cognito", '{"users": []}', "The file has no list `Users`."),
-        ("supabase", "a,b\n1,2\n", "The first line of the file names no column `id`."),
-        ("supabase", "", "The first line of the file names no column `id`."),
-        ("cognito", "email\n", "The first line of the file names no column `cognito:username`."),
+        ("supabase", "a,b\n1,2\n", "The header of the file has no column `id`."),
+        ("supabase", "", "The header of the file has no column `id`."),
+        ("cognito", "email\n", "The header of the file has no column `cognito:username`."),
     ],
 )
-async def test_a_file_of_another_format_is_refused_as_a_whole(
+async def test_a_file_of_another_format_is_refused(
     db: Database, tmp_path: Path, environment: dict[str, str], origin: str, content: str, why: str
 ) -> None:
     file = tmp_path / "file"
@@ -399,7 +399,7 @@ CSV_COLUMNS = {
     ],
     ids=["not closed", "closed by that of another person", "closed too soon", "too long"],
 )
-async def test_a_row_after_which_the_next_one_cannot_be_found_refuses_the_file(
+async def test_a_file_with_a_malformed_row_is_refused(
     api: Api,
     db: Database,
     tmp_path: Path,
@@ -423,7 +423,7 @@ async def test_a_row_after_which_the_next_one_cannot_be_found_refuses_the_file(
 
 
 @pytest.mark.parametrize("sample", [*EXPECTED, "portico"])
-async def test_nobody_is_taken_of_a_file_of_another_system(
+async def test_no_user_is_imported_from_a_file_of_another_system(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str], sample: str
 ) -> None:
     file = SAMPLES / sample
@@ -441,13 +441,15 @@ async def test_nobody_is_taken_of_a_file_of_another_system(
         arguments = ("--from", origin, "--skip-invalid", "--drop-unreadable-hashes")
         answer = await run("users", "import", str(file), *arguments, **environment)
         refused = answer.exit_code == 1 and "Nothing was changed" in answer.stderr
-        assert refused or answer.stdout.split("\n")[-2].startswith("0 people added, 0 were"), origin
+        assert refused or answer.stdout.split("\n")[-2].startswith("0 users added, 0 existed"), (
+            origin
+        )
 
     assert (await contents(db), api.errors) == (before, [])
 
 
 @pytest.mark.parametrize("origin", [each for each in Origin if each != "supabase"])
-async def test_a_record_of_another_system_is_said_to_be_one(
+async def test_a_record_of_another_system_is_reported_as_such(
     db: Database, tmp_path: Path, environment: dict[str, str], origin: Origin
 ) -> None:
     record = json.loads((SAMPLES / "supabase.json").read_text())[1]
@@ -459,7 +461,7 @@ async def test_a_record_of_another_system_is_said_to_be_one(
     answer = await run("users", "import", str(file), *arguments, **environment)
 
     unit = "record" if member else "line"
-    assert answer.stdout == f"{unit} 1: the {unit} looks like one of supabase: see --from\n"
+    assert answer.stdout == f"{unit} 1: the {unit} looks like a record of supabase: see --from\n"
     assert (answer.exit_code, await db.rows(text("SELECT 1 FROM users"))) == (1, [])
 
 
@@ -479,7 +481,7 @@ async def test_a_time_of_django_without_an_offset_is_utc(
     assert api.errors == []
 
 
-async def test_a_file_that_is_not_there_is_one_line(
+async def test_a_missing_file_is_reported_in_one_line(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     missing = await run("users", "import", str(tmp_path / "nothing"), **environment)
@@ -489,7 +491,7 @@ async def test_a_file_that_is_not_there_is_one_line(
     assert folder.stderr == f"portico: {tmp_path}: Is a directory.\n"
 
 
-async def test_people_come_without_passwords_that_cannot_be_verified_if_they_may(
+async def test_users_are_imported_without_unreadable_hashes_on_request(
     api: Api, db: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     file = tmp_path / "people.ndjson"
@@ -510,7 +512,7 @@ async def test_people_come_without_passwords_that_cannot_be_verified_if_they_may
     assert (refused.stdout.splitlines(), refused.exit_code, nobody) == (named, 1, [])
     assert taken.stdout.splitlines() == [
         *named,
-        "1 people added, 0 were there already, 1 line left out. 1 person without a password.",
+        "1 user added, 0 existed already, 1 line skipped. 1 user without a password.",
     ]
     rows = await db.rows(text("SELECT email, password_hash FROM users"))
     assert ([tuple(row) for row in rows], api.errors) == ([("eve@example.com", None)], [])
@@ -543,7 +545,7 @@ def chunks(document: bytes, size: int) -> Iterator[bytes]:
     size=st.integers(1, 40),
     files=st.integers(1, 3),
 )
-def test_a_list_is_cut_into_what_a_parser_finds_in_it(
+def test_a_list_is_split_into_the_elements_that_a_parser_finds(
     elements: list[Any], before: Any, after: Any, indent: int | None, size: int, files: int
 ) -> None:
     alone = json.dumps(elements, indent=indent, ensure_ascii=False).encode() * files
@@ -577,7 +579,7 @@ RECORDS = st.dictionaries(
 
 
 @hypothesis.given(origin=st.sampled_from(Origin), record=RECORDS, as_list=st.booleans())
-def test_whatever_a_record_holds_it_is_read_or_said_to_be_invalid(
+def test_any_record_is_either_read_or_reported_as_invalid(
     origin: Origin, record: dict[str, Any], as_list: bool
 ) -> None:
     known = formats(firebase.HashParameters(b"key", b"separator", 8, 14))[origin]
@@ -594,7 +596,7 @@ def test_whatever_a_record_holds_it_is_read_or_said_to_be_invalid(
             continue
         try:
             values = known.person(content)
-        except NotTaken:
+        except UnusableRecord:
             continue
         read = read_person(values, now, (), drop_unreadable_hashes=True)
         assert isinstance(read, ImportedPerson | str)

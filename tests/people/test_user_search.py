@@ -1,4 +1,4 @@
-"""How people are found among many: by an index, whatever is asked and however far in."""
+"""Searches among many users: every filter, order and page uses an index."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -42,7 +42,7 @@ FROM generate_series(1, {PEOPLE}) n
 INDEXES = text(
     "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'users' AND indexname ~ '^ix_'"
 )
-# Of the connection that asks.
+# On the same connection.
 PLANS_OF_SEARCHES = Query(
     select(column("custom_plans", BigInteger), column("generic_plans", BigInteger))
     .select_from(table("pg_prepared_statements"))
@@ -67,13 +67,13 @@ RARE = UserFilter(search="name 199999")
 COMMON = UserFilter(search="example.com")
 ORDERS = [UserOrder(*each) for each in product(UserOrderField, (False, True))]
 FIRST = PageRequest()
-# A page of 51, the last of which only shows that there are more, and what few lie between them.
+# A page of 51, of which the last only shows that there are more, and a few filtered rows.
 PAGE = 60
 
 
 @pytest.fixture(scope="module")
 async def crowd(server_url: str, migrated_url: str) -> AsyncIterator[Database]:
-    """200,000 people in a database of their own."""
+    """Returns a database with 200,000 users."""
     name = migrated_url.rpartition("/")[2].partition("?")[0] + "_crowd"
     url = migrated_url.replace(name.removesuffix("_crowd"), name)
     await on_server(server_url, f'CREATE DATABASE "{name}"')
@@ -81,7 +81,7 @@ async def crowd(server_url: str, migrated_url: str) -> AsyncIterator[Database]:
     database = Database(connect(url, pool_size=5), pool_size=5)
     async with database.begin() as session:
         await session.execute(text("SET LOCAL statement_timeout = 0"))
-        # Quicker made afterwards than kept meanwhile.
+        # Faster to build afterwards than to maintain during the inserts.
         indexes = (await session.execute(INDEXES)).all()
         for index, _ in indexes:
             await session.execute(text(f"DROP INDEX {index}"))
@@ -95,7 +95,7 @@ async def crowd(server_url: str, migrated_url: str) -> AsyncIterator[Database]:
 async def plan(
     db: Database, found: UserFilter, order: UserOrder, request: PageRequest
 ) -> list[dict[str, Any]]:
-    """The nodes of the plan for a page, as the database makes it for the service.
+    """Returns the nodes of the plan of a page, as the database plans it for the service.
 
     That is one for all values, but where the service has it made for these.
     """
@@ -126,7 +126,7 @@ def kinds(steps: list[dict[str, Any]]) -> set[str]:
 
 
 def read(steps: list[dict[str, Any]]) -> int:
-    """How many rows were looked at, those that a filter threw away among them."""
+    """Returns how many rows were scanned, including those that a filter removed."""
     return sum(
         step["Actual Rows"] + step.get("Rows Removed by Filter", 0)
         for step in steps
@@ -135,7 +135,7 @@ def read(steps: list[dict[str, Any]]) -> int:
 
 
 def deep(order: UserOrder) -> PageRequest:
-    """A page after half of all people."""
+    """Returns the request of a page after half of all users."""
     values: dict[UserOrderField, Any] = {
         UserOrderField.CREATED_AT: START + timedelta(seconds=PEOPLE // 2),
         UserOrderField.LAST_LOGIN_AT: datetime(2026, 2, 20, tzinfo=UTC),
@@ -144,7 +144,7 @@ def deep(order: UserOrder) -> PageRequest:
     return PageRequest(after=Position(values[order.field], UUID(int=0)))
 
 
-async def test_every_filter_walks_an_index_of_every_order_from_where_the_page_begins(
+async def test_every_filter_and_order_scans_an_index_from_the_start_of_the_page(
     crowd: Database,
 ) -> None:
     for (name, found), order in product(FILTERS.items(), ORDERS):
@@ -155,18 +155,18 @@ async def test_every_filter_walks_an_index_of_every_order_from_where_the_page_be
             assert read(steps) <= PAGE, (name, order, request)
 
 
-async def test_a_stretch_of_time_is_found_by_an_index(crowd: Database) -> None:
+async def test_a_range_of_creation_times_uses_an_index(crowd: Database) -> None:
     for order in ORDERS:
         for request in (FIRST, deep(order)):
             steps = await plan(crowd, AN_HOUR, order, request)
 
             assert "Seq Scan" not in kinds(steps)
-            # In another order than of creation two ranges meet, and no index has both.
+            # In other orders two ranges are combined, and no index has both.
             in_order = order.field is UserOrderField.CREATED_AT
             assert read(steps) <= (PAGE if in_order else PEOPLE // 10)
 
 
-async def test_an_external_id_is_found_by_its_index_in_every_order(crowd: Database) -> None:
+async def test_an_external_id_uses_its_index_in_every_order(crowd: Database) -> None:
     found = UserFilter(external_id="auth0|199998")
     for order in ORDERS:
         steps = await plan(crowd, found, order, FIRST)
@@ -176,7 +176,7 @@ async def test_an_external_id_is_found_by_its_index_in_every_order(crowd: Databa
 
 
 @pytest.mark.parametrize("found", [RARE, COMMON], ids=["rare", "common"])
-async def test_a_search_uses_its_index_where_the_server_has_one(
+async def test_a_search_uses_its_index_if_the_server_has_one(
     crowd: Database, found: UserFilter
 ) -> None:
     indexed = await crowd.rows(text("SELECT 1 FROM pg_class WHERE relname = 'ix_users_search'"))
@@ -186,11 +186,11 @@ async def test_a_search_uses_its_index_where_the_server_has_one(
 
         used = {step.get("Index Name") for step in steps}
         assert ("ix_users_search" in used) is (bool(indexed) and found is RARE)
-        # Trigrams find a few too many, which are then looked at.
+        # Trigrams find a few rows too many, which are then filtered.
         assert read(steps) < (PEOPLE // 100 if found is COMMON or indexed else 2 * PEOPLE)
 
 
-async def test_however_many_searches_found_nobody_the_next_is_planned_for_itself(
+async def test_a_search_is_planned_for_its_values_after_any_number_of_others(
     crowd: Database,
 ) -> None:
     users, admin = Users(crowd, Replica(crowd), lambda: datetime.now(UTC)), cast("Any", None)

@@ -1,4 +1,4 @@
-"""Asking for people."""
+"""Queries for users."""
 
 import uuid
 from itertools import chain, permutations, product
@@ -36,7 +36,7 @@ ROOTS = {
     "user": 'user(by: {email: "grace@example.com"}) { sessions(first: 1) { nodes { isCurrent } } }',
 }
 ORDERS = list(product(UserOrderField.__members__, ("ASC", "DESC")))
-# Four of each value, among them those who never signed in.
+# Four users per value, among them those who never signed in.
 EQUAL = text(
     "UPDATE users SET created_at = CASE WHEN email > 'e' THEN now() ELSE created_at END,"
     " last_login_at = CASE WHEN email > 'e' THEN now() END WHERE email < 'grace'"
@@ -47,7 +47,7 @@ TWO_ROOTS = "{ me { email } a: users(first: 1) { totalCount } b: users(first: 1)
 
 
 async def add(db: Database, *names: str, **columns: Any) -> None:
-    """Put people in the database, a second apart."""
+    """Insert users, created a second apart."""
     start = (await db.rows(text("SELECT count(*) FROM users")))[0][0]
     values = {"role": "MEMBER", "display_name": None, "email_verified": False} | columns
     async with db.begin() as session:
@@ -68,7 +68,7 @@ def names(users: dict[str, Any]) -> list[str]:
 
 
 async def walk(client: Api, forward: bool, **arguments: Any) -> list[list[str]]:
-    """Follow the cursors to the end."""
+    """Follow the cursors to the end, and return the names on each page."""
     pages: list[list[str]] = []
     cursor: str | None = None
     while True:
@@ -106,7 +106,7 @@ async def test_paging_reaches_both_ends(api: Api, grace: Person, db: Database) -
     assert await walk(admin, forward=False) == [["d", "e"], ["b", "c"], ["grace"]]
 
 
-async def test_paging_misses_and_repeats_nobody_while_people_join(
+async def test_paging_skips_and_repeats_no_user_during_registrations(
     api: Api, grace: Person, db: Database
 ) -> None:
     admin = await api.login(grace)
@@ -123,7 +123,7 @@ async def test_paging_misses_and_repeats_nobody_while_people_join(
 
 
 @pytest.mark.parametrize(("field", "direction"), ORDERS)
-async def test_every_order_pages_alike_in_both_directions(
+async def test_every_order_has_the_same_pages_in_both_directions(
     api: Api, grace: Person, db: Database, field: str, direction: str
 ) -> None:
     admin = await api.login(grace)
@@ -139,7 +139,7 @@ async def test_every_order_pages_alike_in_both_directions(
 
 
 @pytest.mark.parametrize(("field", "direction"), ORDERS)
-async def test_pages_meet_where_values_are_equal_or_null(
+async def test_pages_are_contiguous_among_equal_and_null_values(
     api: Api, grace: Person, db: Database, field: str, direction: str
 ) -> None:
     admin = await api.login(grace)
@@ -176,7 +176,7 @@ TOP = {("CREATED_AT", "ASC"), ("LAST_LOGIN_AT", "DESC"), ("EMAIL", "DESC")}
         ),
     ],
 )
-async def test_a_filter_narrows_page_and_count(
+async def test_a_filter_applies_to_page_and_count(
     api: Api, grace: Person, db: Database, part: dict[str, Any], found: list[str]
 ) -> None:
     admin = await api.login(grace)
@@ -201,7 +201,7 @@ async def test_a_filter_narrows_page_and_count(
         ({"filter": {"search": "nul\0"}}, "filter.search"),
     ],
 )
-async def test_a_bad_argument_is_named(
+async def test_an_error_names_the_invalid_argument(
     api: Api, grace: Person, arguments: dict[str, Any], argument: str
 ) -> None:
     admin = await api.login(grace)
@@ -228,7 +228,7 @@ async def test_a_cursor_of_another_order_is_refused(
         )
 
 
-async def test_a_page_of_none_tells_whether_there_is_anybody(api: Api, grace: Person) -> None:
+async def test_an_empty_page_has_has_next_page(api: Api, grace: Person) -> None:
     admin = await api.login(grace)
 
     users = (await admin(USERS, first=0))["users"]
@@ -242,7 +242,9 @@ async def test_a_page_of_none_tells_whether_there_is_anybody(api: Api, grace: Pe
     }
 
 
-async def test_root_fields_run_at_once_on_a_cold_pool(api: Api, grace: Person, app: Any) -> None:
+async def test_root_fields_run_concurrently_on_a_cold_pool(
+    api: Api, grace: Person, app: Any
+) -> None:
     admin = await api.login(grace)
     await app.state.portico.services[Database].close()
 
@@ -269,7 +271,7 @@ async def test_root_fields_do_not_disturb_each_other(
     }
 
 
-async def test_members_see_themselves_and_nobody_else(api: Api, ada: Person, grace: Person) -> None:
+async def test_members_can_see_only_themselves(api: Api, ada: Person, grace: Person) -> None:
     member = await api.login(ada)
 
     assert await member(USER, by={"id": ada.id}) == {"user": {"email": ada.email}}
@@ -280,7 +282,7 @@ async def test_members_see_themselves_and_nobody_else(api: Api, ada: Person, gra
     assert member.errors == []
 
 
-async def test_administrators_see_everybody(api: Api, ada: Person, grace: Person) -> None:
+async def test_administrators_can_see_all_users(api: Api, ada: Person, grace: Person) -> None:
     admin = await api.login(grace)
 
     assert await admin(USER, by={"id": ada.id}) == {"user": {"email": ada.email}}
@@ -292,7 +294,7 @@ async def test_administrators_see_everybody(api: Api, ada: Person, grace: Person
 
 
 @pytest.mark.parametrize("wrong", ["", "garbage", "é", "Session_" + "0" * 32, "User_" + "0" * 31])
-async def test_what_is_no_id_of_a_user_is_refused(api: Api, ada: Person, wrong: str) -> None:
+async def test_an_invalid_user_id_is_refused(api: Api, ada: Person, wrong: str) -> None:
     member = await api.login(ada)
 
     assert await member(USER, by={"id": wrong}) == {"user": None}
@@ -302,7 +304,7 @@ async def test_what_is_no_id_of_a_user_is_refused(api: Api, ada: Person, wrong: 
 
 @pytest.mark.parametrize("order", list(UserOrderField.__members__))
 @pytest.mark.parametrize("field", sorted(USER_FIELDS))
-async def test_a_page_reads_what_any_one_field_shows(
+async def test_a_page_reads_the_columns_of_any_field(
     api: Api, grace: Person, field: str, order: str
 ) -> None:
     admin = await api.login(grace)

@@ -1,4 +1,4 @@
-"""`portico users show`, `suspend`, `reinstate`, `sessions` and `delete`: one user by request."""
+"""`portico users show`, `suspend`, `reinstate`, `sessions` and `delete`: commands for one user."""
 
 import asyncio
 import json
@@ -16,10 +16,10 @@ from app.testing.clients import ME, Api, Person
 from app.testing.commands import run
 from app.testing.databases import contents
 from tests.accounts.test_account_deletion import uuid_of
-from tests.people.test_administration import SUSPEND, deed
+from tests.people.test_administration import SUSPEND, mutate
 from tests.support.servers import PORTICO
 
-NOBODY = "portico: There is no user with this address or id.\n"
+NOBODY = "portico: No user has this address or id.\n"
 EVENTS = text(
     "SELECT name, actor_id, details FROM audit_events WHERE target_id = :id"
     " AND name IN ('user.suspended', 'user.reinstated', 'session.ended') ORDER BY name"
@@ -56,7 +56,7 @@ async def test_a_user_is_shown_by_address_id_or_subject(
                 "role": "MEMBER",
                 "suspension": None,
                 "hasPassword": True,
-                "livingSessions": 1,
+                "activeSessions": 1,
                 **times,
             }
         ]
@@ -64,7 +64,7 @@ async def test_a_user_is_shown_by_address_id_or_subject(
     )
 
 
-async def test_what_is_shown_can_be_read(ada: Person, environment: dict[str, str]) -> None:
+async def test_the_table_shows_the_main_facts(ada: Person, environment: dict[str, str]) -> None:
     await run("users", "suspend", ada.email, "--reason", "[red]Spam", **environment)
 
     answer = await run("users", "show", ada.email, **environment)
@@ -72,10 +72,10 @@ async def test_what_is_shown_can_be_read(ada: Person, environment: dict[str, str
     rows = dict(line.split(maxsplit=1) for line in map(str.rstrip, answer.stdout.splitlines()))
     assert rows["email"] == f"{ada.email} (not verified)"
     assert rows["suspended"] == "until reinstated: [red]Spam"
-    assert answer.stdout.splitlines()[-1].split() == ["living", "sessions", "0"]
+    assert answer.stdout.splitlines()[-1].split() == ["active", "sessions", "0"]
 
 
-async def test_a_suspension_by_command_is_that_of_an_administrator(
+async def test_a_suspension_by_command_equals_that_by_an_administrator(
     api: Api, ada: Person, db: Database, environment: dict[str, str]
 ) -> None:
     laptop = await api.login(ada)
@@ -95,10 +95,10 @@ async def test_a_suspension_by_command_is_that_of_an_administrator(
     ]
 
 
-async def test_somebody_is_reinstated_by_command(
+async def test_a_user_can_be_reinstated_by_command(
     api: Api, ada: Person, grace: Person, db: Database, environment: dict[str, str]
 ) -> None:
-    await deed(await api.login(grace), SUSPEND, userId=ada.id, reason="Spam")
+    await mutate(await api.login(grace), SUSPEND, userId=ada.id, reason="Spam")
 
     answer = await run("users", "reinstate", ada.id, **environment)
 
@@ -143,7 +143,7 @@ async def test_sessions_are_listed_and_ended(
     assert registered["ipAddress"] == "127.0.0.1"
     assert "phone" in read.stdout
     assert [each.stdout.splitlines()[-1] for each in (read, ended)] == [
-        "2 sessions living.",
+        "2 active sessions.",
         "2 sessions ended.",
     ]
     assert await phone(ME) == {"me": None}
@@ -171,7 +171,7 @@ async def test_sessions_are_listed_and_ended(
         ("nobody", "portico: `USER` is not an id of this server.\n"),
     ],
 )
-async def test_nobody_is_not_found(
+async def test_an_unknown_user_is_not_found(
     environment: dict[str, str],
     db: Database,
     arguments: tuple[str, ...],
@@ -186,7 +186,7 @@ async def test_nobody_is_not_found(
 
 
 @pytest.mark.parametrize("arguments", [("suspend", "--reason", "leave"), ("delete", "--yes")])
-async def test_the_last_administrator_stays(
+async def test_the_last_administrator_cannot_be_removed(
     grace: Person, db: Database, environment: dict[str, str], arguments: tuple[str, ...]
 ) -> None:
     before = await contents(db)
@@ -195,11 +195,11 @@ async def test_the_last_administrator_stays(
     answer = await run("users", command, grace.email, *options, **environment)
 
     assert (answer.exit_code, answer.stdout) == (1, "")
-    assert answer.stderr.startswith("portico: This is the last administrator who can act.")
+    assert answer.stderr.startswith("portico: This is the last administrator who can sign in.")
     assert await contents(db) == before
 
 
-async def test_without_a_terminal_nobody_is_deleted_unasked(
+async def test_without_a_terminal_deletion_needs_yes(
     ada: Person, db: Database, environment: dict[str, str]
 ) -> None:
     before = await contents(db)
@@ -208,7 +208,7 @@ async def test_without_a_terminal_nobody_is_deleted_unasked(
 
     assert (answer.exit_code, answer.stdout) == (1, "")
     assert answer.stderr == (
-        "portico: Nothing was deleted: say --yes to delete the account without being asked.\n"
+        "portico: Nothing was deleted: pass --yes to delete the account without confirmation.\n"
     )
     assert await contents(db) == before
 
@@ -216,7 +216,7 @@ async def test_without_a_terminal_nobody_is_deleted_unasked(
 @pytest.mark.parametrize(
     ("typed", "code", "people"), [("ADA@example.com", 0, 0), ("grace@example.com", 1, 1)]
 )
-async def test_on_a_terminal_the_address_is_typed_again(
+async def test_on_a_terminal_deletion_asks_for_the_address(
     ada: Person,
     db: Database,
     environment: dict[str, str],
@@ -237,7 +237,7 @@ async def test_on_a_terminal_the_address_is_typed_again(
 def on_a_terminal(
     *arguments: str, typed: str, cwd: Path, **environment: str
 ) -> tuple[str, int | None]:
-    """Run a command that a person answers; returns what it says, and its exit code."""
+    """Run a command on a terminal and type an answer. Returns its output and exit code."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [PORTICO, *arguments],
@@ -254,7 +254,7 @@ def on_a_terminal(
     return said.decode(), process.returncode
 
 
-async def test_an_administrator_by_command_is_the_work_of_the_command_line(
+async def test_an_administrator_created_by_command_is_recorded_as_by_the_command_line(
     ada: Person, db: Database, environment: dict[str, str]
 ) -> None:
     new = "root@example.com"

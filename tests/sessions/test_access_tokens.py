@@ -1,4 +1,4 @@
-"""Access tokens: what others can verify, and what nobody can forge."""
+"""Access tokens: their claims, forgeries, and the rotation of signing keys."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ from app.testing.clients import ME, Api, Person
 from app.testing.clock import FakeClock
 from tests.sessions.test_refreshing import REFRESH
 
-LASTING = """
+TOKENS_AND_LIFETIMES = """
 mutation Login($input: LoginInput!) {
   login(input: $input) {
     ... on SignedIn { tokens { accessToken accessTokenExpiresAt accessTokenExpiresIn } }
@@ -45,7 +45,7 @@ def encode(part: Any) -> str:
 
 
 class Forger:
-    """Has the real signing key, and writes whatever it likes."""
+    """Makes arbitrary tokens with the real signing key."""
 
     def __init__(self, portico: Portico, token: str) -> None:
         self.pair: KeyPair = portico.services[SigningKeys].signing_key()
@@ -115,7 +115,7 @@ FORGERIES: dict[str, Callable[[Forger], str]] = {
 }
 
 
-async def test_a_token_of_the_release_before_is_accepted_while_servers_are_replaced(
+async def test_a_token_of_the_previous_release_is_accepted_during_an_upgrade(
     api: Api, ada: Person, app: FastAPI
 ) -> None:
     forger = Forger(app.state.portico, (await api.login(ada)).access_token or "")
@@ -135,7 +135,7 @@ async def test_claims_that_modules_add_are_ignored(api: Api, ada: Person, app: F
 
 
 @pytest.mark.parametrize("claim", sorted(CLAIMS))
-async def test_a_token_without_a_claim_opens_nothing(
+async def test_a_token_without_a_claim_is_refused(
     api: Api, ada: Person, app: FastAPI, claim: str
 ) -> None:
     laptop = await api.login(ada)
@@ -147,7 +147,7 @@ async def test_a_token_without_a_claim_opens_nothing(
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-async def test_a_forged_token_opens_nothing(api: Api, ada: Person, app: FastAPI, name: str) -> None:
+async def test_a_forged_token_is_refused(api: Api, ada: Person, app: FastAPI, name: str) -> None:
     laptop = await api.login(ada)
     forger = Forger(app.state.portico, laptop.access_token or "")
 
@@ -167,7 +167,7 @@ async def test_the_scheme_is_read_in_any_case(api: Api, ada: Person) -> None:
 
 
 @pytest.mark.parametrize("times", [2, 3])
-async def test_two_authorization_headers_open_nothing(api: Api, ada: Person, times: int) -> None:
+async def test_two_authorization_headers_are_refused(api: Api, ada: Person, times: int) -> None:
     laptop = await api.login(ada)
 
     answer = await post(api, [("authorization", f"Bearer {laptop.access_token}")] * times)
@@ -175,7 +175,7 @@ async def test_two_authorization_headers_open_nothing(api: Api, ada: Person, tim
     assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-async def test_another_scheme_opens_nothing(api: Api) -> None:
+async def test_another_scheme_is_refused(api: Api) -> None:
     answer = await post(api, [("authorization", "Basic YTpi")])
 
     assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
@@ -189,9 +189,7 @@ def claims_of(token: str | None) -> dict[str, Any]:
     return jwt.decode(token or "", options={"verify_signature": False})
 
 
-async def test_a_refresh_does_not_move_the_time_of_authentication(
-    api: Api, ada: Person, clock: FakeClock
-) -> None:
+async def test_a_refresh_does_not_change_auth_time(api: Api, ada: Person, clock: FakeClock) -> None:
     laptop = await api.login(ada)
     signed_in = claims_of(laptop.access_token)
 
@@ -204,8 +202,8 @@ async def test_a_refresh_does_not_move_the_time_of_authentication(
     assert refreshed["sid"] == signed_in["sid"]
 
 
-async def test_tokens_say_how_many_seconds_they_last(api: Api, ada: Person) -> None:
-    answer = await api(LASTING, input=ada.credentials)
+async def test_tokens_have_their_lifetime_in_seconds(api: Api, ada: Person) -> None:
+    answer = await api(TOKENS_AND_LIFETIMES, input=ada.credentials)
 
     tokens = answer["login"]["tokens"]
     claims = claims_of(tokens["accessToken"])
@@ -233,7 +231,7 @@ async def test_the_next_key_is_published_before_it_signs(
     assert jwt.get_unverified_header(laptop.access_token or "")["kid"] == keys.signing_key().id
 
 
-async def test_a_key_goes_when_its_last_token_has_gone(
+async def test_a_key_is_removed_when_its_last_token_has_expired(
     api: Api, ada: Person, app: FastAPI, clock: FakeClock
 ) -> None:
     keys = app.state.portico.services[SigningKeys]
@@ -267,7 +265,7 @@ NEW_SECRET = "Zr7mQ2vX9kLs4TbW8nHd6YpJ3fGc5RaE"
 OLD_SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 
 
-async def test_a_new_secret_key_opens_what_the_former_sealed(
+async def test_a_new_secret_key_decrypts_keys_under_the_former_one(
     api: Api, ada: Person, settings: Settings, clock: FakeClock
 ) -> None:
     laptop = await api.login(ada)
@@ -282,7 +280,7 @@ async def test_a_new_secret_key_opens_what_the_former_sealed(
     assert refreshed["refreshSession"]["__typename"] == "SignedIn"
 
 
-async def test_a_secret_key_without_the_former_says_what_to_do(
+async def test_a_new_secret_key_without_the_former_one_fails_with_instructions(
     ada: Person, settings: Settings
 ) -> None:
     alone = create_app(settings.model_copy(update={"secret_key": SecretStr(NEW_SECRET)}))

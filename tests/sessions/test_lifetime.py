@@ -1,4 +1,4 @@
-"""When a session is over: SQL and Python say the same of every session."""
+"""When a session is over: SQL and Python agree on every session."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -10,18 +10,18 @@ from sqlalchemy import TIMESTAMP, literal, select
 
 from app.database.database import Database
 from app.portico import build
-from app.sessions.lifetime import InSql, Lifetime
+from app.sessions.lifetime import Lifetime, SqlLifetime
 from app.settings import Settings
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 TIME = TIMESTAMP(timezone=True)
-# Around now to the microsecond, so that equal times are met.
+# Within microseconds of now, so that equal times occur.
 times = st.integers(-2, 2).map(lambda number: NOW + timedelta(microseconds=number))
 lifetimes = st.builds(Lifetime, st.none() | times, times, times)
 
 
-def in_sql(lifetime: Lifetime) -> InSql:
-    return InSql(
+def in_sql(lifetime: Lifetime) -> SqlLifetime:
+    return SqlLifetime(
         literal(lifetime.ended_at, TIME),
         literal(lifetime.expires_at, TIME),
         literal(lifetime.ends_by, TIME),
@@ -30,7 +30,7 @@ def in_sql(lifetime: Lifetime) -> InSql:
 
 @pytest.fixture
 def database(settings: Settings) -> Database:
-    """Without a connection yet: each example has an event loop of its own."""
+    """A database without a connection yet: each example has its own event loop."""
     return build(settings).services[Database]
 
 
@@ -39,11 +39,15 @@ def database(settings: Settings) -> Database:
 def test_sql_and_python_agree(database: Database, lifetime: Lifetime) -> None:
     async def ask() -> tuple[datetime, datetime, bool]:
         same = in_sql(lifetime)
-        asked = select(same.lapses_at, same.over_at, same.is_alive(NOW))
+        asked = select(same.effective_expiry, same.over_at, same.is_active(NOW))
         try:
-            lapses_at, over_at, is_alive = (await database.rows(asked))[0]
+            effective_expiry, over_at, is_active = (await database.rows(asked))[0]
         finally:
             await database.close()
-        return lapses_at, over_at, is_alive
+        return effective_expiry, over_at, is_active
 
-    assert asyncio.run(ask()) == (lifetime.lapses_at, lifetime.over_at, lifetime.is_alive(NOW))
+    assert asyncio.run(ask()) == (
+        lifetime.effective_expiry,
+        lifetime.over_at,
+        lifetime.is_active(NOW),
+    )

@@ -1,4 +1,4 @@
-"""A hundred wrong passwords in a row, and the password opens nothing until it is reset by email."""
+"""A hundred wrong passwords in a row lock the password until it is reset by email."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
 from tests.support.periodic import tidy
 
 Deliver = Callable[[], Awaitable[None]]
-LOCKED = "Signing in with your password was stopped"
+LOCKED = "Your password was locked"
 DEVICE = """
 mutation Login($input: LoginInput!) {
   login(input: $input) { __typename ... on SignedIn { tokens { deviceToken } } }
@@ -39,12 +39,12 @@ async def guess(client: Api, person: Person, times: int, device: str | None = No
 
 @pytest.fixture
 async def device(api: Api, ada: Person) -> str:
-    """The token of a device that Ada has signed in from."""
+    """Returns the token of a device on which Ada has signed in."""
     data = await api(DEVICE, input=ada.credentials)
     return data["login"]["tokens"]["deviceToken"]
 
 
-async def test_of_unknown_devices_end_what_the_password_opens_there(api: Api, ada: Person) -> None:
+async def test_from_unknown_devices_lock_the_password_there(api: Api, ada: Person) -> None:
     assert await guess(api, ada, 99) == {"InvalidCredentials"}
     assert await login(api, ada) == "SignedIn"
 
@@ -53,7 +53,7 @@ async def test_of_unknown_devices_end_what_the_password_opens_there(api: Api, ad
     assert await login(api, ada) == "InvalidCredentials"
 
 
-async def test_time_does_not_help(api: Api, ada: Person, clock: FakeClock) -> None:
+async def test_the_lock_does_not_expire(api: Api, ada: Person, clock: FakeClock) -> None:
     await guess(api, ada, 60)
     clock.pass_(days=300)
     await guess(api, ada, 40)
@@ -70,7 +70,7 @@ async def test_a_known_device_is_not_locked_out_by_strangers(
     assert await login(api, ada) == "InvalidCredentials"
 
 
-async def test_known_devices_have_a_count_of_their_own_with_the_same_end(
+async def test_from_known_devices_are_counted_separately_with_the_same_limit(
     api: Api, ada: Person, device: str
 ) -> None:
     assert await guess(api, ada, 100, device) == {"InvalidCredentials"}
@@ -79,7 +79,9 @@ async def test_known_devices_have_a_count_of_their_own_with_the_same_end(
     assert await login(api, ada) == "SignedIn"
 
 
-async def test_so_have_sessions_that_confirm_a_change(api: Api, ada: Person) -> None:
+async def test_in_sessions_are_counted_separately_with_the_same_limit(
+    api: Api, ada: Person
+) -> None:
     laptop = await api.login(ada)
 
     answers = {await change(laptop, "wrong", NEW) for _ in range(100)}
@@ -89,7 +91,7 @@ async def test_so_have_sessions_that_confirm_a_change(api: Api, ada: Person) -> 
     assert await login(api, ada) == "SignedIn"
 
 
-async def test_a_new_password_by_email_opens_the_account_again(
+async def test_a_password_reset_unlocks_the_account(
     api: Api, ada: Person, outbox: Outbox, deliver: Deliver
 ) -> None:
     await guess(api, ada, 100)
@@ -101,7 +103,7 @@ async def test_a_new_password_by_email_opens_the_account_again(
     assert await login(api, replace(ada, password=NEW)) == "SignedIn"
 
 
-async def test_the_owner_is_told_once_and_the_audit_has_it(
+async def test_the_owner_is_notified_once_and_the_audit_records_it(
     api: Api, ada: Person, outbox: Outbox, deliver: Deliver, db: Database
 ) -> None:
     await guess(api, ada, 130)
@@ -112,7 +114,7 @@ async def test_the_owner_is_told_once_and_the_audit_has_it(
     assert [row[0] for row in await db.rows(events)] == [{"source": "UNKNOWN_DEVICE"}]
 
 
-async def test_a_hundred_at_once_are_counted_exactly(api: Api, ada: Person) -> None:
+async def test_a_hundred_concurrent_ones_are_counted_exactly(api: Api, ada: Person) -> None:
     batches = [[guess(Api(api.http), ada, 1) for _ in range(20)] for _ in range(5)]
     for batch in batches:
         await asyncio.gather(*batch)
@@ -120,7 +122,7 @@ async def test_a_hundred_at_once_are_counted_exactly(api: Api, ada: Person) -> N
     assert await login(api, ada) == "InvalidCredentials"
 
 
-async def test_an_address_without_an_account_is_counted_alike_and_forgotten_the_next_day(
+async def test_an_address_without_an_account_is_counted_too_until_the_next_day(
     app: FastAPI, api: Api, ada: Person, db: Database, clock: FakeClock, outbox: Outbox
 ) -> None:
     counted = text("SELECT in_a_row, user_id IS NULL FROM password_failures ORDER BY 2")
@@ -136,7 +138,7 @@ async def test_an_address_without_an_account_is_counted_alike_and_forgotten_the_
     assert outbox.subjects == []
 
 
-async def test_a_user_who_is_deleted_meanwhile_is_refused_like_any_other(
+async def test_a_user_who_is_deleted_meanwhile_is_refused_in_the_same_way(
     api: Api, ada: Person, db: Database
 ) -> None:
     async with db.begin() as session:

@@ -1,4 +1,4 @@
-"""Refreshing: honest people stay signed in, copied tokens end the session."""
+"""Refreshing: owners stay signed in, copied tokens end the session."""
 
 import asyncio
 from typing import Any
@@ -35,7 +35,7 @@ def token(signed_in: Any) -> str:
     return signed_in["tokens"]["refreshToken"]
 
 
-async def test_a_refresh_goes_on_with_the_session(api: Api, ada: Person, clock: FakeClock) -> None:
+async def test_a_refresh_continues_the_session(api: Api, ada: Person, clock: FakeClock) -> None:
     laptop = await api.login(ada)
     clock.pass_(minutes=20)
     assert await laptop(ME) == {"me": None}
@@ -57,7 +57,7 @@ async def test_two_tabs_get_the_same_successor(api: Api, ada: Person) -> None:
     assert token(first) == token(second)
 
 
-async def test_a_lost_answer_can_be_asked_for_again_much_later(
+async def test_a_refresh_whose_answer_was_lost_can_be_repeated_much_later(
     api: Api, ada: Person, clock: FakeClock
 ) -> None:
     laptop = await api.login(ada)
@@ -68,7 +68,7 @@ async def test_a_lost_answer_can_be_asked_for_again_much_later(
     assert token(await refresh(api, laptop.refresh_token)) == token(lost)
 
 
-async def test_a_predecessor_after_its_successor_was_used_ends_the_session(
+async def test_a_predecessor_whose_successor_was_used_ends_the_session(
     api: Api, ada: Person, clock: FakeClock, db: Database
 ) -> None:
     laptop = await api.login(ada)
@@ -93,7 +93,7 @@ async def test_a_token_older_than_the_predecessor_ends_the_session(api: Api, ada
 
 
 @pytest.mark.parametrize("other", [{"user-agent": "another program"}, {}])
-async def test_a_step_that_another_program_asks_for_again_is_recorded(
+async def test_a_refresh_repeated_by_another_client_is_recorded(
     api: Api, ada: Person, db: Database, other: dict[str, str]
 ) -> None:
     laptop = await api.login(ada)
@@ -107,7 +107,7 @@ async def test_a_step_that_another_program_asks_for_again_is_recorded(
     assert [row[0] for row in events] == ["token.repeated"] * bool(other)
 
 
-async def test_a_hundred_at_once_leave_one_chain_and_nobody_outside(
+async def test_a_hundred_concurrent_refreshes_get_the_same_successor(
     api: Api, ada: Person, db: Database
 ) -> None:
     laptop = await api.login(ada)
@@ -153,7 +153,7 @@ async def test_a_session_expires_after_its_last_refresh(
     assert await reason(api, token(signed_in)) == "EXPIRED"
 
 
-async def test_a_session_expires_for_good_however_often_it_is_refreshed(
+async def test_a_session_expires_at_its_maximum_age_even_if_refreshed(
     api: Api, ada: Person, clock: FakeClock
 ) -> None:
     current = (await api.login(ada)).refresh_token
@@ -178,7 +178,7 @@ async def test_a_session_expires_for_good_however_often_it_is_refreshed(
         ("UPDATE sessions SET token_salt = 'other'", "UNKNOWN_TOKEN"),
     ],
 )
-async def test_the_reason_of_an_end_is_told(
+async def test_a_refresh_returns_why_the_session_is_over(
     api: Api, ada: Person, db: Database, statement: str, expected: str
 ) -> None:
     laptop = await api.login(ada)
@@ -191,7 +191,7 @@ async def test_the_reason_of_an_end_is_told(
 @pytest.mark.parametrize(
     "wrong", ["", "garbage", "prt_" + "A" * 70, "prt_" + "é" * 70, "x" * 10_000]
 )
-async def test_what_is_no_refresh_token_is_unknown(api: Api, ada: Person, wrong: str) -> None:
+async def test_an_invalid_refresh_token_is_unknown(api: Api, ada: Person, wrong: str) -> None:
     assert ada.email
     assert await reason(api, wrong) == "UNKNOWN_TOKEN"
 

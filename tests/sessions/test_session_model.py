@@ -1,4 +1,4 @@
-"""A model of one session: tabs that share a store, answers that get lost, a clock, and a thief."""
+"""A model of one session: tabs that share a store, lost responses, a clock, and a thief."""
 
 import asyncio
 import uuid
@@ -31,7 +31,7 @@ WINDOW_SECONDS = int(GRACE.total_seconds())
 
 
 class OneSession(RuleBasedStateMachine):
-    """`step` is the number of the newest token; everybody holds the tokens of some step."""
+    """`step` is the number of the newest token; each actor has the tokens of some step."""
 
     portico: Portico
     clock: FakeClock
@@ -60,7 +60,7 @@ class OneSession(RuleBasedStateMachine):
         self.owner = (0, result)
 
     def refresh(self, held: tuple[int, SignedIn]) -> tuple[int, SignedIn] | None:
-        """Refresh as the specification of the rotation has it, and compare."""
+        """Refresh, and compare the outcome with the rules of the rotation."""
         number, tokens = held
         answer = self.run(
             self.portico.services[TokenRefresh].refresh(tokens.tokens.refresh_token, CLIENT)
@@ -79,7 +79,7 @@ class OneSession(RuleBasedStateMachine):
         return (self.step, answer)
 
     def use(self, held: tuple[int, SignedIn]) -> bool:
-        """Make a request with the access token, and say whether it was let in."""
+        """Make a request with the access token, and return whether it was accepted."""
         viewer = self.run(self.viewer(held[1].tokens.access_token))
         assert (viewer is None) is self.over
         if viewer is not None:
@@ -134,19 +134,19 @@ class OneSession(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 20, 40]))
     def time_passes(self, seconds: int) -> None:
-        # Less than an access token lives in all: what is modelled is the chain, not expiry.
+        # In all, less than the lifetime of an access token: the model has no expiry.
         if self.clock.ahead_seconds + seconds < 800:
             self.clock.pass_(seconds=seconds)
             self.since_step += seconds
 
     def teardown(self) -> None:
-        """Once thief and owner have both acted past the window, on different steps, it is over."""
+        """The session is over once thief and owner both acted after the window, on other steps."""
         if self.thief_acted and not self.over and self.owner[0] < self.step - 1:
             assert self.refresh(self.owner) is None
 
 
 @pytest.mark.usefixtures("api")
-def test_no_story_breaks_the_chain(settings: Settings, clock: FakeClock) -> None:
+def test_no_sequence_of_actions_breaks_the_rotation(settings: Settings, clock: FakeClock) -> None:
     loop = asyncio.new_event_loop()
     portico = build(settings, clock)
     loop.run_until_complete(portico.start())

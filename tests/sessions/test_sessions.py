@@ -1,4 +1,4 @@
-"""The sessions a person has: seeing them and ending them."""
+"""The sessions of a user: listing and ending them."""
 
 from typing import Any
 
@@ -59,9 +59,7 @@ async def test_signing_out_everywhere_ends_every_session(api: Api, ada: Person) 
 IDS = "sessionsEnded endedSessionIds"
 
 
-async def test_every_way_of_signing_out_names_the_sessions_that_ended(
-    api: Api, ada: Person
-) -> None:
+async def test_every_way_of_signing_out_returns_the_ended_sessions(api: Api, ada: Person) -> None:
     laptop, phone, tablet = [await api.login(ada) for _ in range(3)]
     revoke = f'revokeSession(input: {{sessionId: "{phone.session_id}"}}) '
     listed = (await laptop(SESSIONS))["me"]["sessions"]["nodes"]
@@ -81,7 +79,7 @@ async def test_every_way_of_signing_out_names_the_sessions_that_ended(
     assert last == {"logout": {"sessionsEnded": 1, "endedSessionIds": [laptop.session_id]}}
 
 
-async def test_signing_out_everywhere_else_keeps_this_one(api: Api, ada: Person) -> None:
+async def test_signing_out_everywhere_can_keep_the_current_session(api: Api, ada: Person) -> None:
     laptop, phone = await api.login(ada), await api.login(ada)
 
     result = await laptop(EVERYWHERE, input={"keepCurrent": True})
@@ -102,7 +100,7 @@ async def test_a_second_mutation_of_a_request_finds_the_session_ended(
     assert (laptop.last_code, laptop.errors[0]["path"]) == ("UNAUTHENTICATED", ["logoutEverywhere"])
 
 
-async def test_one_session_is_ended_from_another(api: Api, ada: Person) -> None:
+async def test_one_session_can_end_another(api: Api, ada: Person) -> None:
     laptop, phone = await api.login(ada), await api.login(ada)
 
     ended = await laptop(REVOKE, id=phone.session_id)
@@ -114,7 +112,9 @@ async def test_one_session_is_ended_from_another(api: Api, ada: Person) -> None:
     assert await reason(api, phone.refresh_token) == "REVOKED"
 
 
-async def test_members_end_only_their_own_sessions(api: Api, ada: Person, grace: Person) -> None:
+async def test_members_can_end_only_their_own_sessions(
+    api: Api, ada: Person, grace: Person
+) -> None:
     member, admin = await api.login(ada), await api.login(grace)
 
     refused = await member(REVOKE, id=admin.session_id)
@@ -125,7 +125,7 @@ async def test_members_end_only_their_own_sessions(api: Api, ada: Person, grace:
     assert ended["revokeSession"]["__typename"] == "SignedOut"
 
 
-async def test_the_list_shows_living_sessions_newest_first(api: Api, ada: Person) -> None:
+async def test_the_list_shows_active_sessions_newest_first(api: Api, ada: Person) -> None:
     laptop, phone, tablet = [await api.login(ada) for _ in range(3)]
     await phone(LOGOUT)
 
@@ -152,7 +152,7 @@ async def test_of_a_hundred_and_one_sessions_the_oldest_ends(
     api: Api, ada: Person, db: Database
 ) -> None:
     first, second = await api.login(ada), await api.login(ada)
-    # One from the registration, and these two.
+    # The registration, and these two.
     others = [await api.login(ada) for _ in range(99)]
 
     assert await reason(api, first.refresh_token) == "REVOKED"
@@ -189,7 +189,7 @@ async def test_the_last_use_is_written_at_most_once_a_minute(
     assert (await db.rows(statement))[0][0] > first
 
 
-async def test_sessions_that_are_long_over_are_deleted(
+async def test_sessions_that_ended_long_ago_are_deleted(
     api: Api, ada: Person, db: Database, clock: FakeClock, app: FastAPI
 ) -> None:
     laptop, phone = await api.login(ada), await api.login(ada)
@@ -206,7 +206,7 @@ async def test_sessions_that_are_long_over_are_deleted(
 
 
 @pytest.mark.parametrize("wrong", ["", "garbage"])
-async def test_what_is_no_id_of_a_session_is_refused(api: Api, ada: Person, wrong: Any) -> None:
+async def test_an_invalid_session_id_is_refused(api: Api, ada: Person, wrong: Any) -> None:
     laptop = await api.login(ada)
 
     assert await laptop(REVOKE, id=wrong) == {"revokeSession": None}

@@ -1,4 +1,4 @@
-"""A list below a list: the sessions of all people of a page are read with one statement."""
+"""A list below a list: the sessions of all users of a page are read with one statement."""
 
 from collections.abc import AsyncIterator
 from itertools import product
@@ -19,7 +19,7 @@ PEOPLE = text(
     " SELECT gen_random_uuid(), format('p%s@example.com', n), 'MEMBER', false, :now, :now"
     " FROM generate_series(1, :people) n"
 )
-# Person n has n % 4 living sessions, some of which began at the same moment, and one that is over.
+# User n has n % 4 active sessions, some of which started at the same time, and one that is over.
 SESSIONS = text(
     "INSERT INTO sessions (id, user_id, token_salt, rotated_at, created_at, last_used_at,"
     " expires_at, ends_by, ended_at)"
@@ -89,7 +89,7 @@ def statements(server: FastAPI) -> int:
 
 
 async def count(server: FastAPI, admin: Api, query: str, **variables: Any) -> int:
-    # Before that the document is new, which changes nothing here.
+    # Not counting the first request, whose document is new.
     await admin(query, **variables)
     before = statements(server)
     await admin(query, **variables)
@@ -97,16 +97,14 @@ async def count(server: FastAPI, admin: Api, query: str, **variables: Any) -> in
     return statements(server) - before
 
 
-async def test_thirty_one_people_take_as_many_statements_as_one(
-    server: FastAPI, admin: Api
-) -> None:
-    # Who asks, the page of people, and the sessions of all of them.
+async def test_thirty_one_users_take_as_many_statements_as_one(server: FastAPI, admin: Api) -> None:
+    # The viewer, the page of users, and the sessions of all of them.
     assert await count(server, admin, EVERYBODY, people=1) == 3
     assert await count(server, admin, EVERYBODY, people=31) == 3
     assert await count(server, admin, TWO_WAYS, people=31) == 4
 
 
-async def test_each_page_is_what_it_is_when_asked_for_alone(admin: Api) -> None:
+async def test_each_page_equals_the_one_requested_alone(admin: Api) -> None:
     everybody = (await admin(EVERYBODY, people=31))["users"]["nodes"]
     cursors = {edge["cursor"] for user in everybody for edge in user["sessions"]["edges"]}
     ends: list[dict[str, Any]] = [{}, {"first": 0}, {"first": 1}, {"last": 2}, {"first": 100}]

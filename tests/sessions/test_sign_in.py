@@ -20,7 +20,7 @@ from app.testing.clock import FakeClock
 INVALID = {
     "login": {
         "__typename": "InvalidCredentials",
-        "message": "The email address or the password is not right.",
+        "message": "The email address or the password is wrong.",
     }
 }
 SUSPEND = "UPDATE users SET suspended_at = now(), suspended_until = :until, suspension_reason = 'x'"
@@ -55,7 +55,7 @@ async def test_signing_in_starts_a_session(api: Api, ada: Person, db: Database) 
         {"email": "nul\0@example.com", "password": "difference engine 1"},
     ],
 )
-async def test_wrong_credentials_are_refused_alike(
+async def test_wrong_credentials_get_the_same_answer(
     api: Api, ada: Person, db: Database, credentials: dict[str, str]
 ) -> None:
     assert ada.email == "ada@example.com"
@@ -64,7 +64,7 @@ async def test_wrong_credentials_are_refused_alike(
     assert await sessions(db) == 1
 
 
-async def test_a_suspended_person_is_refused_like_a_wrong_password(
+async def test_a_suspended_user_gets_the_answer_of_a_wrong_password(
     api: Api, ada: Person, db: Database
 ) -> None:
     await change(db, SUSPEND, until=None)
@@ -73,7 +73,7 @@ async def test_a_suspended_person_is_refused_like_a_wrong_password(
     assert await sessions(db) == 1
 
 
-async def test_a_suspension_with_an_end_lifts_itself(
+async def test_a_suspension_with_an_end_ends_by_itself(
     api: Api, ada: Person, db: Database, clock: FakeClock
 ) -> None:
     await change(db, SUSPEND, until=clock() + timedelta(hours=1))
@@ -83,14 +83,14 @@ async def test_a_suspension_with_an_end_lifts_itself(
     assert (await api.login(ada)).access_token
 
 
-async def test_a_password_changed_while_it_is_checked_opens_nothing(
+async def test_a_password_that_changes_during_its_verification_is_refused(
     api: Api, ada: Person, db: Database
 ) -> None:
     async with db.begin() as session:
         await session.execute(text("UPDATE users SET password_hash = 'another'"))
         signing_in = asyncio.create_task(api(LOGIN, input=ada.credentials))
-        # Long enough to read and verify the former hash; the row stays locked until the change is
-        # in.
+        # Long enough to read and verify the former hash. The row stays locked until the change
+        # is committed.
         await asyncio.sleep(0.3)
 
     assert await signing_in == INVALID
@@ -110,7 +110,7 @@ async def test_a_plain_bcrypt_hash_is_upgraded_by_the_next_sign_in(
     assert (await api.login(ada)).access_token
 
 
-async def test_devices_that_sign_in_while_a_hash_is_upgraded_all_get_in(
+async def test_devices_that_sign_in_during_a_hash_upgrade_all_succeed(
     api: Api, ada: Person, db: Database
 ) -> None:
     old = bcrypt.hashpw(ada.password.encode(), bcrypt.gensalt(4)).decode()
@@ -121,7 +121,7 @@ async def test_devices_that_sign_in_while_a_hash_is_upgraded_all_get_in(
     assert all(device.access_token for device in devices)
 
 
-async def test_a_full_hashing_queue_says_so_instead_of_piling_up(
+async def test_a_full_hashing_queue_refuses_more_passwords(
     api: Api, ada: Person, app: FastAPI, db: Database
 ) -> None:
     passwords: Passwords = app.state.portico.services[Passwords]
@@ -137,7 +137,7 @@ async def test_a_full_hashing_queue_says_so_instead_of_piling_up(
     assert {type(result) for result in results} == {Verification, Overloaded}
 
 
-async def test_the_access_token_carries_its_claims(api: Api, ada: Person) -> None:
+async def test_the_access_token_has_all_its_claims(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
     keys = (await api.http.get("/.well-known/jwks.json")).json()["keys"]
 
@@ -177,13 +177,13 @@ async def test_the_refresh_token_is_not_in_the_database(
     assert all((laptop.refresh_token or "-")[-43:] not in row[0] for row in rows)
 
 
-async def test_a_guest_is_nobody_without_error(api: Api) -> None:
+async def test_me_of_a_guest_is_null_without_an_error(api: Api) -> None:
     assert await api(ME) == {"me": None}
     assert api.errors == []
 
 
 @pytest.mark.parametrize("token", ["", "garbage", "a.b.c", "x" * 5000])
-async def test_a_bad_token_makes_a_guest_who_is_told(api: Api, token: str) -> None:
+async def test_an_invalid_token_makes_a_guest_with_an_error(api: Api, token: str) -> None:
     client = api.with_bearer(token)
 
     assert await client(ME) == {"me": None}
@@ -218,7 +218,7 @@ async def test_an_access_token_expires(api: Api, ada: Person, clock: FakeClock) 
         "UPDATE users SET suspended_at = now()",
     ],
 )
-async def test_what_ended_in_the_database_is_over_with_the_next_request(
+async def test_a_change_in_the_database_is_effective_with_the_next_request(
     api: Api, ada: Person, db: Database, statement: str
 ) -> None:
     laptop = await api.login(ada)

@@ -1,4 +1,4 @@
-"""Who is asked for on every request, and how many statements that takes."""
+"""The viewer of a request: how many statements it takes, and how requests share them."""
 
 import asyncio
 import uuid
@@ -17,7 +17,7 @@ from tests.sessions.test_sessions import LOGOUT
 
 
 def fetched(app: FastAPI) -> int:
-    """How many statements have been sent to find out who asks."""
+    """Returns how many statements have been sent to find viewers."""
     return app.state.portico.services[Database].fetched_statements
 
 
@@ -44,14 +44,14 @@ async def test_requests_that_wait_together_share_a_statement(
     assert fetched(app) - before <= 8
 
 
-async def test_a_guest_takes_none(api: Api, app: FastAPI) -> None:
+async def test_a_guest_takes_no_statement(api: Api, app: FastAPI) -> None:
     before = fetched(app)
     assert await api(ME) == {"me": None}
 
     assert fetched(app) == before
 
 
-async def test_a_caller_who_hangs_up_does_not_fail_those_who_wait_with_them(
+async def test_a_disconnected_client_does_not_fail_requests_in_the_same_batch(
     api: Api, ada: Person
 ) -> None:
     laptop = await api.login(ada)
@@ -76,7 +76,7 @@ async def test_requests_during_a_sign_out_are_answered_before_it_or_refused_afte
     assert await asyncio.gather(*(client(ME) for client in asking)) == [{"me": None}] * 20
 
 
-async def test_a_session_that_somebody_holds_keeps_nobody_waiting(
+async def test_a_locked_session_does_not_delay_requests(
     api: Api, ada: Person, grace: Person, db: Database
 ) -> None:
     laptop, other = await api.login(ada), await api.login(grace)
@@ -89,7 +89,7 @@ async def test_a_session_that_somebody_holds_keeps_nobody_waiting(
     assert answers == [{"me": {"email": ada.email}}, {"me": {"email": grace.email}}]
 
 
-async def test_connections_that_died_in_the_pool_fail_no_request(
+async def test_dead_connections_in_the_pool_fail_no_request(
     api: Api, ada: Person, db: Database
 ) -> None:
     laptop = await api.login(ada)
@@ -107,7 +107,7 @@ async def test_connections_that_died_in_the_pool_fail_no_request(
     assert answers == [{"me": {"email": ada.email}}] * 5
 
 
-async def test_a_statement_that_hangs_keeps_the_next_one_waiting_for_a_moment_only() -> None:
+async def test_a_hanging_statement_delays_the_next_batch_only_briefly() -> None:
     hanging = asyncio.Event()
 
     class Stand:

@@ -140,7 +140,7 @@ async def test_commands_keep_to_the_same_domains(
     assert imported.stdout.splitlines() == [
         f"line 2: email: {message}",
         f"line 3: email: {message}",
-        "1 people added, 0 were there already, 2 lines left out.",
+        "1 user added, 0 existed already, 2 lines skipped.",
     ]
     assert (made.exit_code, refused.exit_code) == (0, 1)
     emails = [row[0] for row in await db.rows(EMAILS)]

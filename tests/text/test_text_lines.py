@@ -172,7 +172,7 @@ async def test_an_import_takes_names_of_all_scripts_and_leaves_nobody_out_for_an
 
     rows = await db.rows(text("SELECT display_name FROM users"))
     assert {row[0] for row in rows} == {*NAMES.values(), None}
-    assert f"{len(NO_NAMES)} lines left out" in answer.stdout
+    assert f"{len(NO_NAMES)} lines skipped" in answer.stdout
     assert api.errors == []
 
 

@@ -562,7 +562,7 @@ async def test_a_failed_job_is_not_charged_for_its_email(
     broken = replace(parts.services[PasswordChanges], tokens=None)
     for _ in range(3):
         with pytest.raises(AttributeError):
-            await broken.post_reset({"email": ada.email})
+            await broken.send_reset({"email": ada.email})
 
     await client()(REQUEST, email=ada.email)
     await parts.services[Worker].drain()

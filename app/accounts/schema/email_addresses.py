@@ -1,4 +1,4 @@
-"""Addresses: verifying one, and changing to another."""
+"""Email addresses: verification, and changing the address."""
 
 from typing import Annotated
 
@@ -24,8 +24,10 @@ from app.sessions.schema.sign_in import InvalidCredentials, SignedIn
 from app.sessions.services import outcomes as session_outcomes
 from app.users.services import outcomes as user_outcomes
 
-IF_UNVERIFIED = "If there is an account to verify with this address, a link is on its way to it."
-WRITTEN = "We have written to the new address. The change is made when it is confirmed there."
+VERIFICATION_REQUESTED = (
+    "If there is an account to verify with this address, a link is on its way to it."
+)
+CHANGE_REQUESTED = "We have sent a link to the new address. Open it to confirm the change."
 
 
 @strawberry.input(description="A new address for the account.")
@@ -94,7 +96,7 @@ class EmailMutations:
     ) -> RequestEmailVerificationResult:
         context = info.context
         await context.services[EmailAddresses].request_verification(input.email, context.client)
-        return RequestAccepted(message=IF_UNVERIFIED)
+        return RequestAccepted(message=VERIFICATION_REQUESTED)
 
     @member_field(
         description="Request a change of address: a link is sent to the new address, and a notice "
@@ -112,7 +114,7 @@ class EmailMutations:
         emails = context.services[EmailAddresses]
         match await emails.request_change(viewer, input.new_email, input.password, context.client):
             case service.RequestAccepted():
-                return RequestAccepted(message=WRITTEN)
+                return RequestAccepted(message=CHANGE_REQUESTED)
             case outcomes.InvalidCredentials():
                 return InvalidCredentials.of_password()
             case outcomes.InvalidInput() as invalid:

@@ -1,4 +1,4 @@
-"""Passwords: changing one, and setting one by an email."""
+"""Passwords: changing one, and resetting one by email."""
 
 from typing import Annotated
 
@@ -18,7 +18,9 @@ from app.sessions.schema.sign_in import InvalidCredentials, Tokens
 from app.users.schema import User
 from app.users.services import outcomes as user_outcomes
 
-IF_KNOWN = "If there is an account with this address, a link to a new password is on its way to it."
+RESET_REQUESTED = (
+    "If there is an account with this address, a link to choose a new password is on its way to it."
+)
 
 
 @strawberry.input(description="A new password, with the token of an emailed link.")
@@ -83,7 +85,7 @@ class PasswordMutations:
     ) -> RequestPasswordResetResult:
         context = info.context
         await context.services[PasswordChanges].request_reset(input.email, context.client)
-        return RequestAccepted(message=IF_KNOWN)
+        return RequestAccepted(message=RESET_REQUESTED)
 
     @guest_field(
         description="Set a password with the token of a reset or an invitation. Ends every session "

@@ -1,4 +1,4 @@
-"""A copy of what is known of a person: `exportPersonalData`, `exportUserData`."""
+"""Exports of the personal data of a user: `exportPersonalData`, `exportUserData`."""
 
 from typing import Annotated
 
@@ -41,7 +41,9 @@ class PersonalData:
 
 ExportPersonalDataResult = Annotated[
     PersonalData | InvalidCredentials | RateLimited,
-    strawberry.union("ExportPersonalDataResult", description="How exporting one's own data ended."),
+    strawberry.union(
+        "ExportPersonalDataResult", description="How exporting the personal data ended."
+    ),
 ]
 ExportUserDataResult = Annotated[
     PersonalData | NotFound | RateLimited,

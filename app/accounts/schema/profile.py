@@ -1,4 +1,4 @@
-"""One's own account: its profile, and its end."""
+"""The account of the current user: its profile, and its deletion."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ from app.users.services.inputs import MAX_NAME_CHARACTERS
 class UpdateProfileInput:
     display_name: str | None = strawberry.field(
         default=UNSET,
-        description=f"Up to {MAX_NAME_CHARACTERS} characters; null or an empty one removes it.",
+        description=f"Up to {MAX_NAME_CHARACTERS} characters; null or empty removes it.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Making an account: `register`."""
+"""Registration: `register`."""
 
 from typing import Annotated
 
@@ -41,7 +41,7 @@ class VerificationSent:
 
     @classmethod
     def make(cls) -> "VerificationSent":
-        return cls(message="We have sent you an email. Open the link in it to go on.")
+        return cls(message="We have sent you an email. Open the link in it to continue.")
 
 
 RegisterResult = Annotated[

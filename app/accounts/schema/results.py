@@ -1,4 +1,4 @@
-"""What operations on accounts answer, in common: facts and problems that several of them have."""
+"""Results and problems that several operations on accounts share."""
 
 import strawberry
 
@@ -37,7 +37,7 @@ class RequestAccepted:
 class TokenInvalid(Problem):
     @classmethod
     def make(cls) -> "TokenInvalid":
-        return cls(message="This link does not work any more. Ask for a new one.")
+        return cls(message="This link is invalid or has expired. Request a new one.")
 
 
 @strawberry.type(
@@ -49,7 +49,7 @@ class EmailTaken(Problem):
 
     @classmethod
     def make(cls) -> "EmailTaken":
-        return cls(message="There is an account with this email address already.")
+        return cls(message="An account with this email address already exists.")
 
 
 @strawberry.type(description="The change would leave no active administrator.")
@@ -59,7 +59,9 @@ class LastAdministrator(Problem):
 
     @classmethod
     def make(cls) -> "LastAdministrator":
-        return cls(message="This is the last administrator. Make somebody else one first.")
+        return cls(
+            message="This is the last administrator. Make another user an administrator first."
+        )
 
 
 @strawberry.input(description="The token of an emailed link.")

@@ -1,4 +1,4 @@
-"""What a form has to know before anybody has signed in: `server`."""
+"""What a form needs to know before a user signs in: `server`."""
 
 from enum import Enum
 
@@ -13,7 +13,8 @@ from app.graphql.context import Info
 class EmailVerification(Enum):
     OFF = strawberry.enum_value("OFF", description="`register` signs in at once.")
     REQUIRED = strawberry.enum_value(
-        "REQUIRED", description="`register` sends an email; nobody signs in before they open it."
+        "REQUIRED",
+        description="`register` sends an email; users sign in only after opening its link.",
     )
 
 
@@ -54,6 +55,6 @@ class Server:
 
 @strawberry.type
 class ServerQueries:
-    @guest_field(description="What the forms of a frontend need to know before anybody signs in.")
+    @guest_field(description="What the forms of a frontend need to know before a user signs in.")
     async def server(self, info: Info) -> Server:
         return Server(facts=info.context.services[ServerFacts])

@@ -1,1 +1,1 @@
-"""What accounts can do: rules and units of work. Knows neither GraphQL nor HTTP."""
+"""Services of accounts: rules and units of work. They import neither GraphQL nor HTTP."""

@@ -1,4 +1,4 @@
-"""Passwords known from breaches: asked of a service without telling it, or of a file."""
+"""Passwords known from breaches: looked up in a service, by a prefix of the hash, or in a file."""
 
 import asyncio
 import logging
@@ -21,34 +21,34 @@ HASH_CHARACTERS = 40
 log = logging.getLogger(__name__)
 
 
-class Breaches(Protocol):
-    async def know(self, password: str) -> bool: ...
+class BreachedPasswords(Protocol):
+    async def contain(self, password: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
-class EitherOf:
-    """None, one or several: the first that knows decides."""
+class AnySource:
+    """No source, one or several: a password is breached if any of them has it."""
 
-    sources: tuple[Breaches, ...]
+    sources: tuple[BreachedPasswords, ...]
 
-    async def know(self, password: str) -> bool:
+    async def contain(self, password: str) -> bool:
         for source in self.sources:
-            if await source.know(password):
+            if await source.contain(password):
                 return True
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class RangeService:
-    """The range protocol of Have I Been Pwned: five characters of the hash go out, no more.
+    """The range protocol of Have I Been Pwned: only five characters of the hash are sent.
 
-    Padded, so that the length of the answer tells nobody on the line which range it was.
+    The response is padded, so that its length does not reveal the range to a network observer.
     """
 
     url: str
 
-    async def know(self, password: str) -> bool:
-        """Ask. Where it does not answer, nothing is held against the password."""
+    async def contain(self, password: str) -> bool:
+        """Look a password up. If the service does not answer, the password is accepted."""
         digest = _digest(password)
         try:
             lines = await self._range(digest[:PREFIX])
@@ -61,18 +61,18 @@ class RangeService:
         )
 
     async def check(self) -> int:
-        """Ask for a range of nobody's and return how many hashes it has.
+        """Request the range of no particular password, and return how many hashes it has.
 
         Raises:
-            HTTPError: it does not answer, or with an error.
-            InvalidURL: the address is none.
-            TimeoutError: it does not answer in time.
+            HTTPError: the service does not answer, or answers with an error.
+            InvalidURL: the URL is invalid.
+            TimeoutError: the service does not answer in time.
 
         """
         return len(await self._range("0" * PREFIX))
 
     async def _range(self, prefix: str) -> list[str]:
-        # The time that the library knows is that of each read, and an answer may drip.
+        # The timeout of the library is per read, and a response may arrive byte by byte.
         async with asyncio.timeout(TIMEOUT_SECONDS), httpx.AsyncClient() as http:
             address = f"{self.url.rstrip('/')}/{prefix}"
             answer = await http.get(address, headers={"Add-Padding": "true"})
@@ -81,19 +81,19 @@ class RangeService:
 
 @dataclass(frozen=True, slots=True)
 class HashFile:
-    """A sorted file of SHA-1 hashes, one a line, as the same service hands out for download.
+    """A sorted file of SHA-1 hashes, one per line, as the same service offers for download.
 
-    It is searched by halves where it lies: however large, it takes no memory to speak of.
+    A binary search in the mapped file: its size does not matter for memory.
     """
 
     path: Path
 
     @classmethod
     def of(cls, path: Path) -> "HashFile":
-        """Open it once, to find out that it is one.
+        """Open the file once, to check its format.
 
         Raises:
-            Misconfigured: it cannot be read, or is no such file.
+            Misconfigured: the file cannot be read, or has another format.
 
         """
         try:
@@ -105,7 +105,7 @@ class HashFile:
             raise Misconfigured("BREACHED_PASSWORDS_FILE must have a SHA-1 hash on each line.")
         return cls(path)
 
-    async def know(self, password: str) -> bool:
+    async def contain(self, password: str) -> bool:
         wanted = _digest(password).encode()
         with _mapped(self.path) as text:
             low, high = 0, len(text)
@@ -122,17 +122,17 @@ class HashFile:
         return False
 
 
-def breaches_of(url: str | None, path: Path | None) -> Breaches:
-    """Give what these settings name, the file first: it is nearer.
+def breached_passwords_of(url: str | None, path: Path | None) -> BreachedPasswords:
+    """Returns the sources that the settings name, the file first, since it is faster.
 
     Raises:
         Misconfigured: the file cannot be used.
 
     """
-    sources: list[Breaches] = [HashFile.of(path)] if path else []
+    sources: list[BreachedPasswords] = [HashFile.of(path)] if path else []
     if url:
         sources.append(RangeService(url))
-    return EitherOf(tuple(sources))
+    return AnySource(tuple(sources))
 
 
 @contextmanager
@@ -142,5 +142,5 @@ def _mapped(path: Path) -> Generator[mmap.mmap]:
 
 
 def _digest(password: str) -> str:
-    # The protocol's hash. It protects nothing here: the password is hashed anew to be kept.
+    # The hash of the protocol, used for the lookup only: bcrypt protects the stored password.
     return sha1(password.encode(), usedforsecurity=False).hexdigest().upper()

@@ -1,4 +1,4 @@
-"""Addresses: showing that one reads mail there, and changing to another."""
+"""Email addresses: verification, and changing the address."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -17,7 +17,7 @@ from app.accounts.emails import (
     VERIFY_REGISTRATION,
 )
 from app.accounts.events import AccountEvent
-from app.accounts.services.new_users import awaits_its_owner, delete_unconfirmed, is_reserved
+from app.accounts.services.new_users import delete_unconfirmed, is_reserved, is_unconfirmed
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.trust import Change, Trust
@@ -44,19 +44,19 @@ from app.sessions.services.sign_in import SignIn
 from app.text.email_addresses import EmailDomains
 from app.throttle.services.budgets import Budgets
 from app.users.models import User, UserRow
-from app.users.services.inputs import NewAddress, check, known_form
+from app.users.services.inputs import NewAddress, check, normalised_address
 from app.users.services.outcomes import UserChanged
 from app.users.services.rows import UNCONFIRMED, is_active, locked_user
 from app.users.services.viewer import Viewer
 
 UNCHANGED = InputIssue(
-    ("newEmail",), InputIssueCode.UNCHANGED, "This is the address of the account already."
+    ("newEmail",), InputIssueCode.UNCHANGED, "This is already the address of the account."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SendVerification:
-    """Somebody has asked for a link to verify an address; None: for what is no address."""
+    """A link to verify an address was requested. `email` is None if it is not an address."""
 
     job: ClassVar[str] = "email.verification_asked"
 
@@ -66,18 +66,18 @@ class SendVerification:
 
 @dataclass(frozen=True, slots=True)
 class RequestAccepted:
-    """Whatever there was to do will be done; it says nothing about who has an account."""
+    """The request was queued. The answer does not reveal whether an account has the address."""
 
 
 class Proof(NamedTuple):
-    """What a link proves, as a change of the account that it belongs to."""
+    """What the link of a verification proves: the change of trust, and the values to set."""
 
     change: Change
     values: dict[str, Any]
 
 
-class Reserved(Exception):
-    """The address may still go back to another account: rolls back."""
+class AddressReserved(Exception):
+    """Another account may still move back to the address. Rolls back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,12 @@ class EmailAddresses:
     async def verify(
         self, token: str, viewer: Viewer | None, client: Client
     ) -> SignedIn | TokenInvalid:
-        """Take a link as proof that its bearer reads mail at the address, and sign them in.
+        """Verify the address by a link that was sent to it, and sign the user in.
 
-        If the address was not proved before, the account may have been made by a stranger:
-        every session, device, link and the password end. Not if the link belongs to the
-        registration that the password comes from, which is the only one that it makes valid, nor
-        if a living session of the account brings the link.
+        If the address was not verified before, the account may have been created by a stranger:
+        all its sessions, device tokens and links end, and its password is removed. There are two
+        exceptions: the link belongs to the registration that chose the password (it confirms that
+        registration only), or the request has an active session of the account.
         """
         found = await self.tokens.find(token, TokenPurpose.VERIFY_EMAIL)
         signed_in = await self._verify(found, token, viewer, client) if found else None
@@ -114,19 +114,19 @@ class EmailAddresses:
     ) -> SignedIn | None:
         now, user = self.clock(), User
         recorder = Recorder(found.user_id, client, now)
-        as_found = and_(user.id == found.user_id, user.email == found.email, is_active(now))
+        unchanged = and_(user.id == found.user_id, user.email == found.email, is_active(now))
         if found.password_hash is not None:
-            # Not into an account that somebody has signed in to since, on a server that lets them.
-            as_found &= UNCONFIRMED
+            # Not if the account was signed in to meanwhile, where verification is not required.
+            unchanged &= UNCONFIRMED
         async with self.db.begin() as session:
-            before = await locked_user(session, as_found)
+            before = await locked_user(session, unchanged)
             if before is None or not await self.tokens.use(session, token):
                 return None
             proof = _proof(found, before, viewer)
             values = {"email_verified": True, "last_login_at": now, **proof.values}
-            row = await self.trust.change(session, proof.change, as_found, values, recorder)
+            row = await self.trust.change(session, proof.change, unchanged, values, recorder)
             if row is None:
-                raise LookupError("a locked row is gone")
+                raise LookupError("a locked row was deleted")
             if proof.change is Change.ADDRESS_PROVED:
                 await self._send_password_link(session, row, client)
             await recorder.record(session, AccountEvent.EMAIL_VERIFIED, target=row.id)
@@ -135,30 +135,30 @@ class EmailAddresses:
         return self.sign_in.signed_in(row, started)
 
     async def request_verification(self, email: str, client: Client) -> RequestAccepted:
-        """Ask for another link. The same work for every address: a job finds out about it."""
-        address = known_form(email)
+        """Request another link. The work is the same for every address: a job looks it up."""
+        address = normalised_address(email)
         job = SendVerification(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
             await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
-    async def post_verification(self, job: SendVerification) -> None:
-        """Send the link where there is something to verify: the job's handler."""
+    async def send_verification(self, job: SendVerification) -> None:
+        """Send the link if an account has an address to verify. Handles `SendVerification`."""
         async with self.db.begin() as session:
             charge = email_charge("verification", job.email or "")
             if await self.budgets.charge_within(session, charge):
                 return
-            user = await user_at(session, job.email)
+            user = await locked_user_with_email(session, job.email)
             if user is None or user.email_verified or not user.is_active(self.clock()):
                 return
-            waits = await awaits_its_owner(session, user)
-            pending = await self._pending_registration(session, user) if waits else None
-            if waits and pending is None:
-                # Every registration has lapsed: a link would bring the password of whoever was
-                # first, and that may be a stranger. They register anew.
+            unconfirmed = await is_unconfirmed(session, user)
+            pending = await self._pending_registration(session, user) if unconfirmed else None
+            if unconfirmed and pending is None:
+                # Every registration has expired: a link would confirm the password of the first
+                # one, which may be a stranger's. The owner has to register again.
                 return
-            if await pending_registrations(session, user) > 1:
-                # Which of them is the owner's cannot be told: the link brings no password.
+            if await count_pending_registrations(session, user) > 1:
+                # Any of them may be the owner's: the link verifies the address without a password.
                 pending = None
             link = await self.tokens.issue(
                 session,
@@ -174,7 +174,9 @@ class EmailAddresses:
     async def request_change(
         self, viewer: Viewer, new_email: str, password: str, client: Client
     ) -> RequestAccepted | InvalidCredentials | InvalidInput | RateLimited:
-        """Write to the new address, and tell the old one. Says nothing of who has the new one.
+        """Send a link to the new address, and a notice to the current one.
+
+        The result does not reveal whether another account has the new address.
 
         Raises:
             Overloaded: too many passwords are being hashed.
@@ -185,20 +187,20 @@ class EmailAddresses:
             return InvalidInput(checked)
         if checked.new_email == viewer.user.email:
             return InvalidInput((UNCHANGED,))
-        seen = await self.confirmation.check(viewer, password, client)
-        if not isinstance(seen, str):
-            return seen
-        return await self._request_change(viewer, checked.new_email, seen, client)
+        confirmed = await self.confirmation.check(viewer, password, client)
+        if not isinstance(confirmed, str):
+            return confirmed
+        return await self._request_change(viewer, checked.new_email, confirmed, client)
 
     @repeatable
     async def _request_change(
-        self, viewer: Viewer, new_email: str, seen: str, client: Client
+        self, viewer: Viewer, new_email: str, confirmed: str, client: Client
     ) -> RequestAccepted | InvalidCredentials | RateLimited:
         now, purpose, user = self.clock(), TokenPurpose.CHANGE_EMAIL, User
-        as_seen = and_(user.id == viewer.user.id, user.password_hash == seen, is_active(now))
+        unchanged = and_(user.id == viewer.user.id, user.password_hash == confirmed, is_active(now))
         async with self.db.begin() as session:
-            # While the password was verified its owner may have changed it, to stop just this.
-            row = await locked_user(session, as_seen)
+            # The owner may have changed the password during its verification, to stop this change.
+            row = await locked_user(session, unchanged)
             if row is None:
                 return InvalidCredentials()
             refused = await self.budgets.charge_within(session, email_charge("change", new_email))
@@ -216,48 +218,51 @@ class EmailAddresses:
     async def confirm_change(
         self, token: str, client: Client
     ) -> UserChanged | TokenInvalid | EmailTaken:
-        """Move the account to the address that the link was sent to, or back to the former one.
+        """Change the address to the one that the link was sent to, or back to the former one.
 
-        The database decides whether the address is free. Sessions go on after a change: the user
-        who asked for it knew the password. The former address, if it was verified, gets a link that
-        undoes the change for a week, and everything that was done since.
+        The database decides whether the address is free. Sessions continue after a change: the user
+        who requested it knew the password. The former address, if it was verified, gets a link that
+        undoes the change and all later ones; it is valid for a week.
         """
         undo = TokenPurpose.UNDO_EMAIL_CHANGE
         found = await self.tokens.find(token, TokenPurpose.CHANGE_EMAIL, undo)
         try:
             changed = await self._confirm(found, token, client) if found else None
             return changed or await self.repeats.confirmed(token, client) or TokenInvalid()
-        except (IntegrityError, Reserved):
+        except (IntegrityError, AddressReserved):
             # The link stays valid: the address may become free again while it lasts.
             return EmailTaken()
 
     async def _confirm(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
-        undoes = found.purpose == TokenPurpose.UNDO_EMAIL_CHANGE.value
-        return await (self._undo if undoes else self._move)(found, token, client)
+        if found.purpose == TokenPurpose.UNDO_EMAIL_CHANGE.value:
+            return await self._undo_change(found, token, client)
+        return await self._change(found, token, client)
 
     @repeatable
-    async def _move(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
+    async def _change(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
         recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:
-            moved = await self._moved(session, Change.EMAIL_CHANGED, found, token, recorder)
-            if moved is None:
+            changed = await self._set_address(session, Change.EMAIL_CHANGED, found, token, recorder)
+            if changed is None:
                 return None
-            former, row = moved
+            former, row = changed
             if await is_reserved(session, self.clock(), row):
-                raise Reserved
-            await self._tell_former(session, former, row, client)
+                raise AddressReserved
+            await self._notify_former_address(session, former, row, client)
             await recorder.record(session, AccountEvent.EMAIL_CHANGED, target=row.id)
         return UserChanged(row)
 
     @repeatable
-    async def _undo(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
+    async def _undo_change(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
         recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:
-            moved = await self._moved(session, Change.EMAIL_CHANGE_UNDONE, found, token, recorder)
-            if moved is None:
+            changed = await self._set_address(
+                session, Change.EMAIL_CHANGE_UNDONE, found, token, recorder
+            )
+            if changed is None:
                 return None
-            former, row = moved
-            # What an older change left behind can still be undone, what a later one did cannot.
+            former, row = changed
+            # Links that undo earlier changes stay valid, those of later changes do not.
             undo = (TokenPurpose.UNDO_EMAIL_CHANGE,)
             await self.tokens.revoke(session, row.id, undo, after=found.id)
             await self._send_password_link(session, row, client)
@@ -266,7 +271,7 @@ class EmailAddresses:
             await recorder.record(session, AccountEvent.EMAIL_CHANGE_UNDONE, target=row.id)
         return UserChanged(row)
 
-    async def _moved(
+    async def _set_address(
         self,
         session: AsyncSession,
         change: Change,
@@ -274,27 +279,28 @@ class EmailAddresses:
         token: str,
         recorder: Recorder,
     ) -> tuple[UserRow, UserRow] | None:
-        """Use the link, and return the user as they were before and as they are now."""
+        """Use the link, and return the row of the user before and after the change."""
         user, now = User, self.clock()
-        mine: ColumnElement[bool] = user.id == found.user_id
-        former = await locked_user(session, mine, is_active(now))
+        is_owner: ColumnElement[bool] = user.id == found.user_id
+        former = await locked_user(session, is_owner, is_active(now))
         if former is None or not await self.tokens.use(session, token):
             return None
         await delete_unconfirmed(session, now, user.email == found.email)
         values = {"email": found.email, "email_verified": True}
-        row = await self.trust.change(session, change, mine, values, recorder)
+        row = await self.trust.change(session, change, is_owner, values, recorder)
         if row is None:
-            raise LookupError("a locked row is gone")
+            raise LookupError("a locked row was deleted")
         await self.tokens.remember(session, found.id, recorder.client)
         return former, row
 
-    async def _tell_former(
+    async def _notify_former_address(
         self, session: AsyncSession, former: UserRow, row: UserRow, client: Client
     ) -> None:
-        """Write to the former address, and let it undo the change if that may be its owner's wish.
+        """Send a notice to the former address, with a link that undoes the change.
 
-        Not if it was never verified, since it may never have been theirs. Nor if the account comes
-        back to an address that could have undone a change: what lies in between may be a thief's.
+        Without the link if the former address was never verified: it may not be the owner's.
+        Nor if the new address has a link that undoes an earlier change: the account returns to it,
+        and the address in between may be an attacker's.
         """
         undo, link = TokenPurpose.UNDO_EMAIL_CHANGE, None
         before = await self.tokens.open_for(session, undo, row.id, row.email)
@@ -330,24 +336,24 @@ class EmailAddresses:
 
 def _proof(found: TokenRow, before: UserRow, viewer: Viewer | None) -> Proof:
     if found.password_hash is not None:
-        brought = {"password_hash": found.password_hash, "display_name": found.display_name}
-        return Proof(Change.REGISTRATION_CONFIRMED, brought)
+        registered = {"password_hash": found.password_hash, "display_name": found.display_name}
+        return Proof(Change.REGISTRATION_CONFIRMED, registered)
     in_session = viewer is not None and viewer.user.id == before.id
     if before.email_verified or in_session:
         return Proof(Change.ADDRESS_PROVED_IN_SESSION, {})
     return Proof(Change.ADDRESS_PROVED, {})
 
 
-async def user_at(session: AsyncSession, email: str | None) -> UserRow | None:
-    """Building block: whoever has an address, locked; None where nobody has."""
+async def locked_user_with_email(session: AsyncSession, email: str | None) -> UserRow | None:
+    """Building block: lock and return the user with an address; None if there is none."""
     return await locked_user(session, User.email == email) if email else None
 
 
-async def pending_registrations(session: AsyncSession, user: UserRow) -> int:
-    """Building block: how many registrations wait for the owner of the address to confirm one."""
+async def count_pending_registrations(session: AsyncSession, user: UserRow) -> int:
+    """Building block: how many registrations of the address are waiting for confirmation."""
     table = OneTimeToken
-    # A link that is sent again brings the same password as before.
-    waiting = select(func.count(table.password_hash.distinct())).where(
+    # A link that is sent again has the password of the link before it.
+    pending = select(func.count(table.password_hash.distinct())).where(
         table.user_id == user.id, table.purpose == TokenPurpose.VERIFY_EMAIL.value
     )
-    return int(await session.scalar(waiting) or 0)
+    return int(await session.scalar(pending) or 0)

@@ -1,4 +1,4 @@
-"""Erasing a person: what happens to an account that is deleted, whoever deletes it."""
+"""Deletion of an account, by its owner, an administrator or an operator."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.emails import ACCOUNT_DELETED, ACCOUNT_DELETED_FOR_YOU
 from app.accounts.events import AccountEvent
-from app.accounts.services.last_administrator import LastAdministrator, remains_another
+from app.accounts.services.last_administrator import LastAdministrator, has_other_administrator
 from app.audit.services.events import Recorder, erase_person
 from app.database.database import Database
 from app.jobs.services.queue import Jobs
@@ -19,16 +19,16 @@ from app.security.client import Client
 from app.users.models import Role, User, UserRow
 from app.users.services.rows import locked_user
 
-# Erases something of the user with this id.
+# Erases what a module stores about the user with this id.
 ErasureStep = Callable[[AsyncSession, uuid.UUID], Awaitable[None]]
 
-# In one transaction: an event takes about 0.1 ms, and other administrators wait meanwhile.
-MOST_EVENTS = 5000
+# An event takes about 0.1 ms, and deletions by other administrators wait for the transaction.
+MAX_EVENTS_PER_TRANSACTION = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetAddresses:
-    """A user was deleted, and the audit still holds addresses that they came from."""
+class EraseIpAddresses:
+    """A user was deleted, and the audit still has IP addresses of theirs."""
 
     job: ClassVar[str] = "user.erasure"
 
@@ -37,7 +37,7 @@ class ForgetAddresses:
 
 @dataclass(frozen=True, slots=True)
 class ErasureSteps:
-    """What modules erase that does not go with the row of the user."""
+    """What modules erase beside the rows that cascade from that of the user."""
 
     steps: tuple[ErasureStep, ...]
 
@@ -58,14 +58,14 @@ class Erasure:
     ) -> UserRow | LastAdministrator | None:
         """Building block: delete a user who satisfies the conditions; None if there is none.
 
-        Sessions, links and counts of wrong passwords go with the row, and the jobs about the user
-        with them: emails that have not left yet too. The audit keeps an id that leads nowhere, and
-        no address that they came from; if there are very many, a job forgets the rest of these.
-        The last email tells the person.
+        Their sessions, links and counts of wrong passwords are deleted with the row, and so are
+        the jobs about them, including unsent emails. The audit keeps their id, which refers to
+        nothing, and none of their IP addresses; if there are very many, a job erases the rest.
+        A last email notifies them.
         """
         user = User
-        # Checked for members too: another administrator may be promoting this one right now.
-        another = await remains_another(session, user_id, recorder.at)
+        # Checked for members too: another administrator may be promoting this user concurrently.
+        another = await has_other_administrator(session, user_id, recorder.at)
         row = await locked_user(session, user.id == user_id, *where)
         if row is None:
             return None
@@ -79,20 +79,20 @@ class Erasure:
         kind = ACCOUNT_DELETED if is_own else ACCOUNT_DELETED_FOR_YOU
         locale = self.emails.locale_of(recorder.client)
         await self.emails.enqueue(session, kind, row.email, user_id, locale)
-        if not await erase_person(session, user_id, most=MOST_EVENTS):
-            await self.jobs.enqueue(session, ForgetAddresses(user_id), about=None)
-        # Not even this event says from where somebody deleted themself.
+        if not await erase_person(session, user_id, most=MAX_EVENTS_PER_TRANSACTION):
+            await self.jobs.enqueue(session, EraseIpAddresses(user_id), about=None)
+        # The event of the deletion has no IP address of the user either.
         if is_own:
-            nowhere = Client(None, None, recorder.client.request_id)
-            recorder = replace(recorder, client=nowhere)
+            anonymous = Client(None, None, recorder.client.request_id)
+            recorder = replace(recorder, client=anonymous)
         await recorder.record(session, AccountEvent.USER_DELETED, target=user_id)
         return row
 
-    async def finish(self, job: ForgetAddresses) -> None:
-        """Forget the rest of somebody's addresses, some thousands at a time: the job's handler."""
+    async def finish(self, job: EraseIpAddresses) -> None:
+        """Erase the remaining IP addresses in batches. Handles `EraseIpAddresses`."""
         while not await self._erase_some(job.user_id):
             pass
 
     async def _erase_some(self, user_id: uuid.UUID) -> bool:
         async with self.db.begin() as session:
-            return await erase_person(session, user_id, most=MOST_EVENTS)
+            return await erase_person(session, user_id, most=MAX_EVENTS_PER_TRANSACTION)

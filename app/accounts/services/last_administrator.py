@@ -1,4 +1,4 @@
-"""Administrators: there is always one left who may act."""
+"""The last administrator: one who is active and has a password always remains."""
 
 import uuid
 from dataclasses import dataclass
@@ -15,16 +15,14 @@ LOCK = 0x6C617374  # "last"
 
 @dataclass(frozen=True, slots=True)
 class LastAdministrator:
-    """Nobody may remove the last administrator who can act, not even they themself."""
+    """The change was refused: no other administrator is active and has a password."""
 
 
-async def remains_another(session: AsyncSession, user_id: uuid.UUID, now: datetime) -> bool:
-    """Building block: whether an administrator who can act is left without this person.
+async def has_other_administrator(session: AsyncSession, user_id: uuid.UUID, now: datetime) -> bool:
+    """Building block: whether another administrator is active and has a password.
 
-    One who is suspended cannot, nor one who was invited and has no password yet.
-
-    Whoever is about to remove one waits here for whoever else does, until that is committed: two
-    administrators cannot remove each other.
+    Those who were invited have no password yet. Takes a lock until the end of the transaction, so
+    that two administrators cannot remove each other at the same time.
     """
     await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
     others = select(User.id).where(

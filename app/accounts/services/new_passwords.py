@@ -1,10 +1,10 @@
-"""Whether a password may be chosen: not a known one, not within reach of guessing."""
+"""Whether a new password is accepted: not known from a breach, and not easy to guess."""
 
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.accounts.services.breached_passwords import Breaches
+from app.accounts.services.breached_passwords import BreachedPasswords
 from app.outcomes import InputIssue, InputIssueCode
 from app.security.password_hashes.preparations import normalised
 from app.security.passwords import Passwords
@@ -25,13 +25,13 @@ BREACHED = InputIssue(
 @dataclass(frozen=True, slots=True)
 class NewPasswords:
     passwords: Passwords
-    breaches: Breaches
+    breached: BreachedPasswords
     min_length: int
     min_guesses: int
     service_words: frozenset[str]
 
-    async def issue_with(self, password: str, email: str, name: str | None) -> InputIssue | None:
-        """Judge a password that has passed the checks of its form.
+    async def find_issue(self, password: str, email: str, name: str | None) -> InputIssue | None:
+        """Returns what is wrong with a password that is well-formed; None if it is accepted.
 
         It must take enough guesses, to which words of the service and of the user add nothing, and
         must not be known from a breach (NIST SP 800-63B 3.1.1.2: context-specific words, commonly
@@ -40,7 +40,7 @@ class NewPasswords:
         context = self.service_words | user_words(email, name)
         if await self.passwords.guesses(password, context) < self.min_guesses:
             return TOO_GUESSABLE
-        return BREACHED if await self.breaches.know(normalised(password)) else None
+        return BREACHED if await self.breached.contain(normalised(password)) else None
 
 
 def service_words(sender: str, *urls: str | None) -> frozenset[str]:

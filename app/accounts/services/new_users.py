@@ -1,4 +1,4 @@
-"""Inserting a user: the database decides who was first with an address."""
+"""Inserting a user. The unique index decides which of two concurrent inserts gets an address."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class NewUser(NamedTuple):
 async def new_user(session: AsyncSession, now: datetime, new: NewUser) -> UserRow | None:
     """Building block: insert a user, or None if the address is taken.
 
-    A registration that no one has confirmed gives way, unless this is one too.
+    Replaces an unconfirmed registration of the address, unless this is a registration too.
     """
     table = User
     if not new.open_to_registration:
@@ -51,7 +51,7 @@ async def new_user(session: AsyncSession, now: datetime, new: NewUser) -> UserRo
         .on_conflict_do_nothing(index_elements=[table.email])
     )
     user = await changed_user(session, created)
-    # Asked after the insert, which has waited for a change of address that was under way.
+    # Checked after the insert, which has waited for concurrent changes of address.
     if user is None or not await is_reserved(session, now, user):
         return user
     await session.execute(delete(table).where(table.id == user.id))
@@ -59,10 +59,10 @@ async def new_user(session: AsyncSession, now: datetime, new: NewUser) -> UserRo
 
 
 async def is_reserved(session: AsyncSession, now: datetime, user: UserRow) -> bool:
-    """Building block: whether the address of a user may still go back to another one.
+    """Building block: whether another account may still move back to the address of a user.
 
-    As long as a change of address can be undone, the former address is not free: otherwise, a thief
-    could register it to keep the owner from coming back.
+    While a change of address can be undone, the former address is not free: otherwise, a thief
+    could register it to prevent that.
     """
     table = OneTimeToken
     undo = exists().where(
@@ -78,7 +78,7 @@ async def is_reserved(session: AsyncSession, now: datetime, user: UserRow) -> bo
 async def delete_unconfirmed(
     session: AsyncSession, now: datetime, where: ColumnElement[bool]
 ) -> int:
-    """Building block: delete registrations that no one has confirmed, and return how many."""
+    """Building block: delete unconfirmed registrations, and return how many."""
     table = User
     deleted = await session.execute(delete(table).where(UNCONFIRMED, where).returning(table.id))
     ids = deleted.scalars().all()
@@ -90,10 +90,10 @@ async def delete_unconfirmed(
     return len(ids)
 
 
-async def awaits_its_owner(session: AsyncSession, user: UserRow) -> bool:
-    """Building block: whether an account is no more than a registration that no one confirmed.
+async def is_unconfirmed(session: AsyncSession, user: UserRow) -> bool:
+    """Building block: whether the account is an unconfirmed registration.
 
-    It may have been made by somebody else, in the name of the owner of the address.
+    A stranger may have registered it with the address of somebody else.
     """
     if user.email_verified or user.last_login_at is not None:
         return False

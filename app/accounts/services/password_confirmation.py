@@ -1,4 +1,4 @@
-"""Confirming with the password what a session alone does not allow."""
+"""Confirmation by password, for operations that need more than a session."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from app.outcomes import InvalidCredentials
 from app.security.client import Client
 from app.security.passwords import Passwords
 from app.sessions.models import PasswordSource
-from app.sessions.services.password_failures import PasswordFailures, is_open
+from app.sessions.services.password_failures import PasswordFailures, is_not_locked
 from app.users.models import User
 from app.users.services.viewer import Viewer
 
@@ -29,10 +29,10 @@ class PasswordConfirmation:
     async def check(
         self, viewer: Viewer, password: str, client: Client
     ) -> str | InvalidCredentials:
-        """Returns the hash that the password matched: a change is made only while it is still that.
+        """Returns the hash that the password matched. Make the change only if it is still the same.
 
-        A wrong password is recorded and counted: with a stolen access token it is found out no
-        faster here than by signing in.
+        A wrong password is recorded and counted: a stolen access token allows no more guesses here
+        than `login` does.
 
         Raises:
             Overloaded: too many passwords are being hashed.
@@ -40,10 +40,14 @@ class PasswordConfirmation:
         """
         user = User
         rows = await self.db.rows(select(user.password_hash).where(user.id == viewer.user.id))
-        seen = rows[0][0] if rows else None
-        verification = await self.passwords.verify(password, seen, client.block)
-        if seen is not None and verification.matches and await self._accepted(viewer, seen):
-            return seen
+        current_hash = rows[0][0] if rows else None
+        verification = await self.passwords.verify(password, current_hash, client.block)
+        if (
+            current_hash is not None
+            and verification.matches
+            and await self._accept(viewer, current_hash)
+        ):
+            return current_hash
         async with self.db.begin() as session:
             who = viewer.user.id
             await self.failures.count(session, who, viewer.user.email, SOURCE, client)
@@ -51,12 +55,14 @@ class PasswordConfirmation:
             await recorder.record(session, AccountEvent.PASSWORD_REFUSED, target=who)
         return InvalidCredentials()
 
-    async def _accepted(self, viewer: Viewer, seen: str) -> bool:
-        """Whether the right password still opens the account; then wrong ones are counted anew."""
+    async def _accept(self, viewer: Viewer, current_hash: str) -> bool:
+        """Whether the password is not locked; if so, the count of wrong passwords is reset."""
         user, user_id = User, viewer.user.id
-        as_seen = and_(user.id == user_id, user.password_hash == seen, is_open(user_id, SOURCE))
+        unchanged = and_(
+            user.id == user_id, user.password_hash == current_hash, is_not_locked(user_id, SOURCE)
+        )
         async with self.db.begin() as session:
-            if await session.scalar(select(user.id).where(as_seen)) is None:
+            if await session.scalar(select(user.id).where(unchanged)) is None:
                 return False
-            await self.failures.forget(session, user_id, SOURCE)
+            await self.failures.reset(session, user_id, SOURCE)
         return True

@@ -1,4 +1,4 @@
-"""Passwords: choosing a new one, by the current one or by an email."""
+"""Passwords: changing one with the current one, and resetting one by email."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, false, select
 
 from app.accounts.emails import PASSWORD_CHANGED, RESET_PASSWORD
 from app.accounts.events import AccountEvent
-from app.accounts.services.email_addresses import RequestAccepted, user_at
+from app.accounts.services.email_addresses import RequestAccepted, locked_user_with_email
 from app.accounts.services.new_passwords import NewPasswords
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.accounts.services.trust import Change, Trust
@@ -30,22 +30,20 @@ from app.sessions.models import Session
 from app.sessions.services.known_devices import Devices
 from app.sessions.services.outcomes import Tokens
 from app.sessions.services.refresh import TokenRefresh
-from app.sessions.services.sign_in import SignIn, Started
+from app.sessions.services.sign_in import SignIn, StartedSession
 from app.throttle.services.budgets import Budgets
 from app.users.models import User, UserRow
-from app.users.services.inputs import ChosenPassword, check, known_form
+from app.users.services.inputs import ChosenPassword, check, normalised_address
 from app.users.services.outcomes import UserChanged
 from app.users.services.rows import is_active, locked_user
 from app.users.services.viewer import Viewer
 
-UNCHANGED = InputIssue(
-    ("newPassword",), InputIssueCode.UNCHANGED, "This is the password that you have already."
-)
+UNCHANGED = InputIssue(("newPassword",), InputIssueCode.UNCHANGED, "This is already your password.")
 
 
 @dataclass(frozen=True, slots=True)
 class SendReset:
-    """Somebody has asked for a link to choose a password; None: for what is no address."""
+    """A link to reset a password was requested. `email` is None if it is not an address."""
 
     job: ClassVar[str] = "password.reset_asked"
 
@@ -55,7 +53,7 @@ class SendReset:
 
 @dataclass(frozen=True, slots=True)
 class PasswordChanged:
-    """The session goes on with new tokens; the ones it had are over, and so are copies of them."""
+    """The session continues with new tokens; its former ones, and copies of them, are invalid."""
 
     user: UserRow
     tokens: Tokens
@@ -78,21 +76,21 @@ class PasswordChanges:
     clock: Clock
 
     async def request_reset(self, email: str, client: Client) -> RequestAccepted:
-        """Ask for a link. The same work for every address: a job finds out about it."""
-        address = known_form(email)
+        """Request a link. The work is the same for every address: a job looks it up."""
+        address = normalised_address(email)
         job = SendReset(address, self.emails.locale_of(client))
         async with self.db.begin() as session:
             await self.jobs.enqueue(session, job, about=address)
         return RequestAccepted()
 
-    async def post_reset(self, job: SendReset) -> None:
-        """Send the link if a user has the address: the job's handler."""
+    async def send_reset(self, job: SendReset) -> None:
+        """Send the link if a user has the address. Handles `SendReset`."""
         purpose = TokenPurpose.RESET_PASSWORD
         async with self.db.begin() as session:
             charge = email_charge("reset", job.email or "")
             if await self.budgets.charge_within(session, charge):
                 return
-            user = await user_at(session, job.email)
+            user = await locked_user_with_email(session, job.email)
             if user is None or not user.is_active(self.clock()):
                 return
             await self.tokens.revoke(session, user.id, (purpose,))
@@ -106,8 +104,8 @@ class PasswordChanges:
     ) -> UserChanged | TokenInvalid | InvalidInput:
         """Set a password by an emailed link, and end every session (OWASP Forgot Password).
 
-        A password that is refused does not use the link up. Reading the email proves the address,
-        so this device is known from now on: guesses from elsewhere do not keep it from signing in.
+        A refused password does not use up the link. The link proves the address, so the result has
+        a device token: wrong passwords from other devices do not lock this one out.
 
         Raises:
             Overloaded: too many passwords are being hashed.
@@ -133,15 +131,15 @@ class PasswordChanges:
         *,
         keep_other_sessions: bool,
     ) -> PasswordChanged | InvalidCredentials | InvalidInput:
-        """Set a password by the current one. The session that asks goes on with new tokens.
+        """Set a password by the current one. The current session continues with new tokens.
 
         Raises:
             Overloaded: too many passwords are being hashed.
 
         """
-        seen = await self.confirmation.check(viewer, current, client)
-        if not isinstance(seen, str):
-            return seen
+        confirmed = await self.confirmation.check(viewer, current, client)
+        if not isinstance(confirmed, str):
+            return confirmed
         if normalised(new_password) == normalised(current):
             return InvalidInput((UNCHANGED,))
         user = viewer.user
@@ -151,33 +149,33 @@ class PasswordChanges:
         password_hash = await self.passwords.hash(normalised(new_password), client.block)
         table = Session.id
         ended = false() if keep_other_sessions else table != viewer.session_id
-        return await self._change(viewer, seen, password_hash, client, ended)
+        return await self._change(viewer, confirmed, password_hash, client, ended)
 
     @repeatable
     async def _change(
         self,
         viewer: Viewer,
-        seen: str,
+        confirmed: str,
         password_hash: str,
         client: Client,
         ended: ColumnElement[bool],
     ) -> PasswordChanged | InvalidCredentials:
         now, user, change = self.clock(), User, Change.PASSWORD_CHANGED
         recorder = Recorder.by(viewer, client, now)
-        as_seen = and_(user.id == viewer.user.id, user.password_hash == seen, is_active(now))
+        unchanged = and_(user.id == viewer.user.id, user.password_hash == confirmed, is_active(now))
         values = {"password_hash": password_hash}
         async with self.db.begin() as session:
-            if not await locked_user(session, as_seen):
+            if not await locked_user(session, unchanged):
                 return InvalidCredentials()
             renewed = await self.token_refresh.renew(session, viewer.session_id, client)
             if renewed is None:
                 raise Unauthenticated("The session has ended. Sign in again.")
             row = await self.trust.change(
-                session, change, as_seen, values, recorder, sessions=ended
+                session, change, unchanged, values, recorder, sessions=ended
             )
             if row is None:
-                raise LookupError("a locked row is gone")
-            started = Started(renewed, await self.devices.issue(session, row.id))
+                raise LookupError("a locked row was deleted")
+            started = StartedSession(renewed, await self.devices.issue(session, row.id))
             locale = self.emails.locale_of(client)
             await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
             await recorder.record(session, AccountEvent.PASSWORD_CHANGED, target=row.id)
@@ -189,16 +187,16 @@ class PasswordChanges:
     ) -> UserChanged | TokenInvalid:
         now, user, change = self.clock(), User, Change.PASSWORD_RESET
         recorder = Recorder(found.user_id, client, now)
-        as_found = and_(user.id == found.user_id, user.email == found.email, is_active(now))
+        unchanged = and_(user.id == found.user_id, user.email == found.email, is_active(now))
         values = {"password_hash": password_hash, "email_verified": True}
         async with self.db.begin() as session:
-            if not await locked_user(session, as_found):
+            if not await locked_user(session, unchanged):
                 return TokenInvalid()
             if not await self.tokens.use(session, token):
                 return TokenInvalid()
-            row = await self.trust.change(session, change, as_found, values, recorder)
+            row = await self.trust.change(session, change, unchanged, values, recorder)
             if row is None:
-                raise LookupError("a locked row is gone")
+                raise LookupError("a locked row was deleted")
             device_token = await self.devices.issue(session, row.id)
             locale = self.emails.locale_of(client)
             await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
@@ -218,5 +216,5 @@ class PasswordChanges:
         checked = check(ChosenPassword, values, password_min_length=shortest)
         if not isinstance(checked, ChosenPassword):
             return InvalidInput(checked)
-        issue = await self.new_passwords.issue_with(checked.new_password, email, name)
+        issue = await self.new_passwords.find_issue(checked.new_password, email, name)
         return InvalidInput((issue.at("newPassword"),)) if issue else None

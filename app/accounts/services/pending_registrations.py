@@ -1,7 +1,7 @@
-"""Registrations that wait for their address to be verified.
+"""Registrations whose address has to be verified first.
 
-What `register` does then is the same for every address: it hashes, and puts a job into the queue.
-The job finds out who has the address, so that neither the answer nor its time can tell.
+`register` does the same work for every address: it hashes the password and enqueues a job. Only the
+job looks the address up, so neither the answer nor its timing reveals whether it has an account.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.emails import REGISTERED_ALREADY, VERIFY_REGISTRATION
 from app.accounts.events import AccountEvent
-from app.accounts.services.email_addresses import pending_registrations, user_at
-from app.accounts.services.new_users import NewUser, awaits_its_owner, delete_unconfirmed, new_user
+from app.accounts.services.email_addresses import (
+    count_pending_registrations,
+    locked_user_with_email,
+)
+from app.accounts.services.new_users import NewUser, delete_unconfirmed, is_unconfirmed, new_user
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
@@ -33,12 +36,12 @@ PURGE_BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class VerificationSent:
-    """The next step is in the mail, for a new address and for a known one."""
+    """An email with the next step was queued, for a new address and for a known one alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishRegistration:
-    """Somebody has registered with an address, which may be somebody else's."""
+    """A registration was requested; the address may not belong to whoever requested it."""
 
     job: ClassVar[str] = "user.registration"
 
@@ -74,8 +77,8 @@ class Registrations:
             await self.jobs.enqueue(session, job, about=registration.email)
         return VerificationSent()
 
-    async def take(self, job: FinishRegistration) -> None:
-        """Make the account, or find whose it is, and write to the address: the job's handler."""
+    async def finish(self, job: FinishRegistration) -> None:
+        """Create the account if the address is free, and send the email. Handles the job."""
         email, name, locale = job.email, job.display_name, job.locale
         client = Client(job.ip_address, None, job.request_id)
         async with self.db.begin() as session:
@@ -88,32 +91,32 @@ class Registrations:
                 recorder = Recorder(user.id, client, now)
                 await recorder.record(session, AccountEvent.USER_REGISTERED, target=user.id)
             else:
-                user = await user_at(session, email)
+                user = await locked_user_with_email(session, email)
             if user is None or refused:
                 return
-            if not await awaits_its_owner(session, user):
-                # Also one who signed in before addresses had to be verified, was invited or was
-                # taken over: a stranger's password must not come to stand in their account.
+            if not await is_unconfirmed(session, user):
+                # Also for users who signed in before verification was required, were invited or
+                # imported: their account must not get the password of a stranger.
                 await self.emails.enqueue(session, REGISTERED_ALREADY, email, user.id, locale)
                 return
-            await self._ask(session, user, job.password_hash, name, locale)
+            await self._send_link(session, user, job.password_hash, name, locale)
 
     async def purge(self) -> None:
-        """Delete registrations whose last link has lapsed, some at a time."""
+        """Delete registrations whose last link has expired, in batches."""
         while await self._purge_some() == PURGE_BATCH:
             pass
 
     async def _purge_some(self) -> int:
         now, user, token = self.clock(), User, OneTimeToken
-        # Before that the job that sends the first link may be on its way.
-        begun_long_ago = user.created_at < now - LIFETIMES[TokenPurpose.VERIFY_EMAIL]
+        # The job that sends the first link of a newer one may not have run yet.
+        is_old = user.created_at < now - LIFETIMES[TokenPurpose.VERIFY_EMAIL]
         has_link = exists().where(token.user_id == user.id, token.expires_at > now)
-        lapsed = select(user.id).where(UNCONFIRMED, begun_long_ago, ~has_link).limit(PURGE_BATCH)
+        expired = select(user.id).where(UNCONFIRMED, is_old, ~has_link).limit(PURGE_BATCH)
         async with self.db.begin() as session:
-            chosen = lapsed.with_for_update(skip_locked=True)
+            chosen = expired.with_for_update(skip_locked=True)
             return await delete_unconfirmed(session, now, user.id.in_(chosen))
 
-    async def _ask(
+    async def _send_link(
         self,
         session: AsyncSession,
         user: UserRow,
@@ -121,7 +124,7 @@ class Registrations:
         name: str | None,
         locale: str | None,
     ) -> None:
-        others = await pending_registrations(session, user)
+        others = await count_pending_registrations(session, user)
         purpose = TokenPurpose.VERIFY_EMAIL
         link = await self.tokens.issue(
             session, purpose, user.id, user.email, password_hash=password_hash, display_name=name

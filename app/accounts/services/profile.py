@@ -1,4 +1,4 @@
-"""What people do with their own account: change its profile, and delete it."""
+"""What users do with their own account: change the profile, and delete the account."""
 
 import uuid
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from app.users.services.viewer import Viewer
 
 @dataclass(frozen=True, slots=True)
 class AccountDeleted:
-    """Gone, with its sessions and tokens. Events keep an id that leads nowhere."""
+    """Deleted, with its sessions and tokens. Audit events keep an id that refers to nothing."""
 
     user_id: uuid.UUID
 
@@ -41,9 +41,9 @@ class Profiles:
     async def update(
         self, viewer: Viewer, changes: dict[str, str | None], client: Client
     ) -> UserChanged | InvalidInput:
-        """Change what is in `changes`; what is not in it stays.
+        """Change the fields that are in `changes`.
 
-        A name that is None is removed, and so is an empty one, which a form sends for "none".
+        A name of None is removed, and so is an empty one, which forms send for "none".
         """
         checked = check(Profile, changes)
         if not isinstance(checked, Profile):
@@ -56,7 +56,7 @@ class Profiles:
         async with self.db.begin() as session:
             row = await changed_user(session, changed)
             if row is None:
-                raise Unauthenticated("The account is gone.")
+                raise Unauthenticated("The account was deleted.")
             recorder = Recorder.by(viewer, client, now)
             await recorder.record(session, AccountEvent.PROFILE_CHANGED, target=row.id)
         return UserChanged(row)
@@ -64,19 +64,19 @@ class Profiles:
     async def delete(
         self, viewer: Viewer, password: str, client: Client
     ) -> AccountDeleted | InvalidCredentials | LastAdministrator:
-        """Erase a person. What stays are events with an opaque id, and a last email.
+        """Delete the account of the current user; see `Erasure.erase`.
 
         Raises:
             Overloaded: too many passwords are being hashed.
 
         """
-        seen = await self.confirmation.check(viewer, password, client)
-        if not isinstance(seen, str):
-            return seen
-        user_id, as_seen = viewer.user.id, User.password_hash == seen
+        confirmed = await self.confirmation.check(viewer, password, client)
+        if not isinstance(confirmed, str):
+            return confirmed
+        user_id, unchanged = viewer.user.id, User.password_hash == confirmed
         async with self.db.begin() as session:
             recorder = Recorder.by(viewer, client, self.clock())
-            erased = await self.erasure.erase(session, user_id, recorder, as_seen)
+            erased = await self.erasure.erase(session, user_id, recorder, unchanged)
         if erased is None:
             return InvalidCredentials()
         return erased if isinstance(erased, LastAdministrator) else AccountDeleted(user_id)

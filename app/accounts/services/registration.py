@@ -1,4 +1,4 @@
-"""Accounts: how one is made."""
+"""Registration of an account."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.sign_in import SignIn
 from app.text.email_addresses import EmailDomains
-from app.users.services.inputs import Registration, check, known_form
+from app.users.services.inputs import Registration, check, normalised_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Accounts:
     async def register(
         self, email: str, password: str, display_name: str | None, client: Client
     ) -> SignedIn | VerificationSent | EmailTaken | InvalidInput:
-        """Make an account and sign it in, or say that an email is on its way.
+        """Create an account and sign in; if addresses have to be verified, send an email instead.
 
-        The database decides who was first with an address. Where addresses are verified the answer
-        and its time are the same for one that has an account already.
+        If addresses have to be verified, the answer and its timing are the same for an address that
+        already has an account.
 
         Raises:
             Overloaded: too many passwords are being hashed.
@@ -62,7 +62,7 @@ class Accounts:
     async def checked(
         self, email: str, password: str, display_name: str | None
     ) -> Registration | tuple[InputIssue, ...]:
-        """Building block: everything that is wrong with a registration, in one answer."""
+        """Building block: the validated registration, or everything that is invalid in it."""
         values = {"email": email, "password": password, "displayName": display_name}
         result = check(
             Registration,
@@ -73,8 +73,8 @@ class Accounts:
         issues = () if isinstance(result, Registration) else result
         if any(issue.path == ("password",) for issue in issues):
             return issues
-        guessable = await self.new_passwords.issue_with(
-            password, known_form(email) or "", display_name
+        guessable = await self.new_passwords.find_issue(
+            password, normalised_address(email) or "", display_name
         )
         if guessable:
             return (*issues, guessable)

@@ -1,7 +1,7 @@
-"""Links that are sent again: a page that runs twice, a retry, or an answer that was lost.
+"""Links that are used again: a page that runs twice, a retry, or a lost response.
 
-The client that used a link gets the answer again, as `rotation` has it for refresh tokens. A client
-is told by its address and user agent: for another one a used link is not valid.
+The client that used a link gets the same result again, as with refresh tokens. A client is
+identified by its IP address and user agent: for another client a used link is invalid.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from app.sessions.models import LIFETIME, Session, SessionRow
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.refresh import GRACE
 from app.sessions.services.rows import SESSION_COLUMNS
-from app.sessions.services.sign_in import SignIn, Started
+from app.sessions.services.sign_in import SignIn, StartedSession
 from app.users.models import User, UserRow
 from app.users.services.outcomes import UserChanged
 from app.users.services.rows import USER_COLUMNS, is_active
@@ -33,42 +33,42 @@ class RepeatedLinks:
     clock: Clock
 
     async def verified(self, token: str, client: Client) -> SignedIn | None:
-        """Returns the session that a link has begun, with new tokens of it.
+        """Returns the session that a link has started, with new tokens.
 
-        Within 30 seconds, or later if nothing has used the session: its tokens never arrived then.
+        Within 30 seconds, or later if the session is unused: its tokens never arrived then.
         """
         used = await self.tokens.used(token, client, TokenPurpose.VERIFY_EMAIL)
         if used is None or used.session_id is None:
             return None
         recent = self.clock() - used.used_at <= GRACE
         async with self.db.begin() as session:
-            begun = await self._begun(session, used.session_id)
-            if begun is None or not (recent or begun[1].is_unused):
+            found = await self._active_session(session, used.session_id)
+            if found is None or not (recent or found[1].is_unused):
                 return None
-            user, row = begun
+            user, row = found
             device_token = await self.sign_in.devices.issue(session, user.id)
-        return self.sign_in.signed_in(user, Started(row, device_token))
+        return self.sign_in.signed_in(user, StartedSession(row, device_token))
 
     async def confirmed(self, token: str, client: Client) -> UserChanged | None:
-        """Returns the user whose address a link has changed, if it still is that address."""
+        """Returns the user whose address a link has changed, if it is still that address."""
         purposes = (TokenPurpose.CHANGE_EMAIL, TokenPurpose.UNDO_EMAIL_CHANGE)
         used = await self.tokens.used(token, client, *purposes)
         if used is None:
             return None
         user = User
-        as_changed = (user.id == used.user_id, user.email == used.email, is_active(self.clock()))
-        rows = await self.db.rows(select(*USER_COLUMNS).where(*as_changed))
+        is_current = (user.id == used.user_id, user.email == used.email, is_active(self.clock()))
+        rows = await self.db.rows(select(*USER_COLUMNS).where(*is_current))
         return UserChanged(UserRow._make(rows[0])) if rows else None
 
-    async def _begun(
+    async def _active_session(
         self, session: AsyncSession, session_id: UUID
     ) -> tuple[UserRow, SessionRow] | None:
         now = self.clock()
-        alive = LIFETIME.is_alive(now)
+        active = LIFETIME.is_active(now)
         statement = (
             select(*USER_COLUMNS, *SESSION_COLUMNS)
             .join(User, User.id == Session.user_id)
-            .where(Session.id == session_id, alive)
+            .where(Session.id == session_id, active)
         )
         found = (await session.execute(statement)).one_or_none()
         if found is None:

@@ -1,4 +1,4 @@
-"""What a form has to know of the server before anybody has signed in."""
+"""What a form needs to know about the server before a user signs in."""
 
 from dataclasses import dataclass
 

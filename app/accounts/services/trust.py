@@ -1,4 +1,4 @@
-"""Trust: what ends when trust in an account changes. Every change of it goes through here."""
+"""What ends when trust in an account changes: sessions, device tokens, links, the password."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from app.users.models import User, UserRow
 from app.users.services.rows import changed_user
 
 ALL_LINKS = frozenset(TokenPurpose)
-# The link that undoes a change of address outlives what is done at the new address.
+# The link that undoes a change of address survives what is done after the change.
 OTHER_LINKS = ALL_LINKS - {TokenPurpose.UNDO_EMAIL_CHANGE}
 
 
-# Compared by identity: two changes that end the same are two changes, not aliases of one.
+# Compared by identity: otherwise two changes with equal effects would be aliases in the enum.
 @dataclass(frozen=True, slots=True, eq=False)
-class Ends:
+class Effects:
     """What ends with a change; docs/clients/account-life.md has the same as a table.
 
-    `password`: there is none afterwards, until one is chosen by email. `failures`: wrong passwords
-    are counted anew.
+    `password`: it is removed, and the user chooses one by email. `failures`: the counts of wrong
+    passwords are reset.
     """
 
     sessions: EndReason | None = None
@@ -43,28 +43,28 @@ class Ends:
 class Change(Enum):
     """A change of trust in an account, and what it ends."""
 
-    REGISTRATION_CONFIRMED = Ends(
+    REGISTRATION_CONFIRMED = Effects(
         EndReason.PASSWORD_CHANGED, devices=True, links=ALL_LINKS, failures=True
     )
-    # By a link that brings no password, the first proof of the address: the account may have been
-    # made by a stranger.
-    ADDRESS_PROVED = Ends(
+    # The first proof of the address, by a link without a password: a stranger may have created the
+    # account.
+    ADDRESS_PROVED = Effects(
         EndReason.PASSWORD_CHANGED, devices=True, links=ALL_LINKS, password=True, failures=True
     )
-    ADDRESS_PROVED_IN_SESSION = Ends(links=frozenset({TokenPurpose.VERIFY_EMAIL}))
-    PASSWORD_RESET = Ends(
+    ADDRESS_PROVED_IN_SESSION = Effects(links=frozenset({TokenPurpose.VERIFY_EMAIL}))
+    PASSWORD_RESET = Effects(
         EndReason.PASSWORD_CHANGED, devices=True, links=OTHER_LINKS, failures=True
     )
-    # Of all sessions, or of none if the user says so; the one that asks goes on with new tokens.
-    PASSWORD_CHANGED = Ends(  # noqa: PIE796 - no alias: `Ends` is compared by identity
+    # The other sessions end unless the user keeps them; the current one continues with new tokens.
+    PASSWORD_CHANGED = Effects(  # noqa: PIE796 - no alias: `Effects` is compared by identity
         EndReason.PASSWORD_CHANGED, devices=True, links=OTHER_LINKS, failures=True
     )
-    EMAIL_CHANGED = Ends(devices=True, links=OTHER_LINKS)
-    EMAIL_CHANGE_UNDONE = Ends(
+    EMAIL_CHANGED = Effects(devices=True, links=OTHER_LINKS)
+    EMAIL_CHANGE_UNDONE = Effects(
         EndReason.REVOKED, devices=True, links=OTHER_LINKS, password=True, failures=True
     )
-    SUSPENDED = Ends(EndReason.SUSPENDED, links=ALL_LINKS)
-    SIGNED_OUT = Ends(EndReason.REVOKED)
+    SUSPENDED = Effects(EndReason.SUSPENDED, links=ALL_LINKS)
+    SIGNED_OUT = Effects(EndReason.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +83,10 @@ class Trust:
         *,
         sessions: ColumnElement[bool] | None = None,
     ) -> UserRow | None:
-        """Building block: change a user, and end what that ends.
+        """Building block: change a user, and end what the change ends.
 
-        Returns the user as they are now; None if no user satisfies the condition, and then nothing
-        is done. `sessions` narrows which of theirs end.
+        Returns the row after the change; None if no user satisfies the condition, and then nothing
+        is done. `sessions` restricts which sessions of the user end.
         """
         user, now = User, self.clock()
         changed = update(user).where(where).values(**values, updated_at=now)
@@ -105,22 +105,23 @@ class Trust:
         sessions: ColumnElement[bool] | None = None,
     ) -> UserRow:
         """Building block: end what a change ends. The row of the user is locked by the caller."""
-        ends, theirs = change.value, Session.user_id == user.id
-        if ends.password or ends.devices:
-            await self._end_on_user(session, user, ends)
-        if ends.links:
-            await self.tokens.revoke(session, user.id, ends.links)
-        if ends.failures:
-            await self.failures.forget(session, user.id)
-        if ends.sessions:
-            # Last: it records an event, and who holds the end of a chain must wait for nothing.
-            which = theirs & (true() if sessions is None else sessions)
-            await end_sessions(session, recorder, ends.sessions, user.id, which)
+        effects, is_owned = change.value, Session.user_id == user.id
+        if effects.password or effects.devices:
+            await self._change_user(session, user, effects)
+        if effects.links:
+            await self.tokens.revoke(session, user.id, effects.links)
+        if effects.failures:
+            await self.failures.reset(session, user.id)
+        if effects.sessions:
+            # Last: it records an event, which locks the end of an audit chain. Waiting for another
+            # lock while holding that one could deadlock.
+            which = is_owned & (true() if sessions is None else sessions)
+            await end_sessions(session, recorder, effects.sessions, user.id, which)
         return user
 
-    async def _end_on_user(self, session: AsyncSession, user: UserRow, ends: Ends) -> None:
+    async def _change_user(self, session: AsyncSession, user: UserRow, effects: Effects) -> None:
         table = User
-        values: dict[str, Any] = {"password_hash": None} if ends.password else {}
-        if ends.devices:
+        values: dict[str, Any] = {"password_hash": None} if effects.password else {}
+        if effects.devices:
             values["device_generation"] = table.device_generation + 1
         await session.execute(update(table).where(table.id == user.id).values(values))

@@ -1,10 +1,14 @@
-"""`portico users`."""
+"""The command group `portico users`."""
 
 import typer
 
 from app.people.commands import one_user, user_files
 
-COMMANDS = typer.Typer(name="users", help="The people.", no_args_is_help=True)
+COMMANDS = typer.Typer(
+    name="users",
+    help="Users: administrators, import and export, single users.",
+    no_args_is_help=True,
+)
 COMMANDS.command("create-admin")(user_files.create_admin)
 COMMANDS.command("import")(user_files.import_users)
 COMMANDS.command("export")(user_files.export_users)

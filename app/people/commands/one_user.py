@@ -1,4 +1,4 @@
-"""`portico users show`, `suspend` and the like: one user, by address or id, as an operator."""
+"""`portico users show`, `suspend` and others: commands for one user, by address or id."""
 
 import asyncio
 import json
@@ -35,26 +35,26 @@ from app.text.date_times import read_date_time
 from app.text.global_ids import global_id, read_id_of
 from app.text.visible import one_line
 from app.users.models import UserRow
-from app.users.services.inputs import known_form
+from app.users.services.inputs import normalised_address
 from app.users.services.viewer import Operator
 
-Named = Annotated[
+UserArgument = Annotated[
     str, typer.Argument(metavar="USER", help="The address, the id or the subject of the user.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 OPERATOR = Operator()
-NO_SUCH_USER = "There is no user with this address or id."
-LAST = (
-    "This is the last administrator who can act. Make somebody else one first:"
+NO_SUCH_USER = "No user has this address or id."
+LAST_ADMINISTRATOR = (
+    "This is the last administrator who can sign in. Create another one first:"
     " portico users create-admin."
 )
-NOT_CONFIRMED = "Nothing was deleted: say --yes to delete the account without being asked."
-NOT_THE_ADDRESS = "This is not the address of the account. Nothing was deleted."
+NOT_CONFIRMED = "Nothing was deleted: pass --yes to delete the account without confirmation."
+WRONG_ADDRESS = "This is not the address of the account. Nothing was deleted."
 
 
 class Found(NamedTuple):
-    """The services, and the user whom a command names."""
+    """The services, and the user that a command names."""
 
     services: Container
     overview: Overview
@@ -64,21 +64,21 @@ class Found(NamedTuple):
         return self.overview.user
 
 
-def show(user: Named, *, as_json: AsJson = False) -> None:
-    """Show a user: who they are, and whether they can sign in."""
+def show(user: UserArgument, *, as_json: AsJson = False) -> None:
+    """Show a user, and whether they can sign in."""
     with database(read_settings()) as settings:
         asyncio.run(_show(settings, user, as_json=as_json))
 
 
 def suspend(
-    user: Named,
+    user: UserArgument,
     *,
-    reason: Annotated[str, typer.Option(help="Why, for administrators to read.")],
+    reason: Annotated[str, typer.Option(help="The reason, for administrators to read.")],
     until: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When it ends by itself, such as 2027-01-31T12:00:00Z; without: not by itself.",
+            help="When it ends by itself, such as 2027-01-31T12:00:00Z. Default: never.",
         ),
     ] = None,
 ) -> None:
@@ -88,35 +88,36 @@ def suspend(
         asyncio.run(_suspend(settings, user, reason, end))
 
 
-def reinstate(user: Named) -> None:
-    """End the suspension of a user. They sign in again."""
+def reinstate(user: UserArgument) -> None:
+    """End the suspension of a user. They can sign in again."""
     with database(read_settings()) as settings:
         asyncio.run(_reinstate(settings, user))
 
 
 def delete(
-    user: Named, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+    user: UserArgument, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 ) -> None:
-    """Delete an account and what is known of the person. An email tells them."""
+    """Delete an account and the personal data in it. An email notifies the user."""
     with database(read_settings()) as settings:
         asyncio.run(_delete(settings, user, yes=yes))
 
 
 def sessions(
-    user: Named,
+    user: UserArgument,
     *,
     end: Annotated[bool, typer.Option("--end", help="End all of them.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the living sessions of a user, newest first. With --end, end them."""
+    """List the active sessions of a user, newest first. With --end, end them."""
     with database(read_settings()) as settings:
         asyncio.run(_sessions(settings, user, end=end, as_json=as_json))
 
 
 def personal_data(
-    user: Named, file: Annotated[Path, typer.Argument(help="Where to; - is standard output.")]
+    user: UserArgument,
+    file: Annotated[Path, typer.Argument(help="The file to write; - is standard output.")],
 ) -> None:
-    """Write what is known of a user, as one JSON document for them."""
+    """Export the personal data of a user, as one JSON document."""
     with database(read_settings()) as settings:
         asyncio.run(_write_personal_data(settings, user, file))
 
@@ -134,8 +135,8 @@ async def _suspend(settings: Settings, named: str, reason: str, end: datetime | 
     async with _found(settings, named) as found:
         administration = found.services[Administration]
         _check(await administration.suspend(OPERATOR, found.user.id, reason, end, NO_CLIENT))
-    lasts = f" until {_time_text(end)}" if end else ""
-    out.print(f"{one_line(found.user.email)} is suspended{lasts}.", markup=False)
+    until = f" until {_time_text(end)}" if end else ""
+    out.print(f"{one_line(found.user.email)} is suspended{until}.", markup=False)
 
 
 async def _reinstate(settings: Settings, named: str) -> None:
@@ -156,7 +157,7 @@ async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
 
 async def _sessions(settings: Settings, named: str, *, end: bool, as_json: bool) -> None:
     async with _found(settings, named) as found:
-        # A user has at most as many living sessions as a page has rows.
+        # A user has at most as many active sessions as a page has rows.
         request, user_id = PageRequest(MAX_PAGE), found.user.id
         pages = await found.services[Sessions].pages([user_id], OPERATOR, request)
         rows = pages[user_id].rows
@@ -177,10 +178,11 @@ async def _write_personal_data(settings: Settings, named: str, file: Path) -> No
                 async for piece in pieces:
                     written.write(piece)
     if file != DASH:
-        words = (
-            f"What is known of {one_line(found.user.email)} is in {file}, which only you can read."
+        message = (
+            f"The personal data of {one_line(found.user.email)} was written to {file}, which only "
+            "you can read."
         )
-        out.print(words, markup=False)
+        out.print(message, markup=False)
 
 
 @asynccontextmanager
@@ -206,12 +208,12 @@ def _time(text: str) -> datetime:
 
 
 def _check(outcome: object) -> None:
-    """End the command where nothing was done."""
+    """Fail with the reason if nothing was done."""
     match outcome:
         case NotFound():
             fail(NO_SUCH_USER)
         case LastAdministrator():
-            fail(LAST)
+            fail(LAST_ADMINISTRATOR)
         case InvalidInput(issues):
             fail("\n".join(f"{'.'.join(issue.path)}: {issue.message}" for issue in issues))
         case _:
@@ -219,13 +221,13 @@ def _check(outcome: object) -> None:
 
 
 def _confirm(found: Found) -> None:
-    """Ask for the address: a command that was found in the history deletes nobody by itself."""
+    """Ask for the address, so that a command repeated from the shell history deletes no account."""
     if not sys.stdin.isatty():
         fail(NOT_CONFIRMED)
     _print_facts(_facts(found))
     typed = typer.prompt("Type the address to delete this account")
-    if known_form(typed) != found.user.email:
-        fail(NOT_THE_ADDRESS)
+    if normalised_address(typed) != found.user.email:
+        fail(WRONG_ADDRESS)
 
 
 def _facts(found: Found) -> dict[str, Any]:
@@ -243,7 +245,7 @@ def _facts(found: Found) -> dict[str, Any]:
         "createdAt": _time_text(user.created_at),
         "lastLoginAt": _time_text(user.last_login_at),
         "hasPassword": found.overview.has_password,
-        "livingSessions": found.overview.living_sessions,
+        "activeSessions": found.overview.active_sessions,
     }
 
 
@@ -252,7 +254,7 @@ def _session(row: SessionRow) -> dict[str, Any]:
         "id": global_id("Session", row.id),
         "createdAt": _time_text(row.created_at),
         "lastUsedAt": _time_text(row.last_used_at),
-        "expiresAt": _time_text(row.lifetime.lapses_at),
+        "expiresAt": _time_text(row.lifetime.effective_expiry),
         "ipAddress": row.ip_address,
         "userAgent": row.user_agent,
     }
@@ -276,20 +278,26 @@ def _print_facts(facts: dict[str, Any]) -> None:
     table.add_row("created", facts["createdAt"])
     table.add_row("last sign-in", facts["lastLoginAt"] or "never")
     table.add_row("password", "yes" if facts["hasPassword"] else "none")
-    table.add_row("living sessions", str(facts["livingSessions"]))
+    table.add_row("active sessions", str(facts["activeSessions"]))
     out.print(table)
 
 
 def _print_sessions(rows: Sequence[SessionRow], *, ended: bool) -> None:
     if rows:
-        # Ids and ends are in the JSON: here they would take the place of the programs.
-        table = Table("began", "last used", "address", "program", box=None)
+        # Ids and ends are in the JSON only: there is no space for them beside the user agents.
+        table = Table("started", "last used", "IP address", "user agent", box=None)
         for row in rows:
             times = (_time_text(row.created_at), _time_text(row.last_used_at))
             table.add_row(*times, _or_none(row.ip_address), _or_none(row.user_agent))
         out.print(table)
-    number = "1 session" if len(rows) == 1 else f"{len(rows)} sessions"
-    out.print(f"{number} {'ended' if ended else 'living'}.")
+    if ended:
+        out.print(f"{_count(len(rows))} ended.")
+    else:
+        out.print(f"{_count(len(rows), 'active ')}.")
+
+
+def _count(number: int, kind: str = "") -> str:
+    return f"1 {kind}session" if number == 1 else f"{number} {kind}sessions"
 
 
 def _suspended(suspension: dict[str, str | None] | None) -> str:

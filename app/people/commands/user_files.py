@@ -1,4 +1,4 @@
-"""`portico users`: making an administrator, and people in and out of files."""
+"""`portico users create-admin`, `import` and `export`."""
 
 import asyncio
 import sys
@@ -25,16 +25,16 @@ from app.portico import build
 from app.settings import Settings
 from app.text.visible import one_line
 
-SHOWN = 100
+MAX_SHOWN = 100
 FIREBASE_HASHES = (
-    "Hashes of Firebase are verified with the parameters of the project: name"
-    " --firebase-signer-key, or take people without their passwords: --drop-unreadable-hashes."
+    "Password hashes of Firebase need the parameters of the project to be verified: pass"
+    " --firebase-signer-key, or import users without passwords: --drop-unreadable-hashes."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """How to import."""
+class ImportOptions:
+    """The options of an import."""
 
     format: Format
     dry_run: bool
@@ -42,60 +42,60 @@ class Wanted:
     drop_unreadable_hashes: bool
 
 
-class Opened(NamedTuple):
-    """What to read, and how many bytes there are if that is known."""
+class InputFile(NamedTuple):
+    """The file to read, and its size in bytes if that is known."""
 
     file: BinaryIO
     size: int | None
 
 
-class Telling:
-    """Says what was found in which record, up to `shown` times, and counts it."""
+class ImportReport:
+    """Counts invalid records and users without a password, and prints up to `limit` of them."""
 
-    def __init__(self, unit: str, shown: int | None) -> None:
+    def __init__(self, unit: str, limit: int | None) -> None:
         self.unit = unit
-        self.number = 0
-        self._without_password = 0
-        self._shown = shown
+        self.number_invalid = 0
+        self._number_without_password = 0
+        self._limit = limit
 
     @property
     def invalid(self) -> str:
-        return _count(self.number, self.unit)
+        return _count(self.number_invalid, self.unit)
 
     @property
-    def bare(self) -> str:
-        """A sentence about those who come without their passwords, if there are any."""
-        number = self._without_password
-        return f" {_count(number, 'person', 'people')} without a password." if number else ""
+    def without_password(self) -> str:
+        """A sentence about users who are imported without a password, if there are any."""
+        number = self._number_without_password
+        return f" {_count(number, 'user')} without a password." if number else ""
 
-    def tell(self, found: Invalid | WithoutPassword) -> None:
+    def add(self, found: Invalid | WithoutPassword) -> None:
         message = found.message
         if isinstance(found, Invalid):
-            self.number += 1
+            self.number_invalid += 1
         else:
-            self._without_password += 1
+            self._number_without_password += 1
             message += " Without a password."
-        if self._shown is None or self._told <= self._shown:
+        if self._limit is None or self._total <= self._limit:
             out.print(f"{self.unit} {found.number}: {one_line(message)}", markup=False)
 
     def end(self) -> None:
-        """Say how much was not said."""
-        if self._shown is not None and self._told > self._shown:
-            out.print(f"… and {self._told - self._shown} more: --dry-run names them all.")
+        """Print how many were not printed."""
+        if self._limit is not None and self._total > self._limit:
+            out.print(f"… and {self._total - self._limit} more: --dry-run shows them all.")
 
     @property
-    def _told(self) -> int:
-        return self.number + self._without_password
+    def _total(self) -> int:
+        return self.number_invalid + self._number_without_password
 
 
 def create_admin(
-    email: Annotated[str, typer.Argument(help="Their address.")],
+    email: Annotated[str, typer.Argument(help="The email address.")],
     *,
     promote: Annotated[
-        bool, typer.Option("--promote", help="Make somebody who has an account one.")
+        bool, typer.Option("--promote", help="Make a user who has an account an administrator.")
     ] = False,
 ) -> None:
-    """Make an administrator. The password is asked for, or read from standard input."""
+    """Create an administrator. The password is prompted for, or read from standard input."""
     password = None if promote else _password()
     with database(read_settings()) as settings:
         asyncio.run(_create_admin(settings, email, password))
@@ -103,22 +103,23 @@ def create_admin(
 
 
 def import_users(  # noqa: PLR0913 - each is an option of the command
-    file: Annotated[Path, typer.Argument(help="What to read; - is standard input.")],
+    file: Annotated[Path, typer.Argument(help="The file to read; - is standard input.")],
     *,
     origin: Annotated[
-        Origin, typer.Option("--from", help="The system that has written it.")
+        Origin, typer.Option("--from", help="The system that wrote the file.")
     ] = Origin.PORTICO,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; say what is invalid: exit code 1.")
+        bool,
+        typer.Option("--dry-run", help="Change nothing; show what is invalid, with exit code 1."),
     ] = False,
     skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out what is invalid.")
+        bool, typer.Option("--skip-invalid", help="Skip invalid records.")
     ] = False,
     drop_unreadable_hashes: Annotated[
         bool,
         typer.Option(
             "--drop-unreadable-hashes",
-            help="Take people without a password that cannot be verified here; they reset it.",
+            help="Import users whose password hash cannot be verified without a password.",
         ),
     ] = False,
     firebase_signer_key: Annotated[
@@ -133,7 +134,7 @@ def import_users(  # noqa: PLR0913 - each is an option of the command
     firebase_rounds: Annotated[int, typer.Option(min=1, help="Of the project: `rounds`.")] = 8,
     firebase_mem_cost: Annotated[int, typer.Option(min=1, help="Of the project: `mem_cost`.")] = 14,
 ) -> None:
-    """Take people over. Done twice it changes nothing; interrupted, it goes on."""
+    """Import users. A second run adds only what is missing, also after an interruption."""
     hashes = firebase_signer_key and HashParameters(
         _base64(firebase_signer_key, "--firebase-signer-key"),
         _base64(firebase_salt_separator, "--firebase-salt-separator"),
@@ -142,19 +143,22 @@ def import_users(  # noqa: PLR0913 - each is an option of the command
     )
     if origin is Origin.FIREBASE and not hashes and not drop_unreadable_hashes:
         fail(FIREBASE_HASHES)
-    wanted = Wanted(formats(hashes or None)[origin], dry_run, skip_invalid, drop_unreadable_hashes)
+    options = ImportOptions(
+        formats(hashes or None)[origin], dry_run, skip_invalid, drop_unreadable_hashes
+    )
     with database(read_settings()) as settings, _read_from(file) as opened:
-        asyncio.run(_import(settings, opened, wanted))
+        asyncio.run(_import(settings, opened, options))
 
 
 def export_users(
-    file: Annotated[Path, typer.Argument(help="Where to; - is standard output.")],
+    file: Annotated[Path, typer.Argument(help="The file to write; - is standard output.")],
     *,
     with_password_hashes: Annotated[
-        bool, typer.Option("--with-password-hashes", help="So that people can be taken over.")
+        bool,
+        typer.Option("--with-password-hashes", help="Include the password hashes, as secrets."),
     ] = False,
 ) -> None:
-    """Write everybody, one JSON object a line."""
+    """Export all users, one JSON object per line."""
     with database(read_settings()) as settings:
         asyncio.run(_export(settings, file, with_hashes=with_password_hashes))
 
@@ -183,39 +187,43 @@ def _base64(text: str, option: str) -> bytes:
     return read
 
 
-async def _import(settings: Settings, opened: Opened, wanted: Wanted) -> None:
-    records = records_of(opened.file, wanted.format)
+async def _import(settings: Settings, opened: InputFile, options: ImportOptions) -> None:
+    records = records_of(opened.file, options.format)
     async with (
         started(build(settings)) as portico,
-        portico.services[UserFiles].incoming() as incoming,
+        portico.services[UserFiles].start_import() as incoming,
     ):
-        telling = Telling(records.unit, None if wanted.dry_run else SHOWN)
+        report = ImportReport(records.unit, None if options.dry_run else MAX_SHOWN)
         try:
-            people = await _read(incoming, records, opened.size, wanted, telling)
+            users = await _read(incoming, records, opened.size, options, report)
         except UnreadableFile as problem:
             fail(f"{problem} Nothing was changed.")
         missing = await incoming.missing()
-        if wanted.dry_run:
-            out.print(f"{missing} people would be added, {people - missing} are there already.")
-            out.print(f"Nothing was changed. {telling.invalid} would fail.{telling.bare}")
-            raise typer.Exit(1 if telling.number and not wanted.skip_invalid else 0)
-        if telling.number and not wanted.skip_invalid:
-            fail(f"Invalid: {telling.invalid}. Nothing was changed: see --skip-invalid.")
+        if options.dry_run:
+            out.print(f"{_count(missing, 'user')} would be added, {users - missing} exist already.")
+            out.print(f"Nothing was changed. {report.invalid} would fail.{report.without_password}")
+            raise typer.Exit(1 if report.number_invalid and not options.skip_invalid else 0)
+        if report.number_invalid and not options.skip_invalid:
+            fail(f"Invalid: {report.invalid}. Nothing was changed: see --skip-invalid.")
         added = await _add(incoming, missing)
-        people -= await _conflicts(incoming, telling)
+        users -= await _conflicts(incoming, report)
     out.print(
-        f"{added} people added, {people - added} were there already, {telling.invalid} left out."
-        f"{telling.bare}"
+        f"{_count(added, 'user')} added, {users - added} existed already, {report.invalid} skipped."
+        f"{report.without_password}"
     )
 
 
 async def _read(
-    incoming: Import, records: Records, size: int | None, wanted: Wanted, telling: Telling
+    incoming: Import,
+    records: Records,
+    size: int | None,
+    options: ImportOptions,
+    report: ImportReport,
 ) -> int:
-    """Say what is wrong with which record; give how many people there are."""
+    """Report invalid records; returns how many users the others are."""
     place = Place(0, 0)
     reading = incoming.read(
-        records, wanted.format, drop_unreadable_hashes=wanted.drop_unreadable_hashes
+        records, options.format, drop_unreadable_hashes=options.drop_unreadable_hashes
     )
     with Meter(out, "Reading", size) as meter:
         async with aclosing(reading):
@@ -224,18 +232,18 @@ async def _read(
                     place = found
                     meter.at(found.bytes)
                 else:
-                    telling.tell(found)
-    people = place.people - await _conflicts(incoming, telling)
-    telling.end()
-    return people
+                    report.add(found)
+    users = place.users - await _conflicts(incoming, report)
+    report.end()
+    return users
 
 
-async def _conflicts(incoming: Import, telling: Telling) -> int:
+async def _conflicts(incoming: Import, report: ImportReport) -> int:
     number = 0
-    # Whoever reads what is told may go away: what it is read from ends first, and then the rest.
-    async with aclosing(incoming.conflicts(telling.unit)) as conflicts:
+    # The reader of the output may close the pipe: then the generator is closed first.
+    async with aclosing(incoming.conflicts(report.unit)) as conflicts:
         async for found in conflicts:
-            telling.tell(found)
+            report.add(found)
             number += 1
     return number
 
@@ -245,37 +253,37 @@ async def _add(incoming: Import, missing: int) -> int:
     with Meter(out, "Adding", missing) as meter:
         async with aclosing(incoming.add()) as steps:
             async for step in steps:
-                done, added = done + step.people, added + step.added
+                done, added = done + step.users, added + step.added
                 meter.at(done)
     return added
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"1 {one}" if number == 1 else f"{number} {many or one + 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager
-def _read_from(file: Path) -> Generator[Opened]:
-    """Open a file or a pipe; neither is read twice, nor from another place than its front."""
+def _read_from(file: Path) -> Generator[InputFile]:
+    """Open a file or a pipe. It is read once, from its start."""
     if file == DASH:
-        yield Opened(sys.stdin.buffer, None)
+        yield InputFile(sys.stdin.buffer, None)
         return
     try:
         opened = file.open("rb")
     except OSError as problem:
         fail(f"{file}: {problem.strerror}.")
     with opened:
-        yield Opened(opened, file.stat().st_size if file.is_file() else None)
+        yield InputFile(opened, file.stat().st_size if file.is_file() else None)
 
 
 async def _export(settings: Settings, file: Path, *, with_hashes: bool) -> None:
     async with started(build(settings)) as portico:
         number = 0
-        everybody = portico.services[UserFiles].give(with_hashes=with_hashes)
-        with private_file(file) as lines:
-            async with aclosing(everybody):
-                async for line in everybody:
-                    lines.write(line + b"\n")
+        lines = portico.services[UserFiles].export(with_hashes=with_hashes)
+        with private_file(file) as written:
+            async with aclosing(lines):
+                async for line in lines:
+                    written.write(line + b"\n")
                     number += 1
     if file != DASH:
-        out.print(f"{number} people written to {file}, which only you can read.")
+        out.print(f"{_count(number, 'user')} written to {file}, which only you can read.")

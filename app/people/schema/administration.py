@@ -1,4 +1,4 @@
-"""What administrators do with other people's accounts."""
+"""Administration of the accounts of others."""
 
 from datetime import datetime
 from typing import Annotated
@@ -49,8 +49,8 @@ class SuspendUserInput:
     )
     until: datetime | None = strawberry.field(
         default=UNSET,
-        description="When the suspension ends, at most 100 years from now; omitted or null: not by "
-        "itself.",
+        description="When the suspension ends by itself, at most 100 years from now; omitted or "
+        "null: never.",
     )
 
 
@@ -114,8 +114,8 @@ class AdministrationMutations:
         outcome = await context.services[Administration].set_role(
             admin(info), user_id, input.role, context.client
         )
-        if isinstance(outcome, service.NobodysYet):
-            raise BadInput("`input.userId` is an account whose registration nobody has confirmed.")
+        if isinstance(outcome, service.UnconfirmedRegistration):
+            raise BadInput("`input.userId` is an account whose registration is unconfirmed.")
         return _result(outcome, info)
 
     @admin_field(

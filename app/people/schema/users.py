@@ -1,4 +1,4 @@
-"""Asking for people: `me`, `user`, `users` and `node`."""
+"""Queries for users: `me`, `user`, `users` and `node`."""
 
 import uuid
 from collections.abc import Callable
@@ -31,7 +31,8 @@ from app.users.services.inputs import MAX_EXTERNAL_ID_CHARACTERS, is_external_id
 from app.users.services.viewer import Viewer
 
 MAX_SEARCH_CHARACTERS = 254
-UNSEARCHED = {"Cc", "Cs"}
+# Control characters, and surrogates.
+REFUSED_CATEGORIES = {"Cc", "Cs"}
 
 publish_enum(
     service.UserOrderField,
@@ -111,7 +112,7 @@ class UserEdge:
 @strawberry.type(description="A page of users.")
 class UserConnection:
     page: strawberry.Private[Page[UserRow]]
-    found: strawberry.Private[service.UserFilter]
+    user_filter: strawberry.Private[service.UserFilter]
     cursor: strawberry.Private[Callable[[UserRow], str]]
     now: strawberry.Private[datetime]
 
@@ -134,10 +135,11 @@ class UserConnection:
         description="How many match the filter, on all pages. Counted only when asked for."
     )
     async def total_count(self, info: Info) -> int:
-        return await info.context.services[Users].count(admin(info), self.found)
+        return await info.context.services[Users].count(admin(info), self.user_filter)
 
 
-EVERYBODY, BY_CREATION = service.UserFilter(), service.UserOrder()
+NO_FILTER = service.UserFilter()
+DEFAULT_ORDER = service.UserOrder()
 
 
 def cursors_of(order: service.UserOrder, ciphers: CursorCiphers) -> Cursors:
@@ -153,7 +155,7 @@ def cursors_of(order: service.UserOrder, ciphers: CursorCiphers) -> Cursors:
 
 def read_filter(part: UserFilter | None) -> service.UserFilter:
     if part is None:
-        return EVERYBODY
+        return NO_FILTER
     span = given(part.created_at)
     return service.UserFilter(
         search=_search(given(part.search)),
@@ -168,16 +170,20 @@ def read_filter(part: UserFilter | None) -> service.UserFilter:
 
 def read_order(part: UserOrder | None) -> service.UserOrder:
     if part is None:
-        return BY_CREATION
+        return DEFAULT_ORDER
     return service.UserOrder(part.field, descending=part.direction is OrderDirection.DESC)
 
 
 def _search(text: str | None) -> str | None:
     if text is None:
         return None
-    if len(text) > MAX_SEARCH_CHARACTERS or any(category(each) in UNSEARCHED for each in text):
-        msg = f"`filter.search` takes up to {MAX_SEARCH_CHARACTERS} characters, and no controls."
-        raise BadInput(msg)
+    if len(text) > MAX_SEARCH_CHARACTERS or any(
+        category(each) in REFUSED_CATEGORIES for each in text
+    ):
+        raise BadInput(
+            f"`filter.search` takes up to {MAX_SEARCH_CHARACTERS} characters, no control "
+            "characters."
+        )
     return text_lines.normalised(text)
 
 
@@ -194,7 +200,8 @@ def _external_id(text: str | None) -> str | None:
     if text is None or is_external_id(text):
         return text
     raise BadInput(
-        f"`filter.externalId` takes 1 to {MAX_EXTERNAL_ID_CHARACTERS} characters, and no controls."
+        f"`filter.externalId` takes 1 to {MAX_EXTERNAL_ID_CHARACTERS} characters, no control "
+        "characters."
     )
 
 
@@ -225,18 +232,18 @@ class UserQueries:
             strawberry.argument(description="The order; by creation if omitted."),
         ] = UNSET,
     ) -> UserConnection | None:
-        order, found = read_order(given(order_by)), read_filter(given(filter))
+        order, user_filter = read_order(given(order_by)), read_filter(given(filter))
         cursors = cursors_of(order, info.context.services[CursorCiphers])
         request = cursors.request(given(first), given(after), given(last), given(before))
         columns = columns_below(info, User)
         users = info.context.services[Users]
-        page = await users.page(admin(info), found, order, request, columns=columns)
+        page = await users.page(admin(info), user_filter, order, request, columns=columns)
         now = info.context.clock()
-        return UserConnection(page=page, found=found, cursor=cursors.write, now=now)
+        return UserConnection(page=page, user_filter=user_filter, cursor=cursors.write, now=now)
 
     @member_field(
-        description="One user. Members can see themselves, administrators everybody; for others "
-        "it is null, as if the user did not exist."
+        description="One user. Members can see themselves, administrators all users; otherwise it "
+        "is null, as if the user did not exist."
     )
     async def user(
         self, info: Info, by: Annotated[UserBy, strawberry.argument(description="The user.")]

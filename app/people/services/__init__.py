@@ -1,1 +1,1 @@
-"""What people can do: rules and units of work. Knows neither GraphQL nor HTTP."""
+"""Services of administration: rules and units of work. They import neither GraphQL nor HTTP."""

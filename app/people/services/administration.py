@@ -1,4 +1,4 @@
-"""What administrators, and operators by commands, do with other people's accounts."""
+"""What administrators, and operators by commands, do with the accounts of others."""
 
 import uuid
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.services.erasure import Erasure
-from app.accounts.services.last_administrator import LastAdministrator, remains_another
-from app.accounts.services.new_users import NewUser, awaits_its_owner, new_user
+from app.accounts.services.last_administrator import LastAdministrator, has_other_administrator
+from app.accounts.services.new_users import NewUser, is_unconfirmed, new_user
 from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.clock import Clock
@@ -34,20 +34,20 @@ Changed = UserChanged | NotFound | LastAdministrator
 
 
 @dataclass(frozen=True, slots=True)
-class NobodysYet:
-    """An account that anybody may have registered in anybody's name: it gets no rights."""
+class UnconfirmedRegistration:
+    """An account whose address is not confirmed: a stranger may have registered it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserDeleted:
-    """Gone, with everything that was known of them but an id in the audit."""
+    """The account and its personal data are deleted; the audit keeps the id."""
 
     user_id: uuid.UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """Each change is an event of its transaction; what changes nothing is none."""
+    """Each change records an event in its transaction; a call that changes nothing does not."""
 
     db: Database
     emails: OutgoingEmails
@@ -61,7 +61,7 @@ class Administration:
     async def create_user(
         self, by: Admin | Operator, email: str, display_name: str | None, role: Role, client: Client
     ) -> UserChanged | EmailTaken | InvalidInput:
-        """Make an account without a password, and send a link by which one is chosen."""
+        """Create an account without a password, and send an invitation to choose one."""
         values = {"email": email, "displayName": display_name}
         checked = check(Invitee, values, email_domains=self.email_domains)
         if not isinstance(checked, Invitee):
@@ -81,10 +81,10 @@ class Administration:
     @repeatable
     async def set_role(
         self, by: Admin | Operator, user_id: uuid.UUID, role: Role, client: Client
-    ) -> Changed | NobodysYet:
-        """Make somebody a member or an administrator, from their next request on."""
+    ) -> Changed | UnconfirmedRegistration:
+        """Change the role of a user, effective from their next request."""
         async with self.db.begin() as session:
-            another = await remains_another(session, user_id, self.clock())
+            another = await has_other_administrator(session, user_id, self.clock())
             user = await locked_user(session, User.id == user_id)
             if user is None:
                 return NotFound()
@@ -92,8 +92,8 @@ class Administration:
                 return UserChanged(user)
             if role is not Role.ADMIN and not another:
                 return LastAdministrator()
-            if role is Role.ADMIN and await awaits_its_owner(session, user):
-                return NobodysYet()
+            if role is Role.ADMIN and await is_unconfirmed(session, user):
+                return UnconfirmedRegistration()
             recorder = Recorder.by(by, client, self.clock())
             changed = await self._changed(session, user, {"role": role.value})
             details = {"from": user.role, "to": role.value}
@@ -109,10 +109,9 @@ class Administration:
         until: datetime | None,
         client: Client,
     ) -> Changed | InvalidInput:
-        """Shut somebody out, and end their sessions. With an end it lifts itself.
+        """Suspend a user, and end their sessions. With `until`, the suspension ends by itself.
 
-        Where they are shut out already, another reason or end takes the place of the present one;
-        the same again is no event.
+        If they are suspended already, another reason or end replaces the current one.
         """
         now = self.clock()
         checked = check(NewSuspension, {"reason": reason, "until": until}, now=now)
@@ -123,7 +122,7 @@ class Administration:
             "suspension_reason": checked.reason,
         }
         async with self.db.begin() as session:
-            another = await remains_another(session, user_id, now)
+            another = await has_other_administrator(session, user_id, now)
             user = await locked_user(session, User.id == user_id)
             if user is None:
                 return NotFound()
@@ -133,10 +132,10 @@ class Administration:
                 values["suspended_at"] = now
             elif all(getattr(user, name) == value for name, value in values.items()):
                 return UserChanged(user)
-            recorder, theirs = Recorder.by(by, client, self.clock()), User.id == user_id
-            row = await self.trust.change(session, Change.SUSPENDED, theirs, values, recorder)
+            recorder, is_user = Recorder.by(by, client, self.clock()), User.id == user_id
+            row = await self.trust.change(session, Change.SUSPENDED, is_user, values, recorder)
             if row is None:
-                raise LookupError("a locked row is gone")
+                raise LookupError("a locked row was deleted")
             until_text = checked.until.isoformat() if checked.until else "for good"
             event = PeopleEvent.USER_SUSPENDED
             await recorder.record(session, event, target=row.id, until=until_text)
@@ -144,7 +143,7 @@ class Administration:
 
     @repeatable
     async def reinstate(self, by: Admin | Operator, user_id: uuid.UUID, client: Client) -> Changed:
-        """Lift a suspension. They sign in anew."""
+        """End a suspension. Its user has to sign in again."""
         values = {"suspended_at": None, "suspended_until": None, "suspension_reason": None}
         async with self.db.begin() as session:
             user = await locked_user(session, User.id == user_id)
@@ -161,7 +160,7 @@ class Administration:
     async def delete(
         self, by: Admin | Operator, user_id: uuid.UUID, client: Client
     ) -> UserDeleted | NotFound | LastAdministrator:
-        """Erase a person, as they can do themself; an email tells them."""
+        """Delete an account, as its owner can; an email notifies them."""
         async with self.db.begin() as session:
             recorder = Recorder.by(by, client, self.clock())
             erased = await self.erasure.erase(session, user_id, recorder)
@@ -173,7 +172,7 @@ class Administration:
     async def end_sessions(
         self, by: Admin | Operator, user_id: uuid.UUID, client: Client
     ) -> Changed:
-        """Sign somebody out on every device."""
+        """End all sessions of a user."""
         async with self.db.begin() as session:
             user = await locked_user(session, User.id == user_id)
             if user is None:
@@ -188,5 +187,5 @@ class Administration:
         change = update(User).where(User.id == user.id)
         row = await changed_user(session, change.values(**values, updated_at=self.clock()))
         if row is None:
-            raise LookupError("a locked row is gone")
+            raise LookupError("a locked row was deleted")
         return UserChanged(row)

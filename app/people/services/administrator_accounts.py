@@ -1,4 +1,4 @@
-"""Administrators made by whoever runs the server: at the first start, or by a command."""
+"""Administrators that the operator creates: at the first start, or by a command."""
 
 import secrets
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts.services.new_users import NewUser, awaits_its_owner, new_user
+from app.accounts.services.new_users import NewUser, is_unconfirmed, new_user
 from app.accounts.services.registration import Accounts
 from app.audit.services.events import Recorder
 from app.database.database import Database
@@ -14,7 +14,7 @@ from app.errors import Misconfigured
 from app.people.events import PeopleEvent
 from app.security.client import NO_CLIENT
 from app.users.models import Role, User, UserRow
-from app.users.services.inputs import Registration, known_form
+from app.users.services.inputs import Registration, normalised_address
 from app.users.services.rows import changed_user, locked_user
 from app.users.services.viewer import Operator
 
@@ -27,20 +27,22 @@ class AdministratorAccounts:
     accounts: Accounts
 
     async def create_first(self, email: str, password: str | None) -> str | None:
-        """Make an account on an empty database and give its password; elsewhere do nothing.
+        """Create the first administrator in an empty database, and return the password.
+
+        Otherwise does nothing, and returns None.
 
         Raises:
-            Misconfigured: the address or the password is none that could be registered.
+            Misconfigured: the address or the password is invalid.
 
         """
-        if not await self._nobody():
+        if await self._has_users():
             return None
         chosen = password or secrets.token_urlsafe(12)
         password_hash, address = await self._checked(
-            email, chosen, "FIRST_ADMIN_EMAIL or FIRST_ADMIN_PASSWORD is refused. "
+            email, chosen, "FIRST_ADMIN_EMAIL or FIRST_ADMIN_PASSWORD is invalid. "
         )
         async with self.db.begin() as session:
-            # Two servers may start on one empty database; one of them makes it.
+            # Two servers may start on one empty database: only one of them creates the account.
             await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
             if await session.scalar(select(exists(select(User.id)))):
                 return None
@@ -48,42 +50,44 @@ class AdministratorAccounts:
         return chosen
 
     async def create(self, email: str, password: str) -> str | None:
-        """Make an administrator on any database; say in one sentence why not, if not.
+        """Create an administrator. Returns the reason if that is not possible.
 
         Raises:
-            Misconfigured: the address or the password is none that could be registered.
+            Misconfigured: the address or the password is invalid.
 
         """
         password_hash, address = await self._checked(email, password, "")
         async with self.db.begin() as session:
             user = await self._insert(session, address, password_hash, Operator())
-        return None if user else "There is an account with this address: see --promote."
+        return None if user else "An account with this address exists: see --promote."
 
     async def promote(self, email: str) -> str | None:
-        """Make somebody an administrator who has an account; say in one sentence why not."""
+        """Make a user an administrator. Returns the reason if that is not possible."""
         user, now = User, self.accounts.clock()
         role = Role.ADMIN.value
         async with self.db.begin() as session:
-            row = await locked_user(session, user.email == (known_form(email) or ""))
+            row = await locked_user(session, user.email == (normalised_address(email) or ""))
             if row is None:
-                return "There is no account with this address."
-            if await awaits_its_owner(session, row):
-                return "Nobody has confirmed the registration of this address: anybody may have it."
+                return "No account has this address."
+            if await is_unconfirmed(session, row):
+                return (
+                    "The registration of this address is unconfirmed: a stranger may have made it."
+                )
             if not row.is_active(now):
-                return "This person is suspended: reinstate them first."
+                return "This user is suspended: reinstate them first."
             if row.role != role:
-                theirs = update(user).where(user.id == row.id)
-                await changed_user(session, theirs.values(role=role, updated_at=now))
+                promoted = update(user).where(user.id == row.id)
+                await changed_user(session, promoted.values(role=role, updated_at=now))
                 event, details = PeopleEvent.ROLE_CHANGED, {"from": row.role, "to": role}
                 recorder = Recorder(Operator(), NO_CLIENT, now)
                 await recorder.record(session, event, target=row.id, **details)
         return None
 
-    async def _checked(self, email: str, password: str, before: str) -> tuple[str, str]:
+    async def _checked(self, email: str, password: str, prefix: str) -> tuple[str, str]:
         checked = await self.accounts.checked(email, password, None)
         if not isinstance(checked, Registration):
-            faults = ", ".join(f"{issue.path[0]}: {issue.message}" for issue in checked)
-            raise Misconfigured(before + faults)
+            issues = ", ".join(f"{issue.path[0]}: {issue.message}" for issue in checked)
+            raise Misconfigured(prefix + issues)
         return await self.accounts.passwords.hash(checked.password), checked.email
 
     async def _insert(
@@ -98,5 +102,5 @@ class AdministratorAccounts:
             await recorder.record(session, event, target=user.id, role=role.value)
         return user
 
-    async def _nobody(self) -> bool:
-        return not (await self.db.rows(select(exists(select(User.id)))))[0][0]
+    async def _has_users(self) -> bool:
+        return (await self.db.rows(select(exists(select(User.id)))))[0][0]

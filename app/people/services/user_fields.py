@@ -13,13 +13,13 @@ from pydantic.alias_generators import to_camel
 from app.database.identifiers import new_id
 from app.users.models import UserRow
 from app.users.services.inputs import (
+    DateTime,
     EmailAddress,
     ExternalId,
     Input,
-    Moment,
     OptionalName,
     PasswordHash,
-    PastMoment,
+    PastDateTime,
     Reason,
     UserId,
 )
@@ -79,7 +79,7 @@ class Imported(Input):
 
 class ImportedSuspension(Imported):
     reason: Reason
-    until: Moment | None = None
+    until: DateTime | None = None
 
 
 def _stored_id(user: "ImportedUser", now: datetime) -> Any:
@@ -166,10 +166,10 @@ class ImportedUser(Imported):
     email_verified: bool = Field(
         default=False, description="whether they have shown that they read mail there"
     )
-    created_at: Annotated[PastMoment | None, CREATED_AT] = Field(
+    created_at: Annotated[PastDateTime | None, CREATED_AT] = Field(
         default=None, description="when they registered; the time of the import if left out"
     )
-    last_login_at: PastMoment | None = Field(default=None, description="when they last signed in")
+    last_login_at: PastDateTime | None = Field(default=None, description="when they last signed in")
     suspension: Annotated[ImportedSuspension | None, SUSPENSION] = Field(
         default=None, description="its `reason`, and `until` when, if it has an end"
     )

@@ -1,4 +1,4 @@
-"""People in and out of files; however many, a few thousand at a time."""
+"""Import and export of users, in batches of a few thousand."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from app.database.database import Database
 from app.mail.models import TokenPurpose
 from app.people.events import PeopleEvent
 from app.people.services.user_fields import FILLS, Exported
-from app.people.services.user_formats.fields import NotTaken
+from app.people.services.user_formats.fields import UnusableRecord
 from app.people.services.user_formats.formats import Format, Records
 from app.people.services.user_lines import Person, read_person, write_line
 from app.security.client import NO_CLIENT
@@ -28,22 +28,22 @@ from app.users.services.viewer import Operator
 
 BATCH = 2000
 VALUES = ", ".join(FILLS)
-# Of the connection alone, and gone with it: nothing is changed by filling them. Records have their
-# numbers, so that what is wrong can be found in the file. `id` is a new one where none was given.
-MAKE = (
+# Temporary tables of the connection: filling them changes nothing else. Records have their number
+# in the file, for messages. `id` is a new one if the record has none (`given_id`).
+CREATE_TABLES = (
     f"""
     CREATE TEMP TABLE incoming AS
         SELECT {VALUES}, id AS given_id, 0::bigint AS number FROM users WITH NO DATA
     """,  # noqa: S608 - names of ours
     "CREATE TEMP TABLE invalid (number bigint, message text)",
 )
-SETTLE = ("CREATE UNIQUE INDEX ON incoming (number)", "ANALYZE incoming")
-# A registration that no one has confirmed gives way.
-THEIRS = f"users.email = incoming.email AND NOT ({UNCONFIRMED})"
+CREATE_INDEX = ("CREATE UNIQUE INDEX ON incoming (number)", "ANALYZE incoming")
+# An unconfirmed registration is replaced.
+SAME_ADDRESS = f"users.email = incoming.email AND NOT ({UNCONFIRMED})"
 
 
 def _repeated(column: str, field: str, words: str) -> str:
-    """Select records that have a value of one before them."""
+    """Select records that have the same value as an earlier one."""
     return f"""
         SELECT number, '{field}: ' || :unit || ' ' || first || ' has the same {words}.'
         FROM (
@@ -64,11 +64,11 @@ FIND_INVALID = text(
         UNION ALL {_repeated("external_id", "externalId", "external id")}
         UNION ALL
             SELECT number, 'id: The user with this address has another id.'
-            FROM incoming JOIN users ON {THEIRS}
+            FROM incoming JOIN users ON {SAME_ADDRESS}
             WHERE users.id <> given_id
         UNION ALL
             SELECT number, 'externalId: The user with this address has another one, or none.'
-            FROM incoming JOIN users ON {THEIRS}
+            FROM incoming JOIN users ON {SAME_ADDRESS}
             WHERE incoming.external_id IS NOT NULL
                 AND users.external_id IS DISTINCT FROM incoming.external_id
         UNION ALL
@@ -83,8 +83,8 @@ FIND_INVALID = text(
     GROUP BY number
     """  # noqa: S608 - names of ours
 )
-INVALID = text("SELECT number, message FROM invalid ORDER BY number")
-FORGET_INVALID = (
+SELECT_INVALID = text("SELECT number, message FROM invalid ORDER BY number")
+DELETE_INVALID = (
     "DELETE FROM incoming USING invalid WHERE invalid.number = incoming.number",
     "TRUNCATE invalid",
 )
@@ -92,20 +92,20 @@ RESERVED = (
     "undo.email = incoming.email AND undo.used_at IS NULL AND undo.expires_at > now()"
     f" AND undo.purpose = '{TokenPurpose.UNDO_EMAIL_CHANGE.value}'"
 )
-# An address is not free while it may still go back to the account that had it before.
-LEAVE_OUT = (
-    f"DELETE FROM incoming USING users WHERE {THEIRS}",  # noqa: S608
+# An address is not free while another account may still move back to it.
+DELETE_EXISTING = (
+    f"DELETE FROM incoming USING users WHERE {SAME_ADDRESS}",  # noqa: S608
     f"DELETE FROM incoming USING one_time_tokens AS undo WHERE {RESERVED}",  # noqa: S608
 )
-LEFT = text("SELECT count(*) FROM incoming")
-NEXT = text(
+COUNT = text("SELECT count(*) FROM incoming")
+NEXT_BATCH = text(
     "SELECT max(number), count(*) FROM"
     " (SELECT number FROM incoming WHERE number > :after ORDER BY number LIMIT :size) AS each"
 )
-EMAILS = "SELECT email FROM incoming WHERE number > :after AND number <= :upto"
-# Somebody may have registered meanwhile, or another import have an id: the indexes decide. In one
-# order, so that two of these wait for each other at most once.
-TAKE = text(
+EMAILS_OF_BATCH = "SELECT email FROM incoming WHERE number > :after AND number <= :upto"
+# The unique indexes decide about concurrent registrations and imports. Ordered, so that concurrent
+# imports wait for each other in the same order.
+INSERT_BATCH = text(
     f"WITH added AS (INSERT INTO users ({VALUES})"  # noqa: S608 - names of ours
     f" SELECT {VALUES} FROM incoming WHERE number > :after AND number <= :upto ORDER BY email"
     " ON CONFLICT DO NOTHING RETURNING role)"
@@ -114,14 +114,14 @@ TAKE = text(
 
 
 class Invalid(NamedTuple):
-    """What is wrong with a record, in words that quote nothing of it; it is left out."""
+    """An invalid record, which is not imported. The message quotes none of its content."""
 
     number: int
     message: str
 
 
 class WithoutPassword(NamedTuple):
-    """A person who is taken without the hash of their password, and why."""
+    """A user who is imported without their password hash, and the reason."""
 
     number: int
     message: str
@@ -131,23 +131,23 @@ class Place(NamedTuple):
     """How far a file has been read."""
 
     bytes: int
-    people: int
+    users: int
 
 
 class Step(NamedTuple):
-    """What one transaction of an import has done."""
+    """What one transaction of an import did."""
 
-    people: int
+    users: int
     added: int
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """A file on its way in: read to the end first, which changes nothing, and then added.
+    """An import: the file is read to its end first, which changes nothing; then users are added.
 
-    An invalid record is left out; of two with one address or id the first one counts. Nobody who is
-    there is changed: a record is of somebody who is there if it has their address and, as far as
-    it names them, their id and external id.
+    Invalid records are skipped; of two with the same address or id, the first one is used. Existing
+    users are not changed: a record is of an existing user if it has their address and, as far as it
+    has these fields, their id and external id.
     """
 
     connection: AsyncConnection
@@ -157,13 +157,13 @@ class Import:
     async def read(
         self, records: Records, known: Format, *, drop_unreadable_hashes: bool
     ) -> AsyncGenerator[Invalid | WithoutPassword | Place]:
-        """Read a file through: what is wrong with each record, and after some of them the place.
+        """Read a file: yields what is wrong with each record, and the place after each batch.
 
         Raises:
-            UnreadableFile: it is not of the format.
+            UnreadableFile: the file is not of the format.
 
         """
-        now, people = self.clock(), 0
+        now, users = self.clock(), 0
         while batch := list(islice(records.each, BATCH)):
             rows: list[tuple[Any, ...]] = []
             for number, content in batch:
@@ -175,44 +175,44 @@ class Import:
                     yield WithoutPassword(number, read.left_out)
                 rows.append((*read.row, read.given_id, number))
             await self._copy(rows)
-            people += len(rows)
-            yield Place(records.source.taken, people)
-        await _run(self.connection, *SETTLE)
+            users += len(rows)
+            yield Place(records.source.bytes_read, users)
+        await _run(self.connection, *CREATE_INDEX)
 
     def _read(
         self, content: dict[str, Any] | str, known: Format, unit: str, now: datetime, *, drop: bool
     ) -> Person | str:
-        """Make a person of a record, or say what is wrong with it."""
+        """Returns the user of a record, or what is wrong with it."""
         if isinstance(content, str):
             return content
         try:
             values = known.person(content)
-        except NotTaken as why:
+        except UnusableRecord as why:
             return f"the {unit} {why}"
         return read_person(values, now, self.email_domains, drop_unreadable_hashes=drop)
 
     async def conflicts(self, unit: str) -> AsyncGenerator[Invalid]:
-        """Find and leave out what only the whole file, or the database, shows to be invalid.
+        """Find and skip records that are invalid beside the rest of the file or the database.
 
-        Asked again when everybody is added, it finds whom others were quicker to add.
+        Called again after `add`, it finds conflicts with users who were added concurrently.
         """
         async with self.connection.begin():
             await self.connection.execute(FIND_INVALID, {"unit": unit.capitalize()})
-        async with self.connection.begin(), self.connection.stream(INVALID) as found:
+        async with self.connection.begin(), self.connection.stream(SELECT_INVALID) as found:
             async for number, message in found:
                 yield Invalid(number, message)
-        await _run(self.connection, *FORGET_INVALID)
+        await _run(self.connection, *DELETE_INVALID)
 
     async def missing(self) -> int:
-        """Leave out who is there already, and give how many there are to add."""
-        await _run(self.connection, *LEAVE_OUT)
+        """Skip users who exist already, and return how many there are to add."""
+        await _run(self.connection, *DELETE_EXISTING)
         async with self.connection.begin():
-            return await self.connection.scalar(LEFT) or 0
+            return await self.connection.scalar(COUNT) or 0
 
     async def add(self) -> AsyncGenerator[Step]:
-        """Add them, some thousands in a transaction with its event.
+        """Add the users, some thousands per transaction, each with its event.
 
-        Interrupted, it leaves what was committed: the next import of the file goes on from there.
+        If it is interrupted, the next import of the file adds the rest.
         """
         after = 0
         while step := await self._add(after):
@@ -221,13 +221,14 @@ class Import:
 
     async def _add(self, after: int) -> tuple[int, Step] | None:
         async with AsyncSession(self.connection) as session, session.begin():
-            upto, people = (await session.execute(NEXT, {"after": after, "size": BATCH})).one()
-            if not people:
+            batch = {"after": after, "size": BATCH}
+            upto, users = (await session.execute(NEXT_BATCH, batch)).one()
+            if not users:
                 return None
-            theirs = User.email.in_(text(EMAILS).bindparams(after=after, upto=upto))
-            await delete_unconfirmed(session, self.clock(), theirs)
+            emails = text(EMAILS_OF_BATCH).bindparams(after=after, upto=upto)
+            await delete_unconfirmed(session, self.clock(), User.email.in_(emails))
             bounds = {"after": after, "upto": upto, "admin": Role.ADMIN.value}
-            added, administrators = (await session.execute(TAKE, bounds)).one()
+            added, administrators = (await session.execute(INSERT_BATCH, bounds)).one()
             if added:
                 await Recorder(Operator(), NO_CLIENT, self.clock()).record(
                     session,
@@ -235,7 +236,7 @@ class Import:
                     people=str(added),
                     administrators=str(administrators),
                 )
-        return upto, Step(people, added)
+        return upto, Step(users, added)
 
     async def _copy(self, rows: list[tuple[Any, ...]]) -> None:
         columns = (*FILLS, "given_id", "number")
@@ -252,23 +253,23 @@ class UserFiles:
     email_domains: EmailDomains
 
     @asynccontextmanager
-    async def incoming(self) -> AsyncGenerator[Import]:
-        """Begin an import. The memory it takes here does not grow with the file."""
+    async def start_import(self) -> AsyncGenerator[Import]:
+        """Start an import. Its memory does not grow with the file."""
         async with self.db.unlimited_connection(lasting=True) as connection:
-            await _run(connection, *MAKE)
+            await _run(connection, *CREATE_TABLES)
             yield Import(connection, self.clock, self.email_domains)
 
-    async def give(self, *, with_hashes: bool) -> AsyncGenerator[bytes]:
-        """Everybody, as an import reads them, in the order in which they came.
+    async def export(self, *, with_hashes: bool) -> AsyncGenerator[bytes]:
+        """Yields a line per user, in the format of an import, in the order of creation.
 
-        The password of a registration that nobody confirmed stays here: elsewhere it would be that
-        of an account like any other, which a stranger may have registered.
+        Without the passwords of unconfirmed registrations: an import would make them passwords of
+        ordinary accounts, and a stranger may have chosen them.
         """
         user, now = User, self.clock()
         own_hash = case((UNCONFIRMED, None), else_=user.password_hash)
         columns = (*USER_COLUMNS, own_hash if with_hashes else null())
         everybody = select(*columns).order_by(user.created_at, user.id)
-        # Whoever reads what is written may take their time.
+        # The reader of the output may be slow.
         async with self.db.unlimited_connection() as connection:
             options = {"yield_per": BATCH}
             async with connection.stream(everybody, execution_options=options) as rows:

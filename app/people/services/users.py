@@ -1,4 +1,4 @@
-"""Finding people: one by one for those who may see them, page by page for administrators."""
+"""Finding users: single ones for those who may see them, pages of them for administrators."""
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -25,13 +25,13 @@ from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
 from app.database.replica import Replica
 from app.sessions.models import LIFETIME, Session
 from app.users.models import Role, User, UserRow
-from app.users.services.inputs import known_form
+from app.users.services.inputs import normalised_address
 from app.users.services.rows import USER_COLUMNS, is_active, user_part
 from app.users.services.viewer import Admin, Operator, Viewer
 
 
 class UserOrderField(Enum):
-    """By which column; in lower case it is its name."""
+    """The column that users are ordered by: its name in upper case."""
 
     CREATED_AT = "CREATED_AT"
     LAST_LOGIN_AT = "LAST_LOGIN_AT"
@@ -46,7 +46,7 @@ class UserOrder:
 
 @dataclass(frozen=True, slots=True)
 class UserFilter:
-    """Each part narrows, None does not. `created_from` is included, `created_before` is not."""
+    """A field that is None does not filter. `created_from` is inclusive, `created_before` not."""
 
     search: str | None = None
     role: Role | None = None
@@ -58,7 +58,7 @@ class UserFilter:
 
 
 ALL_COLUMNS = frozenset(UserRow._fields)
-# Those who never signed in come before everybody who did: an order has no place for null.
+# Users who never signed in are ordered before all others: keyset pages cannot order by null.
 NEVER = literal_column("'-infinity'::timestamptz", TIMESTAMP(timezone=True))
 ORDERED_BY: dict[UserOrderField, ColumnElement[Any]] = {
     UserOrderField.CREATED_AT: User.created_at.expression,
@@ -70,11 +70,11 @@ POSITIONS: dict[UserOrderField, Callable[[UserRow], Any]] = {
 }
 
 
-class Parts(NamedTuple):
-    """What of a filter its statement hangs on; the rest are parameters.
+class FilterShape(NamedTuple):
+    """The part of a filter that its statement depends on; the rest are parameters.
 
-    Where there are few values they stand in the statement: a plan for any role could not use the
-    index of administrators, and would take the few for as many as the many.
+    Roles and flags are literals in the statement: a plan for any role could not use the index of
+    administrators, and would estimate as many of them as of members.
     """
 
     search: bool
@@ -87,24 +87,24 @@ class Parts(NamedTuple):
 
     @property
     def plan_depends_on_values(self) -> bool:
-        """Whether the way to the few is another than to the many, and the values tell which.
+        """Whether few matches need another plan than many, which depends on the values.
 
-        After some searches that find nobody by trigrams, such as for two letters, one plan for all
-        of them would look cheaper to the database, and everybody would be read each time.
+        After some searches for which trigrams find nothing, such as for two letters, the database
+        would prefer a generic plan, which reads all users each time.
         """
         return self.search or self.created_from or self.created_before
 
 
 class Overview(NamedTuple):
-    """A user, and what an operator has to know to help them."""
+    """A user, and what an operator needs to know to help them."""
 
     user: UserRow
     has_password: bool
-    living_sessions: int
+    active_sessions: int
 
 
 class PageQuery(NamedTuple):
-    """The statement of a page, and what makes a row of each that it finds."""
+    """The statement of a page, and the function that makes a row of its values."""
 
     query: Query
     make: Callable[[Iterable[Any]], UserRow]
@@ -119,31 +119,33 @@ class Users:
     async def page(
         self,
         _admin: Admin,
-        found: UserFilter,
+        user_filter: UserFilter,
         order: UserOrder,
         request: PageRequest,
         *,
         columns: frozenset[str] = ALL_COLUMNS,
     ) -> Page[UserRow]:
-        """Read a page, of each row these columns alone, its id, and what it is ordered by."""
-        query, make = page_query(found, order, request.form, columns)
-        rows = await self.replica.fetch(query, **request.values, **self.values(found))
+        """Returns a page. Its rows have these columns, the id, and the column of the order."""
+        query, make = page_query(user_filter, order, request.form, columns)
+        rows = await self.replica.fetch(query, **request.values, **self.values(user_filter))
         return page_of(list(map(make, rows)), request)
 
-    async def count(self, _admin: Admin, found: UserFilter) -> int:
-        """Count everybody who matches, on every page. Costs a scan: ask only when it is shown."""
-        rows = await self.replica.fetch(_count_query(_parts(found)), **self.values(found))
+    async def count(self, _admin: Admin, user_filter: UserFilter) -> int:
+        """Count all users who match. Costs a scan: call it only if the count is shown."""
+        rows = await self.replica.fetch(
+            _count_query(_shape(user_filter)), **self.values(user_filter)
+        )
         return rows[0][0]
 
     async def by_id(self, viewer: Viewer, user_id: uuid.UUID) -> UserRow | None:
-        """Members see themselves; of anybody else they do not even learn that there is one."""
+        """Returns a user. Members can see themselves only, and not whether another user exists."""
         if user_id == viewer.user.id:
             return viewer.user
         return await self._one(viewer, User.id == user_id)
 
     async def by_email(self, viewer: Viewer, email: str) -> UserRow | None:
-        """As `by_id`, by an address in any spelling."""
-        address = known_form(email)
+        """Returns a user as `by_id`, by an address in any spelling."""
+        address = normalised_address(email)
         if address == viewer.user.email:
             return viewer.user
         return await self._one(viewer, User.email == address) if address else None
@@ -152,15 +154,16 @@ class Users:
         """Find a user for an operator, by their id or by an address in any spelling."""
         user, session = User, Session
         is_id = isinstance(named, uuid.UUID)
-        condition = user.id == named if is_id else user.email == (known_form(named) or "")
-        alive = LIFETIME.is_alive(self.clock())
-        living = select(func.count()).where(session.user_id == user.id, alive).scalar_subquery()
-        found = select(*USER_COLUMNS, user.password_hash.is_not(None), living).where(condition)
-        rows = await self.db.rows(found)
+        condition = user.id == named if is_id else user.email == (normalised_address(named) or "")
+        is_active_session = LIFETIME.is_active(self.clock())
+        count = select(func.count()).where(session.user_id == user.id, is_active_session)
+        has_password_column = user.password_hash.is_not(None)
+        found = select(*USER_COLUMNS, has_password_column, count.scalar_subquery())
+        rows = await self.db.rows(found.where(condition))
         if not rows:
             return None
-        *columns, has_password, living_sessions = rows[0]
-        return Overview(UserRow._make(columns), has_password, living_sessions)
+        *columns, has_password, active_sessions = rows[0]
+        return Overview(UserRow._make(columns), has_password, active_sessions)
 
     async def _one(self, viewer: Viewer, condition: ColumnElement[bool]) -> UserRow | None:
         if not viewer.is_admin:
@@ -168,81 +171,83 @@ class Users:
         rows = await self.db.rows(select(*USER_COLUMNS).where(condition))
         return UserRow._make(rows[0]) if rows else None
 
-    def values(self, found: UserFilter) -> dict[str, Any]:
-        """Give the parameters of the statements that a filter leads to."""
+    def values(self, user_filter: UserFilter) -> dict[str, Any]:
+        """Returns the parameters of the statements of a filter."""
         return {
-            "search": None if found.search is None else f"%{_literal(found.search)}%",
+            "search": None if user_filter.search is None else f"%{_literal(user_filter.search)}%",
             "now": self.clock(),
-            "created_from": found.created_from,
-            "created_before": found.created_before,
-            "external_id": found.external_id,
+            "created_from": user_filter.created_from,
+            "created_before": user_filter.created_before,
+            "external_id": user_filter.external_id,
         }
 
 
 def page_query(
-    found: UserFilter, order: UserOrder, form: Form, columns: frozenset[str]
+    user_filter: UserFilter, order: UserOrder, form: Form, columns: frozenset[str]
 ) -> PageQuery:
-    """Give the statement of a page, compiled once for all that differ in their values alone."""
-    return _page_query(_parts(found), order, form, columns)
+    """Returns the statement of a page, compiled once for all filters of the same shape."""
+    return _page_query(_shape(user_filter), order, form, columns)
 
 
-def _parts(found: UserFilter) -> Parts:
-    return Parts(
-        found.search is not None,
-        found.role,
-        found.is_active,
-        found.email_verified,
-        found.created_from is not None,
-        found.created_before is not None,
-        found.external_id is not None,
+def _shape(user_filter: UserFilter) -> FilterShape:
+    return FilterShape(
+        user_filter.search is not None,
+        user_filter.role,
+        user_filter.is_active,
+        user_filter.email_verified,
+        user_filter.created_from is not None,
+        user_filter.created_before is not None,
+        user_filter.external_id is not None,
     )
 
 
 @lru_cache(maxsize=1024)
-def _page_query(parts: Parts, order: UserOrder, form: Form, columns: frozenset[str]) -> PageQuery:
+def _page_query(
+    shape: FilterShape, order: UserOrder, form: Form, columns: frozenset[str]
+) -> PageQuery:
     part = user_part(columns | {"id", order.field.value.lower()})
     absent = NEVER if order.field is UserOrderField.LAST_LOGIN_AT else None
-    # Nobody else has the address: it needs no id behind it, and its index has none.
+    # Addresses are unique: the order needs no id, and its index has none.
     row_id = None if order.field is UserOrderField.EMAIL else User.id.expression
     keyset = Keyset(ORDERED_BY[order.field], row_id, order.descending, absent)
-    narrowed = select(*part.columns).where(*_conditions(parts))
+    narrowed = select(*part.columns).where(*_conditions(shape))
     query = Query(
-        keyset.select(narrowed, form), plan_depends_on_values=parts.plan_depends_on_values
+        keyset.select(narrowed, form), plan_depends_on_values=shape.plan_depends_on_values
     )
     return PageQuery(query, part.make)
 
 
 @lru_cache(maxsize=128)
-def _count_query(parts: Parts) -> Query:
-    counted = select(func.count()).select_from(User).where(*_conditions(parts))
-    return Query(counted, plan_depends_on_values=parts.plan_depends_on_values)
+def _count_query(shape: FilterShape) -> Query:
+    counted = select(func.count()).select_from(User).where(*_conditions(shape))
+    return Query(counted, plan_depends_on_values=shape.plan_depends_on_values)
 
 
-def _conditions(parts: Parts) -> Iterator[ColumnElement[bool]]:
+def _conditions(shape: FilterShape) -> Iterator[ColumnElement[bool]]:
     user, pattern = User, bindparam("search", type_=Text)
-    if parts.search:
-        # As the index has it, where there is one: see the migration.
+    if shape.search:
+        # The expression of the index, if there is one: see the migration.
         searched = (
             user.email
             + literal_column("E'\\n'", Text)
             + func.coalesce(user.display_name, literal_column("''", Text))
         )
         yield searched.ilike(pattern, escape="/")
-    if parts.role:
-        yield user.role == literal_column(f"'{parts.role.value}'", Text)
-    if parts.is_active is not None:
+    if shape.role:
+        yield user.role == literal_column(f"'{shape.role.value}'", Text)
+    if shape.is_active is not None:
         active = is_active(bindparam("now", type_=TIMESTAMP(timezone=True)))
-        yield active if parts.is_active else ~active
-    if parts.email_verified is not None:
-        yield user.email_verified.is_(parts.email_verified)
-    if parts.created_from:
+        yield active if shape.is_active else ~active
+    if shape.email_verified is not None:
+        yield user.email_verified.is_(shape.email_verified)
+    if shape.created_from:
         yield user.created_at >= bindparam("created_from", type_=TIMESTAMP(timezone=True))
-    if parts.created_before:
+    if shape.created_before:
         yield user.created_at < bindparam("created_before", type_=TIMESTAMP(timezone=True))
-    if parts.external_id:
+    if shape.external_id:
         yield user.external_id == bindparam("external_id", type_=Text)
 
 
 def _literal(text: str) -> str:
-    """Text in which `%` and `_` mean themselves."""
+    """Escape `%` and `_` for LIKE."""
     return text.replace("/", "//").replace("%", "/%").replace("_", "/_")

@@ -1,4 +1,4 @@
-"""Sessions: refreshing one, and ending them."""
+"""Refreshing and ending sessions."""
 
 import uuid
 from typing import Annotated
@@ -159,4 +159,4 @@ class SessionMutations:
 async def session_by_id(info: Info, session_id: uuid.UUID) -> Session | None:
     viewer = member(info)
     row = await info.context.services[Sessions].by_id(viewer, session_id)
-    return Session(row=row, asks=session_id == viewer.session_id) if row else None
+    return Session(row=row, is_viewer_session=session_id == viewer.session_id) if row else None

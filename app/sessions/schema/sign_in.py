@@ -1,4 +1,4 @@
-"""Signing in: `login`, and what a sign-in answers."""
+"""Signing in: `login`, and the result of a sign-in."""
 
 from datetime import datetime
 from typing import Annotated
@@ -57,18 +57,17 @@ class Tokens:
 
 @strawberry.type(description="Signed in: a new session and the tokens that belong to it.")
 class SignedIn:
-    user: User = strawberry.field(description="Who signed in.")
+    user: User = strawberry.field(description="The user who signed in.")
     session: Session = strawberry.field(description="The new session, or the one that continues.")
     tokens: Tokens = strawberry.field(description="The tokens to use from now on.")
 
     @classmethod
     def of(cls, outcome: session_outcomes.SignedIn, info: Info) -> "SignedIn":
-        # From here on the answer is read by the one who signed in: it is their session, and their
-        # account.
+        # The rest of the response is for the user who signed in: they may see their own account.
         info.context.viewer = Viewer(outcome.user, outcome.session.id)
         return cls(
             user=User(row=outcome.user, now=info.context.clock()),
-            session=Session(row=outcome.session, asks=True),
+            session=Session(row=outcome.session, is_viewer_session=True),
             tokens=Tokens.of(outcome.tokens),
         )
 
@@ -86,13 +85,13 @@ class LoginInput:
 class InvalidCredentials(Problem):
     @classmethod
     def make(cls, *, verified_only: bool) -> "InvalidCredentials":
-        message = "The email address or the password is not right."
+        message = "The email address or the password is wrong."
         hint = " If you have just registered, open the link in the email first."
         return cls(message=message + hint if verified_only else message)
 
     @classmethod
     def of_password(cls) -> "InvalidCredentials":
-        return cls(message="The password is not right.")
+        return cls(message="The password is wrong.")
 
 
 @strawberry.type(

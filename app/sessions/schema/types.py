@@ -1,4 +1,4 @@
-"""The type `Session`, and pages of it."""
+"""The type `Session`, and pages of sessions."""
 
 import uuid
 from datetime import datetime
@@ -16,7 +16,7 @@ from app.sessions.models import SessionRow
 @strawberry.type(description="One sign-in, on one device, from login until it ends.")
 class Session(Node):
     row: strawberry.Private[SessionRow]
-    asks: strawberry.Private[bool]
+    is_viewer_session: strawberry.Private[bool]
 
     id: strawberry.ID = id_column("Session")
     created_at: datetime = column("created_at", description="When it began.")
@@ -32,13 +32,13 @@ class Session(Node):
 
     @computed(needs=(), description="Whether this is the current session.")
     def is_current(self) -> bool:
-        return self.asks
+        return self.is_viewer_session
 
     @computed(
         needs=("expires_at", "ends_by"), description="When it ends, unless it is refreshed before."
     )
     def expires_at(self) -> datetime:
-        return self.row.lifetime.lapses_at
+        return self.row.lifetime.effective_expiry
 
 
 SESSION_CURSORS = Cursors(PlainForm("Session.CREATED_AT.DESC"), attrgetter("created_at"))
@@ -48,7 +48,7 @@ session_cursor = SESSION_CURSORS.write
 @strawberry.type(description="A session in a page.")
 class SessionEdge:
     row: strawberry.Private[SessionRow]
-    asks: strawberry.Private[bool]
+    is_viewer_session: strawberry.Private[bool]
 
     @strawberry.field(description="The position of this session, for `after` and `before`.")
     def cursor(self) -> str:
@@ -56,25 +56,31 @@ class SessionEdge:
 
     @strawberry.field(description="The session.")
     def node(self) -> Session:
-        return Session(row=self.row, asks=self.asks)
+        return Session(row=self.row, is_viewer_session=self.is_viewer_session)
 
 
 @strawberry.type(description="A page of sessions.")
 class SessionConnection:
     page: strawberry.Private[Page[SessionRow]]
-    asking: strawberry.Private[uuid.UUID]
+    viewer_session_id: strawberry.Private[uuid.UUID]
 
     @strawberry.field(description="The sessions of this page with their cursors.")
     def edges(self) -> list[SessionEdge]:
-        return [SessionEdge(row=row, asks=self._asks(row)) for row in self.page.rows]
+        return [
+            SessionEdge(row=row, is_viewer_session=self._is_viewer_session(row))
+            for row in self.page.rows
+        ]
 
     @strawberry.field(description="The sessions of this page, without cursors.")
     def nodes(self) -> list[Session]:
-        return [Session(row=row, asks=self._asks(row)) for row in self.page.rows]
+        return [
+            Session(row=row, is_viewer_session=self._is_viewer_session(row))
+            for row in self.page.rows
+        ]
 
     @strawberry.field(description="The position of this page in the whole list.")
     def page_info(self) -> PageInfo:
         return PageInfo.of(self.page, session_cursor)
 
-    def _asks(self, row: SessionRow) -> bool:
-        return row.id == self.asking
+    def _is_viewer_session(self, row: SessionRow) -> bool:
+        return row.id == self.viewer_session_id

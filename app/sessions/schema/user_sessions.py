@@ -1,4 +1,4 @@
-"""`User.sessions`."""
+"""The field `User.sessions`."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ class UserSessions:
 
     @computed(
         needs=(),
-        description="The active sessions of the user, newest first; null for anybody but the "
-        "user and administrators.",
+        description="The active sessions of the user, newest first. Only the user and "
+        "administrators can see them; null for others.",
     )
     async def sessions(
         self: Any,  # the `User`
@@ -33,4 +33,6 @@ class UserSessions:
         pages = info.context.services[Sessions].pages
         arguments = (first, after, last, before)
         page = await page_of_user(info, self.row.id, pages, SESSION_CURSORS, arguments)
-        return SessionConnection(page=page, asking=member(info).session_id) if page else None
+        if page is None:
+            return None
+        return SessionConnection(page=page, viewer_session_id=member(info).session_id)

@@ -1,1 +1,1 @@
-"""What sessions can do: rules and units of work. Knows neither GraphQL nor HTTP."""
+"""Services of sessions: rules and units of work. They import neither GraphQL nor HTTP."""

@@ -1,4 +1,4 @@
-"""Whether a user may act at all, which every session depends on."""
+"""Whether a user may sign in and use their sessions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ class AccountPolicy:
     verified_only: bool
 
     def refusal(self, user: UserRow, now: datetime) -> EndReason | None:
-        """Returns why the user may not act; None if they may."""
+        """Returns why the user may not use their sessions; None if they may."""
         if not user.is_active(now):
             return EndReason.SUSPENDED
         if self.verified_only and not user.email_verified:

@@ -1,7 +1,7 @@
-"""After a leak of SECRET_KEY: whatever it sealed, signed or could open is ended, at once.
+"""After a leak of SECRET_KEY: everything that it sealed or signed is revoked at once.
 
-Whoever has the secret and a copy of the database has the private signing keys, can make refresh
-tokens of any session, and can read the links of emails that wait in the queue.
+An attacker with the secret and a copy of the database has the private signing keys, can make
+refresh tokens for any session, and can read the links of emails in the queue.
 """
 
 from dataclasses import dataclass
@@ -28,26 +28,24 @@ from app.security.keys import Secrets
 from app.sessions.events import SessionEvent
 from app.sessions.models import LIFETIME, EndReason, Session
 
-# Nobody begins a session or makes a link until all of it is done; reading goes on. Whoever holds
-# one of them for longer than that is in the way.
+# Until the commit, no session is started and no link is made; reads continue. Fails if another
+# transaction blocks the locks for longer than the timeout.
 LOCK_TABLES = (
     text("SET LOCAL lock_timeout = '30s'"),
     text("LOCK TABLE sessions, one_time_tokens IN SHARE ROW EXCLUSIVE MODE"),
 )
 JOB_FAILED = "it was sealed with a SECRET_KEY that was declared compromised"
 
-GIVE_IT_ALONE = "Give the new SECRET_KEY alone: no former one, not even after a comma."
-KNOWN = (
-    "This SECRET_KEY is known to the database already: servers have it or had it. "
+ONE_KEY_ONLY = "Set SECRET_KEY to the new secret alone, without any former one after a comma."
+ALREADY_KNOWN = (
+    "The database already knows this SECRET_KEY: servers use it or have used it. "
     "Make a new one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 )
-MEANWHILE = (
-    "Somebody else has declared a leak a moment ago, with another SECRET_KEY. Nothing was changed."
-)
+DECLARED_MEANWHILE = "A leak was declared meanwhile with another SECRET_KEY. Nothing was changed."
 
 
-class Declared(NamedTuple):
-    """What was ended, and what the audit ended with."""
+class CompromiseDeclared(NamedTuple):
+    """What was revoked, and the last audit checkpoint before."""
 
     at: datetime
     keys: int
@@ -58,8 +56,8 @@ class Declared(NamedTuple):
     former: LastCheckpoint
 
 
-class DeclaredBefore(NamedTuple):
-    """This secret has taken the place of leaked ones already. Nothing was changed."""
+class AlreadyDeclared(NamedTuple):
+    """This secret has already replaced leaked ones. Nothing was changed."""
 
     at: datetime
 
@@ -75,70 +73,70 @@ class Compromise:
     jobs: Jobs
     clock: Clock
 
-    async def check(self) -> datetime | DeclaredBefore | None:
+    async def check(self) -> datetime | AlreadyDeclared | None:
         """Returns when the last leak was declared, for `declare`; None if none ever was.
 
         Raises:
-            Misconfigured: the secret given is not a new one.
+            Misconfigured: the secret is not a new one.
 
         """
         async with self.db.begin() as session:
             return await self._check(session)
 
     @repeatable
-    async def declare(self, last: datetime | None) -> Declared | DeclaredBefore:
-        """End all that the former secrets protect, in one transaction: interrupted, it did nothing.
+    async def declare(self, last: datetime | None) -> CompromiseDeclared | AlreadyDeclared:
+        """Revoke everything that the former secrets protect, in one transaction.
 
-        Device tokens need no row changed: they are MACs under the former secrets, which the
-        database accepts from nobody any more.
+        Device tokens need no change in the database: they are MACs under the former secrets, which
+        servers no longer accept.
 
         Raises:
             Misconfigured: the secret is not a new one, or another leak was declared after `last`.
 
         """
         async with self.db.begin() as session:
-            await self._hold_all(session)
+            await self._lock_all(session)
             found = await self._check(session)
-            if isinstance(found, DeclaredBefore):
+            if isinstance(found, AlreadyDeclared):
                 return found
             if found != last:
-                raise Misconfigured(MEANWHILE)
+                raise Misconfigured(DECLARED_MEANWHILE)
             return await self._declare(session)
 
-    async def _check(self, session: AsyncSession) -> datetime | DeclaredBefore | None:
+    async def _check(self, session: AsyncSession) -> datetime | AlreadyDeclared | None:
         if len(self.secrets.fingerprints) != 1:
-            raise Misconfigured(GIVE_IT_ALONE)
+            raise Misconfigured(ONE_KEY_ONLY)
         known = await self.fleet.known(session)
         last = max((each.declared_at for each in known if each.declared_at), default=None)
         for each in known:
             if not self.fleet.has(each.fingerprint):
                 continue
             if each.declared_at is None or each.declared_at != last:
-                raise Misconfigured(KNOWN)
-            return DeclaredBefore(each.declared_at)
-        # Servers of the release before have announced nothing.
+                raise Misconfigured(ALREADY_KNOWN)
+            return AlreadyDeclared(each.declared_at)
+        # Servers of the previous release do not record fingerprints of their secrets.
         sealed = await session.scalars(select(SigningKey.sealed_private_key))
         if any(self.secrets.open(each) for each in sealed):
-            raise Misconfigured(KNOWN)
+            raise Misconfigured(ALREADY_KNOWN)
         return last
 
-    async def _hold_all(self, session: AsyncSession) -> None:
-        """Wait for whoever makes keys, announces removals, signs the audit or signs somebody in."""
+    async def _lock_all(self, session: AsyncSession) -> None:
+        """Lock out what makes keys, announces removals, signs the audit or starts sessions."""
         await self.keys.hold(session)
         await self.retention.hold(session)
         await self.checkpoints.hold(session)
         for statement in LOCK_TABLES:
             await session.execute(statement)
 
-    async def _declare(self, session: AsyncSession) -> Declared:
+    async def _declare(self, session: AsyncSession) -> CompromiseDeclared:
         now = self.clock()
         await self._replace_secrets(session, now)
         keys = await _count(session, delete(SigningKey))
         pair = await self.keys.add(session, now)
-        sessions = await _count(session, self._ended(now))
+        sessions = await _count(session, self._end_sessions(now))
         links = await _count(session, delete(OneTimeToken))
         jobs = await self.jobs.fail_all(session, JOB_FAILED)
-        # Last, since it holds the ends of all chains.
+        # Last, since it locks the ends of all audit chains.
         former = await self.checkpoints.last(session)
         await Recorder(None, NO_CLIENT, now).record(
             session,
@@ -151,7 +149,7 @@ class Compromise:
             hash=former.hash.hex(),
         )
         await self.checkpoints.begin_epoch(session, pair)
-        return Declared(now, keys, sessions, links, jobs, pair.id, former)
+        return CompromiseDeclared(now, keys, sessions, links, jobs, pair.id, former)
 
     async def _replace_secrets(self, session: AsyncSession, now: datetime) -> None:
         table = SecretFingerprint
@@ -167,10 +165,9 @@ class Compromise:
         }
         await session.execute(insert(table).values(new))
 
-    def _ended(self, now: datetime) -> Any:
-        alive = LIFETIME.is_alive(now)
+    def _end_sessions(self, now: datetime) -> Any:
         values = {"ended_at": now, "end_reason": EndReason.REVOKED.value}
-        return update(Session).where(alive).values(values)
+        return update(Session).where(LIFETIME.is_active(now)).values(values)
 
 
 async def _count(session: AsyncSession, change: Any) -> int:

@@ -1,11 +1,11 @@
-"""How long sessions last."""
+"""How long sessions last, and how long their rows are kept."""
 
 from datetime import timedelta
 from typing import NamedTuple
 
 
 class Lifetimes(NamedTuple):
-    # Unused, a session ends after this.
+    # A session that is not refreshed ends after this.
     idle: timedelta
     # Any session ends after this.
     max: timedelta

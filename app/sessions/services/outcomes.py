@@ -1,4 +1,4 @@
-"""What signing in and refreshing return."""
+"""Outcomes of signing in and refreshing."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ class Tokens:
     access_token_expires_in_seconds: int
     refresh_token: str
     refresh_token_expires_at: datetime
-    # Only after a password or an email, not after a refresh.
+    # After a sign-in with a password or a link; None after a refresh.
     device_token: str | None
 
 

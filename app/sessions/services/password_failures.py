@@ -1,8 +1,8 @@
-"""Wrong passwords in a row: after a hundred a password opens nothing until it is reset by email.
+"""Wrong passwords in a row: after a hundred, a password is locked until it is reset by email.
 
-NIST SP 800-63B-4, 3.2.2. Unknown devices, known devices and sessions are counted apart, so that a
-stranger cannot lock the owner of an account out. Unlike a budget the count has no window, and is
-kept in the write-ahead log.
+NIST SP 800-63B-4, 3.2.2. Unknown devices, known devices and sessions are counted separately, so
+that a stranger cannot lock out the owner of an account. Unlike a budget, the count has no window,
+and its table is in the write-ahead log.
 """
 
 import uuid
@@ -23,8 +23,8 @@ from app.sessions.events import SessionEvent
 from app.sessions.models import PasswordFailure, PasswordSource
 from app.users.models import User
 
-MOST_IN_A_ROW = 100
-# Nothing is locked for an address without an account; its row is there for the time it takes.
+MAX_FAILURES_IN_A_ROW = 100
+# An address without an account has a row only so that a sign-in takes the same time.
 KEEP_UNKNOWN = timedelta(days=1)
 
 
@@ -43,19 +43,21 @@ class PasswordFailures:
         source: PasswordSource,
         client: Client,
     ) -> None:
-        """Building block: one more wrong password, of an address with an account or without one.
+        """Building block: count a wrong password, for an address with or without an account.
 
-        The same is written for both: what is left out could be seen in the time it takes. With the
-        hundredth in a row the owner is told by email.
+        The same is written for both, so that the timing does not reveal which it is. At the
+        hundredth in a row, an email notifies the owner.
         """
         now, table, user = self._clock(), PasswordFailure, User
-        # Null for an unknown address, and for a user who is deleted at this moment.
-        alive = select(user.id).where(user.id == user_id).with_for_update(read=True, key_share=True)
+        # Null for an unknown address, and for a user who is being deleted.
+        existing = (
+            select(user.id).where(user.id == user_id).with_for_update(read=True, key_share=True)
+        )
         counted = insert(table).values(
             account=user_id or self._unknown(account),
             source=source.value,
             in_a_row=1,
-            user_id=alive.scalar_subquery(),
+            user_id=existing.scalar_subquery(),
             last_at=now,
         )
         one_more = counted.on_conflict_do_update(
@@ -63,44 +65,44 @@ class PasswordFailures:
             set_={"in_a_row": table.in_a_row + 1, "last_at": now},
         )
         in_a_row = await session.scalar(one_more.returning(table.in_a_row))
-        if user_id is not None and in_a_row == MOST_IN_A_ROW:
-            await self._tell(session, user_id, source, client)
+        if user_id is not None and in_a_row == MAX_FAILURES_IN_A_ROW:
+            await self._notify_owner(session, user_id, source, client)
 
-    async def forget(
+    async def reset(
         self, session: AsyncSession, user_id: uuid.UUID, source: PasswordSource | None = None
     ) -> None:
-        """Building block: the password was right, or for all sources, there is a new one."""
+        """Building block: reset the count of a source after a right password, or all of them."""
         table = PasswordFailure
         where = (table.account == user_id,) if source is None else _of(user_id, source)
         await session.execute(delete(table).where(*where))
 
     async def purge(self) -> None:
-        """Delete what was counted for addresses without an account."""
+        """Delete the counts of addresses without an account."""
         table = PasswordFailure
-        over = (table.user_id.is_(None), table.last_at < self._clock() - KEEP_UNKNOWN)
+        expired = (table.user_id.is_(None), table.last_at < self._clock() - KEEP_UNKNOWN)
         async with self._db.begin() as session:
-            await session.execute(delete(table).where(*over))
+            await session.execute(delete(table).where(*expired))
 
-    async def _tell(
+    async def _notify_owner(
         self, session: AsyncSession, user_id: uuid.UUID, source: PasswordSource, client: Client
     ) -> None:
         email = await session.scalar(select(User.email).where(User.id == user_id))
         recorder, event = Recorder(None, client, self._clock()), SessionEvent.PASSWORD_LOCKED
         await recorder.record(session, event, target=user_id, source=source.value)
-        # Whoever guesses must not choose the language of the warning.
+        # The language is not that of the request, which is the attacker's.
         await self._emails.enqueue(session, PASSWORD_LOCKED, email or "", user_id, locale=None)
 
     def _unknown(self, account: str) -> uuid.UUID:
         return uuid.UUID(bytes=mac(self._mac_key, account)[:16])
 
 
-def is_open(user_id: uuid.UUID, source: PasswordSource) -> ColumnElement[bool]:
-    """Returns the condition under which the right password still opens the account.
+def is_not_locked(user_id: uuid.UUID, source: PasswordSource) -> ColumnElement[bool]:
+    """Returns the condition that the password is not locked for a source.
 
-    Asked in the statement that lets somebody in: a guess that was made while a hundredth wrong one
-    was under way succeeds only if it came before that.
+    Part of the statement that signs a user in, so that a right guess that is concurrent with the
+    hundredth wrong one succeeds only if it is committed first.
     """
-    locked = PasswordFailure.in_a_row >= MOST_IN_A_ROW
+    locked = PasswordFailure.in_a_row >= MAX_FAILURES_IN_A_ROW
     return ~exists().where(*_of(user_id, source), locked)
 
 

@@ -1,8 +1,9 @@
-"""Refreshing: each refresh token is good for one step, and a step can be asked for again.
+"""Refresh tokens and their rotation: each is valid for one refresh, which can be repeated.
 
-Two tabs, a retry or a lost answer present the direct predecessor of the current token. They get the
-same successor once more: within 30 s of the step, or later while nothing has used that successor.
-Anything older, or the predecessor after its successor was used, was copied (RFC 9700, 4.14.2).
+A second tab, a retry or a client that lost the response sends the direct predecessor of the current
+token. It gets the same successor again: within 30 s of the refresh, or later while the successor is
+unused. Any older token, or the predecessor later after its successor was used, is a copy (RFC 9700,
+4.14.2): the session ends.
 """
 
 import uuid
@@ -28,12 +29,12 @@ from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.rows import SESSION_COLUMNS, changed_session
 from app.sessions.services.sessions import end_sessions
-from app.sessions.services.sign_in import SignIn, Started
+from app.sessions.services.sign_in import SignIn, StartedSession
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
 
 GRACE = timedelta(seconds=30)
-UNREADABLE = "a refresh token may be of a server with a secret that this one lacks"
+MISSING_SECRET = "a refresh token may be of a server with a secret that this one lacks"  # noqa: S105 - a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class SessionEnded:
     reason: EndReason
 
 
-class Held(NamedTuple):
-    """A session under lock, with its owner."""
+class LockedSession(NamedTuple):
+    """A locked session, with its user."""
 
     user: UserRow
     session: SessionRow
@@ -60,10 +61,10 @@ class TokenRefresh:
 
     @repeatable
     async def refresh(self, token: str, client: Client) -> SignedIn | SessionEnded:
-        """Take the next step of a session, or the last one again. A copied token ends it.
+        """Refresh a session, or repeat its last refresh. A copied token ends it.
 
-        The last step again for another address or program than took it is recorded: it may be a
-        copy, or a telephone that changed networks.
+        Repeating it from another IP address or user agent is recorded: the token may be a copy, or
+        the client may have changed networks.
 
         Raises:
             Unavailable: the token may be of a server with a secret that this one lacks.
@@ -73,46 +74,45 @@ class TokenRefresh:
         if presented is None:
             return SessionEnded(EndReason.UNKNOWN_TOKEN)
         async with self.db.begin() as session:
-            held = await self._held(session, presented)
-            if held is None:
+            locked = await self._lock(session, presented)
+            if locked is None:
                 return SessionEnded(EndReason.UNKNOWN_TOKEN)
-            if not self.refresh_tokens.matches(presented, held.session.token_salt):
+            if not self.refresh_tokens.matches(presented, locked.session.token_salt):
                 if await self.fleet.lacks_any(session):
-                    # Told that it is unknown, the client would sign its user out.
-                    raise Unavailable(UNREADABLE)
+                    # After UNKNOWN_TOKEN, the client would sign its user out.
+                    raise Unavailable(MISSING_SECRET)
                 return SessionEnded(EndReason.UNKNOWN_TOKEN)
             self.sign_in.access_tokens.check_can_issue()
-            ended = self._ended(held, presented)
-            if ended is not None:
-                return SessionEnded(ended)
-            current = await self._step(session, held, presented, client)
+            end_reason = self._end_reason(locked, presented)
+            if end_reason is not None:
+                return SessionEnded(end_reason)
+            current = await self._rotate(session, locked, presented, client)
             if current is None:
-                await self._end_as_copied(session, held, client)
+                await self._end_as_copied(session, locked, client)
                 return SessionEnded(EndReason.TOKEN_REUSED)
-        return self.sign_in.signed_in(held.user, Started(current))
+        return self.sign_in.signed_in(locked.user, StartedSession(current))
 
     async def renew(
         self, session: AsyncSession, session_id: uuid.UUID, client: Client
     ) -> SessionRow | None:
-        """Building block: a living session goes on with new tokens, and all former ones are over.
+        """Building block: continue an active session with new tokens; all former ones are invalid.
 
-        None if the session is over.
+        Returns None if the session is over.
 
         Raises:
-            Unavailable: this process could not sign its tokens.
+            Unavailable: this process cannot sign access tokens.
 
         """
         self.sign_in.access_tokens.check_can_issue()
         table = Session
-        alive = LIFETIME.is_alive(self.clock())
+        is_active = LIFETIME.is_active(self.clock())
         following = table.generation + 1
-        renewed = update(table).where(table.id == session_id, alive)
+        renewed = update(table).where(table.id == session_id, is_active)
         values = {"generation": following, "first_generation": following}
-        return await changed_session(session, renewed.values(**values, **self._stepped(client)))
+        return await changed_session(session, renewed.values(**values, **self._rotation(client)))
 
-    async def _held(self, session: AsyncSession, presented: Presented) -> Held | None:
-        # The lock makes a hundred at once take turns: the first one steps, the others find the step
-        # taken.
+    async def _lock(self, session: AsyncSession, presented: Presented) -> LockedSession | None:
+        # Concurrent refreshes run one after the other: the first one rotates, the others repeat it.
         statement = (
             select(*USER_COLUMNS, *SESSION_COLUMNS)
             .join(User, User.id == Session.user_id)
@@ -123,24 +123,23 @@ class TokenRefresh:
         if row is None:
             return None
         width = len(USER_COLUMNS)
-        return Held(UserRow._make(row[:width]), SessionRow._make(row[width:]))
+        return LockedSession(UserRow._make(row[:width]), SessionRow._make(row[width:]))
 
-    def _ended(self, held: Held, presented: Presented) -> EndReason | None:
+    def _end_reason(self, locked: LockedSession, presented: Presented) -> EndReason | None:
         now = self.clock()
-        end = held.session.end(now)
-        if end is not None:
-            return end
-        if presented.generation < held.session.first_generation:
+        reason = locked.session.reason_of_end(now)
+        if reason is not None:
+            return reason
+        if presented.generation < locked.session.first_generation:
             return EndReason.PASSWORD_CHANGED
-        return self.account_policy.refusal(held.user, now)
+        return self.account_policy.refusal(locked.user, now)
 
-    async def _step(
-        self, session: AsyncSession, held: Held, presented: Presented, client: Client
+    async def _rotate(
+        self, session: AsyncSession, locked: LockedSession, presented: Presented, client: Client
     ) -> SessionRow | None:
-        """Give the session after the step; None where the token must have been copied."""
-        found = held.session
-        # A token ahead of its row is one that we made before the database was restored from a
-        # backup.
+        """Returns the session after the refresh; None if the token must be a copy."""
+        found = locked.session
+        # A token ahead of its row was issued before the database was restored from a backup.
         if presented.generation >= found.generation:
             return await self._advance(session, presented, client)
         unused = found.used_generation < found.generation
@@ -149,7 +148,7 @@ class TokenRefresh:
             return None
         if found.rotated_by != client.program:
             recorder = Recorder(None, client, self.clock())
-            await recorder.record(session, SessionEvent.TOKEN_REPEATED, target=held.user.id)
+            await recorder.record(session, SessionEvent.TOKEN_REPEATED, target=locked.user.id)
         return found
 
     async def _advance(
@@ -163,11 +162,11 @@ class TokenRefresh:
             .values(
                 generation=presented.generation + 1,
                 used_generation=func.greatest(table.used_generation, presented.generation),
-                **self._stepped(client),
+                **self._rotation(client),
             ),
         )
 
-    def _stepped(self, client: Client) -> dict[str, Any]:
+    def _rotation(self, client: Client) -> dict[str, Any]:
         now = self.clock()
         return {
             "rotated_at": now,
@@ -176,8 +175,10 @@ class TokenRefresh:
             "expires_at": now + self.lifetimes.idle,
         }
 
-    async def _end_as_copied(self, session: AsyncSession, held: Held, client: Client) -> None:
-        recorder, user_id = Recorder(None, client, self.clock()), held.user.id
-        copied, reason = Session.id == held.session.id, EndReason.TOKEN_REUSED
+    async def _end_as_copied(
+        self, session: AsyncSession, locked: LockedSession, client: Client
+    ) -> None:
+        recorder, user_id = Recorder(None, client, self.clock()), locked.user.id
+        copied, reason = Session.id == locked.session.id, EndReason.TOKEN_REUSED
         await end_sessions(session, recorder, reason, user_id, copied)
         await recorder.record(session, SessionEvent.TOKEN_REUSED, target=user_id)

@@ -1,4 +1,4 @@
-"""How a `SessionRow` is read out of the database."""
+"""Reading a `SessionRow` from the database."""
 
 from sqlalchemy import Update
 from sqlalchemy.dialects.postgresql import Insert
@@ -11,6 +11,6 @@ SESSION_COLUMNS: Columns = tuple(getattr(Session, name) for name in SessionRow._
 
 
 async def changed_session(session: AsyncSession, change: Insert | Update) -> SessionRow | None:
-    """Make a change and give the row as it is now; None where there was nothing to change."""
+    """Make a change and return the row after it; None if no row was changed."""
     row = await changed_row(session, change, SESSION_COLUMNS)
     return SessionRow._make(row) if row else None

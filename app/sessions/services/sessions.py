@@ -1,11 +1,11 @@
-"""The sessions that a person has: seeing them, and ending them."""
+"""The sessions of a user: listing and ending them."""
 
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
@@ -39,9 +39,9 @@ class Sessions:
     async def pages(
         self, user_ids: Sequence[uuid.UUID], viewer: Viewer | Operator, request: PageRequest
     ) -> Mapping[uuid.UUID, Page[SessionRow]]:
-        """Living sessions of each of these users, newest first, in one statement.
+        """Returns the active sessions of each of these users, newest first, in one statement.
 
-        There is no page of somebody else's, unless an administrator asks.
+        Without those of other users, unless the viewer is an administrator.
         """
         owners = [user_id for user_id in user_ids if _may_see(viewer, user_id)]
         if not owners:
@@ -52,31 +52,31 @@ class Sessions:
         return pages_of(owners, rows, SessionRow._make, request)
 
     async def by_id(self, viewer: Viewer, session_id: uuid.UUID) -> SessionRow | None:
-        """A living session of the viewer's own, or of anybody for an administrator."""
+        """Returns an active session of the viewer; for an administrator, of any user."""
         statement = select(*SESSION_COLUMNS).where(
-            Session.id == session_id, self._alive(), _of(viewer)
+            Session.id == session_id, self._is_active(), _visible_to(viewer)
         )
         rows = await self.db.rows(statement)
         return SessionRow._make(rows[0]) if rows else None
 
     async def logout(self, viewer: Viewer, client: Client) -> SignedOut:
-        """End the session that asks."""
+        """End the current session."""
         only = Session.id == viewer.session_id
         return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, only)
 
     async def logout_everywhere(
         self, viewer: Viewer, client: Client, *, keep_current: bool
     ) -> SignedOut:
-        """End all sessions of the one who asks; with `keep_current`, all others."""
-        mine = Session.user_id == viewer.user.id
+        """End all sessions of the viewer; with `keep_current`, all but the current one."""
+        which = Session.user_id == viewer.user.id
         if keep_current:
-            mine &= Session.id != viewer.session_id
-        return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, mine)
+            which &= Session.id != viewer.session_id
+        return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, which)
 
     async def revoke(
         self, viewer: Viewer, session_id: uuid.UUID, client: Client
     ) -> SignedOut | NotFound:
-        """End one session from another."""
+        """End one session by its id."""
         found = await self.by_id(viewer, session_id)
         if found is None:
             return NotFound()
@@ -85,8 +85,8 @@ class Sessions:
         return ended if ended.session_ids else NotFound()
 
     async def purge(self) -> int:
-        """Delete sessions that were over long ago, a batch at a time, and say how many."""
-        gone = 0
+        """Delete sessions that have been over for `keep_ended`, in batches. Returns how many."""
+        total = 0
         while True:
             over = (
                 select(Session.id)
@@ -97,9 +97,9 @@ class Sessions:
             async with self.db.begin() as session:
                 deleted = delete(Session).where(Session.id.in_(over))
                 batch = len((await session.execute(deleted.returning(Session.id))).all())
-            gone += batch
+            total += batch
             if batch < PURGE_BATCH:
-                return gone
+                return total
 
     @repeatable
     async def _end(
@@ -112,11 +112,11 @@ class Sessions:
     ) -> SignedOut:
         recorder = Recorder.by(viewer, client, self.clock())
         async with self.db.begin() as session:
-            ended = await end_sessions(session, recorder, reason, owner, which & self._alive())
+            ended = await end_sessions(session, recorder, reason, owner, which & self._is_active())
         return SignedOut(ended)
 
-    def _alive(self) -> ColumnElement[bool]:
-        return LIFETIME.is_alive(self.clock())
+    def _is_active(self) -> ColumnElement[bool]:
+        return LIFETIME.is_active(self.clock())
 
 
 async def end_sessions(
@@ -126,7 +126,7 @@ async def end_sessions(
     owner: uuid.UUID,
     which: ColumnElement[bool],
 ) -> tuple[uuid.UUID, ...]:
-    """Building block: end sessions of one person, with their event, and say which they were."""
+    """Building block: end sessions of one user and record the event. Returns their ids."""
     table = Session
     ended = (
         update(table)
@@ -145,13 +145,12 @@ def _may_see(viewer: Viewer | Operator, user_id: uuid.UUID) -> bool:
     return isinstance(viewer, Operator) or viewer.is_admin or viewer.user.id == user_id
 
 
-def _of(viewer: Viewer) -> ColumnElement[bool]:
-    everybody = Session.id.is_not(None)
-    return everybody if viewer.is_admin else Session.user_id == viewer.user.id
+def _visible_to(viewer: Viewer) -> ColumnElement[bool]:
+    return true() if viewer.is_admin else Session.user_id == viewer.user.id
 
 
 @lru_cache(maxsize=16)
 def _pages_query(form: Form) -> Query:
-    alive = LIFETIME.is_alive(bindparam("now", type_=Session.expires_at.type))
-    living = select(*SESSION_COLUMNS).where(alive)
-    return Query(NEWEST_FIRST.select_each(living, form, Session.user_id.expression))
+    is_active = LIFETIME.is_active(bindparam("now", type_=Session.expires_at.type))
+    active = select(*SESSION_COLUMNS).where(is_active)
+    return Query(NEWEST_FIRST.select_each(active, form, Session.user_id.expression))

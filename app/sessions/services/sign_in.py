@@ -1,4 +1,4 @@
-"""Signing in: a password for a session and its tokens."""
+"""Signing in with a password, and starting sessions."""
 
 import secrets
 import uuid
@@ -25,44 +25,44 @@ from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.known_devices import Devices
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn, Tokens
-from app.sessions.services.password_failures import PasswordFailures, is_open
+from app.sessions.services.password_failures import PasswordFailures, is_not_locked
 from app.sessions.services.rows import changed_session
 from app.sessions.services.sessions import end_sessions
 from app.sessions.services.token_claims import TokenClaims
 from app.users.models import User, UserRow
-from app.users.services.inputs import account_name, known_form
+from app.users.services.inputs import account_key, normalised_address
 from app.users.services.rows import UNCONFIRMED, changed_user, is_active
 
 SALT_BYTES = 16
 MAX_USER_AGENT_CHARACTERS = 300
-# Of one user. A new one ends the oldest: a script that signs in each time fills no table.
-MOST_SESSIONS = 100
+# A new session ends the oldest one: a script that signs in on each run does not fill the table.
+MAX_SESSIONS_PER_USER = 100
 
 
 @dataclass(frozen=True, slots=True)
 class EmailNotVerified:
-    """The password was right; what is missing is a click in an email."""
+    """The password was right, but the address has not been verified by its link."""
 
 
-class Known(NamedTuple):
-    """What a sign-in has to know of an account beforehand."""
+class Credentials(NamedTuple):
+    """What a sign-in needs to know of an account before it verifies the password."""
 
     id: uuid.UUID
     password_hash: str | None
     email_verified: bool
     device_generation: int
-    # A registration that no one has confirmed.
+    # An unconfirmed registration.
     unconfirmed: bool
 
 
-class Started(NamedTuple):
-    """A session, and the token of the device if it has just been given one."""
+class StartedSession(NamedTuple):
+    """A session, and the device token if one was issued with it."""
 
     session: SessionRow
     device_token: str | None = None
 
 
-KNOWN = Query(
+CREDENTIALS_QUERY = Query(
     select(
         User.id,
         User.password_hash,
@@ -89,44 +89,44 @@ class SignIn:
     async def login(
         self, email: str, password: str, client: Client
     ) -> SignedIn | InvalidCredentials | EmailNotVerified:
-        """Sign in. Takes as long if no account has this address (OWASP ASVS 6.3.8).
+        """Sign in. Takes the same time if no account has this address (OWASP ASVS 6.3.8).
 
-        A wrong password is recorded, and counted with those before it.
+        A wrong password is recorded and counted.
 
         Raises:
             Overloaded: too many passwords are being hashed.
 
         """
-        address = known_form(email)
-        known = await self._known(address) if address else None
-        entered = await self._try(known, password, client)
-        if entered is None and address is not None:
-            # Another sign-in may have stored an upgraded hash of the same password meanwhile.
-            # Asked for an unknown address too, or the time of this read would tell them apart.
-            again = await self._known(address)
-            if again != known:
-                entered = await self._try(again, password, client)
-        return entered or await self._refuse(known, account_name(email), client)
+        address = normalised_address(email)
+        credentials = await self._credentials(address) if address else None
+        outcome = await self._attempt(credentials, password, client)
+        if outcome is None and address is not None:
+            # A concurrent sign-in may have stored an upgraded hash of the same password. Read for
+            # an unknown address too, or the timing of this read would reveal which it is.
+            current = await self._credentials(address)
+            if current != credentials:
+                outcome = await self._attempt(current, password, client)
+        return outcome or await self._refuse(credentials, account_key(email), client)
 
-    async def _try(
-        self, known: Known | None, password: str, client: Client
+    async def _attempt(
+        self, credentials: Credentials | None, password: str, client: Client
     ) -> SignedIn | EmailNotVerified | None:
-        # No connection is held meanwhile: this takes a third of a second, and connections are few.
-        password_hash = known.password_hash if known else None
+        # No connection is held: this takes a third of a second, and connections are few.
+        password_hash = credentials.password_hash if credentials else None
         verification = await self.passwords.verify(password, password_hash, client.block)
-        if known is None or not verification.matches:
+        if credentials is None or not verification.matches:
             return None
-        if known.unconfirmed and self.account_policy.verified_only:
-            # Told apart, it would show that the address had no account before: registering gives
-            # the same answer for both, and so does signing in with the password just registered.
+        if credentials.unconfirmed and self.account_policy.verified_only:
+            # Another answer would reveal that the address had no account before: registering does
+            # not, and signing in with the password just registered must not either.
             return None
-        return await self._enter(known, verification, client)
+        return await self._finish(credentials, verification, client)
 
-    async def start(self, session: AsyncSession, user: UserRow, client: Client) -> Started:
-        """Building block: open a session in the caller's transaction, which has locked the user.
+    async def start(self, session: AsyncSession, user: UserRow, client: Client) -> StartedSession:
+        """Building block: start a session in the caller's transaction, which has locked the user.
 
         Raises:
-            Unavailable: this process could not sign its tokens.
+            Unavailable: this process cannot sign access tokens.
 
         """
         self.access_tokens.check_can_issue()
@@ -135,7 +135,7 @@ class SignIn:
             id=new_id(now),
             user_id=user.id,
             token_salt=secrets.token_bytes(SALT_BYTES),
-            user_agent=_shown(client.user_agent),
+            user_agent=_printable(client.user_agent),
             ip_address=client.ip_address,
             created_at=now,
             rotated_at=now,
@@ -145,17 +145,17 @@ class SignIn:
         )
         row = await changed_session(session, started)
         if row is None:
-            raise LookupError("an insert gave no row")
+            raise LookupError("the insert returned no row")
         device_token = await self.devices.issue(session, user.id)
         recorder = Recorder(user.id, client, now)
         await self._end_oldest(session, user, recorder)
         await recorder.record(session, SessionEvent.SESSION_STARTED, target=user.id)
-        return Started(row, device_token)
+        return StartedSession(row, device_token)
 
-    def signed_in(self, user: UserRow, started: Started) -> SignedIn:
+    def signed_in(self, user: UserRow, started: StartedSession) -> SignedIn:
         """Building block: make the tokens, once the session is committed."""
         session = started.session
-        # A session begins only with a proof of who signs in.
+        # `auth_time` is when the session was created: only a sign-in creates one.
         access = self.access_tokens.issue(
             user.id, session.id, session.generation, session.created_at, self.claims.of(user)
         )
@@ -165,33 +165,36 @@ class SignIn:
             access.expires_at,
             access.expires_in,
             refresh,
-            session.lifetime.lapses_at,
+            session.lifetime.effective_expiry,
             started.device_token,
         )
         return SignedIn(user, session, tokens)
 
     async def _end_oldest(self, session: AsyncSession, user: UserRow, recorder: Recorder) -> None:
         table = Session
-        alive = LIFETIME.is_alive(recorder.at)
-        theirs = select(table.id).where(table.user_id == user.id, alive)
-        surplus = table.id.in_(theirs.order_by(table.id.desc()).offset(MOST_SESSIONS))
+        is_active = LIFETIME.is_active(recorder.at)
+        active = select(table.id).where(table.user_id == user.id, is_active)
+        surplus = table.id.in_(active.order_by(table.id.desc()).offset(MAX_SESSIONS_PER_USER))
         await end_sessions(session, recorder, EndReason.REVOKED, user.id, surplus)
 
-    def _source(self, known: Known | None, client: Client) -> PasswordSource:
-        device = known and self.devices.known(client, known.id, known.device_generation)
-        return PasswordSource.KNOWN_DEVICE if device else PasswordSource.UNKNOWN_DEVICE
+    def _source(self, credentials: Credentials | None, client: Client) -> PasswordSource:
+        is_known = credentials and self.devices.known(
+            client, credentials.id, credentials.device_generation
+        )
+        return PasswordSource.KNOWN_DEVICE if is_known else PasswordSource.UNKNOWN_DEVICE
 
-    async def _known(self, address: str) -> Known | None:
-        # On the driver: what SQLAlchemy does to a row that was found is time that can be seen.
-        rows = await self.db.fetch(KNOWN, email=address)
-        return Known._make(rows[0]) if rows else None
+    async def _credentials(self, address: str) -> Credentials | None:
+        # On the driver: the time that SQLAlchemy takes for a row would reveal that there is one.
+        rows = await self.db.fetch(CREDENTIALS_QUERY, email=address)
+        return Credentials._make(rows[0]) if rows else None
 
     @repeatable
     async def _refuse(
-        self, known: Known | None, account: str, client: Client
+        self, credentials: Credentials | None, account: str, client: Client
     ) -> InvalidCredentials:
-        # Written for an unknown address too: that it is known must not show in the time this takes.
-        user_id, source = known.id if known else None, self._source(known, client)
+        # Written for an unknown address too, so that the timing does not reveal which it is.
+        user_id = credentials.id if credentials else None
+        source = self._source(credentials, client)
         async with self.db.begin() as session:
             await self.failures.count(session, user_id, account, source, client)
             recorder = Recorder(None, client, self.clock())
@@ -199,37 +202,37 @@ class SignIn:
         return InvalidCredentials()
 
     @repeatable
-    async def _enter(
-        self, known: Known, verification: Verification, client: Client
+    async def _finish(
+        self, credentials: Credentials, verification: Verification, client: Client
     ) -> SignedIn | EmailNotVerified | None:
-        now, user_, source = self.clock(), User, self._source(known, client)
-        # While the hash was computed the account may have been suspended or its password changed:
-        # the same row is asked again, under lock, and lets somebody in only as it was seen.
-        as_seen = and_(
-            user_.id == known.id,
-            user_.password_hash == known.password_hash,
-            user_.device_generation == known.device_generation,
+        now, table, source = self.clock(), User, self._source(credentials, client)
+        # While the hash was computed, the account may have been suspended or its password changed:
+        # the update checks the row again, under lock.
+        unchanged = and_(
+            table.id == credentials.id,
+            table.password_hash == credentials.password_hash,
+            table.device_generation == credentials.device_generation,
             is_active(now),
-            is_open(known.id, source),
+            is_not_locked(credentials.id, source),
         )
-        if self.account_policy.verified_only and not known.email_verified:
-            return await self._unverified(known.id, as_seen, client)
-        password_hash = verification.upgraded_hash or known.password_hash
-        entered = (
-            update(user_).where(as_seen).values(last_login_at=now, password_hash=password_hash)
+        if self.account_policy.verified_only and not credentials.email_verified:
+            return await self._refuse_unverified(credentials.id, unchanged, client)
+        password_hash = verification.upgraded_hash or credentials.password_hash
+        signed_in = (
+            update(table).where(unchanged).values(last_login_at=now, password_hash=password_hash)
         )
         async with self.db.begin() as session:
-            user = await changed_user(session, entered)
+            user = await changed_user(session, signed_in)
             if user is None:
                 return None
-            await self.failures.forget(session, user.id, source)
+            await self.failures.reset(session, user.id, source)
             started = await self.start(session, user, client)
         return self.signed_in(user, started)
 
-    async def _unverified(
-        self, user_id: uuid.UUID, as_seen: ColumnElement[bool], client: Client
+    async def _refuse_unverified(
+        self, user_id: uuid.UUID, unchanged: ColumnElement[bool], client: Client
     ) -> EmailNotVerified | None:
-        if not await self.db.rows(select(User.id).where(as_seen)):
+        if not await self.db.rows(select(User.id).where(unchanged)):
             return None
         async with self.db.begin() as session:
             recorder = Recorder(None, client, self.clock())
@@ -237,7 +240,7 @@ class SignIn:
         return EmailNotVerified()
 
 
-def _shown(user_agent: str | None) -> str | None:
+def _printable(user_agent: str | None) -> str | None:
     if user_agent is None:
         return None
     return "".join(c for c in user_agent if c.isprintable())[:MAX_USER_AGENT_CHARACTERS] or None

@@ -12,7 +12,7 @@ from app.database.database import Database, Query
 from app.sessions.services.known_devices import Devices
 from app.throttle.attempts import Budget, Caller, Charge, Counted
 from app.users.models import User
-from app.users.services.inputs import account_name, known_form
+from app.users.services.inputs import account_key, normalised_address
 
 ACCOUNT_AND_ADDRESS = Budget(
     "account_and_address",
@@ -77,10 +77,10 @@ class SignInLimits:
         if device:
             return tuple(_of_device(device.user_id, device.id))
         user_id = account.id if account else None
-        return tuple(_of_stranger(account_name(caller.email), caller.client.block, user_id))
+        return tuple(_of_stranger(account_key(caller.email), caller.client.block, user_id))
 
     async def _account(self, email: str) -> Account | None:
-        address = known_form(email)
+        address = normalised_address(email)
         rows = await self.db.fetch(ACCOUNT_BY_EMAIL, email=address) if address else []
         return Account._make(rows[0]) if rows else None
 

@@ -1,4 +1,4 @@
-"""Claims that modules add to the access tokens of a user."""
+"""Claims that modules add to access tokens."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

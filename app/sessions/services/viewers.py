@@ -1,8 +1,8 @@
-"""Who is behind a token, asked of the database now: sign-out and suspension work at once.
+"""The viewer of an access token, read from the database: sign-out and suspension work at once.
 
-One statement serves all the requests that wait at the same moment. Nothing is remembered: a request
-only ever joins a statement that has not been sent yet. Whoever comes alone starts one at once, and
-who comes while one is under way shares the next with all who come until then.
+Requests are batched into one statement. Nothing is cached: a request only joins a statement that
+has not been sent yet. The first request sends a statement at once; those that arrive while it is
+running share the next one.
 """
 
 import asyncio
@@ -26,37 +26,38 @@ from app.users.services.rows import USER_COLUMNS
 from app.users.services.viewer import Viewer
 
 MAX_IN_FLIGHT = 2
-# The longer a statement is waited for, the more share the next one; but not behind one that hangs.
-PATIENCE_SECONDS = 0.005
+# How long a batch waits for a running statement, so that more requests share the next one. Not
+# longer, since that statement may hang.
+MAX_WAIT_SECONDS = 0.005
 TOUCH_AFTER = timedelta(minutes=1)
 
 Waiter = tuple[Claims, asyncio.Future[Viewer | None]]
-# By the numbers of their sessions' ids: a `UUID` takes ten times as long to find.
+# By the integers of the session ids: a lookup by `UUID` takes ten times as long.
 Waiting = dict[int, list[Waiter]]
-# The viewer of each session, and the generation before which its tokens are over.
+# The viewer of each session, and the first generation of its tokens that is valid.
 Found = dict[int, tuple[Viewer, int]]
 
 log = logging.getLogger(__name__)
 
 KEY_IDS = bindparam("keys", type_=ARRAY(Text))
-# Asked once for all sessions of a statement: a key that was deleted verifies nothing any more.
-KEYS_THERE = select(func.count()).where(SigningKey.id == KEY_IDS.any_())
-READ = Query(
+# Once for all sessions of a statement: tokens that were signed with a deleted key are invalid.
+EXISTING_KEYS = select(func.count()).where(SigningKey.id == KEY_IDS.any_())
+SESSIONS_QUERY = Query(
     select(
         *USER_COLUMNS,
         Session.id,
         Session.last_used_at,
         Session.used_generation,
         Session.first_generation,
-        KEYS_THERE.scalar_subquery(),
+        EXISTING_KEYS.scalar_subquery(),
     )
     .join(User, User.id == Session.user_id)
     .where(
         Session.id == bindparam("ids", type_=ARRAY(UUID)).any_(),
-        LIFETIME.is_alive(bindparam("now", type_=Session.ends_by.type)),
+        LIFETIME.is_active(bindparam("now", type_=Session.ends_by.type)),
     )
 )
-REMAINING = select(SigningKey.id)
+EXISTING_KEY_IDS = select(SigningKey.id)
 
 
 class Viewers:
@@ -65,39 +66,39 @@ class Viewers:
         self._waiting: Waiting = {}
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        # Those of the first who waits: asking for the loop is a call to the system.
+        # Kept from the first request of a batch: getting the running loop is a system call.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: Context | None = None
-        self._late: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def find(self, claims: Claims) -> Viewer | None:
-        """Give the viewer, or None where the session has ended or the person may not act."""
+        """Returns the viewer; None if the session is over or the user may not use it."""
         loop = self._loop
         if loop is None or not self._waiting:
-            loop = self._expect(asyncio.get_running_loop())
+            loop = self._start_batch(asyncio.get_running_loop())
         future: asyncio.Future[Viewer | None] = loop.create_future()
         self._waiting.setdefault(claims.session_id.int, []).append((claims, future))
         return await future
 
-    def _expect(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
-        """Begin a batch. Whatever is sent for it counts for whoever comes first."""
+    def _start_batch(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+        """Start a batch. Its statement is counted for the first request."""
         self._loop, self._context = loop, copy_context()
         if self._in_flight:
-            self._late = loop.call_later(PATIENCE_SECONDS, self._begin_late)
+            self._timer = loop.call_later(MAX_WAIT_SECONDS, self._send_after_wait)
         else:
-            self._begin()
+            self._send()
         return loop
 
-    def _begin_late(self) -> None:
+    def _send_after_wait(self) -> None:
         if self._context is not None and self._in_flight < MAX_IN_FLIGHT:
-            self._begin()
+            self._send()
 
-    def _begin(self) -> None:
-        # It takes the batch when its turn comes, so that requests which arrived together share it.
+    def _send(self) -> None:
+        # The task takes the batch when it runs, so that requests which arrive together share it.
         self._in_flight += 1
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._start(self._answer(), self._context)
         self._context = None
 
@@ -107,30 +108,30 @@ class Viewers:
             ids = [waiting[0][0].session_id for waiting in batch.values()]
             now = self._clock()
             keys = {claims.key_id for claims, _ in _each(batch.values())}
-            rows = await self._db.fetch_now(READ, ids=ids, now=now, keys=list(keys))
+            rows = await self._db.fetch_now(SESSIONS_QUERY, ids=ids, now=now, keys=list(keys))
             if rows and rows[0][-1] != len(keys):
-                batch = await self._of_remaining_keys(batch)
+                batch = await self._drop_deleted_keys(batch)
             viewers, stale = self._read(rows, batch, now)
-        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+        except Exception as error:  # noqa: BLE001 - raised in the requests that wait
             for _, future in _each(batch.values()):
                 if not future.done():
                     future.set_exception(error)
         else:
-            _settle((waiting for key, waiting in batch.items() if key not in stale), viewers)
+            _resolve((waiting for key, waiting in batch.items() if key not in stale), viewers)
             if stale:
                 self._start(self._touch(stale, viewers))
         finally:
             self._in_flight -= 1
             if self._context is not None:
-                # Others have come meanwhile, and nobody has begun theirs.
-                self._begin()
+                # The batch of requests that arrived meanwhile has not been sent.
+                self._send()
 
     def _read(
         self, rows: Iterable[Sequence[Any]], batch: Waiting, now: datetime
     ) -> tuple[Found, Waiting]:
-        """Returns those who may act now, and which of them wait in a session with a use to note.
+        """Returns the viewers, and the part of the batch whose sessions need their use recorded.
 
-        That is so once a minute, and at the first use of a generation.
+        That is once a minute, and at the first use of a generation.
         """
         viewers: Found = {}
         stale: Waiting = {}
@@ -149,14 +150,14 @@ class Viewers:
                 stale[key] = batch[key]
         return viewers, stale
 
-    async def _of_remaining_keys(self, batch: Waiting) -> Waiting:
-        """Answer those whose tokens a deleted key has signed, and return the others."""
-        remaining = {row[0] for row in await self._db.rows(REMAINING)}
+    async def _drop_deleted_keys(self, batch: Waiting) -> Waiting:
+        """Reject tokens that were signed with a deleted key, and return the rest of the batch."""
+        existing = {row[0] for row in await self._db.rows(EXISTING_KEY_IDS)}
         for claims, future in _each(batch.values()):
-            if claims.key_id not in remaining and not future.done():
+            if claims.key_id not in existing and not future.done():
                 future.set_result(None)
         kept = {
-            key: [waiter for waiter in waiting if waiter[0].key_id in remaining]
+            key: [waiter for waiter in waiting if waiter[0].key_id in existing]
             for key, waiting in batch.items()
         }
         return {key: waiting for key, waiting in kept.items() if waiting}
@@ -167,31 +168,31 @@ class Viewers:
         task.add_done_callback(self._tasks.discard)
 
     async def _touch(self, batch: Waiting, viewers: Found) -> None:
-        """Note a use, and then answer. The first use of a generation settles a rotation."""
+        """Record a use, then answer. The first use of a generation shows that it has arrived."""
         table, now = Session, self._clock()
         try:
             async with self._db.begin() as session:
                 for waiting in batch.values():
-                    # A row that somebody holds is left for the next request: nobody waits for it.
-                    free = select(table.id).where(table.id == waiting[0][0].session_id)
+                    # A locked row is skipped and left to a later request: none waits for it.
+                    found = select(table.id).where(table.id == waiting[0][0].session_id)
                     values = {
                         "last_used_at": func.greatest(table.last_used_at, now),
                         "used_generation": func.greatest(
                             table.used_generation, _generation(waiting)
                         ),
                     }
-                    unlocked = free.with_for_update(skip_locked=True).scalar_subquery()
+                    unlocked = found.with_for_update(skip_locked=True).scalar_subquery()
                     await session.execute(update(table).where(table.id == unlocked).values(values))
         except Exception:
-            log.exception("The last use of %d sessions could not be noted", len(batch))
-        _settle(batch.values(), viewers)
+            log.exception("The last use of %d sessions could not be recorded", len(batch))
+        _resolve(batch.values(), viewers)
 
 
 def _generation(waiting: list[Waiter]) -> int:
     return max(claims.generation for claims, _ in waiting)
 
 
-def _settle(waiting: Iterable[list[Waiter]], viewers: Found) -> None:
+def _resolve(waiting: Iterable[list[Waiter]], viewers: Found) -> None:
     for claims, future in _each(waiting):
         found = viewers.get(claims.session_id.int)
         if not future.done():

@@ -1,1 +1,1 @@
-"""What users can do: rules and units of work. Knows neither GraphQL nor HTTP."""
+"""Services of users: rows, input checks and the viewer. They import neither GraphQL nor HTTP."""

@@ -1,4 +1,4 @@
-"""What operations on users return."""
+"""Outcomes of operations on users."""
 
 from dataclasses import dataclass
 
@@ -8,5 +8,5 @@ from app.users.models import UserRow
 @dataclass(frozen=True, slots=True)
 class UserChanged:
     user: UserRow
-    # For whoever has just opened the link of an email.
+    # For the device that opened the link of an email.
     device_token: str | None = None

@@ -1,4 +1,4 @@
-"""How a `UserRow` is read out of the database."""
+"""Reading a `UserRow` from the database."""
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from app.database.rows import Columns, changed_row
 from app.users.models import User, UserRow
 
 USER_COLUMNS: Columns = tuple(getattr(User, name) for name in UserRow._fields)
-# A registration that no one has confirmed, perhaps made in the name of somebody else.
+# The condition of an unconfirmed registration: a stranger may have made it with this address.
 UNCONFIRMED = and_(
     User.open_to_registration,
     User.email_verified.is_(False),
@@ -22,9 +22,9 @@ UNCONFIRMED = and_(
 
 
 class UserPart(NamedTuple):
-    """Some columns of a user, and how they become a row that has these alone.
+    """Some columns of a user, and a function that makes a row of their values.
 
-    What was not read is not there: asking such a row for it is an AttributeError.
+    Reading another column from such a row raises an AttributeError.
     """
 
     columns: Columns
@@ -33,20 +33,20 @@ class UserPart(NamedTuple):
 
 @lru_cache(maxsize=512)
 def user_part(names: frozenset[str]) -> UserPart:
-    """Of the columns of these names."""
+    """Returns the `UserPart` of the columns with these names."""
     kept = [name for name in UserRow._fields if name in names]
-    # Its fields are known here alone, so nothing can check their types.
+    # Its fields are known at run time only, so their types cannot be checked.
     plain: Any = cast("Any", namedtuple)("UserRow", kept)  # noqa: PYI024 - see above
     methods = {"__slots__": (), "is_active": UserRow.is_active}
     row: Any = type("UserRow", (plain,), methods)
     columns = tuple(getattr(User, name) for name in kept)
-    # What `_make` does, without a frame for each row.
+    # As `_make`, without a Python frame per row.
     make: Any = cast("Any", tuple).__new__
     return UserPart(columns, partial(make, row))
 
 
 def is_active(now: object) -> ColumnElement[bool]:
-    """The same as `UserRow.is_active`, for the database to decide."""
+    """Returns `UserRow.is_active` as an SQL condition."""
     return or_(
         User.suspended_at.is_(None),
         and_(User.suspended_until.is_not(None), User.suspended_until <= now),
@@ -54,9 +54,9 @@ def is_active(now: object) -> ColumnElement[bool]:
 
 
 async def locked_user(session: AsyncSession, *where: ColumnElement[bool]) -> UserRow | None:
-    """Give one person as they are now, and keep them so until the transaction ends.
+    """Read and lock one user until the transaction ends; None if there is none.
 
-    Whatever else belongs to them is touched afterwards, so that nobody waits in a circle.
+    Lock the user before any other row of theirs, to avoid deadlocks.
     """
     found = select(*USER_COLUMNS).where(*where).with_for_update()
     row = (await session.execute(found)).one_or_none()
@@ -64,6 +64,6 @@ async def locked_user(session: AsyncSession, *where: ColumnElement[bool]) -> Use
 
 
 async def changed_user(session: AsyncSession, change: Insert | Update) -> UserRow | None:
-    """Make a change and give the row as it is now; None where there was nothing to change."""
+    """Make a change and return the row after it; None if no row was changed."""
     row = await changed_row(session, change, USER_COLUMNS)
     return UserRow._make(row) if row else None

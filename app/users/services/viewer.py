@@ -1,4 +1,4 @@
-"""Who acts: a `Viewer` out of a verified token and a living session, or the `Operator`."""
+"""Who acts: a `Viewer` with a verified token and an active session, or the `Operator`."""
 
 import uuid
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Admin(Viewer):
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Whoever runs commands beside the database and SECRET_KEY: may do what administrators may.
+    """Who runs commands, with the database and SECRET_KEY: may do what administrators may.
 
-    Made by commands alone, never for a request.
+    Created by commands only, never for a request.
     """

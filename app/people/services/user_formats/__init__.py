@@ -1,1 +1,1 @@
-"""People as other systems export them: how their files are read, and what of a record is taken."""
+"""Exports of other systems: how their files are read, and which fields are imported."""

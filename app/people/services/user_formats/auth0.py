@@ -1,4 +1,4 @@
-"""Auth0: its exports of profiles and of password hashes (NDJSON), and files for its bulk import."""
+"""Auth0: exports of profiles and of password hashes (NDJSON), and files for its bulk import."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,8 @@ from app.people.services.user_formats.fields import (
 )
 
 DATABASE = "auth0|"
-# Of these `custom_password_hash.hash.value` is a hash with its parameters.
-WHOLE_HASHES = frozenset({"argon2", "bcrypt", "ldap", "pbkdf2"})
+# Algorithms whose `custom_password_hash.hash.value` is a hash with its parameters.
+HASHES_WITH_PARAMETERS = frozenset({"argon2", "bcrypt", "ldap", "pbkdf2"})
 
 
 def person(record: Mapping[str, Any]) -> Fields:
@@ -32,7 +32,7 @@ def person(record: Mapping[str, Any]) -> Fields:
 
 
 def _email(record: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The address, which some records of exported hashes have among their identifiers only."""
+    """Returns the address; some exports of hashes have it in `identifiers` only."""
     if record.get("email"):
         return record["email"], record.get("email_verified")
     for each in objects(record.get("identifiers")):
@@ -42,13 +42,13 @@ def _email(record: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _user_id(record: Mapping[str, Any]) -> Any:
-    """The `sub` of its tokens; what stands before the id is left out in some files."""
+    """Returns the `sub` of Auth0's tokens, to which some files omit the prefix."""
     text = record.get("user_id") or record.get("alt_id") or member(record.get("_id"), "$oid")
     return DATABASE + text if isinstance(text, str) and "|" not in text else text
 
 
 def _name(record: Mapping[str, Any], email: Any) -> Any:
-    # Whoever gave no name has the address there.
+    # Users without a name have the address as their name.
     name = record.get("name")
     if name and name != email:
         return name
@@ -59,6 +59,6 @@ def _password_hash(record: Mapping[str, Any]) -> Any:
     custom = record.get("custom_password_hash")
     if custom:
         algorithm = member(custom, "algorithm")
-        whole = isinstance(algorithm, str) and algorithm in WHOLE_HASHES
-        return member(member(custom, "hash"), "value") if whole else UNREADABLE_HASH
+        is_complete = isinstance(algorithm, str) and algorithm in HASHES_WITH_PARAMETERS
+        return member(member(custom, "hash"), "value") if is_complete else UNREADABLE_HASH
     return record.get("passwordHash") or record.get("password_hash")

@@ -1,6 +1,6 @@
-"""Amazon Cognito: what `aws cognito-idp list-users` answers, and CSV files for its import.
+"""Amazon Cognito: the output of `aws cognito-idp list-users`, and CSV files for its import.
 
-It never gives password hashes away.
+Cognito does not export password hashes.
 """
 
 from collections.abc import Mapping
@@ -30,5 +30,5 @@ def _attributes(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _names(subject: Any, username: Any) -> Fields:
-    """The `sub` is the id; without it, the user name, which otherwise becomes external."""
+    """The `sub` is the id, and the user name the external id; without `sub`, see `identity`."""
     return {**identity(username), **({"id": subject} if subject else {})}

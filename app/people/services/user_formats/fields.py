@@ -1,4 +1,4 @@
-"""What the readers of other systems' records share: values as the lines of an import have them."""
+"""Helpers of the readers for other systems: they return the fields of an import."""
 
 import base64
 import binascii
@@ -8,17 +8,17 @@ from typing import Any, cast
 from app.users.services.inputs import UUID_TEXT
 
 Fields = dict[str, Any]
-# Stands for a hash that is there and cannot be written in a known form: it is refused as one.
+# Written for a hash that has no known format: it is refused as invalid.
 UNREADABLE_HASH = "?"
 TRUE_TEXTS = frozenset({"true", "t", "1"})
 
 
-class NotTaken(Exception):
-    """A record that stands for no person; the text completes the sentence "the record …"."""
+class UnusableRecord(Exception):
+    """A record that is not a user; the text completes the sentence "the record …"."""
 
 
 def identity(value: object) -> Fields:
-    """What another system calls somebody: a UUID stays the id, anything else becomes external."""
+    """Returns the id of a user in another system: as `id` if a UUID, else as `externalId`."""
     text = str(value) if isinstance(value, int) else value
     if isinstance(text, str) and UUID_TEXT.fullmatch(text):
         return {"id": text}
@@ -26,22 +26,22 @@ def identity(value: object) -> Fields:
 
 
 def flag(value: object) -> bool:
-    """Read a boolean, also as CSV files of Firebase, Cognito and PostgreSQL have it."""
+    """Read a boolean, also from CSV files of Firebase, Cognito and PostgreSQL."""
     return value is True or (isinstance(value, str) and value.lower() in TRUE_TEXTS)
 
 
 def joined(*names: object) -> str:
-    """A name made of its parts, as far as they are there."""
+    """Returns the parts of a name that are not empty, joined by spaces."""
     return " ".join(each.strip() for each in names if isinstance(each, str) and each.strip())
 
 
 def member(values: object, name: str) -> Any:
-    """A member of an object; None if it has none, or is no object."""
+    """Returns a member of an object; None if there is none, or it is not an object."""
     return cast("Mapping[str, Any]", values).get(name) if isinstance(values, Mapping) else None
 
 
 def objects(values: object) -> list[Mapping[str, Any]]:
-    """The objects in a list; none if it is no list."""
+    """Returns the objects in a list; none if it is not a list."""
     if not isinstance(values, list):
         return []
     listed = cast("list[Any]", values)
@@ -49,7 +49,7 @@ def objects(values: object) -> list[Mapping[str, Any]]:
 
 
 def decoded(text: object) -> bytes | None:
-    """Decode base64 of either alphabet, padded or not; None for anything else."""
+    """Decode base64 (standard or URL-safe), padded or not; None for anything else."""
     if not isinstance(text, str):
         return None
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")

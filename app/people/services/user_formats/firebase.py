@@ -1,4 +1,4 @@
-"""Firebase: what `firebase auth:export` writes, as JSON and as CSV."""
+"""Firebase: the output of `firebase auth:export`, as JSON and as CSV."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from app.people.services.user_formats.fields import (
     unpadded,
 )
 
-# Its CSV files name no columns: these are the first ones, in this order, and those of providers.
+# Its CSV files have no header: these are the first columns, in this order.
 COLUMNS = (
     "localId",
     "email",
@@ -37,15 +37,15 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class HashParameters:
-    """Those of a project, as its console shows them under "Password hash parameters"."""
+    """The "Password hash parameters" that the console of a project shows."""
 
     signer_key: bytes = field(repr=False)
     salt_separator: bytes
     rounds: int
     mem_cost: int
 
-    def written(self, salt: bytes, digest: bytes) -> str:
-        """A hash with all that it takes to verify it."""
+    def encode(self, salt: bytes, digest: bytes) -> str:
+        """Returns a hash with the parameters that are needed to verify it."""
         parameters = (
             f"m={self.mem_cost},r={self.rounds}"
             f",ss={unpadded(self.salt_separator)},sk={unpadded(self.signer_key)}"
@@ -72,4 +72,4 @@ def _password_hash(record: Mapping[str, Any], parameters: HashParameters | None)
     salt, digest = decoded(record.get("salt")), decoded(record["passwordHash"])
     if parameters is None or salt is None or digest is None:
         return UNREADABLE_HASH
-    return parameters.written(salt, digest)
+    return parameters.encode(salt, digest)

@@ -1,4 +1,4 @@
-"""The formats that an import reads: how each of their files is cut into records, and these read."""
+"""The formats of imports: how a file is split into records, and how a record is read."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,21 +16,22 @@ Reader = Callable[[Mapping[str, Any]], Fields]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`person` takes what can be taken of a record; the rest says which files there are."""
+    """How files of one system are read. `person` returns the fields of a record."""
 
     person: Reader
-    # The list in a file that is one JSON object; without it an object is a line.
+    # The member with the list of users, if a file is one JSON object. Otherwise it has one object
+    # per line.
     member: str | None = None
-    # Of a CSV file: those that it must name itself, or all of one that names none.
+    # The columns that the header of a CSV file must have; or all columns, if it has no header.
     named_columns: Sequence[str] = ()
     columns: Sequence[str] | None = None
-    # Whether a file may be a list.
+    # Whether a file may be a JSON list.
     lists: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The records of a file: `unit` is what their numbers count."""
+    """The records of a file. `unit` is what their numbers count: "line" or "record"."""
 
     source: Source
     unit: str
@@ -38,7 +39,7 @@ class Records:
 
 
 def formats(firebase_hashes: HashParameters | None) -> Mapping[Origin, Format]:
-    """Give all formats; a hash of Firebase takes the parameters of its project."""
+    """Returns all formats. Hashes of Firebase need the parameters of its project."""
     of_firebase = partial(firebase.person, parameters=firebase_hashes)
     known = {
         Origin.PORTICO: Format(dict, lists=False),
@@ -63,10 +64,10 @@ def _person(origin: Origin, read: Reader, record: Mapping[str, Any]) -> Fields:
 
 
 def records_of(file: BinaryIO, known: Format) -> Records:
-    """Cut a file as it begins: with a list, an object, or neither. It is read once, and not back.
+    """Split a file into records. Its first character decides: a JSON list, an object, or CSV.
 
     Raises:
-        UnreadableFile: when the records are read, and the file is not of the format.
+        UnreadableFile: while the records are read, if the file is not of the format.
 
     """
     source = Source(file)

@@ -1,4 +1,4 @@
-"""Keycloak: the users of a realm that `kc.sh export` has written."""
+"""Keycloak: the users of a realm, as `kc.sh export` writes them."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -8,7 +8,7 @@ import orjson
 from app.people.services.user_formats.fields import (
     UNREADABLE_HASH,
     Fields,
-    NotTaken,
+    UnusableRecord,
     decoded,
     flag,
     identity,
@@ -29,7 +29,7 @@ ARGON2_VERSIONS = {"1.0": 16, "1.3": 19}
 
 def person(record: Mapping[str, Any]) -> Fields:
     if record.get("serviceAccountClientId"):
-        raise NotTaken("is the account of a service")
+        raise UnusableRecord("is a service account")
     enabled = record.get("enabled", True)
     return {
         **identity(record.get("id")),
@@ -46,12 +46,12 @@ def _password_hash(record: Mapping[str, Any]) -> str | None:
     for credential in objects(record.get("credentials")):
         if credential.get("type") == "password":
             data, secret = _parsed(credential, "credentialData"), _parsed(credential, "secretData")
-            return _written(data, secret) or UNREADABLE_HASH
+            return _encoded(data, secret) or UNREADABLE_HASH
     return None
 
 
 def _parsed(credential: Mapping[str, Any], name: str) -> Any:
-    """An object that the export has as a text of JSON."""
+    """Returns an object that the export has as JSON in a string."""
     text = credential.get(name)
     try:
         return orjson.loads(text) if isinstance(text, str) else None
@@ -59,8 +59,8 @@ def _parsed(credential: Mapping[str, Any], name: str) -> Any:
         return None
 
 
-def _written(data: Any, secret: Any) -> str | None:
-    """A credential as a PHC string; None if it is of another kind, or damaged."""
+def _encoded(data: Any, secret: Any) -> str | None:
+    """Returns a credential as a PHC string; None if its algorithm is unknown, or it is invalid."""
     algorithm, rounds = member(data, "algorithm"), member(data, "hashIterations")
     salt, digest = decoded(member(secret, "salt")), decoded(member(secret, "value"))
     if salt is None or digest is None or not isinstance(rounds, int):
@@ -82,6 +82,6 @@ def _argon2(parameters: Any, rounds: int, ending: str) -> str | None:
 
 
 def _first(parameters: Any, name: str) -> str:
-    """The first value of a parameter, all of which are lists of texts."""
+    """Returns the first value of a parameter: all of them are lists of strings."""
     values: Any = member(parameters, name)
     return str(cast("list[Any]", values)[0]) if isinstance(values, list) and values else ""

@@ -1,4 +1,4 @@
-"""The systems whose records are read, and how it shows that a record is of another one."""
+"""The systems whose exports can be imported, and how a record of another one is recognized."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from app.people.services.user_fields import FIELDS
-from app.people.services.user_formats.fields import NotTaken
+from app.people.services.user_formats.fields import UnusableRecord
 
 
 class Origin(StrEnum):
-    """The system that has written a file."""
+    """The system that wrote a file."""
 
     PORTICO = "portico"
     AUTH0 = "auth0"
@@ -21,12 +21,12 @@ class Origin(StrEnum):
     COGNITO = "cognito"
 
 
-# Fields of Portico that tell nothing, since records of other systems have them too.
-OF_MANY = frozenset({"email", "role"})
-# Names of fields in the records of each system. What several have is a mark of none of them alone,
-# but tells that a record is not of the others.
-MARKS: Final[Mapping[Origin, AbstractSet[str]]] = {
-    Origin.PORTICO: FIELDS.keys() - OF_MANY,
+# Fields of Portico that identify no system, since records of others have them too.
+SHARED = frozenset({"email", "role"})
+# The fields in records of each system. One that several systems have identifies none of them, but
+# shows that a record is not of the others.
+FIELDS_OF: Final[Mapping[Origin, AbstractSet[str]]] = {
+    Origin.PORTICO: FIELDS.keys() - SHARED,
     Origin.AUTH0: frozenset(
         {
             *("user_id", "_id", "alt_id", "identifiers", "identities", "custom_password_hash"),
@@ -73,17 +73,17 @@ MARKS: Final[Mapping[Origin, AbstractSet[str]]] = {
 
 
 def check_origin(origin: Origin, record: Mapping[str, Any]) -> None:
-    """Refuse a record of another system, of which half would be taken and the rest not seen.
+    """Refuse a record of another system, of which only some fields would be imported.
 
     Raises:
-        NotTaken: it has marks that records of this system do not have, and none that only they
-            have.
+        UnusableRecord: the record has fields that this system does not write, and none that only
+            this system writes.
 
     """
     names = record.keys()
-    others = {other: marks for other, marks in MARKS.items() if other is not origin}
-    if names & (MARKS[origin] - frozenset().union(*others.values())):
+    others = {other: fields for other, fields in FIELDS_OF.items() if other is not origin}
+    if names & (FIELDS_OF[origin] - frozenset().union(*others.values())):
         return
-    if names & (frozenset().union(*others.values()) - MARKS[origin]):
+    if names & (frozenset().union(*others.values()) - FIELDS_OF[origin]):
         likely = max(others, key=lambda other: len(names & others[other]))
-        raise NotTaken(f"looks like one of {likely}: see --from")
+        raise UnusableRecord(f"looks like a record of {likely}: see --from")

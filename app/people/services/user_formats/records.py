@@ -1,4 +1,4 @@
-"""Files as records, a line, a row or an element at a time, and never more than one in memory."""
+"""Splits files into records (lines, rows or elements), with one record in memory at a time."""
 
 import csv
 import io
@@ -9,56 +9,56 @@ import orjson
 
 from app.people.services.user_formats.json_lists import JsonList
 
-# Profiles of other systems hold whatever their applications put there.
+# Profiles of other systems contain arbitrary data of applications.
 MAX_RECORD_BYTES = 1024 * 1024
 HEAD_BYTES = 4096
 CHUNK_BYTES = 64 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-# For the process: a profile may be longer than the 128 KiB that a field of CSV has otherwise.
+# For the whole process: a profile may be longer than the default limit of a field, 128 KiB.
 csv.field_size_limit(MAX_RECORD_BYTES)
 
 
 class UnreadableFile(Exception):
-    """A file that is not of the format that was named; the text is a whole sentence."""
+    """A file that is not of the expected format; the text is a complete sentence."""
 
 
 class Record(NamedTuple):
-    """One record by its number, or what is wrong with it in words that quote nothing."""
+    """A record and its number, or what is wrong with it, in a text that quotes none of it."""
 
     number: int
     content: dict[str, Any] | str
 
 
 class Source(io.RawIOBase):
-    """A file, a pipe or a terminal: read once, from the front, without its byte order mark.
+    """A file, a pipe or a terminal: read once, from its start, without its byte order mark.
 
-    `head` is how it begins; `taken` is how many bytes have been read.
+    `head` is its beginning; `bytes_read` is how many bytes have been read.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         head = file.read(HEAD_BYTES)
         self._file = file
-        self.taken = len(head)
+        self.bytes_read = len(head)
         self.head = head.removeprefix(BYTE_ORDER_MARK).lstrip()
-        self._begun = memoryview(head.removeprefix(BYTE_ORDER_MARK))
+        self._unread_head = memoryview(head.removeprefix(BYTE_ORDER_MARK))
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         size = len(buffer)
-        if self._begun:
-            some, self._begun = self._begun[:size], self._begun[size:]
+        if self._unread_head:
+            some, self._unread_head = self._unread_head[:size], self._unread_head[size:]
         else:
             some = self._file.read(size)
-            self.taken += len(some)
+            self.bytes_read += len(some)
         buffer[: len(some)] = some
         return len(some)
 
 
 def json_lines(source: Source) -> Iterator[Record]:
-    """One JSON object a line (NDJSON); empty lines are counted and left out."""
+    """Yields one JSON object per line (NDJSON). Empty lines are counted and skipped."""
     for number, line in enumerate(_lines(source), 1):
         stripped = line.strip()
         if stripped:
@@ -66,9 +66,9 @@ def json_lines(source: Source) -> Iterator[Record]:
 
 
 def json_list(source: Source, member: str | None) -> Iterator[Record]:
-    """The elements of a list: the whole document, or this member of it.
+    """Yields the elements of a list: the document, or a member of it.
 
-    Documents may follow one another, as those of several files in one pipe do.
+    There may be several documents, such as those of several files in one pipe.
 
     Raises:
         UnreadableFile: there is no such list.
@@ -87,13 +87,13 @@ def json_list(source: Source, member: str | None) -> Iterator[Record]:
 def csv_rows(
     source: Source, columns: Sequence[str] | None, needed: Sequence[str]
 ) -> Iterator[Record]:
-    """Rows of a CSV file (RFC 4180), numbered by the line on which they begin.
+    """Yields the rows of a CSV file (RFC 4180), numbered by the line on which they begin.
 
-    Their columns are named by the first row, or are these.
+    `columns` names the columns of a file without a header; None: the first row is the header.
 
     Raises:
-        UnreadableFile: the first row does not name the columns that are needed, or a row is not
-            CSV: where the next one begins is a guess then, and a wrong one mixes two people up.
+        UnreadableFile: a needed column is not in the header, or a row is not CSV. Where the next
+            row begins would be a guess then, and a wrong guess could mix two users up.
 
     """
     rows = _numbered_rows(source)
@@ -102,7 +102,7 @@ def csv_rows(
         _, names = next(rows, (1, list[str]()))
         missing = [name for name in needed if name not in names]
         if missing:
-            raise UnreadableFile(f"The first line of the file names no column `{missing[0]}`.")
+            raise UnreadableFile(f"The header of the file has no column `{missing[0]}`.")
     for number, row in rows:
         if row:
             yield Record(number, _row(names, row, fixed=columns is not None))
@@ -123,9 +123,9 @@ def _numbered_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
 
 
 def _row(names: Sequence[str], row: list[str], *, fixed: bool) -> dict[str, Any] | str:
-    # Columns that are added later stand at the end of those that have no names.
+    # In a file without a header, columns that are added later are at the end.
     if len(row) != len(names) and not fixed:
-        return f"the line has {len(row)} columns, and the first one {len(names)}"
+        return f"the line has {len(row)} columns, the header {len(names)}"
     return dict(zip(names, row, strict=False))
 
 
@@ -135,12 +135,14 @@ def _object(text: bytes, unit: str) -> dict[str, Any] | str:
     try:
         value: Any = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return f"the {unit} is no JSON"
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else f"the {unit} is no object"
+        return f"the {unit} is not JSON"
+    if not isinstance(value, dict):
+        return f"the {unit} is not an object"
+    return cast("dict[str, Any]", value)
 
 
 def _lines(source: Source) -> Iterator[bytes]:
-    """Lines with their ends; one that is too long comes cut, so that it takes no memory."""
+    """Yields lines with their ends. One that is too long is truncated, to limit the memory."""
     file = io.BufferedReader(source, CHUNK_BYTES)
     while line := file.readline(MAX_RECORD_BYTES + 2):
         if not line.endswith(b"\n"):
@@ -152,9 +154,9 @@ def _lines(source: Source) -> Iterator[bytes]:
 def _texts(source: Source) -> Iterator[str]:
     for line in _lines(source):
         if len(line) > MAX_RECORD_BYTES:
-            # It comes cut, perhaps between quotes.
+            # It was truncated, perhaps between quotes.
             raise csv.Error("the line is too long")
-        # Whatever is no UTF-8 becomes characters that no field takes, so that it costs one row.
+        # Bytes that are not UTF-8 become characters that no field accepts: only the row is invalid.
         yield line.decode("utf-8", "surrogateescape")
 
 

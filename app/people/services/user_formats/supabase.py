@@ -1,4 +1,4 @@
-"""Supabase: rows of `auth.users`, as CSV or JSON with the names of its columns."""
+"""Supabase: rows of `auth.users`, as CSV with a header or as JSON."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import orjson
 from app.people.services.user_formats.fields import (
     UNREADABLE_HASH,
     Fields,
-    NotTaken,
+    UnusableRecord,
     decoded,
     identity,
     member,
@@ -17,7 +17,7 @@ from app.people.services.user_formats.fields import (
 from app.people.services.user_formats.firebase import HashParameters
 
 NAMES = ("full_name", "name", "display_name")
-# How it keeps the hashes of those who once came from Firebase.
+# The prefix of hashes that Supabase imported from Firebase.
 FIREBASE_PREFIX = "$fbscrypt$"
 FIREBASE = re.compile(
     r"\$fbscrypt\$v=1,n=(?P<cost>\d{1,4}),r=(?P<rounds>\d{1,4}),p=1"
@@ -28,7 +28,7 @@ FIREBASE = re.compile(
 
 def person(record: Mapping[str, Any]) -> Fields:
     if record.get("deleted_at"):
-        raise NotTaken("is of an account that was deleted")
+        raise UnusableRecord("belongs to a deleted account")
     return {
         **identity(record.get("id")),
         "email": record.get("email"),
@@ -42,7 +42,7 @@ def person(record: Mapping[str, Any]) -> Fields:
 
 
 def _name(data: Any) -> str | None:
-    """The name in a profile in which everybody may write what they like."""
+    """Returns the name in a profile, whose content users can choose freely."""
     profile = _parsed(data) if isinstance(data, str) else data
     names = (member(profile, name) for name in NAMES)
     return next((name for name in names if isinstance(name, str) and name), None)
@@ -72,4 +72,4 @@ def _password_hash(text: Any) -> Any:
     if key is None or separator is None or salt is None or digest is None:
         return UNREADABLE_HASH
     parameters = HashParameters(key, separator, int(parts["rounds"]), int(parts["cost"]))
-    return parameters.written(salt, digest)
+    return parameters.encode(salt, digest)

@@ -14,7 +14,6 @@ from app.graphql.access import member_field
 from app.graphql.columns import column, computed
 from app.graphql.context import Info, member
 from app.graphql.ids import Node, id_column
-from app.graphql.inputs import given
 from app.graphql.owned_lists import page_of_user
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
 from app.graphql.problems import InvalidInput, Problem, RateLimited
