@@ -11,7 +11,7 @@ from stage import Stage, machine, say, stage, write_result
 from tables import grid, report
 
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.integrity import Verification
+from app.audit.services.integrity.verification import Verification
 from app.audit.services.retention import AuditRetention
 from app.portico import Portico, build
 from app.settings import Settings

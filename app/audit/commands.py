@@ -15,7 +15,10 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.audit.services.checkpoint_files import Checkpoint, InvalidFile, read
-from app.audit.services.integrity import Broken, Verification, Walk
+from app.audit.services.integrity.copies import CheckpointCopies
+from app.audit.services.integrity.findings import Broken, Walk
+from app.audit.services.integrity.records import VerificationRecords
+from app.audit.services.integrity.verification import Verification
 from app.cli.setup import database, fail, out
 from app.database.readiness import Readiness
 from app.modules import read_settings
@@ -101,7 +104,7 @@ async def _verify(settings: Settings, against: Iterator[Checkpoint] | None) -> t
     async with _reading(settings) as portico:
         with _meter() as progress:
             found = await portico.services[Verification].look(progress, against)
-        return found, await portico.services[Verification].record(found)
+        return found, await portico.services[VerificationRecords].record(found)
 
 
 @contextmanager
@@ -149,18 +152,19 @@ def _checkpoints_of(file: Path | None) -> Generator[Iterator[Checkpoint] | None]
 async def _export(settings: Settings, file: Path) -> tuple[int, int]:
     """Returns how many checkpoints were added, and the number of the last one in the file."""
     async with _reading(settings) as portico:
+        copies = portico.services[CheckpointCopies]
         if file == DASH:
-            return await _write(portico.services[Verification], sys.stdout.buffer, 0)
+            return await _write(copies, sys.stdout.buffer, 0)
         last = _last_of(file)
         if last is not None:
-            await portico.services[Verification].check_present(last)
+            await copies.check_present(last)
         with _appended(file) as lines:
-            return await _write(portico.services[Verification], lines, last.number if last else 0)
+            return await _write(copies, lines, last.number if last else 0)
 
 
-async def _write(verification: Verification, lines: BinaryIO, after: int) -> tuple[int, int]:
+async def _write(copies: CheckpointCopies, lines: BinaryIO, after: int) -> tuple[int, int]:
     number, last = 0, after
-    async for checkpoint in verification.checkpoints(after):
+    async for checkpoint in copies.checkpoints(after):
         lines.write(checkpoint.line())
         number, last = number + 1, checkpoint.number
     lines.flush()

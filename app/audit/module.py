@@ -2,7 +2,9 @@
 
 from app.audit.events import RetentionEvent
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.integrity import Verification
+from app.audit.services.integrity.copies import CheckpointCopies
+from app.audit.services.integrity.records import VerificationRecords
+from app.audit.services.integrity.verification import Verification
 from app.audit.services.last_verification import LastVerification
 from app.audit.services.reading import AuditEvents
 from app.audit.services.retention import AuditRetention
@@ -51,7 +53,15 @@ MODULE = Module(
     name="audit",
     settings=AuditSettings,
     events=RetentionEvent,
-    services=(Checkpoints, retention, Verification, LastVerification, AuditEvents),
+    services=(
+        Checkpoints,
+        CheckpointCopies,
+        retention,
+        VerificationRecords,
+        LastVerification,
+        Verification,
+        AuditEvents,
+    ),
     schema="app.audit.schema",
     models="app.audit.models",
     periodic=(

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.integrity import Broken, Verification
+from app.audit.services.integrity.findings import Broken
+from app.audit.services.integrity.verification import Verification
 from app.database.database import Database
 from app.keys.services.signing_keys import SigningKeys
 from app.settings import Settings

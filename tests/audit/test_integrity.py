@@ -16,8 +16,10 @@ from sqlalchemy import text
 
 from app.audit.services.checkpoint_files import InvalidFile, read
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.definitions import DEFINITIONS, definitions, differences
-from app.audit.services.integrity import Verification
+from app.audit.services.integrity.copies import CheckpointCopies
+from app.audit.services.integrity.definitions import DEFINITIONS, definitions, differences
+from app.audit.services.integrity.records import VerificationRecords
+from app.audit.services.integrity.verification import Verification
 from app.database import migrations
 from app.database.database import Database, connect
 from app.main import create_app
@@ -92,7 +94,7 @@ class Audit:
 
     async def file(self, after: int = 0) -> bytes:
         return b"".join(
-            [each.line() async for each in self.parts.services[Verification].checkpoints(after)]
+            [each.line() async for each in self.parts.services[CheckpointCopies].checkpoints(after)]
         )
 
     async def findings(self, against: bytes | None = None) -> list[str]:
@@ -256,7 +258,7 @@ async def test_an_audit_cut_short_is_noticed_by_the_last_verification_and_by_a_f
     await cut(audit)
     assert await audit.findings() == []
     (restored,) = await audit.findings(file)
-    assert await audit.parts.services[Verification].record(walked)
+    assert await audit.parts.services[VerificationRecords].record(walked)
 
     (cut_short,) = await audit.findings()
 
@@ -341,7 +343,7 @@ async def test_a_verification_is_recorded_and_measured(empty_url: str, tmp_path:
     )
     app = create_app(settings_for(empty_url))
     async with app.router.lifespan_context(app):
-        last = await app.state.portico.services[Verification].last()
+        last = await app.state.portico.services[VerificationRecords].last()
 
     assert await found(empty_url, VERIFIED) == [(True, 1, True), (False, 1, True)]
     assert last is not None
@@ -357,10 +359,11 @@ FORGED = (
 
 async def test_verifications_that_were_forged_do_not_count(audit: Audit) -> None:
     verification = audit.parts.services[Verification]
+    records = audit.parts.services[VerificationRecords]
     walked = await verification.look()
     walked.findings.append("something")
-    await verification.record(walked)
-    recorded = await verification.last()
+    await records.record(walked)
+    recorded = await records.last()
     assert recorded is not None
     audit.clock.pass_(minutes=1)
     for at, valid, checkpoints in (
@@ -370,21 +373,22 @@ async def test_verifications_that_were_forged_do_not_count(audit: Audit) -> None
     ):
         await tamper(audit.db, FORGED.format(at=at, valid=valid, checkpoints=checkpoints))
 
-        assert await verification.last() == recorded
+        assert await records.last() == recorded
         assert await audit.findings() == []
         await tamper(audit.db, "DELETE FROM audit_verifications WHERE events = 1000")
 
 
 async def test_a_verification_of_the_future_does_not_count(audit: Audit) -> None:
     verification = audit.parts.services[Verification]
-    await verification.record(await verification.look())
-    recorded = await verification.last()
+    records = audit.parts.services[VerificationRecords]
+    await records.record(await verification.look())
+    recorded = await records.last()
     audit.clock.pass_(days=1)
-    await verification.record(await verification.look())
+    await records.record(await verification.look())
     audit.clock.pass_(days=-1)
 
     assert recorded is not None
-    assert await verification.last() == recorded
+    assert await records.last() == recorded
 
 
 NEW_SECRET = "Qm4Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA1"
@@ -392,7 +396,7 @@ NEW_SECRET = "Qm4Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA1"
 
 async def test_a_verification_counts_under_every_secret_that_is_given(audit: Audit) -> None:
     former, rotated, new = (
-        replace(audit.parts.services[Verification], secrets=Secrets(secrets))
+        replace(audit.parts.services[VerificationRecords], secrets=Secrets(secrets))
         for secrets in (SECRET, f"{NEW_SECRET},{SECRET}", NEW_SECRET)
     )
     await former.record(await audit.parts.services[Verification].look())

@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from alembic import command
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.integrity import Broken, Verification
+from app.audit.services.integrity.findings import Broken
+from app.audit.services.integrity.verification import Verification
 from app.audit.services.retention import AuditRetention
 from app.database import migrations
 from app.database.database import Database

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alembic import command
-from app.audit.services.integrity import Verification
+from app.audit.services.integrity.verification import Verification
 from app.database import migrations
 from app.database.database import Database, connect
 from app.errors import Hindered

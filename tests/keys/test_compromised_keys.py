@@ -14,7 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.integrity import Broken, Verification
+from app.audit.services.integrity.findings import Broken
+from app.audit.services.integrity.verification import Verification
 from app.database.database import Database
 from app.errors import Misconfigured
 from app.jobs.services.queue import Jobs

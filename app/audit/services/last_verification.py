@@ -5,18 +5,18 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from app.audit.services.integrity import Verification
+from app.audit.services.integrity.records import VerificationRecords
 
 
 @dataclass(slots=True)
 class LastVerification:
     """As far as it is known here: as if there was none, until the first look."""
 
-    verification: Verification
+    records: VerificationRecords
     found: Row[Any] | None = None
 
     async def look(self) -> None:
-        self.found = await self.verification.last()
+        self.found = await self.records.last()
 
     @property
     def at(self) -> float:
