@@ -125,8 +125,8 @@ class Compromise:
     async def _hold_all(self, session: AsyncSession) -> None:
         """Wait for whoever makes keys, announces removals, signs the audit or signs somebody in."""
         await self.keys.hold(session)
-        await self.retention.hold(session)
-        await self.checkpoints.hold(session)
+        await self.retention.lock(session)
+        await self.checkpoints.lock(session)
         for statement in LOCK_TABLES:
             await session.execute(statement)
 

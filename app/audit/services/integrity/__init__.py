@@ -1,1 +1,1 @@
-"""Verifying the audit, one file for each thing that is checked."""
+"""Verification of the audit, one file for each thing that is checked."""

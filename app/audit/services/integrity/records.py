@@ -1,4 +1,4 @@
-"""Records of verifications: what each run found, for the next run and the metrics."""
+"""Records of verifications: the result of each run, for the next run and the metrics."""
 
 from collections.abc import Callable
 from contextlib import aclosing
@@ -12,21 +12,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.models import AuditVerification
 from app.audit.services.checkpoints import microseconds
-from app.audit.services.integrity.findings import Broken, Walk
+from app.audit.services.integrity.report import AuditReport, InvalidAudit
 from app.audit.services.integrity.rows import streamed
 from app.database.database import Database
 from app.database.identifiers import new_id
 from app.security.keys import Secrets, mac, same
 
-RECORDABLE = text(
+CAN_RECORD = text(
     "SELECT current_setting('transaction_read_only') = 'off'"
     " AND has_table_privilege('audit_verifications', 'INSERT')"
 )
-# Those of the future are of a wrong clock, or made to stand before all that come.
+# A record of the future comes from a wrong clock, or was forged to stay the newest one.
 RECORDED = "SELECT * FROM audit_verifications WHERE at <= :now"
 NEWEST = text(f"{RECORDED} ORDER BY at DESC")
 LONGEST_VALID = text(f"{RECORDED} AND valid ORDER BY checkpoints DESC, at DESC")
-RECORD = "audit-verification"
+MAC_PURPOSE = "audit-verification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +35,21 @@ class VerificationRecords:
     secrets: Secrets
     clock: Callable[[], datetime]
 
-    async def record(self, found: Walk) -> bool:
-        """Note what was found, for the next run and the metrics; returns whether it could be.
+    async def record(self, report: AuditReport) -> bool:
+        """Record the result; returns false where that is not possible.
 
-        It cannot on a standby, nor by a role that may only read.
+        It is not possible on a standby, or with a role that may only read.
         """
-        if not (await self.db.rows(RECORDABLE))[0][0]:
+        if not (await self.db.rows(CAN_RECORD))[0][0]:
             return False
         now = self.clock()
         row: dict[str, Any] = {
             "id": new_id(now),
             "at": now,
-            "valid": not found.findings,
-            "events": found.events,
-            "checkpoints": found.checkpoints,
-            "latest_event_at": found.latest,
+            "valid": not report.findings,
+            "events": report.events,
+            "checkpoints": report.checkpoints,
+            "latest_event_at": report.latest_event_at,
         }
         row["mac"] = record_macs(self.secrets, **row)[0]
         async with self.db.begin() as session:
@@ -57,24 +57,24 @@ class VerificationRecords:
         return True
 
     async def last(self) -> Row[Any] | None:
-        """Returns the last verification, None if none was recorded with one of these secrets."""
+        """Returns the last record that was made with one of these secrets."""
         async with self.db.begin() as session:
             return await self._first(await session.connection(), NEWEST)
 
     async def longest_valid(self, connection: AsyncConnection) -> Row[Any] | None:
-        """Returns the valid verification that found the most checkpoints."""
+        """Returns the record of the valid audit with the most checkpoints."""
         return await self._first(connection, LONGEST_VALID)
 
     async def _first(self, connection: AsyncConnection, statement: TextClause) -> Row[Any] | None:
-        """Returns the first verification that was recorded with one of these secrets."""
+        """Returns the first record that was made with one of these secrets."""
         rows = streamed(connection, statement.bindparams(now=self.clock()))
         async with aclosing(rows):
             async for row in rows:
-                if self._is_recorded(row):
+                if self._has_valid_mac(row):
                     return row
         return None
 
-    def _is_recorded(self, row: Any) -> bool:
+    def _has_valid_mac(self, row: Any) -> bool:
         macs = record_macs(
             self.secrets,
             id=row.id,
@@ -97,25 +97,27 @@ def record_macs(
     checkpoints: int,
     latest_event_at: datetime | None,
 ) -> list[bytes]:
-    """What each secret makes of a recorded verification, the first secret's first."""
+    """Returns the MAC of a record under each secret, in the order of the secrets."""
     latest = "" if latest_event_at is None else microseconds(latest_event_at)
     parts = (id.bytes, microseconds(at), int(valid), events, checkpoints, latest)
-    return [mac(key, *parts) for key in secrets.derive(RECORD)]
+    return [mac(key, *parts) for key in secrets.derive(MAC_PURPOSE)]
 
 
-def check_former(former: Row[Any] | None, found: Walk) -> None:
-    """Notice that there is less than the last valid verification found."""
-    # What cannot be told from what is broken is not said.
-    if former is None or found.findings:
+def check_earlier_record(earlier: Row[Any] | None, report: AuditReport) -> None:
+    """Check that there is no less than an earlier valid verification report."""
+    # Other findings may have the same cause.
+    if earlier is None or report.findings:
         return
-    when = f"the verification of {former.at:%Y-%m-%d %H:%M:%S} UTC"
-    if found.checkpoints < former.checkpoints:
-        raise Broken(
-            f"{when} found {former.checkpoints} checkpoints, now there are {found.checkpoints}: "
+    when = f"the verification of {earlier.at:%Y-%m-%d %H:%M:%S} UTC"
+    if report.checkpoints < earlier.checkpoints:
+        raise InvalidAudit(
+            f"{when} found {earlier.checkpoints} checkpoints, now there are {report.checkpoints}: "
             "the last ones were removed"
         )
-    latest = former.latest_event_at
-    if latest is None or (found.latest is not None and found.latest >= latest):
+    latest = earlier.latest_event_at
+    if latest is None or (report.latest_event_at is not None and report.latest_event_at >= latest):
         return
-    if found.since is None or latest.date() >= found.since:
-        raise Broken(f"{when} found events until {latest:%Y-%m-%d %H:%M:%S} UTC: they were removed")
+    if report.kept_since is None or latest.date() >= report.kept_since:
+        raise InvalidAudit(
+            f"{when} found events until {latest:%Y-%m-%d %H:%M:%S} UTC: they were removed"
+        )

@@ -1,4 +1,4 @@
-"""Reading the tables of the audit row by row, however long they are."""
+"""Reads the tables of the audit row by row, however many rows there are."""
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -8,14 +8,14 @@ from sqlalchemy import Executable, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 BATCH = 2000
-# An event is signed by the next checkpoint, so it is hardly older than the one before that: by as
-# long as its transaction took, and as clocks differ. What is older was put in later.
-LEEWAY = timedelta(hours=1)
-# The database refuses other times, which Python cannot hold. Whoever owns it can put some there.
-READABLE = "CASE WHEN at BETWEEN '2000-01-01 00:00Z' AND '9000-01-01 00:00Z' THEN at END"
-# However long the audit is, it is read as its index has it, and not sorted first.
-AS_INDEXED = text("SET LOCAL enable_sort = off")
-ENDS = """
+# An event is signed by the next checkpoint. So it is older than the checkpoint before that one by
+# the duration of its transaction and the difference of clocks at most, or was inserted later.
+TOLERANCE = timedelta(hours=1)
+# The database refuses times that Python cannot represent, but its owner can write them.
+READABLE_TIME = "CASE WHEN at BETWEEN '2000-01-01 00:00Z' AND '9000-01-01 00:00Z' THEN at END"
+# Events are read in the order of an index: sorting them first would need memory for all of them.
+NO_SORT = text("SET LOCAL enable_sort = off")
+SIGNED_ENDS = """
     SELECT ends.key AS chain, (ends.value->>0)::bigint AS position, ends.value->>1 AS hash,
            number, at
     FROM audit_checkpoints, jsonb_each(heads) AS ends WHERE number <= :valid
