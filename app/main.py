@@ -47,7 +47,8 @@ from app.jobs.metrics import BACKLOG_SECONDS, JobFigures, JobMetrics
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import Worker
 from app.keys.services.fleet_secrets import FleetSecrets
-from app.keys.services.signing_keys import JWKS_MAX_AGE, SigningKeys
+from app.keys.services.key_rotation import JWKS_MAX_AGE
+from app.keys.services.signing_keys import SigningKeys
 from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
 from app.module import Module

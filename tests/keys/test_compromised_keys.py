@@ -20,7 +20,7 @@ from app.errors import Misconfigured
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import Worker
 from app.keys.services.fleet_secrets import REVOKED
-from app.keys.services.signing_keys import NOT_IN_FORCE
+from app.keys.services.signing_keys import NOT_ACCEPTED
 from app.portico import Portico, build
 from app.sessions.services.compromise import (
     GIVE_IT_ALONE,
@@ -90,7 +90,7 @@ async def test_whatever_the_leaked_secret_protected_is_over(fleet: Fleet, tmp_pa
 
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(
-            "1 signing keys, 2 sessions and 1 links are ended, 1 jobs have failed. Key "
+            "1 signing keys, 2 sessions and 1 links were ended, 1 jobs have failed. Key "
         )
         assert (await laptop(ME), laptop.last_code) == ({"me": None}, "UNAUTHENTICATED")
 
@@ -132,7 +132,7 @@ async def test_a_server_that_still_has_the_leaked_secret_serves_nothing_and_make
             # It has not noticed: the database refuses.
             with pytest.raises(DBAPIError, match="the secret that sealed it is not in force"):
                 await make_key(old)
-            assert await old.readiness() == (503, NOT_IN_FORCE)
+            assert await old.readiness() == (503, NOT_ACCEPTED)
             for client in (old.api, laptop, old.api.with_bearer(telephone.access_token or "")):
                 assert await client(LOGIN, input=ADA.credentials) is None
                 assert client.last is not None
@@ -191,7 +191,7 @@ async def test_a_secret_that_nobody_knew_is_no_way_in_but_a_successor_is(fleet: 
         (
             NEW,
             [],
-            "This ends every session. Say --yes, or run it on a terminal and confirm it there.",
+            "This ends every session. Give --yes, or run it on a terminal and confirm it there.",
         ),
     ],
 )
@@ -252,7 +252,7 @@ async def test_interrupted_it_has_done_nothing_and_can_be_run_again(fleet: Fleet
         process = other_process(fleet, NEW)
         last: Any = await process.services[Compromise].check()
         async with old.portico.services[Database].begin() as session:
-            await old.keys.hold(session)
+            await old.keys.rotation.lock(session)
             await old.portico.services[Checkpoints].lock(session)
             work = asyncio.ensure_future(process.services[Compromise].declare(last))
             await asyncio.sleep(0.2)
@@ -366,7 +366,7 @@ def until_ended(server: Server) -> None:
 
 async def make_key(server: FleetServer) -> None:
     async with server.portico.services[Database].begin() as session:
-        await server.keys.add(session, server.keys.clock())
+        await server.keys.rotation.add(session, server.keys.clock())
 
 
 def other_process(fleet: Fleet, secret: str) -> Portico:

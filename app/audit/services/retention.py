@@ -158,7 +158,7 @@ class AuditRetention:
 
     async def _may_announce(self, session: AsyncSession) -> bool:
         """Whether the secret of the MAC is not revoked: otherwise the MAC could not be verified."""
-        return not (await self.fleet.look(session)).revoked
+        return not (await self.fleet.refresh(session)).revoked
 
     async def _today(self, session: AsyncSession) -> date:
         """Returns the earlier of two clocks, so that one that is ahead removes nothing too soon."""

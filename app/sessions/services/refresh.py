@@ -77,7 +77,7 @@ class TokenRefresh:
             if held is None:
                 return SessionEnded(EndReason.UNKNOWN_TOKEN)
             if not self.refresh_tokens.matches(presented, held.session.token_salt):
-                if await self.fleet.lacks_any(session):
+                if await self.fleet.may_be_elsewhere(session):
                     # Told that it is unknown, the client would sign its user out.
                     raise Unavailable(UNREADABLE)
                 return SessionEnded(EndReason.UNKNOWN_TOKEN)
