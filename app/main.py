@@ -43,7 +43,7 @@ from app.http.request_middleware import RequestMiddleware
 from app.http.requests import ASGIApp
 from app.http.well_known import well_known_routes
 from app.imports import attribute
-from app.jobs.metrics import BACKLOG_SECONDS, JobFigures, JobMetrics
+from app.jobs.metrics import BACKLOG_SECONDS, BacklogMetrics, JobMetrics
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import Worker
 from app.keys.services.fleet_secrets import FleetSecrets
@@ -234,7 +234,7 @@ def _running(
     metrics.take(readings)
     yield every(FIGURES_SECONDS, partial(_take, metrics, readings))
     job_metrics = JobMetrics(metrics.registry)
-    yield every(BACKLOG_SECONDS, JobFigures(services[Jobs], job_metrics).hand_on)
+    yield every(BACKLOG_SECONDS, BacklogMetrics(services[Jobs], job_metrics).refresh)
     if settings.jobs_worker:
         yield replace(services[Worker], observe=job_metrics.observe).run()
 

@@ -113,7 +113,7 @@ async def test_whatever_the_leaked_secret_protected_is_over(fleet: Fleet, tmp_pa
     retried = await run(fleet, tmp_path, NEW, "jobs", "retry", str(job.id))
     assert (retried.returncode, retried.stdout) == (1, "")
     assert retried.stderr == (
-        f"portico: Job {job.id} (password.reset_asked) stays: "
+        f"portico: Job {job.id} (password.reset_asked) is not retried: "
         "it was sealed with a SECRET_KEY that is not given here.\n"
     )
 
