@@ -295,7 +295,7 @@ async def test_nothing_goes_in_clear_unless_that_is_said() -> None:
     with running_smtp_server() as smtp:
         mailer = SmtpMailer.of(f"smtp://localhost:{smtp.port}", "no-reply@example.com")
         with pytest.raises(Exception):  # noqa: B017, PT011 - the library's
-            await replace(mailer, in_clear=False).send(MESSAGE)
+            await replace(mailer, without_tls=False).send(MESSAGE)
 
     assert smtp.emails == []
 

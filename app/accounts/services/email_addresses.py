@@ -296,7 +296,7 @@ class EmailAddresses:
         back to an address that could have undone a change: what lies in between may be a thief's.
         """
         undo, link = TokenPurpose.UNDO_EMAIL_CHANGE, None
-        before = await self.tokens.open_for(session, undo, row.id, row.email)
+        before = await self.tokens.oldest_usable(session, undo, row.id, row.email)
         if before is not None:
             await self.tokens.revoke(session, row.id, (undo,), after=before)
         elif former.email_verified:
