@@ -43,11 +43,12 @@ from app.http.request_middleware import RequestMiddleware
 from app.http.requests import ASGIApp
 from app.http.well_known import well_known_routes
 from app.imports import attribute
-from app.jobs.metrics import BACKLOG_SECONDS, JobFigures, JobMetrics
+from app.jobs.metrics import BACKLOG_SECONDS, BacklogMetrics, JobMetrics
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import Worker
 from app.keys.services.fleet_secrets import FleetSecrets
-from app.keys.services.signing_keys import JWKS_MAX_AGE, SigningKeys
+from app.keys.services.key_rotation import JWKS_MAX_AGE
+from app.keys.services.signing_keys import SigningKeys
 from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
 from app.module import Module
@@ -231,7 +232,7 @@ def _running(
     metrics.take(readings)
     yield every(FIGURES_SECONDS, partial(_take, metrics, readings))
     job_metrics = JobMetrics(metrics.registry)
-    yield every(BACKLOG_SECONDS, JobFigures(services[Jobs], job_metrics).hand_on)
+    yield every(BACKLOG_SECONDS, BacklogMetrics(services[Jobs], job_metrics).refresh)
     if settings.jobs_worker:
         yield replace(services[Worker], observe=job_metrics.observe).run()
 

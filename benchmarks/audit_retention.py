@@ -11,7 +11,7 @@ from stage import Stage, machine, say, stage, write_result
 from tables import grid, report
 
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.integrity import Verification
+from app.audit.services.integrity.verifier import AuditVerifier
 from app.audit.services.retention import AuditRetention
 from app.modules import MODULES, settings_class
 from app.portico import Portico, build
@@ -123,8 +123,11 @@ async def _remove(portico: Portico, other: asyncpg.Connection, figures: Figures)
 
 async def _verify(portico: Portico) -> float:
     began = time.perf_counter()
-    await portico.services[Verification].walk()
-    return time.perf_counter() - began
+    report = await portico.services[AuditVerifier].verify()
+    seconds = time.perf_counter() - began
+    if report.findings:
+        raise ValueError(report.findings)
+    return seconds
 
 
 async def _bytes(connection: asyncpg.Connection, table: str) -> float:

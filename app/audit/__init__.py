@@ -1,1 +1,1 @@
-"""The audit: events, chains, checkpoints, integrity."""
+"""The audit: events, chains, checkpoints, verification, retention."""

@@ -1,4 +1,4 @@
-"""`portico audit`: whether what the audit says is what happened, and its checkpoints in a file."""
+"""`portico audit`: verifies the audit, and exports its checkpoints to a file."""
 
 import asyncio
 import os
@@ -14,73 +14,77 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.audit.services.checkpoint_files import Checkpoint, InvalidFile, read
-from app.audit.services.integrity import Broken, Verification, Walk
+from app.audit.services.checkpoint_files import Checkpoint, InvalidFile, read_checkpoints
+from app.audit.services.integrity.checkpoint_copies import CheckpointCopies
+from app.audit.services.integrity.records import VerificationRecords
+from app.audit.services.integrity.report import AuditReport, InvalidAudit
+from app.audit.services.integrity.verifier import AuditVerifier
 from app.cli.setup import database, fail, out
 from app.database.readiness import Readiness
 from app.modules import read_settings
 from app.portico import Portico, build
 from app.settings import Settings
 
-DASH = Path("-")
-FOR_YOU_ALONE = 0o600
+STANDARD_OUTPUT = Path("-")
+OWNER_ONLY = 0o600
 # Checkpoints are made every five minutes while a server runs.
-SIGNED_WITHIN = timedelta(hours=1)
+UNSIGNED_TOLERANCE = timedelta(hours=1)
 NOT_RECORDED = "This run is not recorded: the database is read-only, or this role may only read it."
 NOTHING_SIGNED = (
-    "Nothing is signed yet, so SECRET_KEY was not checked: a server that runs makes checkpoints."
+    "Nothing is signed yet, so SECRET_KEY was not checked: a running server makes checkpoints."
 )
-AGAINST_HELP = "A file of `portico audit checkpoints export`, kept elsewhere."
-FILE_HELP = "The file; what it has already is compared and kept. - is standard output."
+AGAINST_HELP = "Compare with a file that `portico audit checkpoints export` wrote."
+FILE_HELP = "The file to write or to continue; - is standard output."
 
 
 def verify(
     *,
     against: Annotated[Path | None, typer.Option(metavar="FILE", help=AGAINST_HELP)] = None,
 ) -> None:
-    """Walk the audit: every event, every chain, every signature. Writers go on meanwhile."""
-    with database(read_settings()) as settings, _checkpoints_of(against) as kept:
+    """Verify the audit: every event, chain and signature. Does not block writers."""
+    with database(read_settings()) as settings, _checkpoints_in(against) as checkpoints:
         try:
-            found, recorded = asyncio.run(_verify(settings, kept))
+            report, recorded = asyncio.run(_verify(settings, checkpoints))
         except InvalidFile as invalid:
             fail(f"{against}: {invalid}.")
-    for warning in (*found.warnings, *_unsigned(found)):
+    for warning in (*report.warnings, *_unsigned_warnings(report)):
         out.print(f"[yellow]Warning[/yellow]   {escape(warning)}.")
     if not recorded:
         out.print(NOT_RECORDED)
-    if found.findings:
-        fail("\n".join(f"{finding}." for finding in found.findings))
-    if found.against:
-        first, last = found.against
+    if report.findings:
+        fail("\n".join(f"{finding}." for finding in report.findings))
+    if report.compared:
+        first, last = report.compared
         out.print(
             f"All checkpoints in {against}, {first.number} to {last.number}, "
             f"{first.moment:%Y-%m-%d %H:%M:%S} to {last.moment:%Y-%m-%d %H:%M:%S} UTC, "
-            "are in the database, and all that they signed.",
+            "are in the database, with all that they signed.",
             markup=False,
         )
-    erased = f", {found.erased} addresses erased" if found.erased else ""
-    since = f" since {found.since}" if found.since else ""
+    erased = f", {report.erased_addresses} addresses erased" if report.erased_addresses else ""
+    since = f" since {report.kept_since}" if report.kept_since else ""
     out.print(
-        f"{found.events} events in {len(found.chains)} chains{since}, "
-        f"{found.checkpoints} checkpoints{erased}: valid."
+        f"{report.events} events in {len(report.chains)} chains{since}, "
+        f"{report.checkpoints} checkpoints{erased}: valid."
     )
-    if not found.checkpoints:
+    if not report.checkpoints:
         out.print(NOTHING_SIGNED)
-    if found.epoch and found.unopened:
+    if report.epoch and report.unverified_checkpoints:
+        epoch = report.epoch
         out.print(
-            f"Of {found.unopened} checkpoints before {found.epoch.at:%Y-%m-%d %H:%M} UTC, when "
-            "SECRET_KEY was declared compromised, the hashes were verified and the signatures were"
-            f" not: they need the former SECRET_KEY. Checkpoint {found.epoch.number} signs what "
-            f"they ended with, {found.epoch.former_hash.hex()}."
+            f"Of {report.unverified_checkpoints} checkpoints before {epoch.at:%Y-%m-%d %H:%M} UTC, "
+            "when SECRET_KEY was declared compromised, the hashes were verified, but not the "
+            "signatures: that needs the former SECRET_KEY. Checkpoint "
+            f"{epoch.number} signs the hash of the last one, {epoch.former_hash.hex()}."
         )
 
 
 def export_checkpoints(
     file: Annotated[Path, typer.Argument(help=FILE_HELP)],
 ) -> None:
-    """Write checkpoints to a file, a line of JSON each: those that it does not have yet.
+    """Append new checkpoints to a file, one line of JSON each.
 
-    Keep it where operators of the database cannot change it. A line is verified with the
+    Keep the file where operators of the database cannot change it. Each line is verified with the
     public key in it, without SECRET_KEY.
     """
     with database(read_settings()) as settings:
@@ -88,24 +92,27 @@ def export_checkpoints(
             number, last = asyncio.run(_export(settings, file))
         except InvalidFile as invalid:
             fail(f"{file}: {invalid}.")
-        except Broken as broken:
-            fail(f"{broken}.")
-    if file != DASH:
+        except InvalidAudit as invalid:
+            fail(f"{invalid}.")
+    if file != STANDARD_OUTPUT:
         up_to = f", up to checkpoint {last}" if last else ""
         out.print(
             f"{number} checkpoints added to {file}{up_to}. Only you can read it.", markup=False
         )
 
 
-async def _verify(settings: Settings, against: Iterator[Checkpoint] | None) -> tuple[Walk, bool]:
-    async with _reading(settings) as portico:
-        with _meter() as progress:
-            found = await portico.services[Verification].look(progress, against)
-        return found, await portico.services[Verification].record(found)
+async def _verify(
+    settings: Settings, checkpoints: Iterator[Checkpoint] | None
+) -> tuple[AuditReport, bool]:
+    """Returns the report, and whether it could be recorded."""
+    async with _without_signing_keys(settings) as portico:
+        with _progress_display() as progress:
+            report = await portico.services[AuditVerifier].verify(progress, checkpoints)
+        return report, await portico.services[VerificationRecords].record(report)
 
 
 @contextmanager
-def _meter() -> Generator[Callable[[int], object]]:
+def _progress_display() -> Generator[Callable[[int], object]]:
     columns = (SpinnerColumn(), TextColumn("{task.completed} events"), TimeElapsedColumn())
     with Progress(*columns, console=out, disable=not sys.stdout.isatty()) as progress:
         task = progress.add_task("", total=None)
@@ -113,8 +120,8 @@ def _meter() -> Generator[Callable[[int], object]]:
 
 
 @asynccontextmanager
-async def _reading(settings: Settings) -> AsyncGenerator[Portico]:
-    """Yield the services without loading signing keys, which a standby could not create."""
+async def _without_signing_keys(settings: Settings) -> AsyncGenerator[Portico]:
+    """Yield the services without loading signing keys, which cannot be made on a standby."""
     portico = build(settings)
     try:
         await portico.services[Readiness].check()
@@ -124,17 +131,19 @@ async def _reading(settings: Settings) -> AsyncGenerator[Portico]:
         await portico.stop()
 
 
-def _unsigned(found: Walk) -> Iterator[str]:
-    since = found.unsigned_since
-    if since is not None and datetime.now(UTC) - since > SIGNED_WITHIN and not found.findings:
+def _unsigned_warnings(report: AuditReport) -> Iterator[str]:
+    since = report.unsigned_since
+    if since is None or report.findings:
+        return
+    if datetime.now(UTC) - since > UNSIGNED_TOLERANCE:
         yield (
-            f"{found.unsigned} events since {since:%Y-%m-%d %H:%M:%S} UTC are not signed yet: "
-            "a server that runs signs them within five minutes"
+            f"{report.unsigned_events} events since {since:%Y-%m-%d %H:%M:%S} UTC are not signed "
+            "yet: a running server signs them within five minutes"
         )
 
 
 @contextmanager
-def _checkpoints_of(file: Path | None) -> Generator[Iterator[Checkpoint] | None]:
+def _checkpoints_in(file: Path | None) -> Generator[Iterator[Checkpoint] | None]:
     if file is None:
         yield None
         return
@@ -143,49 +152,52 @@ def _checkpoints_of(file: Path | None) -> Generator[Iterator[Checkpoint] | None]
     except OSError as problem:
         fail(f"{file}: {problem.strerror}.")
     with lines:
-        yield read(lines)
+        yield read_checkpoints(lines)
 
 
 async def _export(settings: Settings, file: Path) -> tuple[int, int]:
     """Returns how many checkpoints were added, and the number of the last one in the file."""
-    async with _reading(settings) as portico:
-        if file == DASH:
-            return await _write(portico.services[Verification], sys.stdout.buffer, 0)
-        last = _last_of(file)
+    async with _without_signing_keys(settings) as portico:
+        copies = portico.services[CheckpointCopies]
+        if file == STANDARD_OUTPUT:
+            return await _write(copies, sys.stdout.buffer, 0)
+        last = _last_checkpoint(file)
         if last is not None:
-            await portico.services[Verification].check_present(last)
-        with _appended(file) as lines:
-            return await _write(portico.services[Verification], lines, last.number if last else 0)
+            await copies.check_contains(last)
+        with _opened_for_append(file) as lines:
+            return await _write(copies, lines, last.number if last else 0)
 
 
-async def _write(verification: Verification, lines: BinaryIO, after: int) -> tuple[int, int]:
+async def _write(copies: CheckpointCopies, lines: BinaryIO, after: int) -> tuple[int, int]:
     number, last = 0, after
-    async for checkpoint in verification.checkpoints(after):
-        lines.write(checkpoint.line())
+    async for checkpoint in copies.checkpoints_after(after):
+        lines.write(checkpoint.to_line())
         number, last = number + 1, checkpoint.number
     lines.flush()
     return number, last
 
 
-def _last_of(file: Path) -> Checkpoint | None:
+def _last_checkpoint(file: Path) -> Checkpoint | None:
     if not file.exists():
         return None
     with file.open("rb") as lines:
-        last = deque(read(lines), maxlen=1)
+        last = deque(read_checkpoints(lines), maxlen=1)
     return last[0] if last else None
 
 
 @contextmanager
-def _appended(file: Path) -> Generator[BinaryIO]:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FOR_YOU_ALONE)
+def _opened_for_append(file: Path) -> Generator[BinaryIO]:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OWNER_ONLY)
     with open(descriptor, "ab") as lines:  # noqa: PTH123 - Path.open sets no mode
-        os.fchmod(descriptor, FOR_YOU_ALONE)
+        os.fchmod(descriptor, OWNER_ONLY)
         yield lines
 
 
-COMMANDS = typer.Typer(name="audit", help="The audit.", no_args_is_help=True)
+COMMANDS = typer.Typer(
+    name="audit", help="Verify the audit and export its checkpoints.", no_args_is_help=True
+)
 CHECKPOINTS = typer.Typer(
-    name="checkpoints", help="The checkpoints of the audit.", no_args_is_help=True
+    name="checkpoints", help="Copies of the checkpoints of the audit.", no_args_is_help=True
 )
 COMMANDS.add_typer(CHECKPOINTS)
 COMMANDS.command("verify")(verify)

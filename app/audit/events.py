@@ -1,4 +1,4 @@
-"""Names of audit events: each module declares its own, as `noun.verb` with what it says."""
+"""Names of audit events, which modules declare as `noun.verb` with a meaning."""
 
 import re
 from collections import Counter
@@ -10,9 +10,9 @@ NOUN_AND_VERB = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
 
 
 class EventName(StrEnum):
-    """What a module records: noun and verb, in the past tense, and what the name means.
+    """A name of audit events: noun and verb in the past tense, with its meaning.
 
-    A name stays what it is: events that were recorded under it are kept.
+    A name is never changed: recorded events keep it.
     """
 
     meaning: str
@@ -28,22 +28,22 @@ class EventName(StrEnum):
 
     @property
     def described(self) -> str:
-        """The name as a description of the schema lists it."""
+        """The name and its meaning, for the description in the GraphQL schema."""
         return f"`{self.value}` ({self.meaning})" if self.meaning else f"`{self.value}`"
 
 
 @dataclass(frozen=True, slots=True)
 class EventNames:
-    """All names that events of this server can have."""
+    """All names of audit events that modules declare."""
 
     names: tuple[EventName, ...]
 
     @classmethod
     def of(cls, *declared: type[EventName]) -> Self:
-        """Returns what these modules declare, in the order of the alphabet.
+        """Returns the declared names in alphabetical order.
 
         Raises:
-            ValueError: two of them declare the same name.
+            ValueError: two modules declare the same name.
 
         """
         names = [name for each in declared for name in each]
@@ -57,7 +57,7 @@ class EventNames:
         return ", ".join(name.described for name in self.names)
 
     def has(self, names: list[str]) -> bool:
-        """Whether events can have all of these names."""
+        """Whether all of these names are declared."""
         return set(names) <= set(map(str, self.names))
 
 

@@ -1,4 +1,4 @@
-"""What happened: one row for each change and each refused sign-in, written with it."""
+"""Audit events, one for each change and each refused sign-in, and what proves them."""
 
 import uuid
 from datetime import datetime
@@ -13,16 +13,25 @@ from app.database.personal_data import ABOUT_NOBODY, PersonalColumns
 from app.database.rights import APPEND, Rights
 from app.database.table_info import table_info
 
-WRITTEN = ("id", "at", "name", "actor_id", "target_id", "ip_address", "request_id", "details")
-# The address that somebody came from can be erased. All else stays as the database has chained it.
-ERASABLE = ("ip_address", "ip_salt")
-PROOF = "proves that the audit is whole"
-# Times that every program can read.
-IN_RANGE = "{} BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'"
+WRITTEN_COLUMNS = (
+    "id",
+    "at",
+    "name",
+    "actor_id",
+    "target_id",
+    "ip_address",
+    "request_id",
+    "details",
+)
+# Erasing an IP address is the only change that the database allows.
+ERASABLE_COLUMNS = ("ip_address", "ip_salt")
+# Python cannot represent all times of PostgreSQL.
+VALID_TIME = "{} BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'"
+PROOF = "proves that the audit is unchanged"
 
 
 class AuditEvent(Base):
-    """Where it stands in its chain is written by the database itself."""
+    """An event; a trigger of the database appends it to a chain."""
 
     __tablename__ = "audit_events"
     __table_args__ = (
@@ -32,11 +41,12 @@ class AuditEvent(Base):
         UniqueConstraint("chain", "position", name="uq_audit_events_chain_position"),
         table_info(
             rights=Rights(
-                {"SELECT": (), "INSERT": WRITTEN, "UPDATE": ERASABLE}, retention={"DELETE": ()}
+                {"SELECT": (), "INSERT": WRITTEN_COLUMNS, "UPDATE": ERASABLE_COLUMNS},
+                retention={"DELETE": ()},
             ),
             personal_data=PersonalColumns(
                 "events",
-                exported=WRITTEN,
+                exported=WRITTEN_COLUMNS,
                 withheld={
                     "chain": PROOF,
                     "position": PROOF,
@@ -53,7 +63,7 @@ class AuditEvent(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime]
     name: Mapped[str]
-    # Without foreign keys: an event outlives the people in it.
+    # Without foreign keys: an event is kept after the users in it are deleted.
     actor_id: Mapped[uuid.UUID | None]
     target_id: Mapped[uuid.UUID | None]
     ip_address: Mapped[str | None]
@@ -63,13 +73,13 @@ class AuditEvent(Base):
     position: Mapped[int] = mapped_column(BigInteger, server_default=FetchedValue())
     previous_hash: Mapped[bytes] = mapped_column(server_default=FetchedValue())
     hash: Mapped[bytes] = mapped_column(server_default=FetchedValue())
-    # The address is hashed with a salt: both can be erased, and the chain still holds.
+    # The chain hashes the digest of address and salt, so that both can be erased.
     ip_salt: Mapped[bytes | None] = mapped_column(server_default=FetchedValue())
     ip_digest: Mapped[bytes | None] = mapped_column(server_default=FetchedValue())
 
 
 class AuditChain(Base):
-    """The end of each chain, how far it has been signed, and how far its events were removed."""
+    """The end of each chain, up to where it is signed, and up to where it is trimmed."""
 
     __tablename__ = "audit_chains"
     __table_args__ = table_info(
@@ -88,7 +98,7 @@ class AuditChain(Base):
 
 
 class AuditCheckpoint(Base):
-    """The ends of the chains at one time, signed."""
+    """A signature over the ends of chains at one time."""
 
     __tablename__ = "audit_checkpoints"
     __table_args__ = (
@@ -102,21 +112,22 @@ class AuditCheckpoint(Base):
     heads: Mapped[dict[str, Any]] = mapped_column(JSONB)
     sealed_public_key: Mapped[str]
     signature: Mapped[bytes]
-    # The fingerprint of the secret that sealed it; none of checkpoints of the release before.
+    # The fingerprint of the secret that sealed the public key; null in rows of the release
+    # before.
     sealed_with: Mapped[bytes | None]
-    # Of the first checkpoint after a leak: a MAC under the new secret over the end of the former
-    # part, whose keys the new secret does not open.
+    # Only of the first checkpoint after a leak: a MAC under the new secret over the hash of the
+    # last checkpoint before, whose sealed key the new secret does not open.
     epoch_mac: Mapped[bytes | None]
 
 
 class AuditVerification(Base):
-    """What a run of `portico audit verify` found, of events up to which."""
+    """The result of a run of `portico audit verify`."""
 
     __tablename__ = "audit_verifications"
     __table_args__ = (
-        CheckConstraint(IN_RANGE.format("at"), name="ck_audit_verifications_at"),
+        CheckConstraint(VALID_TIME.format("at"), name="ck_audit_verifications_at"),
         CheckConstraint(
-            IN_RANGE.format("latest_event_at"), name="ck_audit_verifications_latest_event_at"
+            VALID_TIME.format("latest_event_at"), name="ck_audit_verifications_latest_event_at"
         ),
         table_info(rights=APPEND, personal_data=ABOUT_NOBODY),
     )
@@ -128,12 +139,12 @@ class AuditVerification(Base):
     checkpoints: Mapped[int] = mapped_column(BigInteger)
     latest_event_at: Mapped[datetime | None]
     verified_by: Mapped[str] = mapped_column(server_default=text("CURRENT_USER"))
-    # Under SECRET_KEY: whoever may insert rows here cannot make one that counts.
+    # Under SECRET_KEY, so that a role that may insert rows cannot forge a result.
     mac: Mapped[bytes]
 
 
 class AuditRow(NamedTuple):
-    """What may be shown of an event."""
+    """The columns of an event that administrators may see."""
 
     id: uuid.UUID
     at: datetime

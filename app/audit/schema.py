@@ -1,4 +1,4 @@
-"""Asking what happened: `auditEvents`."""
+"""The GraphQL types of audit events, and the field `auditEvents`."""
 
 import uuid
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from strawberry import UNSET
 from app.audit.events import EventNames
 from app.audit.models import AuditRow
 from app.audit.services.reading import AuditEvents
-from app.audit.services.reading import AuditFilter as Found
+from app.audit.services.reading import AuditFilter as EventFilter
 from app.database.keyset_pages import Page
 from app.errors import BadInput
 from app.graphql.access import admin_field
@@ -28,11 +28,11 @@ from app.users.schema import User
 People = dict[uuid.UUID, UserRow]
 
 
-def _nothing(_row: AuditRow) -> None:
-    """An event is ordered by its id alone."""
+def _no_sort_value(_row: AuditRow) -> None:
+    """Events are ordered by their ids alone."""
 
 
-CURSORS = Cursors(PlainForm("AuditEvent.DESC"), _nothing)
+CURSORS = Cursors(PlainForm("AuditEvent.DESC"), _no_sort_value)
 write_cursor = CURSORS.write
 
 
@@ -158,8 +158,8 @@ class AuditQueries:
     ) -> AuditEventConnection | None:
         services, viewer = info.context.services, admin(info)
         request = CURSORS.request(given(first), given(after), given(last), given(before))
-        found = _found(given(filter), services[EventNames])
-        page = await services[AuditEvents].page(viewer, found, request)
+        filters = _event_filter(given(filter), services[EventNames])
+        page = await services[AuditEvents].page(viewer, filters, request)
         people = await _people(info, page.rows)
         return AuditEventConnection(page=page, people=people, now=info.context.clock())
 
@@ -173,31 +173,32 @@ async def event_by_id(info: Info, event_id: uuid.UUID) -> AuditEvent | None:
 
 
 async def _people(info: Info, rows: Sequence[AuditRow]) -> People:
-    """Those whom a page shows: in one statement, and only if they are asked for."""
-    wanted = info.names_below & {"actor", "target"}
+    """Returns the actors and targets of a page, in one statement, if the operation selects them."""
+    selected = info.names_below & {"actor", "target"}
     ids = {user_id for row in rows for user_id in (row.actor_id, row.target_id) if user_id}
-    return await info.context.services[AuditEvents].people(member(info), ids) if wanted else {}
+    return await info.context.services[AuditEvents].people(member(info), ids) if selected else {}
 
 
-def _found(part: AuditFilter | None, known: EventNames) -> Found:
-    if part is None:
-        return Found()
-    span, actor, target = given(part.at), given(part.actor_id), given(part.target_id)
-    return Found(
-        names=_names(given(part.names), known),
+def _event_filter(argument: AuditFilter | None, known: EventNames) -> EventFilter:
+    if argument is None:
+        return EventFilter()
+    actor, target = given(argument.actor_id), given(argument.target_id)
+    time_range = given(argument.at)
+    return EventFilter(
+        names=_names(given(argument.names), known),
         actor_id=read_id_of("User", actor, "filter.actorId") if actor is not None else None,
         target_id=read_id_of("User", target, "filter.targetId") if target is not None else None,
-        at_from=given(span.from_) if span else None,
-        at_before=given(span.before) if span else None,
+        at_from=given(time_range.from_) if time_range else None,
+        at_before=given(time_range.before) if time_range else None,
     )
 
 
-def _names(texts: list[str] | None, known: EventNames) -> tuple[str, ...] | None:
-    if texts is None:
+def _names(names: list[str] | None, known: EventNames) -> tuple[str, ...] | None:
+    if names is None:
         return None
-    if len(texts) > len(known.names) or not known.has(texts):
-        raise BadInput("`filter.names` has a name that no event has.")
-    return tuple(sorted(set(texts)))
+    if len(names) > len(known.names) or not known.has(names):
+        raise BadInput("`filter.names` contains an unknown event name.")
+    return tuple(sorted(set(names)))
 
 
 SCHEMA = SchemaPart(queries=(AuditQueries,), nodes={"AuditEvent": event_by_id})

@@ -17,7 +17,7 @@ from app.cli.setting_warnings import check_links, of_rights, open_management
 from app.cli.setup import database, out, started
 from app.database.readiness import Readiness
 from app.http.management import Health, management
-from app.jobs.metrics import BACKLOG_SECONDS, JobFigures, JobMetrics
+from app.jobs.metrics import BACKLOG_SECONDS, BacklogMetrics, JobMetrics
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import STOP_SECONDS, Worker
 from app.keys.services.fleet_secrets import FleetSecrets
@@ -57,8 +57,8 @@ async def _work(settings: Settings, given: Settings, address: str) -> None:
         registry = CollectorRegistry()
         metrics = JobMetrics(registry)
         _show_gauges(portico, registry)
-        figures = JobFigures(portico.services[Jobs], metrics)
-        await figures.hand_on()
+        figures = BacklogMetrics(portico.services[Jobs], metrics)
+        await figures.refresh()
         # From here on it takes part in what servers agree on.
         await portico.services[SigningKeys].refresh()
         with management(address, registry, _health(portico)):
@@ -87,11 +87,11 @@ def _health(portico: Portico) -> Health:
     return Health(asyncio.get_running_loop(), unready)
 
 
-async def _run(portico: Portico, worker: Worker, figures: JobFigures) -> None:
+async def _run(portico: Portico, worker: Worker, figures: BacklogMetrics) -> None:
     """Work until a signal says to stop, or the secret of this process was revoked."""
     work = asyncio.create_task(worker.run())
     chores = [
-        asyncio.create_task(every(BACKLOG_SECONDS, figures.hand_on)),
+        asyncio.create_task(every(BACKLOG_SECONDS, figures.refresh)),
         *(
             asyncio.create_task(every(seconds, *periodic))
             for seconds, periodic in portico.periodic(in_worker=True).items()

@@ -1,4 +1,4 @@
-"""`portico jobs`: what waits in the queue and what failed, and trying it now."""
+"""`portico jobs`: shows queued and failed jobs, and retries them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from app.text.visible import one_line
 
 
 def jobs(context: typer.Context) -> None:
-    """Show what waits, what waits for its next try, and what is kept because it kept failing."""
+    """Show queued jobs, jobs that wait for their next try, and failed jobs."""
     if context.invoked_subcommand is None:
         with database(read_settings()) as settings:
             asyncio.run(_show(settings))
@@ -26,25 +26,25 @@ def jobs(context: typer.Context) -> None:
 
 def retry(
     job_id: Annotated[
-        int | None, typer.Argument(help="The job; it failed, or waits for its next try.")
+        int | None, typer.Argument(help="A job that failed, or waits for its next try.")
     ] = None,
     *,
-    everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All failed jobs.")] = False,
     waiting: Annotated[
-        bool, typer.Option("--waiting", help="All that wait for their next try.")
+        bool, typer.Option("--waiting", help="All jobs that wait for their next try.")
     ] = False,
 ) -> None:
-    """Try jobs now that failed or wait for their next try."""
+    """Retry jobs now that failed or wait for their next try."""
     if (job_id is None) != (everything or waiting):
-        fail("Name a job, or say --all, --waiting or both.")
+        fail("Give the id of a job, or --all, --waiting or both.")
     with database(read_settings()) as settings:
-        retried = asyncio.run(_retry(settings, job_id, failed=everything, waiting=waiting))
-    if not any(retried) and job_id is not None:
-        fail(f"Job {job_id} has not failed and does not wait for another try.")
-    if retried.tried or not retried.kept:
-        out.print("\n".join(retried.tried) or "There is none.")
-    if retried.kept:
-        fail("\n".join(retried.kept))
+        lines = asyncio.run(_retry(settings, job_id, failed=everything, waiting=waiting))
+    if not any(lines) and job_id is not None:
+        fail(f"Job {job_id} has not failed and does not wait for its next try.")
+    if lines.retried or not lines.not_retried:
+        out.print("\n".join(lines.retried) or "There are no such jobs.")
+    if lines.not_retried:
+        fail("\n".join(lines.not_retried))
 
 
 async def _show(settings: Settings) -> None:
@@ -62,59 +62,63 @@ async def _show(settings: Settings) -> None:
 def _show_delayed(delayed: Sequence[DelayedJob]) -> None:
     if not delayed:
         return
-    table = Table("job", "name", "made", "last tried", "next try", "tries", "failed with", box=None)
+    table = Table("job", "name", "created", "last tried", "next try", "tries", "error", box=None)
     for job in delayed:
         times = map(_moment, (job.created_at, job.last_tried_at, job.next_try_at))
         name, failure = _shown(job.name), _shown(job.failure or "")
         table.add_row(str(job.id), name, *times, str(job.tries), failure)
     out.print(table)
-    out.print("`portico jobs retry ID` or `--waiting` tries them now.")
+    out.print("`portico jobs retry ID` or `--waiting` retries them now.")
 
 
 def _show_failed(failed: Sequence[FailedJob]) -> None:
     if not failed:
-        out.print("None has failed.")
+        out.print("No job has failed.")
         return
-    table = Table("job", "name", "made", "last tried", "tries", "failed with", box=None)
+    table = Table("job", "name", "created", "last tried", "tries", "error", box=None)
     for job in failed:
         times = map(_moment, (job.created_at, job.last_tried_at))
         name, failure = _shown(job.name), _shown(job.failure or "")
         table.add_row(str(job.id), name, *times, str(job.tries + 1), failure)
     out.print(table)
-    out.print(f"{_jobs(len(failed))} kept. `portico jobs retry ID` or `--all` tries them again.")
+    out.print(f"{_jobs(len(failed))} failed. `portico jobs retry ID` or `--all` retries them.")
 
 
-class Outcome(NamedTuple):
-    """A line for each job that is tried now, and for each that stays as it is."""
+class RetryLines(NamedTuple):
+    """A line for each job that is retried, and for each that is not."""
 
-    tried: list[str]
-    kept: list[str]
+    retried: list[str]
+    not_retried: list[str]
 
 
-async def _retry(settings: Settings, job_id: int | None, *, failed: bool, waiting: bool) -> Outcome:
+async def _retry(
+    settings: Settings, job_id: int | None, *, failed: bool, waiting: bool
+) -> RetryLines:
     ids = None if job_id is None else [job_id]
-    outcome = Outcome([], [])
+    lines = RetryLines([], [])
     async with started(build(settings)) as portico:
         if failed or ids:
             retried = await portico.services[Jobs].retry_failed(ids)
-            outcome.tried.extend(map(_had_failed, retried.tried))
-            outcome.kept.extend(map(_stays, retried.unreadable))
+            lines.retried.extend(map(_retried_failed, retried.tried))
+            lines.not_retried.extend(map(_not_retried, retried.unreadable))
         if waiting or ids:
-            outcome.tried.extend(map(_was_delayed, await portico.services[Jobs].retry_delayed(ids)))
-    return outcome
+            lines.retried.extend(
+                map(_retried_delayed, await portico.services[Jobs].retry_delayed(ids))
+            )
+    return lines
 
 
-def _stays(job: FailedJob) -> str:
-    return f"Job {job.id} ({one_line(job.name)}) stays: {SealedElsewhere.words}."
+def _not_retried(job: FailedJob) -> str:
+    return f"Job {job.id} ({one_line(job.name)}) is not retried: {SealedElsewhere.message}."
 
 
-def _had_failed(job: FailedJob) -> str:
-    return f"Job {job.id} ({one_line(job.name)}) had failed: it is tried now, as if it were new."
+def _retried_failed(job: FailedJob) -> str:
+    return f"Job {job.id} ({one_line(job.name)}) had failed: it is retried now, as if it were new."
 
 
-def _was_delayed(job: DelayedJob) -> str:
+def _retried_delayed(job: DelayedJob) -> str:
     named = f"Job {job.id} ({one_line(job.name)})"
-    return f"{named} was to be tried at {_moment(job.next_try_at)}: it is tried now."
+    return f"{named} was due at {_moment(job.next_try_at)}: it is retried now."
 
 
 def _moment(at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Jobs as modules declare them: what a job carries, and which method of a service runs it."""
+"""Declarations of jobs: the payload of a job, and the method of a service that runs it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import Field, dataclass
@@ -8,17 +8,17 @@ from typing import Any, ClassVar, Generic, NewType, Protocol, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-# Runs a job with what it carries, as it was written into the queue.
+# Runs a job with its payload, as it was written into the queue.
 Handler = Callable[[bytes], Awaitable[None]]
 # The handlers of all jobs, by the names of the jobs.
 Handlers = NewType("Handlers", Mapping[str, Handler])
 
 
 class Payload(Protocol):
-    """What a job carries: a frozen dataclass of texts, numbers, UUIDs and times.
+    """The payload of a job: a frozen dataclass of texts, numbers, UUIDs and times.
 
-    A job that waits in the queue may have been written by the former release, or be read by it:
-    `job` keeps its name, a new field has a default, and a field that is not known is ignored.
+    The previous release may have written a queued job, or may read it: `job` keeps its name, a new
+    field has a default, and unknown fields are ignored.
     """
 
     job: ClassVar[str]
@@ -30,9 +30,9 @@ ServiceT = TypeVar("ServiceT")
 
 
 class PermanentFailure(Exception):
-    """A handler has found that trying again cannot help.
+    """Raised by a handler if the job can never succeed.
 
-    The text is shown to operators and kept in the database: it holds no address and no secret.
+    The message is shown to operators and stored in the database: it contains no address or secret.
     """
 
 
@@ -45,9 +45,9 @@ class Handles(Generic[PayloadT, ServiceT]):
     method: Callable[[ServiceT, PayloadT], Awaitable[None]]
 
     def bound_to(self, service: ServiceT) -> Handler:
-        """Returns what a worker calls.
+        """Returns the handler that a worker calls.
 
-        It raises PermanentFailure where what was written is not a payload of this kind.
+        It raises PermanentFailure if the written payload is invalid.
         """
 
         async def handle(written: bytes) -> None:
@@ -65,14 +65,14 @@ def read_payload(kind: type[PayloadT], written: bytes) -> PayloadT:
     """Returns the payload that was written.
 
     Raises:
-        PermanentFailure: it has not the fields of this kind. Says which, and not what was in them.
+        PermanentFailure: fields are missing or invalid. Names them without their values.
 
     """
     try:
         return _adapter(kind).validate_json(written)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        raise PermanentFailure(_reason(kind, faults)) from None
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise PermanentFailure(_reason(kind, errors)) from None
 
 
 @lru_cache(maxsize=256)
@@ -80,9 +80,9 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _reason(kind: type[Payload], faults: Sequence[ErrorDetails]) -> str:
-    # Deeper places may be keys of a mapping, and those are content.
-    fields = sorted({str(place) for fault in faults for place in fault["loc"][:1]})
+def _reason(kind: type[Payload], errors: Sequence[ErrorDetails]) -> str:
+    # Deeper parts of a location may be keys of a mapping, which are content.
+    fields = sorted({str(name) for error in errors for name in error["loc"][:1]})
     if not fields:
         return f"its payload is not a {kind.__name__}"
     return f"its payload is not a {kind.__name__}: {', '.join(fields)}"

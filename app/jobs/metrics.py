@@ -1,4 +1,4 @@
-"""Metrics of jobs, the same in `portico serve` and in `portico worker`."""
+"""Metrics of jobs, in `portico serve` and in `portico worker`."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from app.jobs.services.queue import Backlog, Jobs
 from app.jobs.services.worker import Try
 
-# How often the queue is counted.
+# The interval at which the jobs in the queue are counted.
 BACKLOG_SECONDS = 30
-# A mail server may take its time: `app.mail` waits 20 s for each step.
-SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
+# Mail servers can be slow: `app.mail` waits 20 s for each step.
+DURATION_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
 
 
 class JobMetrics:
-    """What this process did, and what the database says of the queue, which is one for all."""
+    """Metrics of the jobs that this process ran, and of the queue, which all processes share."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         disable_created_metrics()
@@ -28,7 +28,7 @@ class JobMetrics:
             "portico_job_seconds",
             "How long tries of jobs took, by job.",
             ["job"],
-            buckets=SECONDS,
+            buckets=DURATION_BUCKETS,
             registry=registry,
         )
         self._waiting = _gauge("portico_jobs_waiting", "Jobs in the queue.", registry)
@@ -45,22 +45,22 @@ class JobMetrics:
         self._tries.labels(tried.job, "done" if tried.succeeded else "failed").inc()
         self._seconds.labels(tried.job).observe(tried.seconds)
 
-    def take(self, backlog: Backlog) -> None:
+    def set_backlog(self, backlog: Backlog) -> None:
         self._waiting.set(backlog.waiting)
         self._failed.set(backlog.failed)
         self._oldest.set(backlog.oldest_seconds)
 
 
 def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
-    # Of several processes the latest: their sum would mean nothing.
+    # Read from the database by every process: the sum over processes would mean nothing.
     return Gauge(name, text, registry=registry, multiprocess_mode="livemostrecent")
 
 
 @dataclass(frozen=True, slots=True)
-class JobFigures:
+class BacklogMetrics:
     jobs: Jobs
     metrics: JobMetrics
 
-    async def hand_on(self) -> None:
-        """Hand on what the database knows of the queue."""
-        self.metrics.take(await self.jobs.backlog())
+    async def refresh(self) -> None:
+        """Count the jobs in the queue, and set the metrics."""
+        self.metrics.set_backlog(await self.jobs.backlog())

@@ -27,6 +27,6 @@ MODULE = Module(
     name="jobs",
     settings=JobSettings,
     services=(SealedPayloads, PersonMarks, Jobs, worker, cleanup),
-    periodic=(Periodic(JobCleanup, JobCleanup.forget, PURGE_SECONDS),),
+    periodic=(Periodic(JobCleanup, JobCleanup.delete_old, PURGE_SECONDS),),
     commands="app.jobs.commands",
 )

@@ -13,7 +13,7 @@ class JobSettings(BaseModel):
         default=30,
         ge=2,
         le=3600,
-        description="if a worker gives no sign of life for this long, other workers take its "
+        description="if a worker sends no heartbeat for this long, other workers take its "
         "jobs; too short: jobs run twice",
     )
     jobs_keep_days: int = Field(

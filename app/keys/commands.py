@@ -1,4 +1,4 @@
-"""`portico keys`: the signing keys, the secrets in force, and what to do when one has leaked."""
+"""`portico keys`: shows and rotates signing keys, shows secrets, and declares a leak of one."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ from rich.table import Table
 from app.cli.setup import checked, database, fail, out, started
 from app.database.database import Database
 from app.keys.services.fleet_secrets import FleetSecrets, KnownSecret
-from app.keys.services.signing_keys import KeyInRing, SigningKeys
+from app.keys.services.signing_keys import ListedKey, SigningKeys
 from app.modules import read_settings
 from app.portico import Portico, build
 from app.security.keys import KeyPair
@@ -25,13 +25,13 @@ MINUTE = "%Y-%m-%d %H:%M"
 SECOND = "%Y-%m-%d %H:%M:%S"
 CONFIRM = (
     "This ends every session, every link in an email and every waiting job, and the secrets that "
-    "servers have now are accepted no more. Is the SECRET_KEY given here the new one?"
+    "servers have now are no longer accepted. Is the SECRET_KEY given here the new one?"
 )
-ON_A_TERMINAL = "This ends every session. Say --yes, or run it on a terminal and confirm it there."
+NOT_CONFIRMED = "This ends every session. Give --yes, or run it on a terminal and confirm it there."
 
 
 def keys(context: typer.Context) -> None:
-    """Show the signing keys, and which secrets servers have."""
+    """Show the signing keys, and the secrets of servers."""
     if context.invoked_subcommand is None:
         with database(read_settings()) as settings:
             asyncio.run(_show(settings))
@@ -40,10 +40,10 @@ def keys(context: typer.Context) -> None:
 def rotate(
     *,
     at_once: Annotated[
-        bool, typer.Option("--now", help="Sign with it at once, before others can know it.")
+        bool, typer.Option("--now", help="Sign with it at once, before every cached JWKS has it.")
     ] = False,
 ) -> None:
-    """Publish a new key, and sign with it once no cached JWKS lacks it."""
+    """Publish a new key, and sign with it once every cached JWKS has it."""
     with database(read_settings()) as settings:
         pair = asyncio.run(_rotate(settings, at_once=at_once))
     if at_once:
@@ -53,8 +53,8 @@ def rotate(
         )
         return
     out.print(
-        f"Key {pair.id} is published and signs from {_time(pair.signs_from)} UTC, when no cached "
-        "JWKS lacks it. Tokens of the former key stay valid."
+        f"Key {pair.id} is published and signs from {_time(pair.signs_from)} UTC, when every "
+        "cached JWKS has it. Tokens of the former key stay valid."
     )
 
 
@@ -62,8 +62,8 @@ def compromised(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """After a leak of SECRET_KEY: end all that it protects. Give the new SECRET_KEY alone."""
-    # All sessions are ended in one statement.
+    """After a leak of SECRET_KEY: end all that it protects. Set the new SECRET_KEY alone."""
+    # One statement ends all sessions, however long it takes.
     given = read_settings().model_copy(update={"database_timeout_seconds": None})
     with database(given) as settings:
         found = asyncio.run(_compromised(settings, confirmed=yes))
@@ -73,7 +73,7 @@ def compromised(
             "Nothing was changed."
         )
         return
-    _say(found)
+    _show_declared(found)
 
 
 async def _show(settings: Settings) -> None:
@@ -88,15 +88,15 @@ async def _show(settings: Settings) -> None:
         out.print(f"[yellow]Warning[/yellow]   {escape(problem)}")
 
 
-def _show_keys(found: Sequence[KeyInRing]) -> None:
+def _show_keys(found: Sequence[ListedKey]) -> None:
     if not found:
-        out.print("There is no key yet: the first server that starts makes one.")
+        out.print("There is no key yet: the first server that starts creates one.")
         return
-    table = Table("key", "made", "signs from", "state", "opened", box=None)
+    table = Table("key", "created", "signs from", "state", "opened", box=None)
     for each in found:
         opened = "yes" if each.is_opened else "no"
-        made, signs_from = _minute(each.created_at), _minute(each.signs_from)
-        table.add_row(escape(one_line(each.id)), made, signs_from, each.state, opened)
+        created, signs_from = _minute(each.created_at), _minute(each.signs_from)
+        table.add_row(escape(one_line(each.id)), created, signs_from, each.state, opened)
     out.print(table)
 
 
@@ -118,7 +118,7 @@ def _state(secret: KnownSecret, now: datetime) -> str:
         return "compromised"
     if secret.seals(now):
         return "seals"
-    return "opens" if secret.is_living(now) else "gone"
+    return "opens" if secret.is_active(now) else "gone"
 
 
 async def _rotate(settings: Settings, *, at_once: bool) -> KeyPair:
@@ -140,19 +140,20 @@ async def _compromised(
 
 def _confirm() -> None:
     if not sys.stdin.isatty():
-        fail(ON_A_TERMINAL)
+        fail(NOT_CONFIRMED)
     typer.confirm(CONFIRM, abort=True)
 
 
-def _say(done: CompromiseDeclared) -> None:
+def _show_declared(done: CompromiseDeclared) -> None:
     out.print(
-        f"{done.keys} signing keys, {done.sessions} sessions and {done.links} links are ended, "
+        f"{done.keys} signing keys, {done.sessions} sessions and {done.links} links were ended, "
         f"{done.jobs} jobs have failed. Key {done.key_id} signs from now on."
     )
     if done.former.number:
         out.print(
-            f"The audit up to checkpoint {done.former.number} needs the former SECRET_KEY to be "
-            f"verified in full. It ended with {done.former.hash.hex()}: keep that elsewhere."
+            f"Full verification of the audit up to checkpoint {done.former.number} needs the "
+            f"former SECRET_KEY. The hash of that checkpoint is {done.former.hash.hex()}: keep "
+            "it elsewhere."
         )
     out.print(
         "Start every server and worker with the new SECRET_KEY alone. Those with another one stop "

@@ -19,7 +19,7 @@ class SigningKey(Base):
     public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
     sealed_private_key: Mapped[str]
     created_at: Mapped[datetime]
-    # The fingerprint of the secret that sealed it; none of keys of the release before.
+    # The fingerprint of the secret that sealed it; null in rows of the release before.
     sealed_with: Mapped[bytes | None]
     signs_from: Mapped[datetime] = mapped_column(index=True)
 
@@ -31,11 +31,11 @@ class SecretFingerprint(Base):
     fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
     first_seen_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
-    # The host of the server that announced it last.
+    # The host of the server that last announced it.
     last_seen_on: Mapped[str]
-    # When a server last sealed with it: for that server it is the first of its secrets.
+    # When a server last announced that it seals with it: it is the first secret of that server.
     last_sealed_at: Mapped[datetime | None]
-    # When it took the place of secrets that leaked. Once there is such a secret, no other is
-    # accepted but those that come with one that is.
+    # When it replaced a leaked secret. From then on a secret is only accepted if it is announced
+    # together with an accepted one.
     declared_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

@@ -1,1 +1,1 @@
-"""Emails: their texts, the links in them, and the mail server."""
+"""Emails: templates, one-time tokens in links, the queue, and the mail server."""

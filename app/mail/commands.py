@@ -1,4 +1,4 @@
-"""`portico mail`: whether an email leaves, and which templates emails are written by."""
+"""`portico mail`: sends a test email, and checks and copies templates."""
 
 import asyncio
 import shutil
@@ -10,7 +10,7 @@ import typer
 from email_validator import EmailNotValidError
 
 from app.cli.setup import fail, out
-from app.mail.mailer import CONSOLE, Mailer, Message, NotSent, mailer_of, receiver
+from app.mail.mailer import CONSOLE, Mailer, Message, NotSent, mailer_of, recipient_address
 from app.mail.services.template_files import kinds_of
 from app.mail.services.templates import Templates
 from app.modules import MODULES, emails_of, modules_named, read_settings
@@ -19,31 +19,31 @@ from app.settings import Settings
 SUBJECT = "A test email from {product}"
 TEXT = (
     "This email was sent by the command `portico mail test`, to find out whether emails arrive. "
-    "There is nothing to do."
+    "You do not have to do anything."
 )
 HTML = f"<p>{TEXT.replace('`', '')}</p>"
-COPY = "Copy the templates of Portico into this directory; files that are there stay as they are."
-AS_MARKDOWN = "The reference of all templates and their variables; what is set does not matter."
+COPY = "Copy the templates of Portico into this directory; existing files are kept."
+AS_MARKDOWN = "Print the reference of all templates and variables; ignores settings."
 
 
 def send_test(
-    address: Annotated[str, typer.Argument(help="Where to: an address of yours.")],
+    address: Annotated[str, typer.Argument(help="The recipient: one of your addresses.")],
 ) -> None:
-    """Send one email now, through SMTP_URL, and say what the mail server said.
+    """Send one email now, through SMTP_URL, and print the reply of the mail server.
 
-    No database and no queue is used. The exit code is 1 if the email was not taken.
+    Uses no database and no queue. The exit code is 1 if the email was not accepted.
     """
     settings = read_settings()
     try:
-        receiver(address)
-    except EmailNotValidError as why:
-        fail(f"{address} is not an email address: {why}")
+        recipient_address(address)
+    except EmailNotValidError as error:
+        fail(f"{address} is not an email address: {error}")
     message = Message(address, SUBJECT.format(product=settings.product), TEXT, HTML)
     try:
-        said = asyncio.run(_mailer(settings).send(message))
+        reply = asyncio.run(_mailer(settings).send(message))
     except NotSent as failure:
         fail(str(failure))
-    out.print(said, markup=False)
+    out.print(reply, markup=False)
 
 
 def templates(
@@ -53,7 +53,7 @@ def templates(
 ) -> None:
     """Check all templates of emails, and show their languages and files.
 
-    Templates in TEMPLATES_DIR replace those of the same names. The exit code is 1 if one is wrong.
+    Templates in TEMPLATES_DIR replace those of the same name. The exit code is 1 if one is invalid.
     """
     if copy is not None:
         _copy_shipped(copy)
@@ -66,10 +66,10 @@ def templates(
 
 
 def markdown() -> str:
-    """Returns the tables of docs/operators/emails.md: templates, and what their variables mean."""
+    """Returns the tables of docs/operators/emails.md: templates and variables."""
     kinds = kinds_of(email for module in emails_of(MODULES) for email in module.emails)
     templates = (f"| `{name}` | {_names(kind.variables)} |" for name, kind in kinds.items())
-    # Many templates have the same ones: each is told once.
+    # Many templates have the same variables: each is listed once.
     meanings = dict.fromkeys(each for kind in kinds.values() for each in kind.variables.items())
     variables = (f"| `{name}` | {meaning} |" for name, meaning in meanings)
     head = "| template | variables |", "|---|---|"
@@ -91,11 +91,11 @@ def _show(loaded: Templates) -> None:
 def _copy_shipped(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     copied = list(_copied(folder))
-    out.print("\n".join(copied) or "Every template is there already.", markup=False)
+    out.print("\n".join(copied) or "All templates exist already.", markup=False)
 
 
 def _copied(folder: Path) -> Iterator[str]:
-    """Copy what is not there yet, and give the path of each copy."""
+    """Copy missing templates, and yield the path of each copy."""
     for translations in Templates.load(emails_of(MODULES), None).translations.values():
         for each in translations.values():
             copy = folder / each.path.name
@@ -105,7 +105,7 @@ def _copied(folder: Path) -> Iterator[str]:
 
 
 def _mailer(settings: Settings) -> Mailer:
-    """Returns what `portico serve` would send with."""
+    """Returns the mailer that `portico serve` uses."""
     if settings.smtp_url is not None:
         return mailer_of(settings.smtp_url.get_secret_value(), settings.mail_from)
     return mailer_of(CONSOLE if settings.embedded else None, settings.mail_from)

@@ -1,4 +1,4 @@
-"""Emails as modules declare them: a template, its variables, and where the link leads."""
+"""Declarations of emails: the template, its variables, and the page that its link leads to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,29 +6,28 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, NewType
 
-# What every template may use.
+# Variables of every template.
 PRODUCT_NAME = "the name of the product: `PRODUCT_NAME`"
 TO = "the address that the email goes to"
 LOCALE = "the locale of the email, such as `en`"
 COMMON_VARIABLES = MappingProxyType({"product_name": PRODUCT_NAME, "to": TO, "locale": LOCALE})
-# What templates with a link may use too.
+# Variables of templates with a link.
 LINK = "the link, or none if this email has none; the layout adds it below the body"
 LIFETIME = "how long the link is valid, in words, such as `30 minutes`"
 LINK_VARIABLES = MappingProxyType({"link": LINK, "lifetime": LIFETIME})
-# What is put beside the values of an email's own variables.
+# Names that an email cannot declare as its own variables.
 RESERVED = frozenset({*COMMON_VARIABLES, *LINK_VARIABLES, "token"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Email:
-    """An email that a module sends, of the template `{name}.txt` among its templates.
+    """An email that a module sends; its template is `{name}.txt`.
 
     Args:
-        name: Unique among all modules; jobs in the queue and operators' templates name it.
-        link_setting: The setting that holds the page of the frontend that the link leads to, with
+        name: Unique among all modules; queued jobs and the templates of operators refer to it.
+        link_setting: The setting with the page of the frontend that the link leads to, with
             `{token}` in it; None for an email without a link.
-        variables: What the template may use beside what every template may: names, and for
-            operators, what they mean.
+        variables: The email's own variables, each with its meaning for operators.
 
     """
 
@@ -43,7 +42,7 @@ class Email:
 
     @property
     def described_variables(self) -> Mapping[str, str]:
-        """All variables of the template, each with what it means."""
+        """All variables of the template, each with its meaning."""
         if self.link_setting is None:
             return {**COMMON_VARIABLES, **self.variables}
         return {**COMMON_VARIABLES, **LINK_VARIABLES, **self.variables}

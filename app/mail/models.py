@@ -1,4 +1,4 @@
-"""One-time tokens: what a link in an email carries. Only their hash is here."""
+"""One-time tokens, which links in emails contain; only their hashes are stored."""
 
 import enum
 import uuid
@@ -45,14 +45,14 @@ class OneTimeToken(Base):
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     purpose: Mapped[str]
     token_hash: Mapped[bytes] = mapped_column(unique=True)
-    # The address it was sent to, and proves.
+    # The address that it was sent to, and that using it verifies.
     email: Mapped[str]
-    # What a registration asked for: its own link makes it so, and no other one does.
+    # Set by a registration, and only applied by the link of that registration.
     password_hash: Mapped[str | None]
     display_name: Mapped[str | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
-    # Whoever used it gets the same answer again: which client that was, and the session it began.
+    # The client that used it gets the same answer again, with the session that was started.
     used_by: Mapped[bytes | None]
     session_id: Mapped[uuid.UUID | None]

@@ -18,7 +18,9 @@ from app.users.settings import UserSettings
 def mailer(settings: MailSettings, users: UserSettings) -> Mailer:
     url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
     if url is None and users.email_verification == "required":
-        raise Misconfigured("EMAIL_VERIFICATION=required needs SMTP_URL, or nobody can register.")
+        raise Misconfigured(
+            "EMAIL_VERIFICATION=required needs SMTP_URL: otherwise nobody can register."
+        )
     return mailer_of(url, settings.mail_from)
 
 

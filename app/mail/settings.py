@@ -11,21 +11,21 @@ from app.config.settings import UNSET
 from app.text.text_lines import is_line, normalised
 
 
-def _with_a_token(page: str) -> str:
+def _with_token(page: str) -> str:
     if "{token}" not in page:
-        raise ValueError("must have {token} in it, where the token goes")
+        raise ValueError("must contain {token}")
     return page
 
 
 # A page of the frontend that the link of an email leads to: below FRONTEND_URL, or a complete URL.
-LinkPage = Annotated[str, AfterValidator(_with_a_token)]
+LinkPage = Annotated[str, AfterValidator(_with_token)]
 
 
 class MailSettings(BaseModel):
     smtp_url: SecretStr | None = Field(
         default=None,
         description="`smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; `?tls=none` "
-        "for a relay without TLS. Unset with a database of yours: emails wait in the queue, and "
+        "for a relay without TLS. If unset with your own database, emails wait in the queue, and "
         "`EMAIL_VERIFICATION=required` refuses to start",
         json_schema_extra={UNSET: "console when embedded"},
     )
@@ -44,7 +44,7 @@ class MailSettings(BaseModel):
     templates_dir: Path | None = Field(
         default=None,
         description="a directory of [templates of emails](emails.md), which replace those of the "
-        "same names; a wrong one: the server does not start",
+        "same names; with an invalid template the server does not start",
     )
     frontend_url: str | None = Field(
         default=None,
@@ -54,7 +54,7 @@ class MailSettings(BaseModel):
 
     @field_validator("mail_from")
     @classmethod
-    def _an_address(cls, value: str) -> str:
+    def _is_address(cls, value: str) -> str:
         if not re.fullmatch(r"[^@<>\s]+@[^@<>\s]+", parseaddr(value)[1]):
             msg = "must be an address, such as Portico <no-reply@example.com>"
             raise ValueError(msg)
@@ -62,7 +62,7 @@ class MailSettings(BaseModel):
 
     @field_validator("product_name")
     @classmethod
-    def _one_line(cls, value: str | None) -> str | None:
+    def _is_one_line(cls, value: str | None) -> str | None:
         name = normalised(value or "")
         if name and not is_line(name):
             raise ValueError("must be one line of visible characters")
@@ -70,5 +70,5 @@ class MailSettings(BaseModel):
 
     @property
     def product(self) -> str:
-        """The name of the product for people: PRODUCT_NAME, or that of the sender of emails."""
+        """PRODUCT_NAME, or the name of the sender in MAIL_FROM."""
         return self.product_name or parseaddr(self.mail_from)[0] or "Portico"

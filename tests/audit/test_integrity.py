@@ -14,10 +14,12 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app.audit.services.checkpoint_files import InvalidFile, read
+from app.audit.services.checkpoint_files import InvalidFile, read_checkpoints
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.definitions import DEFINITIONS, TABLES, definitions, differences
-from app.audit.services.integrity import Verification
+from app.audit.services.integrity.checkpoint_copies import CheckpointCopies
+from app.audit.services.integrity.definitions import DEFINITIONS, TABLES, definitions, differences
+from app.audit.services.integrity.records import VerificationRecords
+from app.audit.services.integrity.verifier import AuditVerifier
 from app.database import migrations
 from app.database.database import Database, connect
 from app.main import create_app
@@ -92,12 +94,15 @@ class Audit:
 
     async def file(self, after: int = 0) -> bytes:
         return b"".join(
-            [each.line() async for each in self.parts.services[Verification].checkpoints(after)]
+            [
+                each.to_line()
+                async for each in self.parts.services[CheckpointCopies].checkpoints_after(after)
+            ]
         )
 
     async def findings(self, against: bytes | None = None) -> list[str]:
-        kept = None if against is None else read(BytesIO(against))
-        return (await self.parts.services[Verification].look(against=kept)).findings
+        kept = None if against is None else read_checkpoints(BytesIO(against))
+        return (await self.parts.services[AuditVerifier].verify(file=kept)).findings
 
 
 @pytest.fixture
@@ -176,7 +181,7 @@ async def test_a_checkpoint_of_a_wrong_clock_is_warned_of(audit: Audit) -> None:
     at = audit.clock()
     await audit.happens()
 
-    found = await audit.parts.services[Verification].look()
+    found = await audit.parts.services[AuditVerifier].verify()
 
     assert found.findings == []
     assert found.warnings == [
@@ -198,9 +203,9 @@ async def test_times_that_the_owner_made_impossible_are_named(audit: Audit, at: 
 
     of_checkpoint, of_event, *_ = await audit.findings()
 
-    assert of_checkpoint == "checkpoint 3 was altered: it has an impossible time"
+    assert of_checkpoint == "checkpoint 3 was altered: its time is out of range"
     assert of_event.startswith("event 1 of chain ")
-    assert of_event.endswith(" was altered: it has an impossible time")
+    assert of_event.endswith(" was altered: its time is out of range")
 
 
 async def test_an_audit_that_was_emptied_is_noticed(audit: Audit) -> None:
@@ -208,7 +213,7 @@ async def test_an_audit_that_was_emptied_is_noticed(audit: Audit) -> None:
         await tamper(audit.db, f"DELETE FROM {table}")  # noqa: S608 - names of ours
 
     assert await audit.findings() == [
-        "the audit is empty though there are users: all of it was removed"
+        "the audit is empty although there are users: all of it was removed"
     ]
 
 
@@ -223,7 +228,7 @@ async def test_removed_checkpoints_are_noticed_by_events_that_nobody_signed(audi
     (said,) = await audit.findings()
 
     assert said.endswith(
-        "are not signed: checkpoints were removed, or no server was there to make them"
+        "are not signed: checkpoints were removed, or no server was running to make them"
     )
 
 
@@ -249,16 +254,17 @@ async def test_an_audit_cut_short_is_noticed_by_the_last_verification_and_by_a_f
     audit: Audit,
 ) -> None:
     file = await audit.file()
-    walked = await audit.parts.services[Verification].walk()
+    before = await audit.parts.services[AuditVerifier].verify()
+    assert before.findings == []
     await cut(audit)
     assert await audit.findings() == []
     (restored,) = await audit.findings(file)
-    assert await audit.parts.services[Verification].record(walked)
+    assert await audit.parts.services[VerificationRecords].record(before)
 
     (cut_short,) = await audit.findings()
 
     assert restored == (
-        "the database ends at checkpoint 1, the file knows 3: it was restored from an older "
+        "the database ends at checkpoint 1, the file at 3: the database was restored from an older "
         "backup, or its last checkpoints were removed"
     )
     assert cut_short.endswith("found 3 checkpoints, now there are 1: the last ones were removed")
@@ -276,15 +282,15 @@ async def test_an_audit_written_anew_with_the_secret_is_noticed_by_a_file(audit:
 
     assert said.startswith("checkpoint 1 of ")
     assert said.endswith(
-        "is not the one in the file: the audit was written anew, or is another one"
+        "is not the one in the file: the audit was rewritten, or is a different one"
     )
 
 
 async def test_a_file_proves_itself_without_a_secret(audit: Audit) -> None:
     lines = (await audit.file()).splitlines(keepends=True)
 
-    assert [each.number for each in read(lines)] == [1, 2, 3]
-    assert [each.number for each in read(lines[1:])] == [2, 3]
+    assert [each.number for each in read_checkpoints(lines)] == [1, 2, 3]
+    assert [each.number for each in read_checkpoints(lines[1:])] == [2, 3]
     first = orjson.loads(lines[0])
     heads = {chain: [position + 1, end] for chain, (position, end) in first["heads"].items()}
     for altered, said in (
@@ -295,7 +301,7 @@ async def test_a_file_proves_itself_without_a_secret(audit: Audit) -> None:
         ([b"{}"], "line 1 is not a checkpoint"),
     ):
         with pytest.raises(InvalidFile, match=said):
-            list(read(altered))
+            list(read_checkpoints(altered))
 
 
 async def test_a_file_is_exported_continued_and_compared_by_commands(
@@ -319,8 +325,8 @@ async def test_a_file_is_exported_continued_and_compared_by_commands(
     assert printed == file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert re.fullmatch(
-        rf"All checkpoints in {file}, 1 to 1, \S+ \S+ to \S+ \S+ UTC, are in the database, and all "
-        r"that they signed\.\n\d+ events in \d+ chains, 1 checkpoints: valid\.\n",
+        rf"All checkpoints in {file}, 1 to 1, \S+ \S+ to \S+ \S+ UTC, are in the database, with "
+        r"all that they signed\.\n\d+ events in \d+ chains, 1 checkpoints: valid\.\n",
         verified,
     )
 
@@ -338,7 +344,7 @@ async def test_a_verification_is_recorded_and_measured(empty_url: str, tmp_path:
     )
     app = create_app(settings_for(empty_url))
     async with app.router.lifespan_context(app):
-        last = await app.state.portico.services[Verification].last()
+        last = await app.state.portico.services[VerificationRecords].last()
 
     assert await found(empty_url, VERIFIED) == [(True, 1, True), (False, 1, True)]
     assert last is not None
@@ -353,11 +359,12 @@ FORGED = (
 
 
 async def test_verifications_that_were_forged_do_not_count(audit: Audit) -> None:
-    verification = audit.parts.services[Verification]
-    walked = await verification.look()
-    walked.findings.append("something")
-    await verification.record(walked)
-    recorded = await verification.last()
+    verifier = audit.parts.services[AuditVerifier]
+    records = audit.parts.services[VerificationRecords]
+    report = await verifier.verify()
+    report.findings.append("something")
+    await records.record(report)
+    recorded = await records.last()
     assert recorded is not None
     audit.clock.pass_(minutes=1)
     for at, valid, checkpoints in (
@@ -367,21 +374,22 @@ async def test_verifications_that_were_forged_do_not_count(audit: Audit) -> None
     ):
         await tamper(audit.db, FORGED.format(at=at, valid=valid, checkpoints=checkpoints))
 
-        assert await verification.last() == recorded
+        assert await records.last() == recorded
         assert await audit.findings() == []
         await tamper(audit.db, "DELETE FROM audit_verifications WHERE events = 1000")
 
 
 async def test_a_verification_of_the_future_does_not_count(audit: Audit) -> None:
-    verification = audit.parts.services[Verification]
-    await verification.record(await verification.look())
-    recorded = await verification.last()
+    verifier = audit.parts.services[AuditVerifier]
+    records = audit.parts.services[VerificationRecords]
+    await records.record(await verifier.verify())
+    recorded = await records.last()
     audit.clock.pass_(days=1)
-    await verification.record(await verification.look())
+    await records.record(await verifier.verify())
     audit.clock.pass_(days=-1)
 
     assert recorded is not None
-    assert await verification.last() == recorded
+    assert await records.last() == recorded
 
 
 NEW_SECRET = "Qm4Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA1"
@@ -389,10 +397,10 @@ NEW_SECRET = "Qm4Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA1"
 
 async def test_a_verification_counts_under_every_secret_that_is_given(audit: Audit) -> None:
     former, rotated, new = (
-        replace(audit.parts.services[Verification], secrets=Secrets(secrets))
+        replace(audit.parts.services[VerificationRecords], secrets=Secrets(secrets))
         for secrets in (SECRET, f"{NEW_SECRET},{SECRET}", NEW_SECRET)
     )
-    await former.record(await audit.parts.services[Verification].look())
+    await former.record(await audit.parts.services[AuditVerifier].verify())
     recorded = await former.last()
 
     assert recorded is not None
@@ -435,7 +443,7 @@ async def test_roles_that_can_do_more_than_serving_takes_are_named(
 
         assert printed.splitlines()[0] == (
             f"Warning   The role {server.name} may TRUNCATE on audit_events. "
-            f"`portico db grant {server.name}` takes away what it was given."
+            f"`portico db grant {server.name}` revokes the rights that it was given."
         )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from alembic import command
 from app.audit.services.checkpoints import Checkpoints
-from app.audit.services.integrity import Broken, Verification
+from app.audit.services.integrity.verifier import AuditVerifier
 from app.audit.services.retention import AuditRetention
 from app.database import migrations
 from app.database.database import Database
@@ -66,12 +66,11 @@ def day(days_ago: int) -> str:
 
 
 async def verdict(parts: Portico) -> str:
-    """What `portico audit verify` says of it."""
-    try:
-        found = await parts.services[Verification].walk()
-    except Broken as broken:
-        return str(broken)
-    return f"{found.events} events since {found.since}"
+    """Returns the findings of a verification, or what it counted."""
+    report = await parts.services[AuditVerifier].verify()
+    if report.findings:
+        return "\n".join(report.findings)
+    return f"{report.events} events since {report.kept_since}"
 
 
 def with_retention(
@@ -422,8 +421,10 @@ async def test_an_announcement_that_this_service_did_not_make_is_named(
 
     said = await verify()
     assert (history, await db.rows(DAYS)) == (14, [(day(0),)])
-    announcement, *_what_follows = said.splitlines()
-    assert announcement.endswith(") was not made by this service, or with another SECRET_KEY")
+    announcement, *_others = said.splitlines()
+    assert announcement.endswith(
+        ") was not made by this service, or was made with another SECRET_KEY"
+    )
 
 
 async def test_a_foreign_announcement_does_not_widen_what_retention_removes(
@@ -486,7 +487,7 @@ async def test_removing_more_than_retention_would_is_found(
 
     said = (await verify()).splitlines()[0]
 
-    assert said.endswith((" was removed", "with another SECRET_KEY", " was put in")), said
+    assert said.endswith((" was removed", "with another SECRET_KEY", " was inserted")), said
 
 
 async def trim(db: Database, where: str) -> None:

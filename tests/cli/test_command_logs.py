@@ -22,7 +22,7 @@ def records(stderr: str) -> list[dict[str, Any]]:
         (("jobs",), {"DATABASE_URL": NOWHERE}, 1, ["ERROR"], "SECRET_KEY is not set."),
         (("jobs",), {"LIMIT_DEPTH": "none"}, 1, ["ERROR"], "LIMIT_DEPTH "),
         (("worker",), {"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET}, 1, ["ERROR"], ""),
-        (("jobs", "retry"), {}, 1, ["ERROR"], "Name a job, or say --all, --waiting or both."),
+        (("jobs", "retry"), {}, 1, ["ERROR"], "Give the id of a job, or --all, --waiting or both."),
         (("serve", "--prot", "1"), {}, 2, ["ERROR"], "No such option: --prot"),
         (
             ("mail", "test", "x"),

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.audit.models import ERASABLE, AuditEvent
+from app.audit.models import ERASABLE_COLUMNS, AuditEvent
 from app.database import grants, migrations
 from app.database.database import connect
 from app.database.errors import said
@@ -56,7 +56,7 @@ FORBIDDEN = (
     *(
         f"UPDATE audit_events SET {column.name} = {column.name}"  # noqa: S608 - names of ours
         for column in AuditEvent.__table__.columns
-        if column.name not in ERASABLE
+        if column.name not in ERASABLE_COLUMNS
     ),
     "DELETE FROM audit_events",
     (
@@ -448,7 +448,7 @@ async def test_members_of_the_owner_are_warned_of_by_the_verification(
         assert lines == [
             (
                 f"Warning   The role {member.name} can become {owner.name}, which owns the tables. "
-                f'What takes that away is REVOKE "{owner.name}" FROM "{member.name}".'
+                f'To revoke it: REVOKE "{owner.name}" FROM "{member.name}".'
             )
         ]
 
@@ -465,7 +465,7 @@ async def test_members_of_a_role_that_serves_are_warned_of_by_the_verification(
 
         assert printed.splitlines()[0] == (
             f"Warning   The role {member.name} may TRUNCATE on audit_events. "
-            f"`portico db grant {member.name}` takes away what it was given."
+            f"`portico db grant {member.name}` revokes the rights that it was given."
         )
 
 

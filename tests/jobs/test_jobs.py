@@ -295,7 +295,7 @@ async def test_nothing_goes_in_clear_unless_that_is_said() -> None:
     with running_smtp_server() as smtp:
         mailer = SmtpMailer.of(f"smtp://localhost:{smtp.port}", "no-reply@example.com")
         with pytest.raises(Exception):  # noqa: B017, PT011 - the library's
-            await replace(mailer, in_clear=False).send(MESSAGE)
+            await replace(mailer, without_tls=False).send(MESSAGE)
 
     assert smtp.emails == []
 
@@ -374,8 +374,12 @@ async def test_the_command_shows_what_waits_and_tries_it_now(
     row = next(row for line, row in pairwise(shown.stdout.splitlines()) if "next try" in line)
     job, name, *_, date, time_of_day, tries = row.split()
     assert (job, date, time_of_day, tries) == ("1", "2100-01-01", "00:00:00", "1")
-    line = f"Job 1 ({name}) was to be tried at 2100-01-01 00:00:00: it is tried now.\n"
-    assert (retried.stdout, waiting.stdout, nothing.stdout) == (line, line, "There is none.\n")
+    line = f"Job 1 ({name}) was due at 2100-01-01 00:00:00: it is retried now.\n"
+    assert (retried.stdout, waiting.stdout, nothing.stdout) == (
+        line,
+        line,
+        "There are no such jobs.\n",
+    )
 
 
 def test_a_job_that_cannot_be_tried_now_is_named(
@@ -386,9 +390,9 @@ def test_a_job_that_cannot_be_tried_now_is_named(
     both = portico("jobs", "retry", "7", "--all", cwd=tmp_path, **mailing_environment)
 
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert unknown.stderr == "portico: Job 7 has not failed and does not wait for another try.\n"
+    assert unknown.stderr == "portico: Job 7 has not failed and does not wait for its next try.\n"
     assert (unsaid.returncode, unsaid.stdout) == (both.returncode, both.stdout) == (1, "")
-    assert unsaid.stderr == "portico: Name a job, or say --all, --waiting or both.\n"
+    assert unsaid.stderr == "portico: Give the id of a job, or --all, --waiting or both.\n"
 
 
 async def test_the_oldest_job_is_the_one_that_has_been_due_for_longest(

@@ -9,8 +9,9 @@ import jwt
 import pytest
 
 from app.errors import Misconfigured
-from app.keys.services.fleet_secrets import AGREES, FleetSecrets
-from app.keys.services.signing_keys import DIFFERENT, NOBODY_HAS_IT, NONE_OPENS
+from app.keys.services.fleet_secrets import NONE_MISSING, FleetSecrets
+from app.keys.services.key_rotation import UNKNOWN_TO_SERVERS
+from app.keys.services.signing_keys import DIFFERS_FROM_OTHERS, KEYS_NOT_OPENED
 from app.testing.clients import ME, Api, Person
 from tests.sessions.test_refreshing import REFRESH, reason, refresh, token
 from tests.support.fleets import NEW, OLD, Fleet, FleetServer
@@ -81,7 +82,7 @@ async def test_a_server_that_lacks_what_others_seal_with_is_not_ready_and_says_s
         seen = [await old.readiness() for _ in range(3)]
         await old.keys.refresh()
 
-        assert (seen, await new.readiness()) == ([(503, DIFFERENT)] * 3, READY)
+        assert (seen, await new.readiness()) == ([(503, DIFFERS_FROM_OTHERS)] * 3, READY)
         said = [each.message for each in caplog.records if "this one lacks" in each.message]
         assert len(said) == 1
         assert said[0].startswith("Other servers seal with a secret that this one lacks (")
@@ -91,7 +92,7 @@ async def test_a_server_that_lacks_what_others_seal_with_is_not_ready_and_says_s
         # The others are gone, and so is what they had.
         fleet.clock.pass_(minutes=4)
         assert await old.readiness() == READY
-        assert caplog.records[-1].message == AGREES
+        assert caplog.records[-1].message == NONE_MISSING
 
 
 async def test_a_server_that_lacks_a_secret_nobody_seals_with_is_ready_and_warns(
@@ -99,8 +100,8 @@ async def test_a_server_that_lacks_a_secret_nobody_seals_with_is_ready_and_warns
 ) -> None:
     async with fleet.server(OLD) as old, fleet.server(f"{OLD},{NEW}") as both:
         assert (await old.readiness(), await both.readiness()) == (READY, READY)
-        assert len(old.portico.services[FleetSecrets].state.lacking) == 1
-        assert [each.message for each in caplog.records if "None seals with it" in each.message]
+        assert len(old.portico.services[FleetSecrets].state.missing) == 1
+        assert [each.message for each in caplog.records if "None seals with it yet" in each.message]
 
 
 STEPS = (OLD, f"{OLD},{NEW}", f"{NEW},{OLD}", NEW)
@@ -140,7 +141,7 @@ async def test_a_forgotten_server_does_not_stop_those_that_went_on(fleet: Fleet)
         async with fleet.server(NEW) as alone:
             await forgotten.keys.refresh()
 
-            assert await forgotten.readiness() == (503, DIFFERENT)
+            assert await forgotten.readiness() == (503, DIFFERS_FROM_OTHERS)
             assert (await new.readiness(), await alone.readiness()) == (READY, READY)
 
 
@@ -163,7 +164,7 @@ async def test_a_process_with_other_secrets_says_once_why_it_does_not_start(
         result = await asyncio.to_thread(portico, "keys", "rotate", cwd=tmp_path, **given)
 
         refused = (result.returncode, result.stdout, result.stderr)
-        assert refused == (1, "", f"portico: {NONE_OPENS}\n")
+        assert refused == (1, "", f"portico: {KEYS_NOT_OPENED}\n")
         assert await old.key_ids() == before
 
 
@@ -175,7 +176,7 @@ async def test_no_key_is_made_that_no_server_could_sign_with(fleet: Fleet, tmp_p
         result = await asyncio.to_thread(portico, "keys", "rotate", cwd=tmp_path, **given)
 
         assert (result.returncode, result.stdout) == (1, "")
-        assert result.stderr.endswith(f"portico: {NOBODY_HAS_IT}\n")
+        assert result.stderr.endswith(f"portico: {UNKNOWN_TO_SERVERS}\n")
         assert await old.key_ids() == before
 
 
@@ -272,7 +273,7 @@ async def test_what_was_announced_in_the_future_makes_nobody_unready(fleet: Flee
         )
 
         assert await server.readiness() == READY
-        assert server.portico.services[FleetSecrets].state.lacking == ()
+        assert server.portico.services[FleetSecrets].state.missing == ()
 
 
 def url_of(fleet: Fleet) -> str:

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.keys.services.fleet_secrets import FleetSecrets
-from app.keys.services.signing_keys import INVALID, NOT_CHECKED
+from app.keys.services.signing_keys import INVALID_KEY, UNVERIFIED_KEY
 from app.security.keys import KeyPair
 from app.testing.clients import ME, Api, Person
 from tests.keys.test_compromised_keys import declare
@@ -134,7 +134,7 @@ async def test_the_operator_is_told_once_of_an_invalid_key(
         for _ in range(3):
             await server.key_ids()
         said = [each.getMessage() for each in caplog.records if planted.id in each.getMessage()]
-        assert said == [INVALID % planted.id]
+        assert said == [INVALID_KEY % planted.id]
         assert fleet.settings.database_url is not None
         url = fleet.settings.database_url.get_secret_value()
         given = {"DATABASE_URL": url, "SECRET_KEY": OLD}
@@ -162,4 +162,4 @@ async def test_a_key_of_a_known_secret_that_this_server_lacks_counts_and_is_logg
         assert other.id in await server.key_ids()
         assert await server.api.with_bearer(forged(laptop, other))(ME) == ACCEPTED
         said = [each.getMessage() for each in caplog.records if other.id in each.getMessage()]
-        assert said == [NOT_CHECKED % other.id]
+        assert said == [UNVERIFIED_KEY % other.id]

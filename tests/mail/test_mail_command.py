@@ -55,7 +55,7 @@ def test_an_email_that_is_taken_is_reported_with_what_the_server_said(tmp_path: 
     with running_smtp_server() as smtp:
         result = mail_test(tmp_path, f"smtp://{HERE}:{smtp.port}")
 
-    assert said(result) == (0, f"{HERE}:{smtp.port} has taken it: 250 taken\n", "")
+    assert said(result) == (0, f"{HERE}:{smtp.port} accepted it: 250 taken\n", "")
     assert smtp.receivers == [[ADDRESS]]
     assert smtp.emails[0]["Subject"] == "A test email from Portico"
 
@@ -158,7 +158,7 @@ def test_an_email_leaves_with_tls_and_a_password(tmp_path: Path) -> None:
         url = f"smtp://{LOGIN}@{HERE}:{smtp.port}"
         result = mail_test(tmp_path, url, SSL_CERT_FILE=trust)
 
-    assert said(result) == (0, f"{HERE}:{smtp.port} has taken it: 250 taken\n", "")
+    assert said(result) == (0, f"{HERE}:{smtp.port} accepted it: 250 taken\n", "")
 
 
 def test_a_refused_password_is_named_and_never_shown(tmp_path: Path) -> None:
@@ -232,9 +232,9 @@ async def test_a_check_signs_in_and_sends_nothing() -> None:
     with running_smtp_server(**signing("535 no"), auth_require_tls=False) as smtp:
         place = f"{HERE}:{smtp.port}"
         right = SmtpMailer.of(f"smtp://{LOGIN}@{place}", USER)
-        found = await replace(right, in_clear=True).check()
+        found = await replace(right, without_tls=True).check()
         with pytest.raises(SignInRefused):
-            await replace(right, in_clear=True, password="wrong").check()
+            await replace(right, without_tls=True, password="wrong").check()
 
     assert (found, smtp.tries) == (f"{place}: signed in, without TLS.", 0)
 

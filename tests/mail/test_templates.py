@@ -264,7 +264,7 @@ async def test_two_files_of_one_template_are_named(tmp_path: Path) -> None:
     result = await run("mail", "templates", TEMPLATES_DIR=str(tmp_path))
 
     assert str(result.exception) == (
-        f"{tmp_path / 'reset_password.txt'}: This is the same template as reset_password.en.txt."
+        f"{tmp_path / 'reset_password.txt'}: reset_password.en.txt is the same template."
     )
 
 
@@ -273,7 +273,7 @@ async def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
 
     result = await run("mail", "templates", TEMPLATES_DIR=str(tmp_path))
 
-    assert str(result.exception) == f"{tmp_path / 'layout.txt'}: This is not UTF-8."
+    assert str(result.exception) == f"{tmp_path / 'layout.txt'}: The file is not UTF-8 text."
 
 
 def test_a_server_with_wrong_templates_does_not_start_and_names_each(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ async def test_templates_are_copied_to_be_changed_and_what_was_changed_stays(
     names = {email.name for module in MODULE_EMAILS for email in module.emails}
     files = {f"{name}.txt" for name in names} | {"layout.html", "duration.txt"}
     assert set(copied.stdout.splitlines()) == {str(mine / file) for file in files}
-    assert again.stdout == "Every template is there already.\n"
+    assert again.stdout == "All templates exist already.\n"
     assert (mine / "layout.txt").read_text() == "mine"
     rows = [line.split() for line in listed.stdout.splitlines()]
     expected = [[file, "en", str(mine / file)] for file in files | {"layout.txt"}]

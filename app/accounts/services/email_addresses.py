@@ -303,7 +303,7 @@ class EmailAddresses:
         and the address in between may be an attacker's.
         """
         undo, link = TokenPurpose.UNDO_EMAIL_CHANGE, None
-        before = await self.tokens.open_for(session, undo, row.id, row.email)
+        before = await self.tokens.oldest_usable(session, undo, row.id, row.email)
         if before is not None:
             await self.tokens.revoke(session, row.id, (undo,), after=before)
         elif former.email_verified:

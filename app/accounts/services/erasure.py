@@ -79,7 +79,7 @@ class Erasure:
         kind = ACCOUNT_DELETED if is_own else ACCOUNT_DELETED_FOR_YOU
         locale = self.emails.locale_of(recorder.client)
         await self.emails.enqueue(session, kind, row.email, user_id, locale)
-        if not await erase_person(session, user_id, most=MAX_EVENTS_PER_TRANSACTION):
+        if not await erase_person(session, user_id, limit=MAX_EVENTS_PER_TRANSACTION):
             await self.jobs.enqueue(session, EraseIpAddresses(user_id), about=None)
         # The event of the deletion has no IP address of the user either.
         if is_own:
@@ -95,4 +95,4 @@ class Erasure:
 
     async def _erase_some(self, user_id: uuid.UUID) -> bool:
         async with self.db.begin() as session:
-            return await erase_person(session, user_id, most=MAX_EVENTS_PER_TRANSACTION)
+            return await erase_person(session, user_id, limit=MAX_EVENTS_PER_TRANSACTION)

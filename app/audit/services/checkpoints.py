@@ -1,4 +1,4 @@
-"""Checkpoints: from time to time the ends of all chains that have grown are signed."""
+"""Checkpoints: signatures over the ends of all chains with new events, made periodically."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,29 +17,29 @@ from app.security import evidence
 from app.security.keys import KeyPair, Secrets, mac
 
 LOCK = 0x636865636B  # "check"
-SEAL = "audit-key-seal"
-EPOCH = "audit-epoch"
-NOTHING = sha256(b"").digest()
+SEAL_PURPOSE = "audit-key-seal"
+EPOCH_PURPOSE = "audit-epoch"
+EMPTY_HASH = sha256(b"").digest()
 
 
 class LastCheckpoint(NamedTuple):
-    """What the audit ends with: the number of its last checkpoint, 0 if there is none."""
+    """The number of the last checkpoint, 0 if there is none, and its hash."""
 
     number: int
-    # SHA-256 of the signature of the last one.
+    # SHA-256 of its signature.
     hash: bytes
 
 
-NONE_YET = LastCheckpoint(0, NOTHING)
+NO_CHECKPOINT = LastCheckpoint(0, EMPTY_HASH)
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """Signed with the key that signs tokens just then, whose public half is kept with it.
+    """Checkpoints are signed with the current signing key of access tokens.
 
-    Keys go when their tokens are gone. The kept half is sealed under SECRET_KEY: whoever has the
-    database alone can put none of their own there. The database refuses what is sealed under a
-    secret that was declared compromised.
+    Each row keeps the public half, since signing keys are deleted once their tokens have expired.
+    It is sealed under SECRET_KEY: an attacker with access to the database alone cannot put in
+    another key. The database refuses rows that are sealed under a compromised secret.
     """
 
     db: Database
@@ -48,41 +48,43 @@ class Checkpoints:
     clock: Clock
 
     async def sign(self) -> bool:
-        """Sign what has grown since the last one; say whether anything had."""
+        """Sign the chains with new events; returns whether there were any."""
         chain = AuditChain
         async with self.db.begin() as session:
-            await self.hold(session)
-            longer = await self._ends(session, chain.position > chain.signed_position)
-            if not longer or not self.keys.can_sign:
+            await self.lock(session)
+            grown = await self._ends(session, chain.position > chain.signed_position)
+            if not grown or not self.keys.can_sign:
                 return False
-            await self._sign(session, longer, self.keys.signing_key(), await self.last(session))
+            await self._sign(session, grown, self.keys.signing_key(), await self.last(session))
         return True
 
-    async def hold(self, session: AsyncSession) -> None:
-        """Building block: let nobody else sign until the transaction is over."""
+    async def lock(self, session: AsyncSession) -> None:
+        """Building block: let no other process sign until the transaction ends."""
         await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
 
     async def begin_epoch(self, session: AsyncSession, key: KeyPair) -> None:
-        """Building block: sign the ends of all chains, for whoever has the new secret alone.
+        """Building block: sign the ends of all chains after a leak of SECRET_KEY.
 
-        It covers all that was written before, whose own signatures need the former secret.
+        So all earlier events can be verified with the new secret alone.
         """
-        every = await self._ends(session, true())
-        await self._sign(session, every, key, await self.last(session), begins_epoch=True)
+        ends = await self._ends(session, true())
+        await self._sign(session, ends, key, await self.last(session), begins_epoch=True)
 
     async def last(self, session: AsyncSession) -> LastCheckpoint:
-        """Building block: what the audit ends with now."""
+        """Building block: returns the last checkpoint."""
         table = AuditCheckpoint
         newest = select(table.number, table.signature).order_by(table.number.desc()).limit(1)
         last = (await session.execute(newest)).one_or_none()
-        return LastCheckpoint(last.number, sha256(last.signature).digest()) if last else NONE_YET
+        return (
+            LastCheckpoint(last.number, sha256(last.signature).digest()) if last else NO_CHECKPOINT
+        )
 
     async def _ends(
-        self, session: AsyncSession, which: ColumnElement[bool]
+        self, session: AsyncSession, condition: ColumnElement[bool]
     ) -> dict[str, list[int | str]]:
-        """Hold the ends of chains, in the order in which a writer could hold two of them."""
+        """Lock and return the ends of chains, in the order in which writers lock them."""
         chain = AuditChain
-        ends = select(chain.chain, chain.position, chain.hash).where(which)
+        ends = select(chain.chain, chain.position, chain.hash).where(condition)
         rows = await session.execute(ends.order_by(chain.chain).with_for_update())
         return {row.chain: [row.position, row.hash.hex()] for row in rows}
 
@@ -106,7 +108,7 @@ class Checkpoints:
             "at": now,
             "previous_hash": previous,
             "heads": heads,
-            "sealed_public_key": self.secrets.sealer(SEAL).encrypt(jwk).decode("ascii"),
+            "sealed_public_key": self.secrets.sealer(SEAL_PURPOSE).encrypt(jwk).decode("ascii"),
             "sealed_with": self.secrets.sealing_fingerprint,
             "signature": evidence.sign(key.private, text),
             "epoch_mac": epoch_macs(self.secrets, number, previous)[0] if begins_epoch else None,
@@ -117,10 +119,10 @@ class Checkpoints:
 
 
 def epoch_macs(secrets: Secrets, number: int, previous_hash: bytes) -> list[bytes]:
-    """What each secret makes of the beginning of an epoch, the first secret's first."""
-    return [mac(key, number, previous_hash) for key in secrets.derive(EPOCH)]
+    """Returns the MAC of the first checkpoint of an epoch under each secret, in their order."""
+    return [mac(key, number, previous_hash) for key in secrets.derive(EPOCH_PURPOSE)]
 
 
 def microseconds(moment: datetime) -> int:
-    """Since 1970, exact, as the database counts them."""
+    """Returns the microseconds since 1970, without rounding."""
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond

@@ -1,4 +1,4 @@
-"""The audit: an event is written in the transaction of what it tells of."""
+"""Records audit events, in the transaction of the change that they describe."""
 
 import uuid
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from app.database.identifiers import new_id
 from app.security.client import Client
 from app.users.services.viewer import Operator, Viewer
 
-# Who did something: a user, or whoever runs commands, who is no user.
+# A user, or an operator on the command line, who is not a user.
 Actor = uuid.UUID | Operator
 COMMAND_LINE = "command line"
 
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Records the events of one operation: who does it, from where, and when."""
+    """Records the events of one operation, with its actor, client and time."""
 
     actor: Actor | None
     client: Client
@@ -40,12 +40,12 @@ class Recorder:
         target: uuid.UUID | None = None,
         **details: str,
     ) -> None:
-        """Building block: add an event. Details are short and hold nobody's secrets or addresses.
+        """Building block: add an event. Details are short, without secrets and addresses.
 
-        What a command did has no actor, and says `by` in its details.
+        The event of a command has no actor, but `by` in its details.
 
-        The database puts it into a chain, whose end it then holds until the transaction is over:
-        what is left to do afterwards must be short, and wait for no lock.
+        The database appends it to a chain and locks the end of the chain until the transaction
+        ends: what the transaction does afterwards must be short, and wait for no lock.
         """
         by_command = isinstance(self.actor, Operator)
         event = {
@@ -62,15 +62,15 @@ class Recorder:
 
 
 async def erase_person(
-    session: AsyncSession, user_id: uuid.UUID, *, most: int | None = None
+    session: AsyncSession, user_id: uuid.UUID, *, limit: int | None = None
 ) -> bool:
-    """Building block: forget the addresses that somebody came from. The chains still hold.
+    """Building block: erase the IP addresses of a user. The chains stay valid.
 
-    Of `most` events at a time; returns whether none is left.
+    Erases those of `limit` events at most; returns whether none is left.
     """
     table = AuditEvent
     theirs = or_(table.actor_id == user_id, table.actor_id.is_(None) & (table.target_id == user_id))
-    known = select(table.id).where(theirs, table.ip_address.is_not(None)).limit(most)
-    forgotten = update(table).where(table.id.in_(known)).values(ip_address=None, ip_salt=None)
-    erased: Any = await session.execute(forgotten)
-    return most is None or erased.rowcount < most
+    known = select(table.id).where(theirs, table.ip_address.is_not(None)).limit(limit)
+    erase = update(table).where(table.id.in_(known)).values(ip_address=None, ip_salt=None)
+    erased: Any = await session.execute(erase)
+    return limit is None or erased.rowcount < limit

@@ -1,4 +1,4 @@
-"""Reading the audit: page by page, newest first."""
+"""Reads audit events in pages, newest first."""
 
 import uuid
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ TIME = TIMESTAMP(timezone=True)
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Each part narrows, None does not. `at_from` is included, `at_before` is not."""
+    """A field that is None does not filter. `at_from` is inclusive, `at_before` exclusive."""
 
     names: tuple[str, ...] | None = None
     actor_id: uuid.UUID | None = None
@@ -38,8 +38,8 @@ class AuditFilter:
     at_before: datetime | None = None
 
 
-class Parts(NamedTuple):
-    """Which parts of a filter are given."""
+class GivenFilters(NamedTuple):
+    """Which fields of a filter are given."""
 
     names: bool
     actor_id: bool
@@ -55,20 +55,22 @@ class AuditEvents:
     names: EventNames
     clock: Clock
 
-    async def page(self, _admin: Admin, found: AuditFilter, request: PageRequest) -> Page[AuditRow]:
-        query = _page_query(_parts(found), request.form)
-        rows = await self.replica.fetch(query, **request.values, **_values(found))
+    async def page(
+        self, _admin: Admin, filters: AuditFilter, request: PageRequest
+    ) -> Page[AuditRow]:
+        query = _page_query(_given_filters(filters), request.form)
+        rows = await self.replica.fetch(query, **request.values, **_values(filters))
         return page_of([_row(row) for row in rows], request)
 
     async def by_id(self, viewer: Viewer, event_id: uuid.UUID) -> AuditRow | None:
-        """An event, for administrators; members do not learn that there is one."""
+        """Returns an event to administrators; None to members, as if it did not exist."""
         if not viewer.is_admin:
             return None
         rows = await self.db.rows(select(*COLUMNS).where(AuditEvent.id == event_id))
         return AuditRow._make(rows[0]) if rows else None
 
     async def people(self, _viewer: Viewer, ids: set[uuid.UUID]) -> dict[uuid.UUID, UserRow]:
-        """Those of these who still have an account, in one statement for a whole page."""
+        """Returns those users that still exist, in one statement for a whole page."""
         rows = await self.replica.fetch(PEOPLE, ids=list(ids)) if ids else []
         people = (UserRow._make(row) for row in rows)
         return {person.id: person for person in people}
@@ -79,45 +81,45 @@ PEOPLE = Query(select(*USER_COLUMNS).where(User.id == bindparam("ids", type_=ARR
 
 def _row(row: Any) -> AuditRow:
     event = AuditRow._make(row)
-    # The driver itself gives JSON as it is written.
+    # Read without SQLAlchemy, JSON is still text.
     details = event.details
     return event._replace(details=orjson.loads(details)) if isinstance(details, str) else event
 
 
-def _parts(found: AuditFilter) -> Parts:
-    return Parts(*(getattr(found, name) is not None for name in Parts._fields))
+def _given_filters(filters: AuditFilter) -> GivenFilters:
+    return GivenFilters(*(getattr(filters, name) is not None for name in GivenFilters._fields))
 
 
-def _values(found: AuditFilter) -> dict[str, Any]:
-    at_from, before = found.at_from, found.at_before
+def _values(filters: AuditFilter) -> dict[str, Any]:
+    at_from, before = filters.at_from, filters.at_before
     return {
-        "names": found.names and list(found.names),
-        "actor_id": found.actor_id,
-        "target_id": found.target_id,
+        "names": filters.names and list(filters.names),
+        "actor_id": filters.actor_id,
+        "target_id": filters.target_id,
         "at_from": at_from,
         "at_before": before,
-        # Ids begin with their time: the range is found in the order that is read anyway.
+        # Ids begin with their time, so the index that orders the page also finds the range.
         "id_from": at_from and first_id(at_from),
         "id_before": before and uuid.UUID(int=first_id(before).int + (1 << 80)),
     }
 
 
 @lru_cache(maxsize=256)
-def _page_query(parts: Parts, form: Form) -> Query:
-    return Query(NEWEST_FIRST.select(select(*COLUMNS).where(*_conditions(parts)), form))
+def _page_query(given: GivenFilters, form: Form) -> Query:
+    return Query(NEWEST_FIRST.select(select(*COLUMNS).where(*_conditions(given)), form))
 
 
-def _conditions(parts: Parts) -> Iterator[ColumnElement[bool]]:
+def _conditions(given: GivenFilters) -> Iterator[ColumnElement[bool]]:
     event = AuditEvent
-    if parts.names:
+    if given.names:
         yield event.name == bindparam("names", type_=ARRAY(Text)).any_()
-    if parts.actor_id:
+    if given.actor_id:
         yield event.actor_id == bindparam("actor_id", type_=UUID)
-    if parts.target_id:
+    if given.target_id:
         yield event.target_id == bindparam("target_id", type_=UUID)
-    if parts.at_from:
+    if given.at_from:
         yield event.id >= bindparam("id_from", type_=UUID)
         yield event.at >= bindparam("at_from", type_=TIME)
-    if parts.at_before:
+    if given.at_before:
         yield event.id < bindparam("id_before", type_=UUID)
         yield event.at < bindparam("at_before", type_=TIME)

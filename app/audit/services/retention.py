@@ -21,7 +21,7 @@ from app.security.client import NO_CLIENT
 from app.security.keys import Secrets, mac, same
 
 LOCK = 0x7472696D  # "trim"
-PURPOSE = "audit-retention"
+MAC_PURPOSE = "audit-retention"
 # Each batch is a short transaction: erasing an address of one of these events waits for it.
 BATCH = 1000
 TODAY = text("SELECT (now() AT TIME ZONE 'UTC')::date")
@@ -34,7 +34,7 @@ ANNOUNCEMENTS = text(
     WHERE e.name = 'audit.trimmed' ORDER BY e.id
     """
 )
-COUNTED = text(
+COUNT_DUE = text(
     """
     SELECT count(*) AS chains, coalesce(sum(position - trimmed_position), 0)::bigint AS events
     FROM audit_chains WHERE trimmed_position < position AND audit_day(chain) < :before
@@ -48,17 +48,17 @@ REMOVABLE = text(
     ORDER BY chain
     """
 )
-# Another worker that holds it removes its events.
-HOLD_CHAIN = text(
+# If another worker has locked the chain, that one removes its events.
+LOCK_CHAIN = text(
     """
     SELECT trimmed_position FROM audit_chains
     WHERE chain = :chain AND trimmed_position < position AND signed_position = position
     FOR UPDATE SKIP LOCKED
     """
 )
-# Erasing the addresses of a person locks events in another order, so waiting for it could be a
-# deadlock. Events that are locked are removed next time.
-HOLD_EVENTS = text(
+# Erasing the addresses of a user locks events in another order, so waiting could be a deadlock.
+# Locked events are removed next time.
+LOCK_EVENTS = text(
     """
     SELECT position FROM audit_events
     WHERE chain = :chain AND position > :trimmed AND position <= :trimmed + :batch
@@ -67,33 +67,33 @@ HOLD_EVENTS = text(
 )
 TRIM = text("UPDATE audit_chains SET trimmed_position = :position WHERE chain = :chain")
 REMOVE = text("DELETE FROM audit_events WHERE chain = :chain AND position <= :position")
-ALLOWED = text("SELECT has_table_privilege('audit_events', 'DELETE')")
+CAN_DELETE = text("SELECT has_table_privilege('audit_events', 'DELETE')")
 NOT_ALLOWED = (
-    "AUDIT_KEEP_DAYS is set, and this role may not remove events. Let the owner of the tables run "
-    "`portico db grant ROLE --audit-retention`."
+    "AUDIT_KEEP_DAYS is set, but this role may not remove events. The owner of the tables has to "
+    "run `portico db grant ROLE --audit-retention`."
 )
 
 log = logging.getLogger(__name__)
 
 
 class Announcement(NamedTuple):
-    """What `audit.trimmed` says: all chains of days before this one are removed."""
+    """The details of an event `audit.trimmed`: all chains of days before `before` are removed."""
 
     before: str
     chains: str
     events: str
 
     def macs(self, secrets: Secrets) -> list[str]:
-        """What each secret makes of it, the first secret's first."""
-        said = evidence.retention_text(*self)
-        return [mac(key, said).hex() for key in secrets.derive(PURPOSE)]
+        """Returns the MAC under each secret, in the order of the secrets."""
+        text = evidence.retention_text(*self)
+        return [mac(key, text).hex() for key in secrets.derive(MAC_PURPOSE)]
 
 
 def announced_day(row: Row[Any], secrets: Secrets) -> date | None:
-    """Day before which an announcement covers everything; None if this service did not make it."""
+    """Returns the day before which everything is removed; None if the MAC is invalid."""
     announcement = Announcement(row.before, row.chains, row.events)
     given = (row.mac or "").encode()
-    if any(same(given, known.encode()) for known in announcement.macs(secrets)):
+    if any(same(given, valid.encode()) for valid in announcement.macs(secrets)):
         return date.fromisoformat(row.before)
     return None
 
@@ -115,10 +115,11 @@ class AuditRetention:
     batch: int = BATCH
 
     async def apply(self) -> int:
-        """Remove what is older than the retention period; returns how many events.
+        """Remove events older than the retention period; returns how many.
 
-        Announces first, signs that, then removes: the audit can be verified at any moment between.
-        Several workers may do it at once; whatever interrupts it, the next time goes on.
+        First announces the removal, then signs the announcement, then removes: the audit is valid
+        at every moment between. Several workers may do it at once; an interrupted removal goes on
+        the next time.
         """
         if self.keep_days is None:
             return 0
@@ -128,7 +129,7 @@ class AuditRetention:
         before = await self._announce(self.keep_days)
         await self.checkpoints.sign()
         removed = 0
-        for row in await self.db.rows(REMOVABLE, {"before": await self._covered(before)}):
+        for row in await self.db.rows(REMOVABLE, {"before": await self._removable_before(before)}):
             while batch := await self._remove_batch(row.chain):
                 removed += batch
         if removed:
@@ -137,41 +138,45 @@ class AuditRetention:
 
     async def is_allowed(self) -> bool:
         """Whether the role of this service may remove events."""
-        return (await self.db.rows(ALLOWED))[0][0]
+        return (await self.db.rows(CAN_DELETE))[0][0]
 
     async def _announce(self, keep_days: int) -> date:
-        """Announce what can go from now on, if there is any; returns the day before which."""
+        """Announce a removal if one is due; returns the day before which to remove."""
         async with self.db.begin() as session:
-            await self.hold(session)
+            await self.lock(session)
             before = await self._today(session) - timedelta(days=keep_days)
             announced = self._latest((await session.execute(ANNOUNCEMENTS)).all())
-            counted = (await session.execute(COUNTED, {"before": before})).one()
-            due = counted.chains and (announced is None or announced < before)
-            if due and await self._may_announce(session):
-                said = Announcement(str(before), str(counted.chains), str(counted.events))
-                await self._record(session, said)
+            due = (await session.execute(COUNT_DUE, {"before": before})).one()
+            is_new = announced is None or announced < before
+            if due.chains and is_new and await self._may_announce(session):
+                announcement = Announcement(str(before), str(due.chains), str(due.events))
+                await self._record(session, announcement)
         return before
 
-    async def hold(self, session: AsyncSession) -> None:
-        """Building block: let nobody else announce a removal until the transaction is over."""
+    async def lock(self, session: AsyncSession) -> None:
+        """Building block: let no other process announce a removal until the transaction ends."""
         await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
 
     async def _may_announce(self, session: AsyncSession) -> bool:
-        """Whether the secret that makes the MAC is in force: nobody could verify it otherwise."""
-        return not (await self.fleet.look(session)).revoked
+        """Whether the secret of the MAC is not revoked: otherwise the MAC could not be verified."""
+        return not (await self.fleet.refresh(session)).revoked
 
     async def _today(self, session: AsyncSession) -> date:
-        """The earlier one of two clocks: one that is ahead removes nothing too soon."""
+        """Returns the earlier of two clocks, so that one that is ahead removes nothing too soon."""
         database_day: date = (await session.execute(TODAY)).scalar_one()
         return min(self.clock().date(), database_day)
 
-    async def _record(self, session: AsyncSession, said: Announcement) -> None:
-        recorder, proof = Recorder(None, NO_CLIENT, self.clock()), said.macs(self.secrets)[0]
-        event = RetentionEvent.AUDIT_TRIMMED
-        await recorder.record(session, event, **said._asdict(), mac=proof)
+    async def _record(self, session: AsyncSession, announcement: Announcement) -> None:
+        recorder = Recorder(None, NO_CLIENT, self.clock())
+        await recorder.record(
+            session,
+            RetentionEvent.AUDIT_TRIMMED,
+            **announcement._asdict(),
+            mac=announcement.macs(self.secrets)[0],
+        )
 
-    async def _covered(self, before: date) -> date | None:
-        """What both the setting and a signed announcement allow."""
+    async def _removable_before(self, before: date) -> date | None:
+        """Returns the earlier day of the setting and the latest signed announcement."""
         rows = await self.db.rows(ANNOUNCEMENTS)
         announced = self._latest([row for row in rows if row.signed])
         return min(announced, before) if announced else None
@@ -182,20 +187,20 @@ class AuditRetention:
 
     async def _remove_batch(self, chain: str) -> int:
         async with self.db.begin() as session:
-            held = await session.execute(HOLD_CHAIN, {"chain": chain})
-            trimmed: int | None = held.scalar_one_or_none()
+            locked = await session.execute(LOCK_CHAIN, {"chain": chain})
+            trimmed: int | None = locked.scalar_one_or_none()
             if trimmed is None:
                 return 0
             window = {"chain": chain, "trimmed": trimmed, "batch": self.batch}
-            positions = (await session.execute(HOLD_EVENTS, window)).scalars()
-            last = trimmed + _unbroken(positions.all(), trimmed + 1)
+            positions = (await session.execute(LOCK_EVENTS, window)).scalars()
+            last = trimmed + _consecutive(positions.all(), trimmed + 1)
             if last > trimmed:
                 await session.execute(TRIM, {"chain": chain, "position": last})
                 await session.execute(REMOVE, {"chain": chain, "position": last})
         return last - trimmed
 
 
-def _unbroken(positions: Sequence[int], first: int) -> int:
-    """How many of them follow each other from the first on."""
+def _consecutive(positions: Sequence[int], first: int) -> int:
+    """Returns how many positions follow each other without a gap, from the first one on."""
     pairs = zip(positions, count(first), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

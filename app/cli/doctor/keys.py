@@ -11,8 +11,8 @@ from app.cli.doctor.findings import Verdict, check, failed, ok, warning
 from app.cli.sizes import in_largest_unit
 from app.keys.models import SigningKey
 from app.keys.services.fleet_secrets import FleetSecrets, SecretsState
-from app.keys.services.key_rows import Halves, halves
-from app.keys.services.signing_keys import NONE_OPENS
+from app.keys.services.key_validation import ValidKey, validated
+from app.keys.services.signing_keys import KEYS_NOT_OPENED
 from app.security.keys import Secrets
 
 INVALID_HINT = "Somebody has written them to the database: find out who, and delete their rows."
@@ -35,28 +35,28 @@ async def signing_keys(setup: SetUp) -> Verdict:
         return failed("SECRET_KEY is not set.", "Set it, or SECRET_KEY_FILE.")
     secrets = Secrets(secret.get_secret_value())
     state = await _state(setup, secrets)
-    if state.revoked or state.lacking_sealing:
+    if state.revoked or state.missing_sealing:
         return failed(state.explanation or "")
     return _judged(setup, await _found(setup, secrets, state), state)
 
 
-def _judged(setup: SetUp, found: Mapping[str, Halves | None], state: SecretsState) -> Verdict:
+def _judged(setup: SetUp, found: Mapping[str, ValidKey | None], state: SecretsState) -> Verdict:
     valid = [each for each in found.values() if each is not None]
     now = setup.clock()
     ready = [each for each in valid if each.public.signs_from <= now]
     signing = max(ready, key=_signs_from, default=None)
     if found and not valid:
-        return failed(NONE_OPENS)
+        return failed(KEYS_NOT_OPENED)
     if signing is None:
         return warning("No key signs yet.", "The first server that starts makes one.")
     if signing.pair is None:
-        return failed(NONE_OPENS)
+        return failed(KEYS_NOT_OPENED)
     if invalid := [key_id for key_id, each in found.items() if each is None]:
         return failed(f"Signing keys are invalid: {', '.join(invalid)}.", INVALID_HINT)
     return _aged(setup, now - signing.public.signs_from, valid, state)
 
 
-def _aged(setup: SetUp, age: timedelta, valid: Sequence[Halves], state: SecretsState) -> Verdict:
+def _aged(setup: SetUp, age: timedelta, valid: Sequence[ValidKey], state: SecretsState) -> Verdict:
     text = f"SECRET_KEY opens the one that signs, which is {in_largest_unit(age)} old."
     if age > timedelta(days=setup.given.signing_key_rotate_days) + SLACK:
         return warning(text, "A running server replaces it: does any run?")
@@ -68,14 +68,14 @@ def _aged(setup: SetUp, age: timedelta, valid: Sequence[Halves], state: SecretsS
     return ok(text)
 
 
-def _signs_from(key: Halves) -> datetime:
+def _signs_from(key: ValidKey) -> datetime:
     return key.public.signs_from
 
 
-async def _found(setup: SetUp, secrets: Secrets, state: SecretsState) -> dict[str, Halves | None]:
+async def _found(setup: SetUp, secrets: Secrets, state: SecretsState) -> dict[str, ValidKey | None]:
     async with setup.db.begin() as session:
         rows = await session.scalars(select(SigningKey))
-        return {row.id: halves(row, secrets, state.accepted) for row in rows}
+        return {row.id: validated(row, secrets, state.accepted) for row in rows}
 
 
 async def _state(setup: SetUp, secrets: Secrets) -> SecretsState:

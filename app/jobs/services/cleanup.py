@@ -1,4 +1,4 @@
-"""Deletes what the queue has kept long enough."""
+"""Deletes old records of jobs, and old failed jobs."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,6 @@ class JobCleanup:
     keep: timedelta
     clock: Clock
 
-    async def forget(self) -> None:
+    async def delete_old(self) -> None:
         """Safe to run from several processes at once."""
-        await self.jobs.forget(self.clock() - self.keep)
+        await self.jobs.delete_old(self.clock() - self.keep)

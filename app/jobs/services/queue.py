@@ -1,4 +1,4 @@
-"""Jobs: what has to follow a change, put into the queue by the transaction that makes it."""
+"""The queue of jobs: a job is enqueued in the transaction of the change that it follows."""
 
 import logging
 import uuid
@@ -18,14 +18,14 @@ from app.database.database import Database
 from app.jobs.handlers import Payload, write_payload
 from app.security.keys import Secrets, mac
 
-SEAL = "job-payload-seal"
+SEAL_PURPOSE = "job-payload-seal"
 
-# Whom a job is about: a user, or where the job has yet to find out whose it is, an address.
+# The person a job is about: a user, or an address if the user is not known yet.
 Person = uuid.UUID | str
-# The header of a job in which the mark of that person is; it has an index.
-PERSON = "person"
+# The indexed header of a job with the mark of that person.
+PERSON_HEADER = "person"
 
-QUEUED = text(
+COUNT_BY_STATE = text(
     "SELECT status::text, count(*) FROM pgqueuer WHERE status <> 'failed' GROUP BY 1 ORDER BY 1"
 )
 BACKLOG = text(
@@ -42,12 +42,12 @@ DELAYED = text(
     "SELECT id, entrypoint, created, updated, attempts, execute_after FROM pgqueuer"
     " WHERE status = 'queued' AND execute_after > now() AND attempts > 0 ORDER BY id"
 )
-HURRY = text(
+TRY_NOW = text(
     "UPDATE pgqueuer SET execute_after = now(), updated = now()"
     " WHERE status = 'queued' AND execute_after > now() AND id = ANY(:ids)"
 )
-# PgQueuer's trigger announces what is inserted and not what is changed. This is its announcement.
-ANNOUNCE = text(
+# PgQueuer's trigger notifies workers of inserted rows only, so changed rows need the same notice.
+NOTIFY_WORKERS = text(
     "SELECT pg_notify('ch_pgqueuer', json_build_object('channel', 'ch_pgqueuer', 'operation',"
     " 'update', 'sent_at', now(), 'table', 'pgqueuer', 'type', 'table_changed_event')::text)"
 )
@@ -56,10 +56,10 @@ LAST_FAILURES = text(
     " WHERE traceback IS NOT NULL AND job_id = ANY(:ids) ORDER BY job_id, created DESC"
 )
 FAILED_PAYLOADS = text("SELECT id, payload FROM pgqueuer WHERE status = 'failed' ORDER BY id")
-# As the library does it with a job that has failed for the last time.
+# The same as PgQueuer does with a job that has failed for the last time.
 FAIL_ALL = text(
     """
-    WITH held AS (
+    WITH failed AS (
         UPDATE pgqueuer SET status = 'failed', updated = now(), queue_manager_id = NULL
         WHERE status <> 'failed' RETURNING id, entrypoint, priority
     )
@@ -67,17 +67,17 @@ FAIL_ALL = text(
     SELECT id, 'failed', entrypoint, priority, jsonb_build_object(
         'job_id', id, 'timestamp', now(), 'exception_type', 'SealedElsewhere',
         'exception_message', CAST(:reason AS text), 'traceback', '', 'additional_context', NULL)
-    FROM held
+    FROM failed
     """
 )
-ABOUT = text(
+OF_PERSON = text(
     "SELECT entrypoint, status::text, created FROM pgqueuer"
-    " WHERE headers ->> 'person' = ANY(:marks) ORDER BY id DESC LIMIT :most"
+    " WHERE headers ->> 'person' = ANY(:marks) ORDER BY id DESC LIMIT :limit"
 )
-DELETE_ABOUT = text("DELETE FROM pgqueuer WHERE headers ->> 'person' = ANY(:marks)")
-FORGET_RECORDS = text("DELETE FROM pgqueuer_log WHERE created < :before")
-# What they carry is somebody's address, who may have left long ago.
-FORGET_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated < :before")
+DELETE_OF_PERSON = text("DELETE FROM pgqueuer WHERE headers ->> 'person' = ANY(:marks)")
+DELETE_OLD_RECORDS = text("DELETE FROM pgqueuer_log WHERE created < :before")
+# Their payloads contain addresses, perhaps of users that were deleted since.
+DELETE_OLD_FAILED = text("DELETE FROM pgqueuer WHERE status = 'failed' AND updated < :before")
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +85,10 @@ log = logging.getLogger(__name__)
 class SealedElsewhere(Exception):
     """A payload was sealed with a secret that this process does not have."""
 
-    words = "it was sealed with a SECRET_KEY that is not given here"
+    message = "it was sealed with a SECRET_KEY that is not given here"
 
     def __str__(self) -> str:
-        return self.words
+        return self.message
 
 
 class FailedJob(NamedTuple):
@@ -98,7 +98,7 @@ class FailedJob(NamedTuple):
     name: str
     created_at: datetime
     last_tried_at: datetime
-    # Again after the first one, which is not counted.
+    # Without the first one.
     tries: int
     failure: str | None
 
@@ -116,24 +116,24 @@ class DelayedJob(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """How much there is in the queue."""
+    """The number of jobs in the queue, and the age of the oldest."""
 
     waiting: int
     failed: int
-    # Since the oldest job that is due and waits became due, by PostgreSQL's clock. A job whose next
-    # try is later is not due.
+    # Since the oldest waiting job became due, by PostgreSQL's clock. A job whose next try is in the
+    # future is not due.
     oldest_seconds: float
 
 
 class Retried(NamedTuple):
-    """Failed jobs that are back in the queue, and those that nobody here can read."""
+    """Failed jobs that are back in the queue, and those whose payload cannot be read here."""
 
     tried: Sequence[FailedJob]
     unreadable: Sequence[FailedJob]
 
 
 class JobOfPerson(NamedTuple):
-    """A job about somebody that has not succeeded yet."""
+    """A job about a person that has not succeeded yet."""
 
     name: str
     state: str
@@ -141,10 +141,10 @@ class JobOfPerson(NamedTuple):
 
 
 class SealedPayloads:
-    """Payloads hold addresses and links: in the queue they are sealed under SECRET_KEY."""
+    """Seals payloads under SECRET_KEY, since they contain addresses and links."""
 
     def __init__(self, secrets: Secrets) -> None:
-        self._fernet: MultiFernet = secrets.sealer(SEAL)
+        self._fernet: MultiFernet = secrets.sealer(SEAL_PURPOSE)
 
     def seal(self, payload: Payload) -> bytes:
         return self._fernet.encrypt(write_payload(payload))
@@ -170,7 +170,7 @@ class SealedPayloads:
 
 
 class PersonMarks:
-    """MACs under SECRET_KEY by which the jobs about somebody are found, and that name no one."""
+    """MACs under SECRET_KEY that find the jobs about a person without revealing who it is."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._keys = secrets.derive("job-person")
@@ -179,15 +179,15 @@ class PersonMarks:
         return _mark(self._keys[0], person)
 
     def marks(self, people: Sequence[Person]) -> list[str]:
-        """Returns all that these people may have: former secrets count too."""
+        """Returns all possible marks of these people, under former secrets too."""
         return [_mark(key, person) for key in self._keys for person in people]
 
 
 class SessionDriver:
-    """An open session as PgQueuer's driver: what it enqueues commits with the session, or never.
+    """A driver for PgQueuer on an open session: jobs are committed with the session.
 
-    Through SQLAlchemy's connection and not the driver's own below it, since a transaction that has
-    not run a statement yet has not begun there.
+    It uses SQLAlchemy's connection, not the asyncpg connection below it: there a transaction
+    begins only with the first statement of the session.
     """
 
     def __init__(self, session: AsyncSession) -> None:
@@ -214,32 +214,32 @@ class Jobs:
     async def enqueue(
         self, session: AsyncSession, payload: Payload, *, about: Person | None
     ) -> None:
-        """Building block: a job of the caller's transaction. It runs at least once.
+        """Building block: enqueue a job in the caller's transaction. It runs at least once.
 
-        What is about somebody is deleted with their account.
+        A job about a person is deleted together with their account.
         """
         driver: Any = SessionDriver(session)
-        headers = {PERSON: self.people.mark(about)} if about else None
+        headers = {PERSON_HEADER: self.people.mark(about)} if about else None
         await Queries(driver).enqueue(payload.job, self.payloads.seal(payload), headers=headers)
 
     async def about(
-        self, session: AsyncSession, people: Sequence[Person], most: int
+        self, session: AsyncSession, people: Sequence[Person], limit: int
     ) -> Sequence[JobOfPerson]:
-        """Building block: the jobs about these people, newest first."""
+        """Building block: returns the jobs about these people, newest first."""
         marks = self.people.marks(people)
-        rows = await session.execute(ABOUT, {"marks": marks, "most": most})
+        rows = await session.execute(OF_PERSON, {"marks": marks, "limit": limit})
         return [JobOfPerson._make(row) for row in rows]
 
     async def delete_about(self, session: AsyncSession, people: Sequence[Person]) -> None:
-        """Building block: delete the jobs about these people. One that runs now goes on."""
-        await session.execute(DELETE_ABOUT, {"marks": self.people.marks(people)})
+        """Building block: delete the jobs about these people. A running job is not stopped."""
+        await session.execute(DELETE_OF_PERSON, {"marks": self.people.marks(people)})
 
     async def backlog(self) -> Backlog:
         return Backlog._make((await self.db.rows(BACKLOG))[0])
 
     async def waiting(self) -> dict[str, int]:
-        """How many jobs there are in each state, other than those that are kept as failed."""
-        return {row[0]: row[1] for row in await self.db.rows(QUEUED)}
+        """Returns the number of jobs in each state but `failed`."""
+        return {row[0]: row[1] for row in await self.db.rows(COUNT_BY_STATE)}
 
     async def failed(self) -> Sequence[FailedJob]:
         return [FailedJob._make(row) for row in await self._with_failures(FAILED)]
@@ -248,9 +248,9 @@ class Jobs:
         return [DelayedJob._make(row) for row in await self._with_failures(DELAYED)]
 
     async def retry_failed(self, ids: Sequence[int] | None) -> Retried:
-        """Put failed jobs back into the queue, all of them for None; their tries begin anew.
+        """Put failed jobs back into the queue, with all their tries; all jobs if `ids` is None.
 
-        One that none of our secrets opens stays where it is: it could only fail again.
+        A job that none of our secrets opens is left as it is: it could only fail again.
         """
         payloads = await self.db.rows(FAILED_PAYLOADS)
         readable = {row.id for row in payloads if self.payloads.opens(row.payload or b"")}
@@ -259,22 +259,22 @@ class Jobs:
         async with self.db.begin() as session:
             driver: Any = SessionDriver(session)
             await Queries(driver).requeue_jobs([JobId(job.id) for job in found])
-            await session.execute(ANNOUNCE)
+            await session.execute(NOTIFY_WORKERS)
         return Retried(found, [job for job in wanted if job.id not in readable])
 
     async def retry_delayed(self, ids: Sequence[int] | None) -> Sequence[DelayedJob]:
-        """Let jobs be tried now that wait for their next try, all of them for None.
+        """Try jobs now that wait for their next try; all of them if `ids` is None.
 
-        Their tries go on: one that fails again waits for as long as it would have then.
+        The number of tries is kept: a job that fails again waits as long as it would have.
         """
         found = [job for job in await self.delayed() if ids is None or job.id in ids]
         async with self.db.begin() as session:
-            await session.execute(HURRY, {"ids": [job.id for job in found]})
-            await session.execute(ANNOUNCE)
+            await session.execute(TRY_NOW, {"ids": [job.id for job in found]})
+            await session.execute(NOTIFY_WORKERS)
         return found
 
     async def fail_all(self, session: AsyncSession, reason: str) -> int:
-        """Building block: keep every job as failed, and say how many were not so before."""
+        """Building block: mark all jobs as failed; returns how many were not before."""
         failed: Any = await session.execute(FAIL_ALL, {"reason": reason})
         return failed.rowcount
 
@@ -284,15 +284,15 @@ class Jobs:
         failures: dict[int, str | None] = {row[0]: row[1] for row in messages}
         return [(*row, failures.get(row[0])) for row in rows]
 
-    async def forget(self, before: datetime) -> None:
-        """Delete the records of jobs before then, and the jobs that were last tried before then."""
+    async def delete_old(self, before: datetime) -> None:
+        """Delete records of jobs from before, and failed jobs that were last tried before."""
         async with self.db.begin() as session:
-            await session.execute(FORGET_RECORDS, {"before": before})
-            forgotten: Any = await session.execute(FORGET_FAILED, {"before": before})
-        if forgotten.rowcount:
-            log.warning("%d failed jobs were kept long enough and are gone", forgotten.rowcount)
+            await session.execute(DELETE_OLD_RECORDS, {"before": before})
+            deleted: Any = await session.execute(DELETE_OLD_FAILED, {"before": before})
+        if deleted.rowcount:
+            log.warning("Deleted %d failed jobs after JOBS_KEEP_DAYS", deleted.rowcount)
 
 
 def _mark(key: bytes, person: Person) -> str:
-    # A UUID is marked as bytes and an address as text: no address passes for a user.
+    # A UUID is encoded as bytes and an address as text, so that no address equals a user.
     return mac(key, person.bytes if isinstance(person, uuid.UUID) else person).hex()

@@ -1,4 +1,4 @@
-"""The worker: runs jobs, again after growing delays, until they succeed or are kept."""
+"""The worker: runs jobs, and retries them with growing delays until they succeed or fail."""
 
 import asyncio
 import logging
@@ -27,8 +27,8 @@ from app.errors import ConnectionLost
 from app.jobs.handlers import Handler, PermanentFailure
 from app.jobs.services.queue import SealedElsewhere, SealedPayloads
 
-# Two days of trying: a mail server that is down over a weekend loses nothing, and what fails for
-# another reason is seen in `portico jobs` by then.
+# Two days of retries: no email is lost if a mail server is down over a weekend, and operators have
+# seen other failures in `portico jobs` by then.
 DELAYS: Sequence[timedelta] = (
     timedelta(seconds=10),
     timedelta(minutes=1),
@@ -36,16 +36,16 @@ DELAYS: Sequence[timedelta] = (
     timedelta(minutes=30),
     *[timedelta(hours=hours) for hours in (2, 4, 8, 12, 24)],
 )
-# So that a crowd of emails takes neither every connection nor every place at the mail server.
-AT_ONCE = 6
-# How long a new job waits at most where none announces itself.
-LOOK = timedelta(seconds=5)
+# Many emails at once must not take all connections to the database or to the mail server.
+MAX_CONCURRENT_JOBS = 6
+# How often the queue is read where workers are not notified of new jobs.
+POLL_INTERVAL = timedelta(seconds=5)
 RESTART_SECONDS = (1, 2, 5, 10, 30)
 STOP_SECONDS = 8
 
-UNCONNECTED = "The queue cannot be reached now. The log says why."
+NOT_CONNECTED = "The queue cannot be reached now. The log says why."
 
-AGAIN = "Job %d (%s) failed with %s; again in %s"
+RETRIED = "Job %d (%s) failed with %s; next try in %s"
 EXHAUSTED = "Job %d (%s) failed %d times, the last time with %s. It is kept: `portico jobs`"
 PERMANENT = "Job %d (%s) cannot succeed: %s. It is kept: `portico jobs`"
 
@@ -54,7 +54,7 @@ _tracer = trace.get_tracer("portico")
 
 
 class JobFailed(Exception):
-    """A try of a job failed. It says what went wrong and nothing of what the job held."""
+    """A try of a job failed. The message contains nothing of the payload."""
 
 
 class Failure(NamedTuple):
@@ -65,7 +65,7 @@ class Failure(NamedTuple):
 
 
 class Try(NamedTuple):
-    """One try of a job, as metrics count it."""
+    """One try of a job, for metrics."""
 
     job: str
     seconds: float
@@ -73,46 +73,46 @@ class Try(NamedTuple):
 
 
 @dataclass(slots=True)
-class Connection:
+class QueueConnection:
     """Whether a worker is connected to the queue."""
 
     is_up: bool = False
 
 
 class PooledDriver(AsyncpgDriver):
-    """The queue behind a pooler in transaction mode.
+    """A driver for connections through a pooler in transaction mode.
 
-    Each statement is a transaction, on whichever server. To listen would be to leave a server
-    listening that is somebody else's in the next moment.
+    Each statement is a transaction on any server connection. It does not LISTEN: the pooler gives
+    the listening server connection to another client after the statement.
     """
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
         self._pooled = connection
-        self._one_at_a_time = asyncio.Lock()
+        self._statement_lock = asyncio.Lock()
 
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        async with self._one_at_a_time, self._pooled.transaction():
+        async with self._statement_lock, self._pooled.transaction():
             return await super().fetch(query, *args)
 
     async def execute(self, query: str, *args: object) -> str:
-        async with self._one_at_a_time, self._pooled.transaction():
+        async with self._statement_lock, self._pooled.transaction():
             return await super().execute(query, *args)
 
     async def notify(self, channel: str, payload: str) -> None:
-        async with self._one_at_a_time, self._pooled.transaction():
+        async with self._statement_lock, self._pooled.transaction():
             await super().notify(channel, payload)
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        """Hear nothing: `Worker` looks for new jobs instead."""
+        """Do nothing: `Worker` polls the queue instead."""
 
     async def remove_listener(self, channel: str, callback: NotifyCallback) -> None:
-        """Nothing was added."""
+        """Do nothing: no listener was added."""
 
 
 @dataclass
-class Retrying(AbstractEntrypointExecutor):
-    """Runs a handler and decides what becomes of its job."""
+class RetryingExecutor(AbstractEntrypointExecutor):
+    """Runs a handler, and decides whether a failed job is tried again."""
 
     parameters: EntrypointExecutorParameters
     name: str
@@ -135,11 +135,11 @@ class Retrying(AbstractEntrypointExecutor):
             log.error(EXHAUSTED, job.id, self.name, job.attempts + 1, failure.reason)
             raise JobFailed(failure.reason)
         delay = self.delays[job.attempts]
-        log.warning(AGAIN, job.id, self.name, failure.reason, delay)
+        log.warning(RETRIED, job.id, self.name, failure.reason, delay)
         raise RetryRequested(delay, failure.reason)
 
     async def _run(self, job: Job) -> Failure | None:
-        # OpenTelemetry's names for messaging. What the job holds is no part of the span.
+        # OpenTelemetry's names for messaging, without the payload.
         attributes = {
             "messaging.system": "pgqueuer",
             "messaging.operation.type": "process",
@@ -161,16 +161,16 @@ class Retrying(AbstractEntrypointExecutor):
         except PermanentFailure as failure:
             return Failure(str(failure), is_permanent=True)
         except SealedElsewhere as failure:
-            # Another worker may have that secret, and this one after its next start.
+            # Another worker may have that secret, or this one after a restart.
             return Failure(str(failure), is_permanent=False)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must not be lost
-            # Without the error itself: messages of mail servers quote addresses.
-            return Failure(_named(error), is_permanent=False)
+        except Exception as error:  # noqa: BLE001 - no error may lose a job
+            # Without the message: mail servers quote addresses.
+            return Failure(_type_name(error), is_permanent=False)
         return None
 
 
-def _unobserved(_try: Try) -> None:
-    """Count nothing, where there are no metrics."""
+def _ignore_try(_try: Try) -> None:
+    """Used where there are no metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +178,14 @@ class Worker:
     db: Database
     payloads: SealedPayloads
     handlers: Mapping[str, Handler]
-    # A job whose worker has not been heard of for this long is taken up by another.
+    # If the worker of a job sends no heartbeat for this long, another worker takes the job.
     retake_after: timedelta
     delays: Sequence[timedelta] = DELAYS
-    observe: Callable[[Try], None] = _unobserved
-    connection: Connection = field(default_factory=Connection)
+    observe: Callable[[Try], None] = _ignore_try
+    connection: QueueConnection = field(default_factory=QueueConnection)
 
     async def run(self) -> None:
-        """Work until cancelled. Survives outages of the database; a running job may finish."""
+        """Run jobs until cancelled. Survives outages of the database; running jobs may finish."""
         failures = 0
         while True:
             try:
@@ -195,20 +195,20 @@ class Worker:
                     await _until_lost_or_cancelled(work, lost, manager)
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - the database comes back, and so does this
+            except Exception as error:  # noqa: BLE001 - restarts after any error
                 delay = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
-                say = log.warning if failures == 0 else log.debug
-                reason = said(error) or _named(error)
-                say("The worker stopped (%s) and starts anew in %d s", reason, delay)
+                level = logging.WARNING if failures == 0 else logging.DEBUG
+                reason = said(error) or _type_name(error)
+                log.log(level, "The worker stopped (%s) and restarts in %d s", reason, delay)
                 failures += 1
                 await asyncio.sleep(delay)
 
     def unready(self) -> str | None:
-        """Say in one public sentence why no job can be run now; None if they can."""
-        return None if self.connection.is_up else UNCONNECTED
+        """Returns one public sentence why no job can run now; None if they can."""
+        return None if self.connection.is_up else NOT_CONNECTED
 
     async def drain(self) -> None:
-        """Run what is due until nothing is."""
+        """Run all jobs that are due, and return."""
         async with self._connected() as (manager, _lost):
             await self._work(manager, QueueExecutionMode.drain)
 
@@ -217,42 +217,44 @@ class Worker:
         manager: QueueManager,
         mode: QueueExecutionMode = QueueExecutionMode.continuous,
     ) -> None:
-        # New jobs announce themselves, but not through a pooler. A look now and then finds those of
-        # a worker that died.
+        # Workers are notified of new jobs, but not through a pooler. Reading the queue from time to
+        # time also finds the jobs of a worker that died.
         pooled = isinstance(manager.queries.driver, PooledDriver)
         await manager.run(
-            dequeue_timeout=min(LOOK, self.retake_after) if pooled else self.retake_after,
-            batch_size=AT_ONCE // 2,
+            dequeue_timeout=min(POLL_INTERVAL, self.retake_after) if pooled else self.retake_after,
+            batch_size=MAX_CONCURRENT_JOBS // 2,
             mode=mode,
-            max_concurrent_tasks=AT_ONCE,
+            max_concurrent_tasks=MAX_CONCURRENT_JOBS,
             heartbeat_timeout=self.retake_after,
         )
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[tuple[QueueManager, asyncio.Event]]:
-        """Give a manager with a connection of its own, and what is set when that is lost."""
+        """Yield a manager with its own connection, and the event of losing that connection."""
         async with self.db.engine.connect() as connection:
             try:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
                 manager = self._manager(driver)
                 self.connection.is_up = True
-                yield manager, _loss_of(driver)
+                yield manager, _lost_event(driver)
             finally:
                 self.connection.is_up = False
-                # It listens: nobody else must get it out of the pool.
+                # It listens, so it must not go back into the pool.
                 await connection.invalidate()
 
     def _manager(self, connection: Any) -> QueueManager:
         driver = PooledDriver if is_pooled(connection) else AsyncpgDriver
         manager = QueueManager(Queries(driver(connection)))
         for name, handler in self.handlers.items():
-            parameters = EntrypointExecutorParameters(0, _unused, on_failure="hold")
-            executor = Retrying(parameters, name, handler, self.payloads, self.delays, self.observe)
+            parameters = EntrypointExecutorParameters(0, _no_function, on_failure="hold")
+            executor = RetryingExecutor(
+                parameters, name, handler, self.payloads, self.delays, self.observe
+            )
             manager.register_executor(name, executor)
         return manager
 
 
-def _loss_of(driver: Any) -> asyncio.Event:
+def _lost_event(driver: Any) -> asyncio.Event:
     lost = asyncio.Event()
 
     def set_lost(_driver: object) -> None:
@@ -265,7 +267,7 @@ def _loss_of(driver: Any) -> asyncio.Event:
 async def _until_lost_or_cancelled(
     work: asyncio.Task[None], lost: asyncio.Event, manager: QueueManager
 ) -> None:
-    """Wait for what ends the work. Without its connection it would wait for jobs that never come.
+    """Wait until the work ends. Without its connection it would wait forever.
 
     Raises:
         ConnectionLost: the connection broke.
@@ -292,9 +294,9 @@ async def _stop(work: asyncio.Task[None], manager: QueueManager) -> None:
     await asyncio.gather(work, return_exceptions=True)
 
 
-async def _unused(_job: Job) -> None:
-    """Required by the library, which here asks the executor instead."""
+async def _no_function(_job: Job) -> None:
+    """Required by PgQueuer, which calls the executor instead."""
 
 
-def _named(error: BaseException) -> str:
+def _type_name(error: BaseException) -> str:
     return type(error).__name__

@@ -1,7 +1,7 @@
-"""The secrets of the fleet: each server announces its own by fingerprint, and learns of others'.
+"""The secrets of all servers: each server announces its own by fingerprint, and reads the others'.
 
-A server that lacks a secret which another one seals with cannot read that one's refresh tokens and
-jobs, or sign with its keys. It says so, and is not ready, where it would otherwise sign people out.
+A server that lacks a secret which another one seals with cannot read that server's refresh tokens
+and jobs, or sign with its keys. Then it is not ready: it would sign users out.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from app.security.keys import Secrets
 from app.text.visible import one_line
 
 ANNOUNCE_SECONDS = 60
-# Announced thrice in vain, a server is gone. What is as far ahead is of no server that counts: its
-# clock is wrong, or somebody else wrote it.
-LIVING = timedelta(seconds=3 * ANNOUNCE_SECONDS)
+# A server that missed three announcements has stopped. An announcement this far in the future comes
+# from a wrong clock, or was forged.
+ACTIVE_FOR = timedelta(seconds=3 * ANNOUNCE_SECONDS)
 SHOWN_CHARACTERS = 12
-# One that is revoked is left as it is. A new secret is taken in if it comes with one that is
-# accepted, or if no leak was ever declared.
+# A revoked secret stays revoked. A new secret is accepted if it is announced together with an
+# accepted one, or if no leak was ever declared.
 ANNOUNCE = text(
     """
     INSERT INTO secret_fingerprints AS known
@@ -47,32 +47,32 @@ ANNOUNCE = text(
     WHERE known.revoked_at IS NULL
     """
 )
-FOREIGN_KEYS = text(
+OTHER_KEYS_EXIST = text(
     "SELECT EXISTS (SELECT FROM signing_keys WHERE sealed_with <> ALL(:fingerprints))"
 )
 
 REVOKED = (
-    "SECRET_KEY was declared compromised on {at:%Y-%m-%d %H:%M} UTC, and another one took its "
-    "place: this process stops. Start it with the new SECRET_KEY alone. The former one must not "
-    "come back, not even after a comma: whoever has it could sign in as anybody."
+    "SECRET_KEY was declared compromised on {at:%Y-%m-%d %H:%M} UTC and replaced: this process "
+    "stops. Start it with the new SECRET_KEY alone. The former one must not come back, not even "
+    "after a comma: anybody who has it could sign in as any user."
 )
-LACKS_SEALING = (
+MISSING_SEALING = (
     "Other servers seal with a secret that this one lacks ({secrets}): it cannot read their refresh"
     " tokens and jobs, and is not ready. Give all servers the same secrets in SECRET_KEY, separated"
     " by commas. If those servers are stopped, this passes in three minutes."
 )
-LACKS = (
-    "Other servers have a secret that this one lacks ({secrets}). None seals with it: give it to"
-    " this one before one does, unless it is on its way out."
+MISSING = (
+    "Other servers have a secret that this one lacks ({secrets}). None seals with it yet: add it to"
+    " SECRET_KEY here before one does, unless it is being removed."
 )
-AGREES = "Other servers have no secret any more that this one lacks."
+NONE_MISSING = "This server has all secrets of the other servers again."
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSecret:
-    """A secret as the database knows it."""
+    """A secret that was announced."""
 
     fingerprint: bytes
     first_seen_at: datetime
@@ -84,42 +84,42 @@ class KnownSecret:
 
     @property
     def name(self) -> str:
-        """What people tell it by."""
+        """The beginning of the fingerprint, for operators."""
         return self.fingerprint.hex()[:SHOWN_CHARACTERS]
 
-    def is_living(self, now: datetime) -> bool:
-        return self.revoked_at is None and abs(now - self.last_seen_at) < LIVING
+    def is_active(self, now: datetime) -> bool:
+        return self.revoked_at is None and abs(now - self.last_seen_at) < ACTIVE_FOR
 
     def seals(self, now: datetime) -> bool:
         sealed_at = self.last_sealed_at
-        return self.is_living(now) and sealed_at is not None and abs(now - sealed_at) < LIVING
+        return self.is_active(now) and sealed_at is not None and abs(now - sealed_at) < ACTIVE_FOR
 
 
 @dataclass(frozen=True, slots=True)
 class SecretsState:
-    """How the secrets of this process stand to those of the fleet."""
+    """The secrets of this process compared with those of all servers."""
 
     # When a leak was last declared.
     declared_at: datetime | None = None
-    # Those of this process are accepted no more.
+    # Whether those of this process are no longer accepted.
     revoked: bool = False
-    # Those that living servers have and this process lacks.
-    lacking: tuple[KnownSecret, ...] = ()
-    # Of these, those that are sealed with.
-    lacking_sealing: tuple[KnownSecret, ...] = ()
-    # The fingerprints that living servers have.
-    living: frozenset[bytes] = frozenset()
-    # All fingerprints that are known and not revoked.
+    # Secrets that running servers have and this process lacks.
+    missing: tuple[KnownSecret, ...] = ()
+    # Those of them that a server seals with.
+    missing_sealing: tuple[KnownSecret, ...] = ()
+    # The fingerprints of secrets that running servers have.
+    active: frozenset[bytes] = frozenset()
+    # The fingerprints of all secrets that were announced and are not revoked.
     accepted: frozenset[bytes] = frozenset()
 
     @property
     def explanation(self) -> str | None:
-        """One or two sentences for operators; None if all is well."""
+        """What differs, in one or two sentences for operators; None if nothing does."""
         if self.revoked:
             return REVOKED.format(at=self.declared_at)
-        if self.lacking_sealing:
-            return LACKS_SEALING.format(secrets=_named(self.lacking_sealing))
-        return LACKS.format(secrets=_named(self.lacking)) if self.lacking else None
+        if self.missing_sealing:
+            return MISSING_SEALING.format(secrets=_described(self.missing_sealing))
+        return MISSING.format(secrets=_described(self.missing)) if self.missing else None
 
 
 COLUMNS = tuple(getattr(SecretFingerprint, name) for name in KnownSecret.__dataclass_fields__)
@@ -132,28 +132,29 @@ class FleetSecrets:
     clock: Clock
     host: str = field(default_factory=socket.gethostname)
     state: SecretsState = field(default_factory=SecretsState)
-    # Set once they are: for whoever has to stop this process.
+    # Set when the secrets of this process are revoked: the process has to stop.
     revoked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def announce(self, session: AsyncSession) -> None:
-        """Building block: say which secrets this process has, and look at those of others.
+        """Building block: announce the secrets of this process, and read those of others.
 
-        The caller holds the lock of the ring. A server that lacks what others seal with is not
-        ready, and does not claim to seal: one that was forgotten must not stop all others.
+        The caller has locked the keys (`KeyRotation.lock`). A server that lacks a secret which
+        others seal with does not announce that it seals: a forgotten server must not make all
+        others not ready.
         """
-        await self.look(session)
+        await self.refresh(session)
         if self.state.revoked:
             return
         values = {
             "fingerprints": self.secrets.fingerprints,
-            "sealing": None if self.state.lacking_sealing else self.secrets.sealing_fingerprint,
+            "sealing": None if self.state.missing_sealing else self.secrets.sealing_fingerprint,
             "host": self.host,
             "now": self.clock(),
         }
         await session.execute(ANNOUNCE, values)
 
-    async def look(self, session: AsyncSession) -> SecretsState:
-        """Building block: look at the secrets of others, and say once what has changed."""
+    async def refresh(self, session: AsyncSession) -> SecretsState:
+        """Building block: read the secrets of other servers, and log what has changed."""
         before = self.state.explanation
         self.state = await self.read(session)
         if self.state.explanation != before:
@@ -163,24 +164,24 @@ class FleetSecrets:
         return self.state
 
     def report(self) -> None:
-        """Log how the secrets of this process stand to those of others."""
-        say = log.critical if self.state.revoked else log.warning
-        say("%s", self.state.explanation or AGREES)
+        """Log how the secrets of this process differ from those of other servers."""
+        level = logging.CRITICAL if self.state.revoked else logging.WARNING
+        log.log(level, "%s", self.state.explanation or NONE_MISSING)
 
     async def read(self, session: AsyncSession) -> SecretsState:
-        """Building block: as `look`, for a command that says it in words of its own."""
-        return self._judged(await self.known(session))
+        """Building block: returns the same as `refresh`, without logging."""
+        return self._compared(await self.known(session))
 
-    async def lacks_any(self, session: AsyncSession) -> bool:
-        """Building block: whether what this process cannot read may be another server's."""
-        state = await self.look(session)
-        if state.revoked or state.lacking:
+    async def may_be_elsewhere(self, session: AsyncSession) -> bool:
+        """Building block: whether another server may read what this process cannot."""
+        state = await self.refresh(session)
+        if state.revoked or state.missing:
             return True
         mine = {"fingerprints": self.secrets.fingerprints}
-        return bool(await session.scalar(FOREIGN_KEYS, mine))
+        return bool(await session.scalar(OTHER_KEYS_EXIST, mine))
 
     async def known(self, session: AsyncSession) -> Sequence[KnownSecret]:
-        """Building block: all that were ever announced, oldest first."""
+        """Building block: returns all secrets that were ever announced, oldest first."""
         first = SecretFingerprint.first_seen_at
         rows = await session.execute(select(*COLUMNS).order_by(first))
         return [KnownSecret(*row) for row in rows]
@@ -188,24 +189,24 @@ class FleetSecrets:
     def has(self, fingerprint: bytes) -> bool:
         return fingerprint in self.secrets.fingerprints
 
-    def _judged(self, known: Sequence[KnownSecret]) -> SecretsState:
+    def _compared(self, known: Sequence[KnownSecret]) -> SecretsState:
         now = self.clock()
         declared = max((each.declared_at for each in known if each.declared_at), default=None)
         mine = [each for each in known if self.has(each.fingerprint)]
         accepted = any(each.revoked_at is None for each in mine)
-        living = [each for each in known if each.is_living(now)]
-        lacking = tuple(each for each in living if not self.has(each.fingerprint))
+        active = [each for each in known if each.is_active(now)]
+        missing = tuple(each for each in active if not self.has(each.fingerprint))
         return SecretsState(
             declared,
             any(each.revoked_at for each in mine) or (declared is not None and not accepted),
-            lacking,
-            tuple(each for each in lacking if each.seals(now)),
-            frozenset(each.fingerprint for each in living),
+            missing,
+            tuple(each for each in missing if each.seals(now)),
+            frozenset(each.fingerprint for each in active),
             frozenset(each.fingerprint for each in known if each.revoked_at is None),
         )
 
 
-def _named(secrets: Sequence[KnownSecret]) -> str:
+def _described(secrets: Sequence[KnownSecret]) -> str:
     return ", ".join(
         f"{each.name}, last announced by {one_line(each.last_seen_on)}" for each in secrets
     )

@@ -1,4 +1,4 @@
-"""One-time tokens: sent in an email, used once, gone with what they were made for."""
+"""One-time tokens: issued for a link in an email, used once, revoked with their purpose."""
 
 import uuid
 from collections.abc import Collection
@@ -16,24 +16,24 @@ from app.mail.models import OneTimeToken, TokenPurpose
 from app.security import one_time_tokens
 from app.security.client import Client
 
-# OWASP Forgot Password Cheat Sheet: short. A registration or an invitation is read later.
+# Short for passwords (OWASP Forgot Password Cheat Sheet); other emails may be read later.
 LIFETIMES = {
     TokenPurpose.VERIFY_EMAIL: timedelta(hours=24),
     TokenPurpose.RESET_PASSWORD: timedelta(minutes=30),
     TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
     TokenPurpose.INVITATION: timedelta(days=7),
-    # Long enough that a week of holidays does not lose an account.
+    # Somebody on holiday must not lose their account.
     TokenPurpose.UNDO_EMAIL_CHANGE: timedelta(days=7),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class TokenInvalid:
-    """Unknown, used, replaced or expired: alike."""
+    """The token is unknown, used, replaced or expired: the client does not learn which."""
 
 
 class Issued(NamedTuple):
-    """A token to be sent, and how long it is valid."""
+    """A token for an email, and how long it is valid."""
 
     token: str
     lifetime: timedelta
@@ -73,7 +73,7 @@ class OneTimeTokens:
         password_hash: str | None = None,
         display_name: str | None = None,
     ) -> Issued:
-        """Building block: make one, in the transaction that posts its email."""
+        """Building block: make a token, in the transaction that enqueues its email."""
         token, now, lifetime = one_time_tokens.make(), self.clock(), LIFETIMES[purpose]
         row = {
             "id": new_id(now),
@@ -90,36 +90,36 @@ class OneTimeTokens:
         return Issued(token, lifetime)
 
     async def find(self, token: str, *purposes: TokenPurpose) -> TokenRow | None:
-        """Look at one without using it up."""
+        """Returns an unused token without using it; None if it is invalid."""
         digest = one_time_tokens.digest(token)
         if digest is None:
             return None
         table = OneTimeToken
         usable = (table.used_at.is_(None), table.expires_at > self.clock())
-        named = table.purpose.in_([purpose.value for purpose in purposes])
+        of_purpose = table.purpose.in_([purpose.value for purpose in purposes])
         rows = await self.db.rows(
-            select(*COLUMNS).where(table.token_hash == digest, named, *usable)
+            select(*COLUMNS).where(table.token_hash == digest, of_purpose, *usable)
         )
         return TokenRow._make(rows[0]) if rows else None
 
     async def used(self, token: str, client: Client, *purposes: TokenPurpose) -> UsedToken | None:
-        """Look at one that this client has used, until it would have expired."""
+        """Returns a token that this client has used, until it expires."""
         digest = one_time_tokens.digest(token)
         if digest is None:
             return None
         table = OneTimeToken
-        named = table.purpose.in_([purpose.value for purpose in purposes])
+        of_purpose = table.purpose.in_([purpose.value for purpose in purposes])
         by_client = (table.used_by == client.program, table.expires_at > self.clock())
         columns = (table.user_id, table.email, table.used_at, table.session_id)
         rows = await self.db.rows(
-            select(*columns).where(table.token_hash == digest, named, *by_client)
+            select(*columns).where(table.token_hash == digest, of_purpose, *by_client)
         )
         return UsedToken._make(rows[0]) if rows else None
 
-    async def open_for(
+    async def oldest_usable(
         self, session: AsyncSession, purpose: TokenPurpose, user_id: uuid.UUID, email: str
     ) -> uuid.UUID | None:
-        """Building block: the oldest open token that was sent to an address for a purpose."""
+        """Building block: returns the oldest usable token for an address and a purpose."""
         table = OneTimeToken
         usable = (table.used_at.is_(None), table.expires_at > self.clock())
         sent = (table.user_id == user_id, table.purpose == purpose.value, table.email == email)
@@ -127,7 +127,10 @@ class OneTimeTokens:
         return await session.scalar(oldest)
 
     async def use(self, session: AsyncSession, token: str) -> bool:
-        """Building block: use one up. Of many who try at once, one is told that it may."""
+        """Building block: mark a token as used; returns whether it was usable.
+
+        If many requests use a token at once, only one succeeds.
+        """
         table, now = OneTimeToken, self.clock()
         used = (
             update(table)
@@ -150,7 +153,7 @@ class OneTimeTokens:
     ) -> None:
         """Building block: let the client that has used a token send it again.
 
-        After all that its use ends: that forgets it too. `session_id` is the session it has begun.
+        Call this last: revoking tokens undoes it. `session_id` is the session that was started.
         """
         table = OneTimeToken
         used = update(table).where(table.id == token_id)
@@ -164,20 +167,20 @@ class OneTimeTokens:
         *,
         after: uuid.UUID | None = None,
     ) -> None:
-        """Building block: end tokens of these purposes, or those issued after another.
+        """Building block: revoke tokens of these purposes, or only those issued after another.
 
-        The unused ones are deleted. The client that has used one cannot send it again.
+        Unused tokens are deleted. A client that has used one cannot send it again.
         """
         table = OneTimeToken
-        named = table.purpose.in_([purpose.value for purpose in purposes])
+        of_purpose = table.purpose.in_([purpose.value for purpose in purposes])
         later = table.id > after if after else true()
-        theirs = (table.user_id == user_id, named, later)
+        theirs = (table.user_id == user_id, of_purpose, later)
         await session.execute(delete(table).where(*theirs, table.used_at.is_(None)))
         remembered = (*theirs, table.used_by.is_not(None))
         await session.execute(update(table).where(*remembered).values(used_by=None))
 
     async def purge(self) -> None:
-        """Delete what has expired."""
+        """Delete expired tokens."""
         async with self.db.begin() as session:
             expired = OneTimeToken.expires_at < self.clock()
             await session.execute(delete(OneTimeToken).where(expired))

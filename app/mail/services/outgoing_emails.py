@@ -1,4 +1,4 @@
-"""Outgoing emails: put into the queue by the change that they tell of, and sent by a job."""
+"""Outgoing emails: enqueued in the transaction of a change, and sent by a job."""
 
 import uuid
 from collections.abc import Collection, Mapping
@@ -20,19 +20,19 @@ from app.text.languages import best_language
 
 @dataclass(frozen=True, slots=True)
 class SendEmail:
-    """An email to an address, and the values that its template shows."""
+    """An email to an address, with the values of its template."""
 
-    # The name and the fields are in the queues of servers that are being upgraded.
+    # The previous release reads and writes these names.
     job: ClassVar[str] = "mail.letter"
 
     letter: str
     to: str
     token: str | None = None
     lifetime: str | None = None
-    # Where a former release writes and reads the only value that its emails have.
+    # The only value of emails in the previous release.
     others: str | None = None
     locale: str | None = None
-    # Of the variables that the email declares.
+    # Values of the variables that the email declares.
     values: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
 
 
@@ -43,9 +43,9 @@ class OutgoingEmails:
     mailer: Mailer
 
     def locale_of(self, client: Client) -> str | None:
-        """Decide in which language whoever sent a request is written to; None for no preference.
+        """Returns the language for emails to the client of a request; None for no preference.
 
-        It is what the request asks for, if there is a template: a profile has no language.
+        It follows Accept-Language, if there is a template: a profile has no language.
         """
         return best_language(client.accept_language, self.renderer.templates.locales)
 
@@ -59,23 +59,23 @@ class OutgoingEmails:
         link: Issued | None = None,
         **values: str | None,
     ) -> None:
-        """Building block: an email that leaves if, and only if, the caller's transaction commits.
+        """Building block: enqueue an email in the caller's transaction.
 
-        In the queue neither the address nor the token of the link can be read. If the account is
-        deleted before the email leaves, it does not leave.
+        The queued job is sealed: neither the address nor the token can be read. If the account is
+        deleted first, the email is not sent.
 
         Args:
             session: The caller's transaction.
-            email: Which one; a module declares it.
+            email: An email that a module declares.
             to: The address.
-            user_id: The user whom it is about.
+            user_id: The user that it is about.
             locale: As `locale_of` returns it; None for the default.
-            link: The token of the link in it.
-            values: Values of the variables that the email declares; those left out are none.
+            link: The token of its link.
+            values: Values of the variables that the email declares; None for missing ones.
 
         """
         templates = self.renderer.templates
-        _check(templates.email(email.name), values)
+        _check_variables(templates.email(email.name), values)
         chosen = templates.locale(email, locale)
         token = link.token if link else None
         lifetime = in_words(link.lifetime, templates.phrase(chosen)) if link else None
@@ -84,16 +84,16 @@ class OutgoingEmails:
         await self.jobs.enqueue(session, job, about=user_id)
 
     async def deliver(self, job: SendEmail) -> None:
-        """Write one and hand it over: the job's handler.
+        """Handle the job: render the email and send it.
 
         Raises:
-            PermanentFailure: the mail server will never take it.
-            UnknownEmail: another release declares it, whose workers may take the job next time.
+            PermanentFailure: the mail server will never accept it.
+            UnknownEmail: another release declares the email; its workers may take the job later.
 
         """
         email = self.renderer.templates.email(job.letter)
-        linked = {"token": job.token, "lifetime": job.lifetime}
-        values = {**linked, "others": job.others, **job.values}
+        link_values = {"token": job.token, "lifetime": job.lifetime}
+        values = {**link_values, "others": job.others, **job.values}
         message = self.renderer.render(email, job.to, job.locale, values)
         try:
             await self.mailer.send(message)
@@ -103,7 +103,7 @@ class OutgoingEmails:
             raise PermanentFailure(failure.permanent) from None
 
 
-def _check(email: Email, values: Collection[str]) -> None:
+def _check_variables(email: Email, values: Collection[str]) -> None:
     undeclared = set(values) - set(email.variables)
     if undeclared:
         raise LookupError(f"{email.name} declares no variable {', '.join(undeclared)}")

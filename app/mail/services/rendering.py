@@ -1,4 +1,4 @@
-"""Writes emails: plain text from a template, put into a layout of text and one of HTML."""
+"""Renders emails: plain text from a template, in a text layout and an HTML layout."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from app.mail.settings import MailSettings
 @dataclass(frozen=True, slots=True)
 class Renderer:
     templates: Templates
-    # By the setting that holds it: the address of a page, with `{token}` in it.
+    # URLs with `{token}`, by the names of their settings.
     pages: Mapping[str, str]
     product_name: str
 
     def render(
         self, email: Email, to: str, locale: str | None, values: Mapping[str, str | None]
     ) -> Message:
-        """Returns the email as it is sent.
+        """Returns the message to send.
 
         Args:
-            email: Which one.
+            email: The email.
             to: The address it goes to.
-            locale: The one that is wanted; if there is no such template, another one is taken.
+            locale: The preferred locale; the nearest one with a template is used.
             values: `token` and `lifetime` of the link, and values of the email's own variables.
-                A value that another release has not put in is none.
+                A value that is missing in a job of another release is None.
 
         """
         chosen = self.templates.locale(email, locale)
@@ -53,10 +53,10 @@ class Renderer:
 def renderer_of(
     modules: Sequence[ModuleEmails], settings: MailSettings, public_url: str
 ) -> Renderer:
-    """Returns what writes the emails of these modules.
+    """Returns the renderer for the emails of these modules.
 
     Raises:
-        Misconfigured: a template is missing or wrong, or an email names no setting.
+        Misconfigured: a template is missing or invalid, or an email names an unknown setting.
 
     """
     templates = Templates.load(modules, settings.templates_dir)
@@ -70,8 +70,8 @@ def renderer_of(
 
 
 def _page(email: Email, setting: str, settings: MailSettings, frontend: str) -> str:
-    # They are those of all modules, whose emails name them.
+    # The settings of all modules are in one object.
     page = getattr(settings, setting, None)
     if not isinstance(page, str):
-        raise Misconfigured(f"The email {email.name} names {setting}, which is no setting.")
+        raise Misconfigured(f"The email {email.name} names {setting}, which is not a setting.")
     return frontend + page if page.startswith("/") else page

@@ -1,4 +1,4 @@
-"""Templates of emails as files: their names, what each must have, and where it is found."""
+"""Files of email templates: their names, their variables and blocks, and where they are."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,18 +18,18 @@ SUBJECT, BODY, FOOTER = "subject", "body", "footer"
 # NAME.txt, or NAME.LOCALE.txt.
 _FILE = re.compile(rf"([a-z0-9_]+)(?:\.((?i:{TAG})))?\.(txt|html)", re.ASCII)
 SUFFIXES = {".txt", ".html"}
-# Files for `include`, which are no templates themselves.
-PARTIAL = "_"
+# Files with this prefix are only included by templates.
+INCLUDED_PREFIX = "_"
 
 
-class Kind(NamedTuple):
-    """What all translations of one template have in common."""
+class TemplateKind(NamedTuple):
+    """The variables and blocks that all translations of a template have in common."""
 
-    # Names of variables, and what they mean.
+    # The names of variables, with their meanings.
     variables: Mapping[str, str]
-    # Blocks that it must have, and others that it may have.
+    # Required blocks.
     blocks: tuple[str, ...] = ()
-    # Values to try the template with, where a text will not do.
+    # Sample values of variables that are not texts.
     sample: Mapping[str, object] = {}
 
 
@@ -40,7 +40,7 @@ class TemplateFile(NamedTuple):
     path: Path
 
 
-LAYOUT = Kind(
+LAYOUT = TemplateKind(
     {
         "subject": "the subject of the email",
         "paragraphs": "the paragraphs of the body, a list",
@@ -50,30 +50,33 @@ LAYOUT = Kind(
     },
     sample={"paragraphs": ["text"]},
 )
-LAYOUTS: Mapping[str, Kind] = {
+LAYOUTS: Mapping[str, TemplateKind] = {
     LAYOUT_TEXT: LAYOUT,
     LAYOUT_HTML: LAYOUT,
-    DURATION: Kind(
+    DURATION: TemplateKind(
         {"count": "a number", "unit": "`day`, `hour`, `minute` or `second`"},
         sample={"count": 30, "unit": "minute"},
     ),
 }
 
 
-def kinds_of(emails: Iterable[Email]) -> dict[str, Kind]:
-    """Returns what is asked of each template, by its file name without a locale."""
+def kinds_of(emails: Iterable[Email]) -> dict[str, TemplateKind]:
+    """Returns the kind of each template, by its file name without a locale."""
     declared = {
-        f"{email.name}.txt": Kind(email.described_variables, (SUBJECT, BODY)) for email in emails
+        f"{email.name}.txt": TemplateKind(email.described_variables, (SUBJECT, BODY))
+        for email in emails
     }
     return {**declared, **LAYOUTS}
 
 
-def files_in(folder: Path, kinds: Mapping[str, Kind]) -> dict[tuple[str, str], TemplateFile]:
+def files_in(
+    folder: Path, kinds: Mapping[str, TemplateKind]
+) -> dict[tuple[str, str], TemplateFile]:
     """Returns the templates in a folder by their names and locales.
 
     Raises:
-        Misconfigured: there is no such folder, or a file in it overrides nothing: its name may be
-            misspelled.
+        Misconfigured: there is no such folder, or a file in it is not a template: its name may
+            be misspelled.
 
     """
     found: dict[tuple[str, str], TemplateFile] = {}
@@ -81,7 +84,7 @@ def files_in(folder: Path, kinds: Mapping[str, Kind]) -> dict[tuple[str, str], T
         file = _read_name(path, kinds)
         key = file.name, file.locale.lower()
         if key in found:
-            raise fault(path, None, f"This is the same template as {found[key].path.name}.")
+            raise template_error(path, None, f"{found[key].path.name} is the same template.")
         found[key] = file
     return found
 
@@ -93,29 +96,29 @@ def _paths(folder: Path) -> Iterator[Path]:
         message = f"The folder of templates {folder} cannot be read: {error.strerror}."
         raise Misconfigured(message) from error
     for path in paths:
-        if path.suffix in SUFFIXES and not path.name.startswith(PARTIAL):
+        if path.suffix in SUFFIXES and not path.name.startswith(INCLUDED_PREFIX):
             yield path
 
 
-def _read_name(path: Path, kinds: Mapping[str, Kind]) -> TemplateFile:
+def _read_name(path: Path, kinds: Mapping[str, TemplateKind]) -> TemplateFile:
     match = _FILE.fullmatch(path.name)
     name = f"{match[1]}.{match[3]}" if match else path.name
     if match is None or name not in kinds:
         near = get_close_matches(name, kinds, n=1)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        message = f"No email has this template.{meant} `portico mail templates` lists all."
-        raise fault(path, None, message)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        message = f"No email has this template.{hint} `portico mail templates` lists all."
+        raise template_error(path, None, message)
     return TemplateFile(name, match[2] or DEFAULT_LOCALE, path)
 
 
-def missing(
-    files: Mapping[tuple[str, str], TemplateFile], kinds: Mapping[str, Kind]
+def missing_templates(
+    files: Mapping[tuple[str, str], TemplateFile], kinds: Mapping[str, TemplateKind]
 ) -> Iterator[str]:
     for name in kinds:
         if (name, DEFAULT_LOCALE) not in files:
             yield f"The template {name} is missing."
 
 
-def fault(path: Path | str, line: int | None, message: str) -> Misconfigured:
+def template_error(path: Path | str, line: int | None, message: str) -> Misconfigured:
     place = f"{path}, line {line}" if line else str(path)
     return Misconfigured(f"{place}: {message}")

@@ -1,4 +1,4 @@
-"""The templates of all emails that modules declare, in all languages that there are."""
+"""The templates of all emails that modules declare, in all languages."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jinja2 import Template
 
 from app.errors import Misconfigured
 from app.mail.emails import Email, ModuleEmails
-from app.mail.services.template_compiler import Compiler, render_block
+from app.mail.services.template_compiler import TemplateCompiler, render_block
 from app.mail.services.template_files import (
     BODY,
     DEFAULT_LOCALE,
@@ -19,7 +19,7 @@ from app.mail.services.template_files import (
     TemplateFile,
     files_in,
     kinds_of,
-    missing,
+    missing_templates,
 )
 from app.text.durations import Phrase
 from app.text.languages import shortened
@@ -40,7 +40,7 @@ class Translation(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """What the template of one email says; the layouts put it together."""
+    """The rendered blocks of a template, which the layouts combine."""
 
     subject: str
     body: str
@@ -49,7 +49,7 @@ class Blocks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """All emails that are declared, and their templates in all languages that there are."""
+    """All declared emails, and their templates in all languages."""
 
     emails: Mapping[str, Email]
     # By the name of the file without a locale, then by locales in lower case.
@@ -57,14 +57,14 @@ class Templates:
 
     @classmethod
     def load(cls, modules: Sequence[ModuleEmails], overrides: Path | None) -> "Templates":
-        """Compile every template and try it with sample values.
+        """Compile every template, and check it with sample values.
 
         Args:
-            modules: Emails and templates that modules bring.
-            overrides: The folder of the operator, whose files go first; None if there is none.
+            modules: The emails and templates of modules.
+            overrides: The folder of the operator, which has precedence; None if there is none.
 
         Raises:
-            Misconfigured: a line for each template that is missing or wrong.
+            Misconfigured: one line for each template that is missing or invalid.
 
         """
         emails = _by_name(email for module in modules for email in module.emails)
@@ -74,25 +74,25 @@ class Templates:
         files: dict[tuple[str, str], TemplateFile] = {}
         for folder in folders:
             files |= files_in(folder, kinds)
-        # The loader looks into the first folder first.
-        compiler = Compiler(folders[::-1])
-        faults = [*missing(files, kinds)]
+        # The first folder of the compiler has precedence.
+        compiler = TemplateCompiler(folders[::-1])
+        errors = [*missing_templates(files, kinds)]
         translations: dict[str, dict[str, Translation]] = {name: {} for name in kinds}
         for (name, locale), file in files.items():
             try:
                 template = compiler.compile(file.path.name, kinds[name])
-            except Misconfigured as fault:
-                faults.append(str(fault))
+            except Misconfigured as error:
+                errors.append(str(error))
             else:
                 found = Translation(file.locale, file.path, template)
                 translations[name][locale] = found
-        if faults:
-            raise Misconfigured("\n".join(faults))
+        if errors:
+            raise Misconfigured("\n".join(errors))
         return cls(emails, translations)
 
     @property
     def locales(self) -> frozenset[str]:
-        """All languages in which there is a template."""
+        """All languages of templates."""
         return frozenset(each.locale for name in self.emails for each in self.of(name))
 
     def of(self, name: str) -> Iterable[Translation]:
@@ -103,7 +103,7 @@ class Templates:
         """Returns the email of this name.
 
         Raises:
-            UnknownEmail: no module declares it: another release may know it.
+            UnknownEmail: no module declares it, but another release may.
 
         """
         if name not in self.emails:
@@ -111,29 +111,29 @@ class Templates:
         return self.emails[name]
 
     def locale(self, email: Email, wanted: str | None) -> str:
-        """Returns the locale of the template that an email is written by."""
-        return self._chosen(f"{email.name}.txt", wanted or DEFAULT_LOCALE).locale
+        """Returns the locale of the template that is used for an email."""
+        return self._translation(f"{email.name}.txt", wanted or DEFAULT_LOCALE).locale
 
     def blocks(self, email: Email, locale: str, values: Mapping[str, object]) -> Blocks:
-        template = self._chosen(f"{email.name}.txt", locale).template
+        template = self._translation(f"{email.name}.txt", locale).template
         return Blocks(*(render_block(template, name, values) for name in (SUBJECT, BODY, FOOTER)))
 
     def layout(self, name: str, locale: str, values: Mapping[str, object]) -> str:
-        return self._chosen(name, locale).template.render(values)
+        return self._translation(name, locale).template.render(values)
 
     def phrase(self, locale: str) -> Phrase:
-        """Returns what writes a number of units of time in this locale."""
-        template = self._chosen(DURATION, locale).template
+        """Returns a function that writes a duration in this locale."""
+        template = self._translation(DURATION, locale).template
 
         def phrase(count: int, unit: str) -> str:
             return template.render(count=count, unit=unit).strip()
 
         return phrase
 
-    def _chosen(self, name: str, locale: str) -> Translation:
+    def _translation(self, name: str, locale: str) -> Translation:
         translations = self.translations[name]
-        fitting = (tag for tag in shortened(locale.lower()) if tag in translations)
-        return translations[next(fitting, DEFAULT_LOCALE)]
+        matching = (tag for tag in shortened(locale.lower()) if tag in translations)
+        return translations[next(matching, DEFAULT_LOCALE)]
 
 
 def _by_name(emails: Iterable[Email]) -> dict[str, Email]:

@@ -21,7 +21,7 @@ from app.errors import Misconfigured
 from app.jobs.services.queue import Jobs
 from app.keys.models import SecretFingerprint, SigningKey
 from app.keys.services.fleet_secrets import FleetSecrets
-from app.keys.services.signing_keys import SigningKeys
+from app.keys.services.key_rotation import KeyRotation
 from app.mail.models import OneTimeToken
 from app.security.client import NO_CLIENT
 from app.security.keys import Secrets
@@ -67,7 +67,7 @@ class Compromise:
     db: Database
     secrets: Secrets
     fleet: FleetSecrets
-    keys: SigningKeys
+    rotation: KeyRotation
     checkpoints: Checkpoints
     retention: AuditRetention
     jobs: Jobs
@@ -122,9 +122,9 @@ class Compromise:
 
     async def _lock_all(self, session: AsyncSession) -> None:
         """Lock out what makes keys, announces removals, signs the audit or starts sessions."""
-        await self.keys.hold(session)
-        await self.retention.hold(session)
-        await self.checkpoints.hold(session)
+        await self.rotation.lock(session)
+        await self.retention.lock(session)
+        await self.checkpoints.lock(session)
         for statement in LOCK_TABLES:
             await session.execute(statement)
 
@@ -132,7 +132,7 @@ class Compromise:
         now = self.clock()
         await self._replace_secrets(session, now)
         keys = await _count(session, delete(SigningKey))
-        pair = await self.keys.add(session, now)
+        pair = await self.rotation.add(session, now)
         sessions = await _count(session, self._end_sessions(now))
         links = await _count(session, delete(OneTimeToken))
         jobs = await self.jobs.fail_all(session, JOB_FAILED)

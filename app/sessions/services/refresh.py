@@ -78,7 +78,7 @@ class TokenRefresh:
             if locked is None:
                 return SessionEnded(EndReason.UNKNOWN_TOKEN)
             if not self.refresh_tokens.matches(presented, locked.session.token_salt):
-                if await self.fleet.lacks_any(session):
+                if await self.fleet.may_be_elsewhere(session):
                     # After UNKNOWN_TOKEN, the client would sign its user out.
                     raise Unavailable(MISSING_SECRET)
                 return SessionEnded(EndReason.UNKNOWN_TOKEN)

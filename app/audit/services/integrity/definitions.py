@@ -1,4 +1,4 @@
-"""The tables, triggers and functions that keep the audit: as the migrations make them, or not."""
+"""Definitions of the tables, triggers and functions of the audit: compares them with our own."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,13 +9,13 @@ from app.audit.models import AuditEvent
 from app.database.grants import AUDIT
 
 TABLES = [name for name in AuditEvent.metadata.tables if name.startswith(AUDIT)]
-# What the functions of the triggers call.
-HELPERS = ["audit_part", "audit_hash", "audit_day"]
-ASKED = {"tables": TABLES, "helpers": HELPERS}
-# A trigger is written as PostgreSQL prints it, a function as what it does, with whose rights it
-# does it and on which search_path, and a table as what could hide or lose rows of it. Rules are in
-# none of the migrations.
-FOUND = text("""
+# Called by the functions of the triggers.
+HELPER_FUNCTIONS = ["audit_part", "audit_hash", "audit_day"]
+PARAMETERS = {"tables": TABLES, "helpers": HELPER_FUNCTIONS}
+# For a trigger, its definition as PostgreSQL prints it; for a function, its source, the rights that
+# it runs with and its search_path; for a table, the properties that could hide or lose rows. No
+# migration creates a rule.
+CURRENT_DEFINITIONS = text("""
     WITH audit AS (
         SELECT c.*, n.nspname AS schema FROM pg_class c
         JOIN pg_class m ON m.oid = to_regclass('audit_events') AND m.relnamespace = c.relnamespace
@@ -52,11 +52,11 @@ FOUND = text("""
     FROM functions p JOIN pg_language l ON l.oid = p.prolang, audit
     WHERE audit.relname = 'audit_events'
 """)
-HASHED = text(
+CURRENT_HASHES = text(
     f"SELECT name, enabled, encode(sha256(convert_to(definition, 'UTF8')), 'hex') AS hash"  # noqa: S608 - a query of ours
-    f" FROM ({FOUND.text}) AS found ORDER BY name"
+    f" FROM ({CURRENT_DEFINITIONS.text}) AS found ORDER BY name"
 )
-# Of a database that this release has migrated: a test compares them with one.
+# SHA-256 of the definitions that the migrations of this release make; a test compares them.
 DEFINITIONS: Mapping[str, str] = {
     "function append_audit_event()": (
         "1aa8a0e22e4b190d578f7c2d131ebeb98b563ef69d6388ec88e291a4d9584d27"
@@ -123,17 +123,17 @@ DEFINITIONS: Mapping[str, str] = {
 
 
 async def definitions(connection: AsyncConnection) -> dict[str, str]:
-    """Returns what keeps the audit, each with the hash of its definition."""
-    return {row.name: row.hash for row in await connection.execute(HASHED, ASKED)}
+    """Returns the hash of each definition in this database."""
+    return {row.name: row.hash for row in await connection.execute(CURRENT_HASHES, PARAMETERS)}
 
 
 async def differences(connection: AsyncConnection) -> list[str]:
-    """Returns what is missing, disabled, changed or was added."""
-    rows = (await connection.execute(HASHED, ASKED)).all()
-    return list(_compared({row.name: (row.enabled, row.hash) for row in rows}))
+    """Returns a finding for each definition that is missing, disabled, changed or was added."""
+    rows = (await connection.execute(CURRENT_HASHES, PARAMETERS)).all()
+    return list(_differences({row.name: (row.enabled, row.hash) for row in rows}))
 
 
-def _compared(found: Mapping[str, tuple[bool, str]]) -> Iterator[str]:
+def _differences(found: Mapping[str, tuple[bool, str]]) -> Iterator[str]:
     for name in sorted({*DEFINITIONS, *found}):
         enabled, definition = found.get(name, (True, None))
         if definition is None:

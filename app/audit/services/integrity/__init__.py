@@ -1,0 +1,1 @@
+"""Verification of the audit, one file for each thing that is checked."""
