@@ -26,6 +26,7 @@ from app.database.connector import UNPREPARED, Connector
 from app.database.database import settings_of
 from app.database.errors import sqlstate
 from app.database.grants import grant_on, renew
+from app.database.libpq.database_url import read
 from app.database.migration_table import (
     FORMER_TABLE,
     MADE,
@@ -37,7 +38,6 @@ from app.database.migration_table import (
 )
 from app.database.online_ddl import LIMITS, STATEMENT_TIMEOUT
 from app.database.outages import outages
-from app.database.url import read
 from app.errors import Hindered
 from app.modules import read_settings
 

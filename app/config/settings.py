@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
 from app.config.lists import parts
-from app.database.url import read
+from app.database.libpq.database_url import read
 from app.text.origins import read_origin
 
 ENV_FILE = ".env"

@@ -21,10 +21,13 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.database.connection_pools import ConnectingPool, QueuePool
+from app.database.libpq.database_url import DatabaseUrl, SessionAttributes
+from app.database.libpq.hosts import Host
+from app.database.libpq.options import settings_of
+from app.database.libpq.password_file import password_from
+from app.database.libpq.tls_context import context_of
+from app.database.libpq.tls_parameters import SslMode, Tls
 from app.database.outages import sqlstate
-from app.database.passfile import password_from
-from app.database.tls import context_of
-from app.database.url import DatabaseUrl, Host, SessionAttributes, SslMode, Tls, settings_of
 from app.errors import Misconfigured
 
 CONNECT_SECONDS = 5

@@ -18,10 +18,10 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from app.database.connector import Connector, is_pooled
+from app.database.libpq.database_url import read
 from app.database.outages import forget_values, is_lost, outage_of, outages
 from app.database.read_pool import ReadPool
 from app.database.statements import observe
-from app.database.url import read
 from app.errors import FateUnknown, Misconfigured
 
 URGENT_READS = 2

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import literal_column, make_url, select, text
 
 from app.database.database import NOT_LASTING, REFUSED_SETTINGS, Database, Query, connect
-from app.database.passfile import password_from
-from app.database.url import read
+from app.database.libpq.database_url import read
+from app.database.libpq.password_file import password_from
 from app.errors import NotConnected, Unavailable
 from app.jobs.services.worker import Worker
 from app.main import create_app

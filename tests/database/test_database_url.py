@@ -4,19 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.database.url import (
-    PARAMETERS,
-    DatabaseUrl,
-    Host,
-    InvalidDatabaseUrl,
-    SessionAttributes,
-    SslMode,
-    Tls,
-    TlsVersion,
-    parameters_of,
-    read,
-    settings_of,
-)
+from app.database.libpq.database_url import DatabaseUrl, SessionAttributes, read
+from app.database.libpq.errors import InvalidDatabaseUrl
+from app.database.libpq.hosts import Host
+from app.database.libpq.options import settings_of
+from app.database.libpq.parameters import PARAMETERS
+from app.database.libpq.tls_parameters import SslMode, Tls, TlsVersion
+from app.database.libpq.uri import parameters_of
 from tests.support import libpq
 
 PART = st.text(st.sampled_from("ab0:@/?#[],=&%+ .é\\'\"")) | st.sampled_from(

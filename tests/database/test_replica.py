@@ -14,9 +14,9 @@ from sqlalchemy import text
 
 from app.database import migrations
 from app.database.database import Database, connect
+from app.database.libpq.database_url import read
 from app.database.replica import BEHIND, NO_STANDBY, SILENT
 from app.database.replica_lag import ReplicaLag, Written
-from app.database.url import read
 from app.main import FIGURES_SECONDS, create_app
 from app.people.services.administrator_accounts import AdministratorAccounts
 from app.testing.clients import ME, Api, Person

@@ -24,7 +24,8 @@ import pytest
 from sqlalchemy import make_url
 
 from app.database import migrations
-from app.database.url import SOCKET_NAME, Host, read
+from app.database.libpq.database_url import read
+from app.database.libpq.hosts import SOCKET_NAME, Host
 from app.testing.databases import temporary_database
 from tests.support.postgres import BINARIES, USER, Cluster
 

@@ -9,11 +9,11 @@ from app.cli.doctor.environment import SetUp
 from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, warning
 from app.cli.sizes import in_bytes, in_largest_unit
 from app.database.after_upgrade import IS_AVAILABLE, IS_VALID, NOT_AVAILABLE, SCHEMA_OF_EXTENSION
+from app.database.libpq.hosts import Host
 from app.database.migration_table import TABLE
 from app.database.migrations import head
 from app.database.readiness import Readiness
 from app.database.rights import ROWS, Rights, rights_of
-from app.database.url import Host
 from app.users.models import User
 
 OLDEST_VERSION = 150_000

@@ -13,8 +13,8 @@ from app.cli.setup import embedded_values, url_of
 from app.clock import system_clock
 from app.database.database import Database, Link, connect
 from app.database.embedded import embedded_postgres, is_new, secret_path
+from app.database.libpq.database_url import DatabaseUrl, read
 from app.database.migrations import Branches
-from app.database.url import DatabaseUrl, read
 from app.errors import Misconfigured
 from app.modules import branches_of, modules_named
 from app.settings import Settings

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from app.database.url import SYSTEM, SslMode, Tls, TlsVersion
+from app.database.libpq.tls_parameters import SYSTEM, SslMode, Tls, TlsVersion
 from app.errors import Misconfigured
 
 # As a server that takes TLS without negotiation before it requires (PostgreSQL manual, 54.2.11).

@@ -1,0 +1,1 @@
+"""Connections as libpq describes them: a URI, its parameters, password files and TLS."""
