@@ -26,7 +26,7 @@ from app.database.connector import UNPREPARED, Connector
 from app.database.database import settings_of
 from app.database.errors import sqlstate
 from app.database.grants import grant_on, renew
-from app.database.libpq.database_url import read
+from app.database.libpq.database_url import read_database_url
 from app.database.migration_table import (
     FORMER_TABLE,
     MADE,
@@ -152,7 +152,9 @@ def _engine() -> AsyncEngine:
         msg = "DATABASE_URL is not set; `portico db upgrade` also knows the embedded database"
         raise SystemExit(msg)
     address = url if isinstance(url, str) else url.get_secret_value()
-    connector = Connector(read(address, os.environ), "portico migrations", settings_of(None))
+    connector = Connector(
+        read_database_url(address, os.environ), "portico migrations", settings_of(None)
+    )
     engine = connector.engine(
         NoPool,
         # Any other would keep a snapshot, for which CREATE INDEX CONCURRENTLY waits: for ourselves.

@@ -23,9 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.database.connection_pools import ConnectingPool, QueuePool
 from app.database.libpq.database_url import DatabaseUrl, SessionAttributes
 from app.database.libpq.hosts import Host
-from app.database.libpq.options import settings_of
-from app.database.libpq.password_file import password_from
-from app.database.libpq.tls_context import context_of
+from app.database.libpq.options import split_options
+from app.database.libpq.password_file import find_password
+from app.database.libpq.tls_context import tls_context
 from app.database.libpq.tls_parameters import SslMode, Tls
 from app.database.outages import sqlstate
 from app.errors import Misconfigured
@@ -184,7 +184,7 @@ class Connector:
         )
 
     async def _open_pooled(self) -> Any:
-        theirs, others = settings_of(self.url.options or "")
+        theirs, others = split_options(self.url.options or "")
         # What is no setting is for the pooler itself, such as which database is meant behind it.
         options = {"options": " ".join(others)} if others else {}
         connection = await self._open_first(
@@ -202,7 +202,7 @@ class Connector:
     async def _open_first(self, **how: Any) -> Any:
         """Open a connection to the first host that will do, as libpq tries them."""
         hosts = list(self.url.hosts)
-        if self.url.balanced:
+        if self.url.load_balanced:
             random.shuffle(hosts)
         failures: list[tuple[Host, Exception]] = []
         for wanted in _wanted(self.url.session):
@@ -241,7 +241,7 @@ class Connector:
         if url.password is not None:
             return url.password
         path = Path(url.password_file) if url.password_file else _home() / PASSWORD_FILE
-        return password_from(path, host.name, host.port, url.database, url.user)
+        return find_password(path, host.name, host.port, url.database, url.user)
 
 
 def _check_files(url: DatabaseUrl) -> None:
@@ -249,7 +249,7 @@ def _check_files(url: DatabaseUrl) -> None:
     if url.tls.mode is SslMode.DISABLE or all(host.is_socket for host in url.hosts):
         return
     tls = url.tls if url.tls.mode.is_mandatory else replace(url.tls, mode=SslMode.REQUIRE)
-    context_of(tls, _home() / TLS_DIRECTORY)
+    tls_context(tls, _home() / TLS_DIRECTORY)
 
 
 def _home() -> Path:
@@ -307,7 +307,7 @@ async def _encryption(tls: Tls, host: Host) -> dict[str, Any]:
         return {"dsn": f"postgresql:///?{urlencode(_advisory(tls))}", "direct_tls": False}
     try:
         # Reading what the system trusts takes 20 ms.
-        context = await asyncio.to_thread(context_of, tls, _home() / TLS_DIRECTORY)
+        context = await asyncio.to_thread(tls_context, tls, _home() / TLS_DIRECTORY)
     except Misconfigured as problem:
         # It was there when the process began.
         raise ConnectionError(str(problem)) from problem

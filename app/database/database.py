@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from app.database.connector import Connector, is_pooled
-from app.database.libpq.database_url import read
+from app.database.libpq.database_url import read_database_url
 from app.database.outages import forget_values, is_lost, outage_of, outages
 from app.database.read_pool import ReadPool
 from app.database.statements import observe
@@ -67,7 +67,7 @@ def connect(
 
     """
     connector = Connector(
-        read(text, os.environ),
+        read_database_url(text, os.environ),
         "portico",
         settings_of(timeout_seconds),
         pooled=not prepared,

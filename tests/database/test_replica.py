@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from app.database import migrations
 from app.database.database import Database, connect
-from app.database.libpq.database_url import read
+from app.database.libpq.database_url import read_database_url
 from app.database.replica import BEHIND, NO_STANDBY, SILENT
 from app.database.replica_lag import ReplicaLag, Written
 from app.main import FIGURES_SECONDS, create_app
@@ -267,7 +267,7 @@ async def test_a_primary_is_no_replica(primary: Postgres, caplog: pytest.LogCapt
 async def test_behind_a_pooler_too_a_replica_is_read_left_out_and_read_again(
     primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    host = read(replica.url, os.environ).hosts[0]
+    host = read_database_url(replica.url, os.environ).hosts[0]
     async with (
         refusing_pooler(host) as port,
         administrator(primary, f"postgresql://postgres@127.0.0.1:{port}/postgres") as ada,

@@ -13,7 +13,7 @@ from app.cli.setup import embedded_values, url_of
 from app.clock import system_clock
 from app.database.database import Database, Link, connect
 from app.database.embedded import embedded_postgres, is_new, secret_path
-from app.database.libpq.database_url import DatabaseUrl, read
+from app.database.libpq.database_url import DatabaseUrl, read_database_url
 from app.database.migrations import Branches
 from app.errors import Misconfigured
 from app.modules import branches_of, modules_named
@@ -46,7 +46,7 @@ class SetUp:
 
     @property
     def address(self) -> DatabaseUrl:
-        return read(url_of(self.settings), os.environ)
+        return read_database_url(url_of(self.settings), os.environ)
 
 
 def linked(settings: Settings, url: str, *, prepared: bool) -> Link:

@@ -1,1 +1,1 @@
-"""Connections as libpq describes them: a URI, its parameters, password files and TLS."""
+"""Connection parameters as libpq reads them: URIs, environment variables, password files, TLS."""

@@ -1,8 +1,8 @@
-"""What is wrong with a `DATABASE_URL`."""
+"""The error for an invalid `DATABASE_URL`."""
 
 
 class InvalidDatabaseUrl(ValueError):
-    """What is wrong, as the end of a sentence that begins with the name of the setting.
+    """The message continues a sentence that begins with the name of the setting.
 
-    It names parameters and quotes no values, which may be parts of a password.
+    It names parameters and never quotes values, which may contain parts of a password.
     """

@@ -1,15 +1,15 @@
-"""The hosts of a connection: names, IP addresses and directories of sockets."""
+"""The hosts of a connection: host names, IP addresses and socket directories."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from app.database.libpq.errors import InvalidDatabaseUrl
-from app.database.libpq.parameters import NUMBER
+from app.database.libpq.parameters import INTEGER
 
 DEFAULT_PORT = "5432"
 MAX_PORT = 65535
-# Of a socket's path, by sockaddr_un(7), and what its name adds to its directory.
+# The longest socket path, in bytes (unix(7)), and the name of the socket in its directory.
 MAX_SOCKET_PATH = 107
 SOCKET_NAME = "/.s.PGSQL.{port}"
 # Where Debian's packages and PostgreSQL's own build put the socket.
@@ -18,9 +18,9 @@ SOCKET_DIRECTORIES = ("/var/run/postgresql", "/tmp")  # noqa: S108 - where Postg
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One place to connect to: a name, an IP address, or a directory with a socket.
+    """One address to connect to: a host name, an IP address, or a directory with a socket.
 
-    `name` is what a password file calls it.
+    `name` is the host name in a password file.
     """
 
     address: str
@@ -32,7 +32,7 @@ class Host:
         return self.address.startswith("/")
 
 
-def hosts_of(given: Mapping[str, str]) -> Iterator[Host]:
+def read_hosts(given: Mapping[str, str]) -> Iterator[Host]:
     names = given.get("host", "").split(",")
     addresses = given["hostaddr"].split(",") if "hostaddr" in given else [""] * len(names)
     if "host" not in given:
@@ -43,11 +43,11 @@ def hosts_of(given: Mapping[str, str]) -> Iterator[Host]:
     if not len(names) == len(addresses) == len(ports):
         raise InvalidDatabaseUrl("must have as many values of hostaddr and port as of host")
     for name, address, port in zip(names, addresses, ports, strict=True):
-        yield from _places(name, address, _port(port or DEFAULT_PORT))
+        yield from _hosts_of(name, address, _read_port(port or DEFAULT_PORT))
 
 
-def _port(text: str) -> int:
-    number = NUMBER.fullmatch(text)
+def _read_port(text: str) -> int:
+    number = INTEGER.fullmatch(text)
     if number is None or not 1 <= int(number[1]) <= MAX_PORT:
         raise InvalidDatabaseUrl(
             f"must have a port from 1 to {MAX_PORT}; a user or password with one of /?#:@ in it is"
@@ -56,26 +56,26 @@ def _port(text: str) -> int:
     return int(number[1])
 
 
-def _places(name: str, address: str, port: int) -> Iterator[Host]:
+def _hosts_of(name: str, address: str, port: int) -> Iterator[Host]:
     if address:
-        yield Host(_ip_address(address), port, name or address)
+        yield Host(_read_ip_address(address), port, name or address)
     elif not name:
         yield from (Host(directory, port, "localhost") for directory in SOCKET_DIRECTORIES)
     elif name.startswith("/"):
         _refuse_long_path(name, port)
         yield Host(name, port, "localhost" if name in SOCKET_DIRECTORIES else name)
     else:
-        yield Host(_host_name(name), port, name)
+        yield Host(_read_host_name(name), port, name)
 
 
-def _ip_address(text: str) -> str:
+def _read_ip_address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
         raise InvalidDatabaseUrl("must have IP addresses in hostaddr") from None
 
 
-def _host_name(text: str) -> str:
+def _read_host_name(text: str) -> str:
     try:
         encoded = text.encode("idna")
     except UnicodeError:

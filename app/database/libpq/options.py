@@ -1,4 +1,4 @@
-"""Splits the parameter `options` into settings and what is none."""
+"""Splits the parameter `options` into settings and other words."""
 
 import re
 
@@ -6,10 +6,10 @@ WORD = re.compile(r"(?:\\.|[^\\\s])+", re.DOTALL)
 SETTING = re.compile(r"(?:-c|--)([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 
-def settings_of(options: str) -> tuple[dict[str, str], list[str]]:
-    """Take `options` apart into settings (`-c name=value`, `--name=value`) and the other words.
+def split_options(options: str) -> tuple[dict[str, str], list[str]]:
+    """Returns the settings (`-c name=value`, `--name=value`) and the words that are no settings.
 
-    As the server does: words end at white space, and a backslash takes the next character as it is.
+    As the server does it: words end at white space, and a backslash escapes the next character.
     """
     settings: dict[str, str] = {}
     others: list[str] = []

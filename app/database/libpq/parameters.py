@@ -1,4 +1,4 @@
-"""The parameters of libpq, and the environment variables that replace them."""
+"""The parameters of libpq and their environment variables, and which of them are supported."""
 
 import re
 from collections.abc import Mapping
@@ -7,14 +7,13 @@ from typing import TypeVar
 
 from app.database.libpq.errors import InvalidDatabaseUrl
 
-NUMBER = re.compile(r"\s*([+-]?\d{1,9})\s*")
+INTEGER = re.compile(r"\s*([+-]?\d{1,9})\s*")
 PRINTABLE_NAME = re.compile(r"[\w.-]{1,63}")
 
 Choice = TypeVar("Choice", bound=Enum)
 
-# Each parameter of libpq 18 and the environment variable that stands in for it. What follows is
-# taken over where `read` uses it, and refused where REFUSED says so; the rest is left out, because
-# nothing becomes less safe by it.
+# Each parameter of libpq 18 and its environment variable. Parameters that neither
+# `read_database_url` uses nor `UNSUPPORTED` refuses are ignored: that makes nothing less safe.
 PARAMETERS: Mapping[str, str | None] = {
     "application_name": "PGAPPNAME",
     "channel_binding": "PGCHANNELBINDING",
@@ -69,16 +68,16 @@ PARAMETERS: Mapping[str, str | None] = {
     "user": "PGUSER",
 }
 
-# What the driver cannot do: the values that ask for nothing else, and what to do instead.
-NO_SERVICE = "is not read from a service file: write its parameters here"
+# What the driver cannot do: the values that are allowed, and what to do instead.
+NO_SERVICE_FILE = "is not read from a service file: write its parameters here"
 NO_OAUTH = "cannot be used: Portico signs in to the database with a password or a certificate"
-NO_KEYS = "cannot be used: set the password"
-REFUSED: Mapping[str, tuple[frozenset[str], str]] = {
+NO_SCRAM_KEYS = "cannot be used: set the password"
+UNSUPPORTED: Mapping[str, tuple[frozenset[str], str]] = {
     "gssencmode": (
         frozenset({"disable", "prefer"}),
-        "must be disable or prefer: there is no GSSAPI encryption, use TLS (sslmode)",
+        "must be disable or prefer: GSSAPI encryption is not supported, use TLS (sslmode)",
     ),
-    "min_protocol_version": (frozenset({"3.0"}), "must be 3.0, the version that is spoken"),
+    "min_protocol_version": (frozenset({"3.0"}), "must be 3.0, the version that Portico uses"),
     "oauth_client_id": (frozenset(), NO_OAUTH),
     "oauth_client_secret": (frozenset(), NO_OAUTH),
     "oauth_issuer": (frozenset(), NO_OAUTH),
@@ -89,19 +88,22 @@ REFUSED: Mapping[str, tuple[frozenset[str], str]] = {
     ),
     "require_auth": (
         frozenset(),
-        "cannot be enforced: use sslmode=verify-full, which proves who the server is",
+        "cannot be enforced: use sslmode=verify-full, which verifies the server",
     ),
-    "requirepeer": (frozenset(), "cannot be enforced: rely on the rights of the socket directory"),
-    "scram_client_key": (frozenset(), NO_KEYS),
-    "scram_server_key": (frozenset(), NO_KEYS),
-    "service": (frozenset(), NO_SERVICE),
-    "servicefile": (frozenset(), NO_SERVICE),
+    "requirepeer": (
+        frozenset(),
+        "cannot be enforced: rely on the permissions of the socket directory",
+    ),
+    "scram_client_key": (frozenset(), NO_SCRAM_KEYS),
+    "scram_server_key": (frozenset(), NO_SCRAM_KEYS),
+    "service": (frozenset(), NO_SERVICE_FILE),
+    "servicefile": (frozenset(), NO_SERVICE_FILE),
     "sslcertmode": (frozenset({"allow"}), "must be allow: anything else cannot be enforced"),
     "sslsni": (frozenset({"1"}), "must be 1: the server's name is always sent"),
 }
-# What other programs read from the same URL: libpq does not know it, and what to do instead.
+# Unknown to libpq, but read by other programs from the same URL: what to do instead.
 REMOVE = "remove it"
-FOREIGN: Mapping[str, str] = {
+ADVICE: Mapping[str, str] = {
     "connection_limit": f"{REMOVE}, and set DATABASE_POOL_SIZE",
     "pgbouncer": f"{REMOVE}, and set DATABASE_PREPARED_STATEMENTS=false",
     "pool_timeout": REMOVE,
@@ -112,15 +114,15 @@ FOREIGN: Mapping[str, str] = {
 
 
 def known_parameter(name: str, value: str) -> tuple[str, str]:
-    """Give a parameter under its own name, if it has one."""
+    """Returns a parameter under the name that libpq has for it."""
     if name == "requiressl":
         return "sslmode", "require" if value.startswith("1") else "prefer"
     if name == "ssl":
-        # JDBC's spelling, which libpq takes too; with a mode it is asyncpg's.
+        # `ssl=true` is JDBC's spelling, which libpq accepts; `ssl=MODE` is asyncpg's.
         return "sslmode", "require" if value == "true" else value
     if name not in PARAMETERS:
         quoted = f": {name}" if PRINTABLE_NAME.fullmatch(name) else ""
-        advice = f" ({FOREIGN[name]})" if name in FOREIGN else ""
+        advice = f" ({ADVICE[name]})" if name in ADVICE else ""
         raise InvalidDatabaseUrl(f"has an unknown parameter{quoted}{advice}")
     return name, value
 
@@ -132,12 +134,12 @@ def with_environment(given: Mapping[str, str], environment: Mapping[str, str]) -
 
 
 def refuse_unsupported(given: Mapping[str, str]) -> None:
-    for name, (allowed, reason) in REFUSED.items():
+    for name, (allowed, reason) in UNSUPPORTED.items():
         if name in given and given[name] not in allowed:
             raise InvalidDatabaseUrl(f"has {name}, which {reason}")
 
 
-def choice(given: Mapping[str, str], name: str, default: Choice) -> Choice:
+def read_choice(given: Mapping[str, str], name: str, default: Choice) -> Choice:
     kind = type(default)
     try:
         return kind(given[name]) if name in given else default

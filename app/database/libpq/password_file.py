@@ -1,4 +1,4 @@
-"""Finds a password in libpq's password file (PostgreSQL manual, 34.16)."""
+"""Reads libpq's password file (PostgreSQL manual, 34.16)."""
 
 import logging
 import re
@@ -6,21 +6,21 @@ import stat
 from pathlib import Path
 
 FIELD = re.compile(r"((?:\\.|[^\\:])*):")
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
+OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 log = logging.getLogger(__name__)
 
 
-def password_from(path: Path, host: str, port: int, database: str, user: str) -> str | None:
-    """Give the password of the first line that fits; None too where the file is not for use.
+def find_password(path: Path, host: str, port: int, database: str, user: str) -> str | None:
+    """Returns the password of the first line that matches; None if there is none.
 
-    libpq leaves a file aside that others than its owner may read, and so does this.
+    As in libpq, a file that others than its owner can access is ignored.
     """
     wanted = (host, str(port), database, user)
     for line in _lines(path):
-        # The colon ends the password too, as it would end a field that followed.
+        # The added colon ends the last field, the password, as it ends the others.
         fields = FIELD.findall(f"{line}:")
-        if len(fields) > len(wanted) and all(map(_fits, fields, wanted)):
+        if len(fields) > len(wanted) and all(map(_matches, fields, wanted)):
             return _unescaped(fields[len(wanted)])
     return None
 
@@ -28,15 +28,15 @@ def password_from(path: Path, host: str, port: int, database: str, user: str) ->
 def _lines(path: Path) -> list[str]:
     try:
         mode = path.stat().st_mode
-        if stat.S_ISREG(mode) and not mode & OTHERS:
+        if stat.S_ISREG(mode) and not mode & OPEN_TO_OTHERS:
             return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError):
         return []
-    log.warning("The password file %s is not read: others than its owner may read it.", path)
+    log.warning("The password file %s is ignored: others than its owner can access it.", path)
     return []
 
 
-def _fits(field: str, wanted: str) -> bool:
+def _matches(field: str, wanted: str) -> bool:
     return field == "*" or _unescaped(field) == wanted
 
 

@@ -1,4 +1,4 @@
-"""The parameters that say how TLS is used."""
+"""The parameters for TLS (`sslmode`, `sslrootcert` and the others)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,15 +6,15 @@ from enum import Enum
 
 from app.database.libpq.errors import InvalidDatabaseUrl
 from app.database.libpq.hosts import Host
-from app.database.libpq.parameters import choice
+from app.database.libpq.parameters import read_choice
 
-SYSTEM = "system"
-# node-postgres has it for TLS that proves nothing.
+SYSTEM_CERTIFICATES = "system"
+# node-postgres uses it for TLS without verification.
 NO_VERIFY = "no-verify"
 
 
 class SslMode(Enum):
-    """How much TLS proves, from nothing to everything."""
+    """Whether TLS is used and what is verified, from nothing to everything."""
 
     DISABLE = "disable"
     ALLOW = "allow"
@@ -28,7 +28,7 @@ class SslMode(Enum):
         return self in {SslMode.REQUIRE, SslMode.VERIFY_CA, SslMode.VERIFY_FULL}
 
 
-class Negotiation(Enum):
+class SslNegotiation(Enum):
     POSTGRES = "postgres"
     DIRECT = "direct"
 
@@ -48,7 +48,7 @@ class TlsVersion(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How connections over TCP are encrypted. Paths are as given; None: libpq's default file."""
+    """How connections over TCP are encrypted. A file that is None is libpq's default file."""
 
     mode: SslMode = SslMode.PREFER
     direct: bool = False
@@ -56,54 +56,54 @@ class Tls:
     certificate: str | None = None
     key: str | None = None
     key_password: str | None = field(default=None, repr=False)
-    revoked: str | None = None
-    revoked_directory: str | None = None
+    revocation_list: str | None = None
+    revocation_directory: str | None = None
     minimum: TlsVersion = TlsVersion.TLS_1_2
     maximum: TlsVersion | None = None
     key_log: str | None = None
 
 
-def tls_of(given: Mapping[str, str]) -> Tls:
+def read_tls(given: Mapping[str, str]) -> Tls:
     root = given.get("sslrootcert")
-    default = SslMode.VERIFY_FULL if root == SYSTEM else SslMode.PREFER
+    default = SslMode.VERIFY_FULL if root == SYSTEM_CERTIFICATES else SslMode.PREFER
     if given.get("sslmode") == NO_VERIFY:
         raise InvalidDatabaseUrl(
-            "has sslmode=no-verify: write require, which encrypts and verifies no certificate"
-            " unless there is a root certificate"
+            "has sslmode=no-verify: use sslmode=require, which verifies the certificate only if"
+            " there is a root certificate"
         )
-    negotiation = choice(given, "sslnegotiation", Negotiation.POSTGRES)
+    negotiation = read_choice(given, "sslnegotiation", SslNegotiation.POSTGRES)
     tls = Tls(
-        mode=choice(given, "sslmode", default),
-        direct=negotiation is Negotiation.DIRECT,
+        mode=read_choice(given, "sslmode", default),
+        direct=negotiation is SslNegotiation.DIRECT,
         root_certificate=root,
         certificate=given.get("sslcert"),
         key=given.get("sslkey"),
         key_password=given.get("sslpassword"),
-        revoked=given.get("sslcrl"),
-        revoked_directory=given.get("sslcrldir"),
-        minimum=_version(given, "ssl_min_protocol_version") or TlsVersion.TLS_1_2,
-        maximum=_version(given, "ssl_max_protocol_version"),
+        revocation_list=given.get("sslcrl"),
+        revocation_directory=given.get("sslcrldir"),
+        minimum=_read_tls_version(given, "ssl_min_protocol_version") or TlsVersion.TLS_1_2,
+        maximum=_read_tls_version(given, "ssl_max_protocol_version"),
         key_log=given.get("sslkeylogfile"),
     )
-    return _bound(given, tls)
+    return _with_channel_binding(given, tls)
 
 
-def _bound(given: Mapping[str, str], tls: Tls) -> Tls:
-    """Have the certificate and the name of the server verified instead of binding the channel.
+def _with_channel_binding(given: Mapping[str, str], tls: Tls) -> Tls:
+    """Replace `channel_binding=require` with `sslmode=verify-full`.
 
-    The driver has no SCRAM-SHA-256-PLUS (RFC 5802, section 6). What that proves, that the other end
-    of TLS is the server itself, a certificate proves too.
+    The driver has no SCRAM-SHA-256-PLUS (RFC 5802, section 6), which proves that the other end of
+    the TLS connection is the server itself. Verifying its certificate and host name proves it too.
     """
-    binding = choice(given, "channel_binding", ChannelBinding.PREFER)
+    binding = read_choice(given, "channel_binding", ChannelBinding.PREFER)
     if binding is not ChannelBinding.REQUIRE:
         return tls
     if tls.mode is SslMode.DISABLE:
         raise InvalidDatabaseUrl("has channel_binding=require, which needs TLS (sslmode)")
-    root = tls.root_certificate or SYSTEM
+    root = tls.root_certificate or SYSTEM_CERTIFICATES
     return replace(tls, mode=SslMode.VERIFY_FULL, root_certificate=root)
 
 
-def _version(given: Mapping[str, str], name: str) -> TlsVersion | None:
+def _read_tls_version(given: Mapping[str, str], name: str) -> TlsVersion | None:
     if name not in given:
         return None
     versions = {version.value.lower(): version for version in TlsVersion}
@@ -114,9 +114,9 @@ def _version(given: Mapping[str, str], name: str) -> TlsVersion | None:
     return version
 
 
-def refuse_unproved_server(given: Mapping[str, str], tls: Tls, hosts: Sequence[Host]) -> None:
-    """Refuse what would prove less than it says."""
-    if tls.root_certificate == SYSTEM and tls.mode is not SslMode.VERIFY_FULL:
+def refuse_unverified_server(given: Mapping[str, str], tls: Tls, hosts: Sequence[Host]) -> None:
+    """Refuse combinations that would verify less than they say."""
+    if tls.root_certificate == SYSTEM_CERTIFICATES and tls.mode is not SslMode.VERIFY_FULL:
         raise InvalidDatabaseUrl("has sslrootcert=system, which needs sslmode=verify-full")
     if tls.direct and not tls.mode.is_mandatory:
         raise InvalidDatabaseUrl("has sslnegotiation=direct, which needs sslmode=require or more")
@@ -124,11 +124,11 @@ def refuse_unproved_server(given: Mapping[str, str], tls: Tls, hosts: Sequence[H
         raise InvalidDatabaseUrl("has ssl_max_protocol_version below ssl_min_protocol_version")
     if tls.mode is SslMode.VERIFY_FULL and {"host", "hostaddr"} <= given.keys():
         raise InvalidDatabaseUrl(
-            "has host and hostaddr, of which sslmode=verify-full can have only one"
+            "has host and hostaddr; sslmode=verify-full works with only one of them"
         )
     bound = given.get("channel_binding") == ChannelBinding.REQUIRE.value
     if bound and any(host.is_socket for host in hosts):
-        raise InvalidDatabaseUrl("has channel_binding=require, which a socket cannot have")
+        raise InvalidDatabaseUrl("has channel_binding=require, which is impossible over a socket")
 
 
 def _order(version: TlsVersion) -> int:

@@ -8,46 +8,47 @@ from app.database.libpq.errors import InvalidDatabaseUrl
 from app.database.libpq.parameters import known_parameter
 
 SCHEME = re.compile(r"postgres(?:ql)?(?:\+(?:asyncpg|psycopg|psycopg2))?://")
-# The password ends at the first @, and there is none where a / comes before it.
+# The password ends at the first @; there is none if a / comes first.
 CREDENTIALS = re.compile(r"([^:@/]*)(?::([^@/]*))?@")
 HOST = re.compile(r"(?:\[([^\]]+)\]|(?!\[)([^:/?,]*))(?::([^/?,]*))?(?=[/?,]|\Z)")
 NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 QUOTES = ("'", '"', "`")
 
 
-def parameters_of(text: str) -> dict[str, str]:
-    """Take a URI apart into libpq's parameters, as they are written. Values may be empty.
+def split_uri(text: str) -> dict[str, str]:
+    """Returns the parameters in a URI, with their values as written, which may be empty.
 
     Raises:
-        InvalidDatabaseUrl: it is no such URI.
+        InvalidDatabaseUrl: the text is not a valid connection URI.
 
     """
     text = text.strip()
     scheme = SCHEME.match(text)
     if scheme is None:
-        raise InvalidDatabaseUrl(f"must be a postgresql:// address{_pasted(text)}")
+        raise InvalidDatabaseUrl(f"must be a postgresql:// address{_hint_for_pasted_text(text)}")
     rest = text[scheme.end() :]
     found: dict[str, str] = {}
     credentials = CREDENTIALS.match(rest)
     if credentials is not None:
         found = {"user": credentials[1], "password": credentials[2] or ""}
         rest = rest[credentials.end() :]
-    hosts, ports, rest = _authority(rest)
+    hosts, ports, rest = _split_hosts(rest)
     path, _, query = rest.partition("?")
     found |= {"host": ",".join(hosts), "port": ",".join(ports), "dbname": path[1:]}
-    return {name: _decoded(value) for name, value in found.items() if value} | dict(_query(query))
+    given = {name: _percent_decoded(value) for name, value in found.items() if value}
+    return given | dict(_split_query(query))
 
 
-def _pasted(text: str) -> str:
-    """Say what was copied along with an address."""
+def _hint_for_pasted_text(text: str) -> str:
+    """Returns what to remove if more than the address was copied."""
     command = re.match(r"psql\s+", text)
     if command is not None:
         return " alone, without psql before it and without quotes"
     return ", without quotes around it" if text.startswith(QUOTES) else ""
 
 
-def _authority(rest: str) -> tuple[list[str], list[str], str]:
-    """Give the hosts, their ports, and what comes after them."""
+def _split_hosts(rest: str) -> tuple[list[str], list[str], str]:
+    """Returns the hosts, their ports, and the rest of the text."""
     hosts: list[str] = []
     ports: list[str] = []
     while True:
@@ -62,7 +63,7 @@ def _authority(rest: str) -> tuple[list[str], list[str], str]:
         rest = rest[1:]
 
 
-def _query(query: str) -> Iterator[tuple[str, str]]:
+def _split_query(query: str) -> Iterator[tuple[str, str]]:
     pairs = query.split("&") if query else []
     if len(pairs) > 1 and not pairs[-1]:
         pairs.pop()
@@ -70,10 +71,10 @@ def _query(query: str) -> Iterator[tuple[str, str]]:
         if pair.count("=") != 1:
             raise InvalidDatabaseUrl("must have its parameters as name=value, with & between them")
         name, _, value = pair.partition("=")
-        yield known_parameter(_decoded(name), _decoded(value))
+        yield known_parameter(_percent_decoded(name), _percent_decoded(value))
 
 
-def _decoded(text: str) -> str:
+def _percent_decoded(text: str) -> str:
     if NOT_ENCODED.search(text):
         raise InvalidDatabaseUrl("must have %25 for a % that encodes nothing")
     try:
