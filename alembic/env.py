@@ -37,7 +37,7 @@ from app.database.migration_table import (
     take_over,
 )
 from app.database.online_ddl import LIMITS, STATEMENT_TIMEOUT
-from app.database.outages import outages
+from app.database.outages import raise_outages
 from app.errors import Hindered
 from app.modules import read_settings
 
@@ -273,7 +273,7 @@ async def _naming_whoever_is_in_the_way(engine: AsyncEngine) -> AsyncGenerator[N
 async def main() -> None:
     engine = _engine()
     try:
-        with outages():
+        with raise_outages():
             async with _turn(engine), _naming_whoever_is_in_the_way(engine):
                 if await _run_patiently(engine):
                     await _complete(engine)

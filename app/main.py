@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.audit.events import EventNames
 from app.clock import Clock, system_clock
-from app.database.errors import explanation, said
+from app.database.errors import explanation, server_message
 from app.database.outages import forget_values
 from app.database.replica import Replica
 from app.engine.documents import Documents
@@ -88,7 +88,7 @@ def create_app(
     parts = parts_of(portico.modules)
     schema = schema_of(settings, parts, portico.services[EventNames])
     portico.services.put(NodeKinds, node_kinds(parts))
-    engine = Engine(schema, documents_of(settings, schema), said)
+    engine = Engine(schema, documents_of(settings, schema), server_message)
     limiter = ConnectionLimiter(connection_limits(settings), shutdown)
     cors = Cors.of(settings.cors_origins)
 

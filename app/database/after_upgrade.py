@@ -6,7 +6,7 @@ from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.database.errors import said
+from app.database.errors import server_message
 
 # A function runs with the search_path of whoever calls it, whose temporary tables come before ours:
 # with one named audit_chains, anybody who may delete events could do it in spite of the trigger.
@@ -93,7 +93,7 @@ async def _extension_missing(engine: AsyncEngine) -> str | None:
     try:
         await _run_alone(engine, CREATE_EXTENSION)
     except DBAPIError as error:
-        return NOT_CREATED.format(said=said(error))
+        return NOT_CREATED.format(said=server_message(error))
     return None
 
 
@@ -105,7 +105,7 @@ async def _build(engine: AsyncEngine, *, exists: bool) -> str | None:
             await _run_alone(engine, DROP_INDEX)
         await _run_alone(engine, CREATE_INDEX.format(schema=f"{schema}."))
     except DBAPIError as error:
-        return NOT_BUILT.format(said=said(error))
+        return NOT_BUILT.format(said=server_message(error))
     return None
 
 

@@ -9,7 +9,7 @@ words of a pooler, and what is not PostgreSQL at all have no code in common.
 from sqlalchemy import AsyncAdaptedQueuePool, NullPool, Pool, PoolProxiedConnection
 from sqlalchemy.exc import TimeoutError as NoneFree
 
-from app.database.errors import said
+from app.database.errors import server_message
 from app.errors import NotConnected
 
 
@@ -38,4 +38,6 @@ class NoPool(ConnectingPool, NullPool):
 def _not_connected(error: Exception) -> NotConnected:
     if isinstance(error, NoneFree):
         return NotConnected("no connection became free in time")
-    return NotConnected(f"no connection could be made: {said(error) or type(error).__name__}")
+    return NotConnected(
+        f"no connection could be made: {server_message(error) or type(error).__name__}"
+    )

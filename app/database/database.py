@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import (
 
 from app.database.connector import Connector, is_pooled
 from app.database.libpq.database_url import read_database_url
-from app.database.outages import forget_values, is_lost, outage_of, outages
+from app.database.outages import forget_values, is_lost, outage_of, raise_outages
 from app.database.read_pool import ReadPool
 from app.database.statements import observe
 from app.errors import FateUnknown, Misconfigured
@@ -157,7 +157,7 @@ class Database:
         """
         session = self._sessions()
         try:
-            with outages():
+            with raise_outages():
                 yield session
                 await session.flush()
             await _commit(session)
@@ -181,7 +181,7 @@ class Database:
         self, statement: Executable, parameters: dict[str, Any] | None = None
     ) -> Sequence[Row[*tuple[Any, ...]]]:
         """Read with one statement on a connection that goes back at once."""
-        with outages():
+        with raise_outages():
             async with self._alone() as connection:
                 try:
                     return (await connection.execute(statement, parameters)).all()
@@ -217,7 +217,7 @@ class Database:
             replace(self._connector, settings=settings, statement_seconds=None), pool_size=1
         )
         try:
-            with outages():
+            with raise_outages():
                 connection = await unlimited.engine.connect()
             try:
                 if lasting and await _is_pooled(connection):

@@ -124,14 +124,14 @@ def explanation(error: BaseException) -> str:
     cause = cause_of(error)
     if isinstance(cause, Misconfigured):
         return str(cause)
-    heard = said(cause)
+    heard = server_message(cause)
     if sqlstate(cause):
         heard = f"PostgreSQL says: {heard}"
     hint = error.message if isinstance(error, FateUnknown) else _hint(cause)
     return f"{hint} {heard}".rstrip()
 
 
-def said(error: BaseException) -> str:
+def server_message(error: BaseException) -> str:
     """Returns the server's primary message with its SQLSTATE, or that of the system on the way.
 
     Of an outage of which nobody said anything, the reason. "" for any other error.

@@ -8,8 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, Select, bindparam, column, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
-DEFAULT_PAGE = 50
-MAX_PAGE = 100
+from app.database.page_size import DEFAULT_PAGE_SIZE
 
 T = TypeVar("T")
 Rows = Select[*tuple[Any, ...]]
@@ -22,7 +21,7 @@ class Position(NamedTuple):
     id: uuid.UUID
 
 
-class Form(NamedTuple):
+class PageShape(NamedTuple):
     """What of a page its statement hangs on; the rest are parameters."""
 
     backward: bool
@@ -34,18 +33,18 @@ class Form(NamedTuple):
 class PageRequest:
     """`size` rows from the front, or from the back, between two positions."""
 
-    size: int = DEFAULT_PAGE
+    size: int = DEFAULT_PAGE_SIZE
     backward: bool = False
     after: Position | None = None
     before: Position | None = None
 
     @property
-    def form(self) -> Form:
-        return Form(self.backward, self.after is not None, self.before is not None)
+    def shape(self) -> PageShape:
+        return PageShape(self.backward, self.after is not None, self.before is not None)
 
     @property
     def values(self) -> dict[str, Any]:
-        """The parameters of the statement that `Keyset.select` makes of the form."""
+        """The parameters of the statement that `Keyset.select` makes of the shape."""
         after, before = self.after, self.before
         return {
             # One row more tells whether there is another page.
@@ -99,15 +98,17 @@ class Keyset:
     # What a row without a value counts as, where `value` maps null to it.
     absent: ColumnElement[Any] | None = None
 
-    def select(self, statement: Rows, form: Form) -> Rows:
+    def select(self, statement: Rows, shape: PageShape) -> Rows:
         """Narrow a statement to a page; its parameters are `PageRequest.values`."""
-        if form.after:
+        if shape.after:
             statement = statement.where(self._beyond("after", forward=True))
-        if form.before:
+        if shape.before:
             statement = statement.where(self._beyond("before", forward=False))
-        return statement.order_by(*self._order(form)).limit(bindparam("rows"))
+        return statement.order_by(*self._order(shape)).limit(bindparam("rows"))
 
-    def select_each(self, statement: Rows, form: Form, owner: ColumnElement[uuid.UUID]) -> Rows:
+    def select_each(
+        self, statement: Rows, shape: PageShape, owner: ColumnElement[uuid.UUID]
+    ) -> Rows:
         """As `select`, but a page for each owner in the parameter `owners`, whose id is in `owner`.
 
         The rows have the owner's id before their own columns, and those of a page are in order.
@@ -115,15 +116,15 @@ class Keyset:
         """
         ids = bindparam("owners", type_=ARRAY(UUID))
         owners = func.unnest(ids).table_valued(column("id", UUID), name="owners").render_derived()
-        place = func.row_number().over(order_by=self._order(form)).label("place")
+        place = func.row_number().over(order_by=self._order(shape)).label("place")
         theirs = statement.where(owner == owners.c.id).add_columns(place)
-        page = self.select(theirs, form).lateral("page")
+        page = self.select(theirs, shape).lateral("page")
         *columns, page_place = page.columns
         found = select(owners.c.id, *columns).select_from(owners.join(page, true()))
         return found.order_by(page_place)
 
-    def _order(self, form: Form) -> list[ColumnElement[Any]]:
-        falling = self.descending != form.backward
+    def _order(self, shape: PageShape) -> list[ColumnElement[Any]]:
+        falling = self.descending != shape.backward
         parts = [part for part in (self.value, self.id) if part is not None]
         return [part.desc() if falling else part.asc() for part in parts]
 

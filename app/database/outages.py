@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from app.database.errors import DATA_EXCEPTION, ended_session, said, sqlstate
+from app.database.errors import DATA_EXCEPTION, ended_session, server_message, sqlstate
 from app.errors import Conflict, ConnectionLost, Unavailable
 
 # SQLSTATEs (PostgreSQL, appendix A) of statements, by how they begin. What is said while connecting
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def outages() -> Generator[None]:
+def raise_outages() -> Generator[None]:
     """Raise what is the database's fault as what it means, and nothing with what it was about.
 
     Raises:
@@ -70,9 +70,11 @@ def outage_of(error: BaseException) -> Unavailable | None:
     if state.startswith(CONFLICTS):
         return Conflict("another transaction was in the way")
     if is_lost(error):
-        return ConnectionLost(f"the connection was lost: {said(error) or type(error).__name__}")
+        return ConnectionLost(
+            f"the connection was lost: {server_message(error) or type(error).__name__}"
+        )
     if state.startswith(WITHOUT_MEANS):
-        return Unavailable(f"the database cannot do it now: {said(error)}")
+        return Unavailable(f"the database cannot do it now: {server_message(error)}")
     return None
 
 
@@ -85,7 +87,7 @@ def is_lost(error: BaseException) -> bool:
     return sqlstate(error).startswith(LOST)
 
 
-def repeatable(
+def retry_on_conflict(
     work: Callable[Arguments, Awaitable[Outcome]],
 ) -> Callable[Arguments, Awaitable[Outcome]]:
     """Do it again where its transaction lost against another one, a few times.

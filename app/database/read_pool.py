@@ -10,9 +10,9 @@ from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.database.connector import is_pooled
-from app.database.errors import said
+from app.database.errors import server_message
 from app.database.fair_semaphore import FairSemaphore
-from app.database.outages import is_lost, outages
+from app.database.outages import is_lost, raise_outages
 from app.database.statements import begin_statement
 from app.errors import ConnectionLost, Unavailable
 
@@ -113,9 +113,9 @@ class ReadPool:
         except PostgresError as error:
             if kept.driver.is_closed() or is_lost(error):
                 await _drop(kept)
-                raise ConnectionLost(f"the connection was lost: {said(error)}") from error
+                raise ConnectionLost(f"the connection was lost: {server_message(error)}") from error
             self._idle.append(kept)
-            with outages():
+            with raise_outages():
                 raise
         except TimeoutError as error:
             await kept.connection.invalidate()
@@ -125,7 +125,7 @@ class ReadPool:
             lost = kept.driver.is_closed()
             await kept.connection.invalidate()
             if lost and isinstance(error, Exception):
-                reason = said(error) or type(error).__name__
+                reason = server_message(error) or type(error).__name__
                 raise ConnectionLost(f"the connection was lost: {reason}") from error
             raise
         finally:
@@ -141,7 +141,7 @@ class ReadPool:
             if kept.until > time.monotonic() and not kept.driver.is_closed():
                 return kept
             await _drop(kept)
-        with outages():
+        with raise_outages():
             connection = await self._engine.connect()
         driver = (await connection.get_raw_connection()).driver_connection
         return ReadConnection(connection, driver, time.monotonic() + KEPT_SECONDS)

@@ -8,7 +8,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from app.database.base import Base
 from app.database.database import Database
-from app.database.errors import STANDBY, said, sqlstate
+from app.database.errors import STANDBY, server_message, sqlstate
 from app.database.grants import Excess, excess_of
 from app.database.migration_table import TABLE
 from app.database.migrations import Branches, heads, known
@@ -106,7 +106,7 @@ class Readiness:
         except Misconfigured:
             return UNMIGRATED
         except (Unavailable, SQLAlchemyError) as error:
-            self._log(said(error) or type(error).__name__)
+            self._log(server_message(error) or type(error).__name__)
             return UNUSABLE
         self._logged = None
         return None

@@ -13,7 +13,7 @@ from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it
 from sqlalchemy import literal_column, select
 
 from app.database.database import Database, Query
-from app.database.errors import said
+from app.database.errors import server_message
 from app.database.replica_lag import ReplicaLag, Written
 from app.errors import ConnectionLost, NotConnected, Unavailable
 
@@ -106,7 +106,7 @@ class Replica:
         except (Unavailable, PostgresError) as error:
             # A page that is too much for it, a grant or a table that has not reached it yet. If it
             # is more than that, the primary says the same.
-            log.warning("The replica could not answer, the primary does: %s", said(error))
+            log.warning("The replica could not answer, the primary does: %s", server_message(error))
         finally:
             reading.cancel()
         return await self.primary.fetch(query, **values)
@@ -185,7 +185,7 @@ class Replica:
             written = await self._written()
             ((replayed, age),) = await replica.fetch_now(REPLAYED)
         except PostgresError as error:
-            raise Unfit(NOT_MEASURED.format(why=said(error))) from error
+            raise Unfit(NOT_MEASURED.format(why=server_message(error))) from error
         if replayed is not None:
             self.lag.compare(written, replayed, age)
 
@@ -240,4 +240,6 @@ class Replica:
 
 
 def _reason_of(problem: Exception) -> str:
-    return str(problem) if isinstance(problem, Unfit) else said(problem) or type(problem).__name__
+    if isinstance(problem, Unfit):
+        return str(problem)
+    return server_message(problem) or type(problem).__name__

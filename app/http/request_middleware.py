@@ -9,7 +9,7 @@ from typing import Any
 
 from opentelemetry import trace
 
-from app.database.errors import said
+from app.database.errors import server_message
 from app.database.statements import count_here
 from app.engine.errors import internal_error
 from app.http.access_log import AccessLog, Line
@@ -66,7 +66,7 @@ class RequestMiddleware:
         except Exception as error:
             if started_to_answer:
                 raise
-            body = errors_body(internal_error(error, request_id, said))
+            body = errors_body(internal_error(error, request_id, server_message))
             await send_refusal(send_with_headers, 500, body)
         finally:
             line.seconds = time.perf_counter() - started

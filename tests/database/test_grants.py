@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from app.audit.models import ERASABLE, AuditEvent
 from app.database import grants, migrations
 from app.database.database import connect
-from app.database.errors import said
+from app.database.errors import server_message
 from app.database.grants import AUDIT, QUEUE
 from app.database.migration_table import TABLE
 from app.errors import Misconfigured
@@ -98,7 +98,7 @@ async def answers(url: str, statements: Iterable[str]) -> dict[str, str | None]:
                     for part in statement.split(NEXT):
                         await connection.execute(text(part))
                 except DBAPIError as error:
-                    said_to[statement] = said(error)
+                    said_to[statement] = server_message(error)
                 await one.rollback()
     finally:
         await engine.dispose()

@@ -25,7 +25,7 @@ from app.accounts.services.repeated_links import RepeatedLinks
 from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.jobs.services.queue import Jobs
 from app.mail.models import OneTimeToken, TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
@@ -108,7 +108,7 @@ class EmailAddresses:
         signed_in = await self._verify(found, token, viewer, client) if found else None
         return signed_in or await self.repeats.verified(token, client) or TokenInvalid()
 
-    @repeatable
+    @retry_on_conflict
     async def _verify(
         self, found: TokenRow, token: str, viewer: Viewer | None, client: Client
     ) -> SignedIn | None:
@@ -189,7 +189,7 @@ class EmailAddresses:
             return seen
         return await self._request_change(viewer, checked.new_email, seen, client)
 
-    @repeatable
+    @retry_on_conflict
     async def _request_change(
         self, viewer: Viewer, new_email: str, seen: str, client: Client
     ) -> RequestAccepted | InvalidCredentials | RateLimited:
@@ -234,7 +234,7 @@ class EmailAddresses:
         undoes = found.purpose == TokenPurpose.UNDO_EMAIL_CHANGE.value
         return await (self._undo if undoes else self._move)(found, token, client)
 
-    @repeatable
+    @retry_on_conflict
     async def _move(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
         recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:
@@ -248,7 +248,7 @@ class EmailAddresses:
             await recorder.record(session, AccountEvent.EMAIL_CHANGED, target=row.id)
         return UserChanged(row)
 
-    @repeatable
+    @retry_on_conflict
     async def _undo(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
         recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:

@@ -13,7 +13,7 @@ from app.accounts.services.last_administrator import LastAdministrator
 from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.audit.services.events import Recorder
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.errors import Unauthenticated
 from app.outcomes import InvalidCredentials, InvalidInput
 from app.security.client import Client
@@ -38,7 +38,7 @@ class Profiles:
     confirmation: PasswordConfirmation
     clock: Callable[[], datetime]
 
-    @repeatable
+    @retry_on_conflict
     async def update(
         self, viewer: Viewer, changes: dict[str, str | None], client: Client
     ) -> UserChanged | InvalidInput:

@@ -15,7 +15,7 @@ from app.audit.events import EventNames
 from app.audit.models import AuditEvent, AuditRow
 from app.database.database import Database, Query
 from app.database.identifiers import first_id
-from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
+from app.database.keyset_pages import Keyset, Page, PageRequest, PageShape, page_of
 from app.database.replica import Replica
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
@@ -55,7 +55,7 @@ class AuditEvents:
     clock: Callable[[], datetime]
 
     async def page(self, _admin: Admin, found: AuditFilter, request: PageRequest) -> Page[AuditRow]:
-        query = _page_query(_parts(found), request.form)
+        query = _page_query(_parts(found), request.shape)
         rows = await self.replica.fetch(query, **request.values, **_values(found))
         return page_of([_row(row) for row in rows], request)
 
@@ -102,8 +102,8 @@ def _values(found: AuditFilter) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _page_query(parts: Parts, form: Form) -> Query:
-    return Query(NEWEST_FIRST.select(select(*COLUMNS).where(*_conditions(parts)), form))
+def _page_query(parts: Parts, shape: PageShape) -> Query:
+    return Query(NEWEST_FIRST.select(select(*COLUMNS).where(*_conditions(parts)), shape))
 
 
 def _conditions(parts: Parts) -> Iterator[ColumnElement[bool]]:

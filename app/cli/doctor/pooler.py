@@ -11,7 +11,7 @@ from app.cli.doctor.environment import SetUp, linked
 from app.cli.doctor.findings import Verdict, check, failed, ok, warning
 from app.cli.setup import url_of
 from app.database.errors import POOLER, sqlstate
-from app.database.outages import outages
+from app.database.outages import raise_outages
 
 BACKEND = "SELECT pg_backend_pid()"
 NO_SUCH_STATEMENT = ("26000", "42P05")
@@ -27,7 +27,7 @@ async def pooler(setup: SetUp) -> Verdict:
         prepared=setup.given.database_prepared_statements,
     )
     try:
-        with outages():
+        with raise_outages():
             async with link.engine.connect() as one, link.engine.connect() as other:
                 return await _verdict(setup, one, other, refused=link.connector.refused)
     except DBAPIError as error:

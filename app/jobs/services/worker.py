@@ -22,7 +22,7 @@ from pgqueuer.ports.driver import NotifyCallback
 
 from app.database.connector import is_pooled
 from app.database.database import Database
-from app.database.errors import said
+from app.database.errors import server_message
 from app.errors import ConnectionLost
 from app.jobs.handlers import Handler, PermanentFailure
 from app.jobs.services.queue import SealedElsewhere, SealedPayloads
@@ -198,7 +198,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - the database comes back, and so does this
                 delay = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
                 say = log.warning if failures == 0 else log.debug
-                reason = said(error) or _named(error)
+                reason = server_message(error) or _named(error)
                 say("The worker stopped (%s) and starts anew in %d s", reason, delay)
                 failures += 1
                 await asyncio.sleep(delay)

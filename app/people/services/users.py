@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from app.database.database import Database, Query
-from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
+from app.database.keyset_pages import Keyset, Page, PageRequest, PageShape, page_of
 from app.database.replica import Replica
 from app.sessions.models import LIFETIME, Session
 from app.users.models import Role, User, UserRow
@@ -125,7 +125,7 @@ class Users:
         columns: frozenset[str] = ALL_COLUMNS,
     ) -> Page[UserRow]:
         """Read a page, of each row these columns alone, its id, and what it is ordered by."""
-        query, make = page_query(found, order, request.form, columns)
+        query, make = page_query(found, order, request.shape, columns)
         rows = await self.replica.fetch(query, **request.values, **self.values(found))
         return page_of(list(map(make, rows)), request)
 
@@ -179,10 +179,10 @@ class Users:
 
 
 def page_query(
-    found: UserFilter, order: UserOrder, form: Form, columns: frozenset[str]
+    found: UserFilter, order: UserOrder, shape: PageShape, columns: frozenset[str]
 ) -> PageQuery:
     """Give the statement of a page, compiled once for all that differ in their values alone."""
-    return _page_query(_parts(found), order, form, columns)
+    return _page_query(_parts(found), order, shape, columns)
 
 
 def _parts(found: UserFilter) -> Parts:
@@ -198,7 +198,9 @@ def _parts(found: UserFilter) -> Parts:
 
 
 @lru_cache(maxsize=1024)
-def _page_query(parts: Parts, order: UserOrder, form: Form, columns: frozenset[str]) -> PageQuery:
+def _page_query(
+    parts: Parts, order: UserOrder, shape: PageShape, columns: frozenset[str]
+) -> PageQuery:
     part = user_part(columns | {"id", order.field.value.lower()})
     absent = NEVER if order.field is UserOrderField.LAST_LOGIN_AT else None
     # Nobody else has the address: it needs no id behind it, and its index has none.
@@ -206,7 +208,7 @@ def _page_query(parts: Parts, order: UserOrder, form: Form, columns: frozenset[s
     keyset = Keyset(ORDERED_BY[order.field], row_id, order.descending, absent)
     narrowed = select(*part.columns).where(*_conditions(parts))
     query = Query(
-        keyset.select(narrowed, form), plan_depends_on_values=parts.plan_depends_on_values
+        keyset.select(narrowed, shape), plan_depends_on_values=parts.plan_depends_on_values
     )
     return PageQuery(query, part.make)
 

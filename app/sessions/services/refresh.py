@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.errors import Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.security.client import Client
@@ -58,7 +58,7 @@ class TokenRefresh:
     clock: Callable[[], datetime]
     lifetimes: Lifetimes
 
-    @repeatable
+    @retry_on_conflict
     async def refresh(self, token: str, client: Client) -> SignedIn | SessionEnded:
         """Take the next step of a session, or the last one again. A copied token ends it.
 

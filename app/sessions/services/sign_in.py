@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.services.events import Recorder
 from app.database.database import Database, Query
 from app.database.identifiers import new_id
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.outcomes import InvalidCredentials
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
@@ -187,7 +187,7 @@ class SignIn:
         rows = await self.db.fetch(KNOWN, email=address)
         return Known._make(rows[0]) if rows else None
 
-    @repeatable
+    @retry_on_conflict
     async def _refuse(
         self, known: Known | None, account: str, client: Client
     ) -> InvalidCredentials:
@@ -199,7 +199,7 @@ class SignIn:
             await recorder.record(session, SessionEvent.SESSION_REFUSED, target=user_id)
         return InvalidCredentials()
 
-    @repeatable
+    @retry_on_conflict
     async def _enter(
         self, known: Known, verification: Verification, client: Client
     ) -> SignedIn | EmailNotVerified | None:
