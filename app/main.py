@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.audit.events import EventNames
 from app.clock import Clock, system_clock
 from app.database.errors import explanation, server_message
-from app.database.outages import forget_values
+from app.database.outages import remove_values
 from app.database.replica import Replica
 from app.engine.documents import Documents
 from app.engine.engine import Engine, core_schema
@@ -248,7 +248,7 @@ async def _start(portico: Portico, app: Application) -> None:
         await portico.start()
         await portico.services[SigningKeys].refresh()
     except (Misconfigured, Unavailable, SQLAlchemyError) as problem:
-        forget_values(problem)
+        remove_values(problem)
         log.debug("The application cannot start", exc_info=problem)
         reason = str(problem) if isinstance(problem, Misconfigured) else explanation(problem)
         app.refuse_to_start(reason)

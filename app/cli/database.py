@@ -9,8 +9,8 @@ from rich.markup import escape
 
 from app.cli.setup import database_alone, fail, out, url_of
 from app.database import grants, migrations
-from app.database.grants import Excess
-from app.database.migration_plan import Noticed, Step, pending
+from app.database.grants import ExcessPrivileges
+from app.database.migration_plan import PendingMigration, TableEffect, pending
 from app.database.online_ddl import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from app.modules import branches_of, modules_named, read_settings
 
@@ -81,24 +81,24 @@ def grant(
         fail("\n".join(map(_beyond, excess)))
 
 
-def _beyond(excess: Excess) -> str:
-    mend = f" Run {excess.mend}." if excess.mend else ""
-    return f"{excess}, and no grant takes that away.{mend}"
+def _beyond(excess: ExcessPrivileges) -> str:
+    remedy = f" Run {excess.remedy}." if excess.remedy else ""
+    return f"{excess}, and no grant takes that away.{remedy}"
 
 
-def _show_plan(steps: Sequence[Step]) -> None:
+def _show_plan(steps: Sequence[PendingMigration]) -> None:
     """Say what each migration does to tables that are in use, and how long it may take."""
     for step in steps:
         out.print(f"{step.revision}  {step.title}", markup=False)
-        for each in step.noticed:
-            out.print(f"      {_noticed(each)}", markup=False)
-        if not step.noticed:
+        for each in step.effects:
+            out.print(f"      {_effect_line(each)}", markup=False)
+        if not step.effects:
             out.print("      Nothing that is in use is locked.")
     if steps:
         out.print(LIMITS_SAID)
 
 
-def _noticed(each: Noticed) -> str:
+def _effect_line(each: TableEffect) -> str:
     if each.seconds is None:
         return f"{each.table}: {each.effect.value}"
     return f"{each.table}: {each.effect.value}, up to {max(each.seconds, 1)} s"

@@ -13,7 +13,7 @@ from app.cli.doctor import command as examination
 from app.cli.setup import fail, out
 from app.config.sources import named_modules, read_logging
 from app.database.errors import explanation
-from app.database.outages import forget_values
+from app.database.outages import remove_values
 from app.errors import Hindered, Misconfigured, Unavailable
 from app.imports import attribute
 from app.logs import log_to_stderr, logs_json
@@ -124,6 +124,6 @@ def _run() -> None:
 
 
 def _fail(problem: Exception, line: str) -> NoReturn:
-    forget_values(problem)
+    remove_values(problem)
     log.debug("The command failed", exc_info=problem)
     fail(line)

@@ -88,8 +88,10 @@ async def of_rights(portico: Portico, settings: Settings) -> list[str]:
     retention = settings.audit_keep_days is not None
     excess = await portico.services[Readiness].excess(retention=retention)
     if excess:
-        mend = f"Run {excess.mend}." if excess.mend else LET_ANOTHER_SERVE
-        said.append(f"{excess}: an attacker who controls this server can change the audit. {mend}")
+        remedy = f"Run {excess.remedy}." if excess.remedy else LET_ANOTHER_SERVE
+        said.append(
+            f"{excess}: an attacker who controls this server can change the audit. {remedy}"
+        )
     if retention and not await portico.services[AuditRetention].is_allowed():
         said.append(NOT_ALLOWED)
     return said

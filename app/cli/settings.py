@@ -22,7 +22,7 @@ from app.config.sources import Sources, named_modules, read_sources, secret_file
 from app.database.database import Database
 from app.database.embedded import secret_path
 from app.database.errors import explanation
-from app.database.outages import forget_values
+from app.database.outages import remove_values
 from app.errors import Misconfigured, Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.modules import modules_named, read_settings, settings_class
@@ -69,7 +69,7 @@ def _warn_of_secrets(settings: Settings) -> None:
     except Misconfigured as problem:
         found = NOT_COMPARED.format(reason=problem)
     except (SQLAlchemyError, Unavailable, OSError) as problem:
-        forget_values(problem)
+        remove_values(problem)
         found = NOT_COMPARED.format(reason=explanation(problem))
     if found:
         err.print(f"[yellow]Warning[/yellow]   {escape(found)}")

@@ -360,7 +360,7 @@ def test_what_does_not_answer_over_the_network_is_named(healthy: Healthy) -> Non
         ),
         "replica": Found(
             "failed",
-            "Nothing listens at the address in DATABASE_READ_URL. Does PostgreSQL run there? "
+            "Nothing listens at the address in DATABASE_READ_URL. Is PostgreSQL running there? "
             f"[Errno 111] Connect call failed ('127.0.0.1', {port})",
         ),
     }

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import literal_column, make_url, select, text
 
-from app.database.database import NOT_LASTING, REFUSED_SETTINGS, Database, Query, connect
+from app.database.database import (
+    NO_SESSION_STATE,
+    NO_SESSION_STATE_WITH_REFUSED_SETTINGS,
+    Database,
+    Query,
+    connect,
+)
 from app.database.libpq.database_url import read_database_url
 from app.database.libpq.password_file import find_password
 from app.errors import NotConnected, Unavailable
@@ -252,7 +258,10 @@ async def test_an_import_says_that_it_needs_a_session_and_changes_nothing(
     )
     assert (result.returncode, result.stdout) == (1, "")
     names = "statement_timeout, idle_in_transaction_session_timeout, jit"
-    assert result.stderr.splitlines()[-1] == f"portico: {REFUSED_SETTINGS.format(names=names)}"
+    assert (
+        result.stderr.splitlines()[-1]
+        == f"portico: {NO_SESSION_STATE_WITH_REFUSED_SETTINGS.format(names=names)}"
+    )
     assert await db.rows(text("SELECT count(*) FROM users")) == [(0,)]
     assert api.errors == []
 
@@ -270,7 +279,7 @@ async def test_an_import_through_a_pooler_that_was_configured_says_which_setting
         SECRET_KEY=SECRET,
     )
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.splitlines()[-1] == f"portico: {NOT_LASTING}"
+    assert result.stderr.splitlines()[-1] == f"portico: {NO_SESSION_STATE}"
     assert await db.rows(text("SELECT count(*) FROM users")) == [(0,)]
     assert api.errors == []
 

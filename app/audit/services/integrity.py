@@ -29,7 +29,7 @@ from app.audit.services.checkpoints import NOTHING, SEAL, epoch_macs, microsecon
 from app.audit.services.definitions import differences
 from app.audit.services.retention import ANNOUNCEMENTS, announced_day
 from app.database.database import Database
-from app.database.grants import Excess, excess_of_granted
+from app.database.grants import ExcessPrivileges, excess_privileges_of_granted_roles
 from app.database.identifiers import new_id
 from app.database.migration_table import TABLE
 from app.database.migrations import head
@@ -737,10 +737,13 @@ async def _compare_ends(connection: AsyncConnection, ends: Mapping[str, Any]) ->
 
 async def _excess(connection: AsyncConnection) -> list[str]:
     """Say which of the roles that serve can do more than serving takes."""
-    return [f"{excess}. {_mend(excess)}" for excess in await excess_of_granted(connection)]
+    return [
+        f"{excess}. {_mend(excess)}"
+        for excess in await excess_privileges_of_granted_roles(connection)
+    ]
 
 
-def _mend(excess: Excess) -> str:
-    if excess.mend is None:
+def _mend(excess: ExcessPrivileges) -> str:
+    if excess.remedy is None:
         return f"`portico db grant {excess.role}` takes away what it was given"
-    return f"What takes that away is {excess.mend}"
+    return f"What takes that away is {excess.remedy}"

@@ -155,8 +155,8 @@ async def role(setup: SetUp) -> Verdict:
         return ok(f"{role.name} serves, {role.owner} owns the tables.")
     return warning(
         f"{excess}: it can change what the audit says.",
-        f"Run {excess.mend}."
-        if excess.mend
+        f"Run {excess.remedy}."
+        if excess.remedy
         else "Run `portico db grant ROLE` and serve as that role.",
     )
 

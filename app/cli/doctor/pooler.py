@@ -10,7 +10,7 @@ from app.cli.doctor.database import database
 from app.cli.doctor.environment import SetUp, linked
 from app.cli.doctor.findings import Verdict, check, failed, ok, warning
 from app.cli.setup import url_of
-from app.database.errors import POOLER, sqlstate
+from app.database.errors import PREPARED_STATEMENTS_OFF, sqlstate
 from app.database.outages import raise_outages
 
 BACKEND = "SELECT pg_backend_pid()"
@@ -29,19 +29,24 @@ async def pooler(setup: SetUp) -> Verdict:
     try:
         with raise_outages():
             async with link.engine.connect() as one, link.engine.connect() as other:
-                return await _verdict(setup, one, other, refused=link.connector.refused)
+                return await _verdict(
+                    setup, one, other, pooler_detected=link.connector.pooler_detected
+                )
     except DBAPIError as error:
         if sqlstate(error) not in NO_SUCH_STATEMENT:
             raise
-        return failed("One in transaction mode that does not keep prepared statements.", POOLER)
+        return failed(
+            "One in transaction mode that does not keep prepared statements.",
+            PREPARED_STATEMENTS_OFF,
+        )
     finally:
         await link.engine.dispose()
 
 
 async def _verdict(
-    setup: SetUp, one: AsyncConnection, other: AsyncConnection, *, refused: bool
+    setup: SetUp, one: AsyncConnection, other: AsyncConnection, *, pooler_detected: bool
 ) -> Verdict:
-    if refused:
+    if pooler_detected:
         return ok("One that refuses start-up parameters: each transaction sets them itself.")
     between = await _is_between(one)
     prepared = setup.given.database_prepared_statements

@@ -11,7 +11,7 @@ from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, war
 from app.cli.sizes import in_largest_unit
 from app.database.database import Database
 from app.database.errors import explanation
-from app.database.outages import forget_values
+from app.database.outages import remove_values
 from app.database.readiness import REVISION
 from app.errors import Unavailable
 
@@ -32,7 +32,7 @@ async def replica(setup: SetUp) -> Verdict:
     try:
         return await _verdict(setup, replica)
     except (SQLAlchemyError, Unavailable, OSError) as problem:
-        forget_values(problem)
+        remove_values(problem)
         # The hints are about the other address.
         return failed(explanation(problem).replace("DATABASE_URL", "DATABASE_READ_URL"))
     finally:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli.doctor.environment import SetUp
 from app.cli.doctor.findings import SECONDS, Check, Finding, State, Verdict, failed, not_checked
 from app.database.errors import explanation
-from app.database.outages import forget_values
+from app.database.outages import remove_values
 from app.errors import Misconfigured, Unavailable
 
 Running = dict[Check, asyncio.Task[Finding]]
@@ -40,7 +40,7 @@ async def _verdict(check: Check, setup: SetUp) -> Verdict:
     except Misconfigured as problem:
         return failed(str(problem))
     except (SQLAlchemyError, Unavailable, OSError) as problem:
-        forget_values(problem)
+        remove_values(problem)
         return failed(explanation(problem))
     except Exception as problem:
         log.debug("The check %s failed", check.name, exc_info=problem)

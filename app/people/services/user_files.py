@@ -252,7 +252,7 @@ class UserFiles:
     @asynccontextmanager
     async def incoming(self) -> AsyncGenerator[Import]:
         """Begin an import. The memory it takes here does not grow with the file."""
-        async with self.db.unlimited_connection(lasting=True) as connection:
+        async with self.db.unlimited_connection(keeps_session_state=True) as connection:
             await _run(connection, *MAKE)
             yield Import(connection, self.clock, self.email_domains)
 
