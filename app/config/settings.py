@@ -15,7 +15,7 @@ from app.database.libpq.database_url import read_database_url
 from app.text.origins import read_origin
 
 ENV_FILE = ".env"
-# Under this name a field says what stands in while it is not set, where that is no fixed value.
+# The key of a field's text for its default, if that is no fixed value.
 UNSET = "unset"
 MIN_SECRET_BYTES = 32
 PLACEHOLDERS = (

@@ -324,7 +324,7 @@ async def test_privileges_from_another_role_are_named(migrated: str, tmp_path: P
         assert (done.returncode, done.stdout) == (1, f"{made.name} can serve.\n")
         assert done.stderr == (
             f"portico: The role {made.name} may DELETE on audit_events, may UPDATE on "
-            "audit_events, and no grant takes that away.\n"
+            "audit_events, which `portico db grant` cannot revoke.\n"
         )
         assert await may(made.url, "SELECT 1 FROM sessions")
 
@@ -355,8 +355,8 @@ async def test_a_server_whose_role_can_change_the_audit_says_so(
 
     assert of_superuser == (
         f"Warning   The role {own} is a superuser: an attacker who controls this server can change "
-        "the audit. Let a role serve that the owner of the tables has given "
-        "`portico db grant ROLE`."
+        "the audit. As the owner of the tables, run "
+        "`portico db grant ROLE`, and serve as that role."
     )
     assert of_retention == (
         "Warning   AUDIT_KEEP_DAYS is set, and this role may not remove events. Let the owner of "
@@ -383,7 +383,7 @@ async def test_functions_of_others_in_the_schema_of_the_tables_are_never_called(
     )
     assert (done.returncode, done.stderr) == (
         1,
-        f"portico: {power}, and no grant takes that away. {remedy}\n",
+        f"portico: {power}, which `portico db grant` cannot revoke. {remedy}\n",
     )
     with_role = await warnings(server.url, tmp_path / "serving", naming="REVOKE CREATE")
     assert with_role == [

@@ -43,17 +43,19 @@ async def _verdict(setup: SetUp, replica: Database) -> Verdict:
     [state] = await replica.rows(STATE)
     if not state.is_standby:
         return failed(
-            "The server in DATABASE_READ_URL is no replica (any more).",
-            "What it has is not what the primary has: make it anew, or name another one.",
+            "The server in DATABASE_READ_URL is not a replica (any more).",
+            "Its data differs from that of the primary: rebuild it, or use another one.",
         )
     if await replica.rows(REVISION) != await setup.db.rows(REVISION):
-        return failed("It has another revision than the primary: is it a replica of that one?")
+        return failed(
+            "Its revision is not that of the primary: is it a replica of another database?"
+        )
     if state.lag is None:
         return warning("It has not replayed anything yet.")
     most = setup.given.database_read_max_lag_seconds
     if most != "off" and state.lag > timedelta(seconds=most):
         return warning(
             f"It is {in_largest_unit(state.lag)} behind.",
-            "The primary answers until it is less than DATABASE_READ_MAX_LAG_SECONDS.",
+            "The primary answers until the lag is below DATABASE_READ_MAX_LAG_SECONDS.",
         )
     return ok(f"It is {in_largest_unit(state.lag)} behind.")

@@ -1,4 +1,4 @@
-"""Runs checks beside each other, each with a bound, and takes what goes wrong for a finding."""
+"""Runs checks concurrently, each with a timeout; errors become findings."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 async def examine(checks: Sequence[Check], setup: SetUp) -> list[Finding]:
-    """Run all checks; what one of them needs stands before it."""
+    """Run all checks; each check comes after the one that it needs."""
     running: Running = {}
     for each in checks:
         needed = running[each.needs] if each.needs else None
