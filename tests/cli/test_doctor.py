@@ -190,7 +190,7 @@ def test_before_the_first_start_nothing_is_made(tmp_path: Path) -> None:
     findings = doctor(tmp_path)
 
     assert findings["database"] == Found(
-        "not checked", f"There is none in {tmp_path}/.data yet: `portico serve` makes it."
+        "not checked", f"There is none in {tmp_path}/.data yet: `portico serve` creates it."
     )
     assert not (tmp_path / ".data").exists()
 

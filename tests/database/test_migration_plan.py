@@ -103,7 +103,7 @@ async def test_a_plan_says_what_is_locked_and_changes_nothing(
         "      users: index built while others read and write (SHARE UPDATE EXCLUSIVE), up to 1 s",
     ]
     assert planned.stdout.splitlines()[-1].startswith(
-        f"A lock is waited for {LOCK_TIMEOUT} and held {STATEMENT_TIMEOUT} at most; "
+        f"Locks are waited for at most {LOCK_TIMEOUT} and held at most {STATEMENT_TIMEOUT}; "
     )
     assert await tables(empty_url) == before
     assert await fetched(empty_url, REVISION) == ["0011"]
