@@ -14,64 +14,64 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alembic import context
 from app.database.after_upgrade import (
     CREATE_EXTENSION,
-    CREATE_INDEX,
+    CREATE_SEARCH_INDEX,
     FIX_SEARCH_PATHS,
     SEARCH_INDEX,
+    build_search_index,
     fix_search_paths,
-    make_search_index,
 )
 from app.database.base import Base
 from app.database.connection_pools import NoPool
-from app.database.connector import UNPREPARED, Connector
-from app.database.database import settings_of
+from app.database.connector import WITHOUT_PREPARED_STATEMENTS, Connector
+from app.database.database import session_settings
 from app.database.errors import sqlstate
-from app.database.grants import grant_on, renew
+from app.database.grants import grant_on, renew_grants
+from app.database.libpq.database_url import read_database_url
 from app.database.migration_table import (
     FORMER_TABLE,
-    MADE,
+    OBJECTS_OF_REVISIONS,
     TABLE,
+    adopt_former_revision,
     check_schema,
     former_revision,
-    starting_at,
-    take_over,
+    statements_to_start_at,
 )
 from app.database.online_ddl import LIMITS, STATEMENT_TIMEOUT
-from app.database.outages import outages
-from app.database.url import read
+from app.database.outages import raise_outages
 from app.errors import Hindered
 from app.modules import read_settings
 
-# Any constant will do, as long as nobody else locks it: "portico" in ASCII.
+# The advisory lock of migrations: "portico" in ASCII.
 MIGRATION_LOCK = 0x706F727469636F
 TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
-# Any statement without a snapshot will do: the one before keeps its own until the next one comes.
-LET_GO = LIMITS[0]
-TURN_SECONDS = 0.2
-# An index that is built concurrently waits for transactions and not for locks: no limit ends that.
-LOOK_SECONDS: float = context.config.attributes.get("look_seconds", 5)
-IN_THE_WAY = text("""
+# A transaction keeps the snapshot of its last statement; one like this has none.
+WITHOUT_SNAPSHOT = LIMITS[0]
+LOCK_RETRY_SECONDS = 0.2
+# CREATE INDEX CONCURRENTLY waits for transactions, and not for locks: no timeout ends that.
+BLOCKING_CHECK_SECONDS: float = context.config.attributes.get("look_seconds", 5)
+BLOCKING_SESSIONS = text("""
     SELECT DISTINCT other.pid, other.usename AS role, other.application_name AS program
     FROM pg_stat_activity own, unnest(pg_blocking_pids(own.pid)) AS blocking
     JOIN pg_stat_activity other ON other.pid = blocking
     WHERE own.application_name = 'portico migrations' AND own.datname = current_database()
     ORDER BY other.pid
 """)
-# Seconds until the next try: a minute in all, in which a transaction that is in the way may end.
-PAUSES: Sequence[float] = context.config.attributes.get("pauses", (1, 2, 4, 8, 15, 30))
-# Waited too long for a lock, or in a circle with others.
+# Seconds until the next try: a minute in all, in which a blocking transaction may end.
+RETRY_PAUSES: Sequence[float] = context.config.attributes.get("pauses", (1, 2, 4, 8, 15, 30))
+# Lock timeout, and deadlock.
 LOCK_FAILURES = ("55P03", "40P01")
-# Kept others out for too long; so it would the next time.
-TOO_SLOW = "57014"
+# Statement timeout: it blocked others for too long, and would again.
+STATEMENT_TIMED_OUT = "57014"
 
 log = logging.getLogger("app.migrations")
 
 
-class LockedOut(Hindered):
-    """Somebody else holds a lock that a migration needs."""
+class LockNotAvailable(Hindered):
+    """Another transaction holds a lock that a migration needs."""
 
 
-class Printed(PostgresqlImpl):
-    """What `--sql` prints has the limits that hold when it is run here."""
+class PrintedWithLimits(PostgresqlImpl):
+    """Prints the same timeouts with `--sql` as are set when migrations run here."""
 
     __dialect__ = "postgresql"
 
@@ -82,16 +82,16 @@ class Printed(PostgresqlImpl):
 
 
 def migrate(connection: Connection) -> bool:
-    """Run the migrations; returns whether the database is at the newest revision then."""
+    """Run the migrations; returns whether the database is then at the newest revision."""
     _configure(connection, TABLE)
     reads_only = context.get_context().opts.get("dont_mutate", False)
-    # In a transaction that is over before Alembic begins those of the migrations.
+    # In a transaction that ends before Alembic begins those of the migrations.
     with connection.begin():
         former = former_revision(connection)
         if not reads_only:
             check_schema(connection, FORMER_TABLE if former else TABLE)
             if former:
-                take_over(connection, former)
+                adopt_former_revision(connection, former)
     if former and reads_only:
         _configure(connection, FORMER_TABLE)
     with context.begin_transaction():
@@ -111,7 +111,7 @@ def _configure(connection: Connection, table: str) -> None:
     )
 
 
-def _print() -> None:
+def _print_sql() -> None:
     # The driver decides whether percent signs are doubled.
     context.configure(
         url="postgresql+asyncpg://",
@@ -120,27 +120,31 @@ def _print() -> None:
         transaction_per_migration=True,
     )
     start = context.get_starting_revision_argument()
-    if isinstance(start, str) and start in MADE:
-        for statement in starting_at(start):
+    if isinstance(start, str) and start in OBJECTS_OF_REVISIONS:
+        for statement in statements_to_start_at(start):
             context.execute(statement)
     with context.begin_transaction():
         context.run_migrations()
     is_whole = not context.config.attributes.get("migrations_only")
     if is_whole and set(context.get_revision_argument() or ()) >= set(context.script.get_heads()):
-        # Last, since it is for servers that have the extension.
-        for statement in (FIX_SEARCH_PATHS, CREATE_EXTENSION, CREATE_INDEX.format(schema="")):
+        # Last, since it needs a server that has the extension.
+        for statement in (
+            FIX_SEARCH_PATHS,
+            CREATE_EXTENSION,
+            CREATE_SEARCH_INDEX.format(schema=""),
+        ):
             context.execute(statement)
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Leave out the tables of the library that keeps the queue, and what not every server has."""
+    """Exclude the tables of PgQueuer, and the index that not every server has."""
     if kind == "table" and name:
         return not name.startswith("pgqueuer") and name != FORMER_TABLE
     return name != SEARCH_INDEX
 
 
-def _limit(connection: Connection) -> None:
-    """Outside of transactions there is no limit: what stands there keeps nobody waiting."""
+def _set_limits(connection: Connection) -> None:
+    """Set timeouts in transactions; statements outside of them block nobody."""
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         for limit in LIMITS:
             connection.exec_driver_sql(limit)
@@ -152,31 +156,34 @@ def _engine() -> AsyncEngine:
         msg = "DATABASE_URL is not set; `portico db upgrade` also knows the embedded database"
         raise SystemExit(msg)
     address = url if isinstance(url, str) else url.get_secret_value()
-    connector = Connector(read(address, os.environ), "portico migrations", settings_of(None))
+    connector = Connector(
+        read_database_url(address, os.environ), "portico migrations", session_settings(None)
+    )
     engine = connector.engine(
         NoPool,
-        # Any other would keep a snapshot, for which CREATE INDEX CONCURRENTLY waits: for ourselves.
+        # Others keep a snapshot, so CREATE INDEX CONCURRENTLY would wait for our own transaction.
         isolation_level="READ COMMITTED",
-        # Each runs once: there is nothing to keep, which a pooler could lose.
-        connect_args={**UNPREPARED},
+        # Each statement runs once, and a pooler could lose prepared statements.
+        connect_args={**WITHOUT_PREPARED_STATEMENTS},
     )
-    event.listen(engine.sync_engine, "begin", _limit)
+    event.listen(engine.sync_engine, "begin", _set_limits)
     return engine
 
 
 @asynccontextmanager
-async def _turn(engine: AsyncEngine) -> AsyncGenerator[None]:
-    """Wait for a runner that came first, and keep others waiting; over also when this one dies.
+async def _migration_lock(engine: AsyncEngine) -> AsyncGenerator[None]:
+    """Hold the advisory lock of migrations, so that one process runs them at a time.
 
-    In a transaction of its own, since migrations commit in between, and a pooler keeps the lock of
-    a transaction only. CREATE INDEX CONCURRENTLY waits for every transaction that it finds with a
-    snapshot until it is over, so whoever does not get the lock ends theirs and begins another one.
+    It is released even if this process dies. It is held by a separate transaction, since migrations
+    commit in between, and a pooler keeps locks of transactions only. CREATE INDEX CONCURRENTLY
+    waits for every transaction with a snapshot, so a process that waits for the lock begins a new
+    transaction for each try.
     """
     async with engine.connect() as connection:
         while not await connection.scalar(TRY_LOCK, {"lock": MIGRATION_LOCK}):
             await connection.rollback()
-            await asyncio.sleep(TURN_SECONDS)
-        await connection.exec_driver_sql(LET_GO)
+            await asyncio.sleep(LOCK_RETRY_SECONDS)
+        await connection.exec_driver_sql(WITHOUT_SNAPSHOT)
         yield
 
 
@@ -187,38 +194,40 @@ async def _run(engine: AsyncEngine) -> bool:
     return is_newest
 
 
-async def _complete(engine: AsyncEngine) -> None:
-    """Do what every upgrade ends with, and hand on what is missing."""
+async def _after_upgrade(engine: AsyncEngine) -> None:
+    """Run the last steps of every upgrade; notes and warnings go into the attributes."""
     async with engine.begin() as connection:
         await connection.run_sync(fix_search_paths)
-    context.config.attributes["note"] = await make_search_index(engine)
-    context.config.attributes["warnings"] = await _let_serve(engine)
+    context.config.attributes["note"] = await build_search_index(engine)
+    context.config.attributes["warnings"] = await _grant_privileges(engine)
 
 
-async def _let_serve(engine: AsyncEngine) -> list[str]:
-    """Give roles what serving takes; returns what they can do beyond it."""
-    asked = context.config.attributes
-    roles = asked.get("grant_to", ())
+async def _grant_privileges(engine: AsyncEngine) -> list[str]:
+    """Grant roles the privileges for serving; returns excess ones that remain."""
+    attributes = context.config.attributes
+    roles = attributes.get("grant_to", ())
     async with engine.begin() as connection:
-        renewed = await renew(connection, leave_out=roles)
-        given = await grant_on(connection, roles, retention=asked["retention"]) if roles else []
-    return [str(excess) for excess in (*renewed, *given)]
+        renewed = await renew_grants(connection, leave_out=roles)
+        granted = (
+            await grant_on(connection, roles, retention=attributes["retention"]) if roles else []
+        )
+    return [str(excess) for excess in (*renewed, *granted)]
 
 
-async def _run_patiently(engine: AsyncEngine) -> bool:
-    """Try again where somebody was in the way: what was done so far is not done again.
+async def _run_with_retries(engine: AsyncEngine) -> bool:
+    """Run the migrations, and retry if a lock was not available; completed ones are not repeated.
 
-    Returns whether the database is at the newest revision then.
+    Returns whether the database is then at the newest revision.
 
     Raises:
-        Hindered: somebody still is.
+        Hindered: a lock is still not available, or a change took too long.
 
     """
-    for pause in PAUSES:
+    for pause in RETRY_PAUSES:
         try:
             return await _run_within_limits(engine)
-        except LockedOut:
-            log.warning("A migration could not get a lock in time. Again in %s s.", pause)
+        except LockNotAvailable:
+            log.warning("A migration could not get a lock in time. Trying again in %s s.", pause)
             await asyncio.sleep(pause)
     return await _run_within_limits(engine)
 
@@ -227,59 +236,59 @@ async def _run_within_limits(engine: AsyncEngine) -> bool:
     try:
         return await _run(engine)
     except DBAPIError as error:
-        if sqlstate(error) == TOO_SLOW:
+        if sqlstate(error) == STATEMENT_TIMED_OUT:
             raise Hindered(
                 f"The database could not be migrated: a change took more than "
-                f"{STATEMENT_TIMEOUT}, in which others wait. It was undone. Run this again "
-                "when less is going on."
+                f"{STATEMENT_TIMEOUT}, while others wait. It was rolled back. Run this again "
+                "when there is less load."
             ) from error
         if sqlstate(error) in LOCK_FAILURES:
-            raise LockedOut(
+            raise LockNotAvailable(
                 "The database could not be migrated: a long transaction holds a lock that is "
-                "needed. Run this again when it is over."
+                "needed. Run this again when it has ended."
             ) from error
         raise
 
 
-async def _name_whoever_is_in_the_way(engine: AsyncEngine) -> None:
-    """Say once of each session that a migration waits for its transaction to end."""
-    asking = engine.execution_options(isolation_level="AUTOCOMMIT")
-    named: set[int] = set()
+async def _log_blocking_sessions(engine: AsyncEngine) -> None:
+    """Log each session that blocks a migration, once."""
+    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    logged: set[int] = set()
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        async with asking.connect() as connection:
-            found = (await connection.execute(IN_THE_WAY)).all()
+        await asyncio.sleep(BLOCKING_CHECK_SECONDS)
+        async with autocommit.connect() as connection:
+            found = (await connection.execute(BLOCKING_SESSIONS)).all()
         for session in found:
-            if session.pid not in named:
+            if session.pid not in logged:
                 log.warning(
                     "Waiting for the transaction of process %d to end (role %s, program %s).",
                     *session,
                 )
-        named |= {session.pid for session in found}
+        logged |= {session.pid for session in found}
 
 
 @asynccontextmanager
-async def _naming_whoever_is_in_the_way(engine: AsyncEngine) -> AsyncGenerator[None]:
-    naming = asyncio.create_task(_name_whoever_is_in_the_way(engine))
+async def _logging_blocking_sessions(engine: AsyncEngine) -> AsyncGenerator[None]:
+    logging_task = asyncio.create_task(_log_blocking_sessions(engine))
     try:
         yield
     finally:
-        naming.cancel()
-        await asyncio.gather(naming, return_exceptions=True)
+        logging_task.cancel()
+        await asyncio.gather(logging_task, return_exceptions=True)
 
 
 async def main() -> None:
     engine = _engine()
     try:
-        with outages():
-            async with _turn(engine), _naming_whoever_is_in_the_way(engine):
-                if await _run_patiently(engine):
-                    await _complete(engine)
+        with raise_outages():
+            async with _migration_lock(engine), _logging_blocking_sessions(engine):
+                if await _run_with_retries(engine):
+                    await _after_upgrade(engine)
     finally:
         await engine.dispose()
 
 
 if context.is_offline_mode():
-    _print()
+    _print_sql()
 else:
     asyncio.run(main())

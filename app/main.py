@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import Clock, system_clock
-from app.database.errors import explanation, said
-from app.database.outages import forget_values
+from app.database.errors import explanation, server_message
+from app.database.outages import remove_values
 from app.database.replica import Replica
 from app.engine.documents import Documents
 from app.engine.engine import Engine, core_schema
@@ -88,7 +88,7 @@ def create_app(
     access_log = _access_log(settings, metrics)
     schema = schema_of(settings, portico.modules)
     portico.services.put(NodeKinds, node_kinds(parts_of(portico.modules)))
-    engine = Engine(schema, documents_of(settings, schema), said)
+    engine = Engine(schema, documents_of(settings, schema), server_message)
     limiter = ConnectionLimiter(connection_limits(settings), shutdown)
     cors = Cors.of(settings.cors_origins)
 
@@ -247,7 +247,7 @@ async def _start(portico: Portico, app: Application) -> None:
         await portico.start()
         await portico.services[SigningKeys].refresh()
     except (Misconfigured, Unavailable, SQLAlchemyError) as problem:
-        forget_values(problem)
+        remove_values(problem)
         log.debug("The application cannot start", exc_info=problem)
         reason = str(problem) if isinstance(problem, Misconfigured) else explanation(problem)
         app.refuse_to_start(reason)

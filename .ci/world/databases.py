@@ -91,7 +91,7 @@ HAS_INDEX = (
     "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('ix_users_search') AND indisvalid"
 )
 STATEMENT_MODE = "portico: A pooler in statement mode cannot serve Portico"
-REFUSED = "portico: This command keeps a temporary table"
+REFUSED = "portico: This command needs a temporary table"
 
 
 class Form(NamedTuple):

@@ -11,7 +11,7 @@ def is_loopback(host: str) -> bool:
 
 
 def http_url(host: str, port: int) -> str:
-    """Returns a URL that opens what listens on `host`; of all addresses, the loopback one."""
+    """Returns the URL of a server that listens on `host`; for all addresses, the loopback one."""
     host = _openable(host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -1,4 +1,4 @@
-"""`portico db upgrade` and `portico db grant`: what the owner of the tables runs."""
+"""`portico db upgrade` and `portico db grant`, for the owner of the tables."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from rich.markup import escape
 
 from app.cli.setup import database_alone, fail, out, url_of
 from app.database import grants, migrations
-from app.database.grants import Excess
-from app.database.migration_plan import Noticed, Step, pending
+from app.database.grants import ExcessPrivileges
+from app.database.migration_plan import PendingMigration, TableEffect, pending
 from app.database.online_ddl import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from app.modules import branches_of, modules_named, read_settings
 
-LIMITS_SAID = (
-    f"A lock is waited for {LOCK_TIMEOUT} and held {STATEMENT_TIMEOUT} at most; if another "
-    "transaction is in the way, it is tried again for a minute. An index waits for transactions "
-    "that began before it, for as long as they take, and names them."
+TIMEOUTS = (
+    f"Locks are waited for at most {LOCK_TIMEOUT} and held at most {STATEMENT_TIMEOUT}; if another "
+    "transaction blocks one, it is retried for a minute. Building an index waits for all earlier "
+    "transactions to end, without a limit, and logs them."
 )
-RETENTION_HELP = "Let the roles remove audit events too, as AUDIT_KEEP_DAYS needs."
-GRANT_HELP = "Also do what `portico db grant ROLE` does; may be repeated."
-PLAN_HELP = "Show what would be done to which tables, and do nothing."
+RETENTION_HELP = "Allow the roles to remove audit events, which AUDIT_KEEP_DAYS needs."
+GRANT_HELP = "Run `portico db grant ROLE` too; may be repeated."
+PLAN_HELP = "Show the effects on tables in use, and change nothing."
 
 
 def upgrade(
@@ -32,9 +32,9 @@ def upgrade(
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help=PLAN_HELP)] = False,
 ) -> None:
-    """Bring the database to the newest revision. Safe to run from several places at once.
+    """Upgrade the database to the newest revision. Safe to run from several places at once.
 
-    Roles that serve already are given what the new tables need.
+    Roles that serve already get the privileges for new tables.
     """
     roles = grant or ()
     if audit_retention and not roles:
@@ -45,7 +45,7 @@ def upgrade(
         _show_plan(steps)
         if plan:
             if not steps:
-                out.print("No migration is pending on tables that are in use.")
+                out.print("No migration is pending on tables in use.")
             return
         upgraded = migrations.upgrade(
             url_of(settings), roles, retention=audit_retention, branches=branches
@@ -64,7 +64,7 @@ def upgrade(
 
 
 def grant(
-    roles: Annotated[list[str], typer.Argument(metavar="ROLE…", help="Who serves.")],
+    roles: Annotated[list[str], typer.Argument(metavar="ROLE…", help="Roles that serve.")],
     *,
     audit_retention: Annotated[
         bool, typer.Option("--audit-retention", help=RETENTION_HELP)
@@ -72,38 +72,40 @@ def grant(
 ) -> None:
     """Grant roles the privileges that serving and all commands need, and revoke all others.
 
-    Run it as the role that owns the tables. `portico db upgrade` renews it.
+    Run it as the role that owns the tables. `portico db upgrade` repeats it for new tables.
     """
     with database_alone(read_settings()) as settings:
         excess = asyncio.run(grants.grant(url_of(settings), roles, retention=audit_retention))
     out.print(f"{', '.join(roles)} can serve.", markup=False)
     if excess:
-        fail("\n".join(map(_beyond, excess)))
+        fail("\n".join(map(_excess_line, excess)))
 
 
-def _beyond(excess: Excess) -> str:
-    mend = f" Run {excess.mend}." if excess.mend else ""
-    return f"{excess}, and no grant takes that away.{mend}"
+def _excess_line(excess: ExcessPrivileges) -> str:
+    remedy = f" Run {excess.remedy}." if excess.remedy else ""
+    return f"{excess}, which `portico db grant` cannot revoke.{remedy}"
 
 
-def _show_plan(steps: Sequence[Step]) -> None:
-    """Say what each migration does to tables that are in use, and how long it may take."""
+def _show_plan(steps: Sequence[PendingMigration]) -> None:
+    """Show the effects of each migration on tables in use, and how long they may take."""
     for step in steps:
         out.print(f"{step.revision}  {step.title}", markup=False)
-        for each in step.noticed:
-            out.print(f"      {_noticed(each)}", markup=False)
-        if not step.noticed:
-            out.print("      Nothing that is in use is locked.")
+        for each in step.effects:
+            out.print(f"      {_effect_line(each)}", markup=False)
+        if not step.effects:
+            out.print("      No table in use is locked.")
     if steps:
-        out.print(LIMITS_SAID)
+        out.print(TIMEOUTS)
 
 
-def _noticed(each: Noticed) -> str:
+def _effect_line(each: TableEffect) -> str:
     if each.seconds is None:
         return f"{each.table}: {each.effect.value}"
     return f"{each.table}: {each.effect.value}, up to {max(each.seconds, 1)} s"
 
 
-COMMANDS = typer.Typer(name="db", help="The database.", no_args_is_help=True)
+COMMANDS = typer.Typer(
+    name="db", help="Upgrade the database, and grant roles access to it.", no_args_is_help=True
+)
 COMMANDS.command("upgrade")(upgrade)
 COMMANDS.command("grant")(grant)

@@ -1,4 +1,4 @@
-"""The `portico` command: which words it knows, and one line for what is wrong with a set-up."""
+"""The `portico` command: its subcommands, and one line for each error."""
 
 import logging
 import sys
@@ -14,24 +14,24 @@ from app.cli.doctor import command as examination
 from app.cli.setup import fail, out, to_stderr
 from app.config.sources import named_modules, read_logging
 from app.database.errors import explanation
-from app.database.outages import forget_values
+from app.database.outages import remove_values
 from app.errors import Hindered, Misconfigured, Unavailable
 from app.imports import attribute
 from app.logs import log_to_stderr, logs_json
 from app.module import Module
 from app.modules import MODULES, modules_named
 
-# What is wrong with the set-up or with what it depends on, and no bug.
-EXPECTED = (Misconfigured, Hindered, SQLAlchemyError, Unavailable, OSError)
+# Errors of the configuration or of other services, and no bugs.
+EXPECTED_ERRORS = (Misconfigured, Hindered, SQLAlchemyError, Unavailable, OSError)
 
 log = logging.getLogger(__name__)
 
 
 def cli_of(modules: tuple[Module, ...]) -> typer.Typer:
-    """Make the command, with those of modules below it.
+    """Returns the command, with the subcommands of modules.
 
     Raises:
-        Misconfigured: those of a module cannot be imported, or their name is taken.
+        Misconfigured: those of a module cannot be imported, or their name exists already.
 
     """
     cli = typer.Typer(
@@ -56,7 +56,7 @@ def _add(cli: typer.Typer, path: str) -> None:
     """Add the commands of a module.
 
     Raises:
-        Misconfigured: their name is taken.
+        Misconfigured: their name exists already.
 
     """
     commands: typer.Typer = attribute(path, "COMMANDS", typer.Typer)
@@ -85,17 +85,17 @@ def portico(
 
 
 def main() -> None:
-    """Run the command line; what is wrong with the set-up is a line each, exit code 1.
+    """Run the command line; errors of the configuration are one line each, with exit code 1.
 
-    With LOG_LEVEL=DEBUG the log says where it came from. With LOG_FORMAT=json, all on standard
-    error is a record.
+    With LOG_LEVEL=DEBUG the log has the traceback. With LOG_FORMAT=json, all lines on standard
+    error are records.
     """
     log_to_stderr("INFO", "console")
     log_to_stderr(*read_logging())
     try:
         _run()
-    except EXPECTED as problem:
-        # Of these a connection's errors are explained by what the database said.
+    except EXPECTED_ERRORS as problem:
+        # Errors of connections are explained with the message of the database.
         explained = isinstance(problem, SQLAlchemyError | Unavailable | ConnectionError)
         _fail(problem, explanation(problem) if explained else str(problem))
 
@@ -107,11 +107,11 @@ def _run() -> None:
         cli()
     try:
         code = cli(standalone_mode=False)
-    except typer.TyperException as misuse:
-        fail(misuse.format_message(), misuse.exit_code)
+    except typer.TyperException as usage_error:
+        fail(usage_error.format_message(), usage_error.exit_code)
     except typer.Abort:
         fail("Aborted.")
-    except EXPECTED:
+    except EXPECTED_ERRORS:
         raise
     except Exception:
         log.critical("The command failed", exc_info=True)
@@ -140,6 +140,6 @@ def _asks_for_help(arguments: Sequence[str]) -> bool:
 
 
 def _fail(problem: Exception, line: str) -> NoReturn:
-    forget_values(problem)
+    remove_values(problem)
     log.debug("The command failed", exc_info=problem)
     fail(line)

@@ -1,4 +1,4 @@
-"""Metrics of all workers at one address: of one worker by itself, of several by their files."""
+"""The management address: one worker serves it itself; for several, their parent adds up files."""
 
 import os
 import re
@@ -18,12 +18,12 @@ from app.http.management import METRICS, OFF, host_and_port, management
 from app.server.replaced_workers import replaced_workers
 
 DEFAULT = "127.0.0.1:9464"
-OF_A_PROCESS = re.compile(r"_(\d+)\.db$")
+METRICS_FILE = re.compile(r"_(\d+)\.db$")
 
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """Where metrics are, and the one that only the parent of several workers can count."""
+    """The management address, and the counter that only the parent of workers can count."""
 
     address: str
     replaced: Counter
@@ -31,13 +31,13 @@ class Managed:
 
 @contextmanager
 def managed(address: str | None, workers: int) -> Generator[Managed]:
-    """Open the management address, or leave that to the only worker.
+    """Open the management address, or let the only worker open it.
 
     Raises:
         Misconfigured: the address that was set cannot be had.
 
     """
-    address = settled(address)
+    address = usable_address(address)
     registry = CollectorRegistry()
     if workers == 1 or address == OFF:
         os.environ["MANAGEMENT_ADDRESS"] = address
@@ -46,13 +46,13 @@ def managed(address: str | None, workers: int) -> Generator[Managed]:
     with TemporaryDirectory(prefix="portico-metrics-") as directory:
         # Read by the library in each worker, when it is imported there.
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": directory, "MANAGEMENT_ADDRESS": OFF}
-        registry.register(cast("Any", Living(directory)))
+        registry.register(cast("Any", LiveWorkers(directory)))
         with management(address, registry):
             yield Managed(address, replaced_workers(registry))
 
 
-def settled(address: str | None) -> str:
-    """Return where one can listen: the address that is set, or the default one, or `off`.
+def usable_address(address: str | None) -> str:
+    """Returns the address to listen on: the one that is set, the default one, or `off`.
 
     Raises:
         Misconfigured: the address that was set cannot be had.
@@ -66,17 +66,17 @@ def settled(address: str | None) -> str:
     return address
 
 
-def announced(address: str, given: str | None) -> str:
-    """Return the line that says where metrics are. `given` is the setting, `address` what is so."""
+def metrics_line(address: str, given: str | None) -> str:
+    """Returns the line about metrics. `given` is the setting, `address` the one in use."""
     if address != OFF:
         return f"Metrics   http://{address}{METRICS}"
     if given is None:
-        return f"Metrics   nowhere: {DEFAULT} is in use. MANAGEMENT_ADDRESS names another."
+        return f"Metrics   nowhere: {DEFAULT} is in use. Set MANAGEMENT_ADDRESS to another address."
     return "Metrics   nowhere (MANAGEMENT_ADDRESS)"
 
 
-class Living:
-    """Adds up the workers, and forgets the gauges of those that died."""
+class LiveWorkers:
+    """Adds up the metrics of workers, without the gauges of those that died."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
@@ -85,7 +85,7 @@ class Living:
         self._forget: Any = cast("Any", multiprocess).mark_process_dead
 
     def collect(self) -> Iterable[Metric]:
-        found = (OF_A_PROCESS.search(path.name) for path in Path(self._directory).iterdir())
+        found = (METRICS_FILE.search(path.name) for path in Path(self._directory).iterdir())
         for pid in {int(match.group(1)) for match in found if match}:
             if not psutil.pid_exists(pid):
                 self._forget(pid, self._directory)
@@ -96,6 +96,6 @@ def _default() -> str:
     try:
         check_port(*host_and_port(DEFAULT))
     except Misconfigured:
-        # Another Portico has it: that must not keep this one from starting.
+        # Another Portico uses it, which must not prevent this one from starting.
         return OFF
     return DEFAULT

@@ -1,12 +1,12 @@
-"""Addresses with secrets in them, on the way to a terminal: the host stays visible."""
+"""Masks secrets in URLs before they are shown; the host stays visible."""
 
 import re
 
 from app.mail.mailer import CONSOLE
 
 MASK = "********"
-# What RFC 3986 lets stand there unencoded, and no more: where a password holds an `@` or a `/`
-# unencoded, one cannot tell it from the host.
+# Only the characters that RFC 3986 allows unencoded: an unencoded `@` or `/` in a password cannot
+# be distinguished from the host.
 ADDRESS = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://"
     r"(?:(?P<user>[\w.~%!$&'()*+,;=-]*)(?P<password>:[^@/?#\s]*)?@)?"
@@ -14,7 +14,7 @@ ADDRESS = re.compile(
     r"(?:\?(?P<query>[^@?#\s]*))?",
     re.IGNORECASE,
 )
-# Parameters of addresses of databases and mail servers that say nothing secret.
+# Parameters of database and mail server URLs that are not secret.
 PLAIN_PARAMETERS = frozenset(
     {
         "application_name",
@@ -33,10 +33,10 @@ PLAIN_PARAMETERS = frozenset(
 
 
 def masked_url(secret: str) -> str:
-    """Returns an address without its password, and a mask for whatever is not surely an address.
+    """Returns a URL with its password masked; anything that may not be a URL is masked whole.
 
-    Of other servers than a database, the user and the path are masked too: some providers hand out
-    the key of their API as one of them.
+    For servers other than databases, the user and the path are masked too: some providers put the
+    API key there.
     """
     if secret == CONSOLE:
         return secret
@@ -63,6 +63,6 @@ def _query(query: str | None) -> str:
     if query is None:
         return ""
     pairs = (pair.partition("=") for pair in query.split("&"))
-    # Behind an unencoded `&` may stand the rest of a password, so no other name is shown either.
+    # The rest of a password may follow an unencoded `&`, so no other name is shown either.
     shown = (f"{name}={value}" if name in PLAIN_PARAMETERS else MASK for name, _, value in pairs)
     return "?" + "&".join(shown)

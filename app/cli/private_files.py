@@ -12,17 +12,17 @@ DASH = Path("-")
 
 @contextmanager
 def private_file(file: Path) -> Generator[BinaryIO]:
-    """Open what only the user who runs the command can read; `-` is standard output."""
+    """Open a file that only the user who runs the command can read; `-` is standard output."""
     if file == DASH:
         yield sys.stdout.buffer
         return
     if file.exists() and not file.is_file():
-        # A pipe or a device is written to, not put out of the way.
+        # A pipe or a device is written to, and not replaced.
         with file.open("wb") as lines:
             yield lines
         return
-    # It holds addresses and hashes: only the owner may read it, also if the file existed before.
-    # It appears whole or not at all.
+    # It contains email addresses and hashes: only the owner may read it, even if the file existed
+    # before. The file is replaced atomically.
     with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
         try:
             yield cast("BinaryIO", draft)

@@ -1,4 +1,4 @@
-"""How far something long has come: a bar where somebody watches, a line now and then elsewhere."""
+"""Progress of long commands: a bar on a terminal, a line every few seconds elsewhere."""
 
 import time
 from types import TracebackType
@@ -25,16 +25,16 @@ class Rate(ProgressColumn):
 
 
 class Meter:
-    """Counts up to a total, if there is one, and says how fast and for how much longer."""
+    """Shows how much is done, of a total if there is one, the rate, and the remaining time."""
 
     def __init__(self, console: Console, name: str, total: int | None) -> None:
         self._console = console
         self._name = name
         self._total = total
-        self._started = self._told = time.monotonic()
+        self._started = self._printed_at = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._bar = Progress(
-            *columns, Rate(), TimeRemainingColumn(), console=console, disable=not self._watched
+            *columns, Rate(), TimeRemainingColumn(), console=console, disable=not self._is_terminal
         )
         self._task = self._bar.add_task(name, total=total)
 
@@ -51,15 +51,15 @@ class Meter:
         self._bar.stop()
 
     @property
-    def _watched(self) -> bool:
+    def _is_terminal(self) -> bool:
         return self._console.is_terminal
 
     def at(self, done: int) -> None:
         self._bar.update(self._task, completed=done)
         now = time.monotonic()
-        if self._watched or now - self._told < LINE_SECONDS:
+        if self._is_terminal or now - self._printed_at < LINE_SECONDS:
             return
-        self._told, rate = now, done / (now - self._started)
+        self._printed_at, rate = now, done / (now - self._started)
         of_all = "" if self._total is None else f"/{self._total:,}"
         left = ""
         if rate and self._total is not None:

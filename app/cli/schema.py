@@ -24,7 +24,7 @@ def schema_export(
     if check:
         if current != text:
             fail(f"{path} differs from the code. Run `portico schema export` and commit it.")
-        out.print(f"{path} is what the code serves.")
+        out.print(f"{path} matches the code.")
         return
     path.write_text(text, encoding="utf-8")
     out.print(f"{path} was {'already up to date' if current == text else 'written'}.")

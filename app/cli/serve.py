@@ -1,4 +1,4 @@
-"""`portico serve`: finds out whether it can, says what is open, and listens."""
+"""`portico serve`: checks the settings and the database, prints warnings, and listens."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from app.cli import setting_warnings
 from app.cli.addresses import http_url
-from app.cli.management import announced, managed
+from app.cli.management import managed, metrics_line
 from app.cli.ports import check_port
 from app.cli.setup import database, out, started, to_stderr, url_of
 from app.database.embedded import in_use, secret_path
@@ -40,9 +40,9 @@ UNTESTED = (
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help=PORT_HELP)] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
 ) -> None:
-    """Serve the API. Without DATABASE_URL, on a database of its own in DATA_DIR."""
+    """Serve the API. Without DATABASE_URL, it runs a database of its own in DATA_DIR."""
     # An IPv6 address is in brackets in a URL, and not here.
     serve_on(installed_versions(), host.strip("[]"), port, workers)
 
@@ -62,15 +62,18 @@ def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
         database(settings) as ready,
         managed(settings.management_address, workers) as management,
     ):
-        of_rights = asyncio.run(_prepare(ready, given))
+        privilege_warnings = asyncio.run(_prepare(ready, given))
         if shared:
             out.print(f"Database  in {settings.data_dir}, shared with another Portico")
-        _announce(ready, http_url(host, port), management.address)
-        warnings = (*setting_warnings.cautions(given, host, port, management.address), *of_rights)
-        for caution in warnings:
-            out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
+        _print_addresses(ready, http_url(host, port), management.address)
+        warnings = (
+            *setting_warnings.warnings_of(given, host, port, management.address),
+            *privilege_warnings,
+        )
+        for warning in warnings:
+            out.print(f"[yellow]Warning[/yellow]   {escape(warning)}")
         out.print("Stop it with Ctrl-C.")
-        _hand_on(given, ready)
+        _export_settings(given, ready)
         if found != TESTED:
             to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
         options = _options(ready, host, port, workers)
@@ -79,7 +82,7 @@ def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
 
 
 def _check_schema(settings: Settings) -> None:
-    """Return if the modules from elsewhere fit into the schema: each worker builds it by itself.
+    """Return if the schema can be built with MODULES, before each worker builds it.
 
     Raises:
         Misconfigured: names the module, and what is wrong.
@@ -97,19 +100,19 @@ def reached_at(settings: Settings, url: str) -> Settings:
 
 
 async def _prepare(settings: Settings, given: Settings) -> list[str]:
-    """Find out before a port is opened whether it will serve; make the first administrator.
+    """Check the database before a port is opened, and create the first administrator.
 
-    Returns what to know about the rights of its role.
+    Returns warnings about the privileges of the role.
     """
     # Only this command needs the schema, whose libraries take a second to load.
     app = imported("app.main").create_app(settings)
     async with started(app.state.portico) as portico:
         await portico.services[Readiness].check_writable()
-        await _appoint(portico, settings)
-        return await setting_warnings.of_rights(portico, given)
+        await _create_first_administrator(portico, settings)
+        return await setting_warnings.privilege_warnings(portico, given)
 
 
-async def _appoint(portico: Portico, settings: Settings) -> None:
+async def _create_first_administrator(portico: Portico, settings: Settings) -> None:
     email, given = settings.first_admin_email, settings.first_admin_password
     if email is None:
         return
@@ -121,21 +124,21 @@ async def _appoint(portico: Portico, settings: Settings) -> None:
         out.print(f"The first administrator: [bold]{email}[/bold], password {password}")
 
 
-def _announce(settings: Settings, base: str, management: str) -> None:
+def _print_addresses(settings: Settings, base: str, management: str) -> None:
     out.print(
         f"GraphQL   {base}/graphql"
         + ("   (open it in a browser for GraphiQL)" if settings.explore else "")
     )
     out.print(f"Keys      {base}/.well-known/jwks.json")
     out.print(f"Health    {base}/health/ready")
-    out.print(announced(management, settings.management_address))
+    out.print(metrics_line(management, settings.management_address))
 
 
-def _hand_on(given: Settings, settled: Settings) -> None:
-    """Put into the environment what was settled here: workers read it from there.
+def _export_settings(given: Settings, settled: Settings) -> None:
+    """Put derived settings into the environment, where workers read them.
 
-    Nothing that is secret. Workers find what was given where it was found here, and the environment
-    of a process can be read by others of its user, who may not be able to read the files.
+    Secrets are left out: other processes of the same user can read the environment, but maybe not
+    the files. Workers read secrets from where they were read here.
     """
     if given.embedded:
         os.environ["DATABASE_URL"] = url_of(settled)
@@ -165,6 +168,6 @@ def _options(settings: Settings, host: str, port: int, workers: int) -> ServerOp
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # uvicorn stops cleanly and then sends itself the signal again: leave by the doors, so that the
-    # database stops too.
+    # uvicorn stops cleanly and then sends itself the signal again: exit by an exception, so that
+    # the embedded database stops too.
     raise SystemExit(0)

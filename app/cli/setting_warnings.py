@@ -1,4 +1,4 @@
-"""Cautions: what is open, or weaker than it could be, about the present settings."""
+"""Warnings about settings: what is public, or weaker than it could be."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -13,13 +13,13 @@ from app.portico import Portico
 from app.settings import Settings
 
 USUAL_ROUNDS = 10
-LET_ANOTHER_SERVE = (
-    "Let a role serve that the owner of the tables has given `portico db grant ROLE`."
+SERVE_AS_ANOTHER_ROLE = (
+    "As the owner of the tables, run `portico db grant ROLE`, and serve as that role."
 )
 
 
 def check(settings: Settings, host: str) -> None:
-    """Refuse what nobody wants to have on the open internet.
+    """Refuse settings that are unsafe on the open internet.
 
     Raises:
         Misconfigured: names the setting.
@@ -28,16 +28,16 @@ def check(settings: Settings, host: str) -> None:
     public = not is_loopback(host) or not is_loopback(urlsplit(settings.public_url).hostname or "")
     if settings.debug and not settings.embedded and public:
         raise Misconfigured(
-            "DEBUG=true shows the schema and its explorer to everybody who reaches this server: "
+            "DEBUG=true shows the schema and GraphiQL to everybody who can reach this server: "
             "unset it, or listen on 127.0.0.1 with PUBLIC_URL there too."
         )
 
 
 def check_links(settings: Settings) -> str | None:
-    """Returns what to know about links in emails that a process sends which listens nowhere.
+    """Returns a warning about links in emails of a process without an address of its own.
 
     Raises:
-        Misconfigured: it cannot know where they lead to.
+        Misconfigured: their address is not known.
 
     """
     pages = (settings.link_verify_email, settings.link_reset_password, settings.link_confirm_email)
@@ -52,12 +52,12 @@ def check_links(settings: Settings) -> str | None:
     )
 
 
-def cautions(settings: Settings, host: str, port: int, management: str) -> Iterator[str]:
-    """Say what an operator should know, a line each. `settings` are those of before the start."""
+def warnings_of(settings: Settings, host: str, port: int, management: str) -> Iterator[str]:
+    """Yield warnings for operators, a line each. `settings` are those before the start."""
     if settings.explore:
         yield "DEBUG is on: GraphiQL, introspection and suggestions are open."
     if settings.email_verification == "off":
-        yield "EMAIL_VERIFICATION=off: anybody registers any address, and is told what is taken."
+        yield "EMAIL_VERIFICATION=off: anybody can register any address, and see if it is taken."
     yield from _of_addresses(settings, host, port)
     unknown = unknown_in_file(read_sources(type(settings)))
     if unknown:
@@ -65,34 +65,36 @@ def cautions(settings: Settings, host: str, port: int, management: str) -> Itera
     if settings.bcrypt_rounds < USUAL_ROUNDS:
         yield f"BCRYPT_ROUNDS={settings.bcrypt_rounds}: stolen hashes are cheap to try."
     if settings.password_min_guesses == 0:
-        yield "PASSWORD_MIN_GUESSES=0: any password is taken, `password` too."
+        yield "PASSWORD_MIN_GUESSES=0: any password is accepted, even `password`."
     if settings.throttle_scale > 1:
-        yield f"THROTTLE_SCALE={settings.throttle_scale:g}: that many times more may be tried."
+        yield f"THROTTLE_SCALE={settings.throttle_scale:g}: limits are that many times higher."
     opened = open_management(management)
     if opened:
         yield opened
 
 
 def open_management(address: str) -> str | None:
-    """Returns what to know about a management address that other machines reach."""
+    """Returns a warning if other machines can reach the management address."""
     if address == "off" or is_loopback(address.rpartition(":")[0].strip("[]")):
         return None
     return f"MANAGEMENT_ADDRESS={address}: /metrics is open to everybody who can reach it."
 
 
-async def of_rights(portico: Portico, settings: Settings) -> list[str]:
-    """Say what the role in DATABASE_URL can do to the audit and should not, and the reverse."""
+async def privilege_warnings(portico: Portico, settings: Settings) -> list[str]:
+    """Returns warnings about excess and missing privileges of the role in DATABASE_URL."""
     if settings.embedded:
         return []
-    said: list[str] = []
+    warnings: list[str] = []
     retention = settings.audit_keep_days is not None
     excess = await portico.services[Readiness].excess(retention=retention)
     if excess:
-        mend = f"Run {excess.mend}." if excess.mend else LET_ANOTHER_SERVE
-        said.append(f"{excess}: an attacker who controls this server can change the audit. {mend}")
+        remedy = f"Run {excess.remedy}." if excess.remedy else SERVE_AS_ANOTHER_ROLE
+        warnings.append(
+            f"{excess}: an attacker who controls this server can change the audit. {remedy}"
+        )
     if retention and not await portico.services[AuditRetention].is_allowed():
-        said.append(NOT_ALLOWED)
-    return said
+        warnings.append(NOT_ALLOWED)
+    return warnings
 
 
 def _of_addresses(settings: Settings, host: str, port: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`portico settings`: what is in force and where it comes from; the table of all settings."""
+"""`portico settings`: the values in force and their sources; the table of all settings."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from app.config.sources import Sources, named_modules, read_sources, secret_file
 from app.database.database import Database
 from app.database.embedded import secret_path
 from app.database.errors import explanation
-from app.database.outages import forget_values
+from app.database.outages import remove_values
 from app.errors import Misconfigured, Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.modules import modules_named, read_settings, settings_class
@@ -31,7 +31,7 @@ from app.settings import Settings
 
 NOT_COMPARED = "SECRET_KEY could not be compared with those of the servers. {reason}"
 AS_JSON = "One JSON object: for each setting its value, source and description."
-AS_MARKDOWN = "The reference of all settings, as a table; what is set does not matter."
+AS_MARKDOWN = "The reference table of all settings, whatever is set."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def show(
 
 
 def _warn_of_secrets(settings: Settings) -> None:
-    """Say how SECRET_KEY differs from that of servers, beside the output, which may be JSON."""
+    """Print to standard error how SECRET_KEY differs from that of servers."""
     if settings.database_url is None or settings.secret_key is None:
         return
     try:
@@ -69,7 +69,7 @@ def _warn_of_secrets(settings: Settings) -> None:
     except Misconfigured as problem:
         found = NOT_COMPARED.format(reason=problem)
     except (SQLAlchemyError, Unavailable, OSError) as problem:
-        forget_values(problem)
+        remove_values(problem)
         found = NOT_COMPARED.format(reason=explanation(problem))
     if found:
         err.print(f"[yellow]Warning[/yellow]   {escape(found)}")
@@ -107,7 +107,7 @@ def _in_force(settings: Settings, sources: Sources) -> Iterator[tuple[str, InFor
 
 
 def _derived(settings: Settings) -> dict[str, tuple[Any, str]]:
-    """Returns what stands in for settings that are not set, and what that depends on."""
+    """Returns the derived values of settings that are not set, and what they follow."""
     derived: dict[str, tuple[Any, str]] = {
         "public_url": (settings.public_url, "follows --host and --port"),
         "frontend_url": (settings.public_url, "follows PUBLIC_URL"),
@@ -126,7 +126,7 @@ def _derived(settings: Settings) -> dict[str, tuple[Any, str]]:
 
 
 def _shown(name: str, value: object) -> object:
-    """Returns it as JSON has it, and nothing that is secret."""
+    """Returns the value for JSON, with secrets masked."""
     if isinstance(value, SecretStr):
         return masked_url(value.get_secret_value()) if name.endswith("_url") else MASK
     return str(value) if isinstance(value, Path) else value
@@ -140,7 +140,7 @@ def _as_text(settings: dict[str, InForce]) -> str:
     name_width = max(map(len, settings))
     source_width = max(len(each.source) for each in settings.values())
     return "\n".join(
-        f"{name:{name_width}}  {each.source:{source_width}}  {_in_words(each.value)}"
+        f"{name:{name_width}}  {each.source:{source_width}}  {_as_written(each.value)}"
         for name, each in settings.items()
     )
 
@@ -149,12 +149,12 @@ def _default(field: FieldInfo) -> str:
     extra = cast("dict[str, str]", field.json_schema_extra or {})
     if UNSET in extra:
         return extra[UNSET]
-    words = _in_words(field.default)
+    words = _as_written(field.default)
     return f"`{words}`" if isinstance(field.default, str | Path) else words
 
 
-def _in_words(value: object) -> str:
-    """Returns it as one writes it into the environment; "none" if there is nothing."""
+def _as_written(value: object) -> str:
+    """Returns the value as written in the environment; "none" if there is none."""
     if value is None or value == ():
         return "none"
     if isinstance(value, bool):

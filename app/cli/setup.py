@@ -1,4 +1,4 @@
-"""What commands begin with: a database, services, and a line for each thing that is wrong."""
+"""What all commands share: a database, services, the console, and error lines."""
 
 import logging
 import sys
@@ -27,7 +27,7 @@ log = logging.getLogger("portico")
 
 
 class SafeConsole(Console):
-    """A console on which no text of a database or an argument can move the cursor."""
+    """A console that escapes control characters, so that no text can move the cursor."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **options)
@@ -39,9 +39,9 @@ err = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def database(settings: Settings) -> Generator[Settings]:
-    """Give settings with a database and a secret in them, our own where none are named.
+    """Yield settings with a database and a secret, the embedded ones if none are set.
 
-    From here on as much is logged as the settings say.
+    Sets the log level of the settings.
     """
     if not settings.embedded and settings.secret_key is None:
         msg = (
@@ -56,9 +56,9 @@ def database(settings: Settings) -> Generator[Settings]:
 
 @contextmanager
 def database_alone(settings: Settings) -> Generator[Settings]:
-    """Give settings with a database in them, for commands that use no secret.
+    """Yield settings with a database, for commands that need no secret.
 
-    From here on as much is logged as the settings say.
+    Sets the log level of the settings.
     """
     set_levels(settings.log_level)
     if not settings.embedded:
@@ -66,17 +66,17 @@ def database_alone(settings: Settings) -> Generator[Settings]:
         return
     postgres = embedded_postgres(settings.data_dir)
     if is_new(settings.data_dir):
-        out.print(f"Making a database in {settings.data_dir}, once. This takes a few seconds …")
+        out.print(f"Creating a database in {settings.data_dir}, once. This takes a few seconds …")
     with postgres as url:
         migrations.upgrade(url, branches=branches_of(modules_named(settings.modules)))
-        # What depends on being embedded is settled now: from here on it is a database like any
-        # other.
+        # Defaults that depend on the embedded database are set now: from here on it is a database
+        # like any other.
         settled = {"database_url": SecretStr(url), **embedded_values(settings)}
         yield settings.model_copy(update=settled)
 
 
 def embedded_values(settings: Settings) -> dict[str, Any]:
-    """Returns what settings are with the embedded database, where they are not set."""
+    """Returns the defaults of settings with the embedded database."""
     return {
         "debug": settings.explore,
         "smtp_url": settings.smtp_url or SecretStr(CONSOLE),
@@ -86,7 +86,7 @@ def embedded_values(settings: Settings) -> dict[str, Any]:
 
 @asynccontextmanager
 async def started(portico: Portico) -> AsyncGenerator[Portico]:
-    """Give the services once they have found their database there and migrated."""
+    """Yield the services, once their database answers and is migrated."""
     try:
         await portico.start()
         yield portico
@@ -96,7 +96,7 @@ async def started(portico: Portico) -> AsyncGenerator[Portico]:
 
 @asynccontextmanager
 async def checked(portico: Portico) -> AsyncGenerator[Portico]:
-    """As `started`, whichever secrets are in force: for commands about these."""
+    """As `started`, but with any secrets: for commands about secrets."""
     try:
         await portico.check()
         yield portico
@@ -109,14 +109,14 @@ def url_of(settings: Settings) -> str:
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """End the command. Each line of the message says one thing that is wrong."""
+    """Print an error for each line of the message, and exit."""
     for line in message.rstrip("\n").split("\n"):
         to_stderr(logging.ERROR, line)
     sys.exit(code)
 
 
 def to_stderr(level: int, line: str) -> None:
-    """Say it to whoever runs the command; as a record where LOG_FORMAT=json."""
+    """Print a line to standard error; as a record with LOG_FORMAT=json."""
     if logs_json():
         log.log(level, line)
     else:

@@ -1,4 +1,4 @@
-"""Numbers of bytes and lengths of time, as people read them."""
+"""Human-readable sizes and durations."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""`portico worker`: runs jobs in a process of its own, and lets operators see it."""
+"""`portico worker`: runs jobs in a separate process, with metrics and health checks."""
 
 import asyncio
 import math
@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import Gauge as Metric
 from rich.markup import escape
 
-from app.cli.management import announced, settled
-from app.cli.setting_warnings import check_links, of_rights, open_management
+from app.cli.management import metrics_line, usable_address
+from app.cli.setting_warnings import check_links, open_management, privilege_warnings
 from app.cli.setup import database, out, started
 from app.database.readiness import Readiness
 from app.http.management import Health, management
@@ -30,30 +30,30 @@ from app.server.forced_exit import exit_within
 from app.settings import Settings
 from app.telemetry.signals import flush_telemetry, start_telemetry
 
-# After a running job has had its time: for the connections to close.
+# For connections to close, after the time of a running job.
 CLOSING_SECONDS = 2
 
 
 def work() -> None:
-    """Run jobs, apart from the server. Stop it with Ctrl-C: a running job may finish."""
+    """Run jobs, separately from the server. Stop it with Ctrl-C: a running job may finish."""
     given = read_settings()
     warn(check_links(given))
-    address = settled(given.management_address)
+    address = usable_address(given.management_address)
     start_telemetry()
     with database(given) as settings:
         asyncio.run(_work(settings, given, address))
 
 
-def warn(caution: str | None) -> None:
-    if caution:
-        out.print(f"[yellow]Warning[/yellow]   {escape(caution)}")
+def warn(warning: str | None) -> None:
+    if warning:
+        out.print(f"[yellow]Warning[/yellow]   {escape(warning)}")
 
 
 async def _work(settings: Settings, given: Settings, address: str) -> None:
     async with started(build(settings)) as portico:
         await portico.services[Readiness].check_writable()
-        for caution in await of_rights(portico, given):
-            warn(caution)
+        for warning in await privilege_warnings(portico, given):
+            warn(warning)
         registry = CollectorRegistry()
         metrics = JobMetrics(registry)
         _show_gauges(portico, registry)
@@ -62,7 +62,7 @@ async def _work(settings: Settings, given: Settings, address: str) -> None:
         # From here on it takes part in what servers agree on.
         await portico.services[SigningKeys].refresh()
         with management(address, registry, _health(portico)):
-            out.print(announced(address, settings.management_address))
+            out.print(metrics_line(address, settings.management_address))
             warn(open_management(address))
             await _run(portico, replace(portico.services[Worker], observe=metrics.observe), figures)
 
@@ -90,7 +90,7 @@ def _health(portico: Portico) -> Health:
 async def _run(portico: Portico, worker: Worker, figures: BacklogMetrics) -> None:
     """Work until a signal says to stop, or the secret of this process was revoked."""
     work = asyncio.create_task(worker.run())
-    chores = [
+    background_tasks = [
         asyncio.create_task(every(BACKLOG_SECONDS, figures.refresh)),
         *(
             asyncio.create_task(every(seconds, *periodic))
@@ -101,9 +101,9 @@ async def _run(portico: Portico, worker: Worker, figures: BacklogMetrics) -> Non
     _cancel_on_signals(work)
     out.print("Running jobs. Stop with Ctrl-C.")
     await asyncio.gather(work, return_exceptions=True)
-    for chore in chores:
-        chore.cancel()
-    await asyncio.gather(*chores, return_exceptions=True)
+    for task in background_tasks:
+        task.cancel()
+    await asyncio.gather(*background_tasks, return_exceptions=True)
     await flush_telemetry()
 
 
@@ -113,7 +113,7 @@ async def _cancel_if_revoked(portico: Portico, work: asyncio.Task[None]) -> None
 
 
 def _cancel_on_signals(work: asyncio.Task[None]) -> None:
-    """Let SIGTERM and SIGINT end the work, and the process in time also if a job hangs."""
+    """Stop on SIGTERM and SIGINT, in time even if a job hangs."""
     loop = asyncio.get_running_loop()
     is_stopping = False
 
@@ -125,6 +125,6 @@ def _cancel_on_signals(work: asyncio.Task[None]) -> None:
             is_stopping = True
             loop.call_soon_threadsafe(work.cancel)
 
-    # Not the loop's own handlers: a loop that hangs would not call them.
+    # Not handlers of the loop: a loop that hangs would not call them.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)

@@ -35,7 +35,7 @@ def meant_by(
     bare = variable.removeprefix(PREFIX)
     if bare != variable and bare in known:
         return [bare]
-    # A leading underscore is how people put a variable aside.
+    # People disable a variable with a leading underscore.
     if variable in known or variable.startswith("_"):
         return []
     near = [name for name in known if _is_near(variable, name, strict=strict)]

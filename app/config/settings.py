@@ -11,11 +11,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
 from app.config.lists import parts
-from app.database.url import read
+from app.database.libpq.database_url import read_database_url
 from app.text.origins import read_origin
 
 ENV_FILE = ".env"
-# Under this name a field says what stands in while it is not set, where that is no fixed value.
+# The key of a field's text for its default, if that is no fixed value.
 UNSET = "unset"
 MIN_SECRET_BYTES = 32
 PLACEHOLDERS = (
@@ -280,7 +280,7 @@ class PlatformSettings(BaseSettings):
     @classmethod
     def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            read(value.get_secret_value(), os.environ)
+            read_database_url(value.get_secret_value(), os.environ)
         return value
 
     @field_validator("public_url")

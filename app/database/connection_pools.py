@@ -1,24 +1,24 @@
-"""Connection pools that raise whatever prevents a connection as one error: `NotConnected`.
+"""Connection pools that raise every failure to connect as one error: `NotConnected`.
 
 Every connection of Portico comes from one of these (`Connector.engine`), so a failure to connect is
-told apart from a failed statement by its type, and never by its SQLSTATE. A role without LOGIN, a
-changed password, a rule in pg_hba.conf, a renamed database, a connection limit, a TLS refusal, the
-words of a pooler, and what is not PostgreSQL at all have no code in common.
+distinguished from a failed statement by its type, and never by its SQLSTATE. A role without LOGIN,
+a changed password, a rule in pg_hba.conf, a renamed database, a connection limit, a TLS refusal, an
+error of a pooler, and a server that is not PostgreSQL have no SQLSTATE in common.
 """
 
 from sqlalchemy import AsyncAdaptedQueuePool, NullPool, Pool, PoolProxiedConnection
-from sqlalchemy.exc import TimeoutError as NoneFree
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.database.errors import said
+from app.database.errors import server_message
 from app.errors import NotConnected
 
 
 class ConnectingPool(Pool):
     def connect(self) -> PoolProxiedConnection:
-        """Take a connection, which may have to be opened first.
+        """Take a connection, opening it first if necessary.
 
         Raises:
-            NotConnected: there is none, whatever the reason.
+            NotConnected: for whatever reason.
 
         """
         try:
@@ -28,7 +28,7 @@ class ConnectingPool(Pool):
 
 
 class QueuePool(ConnectingPool, AsyncAdaptedQueuePool):
-    """Keeps connections for the next user."""
+    """Keeps connections for reuse."""
 
 
 class NoPool(ConnectingPool, NullPool):
@@ -36,6 +36,8 @@ class NoPool(ConnectingPool, NullPool):
 
 
 def _not_connected(error: Exception) -> NotConnected:
-    if isinstance(error, NoneFree):
+    if isinstance(error, PoolTimeout):
         return NotConnected("no connection became free in time")
-    return NotConnected(f"no connection could be made: {said(error) or type(error).__name__}")
+    return NotConnected(
+        f"no connection could be made: {server_message(error) or type(error).__name__}"
+    )

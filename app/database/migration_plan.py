@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from alembic import command
 from app.database.migration_table import TABLE
-from app.database.migrations import NO_BRANCHES, Branches, config, known
+from app.database.migrations import NO_BRANCHES, Branches, config, known_revisions
 
 SIZES = text("""
     SELECT relname AS table, pg_table_size(oid) AS bytes FROM pg_class
@@ -21,38 +21,38 @@ SIZES = text("""
 
 
 class Effect(Enum):
-    """What others notice while a statement runs, with the lock mode of PostgreSQL."""
+    """The effect of a statement on others while it runs, with the lock mode of PostgreSQL."""
 
-    CLOSES = "locked for a moment (ACCESS EXCLUSIVE)"
-    STOPS_WRITES = "writes wait for a moment (SHARE ROW EXCLUSIVE)"
-    INDEXES = "index built while others read and write (SHARE UPDATE EXCLUSIVE)"
-    CHECKS = "rows checked while others read and write (SHARE UPDATE EXCLUSIVE)"
-    REWRITES = "rows changed in batches while others read and write (ROW EXCLUSIVE)"
-    UNKNOWN = "not known: read the migration"
+    LOCKS = "locked for a moment (ACCESS EXCLUSIVE)"
+    BLOCKS_WRITES = "writes wait for a moment (SHARE ROW EXCLUSIVE)"
+    BUILDS_INDEX = "index built while others read and write (SHARE UPDATE EXCLUSIVE)"
+    CHECKS_ROWS = "rows checked while others read and write (SHARE UPDATE EXCLUSIVE)"
+    CHANGES_ROWS = "rows changed in batches while others read and write (ROW EXCLUSIVE)"
+    UNKNOWN = "not known_revisions: read the migration"
 
 
-# What a second does at least, on a slow disk while others use it. A million users are 215 MB, of
-# which an index is built in 0.5 to 1.2 s on the machine of the benchmarks.
-BYTES_A_SECOND = {
-    Effect.INDEXES: 20_000_000,
-    Effect.CHECKS: 20_000_000,
-    Effect.REWRITES: 1_000_000,
+# At least, on a slow disk in use. A million users are 215 MB, of which an index is built in 0.5 to
+# 1.2 s on the machine of the benchmarks.
+BYTES_PER_SECOND = {
+    Effect.BUILDS_INDEX: 20_000_000,
+    Effect.CHECKS_ROWS: 20_000_000,
+    Effect.CHANGES_ROWS: 1_000_000,
 }
 
 
-# How a statement begins, and what it does to the table of that name.
+# The beginning of a statement, with the table, and its effect.
 EFFECTS: Sequence[tuple[str, Effect]] = (
-    (r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY .+? ON (\w+)", Effect.INDEXES),
-    (r"CREATE (?:UNIQUE )?INDEX \w+ ON (\w+)", Effect.STOPS_WRITES),
-    (r"CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER .+? ON (\w+)", Effect.STOPS_WRITES),
-    (r"ALTER TABLE (\w+) VALIDATE", Effect.CHECKS),
-    (r"(?:ALTER|DROP) TABLE (?:IF EXISTS )?(\w+)", Effect.CLOSES),
-    (r"DROP TRIGGER .+? ON (\w+)", Effect.CLOSES),
-    (r"(?:UPDATE|INSERT INTO|DELETE FROM) (\w+)", Effect.REWRITES),
-    (r"DO .+?(?<!FOR )(?<!DO )UPDATE (\w+)", Effect.REWRITES),
+    (r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY .+? ON (\w+)", Effect.BUILDS_INDEX),
+    (r"CREATE (?:UNIQUE )?INDEX \w+ ON (\w+)", Effect.BLOCKS_WRITES),
+    (r"CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER .+? ON (\w+)", Effect.BLOCKS_WRITES),
+    (r"ALTER TABLE (\w+) VALIDATE", Effect.CHECKS_ROWS),
+    (r"(?:ALTER|DROP) TABLE (?:IF EXISTS )?(\w+)", Effect.LOCKS),
+    (r"DROP TRIGGER .+? ON (\w+)", Effect.LOCKS),
+    (r"(?:UPDATE|INSERT INTO|DELETE FROM) (\w+)", Effect.CHANGES_ROWS),
+    (r"DO .+?(?<!FOR )(?<!DO )UPDATE (\w+)", Effect.CHANGES_ROWS),
 )
-# What nobody notices: names of things, what is new, and the frame that Alembic puts around.
-UNNOTICED = re.compile(
+# Statements without an effect on others.
+WITHOUT_EFFECT = re.compile(
     r"BEGIN|COMMIT|SET LOCAL"
     r"|(?:CREATE|DROP|ALTER) (?:OR REPLACE )?(?:FUNCTION|TYPE|STATISTICS|EXTENSION|SEQUENCE)"
     r"|DROP INDEX CONCURRENTLY|COMMENT ON|GRANT|REVOKE"
@@ -64,35 +64,35 @@ REFERENCED = re.compile(r"REFERENCES (\w+)")
 COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 
 
-class Noticed(NamedTuple):
-    """What others notice of one table."""
+class TableEffect(NamedTuple):
+    """The effect of a migration on one table."""
 
     table: str
     effect: Effect
-    # How often: several indexes are built one after the other.
+    # Several indexes are built one after the other.
     times: int = 1
-    # Of the table, where there is a database.
+    # Bytes of the table; None without a database.
     size: int | None = None
 
     @property
     def seconds(self) -> int | None:
-        """How long it may take; None if a limit ends it after `STATEMENT_TIMEOUT`."""
-        if self.size is None or self.effect not in BYTES_A_SECOND:
+        """How long it may take; None if `STATEMENT_TIMEOUT` limits it."""
+        if self.size is None or self.effect not in BYTES_PER_SECOND:
             return None
-        return self.times * self.size // BYTES_A_SECOND[self.effect]
+        return self.times * self.size // BYTES_PER_SECOND[self.effect]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One migration that has not run yet."""
+class PendingMigration:
+    """A migration that has not run yet."""
 
     revision: str
     title: str
-    noticed: Sequence[Noticed]
+    effects: Sequence[TableEffect]
 
 
-class _Statements:
-    """Where Alembic prints to: each statement comes by itself."""
+class _StatementBuffer:
+    """Collects the statements that Alembic prints, each in one call."""
 
     def __init__(self) -> None:
         self.all: list[str] = []
@@ -101,14 +101,14 @@ class _Statements:
         self.all.append(" ".join(COMMENT.sub("", printed).split()))
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
 
-def pending(url: str, branches: Branches = NO_BRANCHES) -> list[Step]:
-    """Returns what an upgrade of this database would run; nothing if all of its tables are new.
+def pending(url: str, branches: Branches = NO_BRANCHES) -> list[PendingMigration]:
+    """Returns the migrations that an upgrade would run; none if the database is empty.
 
     Raises:
-        Hindered: another schema is in the way.
+        Hindered: the tables are in another schema.
         Unavailable: the database does not answer.
         DBAPIError: the database refuses.
 
@@ -118,22 +118,22 @@ def pending(url: str, branches: Branches = NO_BRANCHES) -> list[Step]:
     settings = config(url, branches)
     scripts = ScriptDirectory.from_config(settings)
 
-    def look(revisions: tuple[str, ...], context: Any) -> list[Any]:
+    def collect_pending(revisions: tuple[str, ...], context: Any) -> list[Any]:
         # A newer release may have migrated it already.
-        if revisions and known(branches).issuperset(revisions):
+        if revisions and known_revisions(branches).issuperset(revisions):
             missing.extend(scripts.iterate_revisions("heads", revisions))
             sizes.update((row.table, row.bytes) for row in context.connection.execute(SIZES))
         return []
 
-    with EnvironmentContext(settings, scripts, fn=look, dont_mutate=True):
+    with EnvironmentContext(settings, scripts, fn=collect_pending, dont_mutate=True):
         scripts.run_env()
-    # Afterwards: printing SQL runs `env.py` too, which cannot be nested.
+    # Not in `collect_pending`: printing SQL runs `env.py` too, which cannot be nested.
     return [_step(migration, sizes, branches) for migration in reversed(missing)]
 
 
-def noticed_of(migration: Script, branches: Branches = NO_BRANCHES) -> list[Noticed]:
+def table_effects(migration: Script, branches: Branches = NO_BRANCHES) -> list[TableEffect]:
     """Returns what others notice of a migration, each table and effect once."""
-    printed = _Statements()
+    printed = _StatementBuffer()
     settings = config(branches=branches)
     settings.output_buffer = printed  # pyright: ignore[reportAttributeAccessIssue] - it writes only
     settings.attributes["migrations_only"] = True
@@ -141,14 +141,14 @@ def noticed_of(migration: Script, branches: Branches = NO_BRANCHES) -> list[Noti
     command.upgrade(settings, revisions, sql=True)
     new = {table for each in printed.all for table in NEW_TABLE.findall(each)}
     effects = [found for each in printed.all for found in _effects(each) if found[0] not in new]
-    return [Noticed(*each, effects.count(each)) for each in dict.fromkeys(effects)]
+    return [TableEffect(*each, effects.count(each)) for each in dict.fromkeys(effects)]
 
 
 def _effects(statement: str) -> list[tuple[str, Effect]]:
-    if not statement or UNNOTICED.match(statement):
+    if not statement or WITHOUT_EFFECT.match(statement):
         return []
     if NEW_TABLE.match(statement):
-        return [(table, Effect.STOPS_WRITES) for table in REFERENCED.findall(statement)]
+        return [(table, Effect.BLOCKS_WRITES) for table in REFERENCED.findall(statement)]
     for pattern, effect in EFFECTS:
         match = re.match(pattern, statement)
         if match:
@@ -157,8 +157,8 @@ def _effects(statement: str) -> list[tuple[str, Effect]]:
     return [(statement[:60], Effect.UNKNOWN)]
 
 
-def _step(migration: Script, sizes: Mapping[str, int], branches: Branches) -> Step:
-    noticed = [
-        each._replace(size=sizes.get(each.table)) for each in noticed_of(migration, branches)
+def _step(migration: Script, sizes: Mapping[str, int], branches: Branches) -> PendingMigration:
+    effects = [
+        each._replace(size=sizes.get(each.table)) for each in table_effects(migration, branches)
     ]
-    return Step(migration.revision, migration.doc, noticed)
+    return PendingMigration(migration.revision, migration.doc, effects)

@@ -1,4 +1,4 @@
-"""The table that says which migrations have run, and how databases of before it are taken over."""
+"""The table of the migrations that have run, and the switch to it from the former one."""
 
 from collections.abc import Mapping
 
@@ -7,12 +7,12 @@ from sqlalchemy import Connection, text
 from app.errors import Hindered
 
 TABLE = "portico_migrations"
-# Alembic's default, which any other application in the schema may use too. Releases up to revision
-# 0011 used it. Its row stays as it is: servers of those releases read it while they are replaced.
-# It may be dropped by hand as soon as none of them is left, and by a migration one release later.
+# Alembic's default, which other applications in the schema may use too. Releases up to revision
+# 0011 used it. Its row stays: servers of those releases read it until they are replaced. It may be
+# dropped by hand once none of them is left, and by a migration one release later.
 FORMER_TABLE = "alembic_version"
-# What each revision of before made and later ones keep. 0009 only replaced a function.
-MADE: Mapping[str, frozenset[str]] = {
+# Objects that each former revision created and later ones keep. 0009 only replaced a function.
+OBJECTS_OF_REVISIONS: Mapping[str, frozenset[str]] = {
     "0001": frozenset({"users.suspension_reason", "sessions.token_salt"}),
     "0002": frozenset({"audit_events.request_id"}),
     "0003": frozenset({"pgqueuer.dedupe_key", "fn_pgqueuer_changed()"}),
@@ -30,8 +30,8 @@ SCHEMA_OF = text(
     "SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
     " WHERE c.oid = to_regclass(:table) AND has_table_privilege(c.oid, 'SELECT')"
 )
-HERE = text("SELECT current_schema()")
-THINGS = text("""
+CURRENT_SCHEMA = text("SELECT current_schema()")
+OBJECTS = text("""
     SELECT relname || '.' || attname FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid
     JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname = :schema AND attnum > 0 AND NOT attisdropped
@@ -42,62 +42,67 @@ THINGS = text("""
     SELECT 'statistics ' || stxname FROM pg_statistic_ext
     JOIN pg_namespace n ON n.oid = stxnamespace WHERE nspname = :schema
 """)
-FORMER = text(f"SELECT version_num FROM {FORMER_TABLE}")  # noqa: S608 - a name of ours
+FORMER_REVISION = text(f"SELECT version_num FROM {FORMER_TABLE}")  # noqa: S608 - a name of ours
 # As Alembic makes it.
-MAKE = f"""
+CREATE_TABLE = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (
     version_num varchar(32) NOT NULL CONSTRAINT {TABLE}_pkc PRIMARY KEY
 )
 """
-BEGIN_AT = (
+INSERT_REVISION = (
     f"INSERT INTO {TABLE} (version_num) SELECT '{{revision}}'"  # noqa: S608 - names of ours
     f" WHERE NOT EXISTS (SELECT FROM {TABLE})"
 )
 
 
 def former_revision(connection: Connection) -> str | None:
-    """Returns the revision in the former table, if what it describes are the tables of Portico.
+    """Returns the revision in the former table, if it is one of Portico.
 
-    None once the database was taken over, and for the row of any other application: a revision
-    counts only if everything is there that it and those before it made.
+    None if the new table exists, and for a row of another application: a revision counts only if
+    all objects exist that it and those before it created.
     """
     schema = connection.scalar(SCHEMA_OF, {"table": FORMER_TABLE})
     if schema is None or connection.scalar(SCHEMA_OF, {"table": TABLE}) is not None:
         return None
-    things = frozenset(connection.scalars(THINGS, {"schema": schema}))
-    if f"{FORMER_TABLE}.version_num" not in things:
+    objects = frozenset(connection.scalars(OBJECTS, {"schema": schema}))
+    if f"{FORMER_TABLE}.version_num" not in objects:
         return None
-    revisions = connection.scalars(FORMER).all()
-    if len(revisions) != 1 or not _made_up_to(revisions[0]) <= things:
+    revisions = connection.scalars(FORMER_REVISION).all()
+    if len(revisions) != 1 or not _objects_up_to(revisions[0]) <= objects:
         return None
-    return revisions[0] if revisions[0] in MADE else None
+    return revisions[0] if revisions[0] in OBJECTS_OF_REVISIONS else None
 
 
-def take_over(connection: Connection, revision: str) -> None:
-    """Go on in a table of our own from where the former one is."""
-    for statement in starting_at(revision):
+def adopt_former_revision(connection: Connection, revision: str) -> None:
+    """Create the new table, at the revision of the former one."""
+    for statement in statements_to_start_at(revision):
         connection.exec_driver_sql(statement)
 
 
-def starting_at(revision: str) -> tuple[str, str]:
-    """Returns the SQL that makes the table, at a revision unless it is there already."""
-    return MAKE, BEGIN_AT.format(revision=revision)
+def statements_to_start_at(revision: str) -> tuple[str, str]:
+    """Returns the SQL that creates the table, at a revision if it is empty."""
+    return CREATE_TABLE, INSERT_REVISION.format(revision=revision)
 
 
 def check_schema(connection: Connection, table: str) -> None:
-    """Return if new tables would be made beside those that are there.
+    """Return if new tables would be created in the schema of the existing ones.
 
     Raises:
-        Hindered: another schema comes first on the search_path, and would hide them.
+        Hindered: another schema comes first on the search_path, so new tables would hide them.
 
     """
-    there, here = connection.scalar(SCHEMA_OF, {"table": table}), connection.scalar(HERE)
-    if there is not None and there != here:
+    there, current = (
+        connection.scalar(SCHEMA_OF, {"table": table}),
+        connection.scalar(CURRENT_SCHEMA),
+    )
+    if there is not None and there != current:
         raise Hindered(
             f'The tables of Portico are in the schema "{there}", but this role would make new ones '
-            f'in "{here}". Set its search_path: ALTER ROLE … SET search_path = "{there}"'
+            f'in "{current}". Set its search_path: ALTER ROLE … SET search_path = "{there}"'
         )
 
 
-def _made_up_to(revision: str) -> frozenset[str]:
-    return frozenset[str]().union(*(made for each, made in MADE.items() if each <= revision))
+def _objects_up_to(revision: str) -> frozenset[str]:
+    return frozenset[str]().union(
+        *(created for each, created in OBJECTS_OF_REVISIONS.items() if each <= revision)
+    )

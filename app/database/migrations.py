@@ -1,4 +1,4 @@
-"""Runs Alembic from code, and knows which revision this code expects."""
+"""Runs Alembic from code, and returns the revisions that this code expects."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from alembic.util import CommandError
 from alembic import command
 
 PACKAGE = Path(__file__).parent.parent
-# Beside the package in the repository, within it where a wheel was installed (pyproject.toml).
+# Beside the package in the repository, within it in an installed wheel (pyproject.toml).
 SCRIPTS = next(
     path / "alembic" for path in (PACKAGE, PACKAGE.parent) if (path / "alembic").exists()
 )
@@ -26,13 +26,13 @@ NO_BRANCHES = Branches(())
 
 @dataclass(frozen=True)
 class Upgraded:
-    """What became of a database."""
+    """The result of an upgrade."""
 
-    # Not where a newer release has already been there: its revision is not known here.
+    # False if a newer release has migrated the database already.
     newest: bool
-    # What is missing that Portico can do without, and how to get it.
+    # What is missing but not required, and how to get it.
     note: str | None = None
-    # What roles that serve can do beyond serving.
+    # Excess privileges of roles that serve.
     warnings: Sequence[str] = ()
 
 
@@ -43,14 +43,14 @@ def upgrade(
     retention: bool = False,
     branches: Branches = NO_BRANCHES,
 ) -> Upgraded:
-    """Bring a database to the newest revisions; waits for another one that does the same.
+    """Upgrade a database to the newest revisions; waits for another upgrade that is running.
 
-    Roles that serve already, and those in `grant_to`, are given what serving on it takes; with
+    Roles that serve already, and those in `grant_to`, are granted the privileges for serving; with
     `retention` the latter may also remove events that retention has announced.
 
     Raises:
-        Hindered: a long transaction is in the way, or another schema.
-        Misconfigured: one of the roles cannot be given anything.
+        Hindered: a long transaction or another schema prevents it.
+        Misconfigured: one of the roles cannot be granted anything.
         Unavailable: the database does not answer.
         DBAPIError: the database refuses.
 
@@ -81,7 +81,7 @@ def config(url: str | None = None, branches: Branches = NO_BRANCHES) -> Config:
 
 @cache
 def head() -> str:
-    """Return the newest revision of the house."""
+    """Returns the newest revision of Portico itself."""
     revision = ScriptDirectory.from_config(config()).get_current_head()
     if revision is None:
         msg = "there are no migrations"
@@ -91,12 +91,12 @@ def head() -> str:
 
 @cache
 def heads(branches: Branches) -> frozenset[str]:
-    """Return the newest revision of the house, and of each branch."""
+    """Returns the newest revisions of Portico itself and of each branch."""
     return frozenset(ScriptDirectory.from_config(config(branches=branches)).get_heads())
 
 
 @cache
-def known(branches: Branches = NO_BRANCHES) -> frozenset[str]:
-    """Return every revision that this code has."""
+def known_revisions(branches: Branches = NO_BRANCHES) -> frozenset[str]:
+    """Returns every revision in this code."""
     scripts = ScriptDirectory.from_config(config(branches=branches))
     return frozenset(script.revision for script in scripts.walk_revisions())

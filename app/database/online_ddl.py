@@ -1,4 +1,4 @@
-"""Changes to tables that are in use, for migrations: nobody who writes has to wait for them."""
+"""Changes to tables in use, for migrations: writers do not wait for them (online DDL)."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ from sqlalchemy import TextClause, text
 
 from alembic import op
 
-# Whoever waits for a lock on a table keeps all who come later waiting too, so a migration gives up
-# soon and tries again. Not sooner: after `deadlock_timeout`, a second, PostgreSQL lets a vacuum
-# make way, and whoever waits for less never gets past one.
+# All later transactions queue behind one that waits for a lock on a table, so a migration gives up
+# soon and tries again. Not sooner: PostgreSQL cancels an autovacuum that blocks a lock only after
+# `deadlock_timeout`, a second.
 LOCK_TIMEOUT = "1500ms"
-# In a transaction a statement keeps others out for as long as it runs. What takes longer on a big
-# table belongs outside of one, where it keeps nobody out.
+# In a transaction, a statement locks others out while it runs. What takes longer on a big table
+# belongs outside of transactions, where it locks nobody out.
 STATEMENT_TIMEOUT = "5s"
 LIMITS = (
     f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
@@ -31,11 +31,11 @@ def create_index(
 ) -> None:
     """Build an index while others write. Commits what the migration has done before.
 
-    Interrupted, it can be run again, and so must be able to be whatever stands before it: the
-    revision is noted at the end only.
+    An interrupted migration is run again from its beginning, since its revision is recorded at the
+    end: everything before this call must be repeatable too.
     """
     migration = op.get_context()
-    # An interrupted build leaves an index that passes for one and is not.
+    # An interrupted build leaves an invalid index, which IF NOT EXISTS would accept.
     invalid = not migration.as_sql and op.get_bind().scalar(INVALID, {"name": name})
     with migration.autocommit_block():
         if invalid:

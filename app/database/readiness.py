@@ -1,4 +1,4 @@
-"""Whether the database is there and has the tables that this code expects."""
+"""Checks that the database answers and has the tables that this code expects."""
 
 import logging
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from app.database.base import Base
 from app.database.database import Database
-from app.database.errors import STANDBY, said, sqlstate
-from app.database.grants import Excess, excess_of
+from app.database.errors import NOT_WRITABLE, server_message, sqlstate
+from app.database.grants import ExcessPrivileges, excess_privileges
 from app.database.migration_table import TABLE
-from app.database.migrations import Branches, heads, known
+from app.database.migrations import Branches, heads, known_revisions
 from app.errors import Misconfigured, Unavailable
 
-NO_SUCH_TABLE = "42P01"
+UNDEFINED_TABLE = "42P01"
 
-# What anybody may read at /health/ready: nothing that the database said.
-UNUSABLE = "The database cannot be used now. The log says why."
-UNMIGRATED = "The database has not been migrated. Run `portico db upgrade`."
-ELSEWHERE = (
+# Public at /health/ready: never a message of the database.
+DATABASE_UNUSABLE = "The database cannot be used now. The log says why."
+NOT_MIGRATED = "The database has not been migrated. Run `portico db upgrade`."
+TABLES_IN_OTHER_SCHEMA = (
     "The tables of Portico are in the schema {schema}, which is not on the search_path of this "
     "role. Set it: ALTER ROLE … SET search_path = {schema}"
 )
@@ -29,7 +29,7 @@ SCHEMA = text(
     " WHERE relname = :table AND relkind = 'r' ORDER BY 1 LIMIT 1"
 )
 
-HIDDEN = (
+TABLE_HIDDEN = (
     "Another table named {table}, in the schema {there}, comes before the one of Portico, in "
     "{here}, on the search_path of this role. Set it: ALTER ROLE … SET search_path = {here}"
 )
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Readiness:
-    """Asks the database; what it says when it cannot be used is logged once, not at each probe."""
+    """Checks the database; a failure is logged once, and not at each probe."""
 
     db: Database
     branches: Branches
@@ -57,24 +57,24 @@ class Readiness:
     async def check(self) -> None:
         """Return if requests can be served on this database.
 
-        A revision that this code does not know is a newer one: during a rolling upgrade the former
-        release goes on serving on tables that the new one has already migrated.
+        An unknown revision is a newer one: during a rolling upgrade the previous release goes on
+        serving on tables that the new one has already migrated.
 
         Raises:
             Misconfigured: it was not migrated for this release; says what to do.
-            Unavailable: it does not answer, or cannot do it now.
+            Unavailable: it does not answer, or not now.
             SQLAlchemyError: it refuses.
 
         """
         revisions = await self._revisions()
         newest = heads(self.branches)
-        newer = revisions - known(self.branches)
-        # Of a branch that is at none of our revisions, a newer release must have been there.
+        newer = revisions - known_revisions(self.branches)
+        # A branch without a known_revisions revision must have an unknown, newer one.
         if not revisions or len(newest - revisions) > len(newer) or not revisions <= newest | newer:
-            raise Misconfigured(UNMIGRATED)
+            raise Misconfigured(NOT_MIGRATED)
 
     async def check_schema(self) -> None:
-        """Return if every table that is found by its name is the one of Portico.
+        """Return if no table of Portico is hidden by one of the same name.
 
         Raises:
             Misconfigured: names a table that another schema hides.
@@ -82,52 +82,52 @@ class Readiness:
         """
         names = {"tables": sorted(Base.metadata.tables), "ours": TABLE}
         for table, there, here in await self.db.rows(HIDDEN_TABLES, names):
-            raise Misconfigured(HIDDEN.format(table=table, there=there, here=here))
+            raise Misconfigured(TABLE_HIDDEN.format(table=table, there=there, here=here))
 
     async def check_writable(self) -> None:
-        """Return if the database accepts changes: nobody can sign in on a standby.
+        """Return if the database accepts changes: users cannot sign in on a standby.
 
         Raises:
             Misconfigured: says what DATABASE_URL has to name.
 
         """
         if (await self.db.rows(READ_ONLY))[0][0]:
-            raise Misconfigured(STANDBY)
+            raise Misconfigured(NOT_WRITABLE)
 
-    async def excess(self, *, retention: bool) -> Excess | None:
-        """Returns what this role can do to the audit beyond serving, where it can do more."""
+    async def excess(self, *, retention: bool) -> ExcessPrivileges | None:
+        """Returns the privileges on the audit that this role has beyond those for serving."""
         async with self.db.begin() as session:
-            return await excess_of(await session.connection(), retention=retention)
+            return await excess_privileges(await session.connection(), retention=retention)
 
     async def reason(self) -> str | None:
-        """Say in one public sentence why no request can be served now; None if they can."""
+        """Returns one public sentence that says why requests cannot be served; None if they can."""
         try:
             await self.check()
         except Misconfigured:
-            return UNMIGRATED
+            return NOT_MIGRATED
         except (Unavailable, SQLAlchemyError) as error:
-            self._log(said(error) or type(error).__name__)
-            return UNUSABLE
+            self._log(server_message(error) or type(error).__name__)
+            return DATABASE_UNUSABLE
         self._logged = None
         return None
 
     async def newer_revision(self) -> str | None:
-        """Returns the revision of a ready database if only a newer release knows it."""
-        return next(iter(await self._revisions() - known(self.branches)), None)
+        """Returns the revision of a ready database if it is that of a newer release."""
+        return next(iter(await self._revisions() - known_revisions(self.branches)), None)
 
     async def _revisions(self) -> frozenset[str]:
         try:
             return frozenset(row[0] for row in await self.db.rows(REVISION))
         except ProgrammingError as error:
-            if sqlstate(error) != NO_SUCH_TABLE:
+            if sqlstate(error) != UNDEFINED_TABLE:
                 raise
-            raise Misconfigured(await self._where_it_is()) from error
+            raise Misconfigured(await self._why_not_found()) from error
 
-    async def _where_it_is(self) -> str:
+    async def _why_not_found(self) -> str:
         found = await self.db.rows(SCHEMA, {"table": TABLE})
-        return ELSEWHERE.format(schema=found[0][0]) if found else UNMIGRATED
+        return TABLES_IN_OTHER_SCHEMA.format(schema=found[0][0]) if found else NOT_MIGRATED
 
-    def _log(self, heard: str) -> None:
-        if heard != self._logged:
-            log.warning("Not ready: %s", heard)
-        self._logged = heard
+    def _log(self, message: str) -> None:
+        if message != self._logged:
+            log.warning("Not ready: %s", message)
+        self._logged = message

@@ -1,4 +1,4 @@
-"""Reads that may be a moment old, from a replica for as long as it is fit to answer them."""
+"""Reads that may be slightly outdated, from a replica while it is usable."""
 
 import asyncio
 import logging
@@ -13,18 +13,18 @@ from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it
 from sqlalchemy import literal_column, select
 
 from app.database.database import Database, Query
-from app.database.errors import said
-from app.database.replica_lag import ReplicaLag, Written
+from app.database.errors import server_message
+from app.database.replica_lag import ReplicaLag, WalPosition
 from app.errors import ConnectionLost, NotConnected, Unavailable
 
-LOOK_EVERY_SECONDS = 2
-# Nobody waits for a look in the background, which may have to open a connection first.
-LOOK_SECONDS = 5
-# A page that takes longer than the first makes somebody look whether the replica is there, which
-# has to answer within the second. Together they are what a replica that hangs costs a page.
+CHECK_EVERY_SECONDS = 2
+# No request waits for a check in the background, which may have to open a connection.
+CHECK_SECONDS = 5
+# If a page takes longer than PAGE_SECONDS, the replica is checked, and has to answer within
+# ANSWER_SECONDS. Together they are the delay of a page if the replica hangs.
 PAGE_SECONDS = 0.5
 ANSWER_SECONDS = 0.5
-# For connections on which nobody answers, when the process ends.
+# For connections to a server that does not answer, when the process ends.
 CLOSE_SECONDS = 3
 
 IS_STANDBY = Query(select(literal_column("pg_is_in_recovery()")))
@@ -38,13 +38,13 @@ REPLAYED = Query(
     )
 )
 
-UNKNOWN = "it was not asked yet"
-SILENT = "it does not answer"
-NO_STANDBY = "it is not a standby (any more): what it has is not what the primary has"
+NOT_CHECKED = "it was not checked yet"
+NO_ANSWER = "it does not answer"
+NOT_A_STANDBY = "it is not a standby (any more): its data differs from that of the primary"
 BEHIND = "it is more than {seconds:g} s behind the primary"
 NOT_MEASURED = (
     "it is not known how far it is behind ({why});"
-    " with DATABASE_READ_MAX_LAG_SECONDS=off it is read all the same"
+    " DATABASE_READ_MAX_LAG_SECONDS=off turns this check off"
 )
 NOTHING_REPLAYED = "it has replayed nothing yet"
 
@@ -53,30 +53,30 @@ Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
 
 
-class Unfit(Exception):
+class ReplicaUnusable(Exception):
     """The replica must not be read now; the message says why."""
 
 
-class Undecided(Exception):
-    """Whether the replica may be read cannot be said: it is the primary that does not answer."""
+class PrimaryDoesNotAnswer(Exception):
+    """The primary does not answer, so the lag of the replica is unknown."""
 
 
 @dataclass(slots=True)
 class Replica:
-    """Pages for administrators. While the replica is not fit to answer them, the primary does.
+    """Reads pages for administrators from the replica, or from the primary while it is unusable.
 
-    Whether it is fit is found out in the background by `watch`; until that has looked, it is not.
+    `watch` checks the replica in the background; until the first check it is not used.
     """
 
     primary: Database
     replica: Database | None = None
-    # None: however far it is behind.
+    # None: unlimited.
     max_lag_seconds: float | None = None
     lag: ReplicaLag = field(default_factory=ReplicaLag)
-    # Why it is left out; none while it is in use.
-    _reason: str | None = UNKNOWN
+    # Why it is not used; None while it is.
+    _reason: str | None = NOT_CHECKED
     _check: asyncio.Task[None] | None = None
-    # What nobody waits for has to be referred to, or it is collected.
+    # The event loop keeps weak references only: without these, tasks could be garbage-collected.
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
     @property
@@ -85,39 +85,41 @@ class Replica:
 
     @property
     def lag_seconds(self) -> float | None:
-        """How long ago the replica is known to have had all that the primary had."""
+        """The age of the state of the primary that the replica is known to have."""
         return self.lag.seconds(time.monotonic())
 
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
-        """Run a SELECT on the replica if it is fit, and otherwise on the primary.
+        """Run a SELECT on the replica if it is usable, and otherwise on the primary.
 
         Raises:
-            Unavailable: neither could do it.
+            Unavailable: neither answers.
 
         """
         if self.replica is None or self._reason is not None:
             return await self.primary.fetch(query, **values)
         reading = self._begin(self.replica.fetch(query, **values))
         try:
-            if await self._answered(reading, self.replica):
+            if await self._wait_for(reading, self.replica):
                 return reading.result()
         except (NotConnected, ConnectionLost) as outage:
-            self._leave_out(_reason_of(outage))
+            self._stop_using(_reason_of(outage))
         except (Unavailable, PostgresError) as error:
-            # A page that is too much for it, a grant or a table that has not reached it yet. If it
-            # is more than that, the primary says the same.
-            log.warning("The replica could not answer, the primary does: %s", said(error))
+            # A timeout, or a grant or a table that is not replicated yet. Any other error
+            # the primary raises too.
+            log.warning(
+                "The replica could not answer, so the primary does: %s", server_message(error)
+            )
         finally:
             reading.cancel()
         return await self.primary.fetch(query, **values)
 
     async def watch(self) -> None:
-        """Look at the replica every two seconds, until cancelled."""
+        """Check the replica every two seconds, until cancelled."""
         if self.replica is None:
             return
         while True:
-            await self._look(self.replica)
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            await self._check_replica(self.replica)
+            await asyncio.sleep(CHECK_EVERY_SECONDS)
 
     async def close(self) -> None:
         if self.replica is None:
@@ -129,8 +131,8 @@ class Replica:
         await self.replica.drop()
         await self.replica.close()
 
-    async def _answered(self, reading: asyncio.Task[Any], replica: Database) -> bool:
-        """Wait for as long as the replica is there; a page may take longer than a second."""
+    async def _wait_for(self, reading: asyncio.Task[Any], replica: Database) -> bool:
+        """Wait while the replica answers checks; a page may take longer than a second."""
         while not reading.done() and self._reason is None:
             await asyncio.wait({reading}, timeout=PAGE_SECONDS)
             if not reading.done():
@@ -138,90 +140,90 @@ class Replica:
         return reading.done()
 
     async def _check_once(self, replica: Database) -> None:
-        """Leave the replica out if it does not answer; all who wonder wait for one answer."""
+        """Stop using the replica if it does not answer; all waiting reads share one check."""
         if self._check is None or self._check.done():
-            self._check = self._begin(self._check_that_it_answers(replica))
+            self._check = self._begin(self._check_answers(replica))
         await asyncio.wait({self._check})
 
-    async def _check_that_it_answers(self, replica: Database) -> None:
+    async def _check_answers(self, replica: Database) -> None:
         try:
             await self._within(ANSWER_SECONDS, replica.fetch_now(IS_STANDBY))
-        except Exception as problem:  # noqa: BLE001 - while it is made anew it refuses in many ways
-            self._leave_out(_reason_of(problem))
+        except Exception as problem:  # noqa: BLE001 - while it is rebuilt it refuses in many ways
+            self._stop_using(_reason_of(problem))
 
-    async def _look(self, replica: Database) -> None:
+    async def _check_replica(self, replica: Database) -> None:
         try:
-            await self._within(LOOK_SECONDS, self._judge(replica))
-        except Undecided:
+            await self._within(CHECK_SECONDS, self._check_usable(replica))
+        except PrimaryDoesNotAnswer:
             log.debug("The primary does not say how far the replica is behind.")
         except Exception as problem:  # noqa: BLE001 - as above
-            self._leave_out(_reason_of(problem))
+            self._stop_using(_reason_of(problem))
         else:
-            self._take_in()
+            self._use()
 
-    async def _judge(self, replica: Database) -> None:
+    async def _check_usable(self, replica: Database) -> None:
         """Return if the replica may be read.
 
         Raises:
-            Unfit: it may not.
-            Undecided: the primary does not answer.
+            ReplicaUnusable: it may not.
+            PrimaryDoesNotAnswer: the primary does not answer.
             Unavailable: the replica does not answer.
             PostgresError: the replica refuses.
 
         """
         if not (await replica.fetch_now(IS_STANDBY))[0][0]:
-            raise Unfit(NO_STANDBY)
+            raise ReplicaUnusable(NOT_A_STANDBY)
         if self.max_lag_seconds is None:
             return
-        await self._measure(replica)
+        await self._measure_lag(replica)
         lag = self.lag_seconds
         if lag is None:
-            raise Unfit(NOT_MEASURED.format(why=NOTHING_REPLAYED))
+            raise ReplicaUnusable(NOT_MEASURED.format(why=NOTHING_REPLAYED))
         if lag > self.max_lag_seconds:
-            raise Unfit(BEHIND.format(seconds=self.max_lag_seconds))
+            raise ReplicaUnusable(BEHIND.format(seconds=self.max_lag_seconds))
 
-    async def _measure(self, replica: Database) -> None:
+    async def _measure_lag(self, replica: Database) -> None:
         try:
-            written = await self._written()
+            written = await self._primary_position()
             ((replayed, age),) = await replica.fetch_now(REPLAYED)
         except PostgresError as error:
-            raise Unfit(NOT_MEASURED.format(why=said(error))) from error
+            raise ReplicaUnusable(NOT_MEASURED.format(why=server_message(error))) from error
         if replayed is not None:
             self.lag.compare(written, replayed, age)
 
-    async def _written(self) -> Written:
+    async def _primary_position(self) -> WalPosition:
         moment = time.monotonic()
         try:
             rows = await self._within(ANSWER_SECONDS, self.primary.fetch_now(WRITTEN))
-        except (Unfit, Unavailable) as silence:
-            raise Undecided from silence
-        return Written(moment, rows[0][0])
+        except (ReplicaUnusable, Unavailable) as silence:
+            raise PrimaryDoesNotAnswer from silence
+        return WalPosition(moment, rows[0][0])
 
-    def _leave_out(self, reason: str) -> None:
+    def _stop_using(self, reason: str) -> None:
         if reason == self._reason or self.replica is None:
             return
-        log.warning("The replica is left out, the primary answers: %s", reason)
+        log.warning("The replica is not used, the primary answers: %s", reason)
         self._reason = reason
-        # Of connections to a machine that has gone nobody hears until they are used.
+        # Connections to a machine that is gone fail only when they are used.
         self._begin(self.replica.drop())
 
-    def _take_in(self) -> None:
+    def _use(self) -> None:
         if self._reason is not None:
             log.info("The replica is in use.")
         self._reason = None
 
     async def _within(self, seconds: float, answer: Awaitable[Answer]) -> Answer:
-        """Wait so long, and not for the end of what is then given up, which may take its time.
+        """Wait for an answer, but not for its cancellation after the timeout, which may take long.
 
         Raises:
-            Unfit: there was no answer.
+            ReplicaUnusable: there was no answer in time.
 
         """
         asking = self._begin(answer)
         try:
             await asyncio.wait({asking}, timeout=seconds)
             if not asking.done():
-                raise Unfit(SILENT)
+                raise ReplicaUnusable(NO_ANSWER)
             return asking.result()
         finally:
             asking.cancel()
@@ -235,9 +237,11 @@ class Replica:
     def _end(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            # Whoever has given it up does not ask how it ended.
+            # Retrieve the exception, or asyncio logs it as never retrieved.
             task.exception()
 
 
 def _reason_of(problem: Exception) -> str:
-    return str(problem) if isinstance(problem, Unfit) else said(problem) or type(problem).__name__
+    if isinstance(problem, ReplicaUnusable):
+        return str(problem)
+    return server_message(problem) or type(problem).__name__

@@ -1,4 +1,4 @@
-"""Rows that a change gives back."""
+"""Rows that an UPDATE or DELETE returns."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Statements: how many a request sends, and a span for each of them where traces are wanted."""
+"""Counts the statements of a request, and traces each of them if traces are recorded."""
 
 from contextvars import ContextVar
 from typing import Any
@@ -9,8 +9,8 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 
-class Tally:
-    """What one request has sent. What several of them share counts for the one that began it."""
+class StatementCount:
+    """The statements of one request. A statement that requests share counts for the first one."""
 
     __slots__ = ("statements",)
 
@@ -18,25 +18,25 @@ class Tally:
         self.statements = 0
 
 
-_tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
+_count: ContextVar[StatementCount | None] = ContextVar("count", default=None)
 _tracer = trace.get_tracer("portico")
 
 
-def count_here() -> Tally:
-    """Count for whoever runs in this context, from now on."""
-    tally = Tally()
-    _tally.set(tally)
-    return tally
+def start_counting() -> StatementCount:
+    """Count the statements of this context from now on."""
+    count = StatementCount()
+    _count.set(count)
+    return count
 
 
 def begin_statement(sql: str) -> Span | None:
-    """Count it; give its span where the request has one that is recorded, and nothing otherwise.
+    """Count a statement; returns its span if the request has one that is recorded.
 
-    Parameters are no part of the text: they are addresses and hashes.
+    Spans never contain the parameters, which may be email addresses and hashes.
     """
-    tally = _tally.get()
-    if tally is not None:
-        tally.statements += 1
+    count = _count.get()
+    if count is not None:
+        count.statements += 1
     if not trace.get_current_span().is_recording():
         return None
     verb = sql.split(None, 1)[0].upper()
@@ -44,8 +44,8 @@ def begin_statement(sql: str) -> Span | None:
     return _tracer.start_span(verb, kind=SpanKind.CLIENT, attributes=attributes)
 
 
-def observe(engine: AsyncEngine) -> None:
-    """Count all that SQLAlchemy sends through this engine."""
+def count_and_trace(engine: AsyncEngine) -> None:
+    """Count and trace all statements that SQLAlchemy sends through this engine."""
     event.listen(engine.sync_engine, "before_cursor_execute", _before)
     event.listen(engine.sync_engine, "after_cursor_execute", _after)
     event.listen(engine.sync_engine, "handle_error", _failed)

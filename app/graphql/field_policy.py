@@ -6,7 +6,7 @@ from typing import Any, cast
 import graphql
 from graphql import GraphQLField, GraphQLSchema
 
-from app.database.keyset_pages import DEFAULT_PAGE, MAX_PAGE
+from app.database.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from app.engine.limits import FieldCosts
 from app.graphql.charging import charged_as
 
@@ -14,7 +14,7 @@ PAGE_ARGUMENTS = frozenset({"first", "last"})
 
 
 def field_costs(schema: GraphQLSchema) -> FieldCosts:
-    return FieldCosts(credential_fields(schema), connection_fields(schema), MAX_PAGE)
+    return FieldCosts(credential_fields(schema), connection_fields(schema), MAX_PAGE_SIZE)
 
 
 def credential_fields(schema: GraphQLSchema) -> frozenset[str]:
@@ -34,7 +34,7 @@ def connection_fields(schema: GraphQLSchema) -> Mapping[str, int]:
     A field of the same name on another type costs as much; no client loses by that.
     """
     pages = (name for name, field in _fields(schema) if _is_page(field))
-    return dict.fromkeys(pages, DEFAULT_PAGE)
+    return dict.fromkeys(pages, DEFAULT_PAGE_SIZE)
 
 
 def _is_page(field: Any) -> bool:

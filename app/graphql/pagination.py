@@ -9,17 +9,18 @@ from zlib import crc32
 
 import strawberry
 
-from app.database.keyset_pages import DEFAULT_PAGE, MAX_PAGE, Page, PageRequest, Position
+from app.database.keyset_pages import Page, PageRequest, Position
+from app.database.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from app.errors import BadInput
 
 First = Annotated[
-    int | None, strawberry.argument(description=f"How many from the start, up to {MAX_PAGE}.")
+    int | None, strawberry.argument(description=f"How many from the start, up to {MAX_PAGE_SIZE}.")
 ]
 After = Annotated[
     str | None, strawberry.argument(description="A cursor: only what comes after it.")
 ]
 Last = Annotated[
-    int | None, strawberry.argument(description=f"How many from the end, up to {MAX_PAGE}.")
+    int | None, strawberry.argument(description=f"How many from the end, up to {MAX_PAGE_SIZE}.")
 ]
 Before = Annotated[
     str | None, strawberry.argument(description="A cursor: only what comes before it.")
@@ -139,12 +140,12 @@ class Cursors:
             msg = "`first` and `last` exclude each other: ask from one end."
             raise BadInput(msg)
         for argument, size in (("first", first), ("last", last)):
-            if size is not None and not 0 <= size <= MAX_PAGE:
-                msg = f"`{argument}` must be from 0 to {MAX_PAGE}."
+            if size is not None and not 0 <= size <= MAX_PAGE_SIZE:
+                msg = f"`{argument}` must be from 0 to {MAX_PAGE_SIZE}."
                 raise BadInput(msg)
         asked = last if last is not None else first
         return PageRequest(
-            size=DEFAULT_PAGE if asked is None else asked,
+            size=DEFAULT_PAGE_SIZE if asked is None else asked,
             backward=last is not None,
             after=None if after is None else self.read(after, "after"),
             before=None if before is None else self.read(before, "before"),

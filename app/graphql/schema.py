@@ -11,7 +11,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from app.database.keyset_pages import DEFAULT_PAGE
+from app.database.page_size import DEFAULT_PAGE_SIZE
 from app.engine.engine import core_schema
 from app.errors import Misconfigured
 from app.graphql.charging import replace_attempts
@@ -46,7 +46,7 @@ DOCUMENT_LIMITS = (
     "${limit_aliases} aliases and ${limit_depth} levels of fields. One operation has at most "
     "${limit_root_fields} root fields, one of which may test a credential, and costs at most "
     "${limit_cost}: a field costs 1, times the entries of the pages it stands on. A page without "
-    f"`first` and `last` has {DEFAULT_PAGE}."
+    f"`first` and `last` has {DEFAULT_PAGE_SIZE}."
 )
 QUERY = f"The queries. Root fields run concurrently.\n\n{DOCUMENT_LIMITS}"
 MUTATION = "The mutations. Root fields run one after the other."

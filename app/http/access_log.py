@@ -17,7 +17,7 @@ from typing import Protocol
 
 import orjson
 
-from app.database.statements import Tally
+from app.database.statements import StatementCount
 from app.http.metadata import OAUTH, OPENID
 
 FLUSH_SECONDS = 0.1
@@ -38,7 +38,7 @@ class Line:
     method: str
     path: str
     request_id: str
-    tally: Tally
+    tally: StatementCount
     status: int = 500
     seconds: float = 0.0
     # The root fields by their names in the schema, and the operation name that the client chose.

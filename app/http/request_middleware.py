@@ -9,8 +9,8 @@ from typing import Any
 
 from opentelemetry import trace
 
-from app.database.errors import said
-from app.database.statements import count_here
+from app.database.errors import server_message
+from app.database.statements import start_counting
 from app.engine.errors import internal_error
 from app.http.access_log import AccessLog, Line
 from app.http.cors import Cors, origin_of
@@ -47,7 +47,7 @@ class RequestMiddleware:
         headers = Headers(scope)
         request_id = _request_id(headers)
         origin = origin_of(headers)
-        line = Line(time.time(), scope["method"], scope["path"], request_id, count_here())
+        line = Line(time.time(), scope["method"], scope["path"], request_id, start_counting())
         scope.setdefault("state", {}).update(request_id=request_id, line=line, headers=headers)
         started = time.perf_counter()
         started_to_answer = False
@@ -66,7 +66,7 @@ class RequestMiddleware:
         except Exception as error:
             if started_to_answer:
                 raise
-            body = errors_body(internal_error(error, request_id, said))
+            body = errors_body(internal_error(error, request_id, server_message))
             await send_refusal(send_with_headers, 500, body)
         finally:
             line.seconds = time.perf_counter() - started

@@ -59,7 +59,7 @@ class Ring(Protocol):
 
 
 class Remembered:
-    """Claims of tokens whose signature was checked, by a hash of the token; bounded.
+    """A bounded cache of the claims of verified tokens, by a hash of the token.
 
     Two generations: when the younger is full the elder is dropped, which costs its tokens one more
     check. A flood of valid tokens can be had only by signing in that often.
@@ -147,7 +147,7 @@ class AccessTokens:
         self.ring.signing_key()
 
     def recall(self, text: str) -> Claims | None:
-        """Give what a token says whose signature was checked before, if it is valid now."""
+        """Returns the claims of a token whose signature was checked before, if it is valid now."""
         known = self.remembered.get(text)
         if known is None:
             return None

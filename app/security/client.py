@@ -9,23 +9,23 @@ PROGRAM_BYTES = 8
 
 
 class Client(NamedTuple):
-    """Where a request came from, as far as it can be told."""
+    """Where a request came from, as far as it is known."""
 
     ip_address: str | None
     user_agent: str | None
     request_id: str | None = None
     device_token: str | None = None
-    # The header as it was sent: nothing is known of it.
+    # The header as it was sent, not validated.
     accept_language: str | None = None
 
     @property
     def block(self) -> str:
-        """What limits count as one place."""
+        """The address range that rate limits count as one."""
         return block_of(self.ip_address)
 
     @property
     def program(self) -> bytes:
-        """Returns a digest of the address and the user agent: what tells two clients apart."""
+        """Returns a digest of the address and the user agent, which distinguishes clients."""
         return digest(self.block, self.user_agent or "")[:PROGRAM_BYTES]
 
 
@@ -34,7 +34,7 @@ NO_CLIENT = Client(None, None)
 
 
 def block_of(address: str | None) -> str:
-    """Give what one client has of the internet: an IPv4 address, or 64 bits of an IPv6 one."""
+    """Returns what one client usually has: an IPv4 address, or the /64 prefix of an IPv6 one."""
     try:
         parsed = ip_address((address or "").partition("%")[0])
     except ValueError:

@@ -35,14 +35,14 @@ class Secrets:
         return self.fingerprints[0]
 
     def derive(self, purpose: str) -> list[bytes]:
-        """Give 32 bytes for each secret, the first secret's first."""
+        """Returns a key of 32 bytes for each secret, in their order."""
         return [
             HKDF(hashes.SHA256(), 32, salt=None, info=f"portico/{purpose}".encode()).derive(key)
             for key in self._keys
         ]
 
     def sealer(self, purpose: str) -> MultiFernet:
-        """Give what encrypts with the first secret and opens with any of them."""
+        """Returns a cipher that encrypts with the first secret and decrypts with any of them."""
         keys = (base64.urlsafe_b64encode(key) for key in self.derive(purpose))
         return MultiFernet([Fernet(key) for key in keys])
 
@@ -96,7 +96,7 @@ class KeyPair:
         return self.private.public_key()
 
     def jwk(self) -> dict[str, Any]:
-        """Give the public half as RFC 7517 has it."""
+        """Returns the public key as a JWK (RFC 7517)."""
         return _jwk(self.id, self.public)
 
     def private_bytes(self) -> bytes:
@@ -161,5 +161,5 @@ def _encoded(part: Part) -> bytes:
 
 
 def same(left: bytes, right: bytes) -> bool:
-    """Compare in a time that does not tell where they differ."""
+    """Compare in constant time."""
     return constant_time.bytes_eq(left, right)

@@ -1,4 +1,4 @@
-"""One-time tokens: random, told apart by a prefix, and kept as a hash."""
+"""One-time tokens: random, with a prefix, and stored as a hash."""
 
 import re
 import secrets
@@ -11,10 +11,10 @@ FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
 def make() -> str:
-    """Give 256 random bits, which nobody guesses: their plain hash is as good as a slow one."""
+    """Returns 256 random bits: unguessable, so a fast hash is enough to store them."""
     return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
 def digest(token: str) -> bytes | None:
-    """Give what is stored of a token; None for what was never one."""
+    """Returns the stored hash of a token; None if it is not one."""
     return keys.digest(token) if FORM.fullmatch(token) else None

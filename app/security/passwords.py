@@ -34,10 +34,10 @@ class Verification(NamedTuple):
 
 
 class BoundedPool:
-    """A few threads and a short queue: who finds it full is told so at once.
+    """A few threads and a short queue: work is refused at once if the queue is full.
 
-    So is whoever has a quarter of its places already, times `scale`: one client's crowd of right
-    passwords, which no budget is charged for, must not keep everybody else out.
+    It is also refused for a client that has a quarter of the places already, times `scale`: many
+    correct passwords of one client, which no budget limits, must not block all others.
     """
 
     def __init__(self, name: str, threads: int, queue_length: int, scale: float = 1) -> None:
@@ -52,7 +52,7 @@ class BoundedPool:
         return self._all_places - self._places
 
     async def run(self, work: Callable[[], T], by: str = "") -> T:
-        """Do it on one of the threads, for a client or, where nobody is named, for the house.
+        """Run work on one of the threads, for a client or, without `by`, for Portico itself.
 
         Raises:
             Overloaded: too many are waiting already.
@@ -81,7 +81,7 @@ class BoundedPool:
 
 
 class Passwords:
-    """The one place where a password is turned into a hash."""
+    """Hashes, verifies and judges passwords."""
 
     def __init__(self, *, rounds: int, threads: int | None = None, scale: float = 1) -> None:
         self._ours = OurHashes(rounds)
@@ -90,12 +90,12 @@ class Passwords:
         # Python throughout, it holds the interpreter lock: more threads would not judge faster, and
         # those who sign in must not queue behind those who register.
         self._judging = BoundedPool("judging", 1, QUEUE_LENGTH)
-        # What an unknown address is checked against, so that it costs what a known one does.
+        # Passwords for unknown addresses are checked against it, so that they take the same time.
         self._dummy_hash = read(self._ours.make("portico"))
 
     @property
     def places_taken(self) -> int:
-        """How many hashes are made, or wait to be."""
+        """How many hashes are computed or queued."""
         return self._hashing.places_taken
 
     async def hash(self, password: str, by: str = "") -> str:

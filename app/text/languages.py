@@ -30,7 +30,7 @@ def best_language(accept_language: str | None, offered: Collection[str]) -> str 
 
 
 def shortened(tag: str) -> Iterator[str]:
-    """Give a tag, and then what remains if its last part is taken away, again and again."""
+    """Yield a tag, and then the tag without its last part, again and again."""
     while tag:
         yield tag
         tag = tag.rpartition("-")[0]

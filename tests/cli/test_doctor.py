@@ -199,7 +199,7 @@ def test_before_the_first_start_nothing_is_made(tmp_path: Path) -> None:
     findings = doctor(tmp_path)
 
     assert findings["database"] == Found(
-        "not checked", f"There is none in {tmp_path}/.data yet: `portico serve` makes it."
+        "not checked", f"There is none in {tmp_path}/.data yet: `portico serve` creates it."
     )
     assert not (tmp_path / ".data").exists()
 
@@ -253,7 +253,7 @@ def test_a_role_that_owns_everything_is_warned_of(healthy: Healthy) -> None:
     assert healthy.changed(DATABASE_URL=healthy.primary.url) == {
         "role": Found(
             "warning",
-            "The role postgres is a superuser: it can change what the audit says.",
+            "The role postgres is a superuser: it can change the audit.",
             "Run `portico db grant ROLE` and serve as that role.",
         )
     }
@@ -321,8 +321,8 @@ def test_a_replica_that_was_promoted_is_named(healthy: Healthy) -> None:
     assert healthy.changed(DATABASE_READ_URL=healthy.primary.url) == {
         "replica": Found(
             "failed",
-            "The server in DATABASE_READ_URL is no replica (any more).",
-            "What it has is not what the primary has: make it anew, or name another one.",
+            "The server in DATABASE_READ_URL is not a replica (any more).",
+            "Its data differs from that of the primary: rebuild it, or use another one.",
         )
     }
 
@@ -360,16 +360,16 @@ def test_what_does_not_answer_over_the_network_is_named(healthy: Healthy) -> Non
             "warning",
             f"http://127.0.0.1:{port}/.well-known/jwks.json cannot be reached from here: "
             "ConnectError.",
-            "Does a server run, and does this machine resolve its name?",
+            "Is a server running, and does this machine resolve its name?",
         ),
         "breached passwords service": Found(
             "warning",
             "127.0.0.1 cannot be reached: ConnectError.",
-            "While it does not answer, passwords that were breached are accepted.",
+            "While it does not answer, breached passwords are accepted.",
         ),
         "replica": Found(
             "failed",
-            "Nothing listens at the address in DATABASE_READ_URL. Does PostgreSQL run there? "
+            "Nothing listens at the address in DATABASE_READ_URL. Is PostgreSQL running there? "
             f"[Errno 111] Connect call failed ('127.0.0.1', {port})",
         ),
     }
@@ -403,12 +403,13 @@ def test_settings_that_do_not_fit_each_other_are_warned_of(healthy: Healthy) -> 
     assert wrong == {
         "settings": Found(
             "warning",
-            "EMAIL_VERIFICATION=off: anybody registers any address, and is told what is taken.",
+            "EMAIL_VERIFICATION=off: anybody can register any address, and see if it is taken.",
         ),
         "frontend": Found(
             "warning",
-            f"{FRONTEND} of FRONTEND_URL is not in CORS_ORIGINS: its scripts cannot read answers.",
-            "Add it, unless the frontend asks by way of its own server.",
+            f"{FRONTEND} of FRONTEND_URL is not in CORS_ORIGINS: "
+            "browsers do not let it read answers.",
+            "Add it, unless the frontend calls Portico from its own server.",
         ),
         "breached passwords file": Found(
             "failed", "BREACHED_PASSWORDS_FILE: No such file or directory."
@@ -436,14 +437,14 @@ def taken_port() -> Generator[int]:
     [
         (
             FAILED_JOB,
-            Found("warning", "1 failed, 0 waiting.", "`portico jobs` says which and why."),
+            Found("warning", "1 failed, 0 waiting.", "`portico jobs` shows which and why."),
         ),
         (
             LATE_JOB,
             Found(
                 "warning",
                 "1 waiting, the oldest for 2 hours.",
-                "Does a `portico worker` run, or a server with JOBS_WORKER=true?",
+                "Is a `portico worker` running, or a server with JOBS_WORKER=true?",
             ),
         ),
     ],
@@ -473,17 +474,21 @@ def test_a_database_that_hangs_does_not_make_the_doctor_hang(healthy: Healthy) -
 @pytest.mark.parametrize(
     ("mode", "prepared", "finding"),
     [
-        ("session", "true", Found("ok", "One in session mode, as far as can be seen.")),
+        ("session", "true", Found("ok", "A pooler, probably in session mode.")),
         (
             "transaction",
             "true",
             Found(
                 "failed",
-                "One in transaction mode that does not keep prepared statements.",
+                "A pooler in transaction mode that loses prepared statements.",
                 "A pooler in transaction mode needs DATABASE_PREPARED_STATEMENTS=false.",
             ),
         ),
-        ("transaction", "false", Found("ok", "One in transaction mode; no statement is prepared.")),
+        (
+            "transaction",
+            "false",
+            Found("ok", "A pooler in transaction mode; statements are not prepared."),
+        ),
     ],
 )
 def test_a_pooler_is_found_with_its_mode(
@@ -559,5 +564,5 @@ def test_a_machine_that_has_lost_its_time_is_named() -> None:
     long_ago = datetime(1970, 1, 1, tzinfo=UTC)
 
     assert clocks.compared(long_ago, long_ago, long_ago) == failed(
-        "This machine has 1970-01-01, which is over.", "Set its clock."
+        "This machine has 1970-01-01, which is in the past.", "Set its clock."
     )

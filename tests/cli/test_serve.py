@@ -302,7 +302,7 @@ def test_the_schema_is_exported_and_checked(tmp_path: Path) -> None:
 
     assert export("--check")[0] == 1
     assert export() == (0, "It was written.")
-    assert export("--check") == (0, "It is what the code serves.")
+    assert export("--check") == (0, "It matches the code.")
     assert export() == (0, "It was already up to date.")
 
 

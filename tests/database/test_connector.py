@@ -10,9 +10,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import literal_column, make_url, select, text
 
-from app.database.database import NOT_LASTING, REFUSED_SETTINGS, Database, Query, connect
-from app.database.passfile import password_from
-from app.database.url import read
+from app.database.database import (
+    NO_SESSION_STATE,
+    NO_SESSION_STATE_WITH_REFUSED_SETTINGS,
+    Database,
+    Query,
+    connect,
+)
+from app.database.libpq.database_url import read_database_url
+from app.database.libpq.password_file import find_password
 from app.errors import NotConnected, Unavailable
 from app.jobs.services.worker import Worker
 from app.main import create_app
@@ -179,7 +185,7 @@ async def test_settings_hold_from_the_start_of_a_connection(migrated_url: str) -
 
 @pytest.fixture
 async def pooled_url(migrated_url: str) -> AsyncIterator[str]:
-    url = read(migrated_url, os.environ)
+    url = read_database_url(migrated_url, os.environ)
     async with refusing_pooler(url.hosts[0]) as port:
         login = f"{url.user}:{url.password}" if url.password else url.user
         yield f"postgresql://{login}@127.0.0.1:{port}/{url.database}"
@@ -252,7 +258,10 @@ async def test_an_import_says_that_it_needs_a_session_and_changes_nothing(
     )
     assert (result.returncode, result.stdout) == (1, "")
     names = "statement_timeout, idle_in_transaction_session_timeout, jit"
-    assert result.stderr.splitlines()[-1] == f"portico: {REFUSED_SETTINGS.format(names=names)}"
+    assert (
+        result.stderr.splitlines()[-1]
+        == f"portico: {NO_SESSION_STATE_WITH_REFUSED_SETTINGS.format(names=names)}"
+    )
     assert await db.rows(text("SELECT count(*) FROM users")) == [(0,)]
     assert api.errors == []
 
@@ -270,7 +279,7 @@ async def test_an_import_through_a_pooler_that_was_configured_says_which_setting
         SECRET_KEY=SECRET,
     )
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.splitlines()[-1] == f"portico: {NOT_LASTING}"
+    assert result.stderr.splitlines()[-1] == f"portico: {NO_SESSION_STATE}"
     assert await db.rows(text("SELECT count(*) FROM users")) == [(0,)]
     assert api.errors == []
 
@@ -278,7 +287,7 @@ async def test_an_import_through_a_pooler_that_was_configured_says_which_setting
 async def test_an_upgrade_through_such_a_pooler_does_all_that_one_without_does(
     empty_url: str, tmp_path: Path
 ) -> None:
-    url = read(empty_url, os.environ)
+    url = read_database_url(empty_url, os.environ)
     login = f"{url.user}:{url.password}" if url.password else url.user
     async with refusing_pooler(url.hosts[0]) as port:
         pooled = f"postgresql://{login}@127.0.0.1:{port}/{url.database}"
@@ -334,7 +343,7 @@ def test_a_password_file_is_read_as_libpq_reads_it(
     file = tmp_path / "passwords"
     file.write_text(f"{line}\n")
     file.chmod(0o600)
-    assert password_from(file, "h", 5432, "d", "u") == found
+    assert find_password(file, "h", 5432, "d", "u") == found
 
 
 def test_a_password_file_that_others_may_read_is_left_aside(
@@ -343,9 +352,9 @@ def test_a_password_file_that_others_may_read_is_left_aside(
     file = tmp_path / "passwords"
     file.write_text("*:*:*:*:any\n")
     file.chmod(0o640)
-    assert password_from(file, "h", 5432, "d", "u") is None
+    assert find_password(file, "h", 5432, "d", "u") is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_without_a_password_file_there_is_no_password(tmp_path: Path) -> None:
-    assert password_from(tmp_path / "none", "h", 5432, "d", "u") is None
+    assert find_password(tmp_path / "none", "h", 5432, "d", "u") is None

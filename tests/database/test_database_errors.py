@@ -1,4 +1,4 @@
-"""What goes wrong with the database, as whoever runs a command or a server is told: in one line."""
+"""Errors of the database, as commands and servers report them: in one line."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from app.database import migrations
-from app.database.readiness import UNUSABLE
+from app.database.readiness import DATABASE_UNUSABLE
 from app.main import create_app
 from app.testing.clients import Api
 from app.testing.databases import on_server
@@ -26,11 +26,11 @@ SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 PASSWORD = "battery-staple-7"
 PRIVILEGES = (
     "The role in DATABASE_URL lacks a privilege. `portico db upgrade` needs USAGE and CREATE on "
-    "the schema and has to own the tables; every other command needs what their owner gives with "
-    "`portico db grant ROLE`."
+    "the schema and has to own the tables; all other commands need the privileges that "
+    "`portico db grant ROLE` grants."
 )
-NOT_LET_IN = "The server does not let this role in. Check the user in DATABASE_URL and pg_hba.conf."
-STANDBY = (
+ROLE_REFUSED = "The server refuses this role. Check the user in DATABASE_URL and pg_hba.conf."
+NOT_WRITABLE = (
     "The server accepts no changes: it is a standby, or read-only. "
     "DATABASE_URL has to name the primary."
 )
@@ -67,7 +67,7 @@ COMMANDS = (
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Postgres]:
-    """A server of these tests alone, with roles that it refuses in many ways."""
+    """A separate server, with roles that it refuses for different reasons."""
     SECRETS.add(PASSWORD)
     with postgres() as server:
         for statement in (*ROLES, "CREATE DATABASE other", "CREATE DATABASE migrated"):
@@ -87,8 +87,8 @@ def settings_of(url: str) -> dict[str, str]:
     return {"DATABASE_URL": url, "SECRET_KEY": SECRET}
 
 
-def told(tmp_path: Path, url: str, *command: str, **environment: str) -> str:
-    """What a command that fails says, which is one line."""
+def error_line_of(tmp_path: Path, url: str, *command: str, **environment: str) -> str:
+    """Returns the line that a failing command prints."""
     if command == ("serve",):
         command = ("serve", "--port", str(free_port()))
     environment = {"PUBLIC_URL": "https://id.example.com", **environment}
@@ -101,16 +101,16 @@ def told(tmp_path: Path, url: str, *command: str, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_says_what_the_database_said(
+def test_every_command_shows_the_message_of_the_database(
     own: Postgres, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    assert told(tmp_path, url_of(own, "locked"), *command) == WRONG_PASSWORD
+    assert error_line_of(tmp_path, url_of(own, "locked"), *command) == WRONG_PASSWORD
 
 
 REFUSALS = {
-    ("nobody", "postgres"): f'{NOT_LET_IN} PostgreSQL says: role "nobody" does not exist (28000)',
+    ("nobody", "postgres"): f'{ROLE_REFUSED} PostgreSQL says: role "nobody" does not exist (28000)',
     ("unknown_here", "postgres"): (
-        f'{NOT_LET_IN} PostgreSQL says: pg_hba.conf rejects connection for host "127.0.0.1", '
+        f'{ROLE_REFUSED} PostgreSQL says: pg_hba.conf rejects connection for host "127.0.0.1", '
         'user "unknown_here", database "postgres", no encryption (28000)'
     ),
     ("postgres", "absent"): (
@@ -119,18 +119,19 @@ REFUSALS = {
     ),
     ("no_connections", "postgres"): (
         "The server has no connection left for this role. Lower DATABASE_POOL_SIZE or "
-        "--workers, raise max_connections, or put a pooler in between. "
+        "--workers, raise max_connections, or use a pooler. "
         'PostgreSQL says: too many connections for role "no_connections" (53300)'
     ),
     ("without_rights", "postgres"): (
         f"{PRIVILEGES} PostgreSQL says: permission denied for schema public (42501)"
     ),
     ("postgres", "other"): (
-        "Something of this name exists that Portico has not made. Give Portico a database or a "
-        'schema of its own. PostgreSQL says: relation "users" already exists (42P07)'
+        "An object of this name exists that Portico did not create. Use a separate database or "
+        'schema for Portico. PostgreSQL says: relation "users" already exists (42P07)'
     ),
     ("reader", "postgres"): (
-        f"{STANDBY} PostgreSQL says: cannot execute CREATE TABLE in a read-only transaction (25006)"
+        f"{NOT_WRITABLE} "
+        "PostgreSQL says: cannot execute CREATE TABLE in a read-only transaction (25006)"
     ),
     ("nowhere", "postgres"): (
         "No schema on the search_path of this role exists. Create one with CREATE SCHEMA, or "
@@ -140,7 +141,7 @@ REFUSALS = {
 }
 NO_DATABASE = {
     "portico@127.0.0.1:1/portico": (
-        "Nothing listens at the address in DATABASE_URL. Does PostgreSQL run there? "
+        "Nothing listens at the address in DATABASE_URL. Is PostgreSQL running there? "
         "[Errno 111] Connect call failed ('127.0.0.1', 1)"
     ),
     "portico@host.invalid/portico": "The host in DATABASE_URL was not found. [Errno",
@@ -155,15 +156,15 @@ NO_DATABASE = {
 def test_an_upgrade_that_is_refused_says_why(
     own: Postgres, tmp_path: Path, user: str, database: str
 ) -> None:
-    words = told(tmp_path, url_of(own, user, database), "db", "upgrade")
+    error_line = error_line_of(tmp_path, url_of(own, user, database), "db", "upgrade")
 
-    assert words == REFUSALS[user, database]
+    assert error_line == REFUSALS[user, database]
 
 
 def test_a_server_without_privileges_says_which(own: Postgres, tmp_path: Path) -> None:
     url = url_of(own, "without_rights", "migrated")
 
-    assert told(tmp_path, url, "serve") == (
+    assert error_line_of(tmp_path, url, "serve") == (
         f"{PRIVILEGES} PostgreSQL says: permission denied for table portico_migrations (42501)"
     )
 
@@ -171,8 +172,8 @@ def test_a_server_without_privileges_says_which(own: Postgres, tmp_path: Path) -
 def test_options_that_the_server_does_not_know_are_named_as_the_cause(
     own: Postgres, tmp_path: Path
 ) -> None:
-    assert told(tmp_path, f"{url_of(own)}?options=nonsense", "db", "upgrade") == (
-        "`options` in DATABASE_URL, or PGOPTIONS, has something that this server does not know. "
+    assert error_line_of(tmp_path, f"{url_of(own)}?options=nonsense", "db", "upgrade") == (
+        "`options` in DATABASE_URL, or PGOPTIONS, has a setting that this server does not know. "
         "PostgreSQL says: invalid command-line argument for server process: nonsense (42601)"
     )
 
@@ -183,23 +184,21 @@ def test_neither_a_server_nor_a_worker_runs_on_a_standby(tmp_path: Path) -> None
         signed = portico("keys", "rotate", cwd=tmp_path, **settings_of(primary.url))
         assert signed.returncode == 0
         with streaming_replica(primary) as standby:
-            assert told(tmp_path, standby.url, "serve") == STANDBY
-            assert told(tmp_path, standby.url, "worker") == STANDBY
+            assert error_line_of(tmp_path, standby.url, "serve") == NOT_WRITABLE
+            assert error_line_of(tmp_path, standby.url, "worker") == NOT_WRITABLE
 
 
 @pytest.mark.parametrize("address", NO_DATABASE)
-def test_an_address_where_there_is_no_database_is_named_as_the_cause(
-    tmp_path: Path, address: str
-) -> None:
+def test_an_address_without_a_database_is_named_as_the_cause(tmp_path: Path, address: str) -> None:
     for command in (("db", "upgrade"), ("jobs",)):
-        words = told(tmp_path, f"postgresql://{address}", *command)
-        assert words.startswith(NO_DATABASE[address])
+        error_line = error_line_of(tmp_path, f"postgresql://{address}", *command)
+        assert error_line.startswith(NO_DATABASE[address])
 
 
 @contextmanager
 def answering(answer: Callable[[socket.socket], object]) -> Generator[int]:
-    """Something at a port that is not PostgreSQL."""
-    open_ones: list[socket.socket] = []
+    """Listens at a port, and is not PostgreSQL."""
+    connections: list[socket.socket] = []
 
     def accept() -> None:
         while True:
@@ -207,7 +206,7 @@ def answering(answer: Callable[[socket.socket], object]) -> Generator[int]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            open_ones.append(connection)
+            connections.append(connection)
             answer(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -216,24 +215,28 @@ def answering(answer: Callable[[socket.socket], object]) -> Generator[int]:
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
     thread.join()
-    for connection in open_ones:
+    for connection in connections:
         connection.close()
 
 
-def test_a_server_that_never_answers_is_told_apart_from_one_that_is_not_there(
+def test_a_server_that_never_answers_is_distinguished_from_a_missing_one(
     tmp_path: Path,
 ) -> None:
     with answering(lambda _: None) as port:
-        assert told(tmp_path, f"postgresql://portico@127.0.0.1:{port}/portico", "jobs") == (
+        assert error_line_of(
+            tmp_path, f"postgresql://portico@127.0.0.1:{port}/portico", "jobs"
+        ) == (
             "The database did not answer in time. Check the address in DATABASE_URL and firewalls."
         )
 
 
-def test_what_hangs_up_at_once_is_not_postgresql(tmp_path: Path) -> None:
+def test_a_server_that_closes_connections_at_once_is_not_postgresql(tmp_path: Path) -> None:
     with answering(socket.socket.close) as port:
-        words = told(tmp_path, f"postgresql://portico@127.0.0.1:{port}/portico", "jobs")
+        error_line = error_line_of(
+            tmp_path, f"postgresql://portico@127.0.0.1:{port}/portico", "jobs"
+        )
 
-    assert words.startswith(
+    assert error_line.startswith(
         (
             "The connection was refused or broke: is PostgreSQL, or its pooler, at this address?",
             "The database could not be reached. Check the address and sslmode in DATABASE_URL.",
@@ -244,13 +247,13 @@ def test_what_hangs_up_at_once_is_not_postgresql(tmp_path: Path) -> None:
 def test_tls_that_the_server_does_not_offer_is_named_as_the_cause(
     own: Postgres, tmp_path: Path
 ) -> None:
-    assert told(tmp_path, f"{url_of(own)}?sslmode=require", "db", "upgrade") == (
+    assert error_line_of(tmp_path, f"{url_of(own)}?sslmode=require", "db", "upgrade") == (
         "The database could not be reached. Check the address and sslmode in DATABASE_URL. "
         f'PostgreSQL server at "127.0.0.1:{own.port}" rejected SSL upgrade'
     )
 
 
-def test_a_certificate_of_somebody_else_is_named_as_the_cause(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_named_as_the_cause(tmp_path: Path) -> None:
     certificate = self_signed(tmp_path / "server.pem")
     trusted = self_signed(tmp_path / "trusted.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -259,24 +262,24 @@ def test_a_certificate_of_somebody_else_is_named_as_the_cause(tmp_path: Path) ->
     def offer_tls(connection: socket.socket) -> None:
         connection.recv(8)
         connection.sendall(b"S")
-        # The client ends it, in one of several ways.
+        # The client closes it, in one of several ways.
         with suppress(OSError):
             context.wrap_socket(connection, server_side=True)
 
     with answering(offer_tls) as port:
         url = f"postgresql://portico@127.0.0.1:{port}/portico"
-        words = told(
+        error_line = error_line_of(
             tmp_path, f"{url}?sslmode=verify-ca", "db", "upgrade", PGSSLROOTCERT=str(trusted)
         )
 
-    assert words.startswith(
+    assert error_line.startswith(
         "The TLS certificate of the database server could not be verified. Check sslrootcert, and "
         "that the host in DATABASE_URL is the one in the certificate."
     )
-    assert "certificate verify failed" in words
+    assert "certificate verify failed" in error_line
 
 
-def test_debug_shows_where_it_came_from_and_no_more(own: Postgres, tmp_path: Path) -> None:
+def test_debug_shows_the_traceback_and_no_secret(own: Postgres, tmp_path: Path) -> None:
     settings = settings_of(url_of(own, "locked"))
 
     result = portico("db", "upgrade", cwd=tmp_path, **settings, LOG_LEVEL="DEBUG")
@@ -287,7 +290,7 @@ def test_debug_shows_where_it_came_from_and_no_more(own: Postgres, tmp_path: Pat
     assert PASSWORD not in result.stderr
 
 
-async def test_a_detail_of_the_database_which_may_quote_rows_is_never_shown(
+async def test_the_detail_of_an_error_which_may_quote_rows_is_never_shown(
     empty_url: str, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
@@ -314,11 +317,11 @@ async def test_a_detail_of_the_database_which_may_quote_rows_is_never_shown(
     assert result.returncode == 1
     assert "ada@example.com" not in result.stderr
     assert result.stderr.endswith(
-        "portico: The database could not do this. PostgreSQL says: no more (P0001)\n"
+        "portico: The database reported an error. PostgreSQL says: no more (P0001)\n"
     )
 
 
-async def test_readiness_is_public_and_says_less_than_the_log(
+async def test_readiness_shows_less_than_the_log(
     own: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = url_of(own, database="migrated")
@@ -331,7 +334,7 @@ async def test_readiness_is_public_and_says_less_than_the_log(
             await on_server(url, "ALTER TABLE portico_migrations RENAME hidden TO version_num")
         again = await api.http.get("/health/ready")
 
-    expected = {"status": "not ready", "reason": UNUSABLE}
+    expected = {"status": "not ready", "reason": DATABASE_UNUSABLE}
     assert [(answer.status_code, answer.json()) for answer in answers] == [(503, expected)] * 2
     assert again.json() == {"status": "ready"}
     assert caplog.messages.count('Not ready: column "version_num" does not exist (42703)') == 1

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from app.audit.models import ERASABLE_COLUMNS, AuditEvent
 from app.database import grants, migrations
 from app.database.database import connect
-from app.database.errors import said
-from app.database.grants import AUDIT, QUEUE
+from app.database.errors import server_message
+from app.database.grants import AUDIT_PREFIX, QUEUE_PREFIX
 from app.database.migration_table import TABLE
 from app.errors import Misconfigured
 from app.testing.databases import on_server
@@ -30,18 +30,18 @@ ALL_TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
 )
 # Between two statements of which the first one prepares the second.
-NEXT = ";\n"
+SEPARATOR = ";\n"
 EVENT = (
     "INSERT INTO audit_events (id, at, name, details)"
     " VALUES (gen_random_uuid(), {at}, 'session.started', '{{}}')"
 )
-INVOKED = "SELECT has_table_privilege('{role}', '{table}', '{privilege}')"
+HAS_PRIVILEGE = "SELECT has_table_privilege('{role}', '{table}', '{privilege}')"
 REPLACED = (
     "CREATE OR REPLACE FUNCTION keep_audit_event() RETURNS trigger LANGUAGE plpgsql AS"
     " 'BEGIN RETURN OLD; END'"
 )
-# Of the ways around a trigger, those that take more than a privilege on a table.
-AROUND = (
+# Ways to bypass a trigger that need more than a privilege on a table.
+BYPASSES = (
     "ALTER TABLE audit_events DISABLE TRIGGER keep",
     "DROP TRIGGER keep ON audit_events",
     REPLACED,
@@ -51,7 +51,7 @@ AROUND = (
     "ALTER TABLE audit_events OWNER TO CURRENT_USER",
 )
 REPLICA = "SET session_replication_role = replica"
-OWNED = ("CREATE SCHEMA {role} AUTHORIZATION {role}",)
+SCHEMA_OF_ROLE = ("CREATE SCHEMA {role} AUTHORIZATION {role}",)
 FORBIDDEN = (
     *(
         f"UPDATE audit_events SET {column.name} = {column.name}"  # noqa: S608 - names of ours
@@ -73,12 +73,12 @@ FORBIDDEN = (
     "UPDATE audit_verifications SET valid = true",
     "DELETE FROM audit_verifications",
     f"UPDATE {TABLE} SET version_num = '0001'",  # noqa: S608 - a name of ours
-    *(f"TRUNCATE {table} CASCADE" for table in OWN_TABLES if table.startswith(AUDIT)),
-    *AROUND,
+    *(f"TRUNCATE {table} CASCADE" for table in OWN_TABLES if table.startswith(AUDIT_PREFIX)),
+    *BYPASSES,
     REPLICA,
-    # It runs with the rights of the owner, and must not be a trigger of anybody else's table.
+    # It runs with the privileges of the owner, and must not become a trigger of another table.
     (
-        f"CREATE TEMP TABLE mine (LIKE public.audit_events){NEXT}"
+        f"CREATE TEMP TABLE mine (LIKE public.audit_events){SEPARATOR}"
         "CREATE TRIGGER moved BEFORE INSERT ON mine FOR EACH ROW"
         " EXECUTE FUNCTION public.append_audit_event()"
     ),
@@ -86,28 +86,28 @@ FORBIDDEN = (
 
 
 async def answers(url: str, statements: Iterable[str]) -> dict[str, str | None]:
-    """Run each of them and take it back; returns why they are refused, None where one is not."""
-    said_to: dict[str, str | None] = {}
+    """Run each statement and roll it back; returns why it is refused, or None."""
+    refusals: dict[str, str | None] = {}
     engine = connect(url, pool_size=1).engine
     try:
         async with engine.connect() as connection:
             for statement in statements:
                 one = await connection.begin_nested()
-                said_to[statement] = None
+                refusals[statement] = None
                 try:
-                    for part in statement.split(NEXT):
+                    for part in statement.split(SEPARATOR):
                         await connection.execute(text(part))
                 except DBAPIError as error:
-                    said_to[statement] = said(error)
+                    refusals[statement] = server_message(error)
                 await one.rollback()
     finally:
         await engine.dispose()
-    return said_to
+    return refusals
 
 
 TAKEN_OVER = "LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''taken over''; END'"
-# What PostgreSQL would prefer to its own where an argument has another type than its own have.
-IMPOSTORS = (
+# Functions that PostgreSQL prefers to its own for arguments of other types.
+OVERLOADED_FUNCTIONS = (
     f"CREATE FUNCTION public.convert_to(text, text) RETURNS bytea {TAKEN_OVER}",
     f"CREATE FUNCTION public.joined(integer, text) RETURNS text {TAKEN_OVER}",
     f"CREATE FUNCTION public.joined(text, integer) RETURNS text {TAKEN_OVER}",
@@ -127,8 +127,8 @@ async def may(url: str, statement: str) -> bool:
     return (await answers(url, [statement]))[statement] is None
 
 
-async def others(url: str) -> dict[str, str | None]:
-    """Returns what a role is not refused for a lack of privileges, and should be."""
+async def not_refused(url: str) -> dict[str, str | None]:
+    """Returns the forbidden statements that are not refused for lack of a privilege."""
     return {
         statement: why
         for statement, why in (await answers(url, FORBIDDEN)).items()
@@ -137,7 +137,7 @@ async def others(url: str) -> dict[str, str | None]:
 
 
 async def refusal(url: str, *roles: str) -> str:
-    """Why these roles cannot be granted anything."""
+    """Returns why these roles cannot be granted anything."""
     with pytest.raises(Misconfigured) as refused:
         await grants.grant(url, roles, retention=False)
     return str(refused.value)
@@ -163,30 +163,32 @@ async def test_the_role_that_serves_can_neither_change_nor_remove_an_event(
 ) -> None:
     before = await found(server.admin_url, COUNTS)
 
-    assert await others(server.url) == {}
+    assert await not_refused(server.url) == {}
 
     assert await found(server.admin_url, COUNTS) == before
     verified = await asyncio.to_thread(command, server.url, tmp_path, "audit", "verify")
     assert verified.endswith("valid.\n")
 
 
-async def test_the_owner_goes_around_triggers_and_a_superuser_stops_them_all(
+async def test_the_owner_bypasses_triggers_and_a_superuser_disables_them_all(
     empty_url: str,
 ) -> None:
-    async with role(empty_url, OWNED) as owner:
+    async with role(empty_url, SCHEMA_OF_ROLE) as owner:
         await asyncio.to_thread(migrations.upgrade, owner.url)
 
-        by_owner = await answers(owner.url, (*AROUND, REPLICA))
-        search_path = f"SET search_path = {owner.name}{NEXT}"
-        by_superuser = await answers(empty_url, (search_path + each for each in (*AROUND, REPLICA)))
+        by_owner = await answers(owner.url, (*BYPASSES, REPLICA))
+        search_path = f"SET search_path = {owner.name}{SEPARATOR}"
+        by_superuser = await answers(
+            empty_url, (search_path + each for each in (*BYPASSES, REPLICA))
+        )
 
-    assert by_owner == dict.fromkeys(AROUND) | {
+    assert by_owner == dict.fromkeys(BYPASSES) | {
         REPLICA: 'permission denied to set parameter "session_replication_role" (42501)'
     }
     assert set(by_superuser.values()) == {None}
 
 
-async def test_every_table_is_given_to_the_role_that_serves(server: Role) -> None:
+async def test_every_table_is_granted_to_the_role_that_serves(server: Role) -> None:
     tables = {row[0] for row in await found(server.admin_url, ALL_TABLES)}
     read = {
         table
@@ -194,26 +196,28 @@ async def test_every_table_is_given_to_the_role_that_serves(server: Role) -> Non
         if (
             await found(
                 server.admin_url,
-                INVOKED.format(role=server.name, table=table, privilege="SELECT"),
+                HAS_PRIVILEGE.format(role=server.name, table=table, privilege="SELECT"),
             )
         )[0][0]
     }
 
     assert read == tables
-    assert {each for each in tables if not each.startswith(QUEUE)} == {
+    assert {each for each in tables if not each.startswith(QUEUE_PREFIX)} == {
         *OWN_TABLES,
         TABLE,
     }
 
 
-async def test_a_role_that_had_more_keeps_what_serving_needs(migrated: str, tmp_path: Path) -> None:
+async def test_a_role_with_more_privileges_keeps_those_that_serving_needs(
+    migrated: str, tmp_path: Path
+) -> None:
     async with role(migrated) as made:
         await made.given(*TO_SERVE, "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
 
         await granted(made, tmp_path)
 
         await live(made.url)
-        assert await others(made.url) == {}
+        assert await not_refused(made.url) == {}
 
 
 async def test_roles_are_granted_by_the_upgrade_and_renewed_by_the_next(
@@ -238,13 +242,13 @@ async def test_roles_are_granted_by_the_upgrade_and_renewed_by_the_next(
         for each in (one, former):
             assert await may(each.url, "SELECT 1 FROM sessions")
             assert not await may(each.url, "TRUNCATE audit_events")
-        # It had the right to remove events, and a server with AUDIT_KEEP_DAYS may use it.
+        # It could remove events, and a server with AUDIT_KEEP_DAYS may do so.
         assert await may(former.url, "DELETE FROM audit_events WHERE false")
         assert not await may(one.url, "DELETE FROM audit_events WHERE false")
         assert not await may(reader.url, "INSERT INTO users DEFAULT VALUES")
 
 
-async def test_retention_is_a_right_of_its_own(migrated: str, tmp_path: Path) -> None:
+async def test_retention_is_a_separate_privilege(migrated: str, tmp_path: Path) -> None:
     async with role(migrated) as made:
         await granted(made, tmp_path, "--audit-retention")
         assert await may(made.url, "DELETE FROM audit_events WHERE false")
@@ -256,14 +260,14 @@ async def test_retention_is_a_right_of_its_own(migrated: str, tmp_path: Path) ->
 
 async def test_names_are_quoted(migrated: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as gone, role(migrated) as made:
-        strange = f'{made.name} "Ünïque"; --'
-        await made.given(f"ALTER ROLE {{role}} RENAME TO {quote(strange)}")
-        gone.push_async_callback(made.given, f"ALTER ROLE {quote(strange)} RENAME TO {{role}}")
-        printed = await asyncio.to_thread(command, migrated, tmp_path, "db", "grant", strange)
-        await made.given(f"ALTER ROLE {quote(strange)} RENAME TO {{role}}")
+        odd_name = f'{made.name} "Ünïque"; --'
+        await made.given(f"ALTER ROLE {{role}} RENAME TO {quote(odd_name)}")
+        gone.push_async_callback(made.given, f"ALTER ROLE {quote(odd_name)} RENAME TO {{role}}")
+        printed = await asyncio.to_thread(command, migrated, tmp_path, "db", "grant", odd_name)
+        await made.given(f"ALTER ROLE {quote(odd_name)} RENAME TO {{role}}")
         gone.pop_all()
 
-        assert printed == f"{strange} can serve.\n"
+        assert printed == f"{odd_name} can serve.\n"
         assert await may(made.url, "SELECT 1 FROM sessions")
 
 
@@ -271,7 +275,7 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-async def test_whoever_cannot_serve_is_refused(migrated: str) -> None:
+async def test_roles_that_cannot_serve_are_refused(migrated: str) -> None:
     async with role(migrated) as owner, role(migrated) as member, role(migrated) as other:
         await member.given(f"GRANT {owner.name} TO {{role}}")
         await other.given("ALTER ROLE {role} SUPERUSER")
@@ -283,27 +287,26 @@ async def test_whoever_cannot_serve_is_refused(migrated: str) -> None:
             await owner.given(f"ALTER TABLE {table} OWNER TO {{role}}")
 
         assert superuser == (
-            f"The role {other.name} is a superuser: no grant limits what it can do."
+            f"The role {other.name} is a superuser, which no grant limits: use another role."
         )
         assert unknown == (
             'The role nobody here does not exist. Create it: CREATE ROLE "nobody here"'
         )
         assert public == 'The role public does not exist. Create it: CREATE ROLE "public"'
         assert await refusal(migrated, owner.name) == (
-            f"The role {owner.name} owns the tables: let another role serve."
+            f"The role {owner.name} owns the tables: use another role."
         )
         assert await refusal(migrated, member.name) == (
             f"The role {member.name} is a member of {owner.name}, which owns the tables. "
-            f'Take it out first: REVOKE "{owner.name}" FROM "{member.name}"'
+            f'Remove it first: REVOKE "{owner.name}" FROM "{member.name}"'
         )
         assert await refusal(other.url, member.name) == (
-            f"The role {other.name} does not own the tables: let {owner.name}, "
-            "which does, run this."
+            f"The role {other.name} does not own the tables: run this as {owner.name}."
         )
         assert not await may(other.url, "SELECT 1 FROM users")
 
 
-async def test_what_a_role_has_from_elsewhere_is_named(migrated: str, tmp_path: Path) -> None:
+async def test_privileges_from_another_role_are_named(migrated: str, tmp_path: Path) -> None:
     async with role(migrated) as group, role(migrated) as made:
         await group.given("GRANT UPDATE, DELETE ON audit_events TO {role}")
         await made.given(f"GRANT {group.name} TO {{role}}")
@@ -321,7 +324,7 @@ async def test_what_a_role_has_from_elsewhere_is_named(migrated: str, tmp_path: 
         assert (done.returncode, done.stdout) == (1, f"{made.name} can serve.\n")
         assert done.stderr == (
             f"portico: The role {made.name} may DELETE on audit_events, may UPDATE on "
-            "audit_events, and no grant takes that away.\n"
+            "audit_events, which `portico db grant` cannot revoke.\n"
         )
         assert await may(made.url, "SELECT 1 FROM sessions")
 
@@ -329,7 +332,7 @@ async def test_what_a_role_has_from_elsewhere_is_named(migrated: str, tmp_path: 
 async def warnings(
     url: str, cwd: Path, naming: str = "`portico db grant", **environment: str
 ) -> list[str]:
-    """What a server that starts warns of, about the role that it has."""
+    """Returns the warnings of a starting server about its role."""
 
     def start() -> str:
         cwd.mkdir()
@@ -352,8 +355,8 @@ async def test_a_server_whose_role_can_change_the_audit_says_so(
 
     assert of_superuser == (
         f"Warning   The role {own} is a superuser: an attacker who controls this server can change "
-        "the audit. Let a role serve that the owner of the tables has given "
-        "`portico db grant ROLE`."
+        "the audit. As the owner of the tables, run "
+        "`portico db grant ROLE`, and serve as that role."
     )
     assert of_retention == (
         "Warning   AUDIT_KEEP_DAYS is set, and this role may not remove events. Let the owner of "
@@ -367,10 +370,10 @@ async def test_functions_of_others_in_the_schema_of_the_tables_are_never_called(
 ) -> None:
     await server.given("GRANT CREATE ON SCHEMA {schema} TO PUBLIC")
     before = await found(server.admin_url, COUNTS)
-    for statement in IMPOSTORS:
+    for statement in OVERLOADED_FUNCTIONS:
         await on_server(server.url, statement)
     power = f"The role {server.name} may create functions in the schema public"
-    mend = 'Run REVOKE CREATE ON SCHEMA "public" FROM PUBLIC.'
+    remedy = 'Run REVOKE CREATE ON SCHEMA "public" FROM PUBLIC.'
 
     await on_server(server.url, EVENT.format(at="now()"))
 
@@ -380,11 +383,11 @@ async def test_functions_of_others_in_the_schema_of_the_tables_are_never_called(
     )
     assert (done.returncode, done.stderr) == (
         1,
-        f"portico: {power}, and no grant takes that away. {mend}\n",
+        f"portico: {power}, which `portico db grant` cannot revoke. {remedy}\n",
     )
     with_role = await warnings(server.url, tmp_path / "serving", naming="REVOKE CREATE")
     assert with_role == [
-        f"Warning   {power}: an attacker who controls this server can change the audit. {mend}"
+        f"Warning   {power}: an attacker who controls this server can change the audit. {remedy}"
     ]
 
 
@@ -399,7 +402,7 @@ VERIFICATION = (
 )
 
 
-async def test_times_that_nobody_can_read_are_refused(server: Role) -> None:
+async def test_times_out_of_range_are_refused(server: Role) -> None:
     before = await found(server.admin_url, COUNTS)
     statements = [
         statement
@@ -428,9 +431,7 @@ async def test_a_checkpoint_that_does_not_follow_the_last_one_is_refused(server:
     ]
 
 
-async def test_members_of_the_owner_are_warned_of_by_the_verification(
-    server: Role, tmp_path: Path
-) -> None:
+async def test_the_verification_warns_of_members_of_the_owner(server: Role, tmp_path: Path) -> None:
     async with role(server.admin_url) as owner, role(server.admin_url) as member:
         await owner.given(*(f"ALTER TABLE {table} OWNER TO {{role}}" for table in OWN_TABLES))
         await member.given(f"GRANT {owner.name} TO {{role}}", "ALTER ROLE {role} NOINHERIT")
@@ -453,7 +454,7 @@ async def test_members_of_the_owner_are_warned_of_by_the_verification(
         ]
 
 
-async def test_members_of_a_role_that_serves_are_warned_of_by_the_verification(
+async def test_the_verification_warns_of_members_of_a_role_that_serves(
     server: Role, tmp_path: Path
 ) -> None:
     async with role(server.admin_url) as member:
@@ -469,11 +470,12 @@ async def test_members_of_a_role_that_serves_are_warned_of_by_the_verification(
         )
 
 
-async def test_roles_that_postgresql_has_made_are_refused(migrated: str) -> None:
+async def test_predefined_roles_of_postgresql_are_refused(migrated: str) -> None:
     assert await refusal(migrated, "pg_read_all_data") == (
-        "The role pg_read_all_data is one that PostgreSQL has made, with members who do not "
-        "serve: name a role of your own."
+        "The role pg_read_all_data is predefined by PostgreSQL and may have members that do not "
+        "serve: use a role of your own."
     )
     assert await found(
-        migrated, INVOKED.format(role="pg_read_all_data", table="audit_events", privilege="INSERT")
+        migrated,
+        HAS_PRIVILEGE.format(role="pg_read_all_data", table="audit_events", privilege="INSERT"),
     ) == [(False,)]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, TextClause, event, text
 from alembic import command
 from app.database import migrations
 from app.database.database import Database, connect
-from app.database.migration_plan import Effect, noticed_of
+from app.database.migration_plan import Effect, table_effects
 from app.database.online_ddl import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from tests.support.servers import portico
 
@@ -24,9 +24,9 @@ WHERE pid = pg_backend_pid() AND granted
 """
 # Of the modes that keep out whoever writes, the one that stands for each effect.
 MODES = {
-    "ShareLock": Effect.STOPS_WRITES,
-    "ShareRowExclusiveLock": Effect.STOPS_WRITES,
-    "AccessExclusiveLock": Effect.CLOSES,
+    "ShareLock": Effect.BLOCKS_WRITES,
+    "ShareRowExclusiveLock": Effect.BLOCKS_WRITES,
+    "AccessExclusiveLock": Effect.LOCKS,
 }
 Locks = set[tuple[str, Effect]]
 
@@ -67,7 +67,7 @@ async def test_the_plan_names_every_lock_that_postgresql_grants(empty_url: str) 
         granted[migration.revision] = {each for each in held if each[0] in existing}
         planned[migration.revision] = {
             (each.table, each.effect)
-            for each in noticed_of(migration)
+            for each in table_effects(migration)
             if each.effect in {*MODES.values(), Effect.UNKNOWN}
         }
 
@@ -103,7 +103,7 @@ async def test_a_plan_says_what_is_locked_and_changes_nothing(
         "      users: index built while others read and write (SHARE UPDATE EXCLUSIVE), up to 1 s",
     ]
     assert planned.stdout.splitlines()[-1].startswith(
-        f"A lock is waited for {LOCK_TIMEOUT} and held {STATEMENT_TIMEOUT} at most; "
+        f"Locks are waited for at most {LOCK_TIMEOUT} and held at most {STATEMENT_TIMEOUT}; "
     )
     assert await tables(empty_url) == before
     assert await fetched(empty_url, REVISION) == ["0011"]

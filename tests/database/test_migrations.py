@@ -10,7 +10,7 @@ from sqlalchemy import text
 from alembic import command
 from app.database import migrations
 from app.database.database import connect
-from app.database.readiness import UNMIGRATED
+from app.database.readiness import NOT_MIGRATED
 from app.errors import Misconfigured
 from app.main import create_app
 from app.testing.clients import ME, Api, Person
@@ -96,8 +96,8 @@ async def test_a_release_refuses_what_is_not_migrated_for_it_yet(empty_url: str)
     await asyncio.to_thread(command.upgrade, migrations.config(empty_url), before)
     portico = create_app(settings_for(empty_url)).state.portico
 
-    with pytest.raises(Misconfigured, match=UNMIGRATED):
+    with pytest.raises(Misconfigured, match=NOT_MIGRATED):
         await portico.start()
 
-    assert await portico.unready() == UNMIGRATED
+    assert await portico.unready() == NOT_MIGRATED
     await portico.stop()

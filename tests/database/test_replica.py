@@ -14,9 +14,9 @@ from sqlalchemy import text
 
 from app.database import migrations
 from app.database.database import Database, connect
-from app.database.replica import BEHIND, NO_STANDBY, SILENT
-from app.database.replica_lag import ReplicaLag, Written
-from app.database.url import read
+from app.database.libpq.database_url import read_database_url
+from app.database.replica import BEHIND, NO_ANSWER, NOT_A_STANDBY
+from app.database.replica_lag import ReplicaLag, WalPosition
 from app.main import FIGURES_SECONDS, create_app
 from app.people.services.administrator_accounts import AdministratorAccounts
 from app.testing.clients import ME, Api, Person
@@ -31,7 +31,7 @@ EVE = Person("eve@example.com", "an apple a day 42")
 TOTAL = "{ users { totalCount nodes { email } } }"
 PAGE = "query Page { users { nodes { email } } }"
 EVENTS = "{ auditEvents { nodes { name } } }"
-LEFT_OUT = "The replica is left out, the primary answers: {reason}"
+NOT_USED = "The replica is not used, the primary answers: {reason}"
 IN_USE = "The replica is in use."
 PATIENCE_SECONDS = 30
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'portico'"
@@ -172,9 +172,9 @@ async def test_a_replica_that_hangs_is_found_out_once_and_the_primary_answers(
     with replica.hanging():
         pages = await asyncio.gather(*(emails(ada) for _ in range(10)))
         assert [hung in page for page in pages] == [True] * 10
-        assert caplog.messages.count(LEFT_OUT.format(reason=SILENT)) == 1
+        assert caplog.messages.count(NOT_USED.format(reason=NO_ANSWER)) == 1
         await asyncio.gather(*(emails(ada) for _ in range(10)))
-        assert caplog.messages.count(LEFT_OUT.format(reason=SILENT)) == 1
+        assert caplog.messages.count(NOT_USED.format(reason=NO_ANSWER)) == 1
 
     await heard(caplog, IN_USE)
 
@@ -224,7 +224,7 @@ async def test_a_replica_that_refuses_sign_ins_leaves_pages_to_the_primary(
         refused = await joined(ada, "refused")
         assert refused in await emails(ada)
         said = 'role "portico" is not permitted to log in (28000)'
-        await heard(caplog, LEFT_OUT.format(reason=said))
+        await heard(caplog, NOT_USED.format(reason=said))
         assert refused in await emails(ada)
 
         await on_server(primary.url, "ALTER ROLE portico LOGIN")
@@ -239,7 +239,7 @@ async def test_a_replica_that_is_too_far_behind_is_left_out_until_it_is_not(
         async with paused(primary, replica):
             behind = await joined(ada, "behind")
             assert behind not in await emails(ada)
-            await heard(caplog, LEFT_OUT.format(reason=BEHIND.format(seconds=1)))
+            await heard(caplog, NOT_USED.format(reason=BEHIND.format(seconds=1)))
             assert behind in await emails(ada)
 
         await heard(caplog, IN_USE)
@@ -252,7 +252,7 @@ async def test_a_replica_that_was_promoted_is_not_read(
         async with administrator(primary, promoted.url) as ada:
             await heard(caplog, IN_USE)
             promoted.run("pg_ctl", "-w", "-D", str(promoted.directory), "promote")
-            await heard(caplog, LEFT_OUT.format(reason=NO_STANDBY))
+            await heard(caplog, NOT_USED.format(reason=NOT_A_STANDBY))
             await on_server(promoted.url, "UPDATE users SET email = 'parted-' || email")
 
             assert [email for email in await emails(ada) if email.startswith("parted")] == []
@@ -260,14 +260,14 @@ async def test_a_replica_that_was_promoted_is_not_read(
 
 async def test_a_primary_is_no_replica(primary: Postgres, caplog: pytest.LogCaptureFixture) -> None:
     async with administrator(primary, primary.url) as ada:
-        await heard(caplog, LEFT_OUT.format(reason=NO_STANDBY))
+        await heard(caplog, NOT_USED.format(reason=NOT_A_STANDBY))
         assert ADA.email in await emails(ada)
 
 
 async def test_behind_a_pooler_too_a_replica_is_read_left_out_and_read_again(
     primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    host = read(replica.url, os.environ).hosts[0]
+    host = read_database_url(replica.url, os.environ).hosts[0]
     async with (
         refusing_pooler(host) as port,
         administrator(primary, f"postgresql://postgres@127.0.0.1:{port}/postgres") as ada,
@@ -278,7 +278,7 @@ async def test_behind_a_pooler_too_a_replica_is_read_left_out_and_read_again(
             assert pooled not in await emails(ada)
             with replica.hanging():
                 assert pooled in await emails(ada)
-                await heard(caplog, LEFT_OUT.format(reason=SILENT))
+                await heard(caplog, NOT_USED.format(reason=NO_ANSWER))
         await heard(caplog, IN_USE)
 
 
@@ -324,12 +324,12 @@ POSITIONS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 50)), min_size=
 @given(POSITIONS)
 def test_the_lag_is_that_of_the_first_thing_that_is_missing(steps: list[tuple[int, int]]) -> None:
     """Each second the primary writes something, and the replica has all but the last so much."""
-    lag, history, complete = ReplicaLag(), list[Written](), list[float]()
+    lag, history, complete = ReplicaLag(), list[WalPosition](), list[float]()
     written = 0
     for second, (more, missing) in enumerate(steps):
         written += more
         replayed = written - missing
-        history.append(Written(float(second), written))
+        history.append(WalPosition(float(second), written))
         complete += [each.moment for each in history if each.position <= replayed]
 
         lag.compare(history[-1], replayed, None)
@@ -340,13 +340,13 @@ def test_the_lag_is_that_of_the_first_thing_that_is_missing(steps: list[tuple[in
 def test_a_replica_that_has_all_of_an_idle_primary_is_not_behind() -> None:
     lag = ReplicaLag()
     for second in range(10_000):
-        lag.compare(Written(float(second), 7), 7, replay_age=5000.0 + second)
+        lag.compare(WalPosition(float(second), 7), 7, replay_age=5000.0 + second)
     assert lag.seconds(10_000.0) == 1.0
 
 
 def test_what_a_new_primary_has_lost_is_not_missed() -> None:
     lag = ReplicaLag()
-    lag.compare(Written(0.0, 10), 10, None)
-    lag.compare(Written(1.0, 100), 10, None)
-    lag.compare(Written(2.0, 50), 50, None)
+    lag.compare(WalPosition(0.0, 10), 10, None)
+    lag.compare(WalPosition(1.0, 100), 10, None)
+    lag.compare(WalPosition(2.0, 50), 50, None)
     assert lag.seconds(3.0) == 1.0

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.audit.services.checkpoints import Checkpoints
 from app.database import migrations
-from app.database.after_upgrade import NOT_AVAILABLE, WITHOUT_INDEX
+from app.database.after_upgrade import NO_SEARCH_INDEX, NOT_AVAILABLE
 from app.database.database import connect
 from app.errors import Hindered
 from app.jobs.services.worker import Worker
@@ -254,7 +254,7 @@ async def test_an_upgrade_on_a_server_without_pg_trgm_says_that_searches_are_slo
 
     assert printed == (
         f"The database is at revision {migrations.head()}, the newest.\n"
-        f"{WITHOUT_INDEX.format(reason=NOT_AVAILABLE)}\n"
+        f"{NO_SEARCH_INDEX.format(reason=NOT_AVAILABLE)}\n"
     )
 
 
@@ -281,13 +281,13 @@ async def test_the_index_is_made_by_the_next_upgrade_once_it_can_be(with_trigram
         definition = (await found(owner.url, INDEX))[0][0]
 
     assert notes == [
-        WITHOUT_INDEX.format(
+        NO_SEARCH_INDEX.format(
             reason='PostgreSQL says: permission denied to create extension "pg_trgm" (42501). '
             "Let an administrator of the database run CREATE EXTENSION pg_trgm."
         ),
-        WITHOUT_INDEX.format(
+        NO_SEARCH_INDEX.format(
             reason="PostgreSQL says: permission denied for schema extensions (42501). "
-            "Grant what is missing."
+            "Grant the missing privilege."
         ),
         None,
     ]

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from app.database import migrations
-from app.database.statements import Tally
+from app.database.statements import StatementCount
 from app.http.access_log import MAX_LINES, AccessLog, Line, console_line
 from app.testing.clients import LOGIN, Person
 from app.testing.leaks import SECRETS
@@ -333,7 +333,7 @@ async def test_a_log_that_cannot_be_written_fails_no_request() -> None:
     )
 
     for number in range(MAX_LINES):
-        log.add(Line(0, "GET", "/", str(number), Tally()))
+        log.add(Line(0, "GET", "/", str(number), StatementCount()))
     await asyncio.sleep(0)
 
     asyncio.get_running_loop().set_exception_handler(None)

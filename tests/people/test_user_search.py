@@ -99,7 +99,7 @@ async def plan(
 
     That is one for all values, but where the service has it made for these.
     """
-    query, _ = page_query(found, order, request.form, ALL_COLUMNS)
+    query, _ = page_query(found, order, request.shape, ALL_COLUMNS)
     values = request.values | Users(db, Replica(db), lambda: datetime.now(UTC)).values(found)
     mode = "force_custom_plan" if query.plan_depends_on_values else "force_generic_plan"
     arguments = ", ".join(f"'{values[name]}'" for name in query.names)

@@ -8,7 +8,7 @@ import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from app.database.url import Host
+from app.database.libpq.hosts import Host
 from tests.support.servers import free_port
 
 # What PgBouncer 1.18 follows, or is always sent.

@@ -24,7 +24,8 @@ import pytest
 from sqlalchemy import make_url
 
 from app.database import migrations
-from app.database.url import SOCKET_NAME, Host, read
+from app.database.libpq.database_url import read_database_url
+from app.database.libpq.hosts import SOCKET_NAME, Host
 from app.testing.databases import temporary_database
 from tests.support.postgres import BINARIES, USER, Cluster
 
@@ -65,7 +66,7 @@ class RunPostgres:
 
     def url(self) -> str:
         url = os.environ.get(NAMED) or self._started()
-        self._hosts = [*read(url, {}).hosts]
+        self._hosts = [*read_database_url(url, {}).hosts]
         return url
 
     @property

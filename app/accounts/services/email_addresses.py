@@ -24,7 +24,7 @@ from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.jobs.services.queue import Jobs
 from app.mail.limits import email_charge
 from app.mail.models import OneTimeToken, TokenPurpose
@@ -108,7 +108,7 @@ class EmailAddresses:
         signed_in = await self._verify(found, token, viewer, client) if found else None
         return signed_in or await self.repeats.verified(token, client) or TokenInvalid()
 
-    @repeatable
+    @retry_on_conflict
     async def _verify(
         self, found: TokenRow, token: str, viewer: Viewer | None, client: Client
     ) -> SignedIn | None:
@@ -192,7 +192,7 @@ class EmailAddresses:
             return confirmed
         return await self._request_change(viewer, checked.new_email, confirmed, client)
 
-    @repeatable
+    @retry_on_conflict
     async def _request_change(
         self, viewer: Viewer, new_email: str, confirmed: str, client: Client
     ) -> RequestAccepted | InvalidCredentials | RateLimited:
@@ -238,7 +238,7 @@ class EmailAddresses:
             return await self._undo_change(found, token, client)
         return await self._change(found, token, client)
 
-    @repeatable
+    @retry_on_conflict
     async def _change(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
         recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:
@@ -252,7 +252,7 @@ class EmailAddresses:
             await recorder.record(session, AccountEvent.EMAIL_CHANGED, target=row.id)
         return UserChanged(row)
 
-    @repeatable
+    @retry_on_conflict
     async def _undo_change(self, found: TokenRow, token: str, client: Client) -> UserChanged | None:
         recorder = Recorder(found.user_id, client, self.clock())
         async with self.db.begin() as session:

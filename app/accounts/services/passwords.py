@@ -15,7 +15,7 @@ from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.errors import Unauthenticated
 from app.jobs.services.queue import Jobs
 from app.mail.limits import email_charge
@@ -151,7 +151,7 @@ class PasswordChanges:
         ended = false() if keep_other_sessions else table != viewer.session_id
         return await self._change(viewer, confirmed, password_hash, client, ended)
 
-    @repeatable
+    @retry_on_conflict
     async def _change(
         self,
         viewer: Viewer,
@@ -181,7 +181,7 @@ class PasswordChanges:
             await recorder.record(session, AccountEvent.PASSWORD_CHANGED, target=row.id)
         return PasswordChanged(row, self.sign_in.signed_in(row, started).tokens)
 
-    @repeatable
+    @retry_on_conflict
     async def _reset(
         self, found: TokenRow, token: str, password_hash: str, client: Client
     ) -> UserChanged | TokenInvalid:

@@ -20,7 +20,7 @@ from app.audit.models import AuditEvent
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.database.personal_data import PersonalColumns, camel_case, personal_tables
 from app.errors import Misconfigured
 from app.jobs.services.queue import Jobs
@@ -156,7 +156,7 @@ class PersonalData:
                 yield b"]"
         yield b',"truncated":[]}\n'
 
-    @repeatable
+    @retry_on_conflict
     async def _copy(
         self, user_id: uuid.UUID, recorder: Recorder, *where: ColumnElement[bool]
     ) -> Copy | None:

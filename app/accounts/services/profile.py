@@ -12,7 +12,7 @@ from app.accounts.services.password_confirmation import PasswordConfirmation
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.errors import Unauthenticated
 from app.outcomes import InvalidCredentials, InvalidInput
 from app.security.client import Client
@@ -37,7 +37,7 @@ class Profiles:
     confirmation: PasswordConfirmation
     clock: Clock
 
-    @repeatable
+    @retry_on_conflict
     async def update(
         self, viewer: Viewer, changes: dict[str, str | None], client: Client
     ) -> UserChanged | InvalidInput:

@@ -16,7 +16,7 @@ from app.audit.models import AuditEvent, AuditRow
 from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.identifiers import first_id
-from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
+from app.database.keyset_pages import Keyset, Page, PageRequest, PageShape, page_of
 from app.database.replica import Replica
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
@@ -58,7 +58,7 @@ class AuditEvents:
     async def page(
         self, _admin: Admin, filters: AuditFilter, request: PageRequest
     ) -> Page[AuditRow]:
-        query = _page_query(_given_filters(filters), request.form)
+        query = _page_query(_given_filters(filters), request.shape)
         rows = await self.replica.fetch(query, **request.values, **_values(filters))
         return page_of([_row(row) for row in rows], request)
 
@@ -105,8 +105,8 @@ def _values(filters: AuditFilter) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _page_query(given: GivenFilters, form: Form) -> Query:
-    return Query(NEWEST_FIRST.select(select(*COLUMNS).where(*_conditions(given)), form))
+def _page_query(given: GivenFilters, shape: PageShape) -> Query:
+    return Query(NEWEST_FIRST.select(select(*COLUMNS).where(*_conditions(given)), shape))
 
 
 def _conditions(given: GivenFilters) -> Iterator[ColumnElement[bool]]:

@@ -1,4 +1,4 @@
-"""`portico doctor`: what is wrong with a set-up, one line for each check."""
+"""`portico doctor`: checks a set-up, and prints one line for each check."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ async def _examine(setup: SetUp) -> list[Finding]:
 
 
 def _only(broken: Check, problem: Misconfigured) -> list[Finding]:
-    """Returns what is wrong before anything can be examined."""
+    """Returns the findings if the checks cannot run."""
     return [
         Finding(broken.name, State.FAILED, " ".join(str(problem).splitlines()))
         if each is broken

@@ -9,11 +9,11 @@ from app.cli.doctor.environment import SetUp
 from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, warning
 from app.cli.sizes import in_bytes, in_largest_unit
 from app.database.after_upgrade import IS_AVAILABLE, IS_VALID, NOT_AVAILABLE, SCHEMA_OF_EXTENSION
+from app.database.libpq.hosts import Host
 from app.database.migration_table import TABLE
 from app.database.migrations import head
 from app.database.readiness import Readiness
 from app.database.rights import ROWS, Rights, rights_of
-from app.database.url import Host
 from app.users.models import User
 
 OLDEST_VERSION = 150_000
@@ -89,7 +89,7 @@ JOBS = text("""
 async def database(setup: SetUp) -> Verdict:
     if setup.database is None:
         return not_checked(
-            f"There is none in {setup.given.data_dir} yet: `portico serve` makes it."
+            f"There is none in {setup.given.data_dir} yet: `portico serve` creates it."
         )
     [server] = await setup.db.rows(SERVER)
     places = ",".join(_place(host) for host in setup.address.hosts)
@@ -114,8 +114,8 @@ async def encryption(setup: SetUp) -> Verdict:
     if all(host.is_socket or is_loopback(host.address) for host in hosts):
         return ok("No TLS, to a database on this machine.")
     return warning(
-        "No TLS to the database: others on the way can read along.",
-        "Set sslmode=verify-full in DATABASE_URL, unless the network encrypts.",
+        "No TLS to the database: others on the network can read the traffic.",
+        "Set sslmode=verify-full in DATABASE_URL, unless the network is encrypted.",
     )
 
 
@@ -133,7 +133,7 @@ async def migrations(setup: SetUp) -> Verdict:
     if newer:
         return warning(
             f"The database is at revision {newer}, of a newer release.",
-            "Replace this release by that one.",
+            "Upgrade to that release.",
         )
     return ok(f"The database is at revision {head()}, the newest.")
 
@@ -141,7 +141,7 @@ async def migrations(setup: SetUp) -> Verdict:
 @check("tables", needs=migrations)
 async def tables(setup: SetUp) -> Verdict:
     await Readiness(setup.db, setup.branches).check_schema()
-    return ok("Each table is the one of Portico.")
+    return ok("No table of Portico is hidden by another one.")
 
 
 @check("role", needs=migrations)
@@ -149,14 +149,14 @@ async def role(setup: SetUp) -> Verdict:
     """Whether the database keeps this role from changing what happened."""
     [role] = await setup.db.rows(OWNER, {"table": TABLE})
     if setup.given.embedded:
-        return ok(f"{role.name}, of a database that Portico runs itself.")
+        return ok(f"{role.name}, owner of the embedded database.")
     excess = await Readiness(setup.db, setup.branches).excess(retention=_removes_events(setup))
     if excess is None:
         return ok(f"{role.name} serves, {role.owner} owns the tables.")
     return warning(
-        f"{excess}: it can change what the audit says.",
-        f"Run {excess.mend}."
-        if excess.mend
+        f"{excess}: it can change the audit.",
+        f"Run {excess.remedy}."
+        if excess.remedy
         else "Run `portico db grant ROLE` and serve as that role.",
     )
 
@@ -181,7 +181,7 @@ async def rights(setup: SetUp) -> Verdict:
             f"The role lacks {', '.join(missing)}.",
             "Run `portico db grant ROLE` as the owner of the tables.",
         )
-    return ok("The role may read and write what it has to.")
+    return ok("The role has all privileges that it needs.")
 
 
 def _rights() -> dict[str, Rights]:
@@ -196,7 +196,7 @@ async def search_index(setup: SetUp) -> Verdict:
     is_valid = (await setup.db.rows(IS_VALID) or [[False]])[0][0]
     if schema and is_valid:
         return ok(f"pg_trgm is in the schema {schema}, and the index is built.")
-    slow = "Searches for users read all of them: there is no index."
+    slow = "Searches for users read the whole table: there is no index."
     if schema:
         return warning(slow, "Run `portico db upgrade`.")
     if (await setup.db.rows(IS_AVAILABLE))[0][0]:
@@ -244,12 +244,12 @@ async def replication_slots(setup: SetUp) -> Verdict:
     [slot] = found
     if slot.wal_status == "lost":
         return warning(
-            f"What the slot {slot.name} needs is gone.",
-            "Make its replica anew, or drop it: SELECT pg_drop_replication_slot(…).",
+            f"The WAL that the slot {slot.name} needs has been removed.",
+            "Rebuild its replica, or drop the slot: SELECT pg_drop_replication_slot(…).",
         )
     text = f"The slot {slot.name} holds back {in_bytes(slot.bytes)} of WAL."
     if slot.bytes > HELD_BACK_BYTES:
-        return warning(text, "If its replica is gone, drop it before the disk is full.")
+        return warning(text, "If its replica is gone, drop the slot before the disk is full.")
     return ok(text)
 
 
@@ -258,12 +258,12 @@ async def jobs(setup: SetUp) -> Verdict:
     [row] = await setup.db.rows(JOBS)
     if row.failed:
         return warning(
-            f"{row.failed} failed, {row.waiting} waiting.", "`portico jobs` says which and why."
+            f"{row.failed} failed, {row.waiting} waiting.", "`portico jobs` shows which and why."
         )
     if row.oldest and row.oldest > LATE:
         return warning(
             f"{row.waiting} waiting, the oldest for {in_largest_unit(row.oldest)}.",
-            "Does a `portico worker` run, or a server with JOBS_WORKER=true?",
+            "Is a `portico worker` running, or a server with JOBS_WORKER=true?",
         )
     return ok(f"{row.waiting} waiting, none failed.")
 

@@ -1,4 +1,4 @@
-"""What is examined: settings, and the way to the database that they name."""
+"""What is checked: the settings, and a connection to their database."""
 
 import os
 from collections.abc import Generator
@@ -12,20 +12,20 @@ from app.cli.setup import embedded_values, url_of
 from app.clock import Clock, system_clock
 from app.database.database import Database, Link, connect
 from app.database.embedded import embedded_postgres, is_new, secret_path
+from app.database.libpq.database_url import DatabaseUrl, read_database_url
 from app.database.migrations import Branches
-from app.database.url import DatabaseUrl, read
 from app.errors import Misconfigured
 from app.modules import branches_of, modules_named
 from app.settings import Settings
 
-# Few, since the server may have hardly any left.
+# Few, since the server may have few left.
 CONNECTIONS = 2
 STATEMENT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """Settings as they were given, and with what stands in for those that are not set."""
+    """Settings as given, and with the defaults of the embedded database."""
 
     given: Settings
     settings: Settings
@@ -45,23 +45,23 @@ class SetUp:
 
     @property
     def address(self) -> DatabaseUrl:
-        return read(url_of(self.settings), os.environ)
+        return read_database_url(url_of(self.settings), os.environ)
 
 
 def linked(settings: Settings, url: str, *, prepared: bool) -> Link:
-    """Make the way to a database, with limits that keep a check from hanging."""
+    """Connect to a database, with timeouts so that checks do not hang."""
     seconds = min(STATEMENT_SECONDS, settings.database_timeout_seconds)
     return connect(url, pool_size=CONNECTIONS, timeout_seconds=seconds, prepared=prepared)
 
 
 def opened(settings: Settings, url: str) -> Database:
-    """Make a database that can be read through any pooler: nothing is prepared."""
+    """Returns a database that works through any pooler: statements are not prepared."""
     return Database(linked(settings, url, prepared=False), pool_size=CONNECTIONS)
 
 
 @contextmanager
 def set_up(given: Settings) -> Generator[SetUp]:
-    """Yield what is examined. The embedded database is started or shared, and never created.
+    """Yield the set-up. The embedded database is started or shared, and never created.
 
     Raises:
         Misconfigured: the embedded database is not part of this installation, or does not start;
@@ -81,7 +81,7 @@ def set_up(given: Settings) -> Generator[SetUp]:
 
 
 def _secret(given: Settings) -> SecretStr | None:
-    """Returns the secret, but makes none."""
+    """Returns the secret, without creating one."""
     if given.secret_key is not None:
         return given.secret_key
     path: Path = secret_path(given.data_dir)

@@ -1,4 +1,4 @@
-"""What a check is, and what it finds."""
+"""Checks of `portico doctor`, and their findings."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ class Finding:
 
 
 class Verdict(NamedTuple):
-    """A finding, before it has the name of its check."""
+    """A finding without the name of its check."""
 
     state: State
     text: str
@@ -59,7 +59,7 @@ Examination = Callable[[SetUp], Awaitable[Verdict]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Check:
-    """One question about a set-up. It is asked only if what it `needs` has not failed."""
+    """One check of a set-up. It runs only if the check that it `needs` has not failed."""
 
     name: str
     examine: Examination
@@ -67,11 +67,11 @@ class Check:
 
 
 def check(name: str, *, needs: Check | None = None) -> Callable[[Examination], Check]:
-    """Make a check of a function. What a module defines with it is part of `portico doctor`."""
+    """Make a check of a function; `portico doctor` runs all checks of its modules."""
     return lambda examine: Check(name, examine, needs)
 
 
 def checks_of(module: ModuleType) -> list[Check]:
-    """Returns the checks that a module defines, in the order in which they stand there."""
+    """Returns the checks that a module defines, in their order."""
     defined = [each for each in vars(module).values() if isinstance(each, Check)]
     return [each for each in defined if inspect.getmodule(each.examine) is module]

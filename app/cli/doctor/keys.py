@@ -15,8 +15,10 @@ from app.keys.services.key_validation import ValidKey, validated
 from app.keys.services.signing_keys import KEYS_NOT_OPENED
 from app.security.keys import Secrets
 
-INVALID_HINT = "Somebody has written them to the database: find out who, and delete their rows."
-NOT_CHECKED_HINT = "Delete the rows of those that no server of yours has made."
+INVALID_HINT = (
+    "They were written to the database by another program: find out which, and delete the rows."
+)
+NOT_CHECKED_HINT = "Delete the rows of keys that none of your servers has created."
 # A successor is published a day before it signs.
 SLACK = timedelta(days=1)
 NOW = text("SELECT clock_timestamp()")
@@ -48,7 +50,7 @@ def _judged(setup: SetUp, found: Mapping[str, ValidKey | None], state: SecretsSt
     if found and not valid:
         return failed(KEYS_NOT_OPENED)
     if signing is None:
-        return warning("No key signs yet.", "The first server that starts makes one.")
+        return warning("No key signs yet.", "The first server that starts creates one.")
     if signing.pair is None:
         return failed(KEYS_NOT_OPENED)
     if invalid := [key_id for key_id, each in found.items() if each is None]:
@@ -59,7 +61,7 @@ def _judged(setup: SetUp, found: Mapping[str, ValidKey | None], state: SecretsSt
 def _aged(setup: SetUp, age: timedelta, valid: Sequence[ValidKey], state: SecretsState) -> Verdict:
     text = f"SECRET_KEY opens the one that signs, which is {in_largest_unit(age)} old."
     if age > timedelta(days=setup.given.signing_key_rotate_days) + SLACK:
-        return warning(text, "A running server replaces it: does any run?")
+        return warning(text, "A running server replaces it: is one running?")
     if state.explanation:
         return warning(state.explanation)
     if unchecked := [each.public.id for each in valid if each.pair is None]:
@@ -94,7 +96,7 @@ async def clock(setup: SetUp) -> Verdict:
 def compared(before: datetime, theirs: datetime, after: datetime) -> Verdict:
     """Judge a clock by the time of another machine, that was read between the two moments."""
     if after < EARLIEST:
-        return failed(f"This machine has {after:%Y-%m-%d}, which is over.", "Set its clock.")
+        return failed(f"This machine has {after:%Y-%m-%d}, which is in the past.", "Set its clock.")
     # Whatever lies between the two agrees.
     apart = max(before - theirs, theirs - after, timedelta(0))
     which = "ahead of" if before > theirs else "behind"

@@ -21,7 +21,7 @@ from app.mail.mailer import NotSent, mailer_of
 HTTP_SECONDS = 5.0
 JWKS = "/.well-known/jwks.json"
 KEY_IDS = select(SigningKey.id)
-ANY_PASSWORD = "While it does not answer, passwords that were breached are accepted."  # noqa: S105 - a sentence
+ANY_PASSWORD = "While it does not answer, breached passwords are accepted."  # noqa: S105 - a sentence
 OURS = "portico_"
 
 
@@ -51,7 +51,7 @@ async def public_address(setup: SetUp) -> Verdict:
     except (httpx.HTTPError, TimeoutError) as error:
         return warning(
             f"{address} cannot be reached from here: {type(error).__name__}.",
-            "Does a server run, and does this machine resolve its name?",
+            "Is a server running, and does this machine resolve its name?",
         )
     found = _key_ids(answer)
     if found is None:
@@ -107,7 +107,7 @@ async def management(setup: SetUp) -> Verdict:
     except Misconfigured as problem:
         if await _has_metrics(address):
             return ok(f"http://{address}/metrics answers.")
-        return warning(str(problem), "MANAGEMENT_ADDRESS names another address for metrics.")
+        return warning(str(problem), "Set MANAGEMENT_ADDRESS to another address for metrics.")
     return ok(f"{address} is free: no server on this machine uses it now.")
 
 

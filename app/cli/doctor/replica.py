@@ -11,7 +11,7 @@ from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, war
 from app.cli.sizes import in_largest_unit
 from app.database.database import Database
 from app.database.errors import explanation
-from app.database.outages import forget_values
+from app.database.outages import remove_values
 from app.database.readiness import REVISION
 from app.errors import Unavailable
 
@@ -32,7 +32,7 @@ async def replica(setup: SetUp) -> Verdict:
     try:
         return await _verdict(setup, replica)
     except (SQLAlchemyError, Unavailable, OSError) as problem:
-        forget_values(problem)
+        remove_values(problem)
         # The hints are about the other address.
         return failed(explanation(problem).replace("DATABASE_URL", "DATABASE_READ_URL"))
     finally:
@@ -43,17 +43,19 @@ async def _verdict(setup: SetUp, replica: Database) -> Verdict:
     [state] = await replica.rows(STATE)
     if not state.is_standby:
         return failed(
-            "The server in DATABASE_READ_URL is no replica (any more).",
-            "What it has is not what the primary has: make it anew, or name another one.",
+            "The server in DATABASE_READ_URL is not a replica (any more).",
+            "Its data differs from that of the primary: rebuild it, or use another one.",
         )
     if await replica.rows(REVISION) != await setup.db.rows(REVISION):
-        return failed("It has another revision than the primary: is it a replica of that one?")
+        return failed(
+            "Its revision is not that of the primary: is it a replica of another database?"
+        )
     if state.lag is None:
         return warning("It has not replayed anything yet.")
     most = setup.given.database_read_max_lag_seconds
     if most != "off" and state.lag > timedelta(seconds=most):
         return warning(
             f"It is {in_largest_unit(state.lag)} behind.",
-            "The primary answers until it is less than DATABASE_READ_MAX_LAG_SECONDS.",
+            "The primary answers until the lag is below DATABASE_READ_MAX_LAG_SECONDS.",
         )
     return ok(f"It is {in_largest_unit(state.lag)} behind.")

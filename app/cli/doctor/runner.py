@@ -1,4 +1,4 @@
-"""Runs checks beside each other, each with a bound, and takes what goes wrong for a finding."""
+"""Runs checks concurrently, each with a timeout; errors become findings."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli.doctor.environment import SetUp
 from app.cli.doctor.findings import SECONDS, Check, Finding, State, Verdict, failed, not_checked
 from app.database.errors import explanation
-from app.database.outages import forget_values
+from app.database.outages import remove_values
 from app.errors import Misconfigured, Unavailable
 
 Running = dict[Check, asyncio.Task[Finding]]
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 async def examine(checks: Sequence[Check], setup: SetUp) -> list[Finding]:
-    """Run all checks; what one of them needs stands before it."""
+    """Run all checks; each check comes after the one that it needs."""
     running: Running = {}
     for each in checks:
         needed = running[each.needs] if each.needs else None
@@ -40,7 +40,7 @@ async def _verdict(check: Check, setup: SetUp) -> Verdict:
     except Misconfigured as problem:
         return failed(str(problem))
     except (SQLAlchemyError, Unavailable, OSError) as problem:
-        forget_values(problem)
+        remove_values(problem)
         return failed(explanation(problem))
     except Exception as problem:
         log.debug("The check %s failed", check.name, exc_info=problem)

@@ -32,7 +32,7 @@ async def settings(setup: SetUp) -> Verdict:
     PersistedDocuments.load(given.persisted_documents, only_trusted=given.persisted_documents_only)
     Templates.load(emails_of(modules_named(given.modules)), given.templates_dir)
     address = given.management_address or DEFAULT
-    found = " ".join(setting_warnings.cautions(given, HOST, PORT, address))
+    found = " ".join(setting_warnings.warnings_of(given, HOST, PORT, address))
     if found:
         return warning(found)
     sources = read_sources(type(setup.settings))
@@ -81,8 +81,8 @@ async def frontend(setup: SetUp) -> Verdict:
     if Cors.of(given.cors_origins).allows(frontend.encode()):
         return ok(f"{frontend} is in CORS_ORIGINS.")
     return warning(
-        f"{frontend} of FRONTEND_URL is not in CORS_ORIGINS: its scripts cannot read answers.",
-        "Add it, unless the frontend asks by way of its own server.",
+        f"{frontend} of FRONTEND_URL is not in CORS_ORIGINS: browsers do not let it read answers.",
+        "Add it, unless the frontend calls Portico from its own server.",
     )
 
 

@@ -22,7 +22,7 @@ from pgqueuer.ports.driver import NotifyCallback
 
 from app.database.connector import is_pooled
 from app.database.database import Database
-from app.database.errors import said
+from app.database.errors import server_message
 from app.errors import ConnectionLost
 from app.jobs.handlers import Handler, PermanentFailure
 from app.jobs.services.queue import SealedElsewhere, SealedPayloads
@@ -198,7 +198,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - restarts after any error
                 delay = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
                 level = logging.WARNING if failures == 0 else logging.DEBUG
-                reason = said(error) or _type_name(error)
+                reason = server_message(error) or _type_name(error)
                 log.log(level, "The worker stopped (%s) and restarts in %d s", reason, delay)
                 failures += 1
                 await asyncio.sleep(delay)

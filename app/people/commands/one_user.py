@@ -20,7 +20,8 @@ from app.cli.private_files import DASH, private_file
 from app.cli.setup import database, fail, out, started
 from app.clock import system_clock
 from app.container import Container
-from app.database.keyset_pages import MAX_PAGE, PageRequest
+from app.database.keyset_pages import PageRequest
+from app.database.page_size import MAX_PAGE_SIZE
 from app.errors import BadInput
 from app.modules import read_settings
 from app.outcomes import InvalidInput, NotFound
@@ -158,7 +159,7 @@ async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
 async def _sessions(settings: Settings, named: str, *, end: bool, as_json: bool) -> None:
     async with _found(settings, named) as found:
         # A user has at most as many active sessions as a page has rows.
-        request, user_id = PageRequest(MAX_PAGE), found.user.id
+        request, user_id = PageRequest(MAX_PAGE_SIZE), found.user.id
         pages = await found.services[Sessions].pages([user_id], OPERATOR, request)
         rows = pages[user_id].rows
         if end:

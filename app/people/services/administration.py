@@ -15,7 +15,7 @@ from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens
 from app.mail.services.outgoing_emails import OutgoingEmails
@@ -57,7 +57,7 @@ class Administration:
     clock: Clock
     email_domains: EmailDomains
 
-    @repeatable
+    @retry_on_conflict
     async def create_user(
         self, by: Admin | Operator, email: str, display_name: str | None, role: Role, client: Client
     ) -> UserChanged | EmailTaken | InvalidInput:
@@ -78,7 +78,7 @@ class Administration:
             await recorder.record(session, event, target=user.id, role=role.value)
         return UserChanged(user)
 
-    @repeatable
+    @retry_on_conflict
     async def set_role(
         self, by: Admin | Operator, user_id: uuid.UUID, role: Role, client: Client
     ) -> Changed | UnconfirmedRegistration:
@@ -100,7 +100,7 @@ class Administration:
             await recorder.record(session, PeopleEvent.ROLE_CHANGED, target=user.id, **details)
             return changed
 
-    @repeatable
+    @retry_on_conflict
     async def suspend(
         self,
         by: Admin | Operator,
@@ -141,7 +141,7 @@ class Administration:
             await recorder.record(session, event, target=row.id, until=until_text)
             return UserChanged(row)
 
-    @repeatable
+    @retry_on_conflict
     async def reinstate(self, by: Admin | Operator, user_id: uuid.UUID, client: Client) -> Changed:
         """End a suspension. Its user has to sign in again."""
         values = {"suspended_at": None, "suspended_until": None, "suspension_reason": None}
@@ -156,7 +156,7 @@ class Administration:
             await recorder.record(session, PeopleEvent.USER_REINSTATED, target=user.id)
             return changed
 
-    @repeatable
+    @retry_on_conflict
     async def delete(
         self, by: Admin | Operator, user_id: uuid.UUID, client: Client
     ) -> UserDeleted | NotFound | LastAdministrator:
@@ -168,7 +168,7 @@ class Administration:
             return NotFound()
         return erased if isinstance(erased, LastAdministrator) else UserDeleted(user_id)
 
-    @repeatable
+    @retry_on_conflict
     async def end_sessions(
         self, by: Admin | Operator, user_id: uuid.UUID, client: Client
     ) -> Changed:

@@ -255,7 +255,7 @@ class UserFiles:
     @asynccontextmanager
     async def start_import(self) -> AsyncGenerator[Import]:
         """Start an import. Its memory does not grow with the file."""
-        async with self.db.unlimited_connection(lasting=True) as connection:
+        async with self.db.unlimited_connection(keeps_session_state=True) as connection:
             await _run(connection, *CREATE_TABLES)
             yield Import(connection, self.clock, self.email_domains)
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from app.clock import Clock
 from app.database.database import Database, Query
-from app.database.keyset_pages import Form, Keyset, Page, PageRequest, page_of
+from app.database.keyset_pages import Keyset, Page, PageRequest, PageShape, page_of
 from app.database.replica import Replica
 from app.sessions.models import LIFETIME, Session
 from app.users.models import Role, User, UserRow
@@ -126,7 +126,7 @@ class Users:
         columns: frozenset[str] = ALL_COLUMNS,
     ) -> Page[UserRow]:
         """Returns a page. Its rows have these columns, the id, and the column of the order."""
-        query, make = page_query(user_filter, order, request.form, columns)
+        query, make = page_query(user_filter, order, request.shape, columns)
         rows = await self.replica.fetch(query, **request.values, **self.values(user_filter))
         return page_of(list(map(make, rows)), request)
 
@@ -183,10 +183,10 @@ class Users:
 
 
 def page_query(
-    user_filter: UserFilter, order: UserOrder, form: Form, columns: frozenset[str]
+    user_filter: UserFilter, order: UserOrder, shape: PageShape, columns: frozenset[str]
 ) -> PageQuery:
     """Returns the statement of a page, compiled once for all filters of the same shape."""
-    return _page_query(_shape(user_filter), order, form, columns)
+    return _page_query(_shape(user_filter), order, shape, columns)
 
 
 def _shape(user_filter: UserFilter) -> FilterShape:
@@ -203,16 +203,16 @@ def _shape(user_filter: UserFilter) -> FilterShape:
 
 @lru_cache(maxsize=1024)
 def _page_query(
-    shape: FilterShape, order: UserOrder, form: Form, columns: frozenset[str]
+    filters: FilterShape, order: UserOrder, shape: PageShape, columns: frozenset[str]
 ) -> PageQuery:
     part = user_part(columns | {"id", order.field.value.lower()})
     absent = NEVER if order.field is UserOrderField.LAST_LOGIN_AT else None
     # Addresses are unique: the order needs no id, and its index has none.
     row_id = None if order.field is UserOrderField.EMAIL else User.id.expression
     keyset = Keyset(ORDERED_BY[order.field], row_id, order.descending, absent)
-    narrowed = select(*part.columns).where(*_conditions(shape))
+    narrowed = select(*part.columns).where(*_conditions(filters))
     query = Query(
-        keyset.select(narrowed, form), plan_depends_on_values=shape.plan_depends_on_values
+        keyset.select(narrowed, shape), plan_depends_on_values=filters.plan_depends_on_values
     )
     return PageQuery(query, part.make)
 

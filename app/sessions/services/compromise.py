@@ -16,7 +16,7 @@ from app.audit.services.events import Recorder
 from app.audit.services.retention import AuditRetention
 from app.clock import Clock
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.errors import Misconfigured
 from app.jobs.services.queue import Jobs
 from app.keys.models import SecretFingerprint, SigningKey
@@ -83,7 +83,7 @@ class Compromise:
         async with self.db.begin() as session:
             return await self._check(session)
 
-    @repeatable
+    @retry_on_conflict
     async def declare(self, last: datetime | None) -> CompromiseDeclared | AlreadyDeclared:
         """Revoke everything that the former secrets protect, in one transaction.
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.errors import Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.security.client import Client
@@ -59,7 +59,7 @@ class TokenRefresh:
     clock: Clock
     lifetimes: Lifetimes
 
-    @repeatable
+    @retry_on_conflict
     async def refresh(self, token: str, client: Client) -> SignedIn | SessionEnded:
         """Refresh a session, or repeat its last refresh. A copied token ends it.
 

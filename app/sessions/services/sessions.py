@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database, Query
-from app.database.keyset_pages import Form, Keyset, Page, PageRequest, pages_of
-from app.database.outages import repeatable
+from app.database.keyset_pages import Keyset, Page, PageRequest, PageShape, pages_of
+from app.database.outages import retry_on_conflict
 from app.outcomes import NotFound
 from app.security.client import Client
 from app.sessions.events import SessionEvent
@@ -47,7 +47,7 @@ class Sessions:
         if not owners:
             return {}
         rows = await self.db.fetch(
-            _pages_query(request.form), owners=owners, now=self.clock(), **request.values
+            _pages_query(request.shape), owners=owners, now=self.clock(), **request.values
         )
         return pages_of(owners, rows, SessionRow._make, request)
 
@@ -101,7 +101,7 @@ class Sessions:
             if batch < PURGE_BATCH:
                 return total
 
-    @repeatable
+    @retry_on_conflict
     async def _end(
         self,
         viewer: Viewer,
@@ -150,7 +150,7 @@ def _visible_to(viewer: Viewer) -> ColumnElement[bool]:
 
 
 @lru_cache(maxsize=16)
-def _pages_query(form: Form) -> Query:
+def _pages_query(shape: PageShape) -> Query:
     is_active = LIFETIME.is_active(bindparam("now", type_=Session.expires_at.type))
     active = select(*SESSION_COLUMNS).where(is_active)
-    return Query(NEWEST_FIRST.select_each(active, form, Session.user_id.expression))
+    return Query(NEWEST_FIRST.select_each(active, shape, Session.user_id.expression))

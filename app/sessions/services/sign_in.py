@@ -13,7 +13,7 @@ from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.identifiers import new_id
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.outcomes import InvalidCredentials
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
@@ -188,7 +188,7 @@ class SignIn:
         rows = await self.db.fetch(CREDENTIALS_QUERY, email=address)
         return Credentials._make(rows[0]) if rows else None
 
-    @repeatable
+    @retry_on_conflict
     async def _refuse(
         self, credentials: Credentials | None, account: str, client: Client
     ) -> InvalidCredentials:
@@ -201,7 +201,7 @@ class SignIn:
             await recorder.record(session, SessionEvent.SESSION_REFUSED, target=user_id)
         return InvalidCredentials()
 
-    @repeatable
+    @retry_on_conflict
     async def _finish(
         self, credentials: Credentials, verification: Verification, client: Client
     ) -> SignedIn | EmailNotVerified | None:

@@ -6,9 +6,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.models import AuditEvent
-from app.database.grants import AUDIT
+from app.database.grants import AUDIT_PREFIX
 
-TABLES = [name for name in AuditEvent.metadata.tables if name.startswith(AUDIT)]
+TABLES = [name for name in AuditEvent.metadata.tables if name.startswith(AUDIT_PREFIX)]
 # Called by the functions of the triggers.
 HELPER_FUNCTIONS = ["audit_part", "audit_hash", "audit_day"]
 PARAMETERS = {"tables": TABLES, "helpers": HELPER_FUNCTIONS}

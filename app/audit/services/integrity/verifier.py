@@ -16,7 +16,7 @@ from app.audit.services.integrity.removals import check_announcements, check_tri
 from app.audit.services.integrity.report import AuditReport, InvalidAudit
 from app.audit.services.integrity.rows import NO_SORT
 from app.database.database import Database
-from app.database.grants import Excess, excess_of_granted
+from app.database.grants import ExcessPrivileges, excess_privileges_of_granted_roles
 from app.database.migration_table import TABLE
 from app.database.migrations import head
 from app.security.keys import Secrets
@@ -99,10 +99,13 @@ async def _check_definitions(connection: AsyncConnection) -> None:
 
 async def _excess_rights(connection: AsyncConnection) -> list[str]:
     """Returns a warning for each role that serves with more rights than serving needs."""
-    return [f"{excess}. {_remedy(excess)}" for excess in await excess_of_granted(connection)]
+    return [
+        f"{excess}. {_remedy(excess)}"
+        for excess in await excess_privileges_of_granted_roles(connection)
+    ]
 
 
-def _remedy(excess: Excess) -> str:
-    if excess.mend is None:
+def _remedy(excess: ExcessPrivileges) -> str:
+    if excess.remedy is None:
         return f"`portico db grant {excess.role}` revokes the rights that it was given"
-    return f"To revoke it: {excess.mend}"
+    return f"To revoke it: {excess.remedy}"

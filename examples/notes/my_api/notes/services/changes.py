@@ -7,7 +7,7 @@ from sqlalchemy import delete, update
 
 from app.clock import Clock
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.database.rows import changed_row
 from app.outcomes import InvalidInput, NotFound
 from app.users.services.inputs import Input, check
@@ -31,7 +31,7 @@ class NoteChanges:
     db: Database
     clock: Clock
 
-    @repeatable
+    @retry_on_conflict
     async def update(
         self, viewer: Viewer, note_id: uuid.UUID, changes: dict[str, str]
     ) -> NoteSaved | InvalidInput | NotFound:
@@ -46,7 +46,7 @@ class NoteChanges:
             row = await changed_row(session, changed, COLUMNS)
         return NoteSaved(NoteRow._make(row)) if row else NotFound()
 
-    @repeatable
+    @retry_on_conflict
     async def delete(self, viewer: Viewer, note_id: uuid.UUID) -> NoteDeleted | NotFound:
         deletion = delete(Note).where(Note.id == note_id, Note.user_id == viewer.user.id)
         async with self.db.begin() as session:

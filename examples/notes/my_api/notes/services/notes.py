@@ -13,8 +13,8 @@ from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.identifiers import new_id
-from app.database.keyset_pages import Form, Keyset, Page, PageRequest, pages_of
-from app.database.outages import repeatable
+from app.database.keyset_pages import Keyset, Page, PageRequest, PageShape, pages_of
+from app.database.outages import retry_on_conflict
 from app.errors import Unauthenticated
 from app.outcomes import InvalidInput
 from app.security.client import Client
@@ -56,7 +56,7 @@ class Notes:
     settings: NoteSettings
     clock: Clock
 
-    @repeatable
+    @retry_on_conflict
     async def create(
         self, viewer: Viewer, title: str, body: str, client: Client
     ) -> NoteSaved | InvalidInput | TooManyNotes:
@@ -86,7 +86,7 @@ class Notes:
         Other users' notes are returned to administrators only.
         """
         owners = [each for each in user_ids if viewer.is_admin or viewer.user.id == each]
-        rows = await self.db.fetch(_pages_query(request.form), owners=owners, **request.values)
+        rows = await self.db.fetch(_pages_query(request.shape), owners=owners, **request.values)
         return pages_of(owners, rows, NoteRow._make, request)
 
     async def by_id(self, viewer: Viewer, note_id: uuid.UUID) -> NoteRow | None:
@@ -101,5 +101,5 @@ class Notes:
 
 
 @lru_cache(maxsize=16)
-def _pages_query(form: Form) -> Query:
-    return Query(NEWEST_FIRST.select_each(select(*COLUMNS), form, Note.user_id.expression))
+def _pages_query(shape: PageShape) -> Query:
+    return Query(NEWEST_FIRST.select_each(select(*COLUMNS), shape, Note.user_id.expression))

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.clock import Clock
 from app.database.database import Database
-from app.database.outages import repeatable
+from app.database.outages import retry_on_conflict
 from app.jobs.services.queue import Jobs
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.users.models import User
@@ -38,7 +38,7 @@ class Reminders:
     emails: OutgoingEmails
     clock: Clock
 
-    @repeatable
+    @retry_on_conflict
     async def enqueue_due(self) -> None:
         """Enqueue an email for each user whose last one, or first note, is a week old.
 

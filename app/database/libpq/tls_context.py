@@ -1,4 +1,4 @@
-"""What `sslmode` and its like mean, as a TLS context: libpq's rules and default files."""
+"""Makes a TLS context from the TLS parameters, by libpq's rules and with its default files."""
 
 import ssl
 from collections.abc import Generator
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from app.database.url import SYSTEM, SslMode, Tls, TlsVersion
+from app.database.libpq.tls_parameters import SYSTEM_CERTIFICATES, SslMode, Tls, TlsVersion
 from app.errors import Misconfigured
 
-# As a server that takes TLS without negotiation before it requires (PostgreSQL manual, 54.2.11).
-PROTOCOL = "postgresql"
-ROOT = "root.crt"
-CERTIFICATE = "postgresql.crt"
-KEY = "postgresql.key"
-REVOKED = "root.crl"
+# Servers require it for TLS without prior negotiation (PostgreSQL manual, 54.2.11).
+ALPN_PROTOCOL = "postgresql"
+ROOT_CERTIFICATE_FILE = "root.crt"
+CERTIFICATE_FILE = "postgresql.crt"
+KEY_FILE = "postgresql.key"
+REVOCATION_LIST_FILE = "root.crl"
 VERSIONS = {
     TlsVersion.TLS_1_0: ssl.TLSVersion.TLSv1,
     TlsVersion.TLS_1_1: ssl.TLSVersion.TLSv1_1,
@@ -23,10 +23,10 @@ VERSIONS = {
 }
 
 
-def context_of(tls: Tls, directory: Path) -> ssl.SSLContext:
-    """Read the files anew: certificates are replaced while servers run.
+def tls_context(tls: Tls, directory: Path) -> ssl.SSLContext:
+    """Returns a new context, since certificate files are replaced while servers run.
 
-    `directory` has libpq's default files (`~/.postgresql`).
+    `directory` contains libpq's default files (`~/.postgresql`).
 
     Raises:
         Misconfigured: names the file that is missing or cannot be used.
@@ -38,11 +38,11 @@ def context_of(tls: Tls, directory: Path) -> ssl.SSLContext:
     context.minimum_version = VERSIONS[tls.minimum]
     if tls.maximum is not None:
         context.maximum_version = VERSIONS[tls.maximum]
-    context.set_alpn_protocols([PROTOCOL])
+    context.set_alpn_protocols([ALPN_PROTOCOL])
     _verify_server(context, tls)
     _offer_certificate(context, tls)
     if tls.key_log is not None:
-        with _naming("sslkeylogfile", tls.key_log):
+        with _naming_file("sslkeylogfile", tls.key_log):
             context.keylog_filename = tls.key_log
     return context
 
@@ -50,14 +50,14 @@ def context_of(tls: Tls, directory: Path) -> ssl.SSLContext:
 def _with_default_files(tls: Tls, directory: Path) -> Tls:
     return replace(
         tls,
-        root_certificate=tls.root_certificate or _if_there(directory / ROOT),
-        certificate=tls.certificate or _if_there(directory / CERTIFICATE),
-        key=tls.key or _if_there(directory / KEY),
-        revoked=tls.revoked or _if_there(directory / REVOKED),
+        root_certificate=tls.root_certificate or _if_exists(directory / ROOT_CERTIFICATE_FILE),
+        certificate=tls.certificate or _if_exists(directory / CERTIFICATE_FILE),
+        key=tls.key or _if_exists(directory / KEY_FILE),
+        revocation_list=tls.revocation_list or _if_exists(directory / REVOCATION_LIST_FILE),
     )
 
 
-def _if_there(path: Path) -> str | None:
+def _if_exists(path: Path) -> str | None:
     return str(path) if path.exists() else None
 
 
@@ -66,41 +66,41 @@ def _verify_server(context: ssl.SSLContext, tls: Tls) -> None:
     if root is None and tls.mode is not SslMode.REQUIRE:
         raise Misconfigured(
             f"sslmode={tls.mode.value} needs sslrootcert: the file with the certificate of the"
-            " database's CA, or `system` (with verify-full) for those that the system trusts."
+            " database's CA, or `system` (with verify-full) for the CAs that the system trusts."
         )
     if root is None:
-        # Encrypted, to whoever answers: what `require` has always meant without a root certificate.
+        # Encrypted but not verified: the meaning of `require` without a root certificate.
         context.verify_mode = ssl.CERT_NONE
-    elif root == SYSTEM:
+    elif root == SYSTEM_CERTIFICATES:
         context.load_default_certs()
     else:
-        with _naming("sslrootcert", root):
+        with _naming_file("sslrootcert", root):
             context.load_verify_locations(cafile=root)
     _check_revocation(context, tls)
 
 
 def _check_revocation(context: ssl.SSLContext, tls: Tls) -> None:
-    if tls.revoked is not None:
-        with _naming("sslcrl", tls.revoked):
-            context.load_verify_locations(cafile=tls.revoked)
-    if tls.revoked_directory is not None:
-        with _naming("sslcrldir", tls.revoked_directory):
-            context.load_verify_locations(capath=tls.revoked_directory)
-    if tls.revoked or tls.revoked_directory:
+    if tls.revocation_list is not None:
+        with _naming_file("sslcrl", tls.revocation_list):
+            context.load_verify_locations(cafile=tls.revocation_list)
+    if tls.revocation_directory is not None:
+        with _naming_file("sslcrldir", tls.revocation_directory):
+            context.load_verify_locations(capath=tls.revocation_directory)
+    if tls.revocation_list or tls.revocation_directory:
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def _offer_certificate(context: ssl.SSLContext, tls: Tls) -> None:
     if tls.certificate is None:
         return
-    # Never asked for on a terminal.
+    # Without a password, OpenSSL would ask for one on the terminal.
     password = tls.key_password or ""
-    with _naming("sslcert or sslkey", tls.certificate):
+    with _naming_file("sslcert or sslkey", tls.certificate):
         context.load_cert_chain(tls.certificate, tls.key, lambda: password)
 
 
 @contextmanager
-def _naming(parameter: str, path: str) -> Generator[None]:
+def _naming_file(parameter: str, path: str) -> Generator[None]:
     try:
         yield
     except (OSError, ValueError) as error:

@@ -1,0 +1,1 @@
+"""Connection parameters as libpq reads them: URIs, environment variables, password files, TLS."""
