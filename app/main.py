@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.audit.events import EventNames
 from app.clock import Clock, system_clock
+from app.composition import Portico, build
 from app.database.errors import explanation, said
 from app.database.outages import forget_values
 from app.database.replica import Replica
@@ -24,13 +25,14 @@ from app.engine.engine import Engine, core_schema
 from app.engine.limits import DocumentLimits
 from app.engine.persisted import PersistedDocuments
 from app.errors import Misconfigured, Unavailable
-from app.figures import FIGURES_SECONDS, readings_of
+from app.gauge_readings import READING_SECONDS, readings_of
 from app.graphql.context import Context
 from app.graphql.field_policy import field_costs
 from app.graphql.schema import build_schema, node_kinds, printed
 from app.graphql.schema_part import NodeKinds, SchemaPart
 from app.http.access_log import AccessLog, console_line, json_line
 from app.http.application import Application, is_traced
+from app.http.asgi import ASGIApp
 from app.http.cors import CORS, Cors, Preflights
 from app.http.fast_path import FastPath
 from app.http.graphiql_page import GraphiQL
@@ -40,7 +42,6 @@ from app.http.management import Health, management
 from app.http.metrics import Metrics, Reading
 from app.http.proxies import TrustedProxies
 from app.http.request_middleware import RequestMiddleware
-from app.http.requests import ASGIApp
 from app.http.well_known import well_known_routes
 from app.imports import attribute
 from app.jobs.metrics import BACKLOG_SECONDS, JobFigures, JobMetrics
@@ -53,7 +54,6 @@ from app.mail.mailer import Mailer
 from app.module import Module
 from app.modules import MODULES, event_names, read_settings, settings_class
 from app.periodic import every
-from app.portico import Portico, build
 from app.security.client import Client
 from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
 from app.server.head_checks import HeadChecks
@@ -231,7 +231,7 @@ def _running(
     readings = tuple(readings_of(portico, engine.documents, limiter))
     # Now, too: who asks for metrics right after the start finds all of them.
     metrics.take(readings)
-    yield every(FIGURES_SECONDS, partial(_take, metrics, readings))
+    yield every(READING_SECONDS, partial(_take, metrics, readings))
     job_metrics = JobMetrics(metrics.registry)
     yield every(BACKLOG_SECONDS, JobFigures(services[Jobs], job_metrics).hand_on)
     if settings.jobs_worker:

@@ -13,7 +13,7 @@ from tables import grid, report
 from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.integrity import Verification
 from app.audit.services.retention import AuditRetention
-from app.portico import Portico, build
+from app.composition import Portico, build
 from app.settings import Settings
 
 # Enough of them to weigh one; after everything else, for they are no chains.

@@ -10,12 +10,12 @@ import pytest
 from fastapi import FastAPI
 from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
 
+from app.composition import build
 from app.database import migrations
 from app.errors import Misconfigured
 from app.graphql.schema import node_kinds, printed
 from app.main import create_app, default_schema, parts_of
 from app.modules import branches_of, modules_named
-from app.portico import build
 from app.testing.clients import Api, Person
 from app.testing.commands import run
 from app.testing.databases import temporary_database

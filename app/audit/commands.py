@@ -17,9 +17,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from app.audit.services.checkpoint_files import Checkpoint, InvalidFile, read
 from app.audit.services.integrity import Broken, Verification, Walk
 from app.cli.setup import database, fail, out
+from app.composition import Portico, build
 from app.database.readiness import Readiness
 from app.modules import read_settings
-from app.portico import Portico, build
 from app.settings import Settings
 
 DASH = Path("-")

@@ -15,6 +15,7 @@ from app.cli.addresses import http_url
 from app.cli.management import announced, managed
 from app.cli.ports import check_port
 from app.cli.setup import database, out, started, to_stderr, url_of
+from app.composition import Portico
 from app.database.embedded import in_use, secret_path
 from app.database.readiness import Readiness
 from app.imports import imported
@@ -22,7 +23,6 @@ from app.logs import log_to_stderr
 from app.mail.mailer import CONSOLE
 from app.modules import modules_named, read_settings
 from app.people.services.administrator_accounts import AdministratorAccounts
-from app.portico import Portico
 from app.server.open_files import allow_connections
 from app.server.options import ServerOptions
 from app.server.tested_versions import TESTED, ServerVersions, installed_versions

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.http.requests import ASGIApp
+from app.http.asgi import ASGIApp
 
 
 def is_traced() -> bool:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 
+from app.http.asgi import ASGIApp, Receive, Scope, Send
+from app.http.headers import Headers
 from app.http.refusals import refusal_body, send_refusal
-from app.http.requests import ASGIApp, Headers, Receive, Scope, Send
 from app.text.origins import pattern_of
 
 Fields = tuple[tuple[bytes, bytes], ...]

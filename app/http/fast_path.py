@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Mapping
 
+from app.http.asgi import ASGIApp, Receive, Scope, Send
 from app.http.graphiql_page import ASSETS, GraphiQL
-from app.http.requests import ASGIApp, Receive, Scope, Send
 
 
 class FastPath:

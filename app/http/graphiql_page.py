@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from app.http.requests import Headers, Receive, Scope, Send
+from app.http.asgi import Receive, Scope, Send
+from app.http.headers import Headers
 
 DIST = Path(__file__).parent / "graphiql" / "dist"
 ASSETS = "/graphql/assets/"

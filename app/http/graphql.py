@@ -11,21 +11,14 @@ from app.engine.persisted import DocumentRefused, PersistedDocuments
 from app.errors import Overloaded, Unavailable
 from app.graphql.scalars import write_json
 from app.http.access_log import Line
+from app.http.asgi import Receive, Scope, Send
 from app.http.graphiql_page import GraphiQL
+from app.http.headers import Headers, bearer_token
 from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON, JSON, negotiate, prefers_html
 from app.http.proxies import TrustedProxies
+from app.http.refusals import HttpRefusal
 from app.http.replies import UNPROCESSABLE, Reply, executed, not_executed, refused, try_later
-from app.http.requests import (
-    GraphQLRequest,
-    Headers,
-    HttpRefusal,
-    Receive,
-    Scope,
-    Send,
-    bearer_token,
-    read_get,
-    read_post,
-)
+from app.http.requests import GraphQLRequest, read_get, read_post
 from app.security.client import Client
 
 ALLOW = ((b"allow", b"GET, HEAD, POST"),)

@@ -6,7 +6,7 @@ from app.engine.engine import RequestError
 from app.engine.errors import refusal
 from app.errors import Code, Overloaded, Unavailable, coded
 from app.http.negotiation import GRAPHQL_JSON, JSON
-from app.http.requests import HttpRefusal
+from app.http.refusals import HttpRefusal
 
 OK = 200
 # "Partial Success". The specification defines it beside its own media type only (6.1).

@@ -13,9 +13,10 @@ from app.database.errors import said
 from app.database.statements import count_here
 from app.engine.errors import internal_error
 from app.http.access_log import AccessLog, Line
+from app.http.asgi import ASGIApp, Receive, Scope, Send
 from app.http.cors import Cors, origin_of
+from app.http.headers import Headers
 from app.http.refusals import errors_body, send_refusal
-from app.http.requests import ASGIApp, Headers, Receive, Scope, Send
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 SECURITY_HEADERS = (

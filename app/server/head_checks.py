@@ -2,9 +2,9 @@
 
 from urllib.parse import unquote
 
+from app.http.asgi import ASGIApp, Receive, Scope, Send
 from app.http.cors import Cors, origin_in
 from app.http.refusals import refusal_body, send_refusal
-from app.http.requests import ASGIApp, Receive, Scope, Send
 from app.server.head_rules import (
     BAD_TARGET,
     HeadRefusal,

@@ -9,7 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from app.http.requests import ASGIApp, Receive, Scope, Send
+from app.http.asgi import ASGIApp, Receive, Scope, Send
 
 # Not allowed in headers (RFC 9110, 5.5): a header could end early and inject another one.
 CONTROL_CHARACTERS = bytes({*range(32), 127} - {ord("\t")})

@@ -18,10 +18,10 @@ from app.audit.services.checkpoint_files import InvalidFile, read
 from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.definitions import DEFINITIONS, definitions, differences
 from app.audit.services.integrity import Verification
+from app.composition import Portico
 from app.database import migrations
 from app.database.database import Database, connect
 from app.main import create_app
-from app.portico import Portico
 from app.security.keys import Secrets
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.clock import FakeClock

@@ -1,7 +1,7 @@
 """What a server does now and then, at once."""
 
+from app.composition import Portico
 from app.periodic import PURGE_SECONDS
-from app.portico import Portico
 
 
 async def tidy(portico: Portico) -> None:

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from app.composition import Portico
 from app.database.database import Database
 from app.database.replica import Replica
 from app.engine.documents import Documents
 from app.http.metrics import Reading
 from app.module import Gauge
-from app.portico import Portico
 from app.server.connection_limits import ConnectionLimiter
 
-FIGURES_SECONDS = 5
+READING_SECONDS = 5
 
 
 def readings_of(
