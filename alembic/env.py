@@ -38,7 +38,7 @@ from app.database.migration_table import (
 from app.database.online_ddl import LIMITS, STATEMENT_TIMEOUT
 from app.database.outages import outages
 from app.database.url import read
-from app.errors import Hindered
+from app.errors import MigrationBlocked
 from app.modules import read_settings
 
 # Any constant will do, as long as nobody else locks it: "portico" in ASCII.
@@ -66,7 +66,7 @@ TOO_SLOW = "57014"
 log = logging.getLogger("app.migrations")
 
 
-class LockedOut(Hindered):
+class LockedOut(MigrationBlocked):
     """Somebody else holds a lock that a migration needs."""
 
 
@@ -211,7 +211,7 @@ async def _run_patiently(engine: AsyncEngine) -> bool:
     Returns whether the database is at the newest revision then.
 
     Raises:
-        Hindered: somebody still is.
+        MigrationBlocked: somebody still is.
 
     """
     for pause in PAUSES:
@@ -228,7 +228,7 @@ async def _run_within_limits(engine: AsyncEngine) -> bool:
         return await _run(engine)
     except DBAPIError as error:
         if sqlstate(error) == TOO_SLOW:
-            raise Hindered(
+            raise MigrationBlocked(
                 f"The database could not be migrated: a change took more than "
                 f"{STATEMENT_TIMEOUT}, in which others wait. It was undone. Run this again "
                 "when less is going on."

@@ -8,7 +8,7 @@ import pytest
 from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
 
 from app.database.database import Database
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import default_schema
 from app.testing.clients import Api, Person
 from app.testing.databases import contents
@@ -34,7 +34,7 @@ class Root:
 
 
 def roots() -> Iterator[Root]:
-    for definition in parse(printed(default_schema())).definitions:
+    for definition in parse(print_sdl(default_schema())).definitions:
         if isinstance(definition, ObjectTypeDefinitionNode):
             operation = ROOTS.get(definition.name.value)
             for field in definition.fields or () if operation else ():

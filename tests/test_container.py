@@ -110,11 +110,11 @@ def test_what_is_provided_twice_is_named_with_both_places() -> None:
 
 
 def test_a_circle_is_named() -> None:
-    assert problem(Chicken, Egg) == "Services go in a circle: Chicken needs Egg needs Chicken"
+    assert problem(Chicken, Egg) == "Circular dependency: Chicken needs Egg needs Chicken"
 
 
 def test_a_function_that_does_not_say_what_it_returns_is_named() -> None:
     said = problem(unsaid)
 
     assert said.startswith("unsaid (")
-    assert said.endswith(") does not say what it returns")
+    assert said.endswith(") has no return annotation")

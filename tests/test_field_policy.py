@@ -19,7 +19,7 @@ from app.engine.engine import core_schema
 from app.graphql.access import admin_field, member_field
 from app.graphql.field_policy import connection_fields, credential_fields
 from app.graphql.pagination import First
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import create_app, default_schema
 from app.settings import Settings
 from app.testing.clients import Api, Person
@@ -29,7 +29,7 @@ from app.throttle.services.budgets import Budget
 from app.throttle.services.throttle import Tried
 
 OWN = default_schema()
-SDL = printed(OWN)
+SDL = print_sdl(OWN)
 SCHEMA: GraphQLSchema = build_schema(SDL)
 SECRETS = ("password", "token", "code", "secret", "credential", "answer")
 POT = '"pot_' + "x" * 43 + '"'

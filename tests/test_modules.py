@@ -13,7 +13,7 @@ from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
 from app.composition import build
 from app.database import migrations
 from app.errors import Misconfigured
-from app.graphql.schema import node_kinds, printed
+from app.graphql.schema import node_kinds, print_sdl
 from app.main import create_app, default_schema, parts_of
 from app.modules import branches_of, modules_named
 from app.testing.clients import Api, Person
@@ -71,7 +71,7 @@ async def member(notes_app: FastAPI) -> AsyncIterator[Api]:
 
 
 def root_fields(names: tuple[str, ...]) -> dict[str, FieldDefinitionNode]:
-    document = parse(printed(default_schema(modules_named(names))))
+    document = parse(print_sdl(default_schema(modules_named(names))))
     return {
         field.name.value: field
         for definition in document.definitions
@@ -101,9 +101,9 @@ async def command_problem(*arguments: str, **environment: str) -> str:
 
 
 def test_a_schema_has_the_fields_of_its_own_modules_and_of_no_others() -> None:
-    before = printed(default_schema())
-    with_notes = printed(default_schema(modules_named(NOTES)))
-    after = printed(default_schema())
+    before = print_sdl(default_schema())
+    with_notes = print_sdl(default_schema(modules_named(NOTES)))
+    after = print_sdl(default_schema())
 
     assert before == after == (ROOT / "schema.graphql").read_text(encoding="utf-8")
     assert ("createNote" in with_notes, "createNote" in after) == (True, False)
@@ -116,7 +116,7 @@ async def test_the_export_of_the_schema_has_the_fields_of_modules(tmp_path: Path
     await run("schema", "export", "--path", str(path), MODULES="my_api.notes")
 
     exported = path.read_text(encoding="utf-8")
-    assert exported == printed(default_schema(modules_named(NOTES)))
+    assert exported == print_sdl(default_schema(modules_named(NOTES)))
 
 
 def test_root_fields_of_a_module_print_who_may_ask_them() -> None:
@@ -227,7 +227,7 @@ def test_a_module_that_does_not_exist_is_named() -> None:
 def test_a_package_that_holds_no_module_is_named(write: WriteModule) -> None:
     name = write(module="")
 
-    assert problem_of(name) == f"The Python module {name}.module must hold MODULE, a Module"
+    assert problem_of(name) == f"The Python module {name}.module must define MODULE, a Module"
 
 
 def test_a_syntax_error_is_named_with_its_file_and_line(write: WriteModule, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_two_modules_of_one_name_are_refused(write: WriteModule) -> None:
     first = write(module=MODULE.format(""))
     second = write(module=MODULE.format(""))
 
-    assert problem_of(first, second) == "The module own is brought twice: by own and own"
+    assert problem_of(first, second) == "The module own is defined twice: by own and own"
 
 
 def test_a_setting_that_portico_has_is_refused(write: WriteModule) -> None:
@@ -271,7 +271,7 @@ def test_a_setting_that_portico_has_is_refused(write: WriteModule) -> None:
         """
     )
 
-    assert problem_of(name) == "The setting log_level is brought twice: by Portico and own"
+    assert problem_of(name) == "The setting log_level is defined twice: by Portico and own"
 
 
 def test_an_audit_event_that_portico_records_is_refused(write: WriteModule) -> None:
@@ -287,7 +287,7 @@ def test_an_audit_event_that_portico_records_is_refused(write: WriteModule) -> N
         """
     )
 
-    assert problem_of(name) == "The audit event user.deleted is brought twice: by accounts and own"
+    assert problem_of(name) == "The audit event user.deleted is defined twice: by accounts and own"
 
 
 def test_a_field_that_a_type_has_is_refused(write: WriteModule) -> None:
@@ -309,7 +309,7 @@ def test_a_field_that_a_type_has_is_refused(write: WriteModule) -> None:
     )
 
     assert problem_of(name) == (
-        "The field User.displayName is brought twice: by app.users.schema.User and "
+        "The field User.displayName is defined twice: by app.users.schema.User and "
         f"{name}.schema.UserNames"
     )
 
@@ -332,7 +332,7 @@ def test_a_root_field_that_there_is_already_is_refused(write: WriteModule) -> No
     )
 
     assert problem_of(name) == (
-        "The field Query.me is brought twice: by app.people.schema.users.UserQueries and "
+        "The field Query.me is defined twice: by app.people.schema.users.UserQueries and "
         f"{name}.schema.Queries"
     )
 
@@ -351,7 +351,7 @@ def test_a_node_that_there_is_already_is_refused(write: WriteModule) -> None:
     )
 
     said = problem_of(name)
-    assert said.startswith("The node Session is brought twice: by app.sessions.schema.")
+    assert said.startswith("The node Session is defined twice: by app.sessions.schema.")
     assert said.endswith(f" and {name}.schema.session")
 
 

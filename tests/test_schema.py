@@ -18,7 +18,7 @@ from graphql import (
 )
 from graphql.language import parse
 
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import default_schema, parts_of, schema_of
 from app.modules import MODULES, event_names
 from app.testing.clients import Api
@@ -26,7 +26,7 @@ from app.testing.settings import settings_of
 from tests.support.servers import portico
 
 ROOT = Path(__file__).parent.parent
-SDL = printed(default_schema())
+SDL = print_sdl(default_schema())
 
 
 def served() -> GraphQLSchema:
@@ -66,13 +66,13 @@ def test_every_type_field_argument_and_value_is_described() -> None:
 
 def stated(**settings: int) -> str:
     """The schema of a server with these settings."""
-    return printed(schema_of(settings_of(**settings), parts_of(MODULES), event_names(MODULES)))
+    return print_sdl(schema_of(settings_of(**settings), parts_of(MODULES), event_names(MODULES)))
 
 
 def test_descriptions_state_the_limits_that_are_configured() -> None:
     changed = stated(password_min_length=12, limit_depth=9, refresh_token_expire_days=7)
 
-    new_password = "8 to 256 characters of any kind, not within easy reach of guessing."
+    new_password = "8 to 256 characters of any kind, and not easy to guess."
     assert SDL.count(new_password) == 3
     assert changed.count(new_password.replace("8 to", "12 to")) == 3
     assert "and 9 levels of fields." in changed

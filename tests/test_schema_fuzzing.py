@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis_graphql import from_schema
 from hypothesis_graphql.nodes import String
 
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import default_schema
 from app.testing.clients import Api, Person
 
-SDL = printed(default_schema())
+SDL = print_sdl(default_schema())
 MOMENTS = st.sampled_from(["2026-01-31T12:00:00Z", "0001-01-01T00:00:00+14:00", "nonsense"])
 OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
 

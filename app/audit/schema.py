@@ -18,8 +18,8 @@ from app.graphql.access import admin_field
 from app.graphql.columns import column, computed
 from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, id_column
-from app.graphql.inputs import DateTimeRange, given
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
+from app.graphql.inputs import DateTimeRange, none_if_unset
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainEncoding
 from app.graphql.schema_part import SchemaPart
 from app.text.global_ids import read_id_of
 from app.users.models import UserRow
@@ -32,7 +32,7 @@ def _nothing(_row: AuditRow) -> None:
     """An event is ordered by its id alone."""
 
 
-CURSORS = Cursors(PlainForm("AuditEvent.DESC"), _nothing)
+CURSORS = Cursors(PlainEncoding("AuditEvent.DESC"), _nothing)
 write_cursor = CURSORS.write
 
 
@@ -157,8 +157,8 @@ class AuditQueries:
         ] = UNSET,
     ) -> AuditEventConnection | None:
         services, viewer = info.context.services, admin(info)
-        request = CURSORS.request(given(first), given(after), given(last), given(before))
-        found = _found(given(filter), services[EventNames])
+        request = CURSORS.request(first, after, last, before)
+        found = _found(none_if_unset(filter), services[EventNames])
         page = await services[AuditEvents].page(viewer, found, request)
         people = await _people(info, page.rows)
         return AuditEventConnection(page=page, people=people, now=info.context.clock())
@@ -182,13 +182,17 @@ async def _people(info: Info, rows: Sequence[AuditRow]) -> People:
 def _found(part: AuditFilter | None, known: EventNames) -> Found:
     if part is None:
         return Found()
-    span, actor, target = given(part.at), given(part.actor_id), given(part.target_id)
+    span, actor, target = (
+        none_if_unset(part.at),
+        none_if_unset(part.actor_id),
+        none_if_unset(part.target_id),
+    )
     return Found(
-        names=_names(given(part.names), known),
+        names=_names(none_if_unset(part.names), known),
         actor_id=read_id_of("User", actor, "filter.actorId") if actor is not None else None,
         target_id=read_id_of("User", target, "filter.targetId") if target is not None else None,
-        at_from=given(span.from_) if span else None,
-        at_before=given(span.before) if span else None,
+        at_from=none_if_unset(span.from_) if span else None,
+        at_before=none_if_unset(span.before) if span else None,
     )
 
 

@@ -14,14 +14,14 @@ from app.cli.setup import fail, out
 from app.config.sources import named_modules, read_logging
 from app.database.errors import explanation
 from app.database.outages import forget_values
-from app.errors import Hindered, Misconfigured, Unavailable
-from app.imports import attribute
+from app.errors import MigrationBlocked, Misconfigured, Unavailable
+from app.imports import import_attribute
 from app.logs import log_to_stderr, logs_json
 from app.module import Module
 from app.modules import modules_named
 
 # What is wrong with the set-up or with what it depends on, and no bug.
-EXPECTED = (Misconfigured, Hindered, SQLAlchemyError, Unavailable, OSError)
+EXPECTED = (Misconfigured, MigrationBlocked, SQLAlchemyError, Unavailable, OSError)
 
 OWN_COMMANDS = ("serve", "worker", "settings", "doctor")
 
@@ -60,7 +60,7 @@ def _add(cli: typer.Typer, path: str) -> None:
         Misconfigured: their name is taken.
 
     """
-    commands: typer.Typer = attribute(path, "COMMANDS", typer.Typer)
+    commands: typer.Typer = import_attribute(path, "COMMANDS", typer.Typer)
     name = commands.info.name
     groups = {
         each.typer_instance.info.name for each in cli.registered_groups if each.typer_instance

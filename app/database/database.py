@@ -22,7 +22,7 @@ from app.database.outages import forget_values, is_lost, outage_of, outages
 from app.database.read_pool import ReadPool
 from app.database.statements import observe
 from app.database.url import read
-from app.errors import FateUnknown, Misconfigured
+from app.errors import CommitUnknown, Misconfigured
 
 URGENT_READS = 2
 POOL_WAIT_SECONDS = 5
@@ -152,7 +152,7 @@ class Database:
 
         Raises:
             Unavailable: the database could not do it; nothing was done.
-            FateUnknown: the connection died under the commit.
+            CommitUnknown: the connection died under the commit.
 
         """
         session = self._sessions()
@@ -266,7 +266,7 @@ async def _commit(session: AsyncSession) -> None:
         # commit as well as before it.
         outage = outage_of(error)
         if outage is None or is_lost(error):
-            raise FateUnknown(f"under the commit: {error}") from error
+            raise CommitUnknown(f"under the commit: {error}") from error
         raise outage from error
 
 

@@ -108,7 +108,7 @@ def pending(url: str, branches: Branches = NO_BRANCHES) -> list[Step]:
     """Returns what an upgrade of this database would run; nothing if all of its tables are new.
 
     Raises:
-        Hindered: another schema is in the way.
+        MigrationBlocked: another schema is in the way.
         Unavailable: the database does not answer.
         DBAPIError: the database refuses.
 

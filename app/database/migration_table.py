@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, text
 
-from app.errors import Hindered
+from app.errors import MigrationBlocked
 
 TABLE = "portico_migrations"
 # Alembic's default, which any other application in the schema may use too. Releases up to revision
@@ -88,12 +88,12 @@ def check_schema(connection: Connection, table: str) -> None:
     """Return if new tables would be made beside those that are there.
 
     Raises:
-        Hindered: another schema comes first on the search_path, and would hide them.
+        MigrationBlocked: another schema comes first on the search_path, and would hide them.
 
     """
     there, here = connection.scalar(SCHEMA_OF, {"table": table}), connection.scalar(HERE)
     if there is not None and there != here:
-        raise Hindered(
+        raise MigrationBlocked(
             f'The tables of Portico are in the schema "{there}", but this role would make new ones '
             f'in "{here}". Set its search_path: ALTER ROLE … SET search_path = "{there}"'
         )

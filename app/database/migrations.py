@@ -49,7 +49,7 @@ def upgrade(
     `retention` the latter may also remove events that retention has announced.
 
     Raises:
-        Hindered: a long transaction is in the way, or another schema.
+        MigrationBlocked: a long transaction is in the way, or another schema.
         Misconfigured: one of the roles cannot be given anything.
         Unavailable: the database does not answer.
         DBAPIError: the database refuses.

@@ -1,4 +1,4 @@
-"""What limits on documents have to know of fields, read from the schema."""
+"""Reads the limits and costs of fields from the schema."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ def field_costs(schema: GraphQLSchema) -> FieldCosts:
 def credential_fields(schema: GraphQLSchema) -> frozenset[str]:
     """Returns the root fields that one operation may select only once.
 
-    Each run of one of these tests a secret or sends an email: thirty aliases, thirty guesses.
+    Each of them tests a secret or sends an email: thirty aliases would be thirty guesses.
     """
     roots: tuple[Any, ...] = (schema.query_type, schema.mutation_type)
     fields = (pair for root in roots if root for pair in root.fields.items())
@@ -28,9 +28,9 @@ def credential_fields(schema: GraphQLSchema) -> frozenset[str]:
 
 
 def connection_fields(schema: GraphQLSchema) -> Mapping[str, int]:
-    """Returns the fields that answer a page, of any type, and how many entries that has.
+    """Returns the fields of all types that return a page, with the default size of a page.
 
-    A field of the same name on another type costs as much; no client loses by that.
+    A field of the same name on another type costs as much.
     """
     pages = (name for name, field in _fields(schema) if PAGE_ARGUMENTS & field.args.keys())
     return dict.fromkeys(pages, DEFAULT_PAGE)

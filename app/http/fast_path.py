@@ -9,7 +9,7 @@ from app.http.graphiql_page import ASSETS, GraphiQL
 class FastPath:
     """ASGI middleware that calls the applications of some paths, and serves the files of GraphiQL.
 
-    FastAPI's layers cost a tenth of what a small query does, and change nothing for these paths.
+    FastAPI's middleware costs a tenth of what a small query does, and does nothing for these paths.
     """
 
     def __init__(

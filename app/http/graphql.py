@@ -31,9 +31,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 class GraphQLOverHttp:
     engine: Engine
     persisted: PersistedDocuments
-    # Makes what resolvers are given, of the client and the bearer token of a request.
+    # Makes the context of resolvers from the client and the bearer token of a request.
     context_of: Callable[[Client, str | None], Any]
-    # Whether this process may answer at all.
+    # Whether the secrets of this process are revoked, so that it must not answer.
     is_revoked: Callable[[], bool]
     graphiql: GraphiQL | None
     max_body_bytes: int
@@ -65,7 +65,7 @@ class GraphQLOverHttp:
         line: Line,
     ) -> Reply:
         if accepted is None:
-            raise HttpRefusal(406, f"Answers are {GRAPHQL_JSON} or {JSON}.")
+            raise HttpRefusal(406, f"The media type of answers is {GRAPHQL_JSON} or {JSON}.")
         method = scope["method"]
         if method == "POST":
             request = await read_post(receive, headers, self.max_body_bytes)
@@ -75,7 +75,7 @@ class GraphQLOverHttp:
             raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
         if self.is_revoked():
             return try_later(Unavailable("the secrets of this process are revoked"))
-        text = self._text(request)
+        text = self._document_text(request)
         context = self._context(scope, headers)
         prepared = await self.engine.prepare(
             text, request.operation_name, request.variables, context
@@ -94,7 +94,7 @@ class GraphQLOverHttp:
             return not_executed(answer)
         return executed(answer, in_parts=executable.in_parts)
 
-    def _text(self, request: GraphQLRequest) -> str:
+    def _document_text(self, request: GraphQLRequest) -> str:
         try:
             return self.persisted.find(request.query, request.document_id, request.extensions)
         except DocumentRefused as refusal:

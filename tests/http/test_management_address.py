@@ -96,7 +96,7 @@ async def test_a_page_that_is_not_there_is_not_metrics() -> None:
     with management(address, CollectorRegistry()):
         found = await asyncio.to_thread(httpx.get, f"http://{address}/health/live")
 
-    assert (found.status_code, found.text) == (404, "Here are /metrics.\n")
+    assert (found.status_code, found.text) == (404, "Available paths: /metrics\n")
 
 
 def test_one_process_of_a_server_answers_for_its_health_there_too(

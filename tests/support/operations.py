@@ -7,10 +7,10 @@ from typing import Any
 import graphql
 from graphql import GraphQLSchema
 
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import default_schema
 
-SCHEMA: GraphQLSchema = graphql.build_schema(printed(default_schema()))
+SCHEMA: GraphQLSchema = graphql.build_schema(print_sdl(default_schema()))
 NOBODY = uuid.UUID("01a2083b-222b-76c2-921b-1272dc98660f")
 SCALARS: dict[str, Any] = {
     "Boolean": False,

@@ -6,5 +6,5 @@ from app.periodic import PURGE_SECONDS
 
 async def tidy(portico: Portico) -> None:
     """Delete what has had its time, as every server does every ten minutes."""
-    for chore in portico.periodic()[PURGE_SECONDS]:
-        await chore()
+    for task in portico.periodic()[PURGE_SECONDS]:
+        await task()

@@ -7,7 +7,6 @@ from strawberry import UNSET
 
 from app.graphql.columns import computed
 from app.graphql.context import Info
-from app.graphql.inputs import given
 from app.graphql.pagination import After, Before, First, Last
 from app.sessions.schema.types import SESSION_CURSORS, SessionConnection
 from app.sessions.services.sessions import Sessions
@@ -33,7 +32,7 @@ class UserSessions:
         viewer = info.context.viewer
         if viewer is None:
             return None
-        request = SESSION_CURSORS.request(given(first), given(after), given(last), given(before))
+        request = SESSION_CURSORS.request(first, after, last, before)
         pages = info.context.services[Sessions].pages
         page = await info.context.batches.load(pages, self.row.id, viewer, request)
         return SessionConnection(page=page, asking=viewer.session_id) if page else None

@@ -14,8 +14,8 @@ from app.graphql.access import member_field
 from app.graphql.columns import column, computed
 from app.graphql.context import Info, member
 from app.graphql.ids import Node, id_column
-from app.graphql.inputs import given
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
+from app.graphql.inputs import none_if_unset
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainEncoding
 from app.graphql.problems import InvalidInput, NotFound, Problem
 from app.graphql.schema_part import SchemaPart
 from app.text.global_ids import read_id_of
@@ -24,7 +24,7 @@ from my_api.notes.models import NoteRow
 from my_api.notes.services import notes as service
 from my_api.notes.services.notes import MAX_BODY_CHARACTERS, MAX_TITLE_CHARACTERS, Notes
 
-CURSORS = Cursors(PlainForm("Note.CREATED_AT.DESC"), attrgetter("created_at"))
+CURSORS = Cursors(PlainEncoding("Note.CREATED_AT.DESC"), attrgetter("created_at"))
 TITLE = f"One line of at most {MAX_TITLE_CHARACTERS} characters."
 BODY = f"At most {MAX_BODY_CHARACTERS} characters."
 
@@ -73,7 +73,7 @@ class UserNotes:
         viewer = info.context.viewer
         if viewer is None:
             return None
-        request = CURSORS.request(given(first), given(after), given(last), given(before))
+        request = CURSORS.request(first, after, last, before)
         # Of all users of a page at once.
         pages = info.context.services[Notes].pages
         page = await info.context.batches.load(pages, self.row.id, viewer, request)
@@ -152,7 +152,7 @@ class NoteMutations:
     ) -> UpdateNoteResult | None:
         notes = info.context.services[Notes]
         note_id = read_id_of("Note", input.note_id, "input.noteId")
-        values = {"title": given(input.title), "body": given(input.body)}
+        values = {"title": none_if_unset(input.title), "body": none_if_unset(input.body)}
         changes = {name: value for name, value in values.items() if value is not None}
         match await notes.update(member(info), note_id, changes):
             case service.NoteSaved(row):
