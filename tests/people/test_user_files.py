@@ -677,8 +677,8 @@ async def test_an_export_is_for_nobody_elses_eyes_and_harms_no_device(
 async def test_an_administrator_is_made_on_any_database(
     api: Api, ada: Person, environment: dict[str, str]
 ) -> None:
-    made = await run("users", "create-admin", "root@example.com", given=PASSWORD, **environment)
-    known = await run("users", "create-admin", ada.email, given=PASSWORD, **environment)
+    made = await run("users", "create-admin", "root@example.com", stdin=PASSWORD, **environment)
+    known = await run("users", "create-admin", ada.email, stdin=PASSWORD, **environment)
     promoted = await run("users", "create-admin", "--promote", ada.email, **environment)
 
     assert (made.exit_code, known.exit_code, promoted.exit_code) == (0, 1, 0)
@@ -696,7 +696,7 @@ async def test_a_weak_password_makes_no_administrator(
         "create-admin",
         "root@example.com",
         cwd=tmp_path,
-        given="password\n",
+        stdin="password\n",
         **environment,
     )
 

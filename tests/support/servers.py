@@ -45,14 +45,14 @@ def free_port() -> int:
 
 
 def portico(
-    *arguments: str, cwd: Path, given: str = "", **environment: str
+    *arguments: str, cwd: Path, stdin: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; `given` is its standard input."""
+    """Run a command to its end; `stdin` is its standard input."""
     result = subprocess.run(
         [PORTICO, *arguments],
         cwd=cwd,
         env=_environment(environment),
-        input=given,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
