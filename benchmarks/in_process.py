@@ -1,4 +1,4 @@
-"""Where the time of one process goes: a query in process, without the network, under cProfile.
+"""Profiles a query in one process, without the network, with cProfile.
 
 `--plans off` runs the same on graphql-core's executor alone.
 """

@@ -1,4 +1,4 @@
-"""The schema as clients generate from it."""
+"""The schema and its descriptions."""
 
 import re
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_descriptions_state_the_limits_that_are_configured() -> None:
     assert "Lifetime in days: 7, of a session in all: 365." in changed
 
 
-def test_schemas_of_one_process_state_each_its_own() -> None:
+def test_each_schema_of_a_process_states_its_own_limits() -> None:
     stated(password_min_length=12)
 
     assert stated() == SDL
@@ -89,7 +89,7 @@ def test_no_placeholder_is_left_in_any_description() -> None:
     assert "${" not in SDL
 
 
-def test_an_export_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
+def test_an_export_does_not_depend_on_the_environment(tmp_path: Path) -> None:
     environment = {"PASSWORD_MIN_LENGTH": "12", "LIMIT_DEPTH": "9", "DEBUG": "true"}
     (tmp_path / ".env").write_text("REFRESH_TOKEN_EXPIRE_DAYS=7\n")
 
@@ -99,7 +99,7 @@ def test_an_export_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "schema.graphql").read_text(encoding="utf-8") == SDL
 
 
-def test_every_root_field_says_who_may_ask_it() -> None:
+def test_every_root_field_states_its_access_level() -> None:
     roots = [
         definition
         for definition in parse(SDL).definitions
@@ -146,7 +146,7 @@ def test_the_description_of_a_root_field_says_what_its_directives_say(name: str)
     assert limits == [value for key, value in directives.items() if key == "rateLimited"]
 
 
-async def test_introspection_says_how_to_sign_in_and_who_may_ask(api: Api) -> None:
+async def test_introspection_states_how_to_sign_in_and_who_may_use_a_field(api: Api) -> None:
     answer = await api("{ __schema { description mutationType { fields { name description } } } }")
 
     asked = {
@@ -157,7 +157,7 @@ async def test_introspection_says_how_to_sign_in_and_who_may_ask(api: Api) -> No
     assert asked["createUser"].endswith("Administrators only. Rate limited as `INVITATION`.")
 
 
-def test_what_is_built_in_is_not_printed() -> None:
+def test_built_in_directives_are_not_printed() -> None:
     assert "directive @oneOf" not in SDL
     assert "input UserBy @oneOf" in SDL
     assert 'scalar DateTime @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")' in SDL

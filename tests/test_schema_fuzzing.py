@@ -1,4 +1,4 @@
-"""Whatever the schema allows to be asked, by anybody: nothing of it is a fault of the server."""
+"""No operation that the schema allows is an internal error, for any caller."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
 @hypothesis.settings(
     max_examples=40,
     deadline=None,
-    # One database for all the examples of a role is what is wanted: they are one client's story.
+    # All examples of a role share a database on purpose: they are the requests of one client.
     suppress_health_check=[
         hypothesis.HealthCheck.function_scoped_fixture,
         hypothesis.HealthCheck.too_slow,
@@ -29,7 +29,7 @@ OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
     ],
 )
 @hypothesis.given(text=OPERATIONS)
-async def test_nothing_that_can_be_asked_is_an_internal_error(
+async def test_no_valid_operation_is_an_internal_error(
     api: Api, ada: Person, grace: Person, role: str, text: str
 ) -> None:
     people = {"member": ada, "administrator": grace}

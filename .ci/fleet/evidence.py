@@ -1,4 +1,4 @@
-"""Checks of the audit: what an owner of the tables changes is found by a copy kept elsewhere."""
+"""Checks of the audit: changes by the owner of the tables are found with a copy kept elsewhere."""
 
 from scene import Scene, holds, same
 
@@ -16,7 +16,7 @@ def the_audit_is_valid_with_the_new_secret_alone(them: Scene) -> None:
 
 
 def a_removed_checkpoint_is_found_by_the_copy(them: Scene) -> None:
-    """Last: nothing is put back."""
+    """Runs last, as it does not undo the change."""
     fleet, copy = them.fleet, str(them.fleet.directory / "checkpoints.jsonl")
     fleet.portico("audit", "checkpoints", "export", copy)
     holds(": valid." in fleet.portico("audit", "verify", "--against", copy), "the copy agrees")

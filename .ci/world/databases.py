@@ -1,4 +1,4 @@
-"""Databases as people have them: PostgreSQL 15 with TLS, and a pooler that nobody can configure.
+"""Databases as hosts offer them: PostgreSQL 15 with TLS, and a pooler that cannot be configured.
 
 Portico is served through each form of DATABASE_URL that hosts hand out, and walked from the first
 migration to an export. PgBouncer is in transaction mode, ignores no start-up parameter, and takes
@@ -80,7 +80,7 @@ mutation($input: EmailInput!) { requestPasswordReset(input: $input) { __typename
 """
 ME = "{ me { email } }"
 USERS = '{ users(first: 10, filter: {search: "example"}) { totalCount nodes { email } } }'
-# What a session could leave behind for whoever gets its server next.
+# What a session could leave behind for the next client of its server connection.
 LEFT_BEHIND = """
 SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('jit'),
                  current_setting('idle_in_transaction_session_timeout'),
@@ -95,7 +95,7 @@ REFUSED = "portico: This command keeps a temporary table"
 
 
 class Form(NamedTuple):
-    """A form of DATABASE_URL, and what a command that needs a session of its own is told."""
+    """A form of DATABASE_URL, and the error of a command that needs a session of its own."""
 
     name: str
     told: str
@@ -153,7 +153,7 @@ class World:
 
 
 class Proofs:
-    """What TLS has to prove in each mode, to a server with the certificate of an authority."""
+    """What TLS must verify in each sslmode, for a server with the certificate of an authority."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -171,7 +171,7 @@ class Proofs:
         self.fails("127.0.0.1", f"sslmode=verify-full&{root}")
         self.fails("localhost", f"sslmode=verify-ca&{other}")
         self.fails("localhost", f"sslmode=require&{other}")
-        # The server cannot prove itself to the system, and the channel cannot be bound.
+        # The system does not trust the server's authority, and channel binding is not available.
         self.fails("localhost", "sslmode=require&channel_binding=require")
         self.fails("localhost", "sslrootcert=system")
 
@@ -182,7 +182,7 @@ class Proofs:
         holds(asyncio.run(self.told(host, query)) is not None, f"{query} does not connect")
 
     async def told(self, host: str, query: str) -> str | None:
-        """Give the error with which Portico's own connection fails, if it does."""
+        """Returns the error of Portico's own connection; None if it succeeds."""
         url = f"postgresql://{CREDENTIALS}@{host}:{self.world.port}/postgres?{query}"
         engine = connect(url, pool_size=5).engine
         try:
@@ -201,7 +201,7 @@ class Client:
         self._http = httpx.Client(base_url=url, timeout=20)
 
     def __call__(self, document: str, token: str | None = None, **given: str) -> dict[str, Any]:
-        """Give the data of an answer without errors."""
+        """Returns the data of an answer without errors."""
         answer = self.answer(document, token, **given)
         if "errors" in answer:
             raise AssertionError(json.dumps(answer))
@@ -219,7 +219,7 @@ class Client:
 
 
 class Walk:
-    """What people do, through one form of DATABASE_URL."""
+    """Uses Portico through one form of DATABASE_URL."""
 
     def __init__(self, world: World, form: Form, folder: Path) -> None:
         self.world, self.form, self.folder = world, form, folder
@@ -287,7 +287,7 @@ class Walk:
         wait_for(lambda: f"To: {MEMBER['email']}" in said.read_text(), "an email")
 
     def timeouts_hold(self, ask: Client) -> None:
-        """A statement that waits for too long is ended by the server, not by Portico alone."""
+        """A statement that waits too long is cancelled by PostgreSQL, not only by Portico."""
         answer = asyncio.run(self.blocked(lambda: ask.answer(LOGIN, **MEMBER)))
         same(refused(answer), "SERVICE_UNAVAILABLE")
         log = (self.world.directory / "log").read_text(encoding="utf-8")
@@ -295,7 +295,7 @@ class Walk:
         holds(ended in log, "the statement timeout holds")
 
     async def blocked(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Ask while somebody else has locked the users."""
+        """Send a request while another transaction has locked the table of users."""
         connection = await self.world.connect(self.world.port, self.form.name)
         async with connection.transaction():
             await connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
@@ -308,7 +308,7 @@ class Walk:
         same(len([json.loads(line) for line in lines]), 3)
 
     def leaves_nothing_behind(self) -> None:
-        """Whoever gets a server of the pooler next finds it as PostgreSQL made it."""
+        """The next client of a server connection of the pooler finds it in its initial state."""
         if self.form.refused:
             [new] = asyncio.run(self.states(self.world.port, 1))
             same(asyncio.run(self.states(self.world.pooler, 2 * SERVERS)), [new] * 2 * SERVERS)
@@ -323,7 +323,7 @@ class Walk:
         return found
 
     def portico(self, *arguments: str, code: int = 0, **changes: str) -> str:
-        """Run a command and give what it says: where it fails, on standard error."""
+        """Run a command; returns its output, or standard error if it fails."""
         result = subprocess.run(
             [PORTICO, *arguments],
             cwd=self.folder,
@@ -420,7 +420,7 @@ def pgbouncer(made: World) -> Generator[None]:
 
 
 def make_certificates(directory: Path) -> None:
-    """Make an authority with a certificate for localhost, and another authority."""
+    """Create an authority with a certificate for localhost, and another authority."""
     authority, other, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An authority of one check")])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -454,7 +454,7 @@ def certificate(
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that PostgreSQL's user may read, and nobody else."""
+    """Write a file that only PostgreSQL's user can read."""
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
     if USER:
@@ -489,7 +489,7 @@ def accepts(port: int) -> bool:
 
 
 def refused(answer: dict[str, Any]) -> str:
-    """Give the code of an answer's first error."""
+    """Returns the code of the first error of an answer."""
     return answer["errors"][0]["extensions"]["code"]
 
 
@@ -524,7 +524,7 @@ def walk(made: World, form: Form) -> None:
 
 
 def refuse_statement_mode(made: World) -> None:
-    """Nothing can be migrated or served where no transaction is longer than a statement."""
+    """Portico neither migrates nor serves if transactions are limited to one statement."""
     psql(made, "CREATE DATABASE statement OWNER portico")
     form = Form("statement", "PgBouncer in statement mode", made.url("statement", made.pooler))
     with tempfile.TemporaryDirectory() as folder:
@@ -535,7 +535,10 @@ def main() -> None:
     began = time.monotonic()
     with world() as made, ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         Proofs(made).run()
-        print(f"{time.monotonic() - began:6.1f} s  TLS proves what each sslmode says", flush=True)
+        print(
+            f"{time.monotonic() - began:6.1f} s  TLS verifies what each sslmode requires",
+            flush=True,
+        )
         refuse_statement_mode(made)
         walks = {pool.submit(walk, made, form): form for form in made.forms()}
         for done in as_completed(walks):

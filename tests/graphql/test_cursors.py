@@ -43,7 +43,7 @@ async def is_refused(client: Api, cursor: str, order: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("order", PERSONAL)
-async def test_a_cursor_tells_nothing_of_a_person(
+async def test_a_cursor_reveals_no_personal_data(
     api: Api, ada: Person, grace: Person, order: dict[str, str]
 ) -> None:
     admin = await api.login(grace)
@@ -54,7 +54,7 @@ async def test_a_cursor_tells_nothing_of_a_person(
     assert bytes.fromhex(ada.id.removeprefix("User_")) not in told
 
 
-async def test_a_cursor_by_creation_tells_an_id_and_a_time(
+async def test_a_cursor_by_creation_contains_an_id_and_a_time(
     api: Api, ada: Person, grace: Person
 ) -> None:
     admin = await api.login(grace)
@@ -66,7 +66,7 @@ async def test_a_cursor_by_creation_tells_an_id_and_a_time(
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_a_position_has_one_text(
+async def test_a_position_has_one_cursor(
     api: Api, ada: Person, grace: Person, order: dict[str, str]
 ) -> None:
     admin = await api.login(grace)
@@ -94,7 +94,7 @@ async def test_a_cursor_that_was_changed_anywhere_is_refused(
     assert not await is_refused(admin, cursor.hex(), order)
 
 
-async def test_a_cursor_of_one_page_is_none_of_another(
+async def test_a_cursor_of_one_page_is_invalid_for_another(
     api: Api, ada: Person, grace: Person
 ) -> None:
     admin = await api.login(grace)
@@ -119,7 +119,7 @@ async def first_cursor(client: Api, query: str) -> str:
 
 
 @pytest.mark.parametrize("order", PERSONAL)
-async def test_cursors_outlast_a_change_of_the_secret_and_are_of_this_server_alone(
+async def test_cursors_survive_a_change_of_the_secret_and_are_valid_on_this_server_only(
     api: Api,
     ada: Person,
     grace: Person,

@@ -1,4 +1,4 @@
-"""Several servers on one database, each with secrets of its own."""
+"""Several servers on one database, with different secrets."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

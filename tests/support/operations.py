@@ -1,4 +1,4 @@
-"""Operations made from the schema: each root field, asked with as little as it takes."""
+"""Operations made from the schema: each root field with its smallest valid arguments."""
 
 import uuid
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SCALARS: dict[str, Any] = {
     "Int": 1,
     "String": "x",
 }
-# Its guards and helpers are generics without a parameter.
+# The library's type guards are generics without a parameter.
 library: Any = graphql
 named = library.get_named_type
 is_required = library.is_required_input_field
@@ -37,7 +37,7 @@ def root_fields(operation: str) -> dict[str, Any]:
 
 
 def smallest(operation: str, name: str) -> Operation:
-    """Returns an operation with the values that a field needs, in which ids are those of nobody."""
+    """Returns an operation with the required arguments of a field; ids do not exist."""
     field = root_fields(operation)[name]
     needed = {
         key: each.type for key, each in field.args.items() if library.is_required_argument(each)
