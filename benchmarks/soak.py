@@ -20,12 +20,12 @@ from pathlib import Path
 import faults
 import psutil
 from answers import Kind
-from crowd import Asked, Crowd, Ledger
+from consistency import check_consistency
 from faults import Clock, Disk, Fault, Rotation
 from fleet import Fleet, fleet
 from processes import BenchmarkFailed, idle_share
-from reckoning import reckon
 from script import run_script
+from simulated_users import Asked, Crowd, Ledger
 from stage import processor, say, taken, write_result
 from tables import grid, report
 
@@ -73,7 +73,7 @@ def main(options: argparse.Namespace) -> None:
             whole = stack.enter_context(fleet(extra, primary_data=data))
             course, ledger = _live(whole, _faults(clock, disk)[: options.minutes], options.minutes)
             say("Comparing answers with the database …")
-            found = list(_said(reckon(whole, ledger)))
+            found = list(_said(check_consistency(whole, ledger)))
             audit = whole.portico("audit", "verify").strip()
             about = _about(whole, idle)
     finally:

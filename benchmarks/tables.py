@@ -106,6 +106,7 @@ def _verdict(by_server: Mapping[str, Sequence[Round]], label_of: Callable[[str],
     return (
         f"Against the fastest peer, {label_of(best)}: "
         f"**{median(ratios(by_server, best)):.2f}x** its requests per second, "
-        f"{median(cpu_ratios(by_server, best)):.2f}x by CPU. In {disturbed} of {len(rounds)} rounds "
-        f"a server had less than {BUSY:.0%} of its core: it waited for PostgreSQL or other work."
+        f"{median(cpu_ratios(by_server, best)):.2f}x by CPU. "
+        f"In {disturbed} of {len(rounds)} rounds a server had less than {BUSY:.0%} of its core: "
+        f"it waited for PostgreSQL or other work."
     )

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from answers import Kind, Watch
-from crowd import LOGIN, ME
 from faults import Rotation
 from fleet import Fleet, is_ready, wait_for
 from processes import free_port
 from scene import EVE, HONEST, PASSWORD, Load, Scene, holds, same
+from simulated_users import LOGIN, ME
 
 PROCESSES = ("portico-1", "portico-2", "worker")
 # How long servers count as alive: three announcements.

@@ -1,10 +1,10 @@
 """Checks of a fleet in normal operation."""
 
 from answers import Asker
-from crowd import LOGIN, ME, REFRESH, RESET
 from faults import replay_paused
 from fleet import wait_for
 from scene import ADA, EVE, PASSWORD, Scene, done, figure, holds, managed, same, the_only
+from simulated_users import LOGIN, ME, REFRESH, RESET
 
 FROM = """{ auditEvents(first: 1, filter: {names: ["session.started"]}) { nodes { ipAddress } } }"""
 BOUNDS = """

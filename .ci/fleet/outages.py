@@ -4,10 +4,10 @@ import signal
 import time
 
 from answers import Kind
-from crowd import ME
 from faults import refused_role, replay_paused, standstill
 from fleet import is_ready, wait_for
 from scene import USERS, Scene, done, holds, managed, same
+from simulated_users import ME
 
 PROCESSES = 3
 PAGES = 20

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from answers import Answer, Asker, Kind, Watch
-from crowd import LOGIN, ME, REFRESH, REGISTER
 from fleet import ADMIN, Fleet, wait_for
 from load import for_each_token, write_requests
 from processes import BenchmarkFailed
+from simulated_users import LOGIN, ME, REFRESH, REGISTER
 
 USERS = "{ users(first: 100) { totalCount nodes { email } } }"
 # Eve signs in again and again. The sessions of Ada are to last, and one account has 100 at most.

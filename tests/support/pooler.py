@@ -1,6 +1,6 @@
 """A fake pooler, which refuses start-up parameters as PgBouncer does.
 
-Everything else is forwarded unchanged. `.ci/world/databases.py` tests PgBouncer itself.
+Everything else is forwarded unchanged. `.ci/environments/databases.py` tests PgBouncer itself.
 """
 
 import asyncio

@@ -99,7 +99,7 @@ def main(options: argparse.Namespace) -> None:
             rounds = [_round(server, set_up, file, options.seconds) for _ in range(options.rounds)]
         about = machine(set_up)
     text, worst = _report(rounds, options, about)
-    write_result("first-sight.md", text)
+    write_result("new-documents.md", text)
     print(text)
     if worst > LIMIT:
         raise BenchmarkFailed(f"The median of `me` is {worst:.2f}x the quiet one.")
@@ -160,7 +160,7 @@ def _report(
         f"`me` comes signed in from {CONNECTIONS} connections that pause {PAUSE_MS} ms between"
         f" questions; {options.rounds} rounds of {options.seconds} s each, quiet and attacked in"
         " turn; median of the rounds, with the least and the greatest ratio."
-        " `python3 -m uv run benchmarks/first_sight.py`"
+        " `python3 -m uv run benchmarks/new_documents.py`"
     )
     head = ("me", "p50 ms", "p99 ms", "longest ms", "p50 is", "new documents/s", "guest ms")
     title = "The latency of `me` while guests send new documents"

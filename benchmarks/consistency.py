@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from answers import Answer, Asker, Kind
-from crowd import LOGIN, PASSWORD, REFRESH, Ledger
 from fleet import Fleet, wait_for
+from simulated_users import LOGIN, PASSWORD, REFRESH, Ledger
 
 AT_ONCE = 4
 JOBS_SECONDS = 120
@@ -30,7 +30,7 @@ HALVES = {
 }
 
 
-def reckon(fleet: Fleet, ledger: Ledger) -> Iterator[tuple[str, int, int]]:
+def check_consistency(fleet: Fleet, ledger: Ledger) -> Iterator[tuple[str, int, int]]:
     """Returns what was compared, how many there were, and how many are wrong."""
     yield "accounts: each can sign in", *_each(fleet, ledger.registered, _cannot_sign_in)
     there = {row["email"] for row in fleet.fetch("SELECT email FROM users")}
