@@ -18,7 +18,7 @@ class Kind(StrEnum):
     DONE = "done"
     NOT_DONE = "503, nothing was done, try again"
     UNKNOWN = "503, fate unknown"
-    REFUSED = "not signed in any more"
+    REFUSED = "no longer signed in"
     BROKEN = "connection broken"
     WRONG = "anything else"
 

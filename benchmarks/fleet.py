@@ -340,7 +340,7 @@ def replaced(path: Path, values: Mapping[str, str]) -> str:
     text = path.read_text(encoding="utf-8")
     for old, new in values.items():
         if old not in text:
-            raise BenchmarkFailed(f"{path.name} has no {old!r} any more")
+            raise BenchmarkFailed(f"{path.name} no longer contains {old!r}")
         text = text.replace(old, new)
     return text
 

@@ -33,7 +33,7 @@ PEOPLE = 12
 MINUTE = 60
 # Within each minute.
 FAULT_AFTER, WELL_AFTER = 15, 55
-# By then no process is restarted any more, and most caches are full.
+# By then no more processes are restarted, and most caches are full.
 SETTLED_MINUTE = 10
 SERVICE_SECONDS, ANSWER_SECONDS, GROWTH = 15, 30, 1.05
 MEBIBYTE = 1024 * 1024

@@ -186,10 +186,10 @@ class Composition:
             expect(self._ended[name] == 0, f"{name} succeeds: {container.log.read_text()}")
 
     def _all_healthy(self) -> bool:
-        return all(each.is_healthy() for each in self.living if each.health)
+        return all(each.is_healthy() for each in self.running if each.health)
 
     @property
-    def living(self) -> list[Container]:
+    def running(self) -> list[Container]:
         return [each for name, each in self.containers.items() if name not in self._ended]
 
     def remove(self) -> None:
@@ -275,8 +275,8 @@ def roles(them: Composition, _post: Post) -> None:
     serving = sql(them, SERVING, user="postgres")
     expect(serving == "portico_a", f"one role that serves: {serving}")
     for statement, denied in REFUSED.items():
-        told = psql(them, statement)
-        expect(told.returncode == 1 and denied in told.stderr, f"{statement}: {told.stderr}")
+        result = psql(them, statement)
+        expect(result.returncode == 1 and denied in result.stderr, f"{statement}: {result.stderr}")
 
 
 def backup(them: Composition, _post: Post) -> None:
@@ -292,7 +292,7 @@ def backup(them: Composition, _post: Post) -> None:
     for table in ("users", "audit_events", "signing_keys"):
         expect(f"TABLE DATA public {table} portico_owner" in listed.stdout, f"{table}: {listed}")
     gone = container.run("/backup.sh", "once", PGHOST="nowhere")
-    expect(gone.returncode == 1, "a failure that is told")
+    expect(gone.returncode == 1, "a reported failure")
     expect(len(files) == len(list((container.volume("backups") / "backups").glob("*.dump"))), "two")
 
 
@@ -355,13 +355,13 @@ def rotation(them: Composition, _post: Post) -> None:
     expect(len(statuses) > 50 and set(statuses) == {200}, f"answers: {statuses}")
     serving = sql(them, SERVING, user="postgres")
     expect(serving == "portico_b", f"the other role serves: {serving}")
-    told = psql(them, "SELECT 1", user="portico_a", password=former)
-    expect("password authentication failed" in told.stderr, f"the former password: {told}")
+    result = psql(them, "SELECT 1", user="portico_a", password=former)
+    expect("password authentication failed" in result.stderr, f"the former password: {result}")
 
 
 def renew(them: Composition, role: str) -> None:
-    told = them.secrets.script("renew", role)
-    expect(told.returncode == 0, told.stderr)
+    result = them.secrets.script("renew", role)
+    expect(result.returncode == 0, result.stderr)
     # In Docker this uses the socket; here each command has files of its own.
     changed = them.containers["postgres"].run(
         "psql", "--username=postgres", "--host=127.0.0.1", "--file=/passwords.sql",
@@ -375,7 +375,7 @@ def update(them: Composition, _post: Post) -> None:
     """One server stops after it was not ready, and no request at the proxy fails."""
     leaving, own = them.containers["portico-1"], at(them, "portico-1")
     leaving.ask_to_stop()
-    wait_until(lambda: httpx.get(f"{own}/health/ready").status_code == 503, "not ready any more")
+    wait_until(lambda: httpx.get(f"{own}/health/ready").status_code == 503, "no longer ready")
     with httpx.Client(base_url=at(them, "proxy")) as client:
         while leaving.is_running():
             answer = client.post("/graphql", json={"query": ME})
@@ -437,9 +437,9 @@ def at(them: Composition, name: str) -> str:
 
 
 def sql(them: Composition, statement: str, user: str = "portico_a") -> str:
-    told = psql(them, statement, user)
-    expect(told.returncode == 0, told.stderr)
-    return told.stdout.strip()
+    result = psql(them, statement, user)
+    expect(result.returncode == 0, result.stderr)
+    return result.stdout.strip()
 
 
 def psql(

@@ -39,7 +39,7 @@ BINARIES = Path("/usr/lib/postgresql/15/bin")
 PORTICO = Path(sys.executable).parent / "portico"
 # PostgreSQL and PgBouncer refuse to run as root.
 USER = "postgres" if os.geteuid() == 0 else None
-PASSWORD = "p@ss/w:rd?#"  # noqa: S105 - of nobody; each of its signs means something in a URL
+PASSWORD = "p@ss/w:rd?#"  # noqa: S105 - made up; each of its signs has a meaning in a URL
 CREDENTIALS = f"portico:{quote(PASSWORD, safe='')}"
 ADMIN = {"email": "root@example.com", "password": "correct horse battery staple"}
 MEMBER = {"email": "ada@example.com", "password": "difference engine 1"}
@@ -98,7 +98,7 @@ class Form(NamedTuple):
     """A form of DATABASE_URL, and the error of a command that needs a session of its own."""
 
     name: str
-    told: str
+    description: str
     url: str
     refused: bool = False
 
@@ -176,12 +176,14 @@ class Proofs:
         self.fails("localhost", "sslrootcert=system")
 
     def connects(self, host: str, query: str) -> None:
-        same(asyncio.run(self.told(host, query)), None)
+        same(asyncio.run(self.connection_error(host, query)), None)
 
     def fails(self, host: str, query: str) -> None:
-        holds(asyncio.run(self.told(host, query)) is not None, f"{query} does not connect")
+        holds(
+            asyncio.run(self.connection_error(host, query)) is not None, f"{query} does not connect"
+        )
 
-    async def told(self, host: str, query: str) -> str | None:
+    async def connection_error(self, host: str, query: str) -> str | None:
         """Returns the error of Portico's own connection; None if it succeeds."""
         url = f"postgresql://{CREDENTIALS}@{host}:{self.world.port}/postgres?{query}"
         engine = connect(url, pool_size=5).engine
@@ -395,9 +397,9 @@ def postgres(made: World) -> Generator[None]:
         "ssl_cert_file": made.directory / "server.crt",
         "ssl_key_file": made.directory / "server.key",
     }
-    told = " ".join(f"-c {name}={value}" for name, value in options.items())
+    server_options = " ".join(f"-c {name}={value}" for name, value in options.items())
     log = str(made.directory / "log")
-    run(BINARIES / "pg_ctl", "-w", "-D", data, "-l", log, "-o", told, "start")
+    run(BINARIES / "pg_ctl", "-w", "-D", data, "-l", log, "-o", server_options, "start")
     try:
         psql(made, f"CREATE ROLE portico LOGIN PASSWORD '{PASSWORD}'")
         yield
@@ -543,7 +545,7 @@ def main() -> None:
         walks = {pool.submit(walk, made, form): form for form in made.forms()}
         for done in as_completed(walks):
             done.result()
-            print(f"{time.monotonic() - began:6.1f} s  {walks[done].told}", flush=True)
+            print(f"{time.monotonic() - began:6.1f} s  {walks[done].description}", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ SEALED_WITH_ANOTHER = "Other servers seal with a secret that this one lacks"
 
 
 def another_secret_is_refused(them: Scene) -> None:
-    told = them.fleet.tried(
+    result = them.fleet.tried(
         "serve", "--port", str(free_port()), SECRET_KEY=secrets.token_urlsafe(48)
     )
-    same((told.returncode, len(told.stderr.splitlines())), (1, 1))
-    holds("SECRET_KEY does not open the signing keys" in told.stderr, told.stderr)
+    same((result.returncode, len(result.stderr.splitlines())), (1, 1))
+    holds("SECRET_KEY does not open the signing keys" in result.stderr, result.stderr)
     them.say("a server with another SECRET_KEY does not start, and says why in one line")
 
 

@@ -126,5 +126,5 @@ def _waits_for_pages(them: Scene) -> str:
     waited = [answer.seconds for answer in answers if answer.seconds > WAIT_SECONDS]
     longest = max(waited, default=0)
     holds(len(waited) <= PROCESSES, f"only the first request waits: {waited}")
-    holds(longest < LONGEST_SECONDS, f"nobody waits for {longest:.1f} s")
+    holds(longest < LONGEST_SECONDS, f"no request waits for {longest:.1f} s")
     return f"{len(waited)} of {PAGES} pages waited for it, at most {longest:.1f} s"

@@ -45,7 +45,7 @@ class Scene:
         return Asker(self.fleet.ports.proxy)
 
     def begin(self) -> None:
-        """Sign everybody in."""
+        """Sign all users in."""
         self.root = self.signed_in(LOGIN, ADMIN, self.fleet.password)["accessToken"]
         self.sessions = [Session(self.ask, **self.of_ada()) for _ in range(2)]
 
@@ -114,8 +114,8 @@ class Scene:
             same(watch.others(*HONEST), [])
         outage = max(watch.outage() for watch in watches)
         kinds = sum((watch.kinds() for watch in watches[1:]), watches[0].kinds())
-        told = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-        self.say(f"{what}: {outage:.1f} s without service ({told})")
+        answers = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+        self.say(f"{what}: {outage:.1f} s without service ({answers})")
 
     def doctor(self) -> tuple[int, dict[str, str]]:
         """Returns the exit code of `portico doctor`, and what it found by the name of the check.
@@ -123,13 +123,13 @@ class Scene:
         It gets the address of the database itself, so it reports what PostgreSQL says.
         """
         replica = self.fleet.url(port=self.fleet.ports.replica)
-        told = self.fleet.tried(
+        result = self.fleet.tried(
             "doctor", "--json", DATABASE_URL=self.fleet.url(), DATABASE_READ_URL=replica,
             DATABASE_PREPARED_STATEMENTS="true",
         )  # fmt: skip
-        holds(told.stdout, f"the doctor says something: {told.stderr}")
-        return told.returncode, {
-            each["name"]: f"{each['state']}: {each['text']}" for each in json.loads(told.stdout)
+        holds(result.stdout, f"the doctor prints something: {result.stderr}")
+        return result.returncode, {
+            each["name"]: f"{each['state']}: {each['text']}" for each in json.loads(result.stdout)
         }
 
     def say(self, text: str) -> None:

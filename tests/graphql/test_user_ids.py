@@ -104,7 +104,7 @@ def subject_of(person: Person) -> str:
     return str(uuid.UUID(person.id.removeprefix("User_")))
 
 
-async def somebody(api: Api, name: str) -> Person:
+async def registered(api: Api, name: str) -> Person:
     """A member who has signed in once."""
     person = await api.register(Person(f"{name}@example.com", "an apple a day 42"))
     await api.login(person)
@@ -126,7 +126,7 @@ async def test_a_subject_is_accepted_wherever_an_id_is(
     api: Api, grace: Person, place: Place
 ) -> None:
     admin = await api.login(grace)
-    ada, lin = await somebody(api, "ada"), await somebody(api, "lin")
+    ada, lin = await registered(api, "ada"), await registered(api, "lin")
 
     by_id = await answer(admin, place, ada.id, ada.id)
     by_subject = await answer(admin, place, subject_of(lin), lin.id)

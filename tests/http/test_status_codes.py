@@ -83,7 +83,7 @@ def shape(response: Any) -> tuple[int, str, set[str], str]:
 
 @pytest.mark.parametrize("accept", MODERN + LEGACY)
 @pytest.mark.parametrize("case", WITHOUT_DATA.values(), ids=WITHOUT_DATA)
-async def test_what_was_not_executed_has_a_4xx_and_the_type_of_graphql_for_everybody(
+async def test_what_was_not_executed_has_a_4xx_and_the_type_of_graphql_for_every_client(
     api: Api, case: Case, accept: str
 ) -> None:
     response = await ask(api, case.sent, accept)
