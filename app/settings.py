@@ -12,15 +12,15 @@ from app.throttle.settings import ThrottleSettings
 from app.users.settings import UserSettings
 
 
-# Fields are listed in the reverse order of these bases: the platform's first.
+# Fields are listed in the reverse order of these bases: the platform's first, throttle's last.
 class Settings(  # pyright: ignore[reportIncompatibleVariableOverride] - the platform's model_config
+    ThrottleSettings,
     PeopleSettings,
     AccountSettings,
     SessionSettings,
     AuditSettings,
     MailSettings,
     JobSettings,
-    ThrottleSettings,
     KeySettings,
     UserSettings,
     PlatformSettings,
