@@ -1,8 +1,8 @@
-"""Fails where schema.graphql takes back what the last landed one promised.
+"""Fails if schema.graphql has breaking changes since the last merged version.
 
 A breaking change may land when the topmost section of CHANGELOG.md has a line that begins with
-its description, as this script prints it: `- Field User.email was removed. Ask for ...`. What has
-landed is BASE_REF, or the parent of HEAD.
+its description, as this script prints it: `- Field User.email was removed. Ask for ...`. The last
+merged version is that of BASE_REF, or of the parent of HEAD.
 """
 
 import os
@@ -16,8 +16,8 @@ from graphql.utilities import find_breaking_changes
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def landed_schema() -> str | None:
-    """What was promised; None where nothing has landed yet."""
+def merged_schema() -> str | None:
+    """Returns the last merged schema; None if there is none."""
     named = os.environ.get("BASE_REF")
     ref = named or "HEAD~1"
     if named and git("rev-parse", "--verify", "--quiet", f"{named}^{{commit}}") is None:
@@ -42,9 +42,9 @@ def announced_lines() -> tuple[str, ...]:
 
 
 def main() -> None:
-    landed = landed_schema()
+    landed = merged_schema()
     if landed is None:
-        print("0 breaking changes: no schema has landed yet")
+        print("0 breaking changes: there is no earlier schema")
         return
     current = (ROOT / "schema.graphql").read_text(encoding="utf-8")
     changes = find_breaking_changes(build_schema(landed), build_schema(current))

@@ -1,4 +1,4 @@
-"""Builds the documentation strictly, into site/, and fails where a page loads from another host."""
+"""Builds the documentation strictly, into site/, and fails if a page loads from another host."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Runs the gates that take less than a minute in all, and shows what those that fail print.
+"""Runs the gates, which take less than a minute in all, and prints the output of those that fail.
 
     python3 .ci/check.py
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 UV = (sys.executable, "-m", "uv")
-# The slowest one first: the others run beside it.
+# The slowest one first: the others run at the same time.
 GATES = (
     ("pyright",),
     ("ruff", "check", "."),

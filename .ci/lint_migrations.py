@@ -1,4 +1,4 @@
-"""Lints the SQL of every migration: what would keep others waiting, or could not be run again."""
+"""Lints the SQL of every migration: long locks, and statements that cannot be run again."""
 
 import io
 import subprocess
@@ -16,7 +16,7 @@ RULES = Path(__file__).parent / "squawk.toml"
 
 
 def sql_of(migration: Script) -> str:
-    """What it runs, on a server that has every extension."""
+    """Returns its SQL, for a server that has every extension."""
     printed = io.StringIO()
     config = migrations.config()
     config.output_buffer = printed
@@ -29,7 +29,7 @@ def main() -> int:
     scripts = ScriptDirectory.from_config(migrations.config())
     with TemporaryDirectory() as folder:
         for migration in scripts.walk_revisions():
-            # A file each: what one promises about transactions says nothing about the next.
+            # One file each: their assumptions about transactions differ.
             file = Path(folder) / f"{Path(migration.path).stem}.sql"
             file.write_text(sql_of(migration), encoding="utf-8")
         linted = sorted(Path(folder).iterdir())

@@ -1,6 +1,6 @@
-"""Writes the locks of this repository, and checks that the packages each one names fit together.
+"""Writes the locks of this repository, and checks that the packages of each are compatible.
 
-    python3 .ci/locks.py write             keeps every version that still fits what is asked for
+    python3 .ci/locks.py write             keeps versions that still meet the requirements
     python3 .ci/locks.py write --upgrade   takes the newest versions
     python3 .ci/locks.py check             installs each lock in an environment of its own
 
@@ -29,14 +29,14 @@ COMPILE = (
 LOCK_PACKAGES = (
     *("npm", "install", "--package-lock-only", "--ignore-scripts"),
     *("--no-audit", "--no-fund", "--silent"),
-    # Otherwise a lock names the host of the registry that it was made with.
+    # Otherwise a lock contains the host of the registry that was used.
     "--omit-lockfile-registry-resolved",
 )
 PROJECT = Path("pyproject.toml")
 SERVER = Path("requirements.lock")
 DEVELOPMENT = Path(".ci/requirements.lock")
 IMAGE = Path("deploy/build.lock")
-# The dependency group of what builds the image. All others are for those who change Portico.
+# The dependency group for building the image. All others are for development.
 IMAGE_GROUP = "build"
 
 
@@ -151,7 +151,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     writing = commands.add_parser("write", help="write every lock")
     writing.add_argument("--upgrade", action="store_true", help="take the newest versions")
-    commands.add_parser("check", help="check that the packages of each lock fit together")
+    commands.add_parser("check", help="check that the packages of each lock are compatible")
     arguments = parser.parse_args()
     if arguments.command == "write":
         write(upgrade=arguments.upgrade)

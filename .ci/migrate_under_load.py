@@ -1,7 +1,7 @@
-"""Migrates a million people and their sessions while others write as the API does.
+"""Migrates a million users and their sessions while others write as the API does.
 
-Fails where a write fails, which it does too after it has waited for a lock for WAIT: nothing else
-is measured. What takes a lock for less than that is for the linter to find.
+Fails if a write fails, also by waiting for a lock longer than WAIT; nothing else is measured. The
+linter finds shorter locks.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from app.database import migrations
 from tests.support.postgres import postgres
 
 ROWS = 1_000_000
-# Chaining what happened before takes a tenth of a millisecond each, in which nobody waits.
+# Chaining earlier events takes a tenth of a millisecond each, and blocks no writes.
 EVENTS_BEFORE = 100_000
 WRITERS = 4
-# Nothing that is in the way for long runs here, so a migration has its locks at once.
+# No long transactions run here, so a migration gets its locks at once.
 WAIT = "1s"
 SETTINGS = (
-    # A vacuum may be in the way for a second; how often it is would be luck.
+    # A vacuum may hold a lock for a second, at random times.
     "ALTER SYSTEM SET autovacuum = off",
     "ALTER SYSTEM SET max_wal_size = '8GB'",
     "ALTER SYSTEM SET maintenance_work_mem = '256MB'",
@@ -57,7 +57,7 @@ INSERT INTO audit_events (id, at, name, actor_id, target_id, ip_address, details
 SELECT {ID}, now(), 'session.started', {ID}, {ID}, '192.0.2.1', '{{}}'
 FROM generate_series(1, {EVENTS_BEFORE}) n
 """  # noqa: S608 - a number of ours
-# Once the revision has made the table.
+# After the revision that creates the table.
 FILLED = {"0001": (PEOPLE, SESSIONS), "0002": (EVENTS,)}
 
 REGISTER = """
@@ -79,7 +79,7 @@ VALUES ($1, now(), 'session.started', $1, $1, '192.0.2.1', '{}')
 
 @dataclass
 class Written:
-    """What all writers did so far."""
+    """What all writers have done so far."""
 
     events: bool = False
     seconds: list[float] = field(default_factory=list[float])
@@ -108,7 +108,7 @@ class Written:
 
 @asynccontextmanager
 async def writing(url: str) -> AsyncGenerator[Written]:
-    """Let others write; the first one that fails ends everything."""
+    """Run the writers; the first failure ends everything."""
     written = Written()
     async with asyncio.TaskGroup() as writers:
         tasks = [writers.create_task(written.go_on(url)) for _ in range(WRITERS)]
@@ -151,7 +151,7 @@ async def main(url: str) -> None:
         for revision in others:
             await migrate(url, revision, written)
             await fill(url, revision)
-            # The first of them makes their table.
+            # The first of them creates their table.
             written.events = True
     print(f"{len(written.seconds)} writes, none failed, none waited for a lock for {WAIT}")
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the wheel of Portico with examples/notes, as somebody else would: runs the tests of the example, serves it, and
+# Installs the wheel of Portico with examples/notes, as another project would: runs the tests of the example, serves it, and
 # checks that Alembic sees its tables and that no file of Portico was touched.
 set -euo pipefail
 cd "$(dirname "$0")/.."

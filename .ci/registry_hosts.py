@@ -1,4 +1,4 @@
-"""Fails where a tracked file names the host of a package registry: each machine has its own."""
+"""Fails if a tracked file contains the host of a package registry: each machine has its own."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ def main() -> None:
     search = ["git", "grep", "-nIE", HOSTS]
     status = subprocess.run(search, cwd=ROOT, check=False).returncode
     if status == FOUND:
-        sys.exit("These lines name the host of a registry.")
+        sys.exit("These lines contain the host of a registry.")
     sys.exit(0 if status == NOT_FOUND else status)
 
 

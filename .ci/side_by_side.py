@@ -1,4 +1,4 @@
-"""Runs the former code beside the new one, on the new tables: a rolling upgrade.
+"""Runs the previous version beside the new one, on the new tables: a rolling upgrade.
 
 The former code is BASE_REF, or what there was before the newest migration was added. It makes the
 database, the new code migrates it, and both serve. Fails where the new code does not go on from
@@ -31,7 +31,7 @@ SETTINGS = {
     "SECRET_KEY": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA",
     "BCRYPT_ROUNDS": "4",
     "MANAGEMENT_ADDRESS": "off",
-    # One issuer, though there are two addresses.
+    # Both servers have the same issuer.
     "PUBLIC_URL": "http://127.0.0.1",
     "FIRST_ADMIN_EMAIL": "root@example.com",
     "FIRST_ADMIN_PASSWORD": "nanoseconds of wire",
@@ -67,7 +67,7 @@ def former_code() -> str:
     named = os.environ.get("BASE_REF")
     if named:
         return named
-    # One that is changed before it was released is still the same step of an upgrade.
+    # A migration that was changed before its release is still the same step of an upgrade.
     newest = git("log", "-1", "--format=%H", "--diff-filter=A", "--", "alembic/versions")
     if not newest:
         sys.exit("No commit has added a migration: is this a whole clone?")
@@ -83,18 +83,18 @@ def check_out(base: str, folder: Path) -> None:
 
 
 def python_of(folder: Path) -> Path:
-    """Ours where both have the same libraries; else one with what the former code was locked to."""
+    """Returns our Python if both have the same libraries, or else one with the previous lock."""
     lock = folder / LOCK
     if lock.exists() and lock.read_bytes() == (ROOT / LOCK).read_bytes():
         return Path(sys.executable)
-    # `uv run` says where it is itself.
+    # `uv run` sets the path of its environment.
     uv, venv = os.environ.get("UV", "uv"), folder / ".venv"
     subprocess.run([uv, "venv", "-q", venv], check=True)
-    # `uv pip install` would hold the former code to the versions of today.
+    # `uv pip install` would apply the current constraints to the previous version.
     subprocess.run(
         [uv, "pip", "sync", "-q", "--python", venv, "--require-hashes", lock], check=True
     )
-    # It asks for its own version.
+    # It reads its own version.
     subprocess.run([uv, "pip", "install", "-q", "--python", venv, "--no-deps", folder], check=True)
     return venv / "bin" / "python"
 
@@ -109,7 +109,7 @@ def environment_of(code: Path, database: str) -> dict[str, str]:
 
 
 def migrate(python: Path, code: Path, database: str) -> None:
-    """Run `portico db upgrade` of what is in a folder, from an empty one."""
+    """Run `portico db upgrade` of the code in a folder, from an empty working directory."""
     with TemporaryDirectory() as cwd:
         subprocess.run(
             [python, "-c", PORTICO, "db", "upgrade"],
@@ -121,7 +121,7 @@ def migrate(python: Path, code: Path, database: str) -> None:
 
 @contextmanager
 def serving(name: str, python: Path, code: Path, database: str) -> Generator["Client"]:
-    """Serve what is in a folder, from an empty one: no `.env` is read."""
+    """Serve the code in a folder, from an empty working directory: no `.env` is read."""
     port = free_port()
     environment = environment_of(code, database)
     with TemporaryDirectory() as cwd, (Path(cwd) / "log").open("w") as log:
@@ -145,7 +145,7 @@ def serving(name: str, python: Path, code: Path, database: str) -> Generator["Cl
 
 
 class Client:
-    """Asks one of the servers."""
+    """A client of one of the servers."""
 
     def __init__(self, name: str, url: str) -> None:
         self.name, self.url = name, url
@@ -175,8 +175,8 @@ class Client:
         return done["tokens"]
 
 
-def live_with(one: Client, other: Client) -> None:
-    """Do at one server what a person does, and go on with it at the other."""
+def use_both(one: Client, other: Client) -> None:
+    """Start a session at one server, and continue it at the other."""
     email = f"{one.name}@example.com"
     one.tokens(REGISTER, email=email, password=ADA["password"])
     tokens = other.tokens(LOGIN, email=email, password=ADA["password"])
@@ -204,8 +204,8 @@ def main() -> None:
         migrate(Path(sys.executable), ROOT, server.url)
         new = servers.enter_context(serving("new", Path(sys.executable), ROOT, server.url))
         old = servers.enter_context(serving("old", python, former, server.url))
-        live_with(old, new)
-        live_with(new, old)
+        use_both(old, new)
+        use_both(new, old)
     print(f"{base[:12]} and the new code have served side by side on revision {migrations.head()}")
 
 

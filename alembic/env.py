@@ -38,7 +38,7 @@ from app.database.migration_table import (
 )
 from app.database.online_ddl import LIMITS, STATEMENT_TIMEOUT
 from app.database.outages import raise_outages
-from app.errors import Hindered
+from app.errors import MigrationBlocked
 from app.modules import read_settings
 
 # The advisory lock of migrations: "portico" in ASCII.
@@ -66,7 +66,7 @@ STATEMENT_TIMED_OUT = "57014"
 log = logging.getLogger("app.migrations")
 
 
-class LockNotAvailable(Hindered):
+class LockNotAvailable(MigrationBlocked):
     """Another transaction holds a lock that a migration needs."""
 
 
@@ -220,7 +220,7 @@ async def _run_with_retries(engine: AsyncEngine) -> bool:
     Returns whether the database is then at the newest revision.
 
     Raises:
-        Hindered: a lock is still not available, or a change took too long.
+        MigrationBlocked: a lock is still not available, or a change took too long.
 
     """
     for pause in RETRY_PAUSES:
@@ -237,7 +237,7 @@ async def _run_within_limits(engine: AsyncEngine) -> bool:
         return await _run(engine)
     except DBAPIError as error:
         if sqlstate(error) == STATEMENT_TIMED_OUT:
-            raise Hindered(
+            raise MigrationBlocked(
                 f"The database could not be migrated: a change took more than "
                 f"{STATEMENT_TIMEOUT}, while others wait. It was rolled back. Run this again "
                 "when there is less load."

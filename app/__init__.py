@@ -1,1 +1,1 @@
-"""Portico, a GraphQL identity API."""
+"""Portico, a GraphQL identity API. `app.main` builds the application."""

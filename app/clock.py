@@ -1,4 +1,4 @@
-"""The clock, which tests set."""
+"""The clock, which tests can set."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Makes each service once, out of what the annotations of its parameters name."""
+"""Dependency injection: makes each service once, by the types of its parameters."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,67 +14,70 @@ T = TypeVar("T")
 class Container:
     """The services of one process by their type: `services[Users]`.
 
-    A parameter with a default is left to it, unless something of its type is provided.
+    A parameter with a default keeps it, unless something of its type is provided.
     """
 
-    def __init__(self, providers: Iterable[Provider], given: Mapping[Any, object]) -> None:
-        """Take providers, and things that are there already, by the type they are asked for."""
-        self._made: dict[Any, Any] = dict(given)
+    def __init__(self, providers: Iterable[Provider], instances: Mapping[Any, object]) -> None:
+        """Take the providers, and existing instances by the types under which they are found."""
+        self._instances: dict[Any, Any] = dict(instances)
         self._providers: dict[Any, Provider] = {}
         for provider in providers:
             kind = _kind_of(provider)
             if kind in self._providers:
-                other = _place_of(self._providers[kind])
+                other = _location_of(self._providers[kind])
                 raise Misconfigured(
-                    f"{_name_of(kind)} is provided twice: {other} and {_place_of(provider)}"
+                    f"{_name_of(kind)} is provided twice: {other} and {_location_of(provider)}"
                 )
             self._providers[kind] = provider
 
     def __getitem__(self, kind: type[T]) -> T:
-        """Return the service of this type, and make it if it is not made yet.
+        """Return the service of this type, and make it the first time.
 
         Raises:
-            Misconfigured: no module provides it, or something that it is made of.
+            Misconfigured: no module provides it, or a service that it depends on.
 
         """
         try:
-            return self._made[kind]
+            return self._instances[kind]
         except KeyError:
             return self._make(kind, ())
 
-    def put(self, kind: Any, thing: object) -> None:
-        """Provide something that is there already."""
-        self._made[kind] = thing
+    def put(self, kind: Any, instance: object) -> None:
+        """Provide an existing instance."""
+        self._instances[kind] = instance
 
     def make_all(self) -> None:
-        """Make every service, so that what is wrong with one is known at once.
+        """Make every service, so that errors are found at the start.
 
         Raises:
-            Misconfigured: one cannot be made, is not provided, or goes in a circle; names the
+            Misconfigured: one cannot be made, is not provided, or depends on itself; names the
                 provider that needs it, with its file and line.
 
         """
         for kind in self._providers:
             self._make(kind, ())
 
-    def _make(self, kind: Any, on_the_way: tuple[Any, ...]) -> Any:
-        if kind in self._made:
-            return self._made[kind]
-        provider = self._provider(kind, on_the_way)
+    def _make(self, kind: Any, dependents: tuple[Any, ...]) -> Any:
+        """Make a service for these, of which each depends on the next one."""
+        if kind in self._instances:
+            return self._instances[kind]
+        provider = self._provider(kind, dependents)
         arguments = {
-            parameter.name: self._make(parameter.kind, (*on_the_way, kind))
+            parameter.name: self._make(parameter.kind, (*dependents, kind))
             for parameter in self._parameters(provider)
         }
-        self._made[kind] = provider(**arguments)
-        return self._made[kind]
+        self._instances[kind] = provider(**arguments)
+        return self._instances[kind]
 
-    def _provider(self, kind: Any, on_the_way: tuple[Any, ...]) -> Provider:
-        if kind in on_the_way:
-            circle = " needs ".join(map(_name_of, (*on_the_way[on_the_way.index(kind) :], kind)))
-            raise Misconfigured(f"Services go in a circle: {circle}")
+    def _provider(self, kind: Any, dependents: tuple[Any, ...]) -> Provider:
+        if kind in dependents:
+            circle = (*dependents[dependents.index(kind) :], kind)
+            raise Misconfigured(f"Circular dependency: {' needs '.join(map(_name_of, circle))}")
         if kind not in self._providers:
             needed = (
-                f", which {_place_of(self._providers[on_the_way[-1]])} needs" if on_the_way else ""
+                f", which {_location_of(self._providers[dependents[-1]])} needs"
+                if dependents
+                else ""
             )
             raise Misconfigured(f"No module provides {_name_of(kind)}{needed}")
         return self._providers[kind]
@@ -83,7 +86,7 @@ class Container:
         hints = get_type_hints(provider.__init__ if inspect.isclass(provider) else provider)
         for name, parameter in inspect.signature(provider).parameters.items():
             kind = hints.get(name)
-            is_known = kind in self._made or kind in self._providers
+            is_known = kind in self._instances or kind in self._providers
             if parameter.default is parameter.empty or is_known:
                 yield Parameter(name, kind)
 
@@ -98,7 +101,7 @@ def _kind_of(provider: Provider) -> Any:
         return provider
     kind = get_type_hints(provider).get("return")
     if kind is None:
-        raise Misconfigured(f"{_place_of(provider)} does not say what it returns")
+        raise Misconfigured(f"{_location_of(provider)} has no return annotation")
     return kind
 
 
@@ -106,8 +109,8 @@ def _name_of(kind: Any) -> str:
     return getattr(kind, "__qualname__", str(kind))
 
 
-def _place_of(provider: Provider) -> str:
-    """Return its name, file and line, as error messages state them."""
+def _location_of(provider: Provider) -> str:
+    """Return the name, file and line of a provider, for error messages."""
     unwrapped = inspect.unwrap(provider)
     name = getattr(unwrapped, "__qualname__", repr(unwrapped))
     try:

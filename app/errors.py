@@ -3,12 +3,12 @@
 from enum import StrEnum
 from typing import Any, ClassVar
 
-# Of a message; what is beyond is cut off.
-MAX_CHARACTERS = 200
+# Longer messages are truncated.
+MAX_MESSAGE_CHARACTERS = 200
 
 
 class Code(StrEnum):
-    """What a client switches on: Apollo's set, and three of our own in its style."""
+    """The error codes that clients switch on: those of Apollo Server, and three in its style."""
 
     PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -24,12 +24,15 @@ class Code(StrEnum):
 
 
 def coded(message: str, code: Code, **extensions: Any) -> dict[str, Any]:
-    """One error entry (GraphQL specification, 7.1.2)."""
-    return {"message": message[:MAX_CHARACTERS], "extensions": {"code": code.value, **extensions}}
+    """Returns an entry of `errors` (GraphQL specification, 7.1.2)."""
+    return {
+        "message": message[:MAX_MESSAGE_CHARACTERS],
+        "extensions": {"code": code.value, **extensions},
+    }
 
 
 class Refusal(Exception):
-    """Something the server declined to do. The message is for the client, as it stands."""
+    """Something that the server refuses to do. Clients see the message as it is."""
 
     code: ClassVar[Code]
 
@@ -39,7 +42,7 @@ class Refusal(Exception):
 
     @property
     def extensions(self) -> dict[str, int | str]:
-        """What a program may want to know beside the code."""
+        """Details for programs, beside the code."""
         return {}
 
 
@@ -58,7 +61,7 @@ class BadInput(Refusal):
 
 
 class Overloaded(Refusal):
-    """A bounded queue is full: better to say so at once than to answer late."""
+    """A bounded queue is full: the client is told at once instead of being answered late."""
 
     code = Code.RATE_LIMITED
 
@@ -74,7 +77,7 @@ class Overloaded(Refusal):
 class Unavailable(Refusal):
     """The database did not answer, or not in time. Nothing was done.
 
-    Trying the same again at once makes it worse.
+    Trying again at once would add to its load.
     """
 
     code = Code.SERVICE_UNAVAILABLE
@@ -94,21 +97,21 @@ class Unavailable(Refusal):
 
 
 class NotConnected(Unavailable):
-    """No connection could be had, whatever the server, or what stands before it, said."""
+    """No connection could be opened, whatever the server or a proxy in front of it answered."""
 
 
 class ConnectionLost(Unavailable):
-    """The connection died in the middle of it."""
+    """The connection broke before the commit."""
 
 
 class Conflict(Unavailable):
-    """The transaction lost against another one: a deadlock, or a serialisation failure."""
+    """The transaction lost against another one: a deadlock or a serialization failure."""
 
 
-class FateUnknown(Unavailable):
-    """The connection died while the transaction was committed: it may have been done, or not."""
+class CommitUnknown(Unavailable):
+    """The connection broke during the commit: the transaction may be committed or not."""
 
-    words = "The connection broke while this was done. Look whether it was before you try again."
+    words = "The connection broke. Check whether the operation was done before you retry."
 
     @property
     def extensions(self) -> dict[str, int | str]:
@@ -116,8 +119,8 @@ class FateUnknown(Unavailable):
 
 
 class Misconfigured(Exception):
-    """The server cannot start as it is set up. The message is one line that says what to do."""
+    """The configuration is invalid. The message is one line that says what to do."""
 
 
-class Hindered(Exception):
+class MigrationBlocked(Exception):
     """The database could not be migrated now. The message is one line that says what to do."""

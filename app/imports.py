@@ -1,4 +1,4 @@
-"""Imports by name: of modules that a setting names, and of what only some commands need."""
+"""Imports by name, of what a setting names and of what only some commands need."""
 
 import importlib
 import traceback
@@ -8,7 +8,7 @@ from typing import Any
 from app.errors import Misconfigured
 
 
-def imported(path: str) -> ModuleType:
+def import_module(path: str) -> ModuleType:
     """Import a Python module.
 
     Raises:
@@ -29,16 +29,16 @@ def imported(path: str) -> ModuleType:
         raise Misconfigured(_failure(path, error)) from error
 
 
-def attribute(path: str, name: str, kind: type[Any]) -> Any:
-    """Import a Python module, and return what it holds under this name.
+def import_attribute(path: str, name: str, kind: type[Any]) -> Any:
+    """Import a Python module, and return what it defines under this name.
 
     Raises:
-        Misconfigured: as `imported`, or it does not hold that.
+        Misconfigured: as `import_module`, or the module does not define that.
 
     """
-    found = getattr(imported(path), name, None)
+    found = getattr(import_module(path), name, None)
     if not isinstance(found, kind):
-        raise Misconfigured(f"The Python module {path} must hold {name}, a {kind.__qualname__}")
+        raise Misconfigured(f"The Python module {path} must define {name}, a {kind.__qualname__}")
     return found
 
 
@@ -46,5 +46,5 @@ def _failure(path: str, error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f"{path} cannot be imported: {error.msg} ({error.filename}, line {error.lineno})"
     last = traceback.extract_tb(error.__traceback__)[-1]
-    said = f"{type(error).__name__}: {error}"
-    return f"{path} cannot be imported: {said} ({last.filename}, line {last.lineno})"
+    cause = f"{type(error).__name__}: {error}"
+    return f"{path} cannot be imported: {cause} ({last.filename}, line {last.lineno})"

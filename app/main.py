@@ -1,4 +1,4 @@
-"""The only place that puts the house together: `create_app`, and what runs as long as it does."""
+"""Builds the ASGI application: `create_app`, and the tasks that run as long as it does."""
 
 import asyncio
 import gc
@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import Clock, system_clock
+from app.composition import Portico, build
 from app.database.errors import explanation, server_message
 from app.database.outages import remove_values
 from app.database.replica import Replica
@@ -24,13 +25,14 @@ from app.engine.executable import Planned
 from app.engine.limits import DocumentLimits
 from app.engine.persisted import PersistedDocuments
 from app.errors import Misconfigured, Unavailable
-from app.figures import FIGURES_SECONDS, readings_of
+from app.gauge_readings import READING_SECONDS, readings_of
 from app.graphql.context import Context
 from app.graphql.field_policy import field_costs
-from app.graphql.schema import build_schema, node_kinds, printed
+from app.graphql.schema import build_schema, node_kinds, print_sdl
 from app.graphql.schema_part import NodeKinds, SchemaPart
 from app.http.access_log import AccessLog, console_line, json_line
 from app.http.application import Application, is_traced
+from app.http.asgi import ASGIApp
 from app.http.cors import CORS, Cors, Preflights
 from app.http.fast_path import FastPath
 from app.http.graphiql_page import GraphiQL
@@ -40,9 +42,8 @@ from app.http.management import Health, management
 from app.http.metrics import Metrics, Reading
 from app.http.proxies import TrustedProxies
 from app.http.request_middleware import RequestMiddleware
-from app.http.requests import ASGIApp
 from app.http.well_known import well_known_routes
-from app.imports import attribute
+from app.imports import import_attribute
 from app.jobs.metrics import BACKLOG_SECONDS, BacklogMetrics, JobMetrics
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import Worker
@@ -54,7 +55,6 @@ from app.mail.mailer import Mailer
 from app.module import Module
 from app.modules import MODULES, attempts_of, event_names, read_settings, settings_class
 from app.periodic import every
-from app.portico import Portico, build
 from app.security.client import Client
 from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
 from app.server.head_checks import HeadChecks
@@ -72,11 +72,11 @@ def create_app(
     clock: Clock = system_clock,
     mailer: Mailer | None = None,
     shutdown: Shutdown | None = None,
-    end: Callable[[], None] | None = None,
+    stop_server: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """Make the ASGI application of these settings.
+    """Build the ASGI application of these settings.
 
-    `end` stops the server around it; it is called when SECRET_KEY is accepted no more.
+    `stop_server` is called when SECRET_KEY is no longer accepted.
 
     Raises:
         Misconfigured: says in one line what is missing or wrong.
@@ -98,10 +98,10 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
         await _start(portico, app)
-        settle()
-        running = [
-            *map(asyncio.create_task, _running(settings, portico, metrics, engine, limiter)),
-            asyncio.create_task(_end_if_revoked(portico, end)),
+        freeze_startup_objects()
+        background = [
+            *map(asyncio.create_task, _background(settings, portico, metrics, engine, limiter)),
+            asyncio.create_task(_stop_when_revoked(portico, stop_server)),
         ]
         health = Health(asyncio.get_running_loop(), unready)
         try:
@@ -111,15 +111,15 @@ def create_app(
             ):
                 yield {LIMITER: limiter, CORS: cors}
         finally:
-            for each in running:
+            for each in background:
                 each.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*background, return_exceptions=True)
             await portico.stop()
             access_log.flush()
             await flush_telemetry()
 
     endpoint = _endpoint(settings, portico, engine, clock)
-    app = Application(*_layers(settings, endpoint, access_log, cors), lifespan=lifespan)
+    app = Application(*_middleware(settings, endpoint, access_log, cors), lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
     app.include_router(health_routes(unready))
     jwks = portico.services[SigningKeys].jwks
@@ -128,14 +128,14 @@ def create_app(
 
 
 def parts_of(modules: tuple[Module, ...]) -> tuple[SchemaPart, ...]:
-    """Return what modules bring to the schema.
+    """Return the parts of the schema that modules define.
 
     Raises:
         Misconfigured: one cannot be imported; names the file and the line.
 
     """
     paths = (module.schema for module in modules if module.schema is not None)
-    return tuple(attribute(path, "SCHEMA", SchemaPart) for path in paths)
+    return tuple(import_attribute(path, "SCHEMA", SchemaPart) for path in paths)
 
 
 def schema_of(settings: Settings, modules: tuple[Module, ...]) -> strawberry.Schema:
@@ -146,14 +146,14 @@ def schema_of(settings: Settings, modules: tuple[Module, ...]) -> strawberry.Sch
 
 
 def default_schema(modules: tuple[Module, ...] = MODULES) -> strawberry.Schema:
-    """Build the schema with the limits that hold where nothing is set: that of `schema.graphql`."""
+    """Build the schema with the limits of the default settings, as in `schema.graphql`."""
     unset = settings_class(modules).model_construct()
     return schema_of(unset, modules)
 
 
 def default_sdl(modules: tuple[Module, ...]) -> str:
-    """Returns what `portico schema export` writes."""
-    return printed(default_schema(modules))
+    """Returns the SDL that `portico schema export` writes."""
+    return print_sdl(default_schema(modules))
 
 
 def documents_of(settings: Settings, schema: strawberry.Schema) -> Documents:
@@ -201,10 +201,10 @@ def _endpoint(
     )
 
 
-def _layers(
+def _middleware(
     settings: Settings, endpoint: GraphQLOverHttp, access_log: AccessLog, cors: Cors
 ) -> Iterator[Callable[[ASGIApp], ASGIApp]]:
-    """Yield the layers around FastAPI, from the inside out."""
+    """Yield the middleware around FastAPI, from the innermost to the outermost."""
     yield lambda app: FastPath(app, {"/graphql": endpoint}, endpoint.graphiql)
     if settings.cors_origins:
         yield lambda app: Preflights(app, cors)
@@ -214,35 +214,35 @@ def _layers(
     )
 
 
-def _running(
+def _background(
     settings: Settings,
     portico: Portico,
     metrics: Metrics,
     engine: Engine,
     limiter: ConnectionLimiter,
 ) -> Iterator[Any]:
-    """Yield what runs as long as the application does."""
+    """Yield the coroutines that run as long as the application does."""
     services = portico.services
     yield limiter.enforce_timeouts()
     yield services[Replica].watch()
-    for seconds, chores in portico.periodic().items():
-        yield every(seconds, *chores)
+    for seconds, tasks in portico.periodic().items():
+        yield every(seconds, *tasks)
     readings = tuple(readings_of(portico, engine.documents, limiter))
-    # Now, too: who asks for metrics right after the start finds all of them.
-    metrics.take(readings)
-    yield every(FIGURES_SECONDS, partial(_take, metrics, readings))
+    # The first request for metrics, right after the start, must find all of them.
+    metrics.update(readings)
+    yield every(READING_SECONDS, partial(_update, metrics, readings))
     job_metrics = JobMetrics(metrics.registry)
     yield every(BACKLOG_SECONDS, BacklogMetrics(services[Jobs], job_metrics).refresh)
     if settings.jobs_worker:
         yield replace(services[Worker], observe=job_metrics.observe).run()
 
 
-async def _take(metrics: Metrics, readings: tuple[Reading, ...]) -> None:
-    metrics.take(readings)
+async def _update(metrics: Metrics, readings: tuple[Reading, ...]) -> None:
+    metrics.update(readings)
 
 
 async def _start(portico: Portico, app: Application) -> None:
-    """Start; if that fails, the server says in one line why and ends."""
+    """Start the services; if that fails, the server logs one line and exits."""
     try:
         await portico.start()
         await portico.services[SigningKeys].refresh()
@@ -254,21 +254,23 @@ async def _start(portico: Portico, app: Application) -> None:
         raise
 
 
-async def _end_if_revoked(portico: Portico, end: Callable[[], None] | None) -> None:
+async def _stop_when_revoked(portico: Portico, stop_server: Callable[[], None] | None) -> None:
     await portico.services[FleetSecrets].revoked.wait()
-    if end is not None:
-        end()
+    if stop_server is not None:
+        stop_server()
 
 
 def create_app_from_environment() -> FastAPI:
-    """What each worker of `portico serve` calls."""
-    return create_app(_settings(), end=stop_all_workers)
+    """Build the application in a worker of `portico serve`."""
+    return create_app(_settings(), stop_server=stop_all_workers)
 
 
 def create_app_with_head_checks_from_environment() -> ASGIApp:
-    """What each worker calls on untested versions of uvicorn, whose protocol checks no heads."""
+    """Build it for untested versions of uvicorn, whose own protocol does not check heads."""
     settings = _settings()
-    app = create_app(settings, shutdown=Shutdown(can_be_delayed=False), end=stop_all_workers)
+    app = create_app(
+        settings, shutdown=Shutdown(can_be_delayed=False), stop_server=stop_all_workers
+    )
     return HeadChecks(app, Cors.of(settings.cors_origins))
 
 
@@ -279,11 +281,11 @@ def _settings() -> Settings:
     return settings
 
 
-def settle() -> None:
-    """Tell the collector that what is there now, modules and schema, stays: it need not look again.
+def freeze_startup_objects() -> None:
+    """Exclude what exists now, modules and schema, from garbage collection.
 
-    Otherwise a full collection halts every request in flight for as long as it takes to walk all of
-    it, several times a second under load.
+    Otherwise each full collection, several of them per second under load, halts all requests in
+    flight while it visits these objects.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What a module is: a part of the API, and all that it brings with it."""
+"""The class `Module`: what one part of the API declares, in the `module.py` of its folder."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from app.users.models import UserRow
 
 S = TypeVar("S")
 
-# Of several processes: what their gauges are together.
+# How Prometheus combines the gauges of several processes.
 Mode = Literal["livesum", "livemostrecent", "livemin", "livemax"]
 
 
 @dataclass(frozen=True, slots=True)
 class Periodic(Generic[S]):
-    """A method of a service that is called again and again while a process serves.
+    """A method of a service that is called periodically while a process runs.
 
-    Every process calls it: it must be safe beside itself.
+    Every process calls it: it must be safe to run concurrently.
     """
 
     service: type[S]
@@ -38,14 +38,14 @@ class Periodic(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Gauge(Generic[S]):
-    """A number that is read of a service now and then. None: not known, and not shown."""
+    """A number that is read from a service every few seconds; None is not shown."""
 
     name: str
     description: str
     service: type[S]
     read: Callable[[S], float | None]
     mode: Mode = "livesum"
-    # Counted up since the process started, and never down.
+    # A counter, which starts at 0 with the process and never decreases.
     is_total: bool = False
     # Whether `portico worker` shows it too.
     in_worker: bool = False
@@ -53,9 +53,9 @@ class Gauge(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Erases(Generic[S]):
-    """A method that erases what a module knows of a user, in the transaction that deletes them.
+    """A method that erases the data of a user, in the transaction that deletes the user.
 
-    Rows whose foreign key to the user cascades go without it.
+    Rows whose foreign key to the user cascades are deleted without it.
     """
 
     service: type[S]
@@ -64,18 +64,18 @@ class Erases(Generic[S]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """A part of the API. Paths name Python modules that are imported when they are needed."""
+    """A part of the API. Python modules are named by paths, and imported when they are needed."""
 
     name: str
-    # Classes and functions that make services, by the annotations of their parameters.
+    # Classes and functions that make services; parameters are provided by their annotations.
     services: tuple[Provider, ...] = ()
-    # Holds SCHEMA: a SchemaPart.
+    # Defines SCHEMA, a SchemaPart.
     schema: str | None = None
-    # Holds tables, which are known once it is imported.
+    # Defines tables, which SQLAlchemy knows once it is imported.
     models: str | None = None
-    # A directory of revisions, a branch of Alembic of its own, labelled with the module's name.
+    # A directory of revisions: a branch of Alembic that is labelled with the module's name.
     migrations: Path | None = None
-    # Mixed into the class of all settings.
+    # A base of the class of all settings.
     settings: type[BaseModel] | None = None
     jobs: tuple[Handles[Any, Any], ...] = ()
     periodic: tuple[Periodic[Any], ...] = ()
@@ -85,12 +85,12 @@ class Module:
     attempts: tuple[Attempt, ...] = ()
     # What its services charge themselves, besides.
     budgets: tuple[Budget, ...] = ()
-    # Added to the access tokens of a user.
+    # Claims that are added to the access tokens of a user.
     claims: Callable[[UserRow], Mapping[str, object]] | None = None
-    # Holds COMMANDS: a Typer, under whose name they are found in `portico`.
+    # Defines COMMANDS, a Typer, whose name is the name of the group in `portico`.
     commands: str | None = None
     emails: ModuleEmails | None = None
-    # Names that it records in the audit.
+    # The names of the events that it records in the audit.
     events: type[EventName] | None = None
 
     @property

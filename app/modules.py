@@ -1,4 +1,4 @@
-"""The modules of the house, and those from elsewhere that MODULES names."""
+"""The list of modules: Portico's own, and those that the setting MODULES names."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -13,7 +13,7 @@ from app.config.settings import PlatformSettings
 from app.config.sources import named_modules, read_settings_of
 from app.database.migrations import Branches
 from app.errors import Misconfigured
-from app.imports import attribute, imported
+from app.imports import import_attribute, import_module
 from app.jobs.module import MODULE as JOBS
 from app.keys.module import MODULE as KEYS
 from app.mail.emails import AllEmails
@@ -33,24 +33,24 @@ MODULES = (USERS, KEYS, JOBS, MAIL, AUDIT, SESSIONS, ACCOUNTS, PEOPLE, THROTTLE)
 
 @cache
 def modules_named(names: tuple[str, ...]) -> tuple[Module, ...]:
-    """Return the modules of the house and these, with their tables.
+    """Return Portico's modules and these, with their tables imported.
 
     Raises:
-        Misconfigured: one cannot be imported, or two bring something of the same name.
+        Misconfigured: one cannot be imported, or two define something of the same name.
 
     """
-    others = tuple(attribute(f"{name}.module", "MODULE", Module) for name in names)
+    others = tuple(import_attribute(f"{name}.module", "MODULE", Module) for name in names)
     modules = (*MODULES, *others)
     own = tuple(f"app.{module.name}" for module in MODULES)
     _check_names(zip((*own, *names), modules, strict=True))
     for module in modules:
         if module.models is not None:
-            imported(module.models)
+            import_module(module.models)
     return modules
 
 
 def branches_of(modules: Iterable[Module]) -> Branches:
-    """Return the directories of migrations that modules bring."""
+    """Return the migrations of all modules."""
     return Branches(tuple(each.migrations for each in modules if each.migrations is not None))
 
 
@@ -75,9 +75,9 @@ def budgets_of(modules: Iterable[Module]) -> AllBudgets:
 
 
 def settings_class(modules: Sequence[Module]) -> type[Settings]:
-    """Return the class of all settings, those of the modules included."""
-    brought = [module.settings for module in modules if module.settings is not None]
-    mixed_in = [each for each in brought if not issubclass(Settings, each)]
+    """Return the class of all settings, including those of the modules."""
+    declared = [module.settings for module in modules if module.settings is not None]
+    mixed_in = [each for each in declared if not issubclass(Settings, each)]
     budgets = budget_settings(budgets_of(modules))
     bases: tuple[type[Any], ...] = (*reversed(mixed_in), budgets, Settings)
     kind: Any = type
@@ -85,10 +85,10 @@ def settings_class(modules: Sequence[Module]) -> type[Settings]:
 
 
 def read_settings() -> Settings:
-    """Read the settings of the house and of the modules that MODULES names.
+    """Read the settings of Portico and of the modules that MODULES names.
 
     Raises:
-        Misconfigured: a line for everything that is wrong.
+        Misconfigured: has a line for each error.
 
     """
     return read_settings_of(settings_class(modules_named(named_modules())))
@@ -99,8 +99,8 @@ def _check_names(modules: Iterable[tuple[str, Module]]) -> None:
 
     Each comes with its Python path: two from elsewhere may have the same name.
     """
-    bringing = (("Portico", Module(name="Portico", settings=PlatformSettings)), *modules)
-    brought: dict[str, Callable[[Module], Iterable[str]]] = {
+    definers = (("Portico", Module(name="Portico", settings=PlatformSettings)), *modules)
+    names_by_kind: dict[str, Callable[[Module], Iterable[str]]] = {
         "The module": lambda module: [module.name],
         "The job": lambda module: [each.payload.job for each in module.jobs],
         "The audit event": lambda module: module.events or (),
@@ -108,13 +108,13 @@ def _check_names(modules: Iterable[tuple[str, Module]]) -> None:
         "The attempt": lambda module: [each.name for each in module.attempts],
         "The attribute of settings": _attributes,
     }
-    for what, names_of in brought.items():
-        _check_each(what, [(path, names_of(module)) for path, module in bringing])
-    owners = _owners(bringing)
-    _check_each("The budget", [(by, (budget.name,)) for budget, by in owners.items()])
-    of_modules = [(by, each.settings.model_fields) for by, each in bringing if each.settings]
+    for what, names_of in names_by_kind.items():
+        _check_unique(what, [(path, names_of(module)) for path, module in definers])
+    owners = _owners(definers)
+    _check_unique("The budget", [(by, (budget.name,)) for budget, by in owners.items()])
+    of_modules = [(by, each.settings.model_fields) for by, each in definers if each.settings]
     of_budgets = [(by, (budget.setting,)) for budget, by in owners.items()]
-    _check_each("The setting", [*of_modules, *of_budgets])
+    _check_unique("The setting", [*of_modules, *of_budgets])
 
 
 def _owners(modules: Iterable[tuple[str, Module]]) -> Mapping[Budget, str]:
@@ -126,17 +126,19 @@ def _owners(modules: Iterable[tuple[str, Module]]) -> Mapping[Budget, str]:
     return owners
 
 
-def _check_each(what: str, brought: Iterable[tuple[str, Iterable[str]]]) -> None:
-    known: dict[str, str] = {}
-    for by, names in brought:
+def _check_unique(kind: str, names_by_definer: Iterable[tuple[str, Iterable[str]]]) -> None:
+    definers: dict[str, str] = {}
+    for definer, names in names_by_definer:
         for name in names:
-            if name in known:
-                raise Misconfigured(f"{what} {name} is brought twice: by {known[name]} and {by}")
-            known[name] = by
+            if name in definers:
+                raise Misconfigured(
+                    f"{kind} {name} is defined twice: by {definers[name]} and {definer}"
+                )
+            definers[name] = definer
 
 
 def _attributes(module: Module) -> set[str]:
-    """Return validators and properties: of two with one name, the class would keep one alone."""
+    """Return validators and properties: of two with the same name, the class would keep one."""
     if module.settings is None:
         return set()
     names = set(dir(module.settings)) - set(dir(BaseSettings)) - module.settings.model_fields.keys()

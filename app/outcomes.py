@@ -1,4 +1,4 @@
-"""Outcomes that operations share. They are returned, not raised: what led to them stays."""
+"""Outcomes that operations share. They are returned, not raised: the transaction commits."""
 
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -6,17 +6,17 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """There is no such thing, or none that the caller may know of."""
+    """It does not exist, or the caller may not see it."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidCredentials:
-    """Unknown address, wrong password, suspended account: none of them can be told apart."""
+    """Unknown address, wrong password or suspended account: clients cannot tell which."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmailTaken:
-    """Somebody has this address."""
+    """Another user has this email address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class InputIssueCode(Enum):
     UNCHANGED = "UNCHANGED"
 
 
-BOUNDED = frozenset({InputIssueCode.TOO_SHORT, InputIssueCode.TOO_LONG})
+CODES_WITH_LIMIT = frozenset({InputIssueCode.TOO_SHORT, InputIssueCode.TOO_LONG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,15 @@ class InputIssue:
     path: tuple[str, ...]
     code: InputIssueCode
     message: str
-    # The bound that was not kept, of the codes that have one.
+    # The limit that was exceeded, for the codes that have one.
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        if (self.code in BOUNDED) is (self.limit is None):
-            raise ValueError(f"{self.code.value} and the limit {self.limit} do not fit together")
+        if (self.code in CODES_WITH_LIMIT) is (self.limit is None):
+            raise ValueError(f"{self.code.value} does not match the limit {self.limit}")
 
     def at(self, *path: str) -> "InputIssue":
-        """The same fault, of another part of an input."""
+        """Returns the same issue at another path."""
         return replace(self, path=path)
 
 

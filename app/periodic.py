@@ -1,4 +1,4 @@
-"""What has to be done again and again for as long as the process lives."""
+"""Periodic tasks, which run as long as the process does."""
 
 import asyncio
 import logging
@@ -8,27 +8,31 @@ from app.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-# How often what has had its time is deleted.
+# How often expired rows are deleted.
 PURGE_SECONDS = 600
 
-Chore = Callable[[], Awaitable[object]]
+Task = Callable[[], Awaitable[object]]
 
 
-async def every(seconds: float, *chores: Chore) -> None:
-    """Wait, do all of these, one after the other, and begin again.
+async def every(seconds: float, *tasks: Task) -> None:
+    """Run the tasks one after the other, again and again, with a wait before each round.
 
-    A failure is logged: what failed now may succeed next time.
+    A failure is logged: the next run may succeed.
     """
     while True:
         await asyncio.sleep(seconds)
-        for chore in chores:
-            await _do(chore, seconds)
+        for task in tasks:
+            await _run(task, seconds)
 
 
-async def _do(chore: Chore, seconds: float) -> None:
+async def _run(task: Task, seconds: float) -> None:
     try:
-        await chore()
+        await task()
     except Unavailable as outage:
-        log.warning("A chore waits %s s for the database: %s", seconds, outage.reason)
+        log.warning(
+            "Database unavailable: a task runs again in %s s: %s",
+            seconds,
+            outage.reason,
+        )
     except Exception:
-        log.exception("A chore failed; it is tried again in %s s", seconds)
+        log.exception("A task failed; it runs again in %s s", seconds)

@@ -1,4 +1,4 @@
-"""All settings of the house, for what reads those of several modules."""
+"""All settings of Portico, for code that reads those of several modules."""
 
 from app.accounts.settings import AccountSettings
 from app.audit.settings import AuditSettings
@@ -12,7 +12,7 @@ from app.throttle.settings import ThrottleSettings
 from app.users.settings import UserSettings
 
 
-# Fields are in the reverse order of these: those of the platform first, those of throttle last.
+# Fields are listed in the reverse order of these bases: the platform's first, throttle's last.
 class Settings(  # pyright: ignore[reportIncompatibleVariableOverride] - the platform's model_config
     ThrottleSettings,
     PeopleSettings,
@@ -25,4 +25,4 @@ class Settings(  # pyright: ignore[reportIncompatibleVariableOverride] - the pla
     UserSettings,
     PlatformSettings,
 ):
-    """The settings of the platform and of the modules of the house."""
+    """The settings of the platform and of Portico's modules."""

@@ -1,4 +1,4 @@
-"""Asks over HTTP as a client would, and tells answers apart by what they say was done."""
+"""Sends requests over HTTP as a client would, and classifies answers by what they say was done."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ class Kind(StrEnum):
     DONE = "done"
     NOT_DONE = "503, nothing was done, try again"
     UNKNOWN = "503, fate unknown"
-    REFUSED = "not signed in any more"
+    REFUSED = "no longer signed in"
     BROKEN = "connection broken"
     WRONG = "anything else"
 
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Asker:
-    """One kept connection. An answer of any kind is an answer: nothing is raised."""
+    """One kept-alive connection. Errors are returned as answers, not raised."""
 
     def __init__(self, port: int, *, source: str | None = None) -> None:
         self._connection = http.client.HTTPConnection(
@@ -52,7 +52,7 @@ class Asker:
             sent["authorization"] = f"Bearer {token}"
         began = time.monotonic()
         try:
-            # A server may answer before it has read a body that is too long, and close then.
+            # A server may answer before it has read a body that is too long, and then close.
             with suppress(BrokenPipeError):
                 self._connection.request(
                     "POST", "/graphql", json.dumps({"query": query, "variables": variables}), sent
@@ -86,7 +86,7 @@ def _read(status: int, retry_after: str | None, body: bytes, seconds: float) -> 
 
 @dataclass
 class Watch:
-    """Asks again and again in a thread of its own, and remembers how it went."""
+    """Sends requests repeatedly in a thread of its own, and records the answers."""
 
     ask: Callable[[], Answer]
     pause: float = 0.02
@@ -114,7 +114,7 @@ class Watch:
         return max(answer.seconds for _, answer in self.began)
 
     def well_since(self) -> float | None:
-        """Since when all answers were well; None if the last one was not."""
+        """Returns since when all answers were as expected; None if the last one was not."""
         since = None
         for at, answer in reversed(self.began):
             if answer.kind is not Kind.DONE:
@@ -123,7 +123,7 @@ class Watch:
         return since
 
     def outage(self) -> float:
-        """How long from the first answer that was not well to the first one after all of those."""
+        """Returns the time from the first unexpected answer until all were as expected again."""
         bad = [at for at, answer in self.began if answer.kind is not Kind.DONE]
         slow = [answer.seconds for _, answer in self.began]
         if not bad:
@@ -135,7 +135,7 @@ class Watch:
         return since is not None and since < time.monotonic() - seconds
 
     def others(self, *expected: Kind) -> list[str]:
-        """What was answered beside what was expected."""
+        """Returns the unexpected answers."""
         return [
             f"{answer.kind}: {answer.detail or answer.data}"
             for _, answer in self.began

@@ -1,4 +1,4 @@
-"""What the chains of the audit cost those who sign in, and how long walking them takes."""
+"""Measures what the chains of the audit cost sign-ins, and how long verifying them takes."""
 
 import argparse
 import asyncio
@@ -63,7 +63,7 @@ def _rate(server: Server, password: str) -> float:
         client, done = Client(server.port), 0
         while time.perf_counter() < until:
             if client.login(address(number % PEOPLE + 1), password) is None:
-                raise BenchmarkFailed("A right password was refused.")
+                raise BenchmarkFailed("A correct password was refused.")
             number, done = number + CLIENTS, done + 1
         return done
 
@@ -96,7 +96,7 @@ async def _fill(set_up: Stage, events: int) -> None:
     await connection.execute("SET session_replication_role = replica")
     await connection.execute("TRUNCATE audit_events, audit_chains, audit_checkpoints")
     await connection.execute("SET session_replication_role = origin")
-    # As requests write them: a few in a transaction.
+    # A few in each transaction, as requests write them.
     for start in range(0, events, WRITTEN_AT_ONCE):
         await connection.execute(EVENTS, start, start + WRITTEN_AT_ONCE)
     await connection.close()

@@ -1,4 +1,4 @@
-"""How long audit retention takes, what it leaves, and what the checkpoints weigh and cost."""
+"""Measures how long audit retention takes, what it leaves, and the size and cost of checkpoints."""
 
 import argparse
 import asyncio
@@ -13,16 +13,16 @@ from tables import grid, report
 from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.integrity.verifier import AuditVerifier
 from app.audit.services.retention import AuditRetention
+from app.composition import Portico, build
 from app.modules import MODULES, settings_class
-from app.portico import Portico, build
 
-# Enough of them to weigh one; after everything else, for they are no chains.
+# Enough rows to measure the size of one; written last, as they are not valid chains.
 STUMPS = """
 INSERT INTO audit_chains
 SELECT '2020-01-01/' || n, n, sha256(n::text::bytea), n FROM generate_series(100000, 110000) n
 """
 PEOPLE, KEEP_DAYS, OLD_DAYS, CHAINS = 100, 30, 60, 8
-# One every five minutes, if something happened in each of them.
+# One every five minutes, if events were recorded in each of them.
 CHECKPOINTS_A_YEAR = 288 * 365
 WRITTEN_AT_ONCE = 100
 EVENTS = """
@@ -31,7 +31,7 @@ SELECT gen_random_uuid(), now() - $1::int * interval '1 day', 'session.started',
        '203.0.113.9', 'b0c1d2e3f4000001', '{}'
 FROM generate_series(1, $2::int), LATERAL (SELECT gen_random_uuid() AS person) AS people
 """
-# As an account that is deleted does, for which retention may hold the same rows.
+# As the deletion of an account does, while retention may have locked the same rows.
 ERASE = """
 UPDATE audit_events SET ip_address = NULL, ip_salt = NULL
 WHERE id = (SELECT id FROM audit_events WHERE ip_address IS NOT NULL
@@ -99,7 +99,7 @@ def _portico(set_up: Stage) -> Portico:
 
 
 async def _write(writers: list[asyncpg.Connection], days: int, events: int) -> None:
-    """As requests write them: a few in a transaction, several at once."""
+    """Write a few events in each transaction, several at once, as requests do."""
 
     async def write(writer: asyncpg.Connection) -> None:
         left = events // len(writers)
@@ -131,7 +131,7 @@ async def _verify(portico: Portico) -> float:
 
 
 async def _bytes(connection: asyncpg.Connection, table: str) -> float:
-    """What a row takes, with its indexes."""
+    """Returns the bytes of a row, with its indexes."""
     return await connection.fetchval(
         f"SELECT pg_total_relation_size('{table}')::float8 / count(*) FROM {table}"  # noqa: S608
     )

@@ -1,4 +1,4 @@
-"""What a user base weighs, how long its backup and its restoration take, and whether it serves."""
+"""Measures the size of a user base, its backup and its restoration, and checks that it serves."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ from stage import CHEAP_HASHES, Stage, machine, say, stage, write_result
 from tables import grid, report
 
 MINUTES = 30 * 60
-# One for each person, as a sign-in makes it.
+# One for each user, as a sign-in creates it.
 SESSIONS = """
 INSERT INTO sessions (id, user_id, token_salt, rotated_at, user_agent, ip_address, created_at,
                       last_used_at, expires_at, ends_by)
@@ -28,7 +28,7 @@ SELECT gen_random_uuid(), id, decode(md5(id::text), 'hex'), now(),
        now(), now(), now() + interval '30 d', now() + interval '365 d'
 FROM users
 """
-# As requests write them: a few in a transaction.
+# A few in each transaction, as requests write them.
 EVENTS_AT_ONCE = 100
 EVENTS = """
 INSERT INTO audit_events (id, at, name, actor_id, target_id, ip_address, request_id, details)
@@ -98,7 +98,7 @@ async def _make(url: str) -> None:
 
 
 def _verified(restored: Stage) -> str:
-    """What was restored is whole: its audit holds, and its people sign in."""
+    """Check that the restored database is complete: the audit verifies, and users can sign in."""
     environment = {
         **os.environ,
         "DATABASE_URL": restored.database_url,
@@ -110,7 +110,7 @@ def _verified(restored: Stage) -> str:
         raise BenchmarkFailed(walked.stderr)
     with restored.portico(CHEAP_HASHES) as server:
         if Client(server.port).login(address(1), restored.password) is None:
-            raise BenchmarkFailed("Nobody can sign in after the restoration.")
+            raise BenchmarkFailed("Sign-in fails after the restoration.")
     return walked.stdout.strip()
 
 

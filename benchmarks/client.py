@@ -26,10 +26,10 @@ class Client:
             self._headers["authorization"] = f"Bearer {token}"
 
     def __call__(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Give `data`.
+        """Returns `data`.
 
         Raises:
-            BenchmarkFailed: there are errors beside it, or there is none.
+            BenchmarkFailed: there are errors, or no data.
 
         """
         body: dict[str, Any] = {"query": query}
@@ -53,10 +53,10 @@ class Client:
             raise BenchmarkFailed(f"HTTP {response.status}: {raw[:300]!r}") from None
 
     def login(self, email: str, password: str) -> str | None:
-        """Sign in; the access token, or None where it was refused for what was sent.
+        """Sign in; returns the access token, or None if the credentials were refused.
 
         Raises:
-            BenchmarkFailed: neither, so the measurement would be of something else.
+            BenchmarkFailed: another answer, which would invalidate the measurement.
 
         """
         result = self(LOGIN, {"input": {"email": email, "password": password}})["login"]

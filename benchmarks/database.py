@@ -22,7 +22,7 @@ SETTINGS = (
 )
 SEED_SECONDS = 600
 
-# Identifiers and moments as Portico makes them: UUIDv7, one account a minute, the oldest first.
+# Ids and times as Portico creates them: UUIDv7, one account a minute, the oldest first.
 SEED = """
 INSERT INTO users (id, email, email_verified, password_hash, role, created_at, updated_at)
 SELECT (lpad(to_hex(1600000000000 + i * 60000), 12, '0')
@@ -48,7 +48,7 @@ def binaries() -> Path:
 
 @contextmanager
 def postgres(directory: Path, *, core: int | None) -> Generator[str]:
-    """Run an empty PostgreSQL until the block ends; give its URL."""
+    """Run an empty PostgreSQL until the block ends; yields its URL."""
     tools, user, port = binaries(), server_user(), free_port()
     home = directory / "postgres"
     home.mkdir()
@@ -65,7 +65,7 @@ def postgres(directory: Path, *, core: int | None) -> Generator[str]:
     serve = [str(tools / "postgres"), "-D", str(data), "-p", str(port)]
     for setting in SETTINGS:
         serve += ["-c", setting]
-    # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
+    # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to disconnect.
     with running(
         "postgresql", serve, directory=home, core=core, user=user, stop_signal=signal.SIGINT
     ) as child:
@@ -74,7 +74,7 @@ def postgres(directory: Path, *, core: int | None) -> Generator[str]:
 
 
 async def seed(url: str, people: int, *, password_hash: str, administrators: int) -> None:
-    """Add people, the last ones administrators, all with one password; leave the tables settled."""
+    """Add users with the same password, the last ones administrators, and vacuum the tables."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(SEED, people, password_hash, administrators, timeout=SEED_SECONDS)
@@ -103,12 +103,12 @@ async def version_of(url: str) -> str:
 
 
 def address(number: int) -> str:
-    """The address of the n-th person, counted from 1."""
+    """Returns the email address of the n-th user, counted from 1."""
     return f"person{number:08}@example.com"
 
 
 def server_user() -> str | None:
-    """PostgreSQL refuses to run as root: whom to run it as instead."""
+    """Returns the user to run PostgreSQL as, since it refuses to run as root."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}

@@ -1,4 +1,4 @@
-"""Whether a page costs more the deeper it lies: the first of a million people, and the last."""
+"""Measures whether deeper pages cost more: the first one of a million users, and the last."""
 
 import argparse
 import random
@@ -61,7 +61,7 @@ def _pages(client: Client, set_up: Stage) -> dict[str, Page]:
     edges = client(TAIL)["users"]["edges"]
     after = edges[0]["cursor"]
     page = client(FORWARD, {"after": after})["users"]
-    # The first administrator was made just now, so they come after all people of the seed.
+    # The first administrator was created last, so they come after all other users.
     last_seeded = address(set_up.people)
     if len(page["edges"]) != 50 or not page["pageInfo"]["hasNextPage"]:
         raise BenchmarkFailed("The deep page is not a full one.")
@@ -71,7 +71,7 @@ def _pages(client: Client, set_up: Stage) -> dict[str, Page]:
 
 
 def _times(client: Client, pages: dict[str, Page], samples: int) -> dict[str, list[float]]:
-    """Ask for the pages in turn, in a new order each time; milliseconds until each was answered."""
+    """Request the pages in turn, in a new order each time; returns milliseconds of each answer."""
     times: dict[str, list[float]] = {name: [] for name in pages}
     order = list(pages)
     for number in range(WARM_UP + samples):

@@ -1,4 +1,4 @@
-"""What the worst documents cost to read, and the worst requests of guests with known documents."""
+"""Measures the most expensive documents to parse, and the most expensive requests of guests."""
 
 import argparse
 import asyncio
@@ -14,7 +14,7 @@ from app.engine.documents import Document, Documents
 from app.engine.engine import core_schema
 from app.engine.limits import DocumentLimits
 from app.graphql.field_policy import field_costs
-from app.main import create_app, default_schema, settle
+from app.main import create_app, default_schema, freeze_startup_objects
 from app.modules import MODULES, settings_class
 
 SAME = "suspension { reason } "
@@ -52,8 +52,8 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def main(options: argparse.Namespace) -> None:
-    # As in a server: otherwise a full collection counts for some of them.
-    settle()
+    # As in a server: otherwise a full garbage collection adds to some of them.
+    freeze_startup_objects()
     rows = [_row(name, text, options.samples) for name, text in DOCUMENTS.items()]
     print("\n".join(grid(["new document", "and it", "CPU ms", "longest"], rows)), end="\n\n")
     rows = asyncio.run(_requests(options.samples))
@@ -64,7 +64,7 @@ def _row(name: str, text: str, samples: int) -> list[str]:
     times: list[float] = []
     read, core = None, core_schema(SCHEMA)
     for _ in range(samples + 1):
-        # New each time: what was read before would be known.
+        # A new document each time: the last one would be in the cache.
         documents = Documents(schema=core, limits=DocumentLimits(), costs=field_costs(core))
         started = time.process_time()
         read = documents.read(text)
@@ -103,12 +103,12 @@ async def _post(body: bytes) -> int:
 
 
 def _numbers(times: list[float]) -> list[str]:
-    # The first one also makes what the others share.
+    # The first one also creates objects that the others share.
     return [f"{median(times[1:]):.1f}", f"{max(times[1:]):.1f}"]
 
 
 SCHEMA = default_schema()
-# Guests are refused before the database is asked: there is none.
+# Guests are refused before a database is needed: there is none.
 UNUSED: dict[str, Any] = {
     "_env_file": None,
     "database_url": "postgresql://nobody@127.0.0.1:1/none",

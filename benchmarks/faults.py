@@ -1,4 +1,4 @@
-"""What goes wrong in production, done to a fleet; each is over when its function returns."""
+"""Faults of production, injected into a fleet; each has ended when its function returns."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 SERVING = "portico_a"
 WORKERS = 2
-# All serve again within a minute, whatever has happened to one of them.
+# All workers serve again within a minute after any failure of one.
 REPLACED_SECONDS = 60
 ORPHAN_SECONDS = 5
 # More than PgBouncer opens to the primary.
 POOL = 30
-# Longer than Portico waits for a statement, and than it lets one run, in turn.
+# Longer than Portico waits for a statement, and longer than it lets one run.
 STANDSTILL_SECONDS, TAKEN_SECONDS = 15, 8
 AWAY_SECONDS = 15
 DISK_BYTES = 192 * 1024 * 1024
@@ -41,14 +41,14 @@ class Fault:
 
 
 def rolling_restart(fleet: Fleet) -> None:
-    """All that run Portico, one after the other."""
+    """Restart all processes of Portico, one after the other."""
     for name in ("portico-1", "portico-2", "worker"):
         fleet[name].restart()
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """A change of SECRET_KEY, step by step, as docs/operators/secrets.md says."""
+    """The steps of a rotation of SECRET_KEY, as in docs/operators/secrets.md."""
 
     new: str = field(default_factory=lambda: secrets.token_urlsafe(48))
 
@@ -68,13 +68,13 @@ class Rotation:
 
 
 def processes_killed(fleet: Fleet) -> None:
-    """One that serves and the one that runs jobs; whoever supervises them starts them again."""
+    """Kill a server and the worker of jobs; a supervisor restarts them."""
     workers_of(fleet)[0].kill()
     fleet["worker"].child.process.kill()
 
 
 def worker_stopped(fleet: Fleet) -> None:
-    """As one that hangs: it is there and does nothing, until its parent replaces it."""
+    """Stop a worker, as if it hung, until its parent replaces it."""
     stopped = workers_of(fleet)[0]
     stopped.suspend()
     wait_for(
@@ -85,8 +85,8 @@ def worker_stopped(fleet: Fleet) -> None:
 
 
 def parent_killed(fleet: Fleet) -> None:
-    """Its workers end with it; whoever supervises it starts another one on the same port."""
-    # One that still reads its code ends only after that.
+    """Kill a parent: its workers end too, and a supervisor starts another one on the same port."""
+    # One that is still importing its code ends only after that.
     wait_for(
         lambda: _all_started(fleet), seconds=REPLACED_SECONDS, what="workers that have started"
     )
@@ -103,7 +103,7 @@ def parent_killed(fleet: Fleet) -> None:
 
 
 def role_refused(fleet: Fleet) -> None:
-    """An administrator takes the role its right to sign in, and cuts its connections."""
+    """Revoke the right to log in from the role of servers, and end its connections."""
     with refused_role(fleet):
         time.sleep(AWAY_SECONDS)
 
@@ -123,13 +123,13 @@ def connections_cut(fleet: Fleet) -> None:
 
 
 def database_killed(fleet: Fleet) -> None:
-    """Without a shutdown: it recovers from its log."""
+    """Kill PostgreSQL without a shutdown: it recovers from its write-ahead log."""
     fleet["primary"].stop(signal.SIGQUIT)
     fleet["primary"].start()
 
 
 def database_stands_still(fleet: Fleet) -> None:
-    """As on a machine that has lost its disk: every process is there and does nothing."""
+    """Stop all processes of PostgreSQL, as on a machine that has lost its disk."""
     with standstill(fleet, "primary"):
         time.sleep(STANDSTILL_SECONDS)
 
@@ -154,7 +154,7 @@ def pooler_restarted(fleet: Fleet) -> None:
 
 
 def pool_exhausted(fleet: Fleet) -> None:
-    """Others take every connection to the server that PgBouncer has."""
+    """Take every server connection of PgBouncer."""
     asyncio.run(_sleep_at_once(fleet.url(port=fleet.ports.pooler)))
 
 
@@ -170,7 +170,7 @@ def replica_hangs(fleet: Fleet) -> None:
 
 
 def replica_behind(fleet: Fleet) -> None:
-    """It receives what is written, and does not replay it."""
+    """Pause the replay of the replica, which still receives what is written."""
     with replay_paused(fleet):
         time.sleep(AWAY_SECONDS)
 
@@ -187,7 +187,7 @@ def replay_paused(fleet: Fleet) -> Generator[None]:
 
 @dataclass(frozen=True)
 class Clock:
-    """The time of day of those who were started with its `environment`."""
+    """The system time of processes that were started with its `environment`."""
 
     environment: dict[str, str]
     offset: Path
@@ -201,21 +201,21 @@ class Clock:
         return cls({"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(offset)}, offset)
 
     def set_back(self, _fleet: Fleet) -> None:
-        """An hour, and it stays so."""
+        """Set the clock back by an hour, and leave it so."""
         with self.offset.open("r+b") as file:
             file.write(struct.pack("l", -SET_BACK_SECONDS))
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A small one, of which other things can take the rest."""
+    """A small disk, which can be filled."""
 
     directory: Path
 
     @classmethod
     @contextmanager
     def mounted(cls, directory: Path) -> Generator["Disk | None"]:
-        """Give none where this user may not mount one."""
+        """Yields None if this user may not mount one."""
         if os.geteuid() != 0:
             yield None
             return
@@ -243,7 +243,7 @@ class Disk:
 
 
 def workers_of(fleet: Fleet) -> list[psutil.Process]:
-    """Those of the two that has several; another child is the standard library's own."""
+    """Returns the workers of the server that has several, without the resource tracker."""
     children = psutil.Process(fleet["portico-2"].pid).children()
     return [child for child in children if _is_worker(child)]
 

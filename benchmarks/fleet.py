@@ -1,4 +1,4 @@
-"""All processes of a production on loopback, as the files in `deploy` have it.
+"""All processes of a production deployment on loopback, configured by the files in `deploy`.
 
 nginx, two `portico serve`, `portico worker`, PgBouncer, PostgreSQL and its streaming replica: each
 may be ended and started at any time.
@@ -35,18 +35,18 @@ from processes import (
 DEPLOY = Path(__file__).parent.parent / "deploy"
 ADMIN = "root@example.com"
 LOOPBACK = "127.0.0.1"
-# What an operator sets for the files in `deploy`, as they say.
+# What an operator sets for the files in `deploy`.
 BEHIND = {
     "DATABASE_PREPARED_STATEMENTS": "false",
     "JOBS_WORKER": "false",
     "SHUTDOWN_DELAY_SECONDS": "5",
 }
-# What only a run like this one wants.
+# Settings for this run only.
 FOR_THE_RUN = {
     "BCRYPT_ROUNDS": "4",
     "THROTTLE_SCALE": "100000",
     "LOG_FORMAT": "json",
-    # Shorter than what they are unless set, so that a minute is enough for a fault.
+    # Shorter than the defaults, so that a minute is enough for a fault.
     "WORKER_TIMEOUT_SECONDS": "10",
     "DATABASE_READ_MAX_LAG_SECONDS": "5",
 }
@@ -62,12 +62,12 @@ class Part:
     command: Sequence[str]
     directory: Path
     ready: Callable[["Part"], bool]
-    # Read at each start: what an operator changes meanwhile counts from then on.
+    # Read at each start, so that changes apply from then on.
     environment: Callable[[], Mapping[str, str]] = dict[str, str]
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     starts: int = 0
-    # Whether it is meant to run: whoever supervises it starts it again where it ends by itself.
+    # Whether it should run: if it ends by itself, it is started again.
     wanted: bool = False
     _child: Child | None = None
     _end: ExitStack = field(default_factory=ExitStack)
@@ -83,7 +83,7 @@ class Part:
         return self.child.process.pid
 
     def begin(self) -> None:
-        """Start it, and do not wait for it."""
+        """Start it without waiting until it is ready."""
         self.starts += 1
         self.wanted = True
         self._end = ExitStack()
@@ -103,7 +103,7 @@ class Part:
         wait_until(lambda: self.ready(self), self.child)
 
     def stop(self, how: signal.Signals | None = None) -> None:
-        """End it, and wait until it is gone."""
+        """Stop it, and wait until it has ended."""
         self.wanted = False
         self.child.process.send_signal(how or self.stop_signal)
         try:
@@ -121,13 +121,13 @@ class Part:
         self._end.close()
 
     def supervise(self) -> None:
-        """Start it again where it has ended and nobody wanted that."""
+        """Start it again if it has ended by itself."""
         if self.wanted and self.child.process.poll() is not None:
             self.close()
             self.begin()
 
     def logs(self) -> str:
-        """Everything it has said, in all its lives."""
+        """Returns the output of all its starts."""
         files = (self.directory / f"{self.name}-{number + 1}.log" for number in range(self.starts))
         return "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
 
@@ -147,12 +147,12 @@ class Ports:
 
 @dataclass
 class Fleet:
-    """What runs, and what it takes to get in. `secret_key` is that of the next one who starts."""
+    """All processes and their credentials. `secret_key` is for processes started from now on."""
 
     directory: Path
     primary_data: Path | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
-    # Where nginx and Portico find each other.
+    # The address at which nginx reaches Portico.
     network: str = LOOPBACK
     ports: Ports = field(default_factory=Ports)
     password: str = field(default_factory=lambda: f"fleet {secrets.token_urlsafe(12)}")
@@ -167,13 +167,13 @@ class Fleet:
     def url(
         self, *, user: str = "portico_a", port: int | None = None, name: str = "portico"
     ) -> str:
-        """Give the address of a database: of the primary itself, unless told otherwise."""
+        """Returns the URL of a database, by default of the primary itself."""
         port = port or self.ports.primary
         return f"postgresql://{user}:{self.database_password}@127.0.0.1:{port}/{name}"
 
     @property
     def direct(self) -> dict[str, str]:
-        """Settings of what talks to PostgreSQL itself: `portico worker` and the commands."""
+        """Returns the settings of `portico worker` and commands, for PostgreSQL itself."""
         return {
             "DATABASE_URL": self.url(),
             "SECRET_KEY": self.secret_key,
@@ -186,7 +186,7 @@ class Fleet:
 
     @property
     def behind(self) -> dict[str, str]:
-        """Settings of the two that serve."""
+        """Returns the settings of the two servers."""
         pooler = self.ports.pooler
         return {
             **self.direct,
@@ -200,15 +200,15 @@ class Fleet:
 
     @property
     def owner(self) -> dict[str, str]:
-        """Settings of the one command that migrates."""
+        """Returns the settings of the command that migrates."""
         return {"DATABASE_URL": self.url(user="portico_owner")}
 
     def portico(self, *arguments: str) -> str:
-        """Run a command of Portico's to its end."""
+        """Run a command of Portico to its end."""
         return self._command(arguments, self.direct)
 
     def tried(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as one of those that serve, with other settings, whether it fails or not.
+        """Run a command with the settings of a server and others, whether it fails or not.
 
         Raises:
             BenchmarkFailed: it takes longer than a minute.
@@ -240,7 +240,7 @@ class Fleet:
             part.close()
 
     def _supervise(self) -> None:
-        """As systemd, Docker and Kubernetes do, when they are told to."""
+        """Restart processes that have ended, as systemd, Docker and Kubernetes do."""
         while not self._over.wait(SUPERVISED_SECONDS):
             for part in self.parts.values():
                 part.supervise()
@@ -302,7 +302,7 @@ class Fleet:
         )
 
     def _write(self, name: str, text: str) -> Path:
-        """Write a file that PostgreSQL's user may read, and nobody else."""
+        """Write a file that only PostgreSQL's user can read."""
         path = self.directory / name
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
@@ -336,11 +336,11 @@ def fleet(
 
 
 def replaced(path: Path, values: Mapping[str, str]) -> str:
-    """Give a file of `deploy` with other hosts, ports and places; each must be there."""
+    """Returns a file of `deploy` with other hosts, ports and paths; each must occur in it."""
     text = path.read_text(encoding="utf-8")
     for old, new in values.items():
         if old not in text:
-            raise BenchmarkFailed(f"{path.name} has no {old!r} any more")
+            raise BenchmarkFailed(f"{path.name} no longer contains {old!r}")
         text = text.replace(old, new)
     return text
 
@@ -357,7 +357,7 @@ def is_ready(port: int) -> bool:
 
 
 def wait_for(happened: Callable[[], bool], *, seconds: float, what: str) -> float:
-    """Give how long it took.
+    """Returns the seconds that it took.
 
     Raises:
         BenchmarkFailed: longer than that.
@@ -373,7 +373,7 @@ def wait_for(happened: Callable[[], bool], *, seconds: float, what: str) -> floa
 
 def _portico(whole: Fleet, number: int) -> Part:
     port = (whole.ports.portico_1, whole.ports.portico_2)[number - 1]
-    # One with a single process and one with two: they stop, and lose workers, in different ways.
+    # One with a single process and one with two: they stop and replace workers in different ways.
     host = LOOPBACK if whole.network == LOOPBACK else "0.0.0.0"  # noqa: S104 - in a namespace
     command = [portico_command(), "serve", "--port", str(port), "--workers", str(number),
                "--host", host]  # fmt: skip
@@ -404,7 +404,7 @@ def _postgres(whole: Fleet, name: str, data: Path, port: int) -> Part:
     def ready(part: Part) -> bool:
         return accepts(port) and "ready to accept" in part.child.log_tail()
 
-    # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
+    # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to disconnect.
     return Part(name, command, whole.directory, ready, user=server_user(),
                 stop_signal=signal.SIGINT)  # fmt: skip
 

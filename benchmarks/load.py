@@ -1,4 +1,4 @@
-"""Load by wrk, and what it did to a server."""
+"""Load by wrk, and the measurements of the server under it."""
 
 import json
 import random
@@ -38,7 +38,7 @@ def require_wrk() -> None:
 
 
 def write_requests(path: Path, requests: Iterable[tuple[str, dict[str, object]]]) -> Path:
-    """Write what wrk will send in turn: pairs of a token and a body."""
+    """Write the requests that wrk sends in turn: pairs of a token and a body."""
     lines = [f"{token}\t{json.dumps(body)}\n" for token, body in requests]
     path.write_text("".join(lines), encoding="utf-8")
     return path
@@ -57,7 +57,7 @@ def shuffled(
 
 
 def let_rest(pid: int) -> None:
-    """Wait until a server has done what wrk no longer waits for: the next one has the same core."""
+    """Wait until a server has finished the last requests: the next one runs on the same core."""
     for _ in range(REST_LOOKS):
         before = cpu_seconds(pid)
         time.sleep(REST_SECONDS)
@@ -76,10 +76,10 @@ def load(
     pause_ms: int | None = None,
     refusals: bool = False,
 ) -> Round:
-    """Run wrk and measure the server around it.
+    """Run wrk and measure the server during its run.
 
     Raises:
-        BenchmarkFailed: something broke on the wire, or was refused (not 2xx) without `refusals`.
+        BenchmarkFailed: a connection failed, or an answer was not 2xx without `refusals`.
 
     """
     command = [] if core is None else ["taskset", "-c", str(core)]

@@ -1,4 +1,4 @@
-"""Sign-ins per second against what the hash allows, and what they do to everybody else."""
+"""Measures sign-ins per second against the rate of the hash, and their effect on other requests."""
 
 import argparse
 import itertools
@@ -35,11 +35,11 @@ PEOPLE = 2000
 WARM_UP_SECONDS = 3
 CORES = os.cpu_count() or 1
 CLIENTS = 8 * CORES
-# Eight connections, each pausing 40 ms: some 200 questions a second, far from what saturates.
+# Eight connections, each pausing 40 ms: some 200 requests a second, far from saturation.
 CONNECTIONS, PAUSE_MS = 8, 40
 
 
-class Taken(NamedTuple):
+class RoundResult(NamedTuple):
     bound: float
     logins: float
     quiet_p99_ms: float
@@ -48,7 +48,7 @@ class Taken(NamedTuple):
 
 
 class SignIns:
-    """People signing in, each address after the other, from as many connections as given."""
+    """Signs in one account after the other, over several connections."""
 
     def __init__(self, server: Server, password: str) -> None:
         self._server, self._password = server, password
@@ -57,7 +57,7 @@ class SignIns:
 
     @contextmanager
     def under_way(self) -> Generator[None]:
-        """Keep the hashing pool full for as long as the block lasts, then let it run empty."""
+        """Keep the hashing pool full while the block runs, then let it run empty."""
         stop = threading.Event()
         self._finished = []
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -71,7 +71,7 @@ class SignIns:
                 person.result()
 
     def per_second(self) -> float:
-        """The rate while all connections were busy: from the first hashes done until the end."""
+        """Returns the rate while all connections were busy: from the first hashes until the end."""
         done = sorted(moment for moment in self._finished if moment <= self._until)
         if len(done) <= CORES:
             raise BenchmarkFailed("Too few sign-ins to tell a rate: give more --seconds.")
@@ -81,7 +81,7 @@ class SignIns:
         client = Client(self._server.port)
         while not stop.is_set():
             if client.login(address(next(self._numbers)), self._password) is None:
-                raise BenchmarkFailed("A right password was refused.")
+                raise BenchmarkFailed("A correct password was refused.")
             self._finished.append(time.perf_counter())
 
 
@@ -104,7 +104,7 @@ def _me(set_up: Stage) -> Path:
     return write_requests(set_up.directory / "me.txt", for_each_token(tokens, ME.query))
 
 
-def _round(server: Server, set_up: Stage, file: Path, seconds: int) -> Taken:
+def _round(server: Server, set_up: Stage, file: Path, seconds: int) -> RoundResult:
     def p99_and_longest() -> tuple[float, float]:
         taken = load(
             server.port,
@@ -126,7 +126,7 @@ def _round(server: Server, set_up: Stage, file: Path, seconds: int) -> Taken:
     quiet, _ = p99_and_longest()
     with sign_ins.under_way():
         busy, longest = p99_and_longest()
-    taken = Taken((bound_before + bound_after) / 2, logins, quiet, busy, longest)
+    taken = RoundResult((bound_before + bound_after) / 2, logins, quiet, busy, longest)
     say(
         f"{logins:.2f} logins/s, bound {taken.bound:.2f}; "
         f"me p99 {quiet:.1f} ms quiet, {busy:.1f} ms under sign-ins"
@@ -135,7 +135,7 @@ def _round(server: Server, set_up: Stage, file: Path, seconds: int) -> Taken:
 
 
 def hashes_per_second(seconds: float) -> float:
-    """Cores ÷ seconds of one hash, with all cores hashing at once."""
+    """Returns cores divided by the seconds of one hash, with all cores hashing at once."""
     hasher = bcrypt_sha256.using(rounds=ROUNDS)
     began = time.perf_counter()
 
@@ -151,7 +151,7 @@ def hashes_per_second(seconds: float) -> float:
         return sum(pool.map(rate, range(CORES)))
 
 
-def _report(rounds: list[Taken], options: argparse.Namespace, about: dict[str, str]) -> str:
+def _report(rounds: list[RoundResult], options: argparse.Namespace, about: dict[str, str]) -> str:
     rows = [
         [
             str(number),

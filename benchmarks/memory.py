@@ -1,4 +1,4 @@
-"""Whether one worker grows: its resident memory while it answers requests of every kind."""
+"""Measures whether a worker grows: its resident memory while it answers requests of every kind."""
 
 import argparse
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def main(options: argparse.Namespace) -> None:
 def _mix(
     server: Server, set_up: Stage, members: list[str], administrators: list[str]
 ) -> Iterator[Request]:
-    """What a day brings: the common questions most, and some of everything else."""
+    """Returns the mix of a normal day: mostly common requests, and some of everything else."""
     admin = administrators[0]
     page = Client(server.port, admin)(USERS.query)["users"]
     ids = [edge["node"]["id"] for edge in page["edges"]]
@@ -48,7 +48,7 @@ def _mix(
     for number in range(DOCUMENTS):
         token = members[number % len(members)]
         yield token, {"query": ME.query}
-        # Documents that nobody has sent before, and will not send again soon.
+        # Documents that are sent only once.
         yield token, {"query": f"query Seen{number} {{ alias{number}: me {{ email role }} }}"}
         if number % 4 == 0:
             yield admin, {"query": USERS.query}
@@ -70,8 +70,8 @@ def _mix(
 def _sizes(
     server: Server, set_up: Stage, file: Path, early: int, late: int
 ) -> list[tuple[int, int]]:
-    """Resident bytes after `early` requests, then at ten points until `late`."""
-    # A slice may pass more than one of them.
+    """Returns resident bytes after `early` requests, then at ten points until `late`."""
+    # A slice may include several of these points.
     marks = [early + (late - early) * step // 10 for step in range(11)]
     sizes: list[tuple[int, int]] = []
     answered = 0

@@ -1,4 +1,4 @@
-"""The two operations that are measured, and what a correct answer to each looks like."""
+"""The two operations that are measured, and checks of their answers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,10 +32,10 @@ OPERATIONS = (ME, USERS)
 
 
 def check(server: Server, stage: Stage, operation: Operation, token: str) -> None:
-    """Ask once and compare with what is in the database.
+    """Send one request and compare the answer with the database.
 
     Raises:
-        BenchmarkFailed: the answer is another one, so its speed would mean nothing.
+        BenchmarkFailed: the answer is wrong, so its speed would mean nothing.
 
     """
     data = Client(server.port, token)(operation.query)

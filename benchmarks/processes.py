@@ -1,4 +1,4 @@
-"""Processes of a benchmark: started pinned, measured through /proc, ended by their own id."""
+"""Processes of a benchmark: pinned to a core, measured through /proc, ended by their pid."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class BenchmarkFailed(Exception):
-    """Says in one line why there is nothing to show."""
+    """States in one line why there is no result."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def running(
     user: str | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> Generator[Child]:
-    """Run a server until the block ends; it and whatever it started are ended with it."""
+    """Run a server until the block ends, then end it with all its children."""
     pinned = [*(() if core is None else ("taskset", "-c", str(core))), *command]
     log = directory / f"{name}.log"
     with log.open("wb") as output:
@@ -52,7 +52,7 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
             user=user,
-            # A group of its own: Ctrl-C reaches this script alone, which then ends each in turn.
+            # A group of its own: Ctrl-C reaches only this script, which then ends each in turn.
             start_new_session=True,
         )
     try:
@@ -65,7 +65,7 @@ def wait_until(ready: Callable[[], bool], child: Child) -> None:
     """Wait for a server to answer.
 
     Raises:
-        BenchmarkFailed: it died, or took longer than a minute.
+        BenchmarkFailed: it ended, or took longer than a minute.
 
     """
     deadline = time.monotonic() + START_SECONDS
@@ -86,7 +86,7 @@ def run(
     env: Mapping[str, str] | None = None,
     user: str | None = None,
 ) -> str:
-    """Run a command to its end and give what it printed.
+    """Run a command to its end; returns its output.
 
     Raises:
         BenchmarkFailed: it failed, or took longer than `seconds`.
@@ -128,7 +128,7 @@ def attempt(
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time, user and system, of a process and all its descendants, all threads."""
+    """Returns the CPU time, user and system, of a process and all its descendants."""
     ticks = 0
     for fields in _family(pid):
         ticks += int(fields[11]) + int(fields[12])
@@ -136,13 +136,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 def resident_bytes(pid: int) -> int:
-    """Resident memory of a process and all its descendants."""
+    """Returns the resident memory of a process and all its descendants."""
     page = os.sysconf("SC_PAGE_SIZE")
     return sum(int(fields[21]) * page for fields in _family(pid))
 
 
 def idle_share(*, seconds: float) -> float:
-    """How much of all cores nobody used for a while: what else goes on here."""
+    """Returns the idle share of all cores over some seconds."""
     idle_before, all_before = _ticks()
     time.sleep(seconds)
     idle_after, all_after = _ticks()
@@ -162,7 +162,7 @@ def accepts(port: int) -> bool:
 
 
 def end_on_sigterm() -> None:
-    """Leave by the doors on SIGTERM too, so that every server is ended."""
+    """Exit normally on SIGTERM too, so that every server is ended."""
 
     def leave(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
@@ -205,5 +205,5 @@ def _end(process: subprocess.Popen[bytes], stop_signal: signal.Signals) -> None:
 
 
 def _inherited() -> dict[str, str]:
-    # Nothing of the caller's own settings reaches a server, so that runs are alike.
+    # Servers get none of the caller's settings, so that runs are comparable.
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}

@@ -26,7 +26,7 @@ from stage import (
 )
 
 Rounds = dict[str, dict[str, list[Round]]]
-# V8 and CPython's caches take a while: warm until a run is hardly faster than the one before it.
+# V8 and CPython's caches need time: warm up until a run is hardly faster than the last one.
 WARM_UP_SECONDS, WARM_UP_RUNS, STILL_WARMING = 3, 8, 1.05
 
 
@@ -96,7 +96,7 @@ def _measure(
 
 
 def _warm_up(one_run: Callable[[], Round]) -> None:
-    # By CPU, not by the clock: somebody else's work on this machine is not a server still cold.
+    # By CPU time: other work on this machine must not look like a cold server.
     before = one_run().cpu_ms_per_request
     for _ in range(WARM_UP_RUNS):
         now = one_run().cpu_ms_per_request

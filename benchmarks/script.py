@@ -1,4 +1,4 @@
-"""Runs a benchmark as a script: bounded, ended cleanly, failing in one line."""
+"""Runs a benchmark as a script: with a time limit, a clean end, and errors in one line."""
 
 import argparse
 import signal
@@ -12,7 +12,7 @@ INTERRUPTED = 130
 
 def run_script(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--at-most", type=int, default=3600, metavar="SECONDS", help="end by then, whatever happens"
+        "--at-most", type=int, default=3600, metavar="SECONDS", help="the time limit"
     )
     options = parser.parse_args()
     end_on_sigterm()

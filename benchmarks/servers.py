@@ -27,7 +27,7 @@ class Peer:
     package: str
     # A Node script, or the ASGI application of a Python module.
     script: str
-    # What else its speed depends on.
+    # Other versions that its speed depends on.
     beside: tuple[str, ...]
     remembers_tokens: bool = False
 
@@ -70,7 +70,7 @@ PEERS = (
 
 
 def installed(peers: list[Peer]) -> list[Peer]:
-    """Install what these peers need, once; leave out Node's where there is no Node."""
+    """Install what these peers need, once, without the Node peers if Node is not installed."""
     node = shutil.which("node") is not None and shutil.which("npm") is not None
     if not node and any(peer.in_node for peer in peers):
         say("Node is not installed: its servers are left out.")
@@ -87,7 +87,7 @@ def label_of(name: str) -> str:
 
 
 def versions(peers: list[Peer]) -> dict[str, str]:
-    """What was compared, exactly, out of the lock files."""
+    """Returns the exact versions that were compared, from the lock files."""
     found: dict[str, str] = {}
     if any(peer.in_node for peer in peers):
         found["node"] = run(["node", "--version"], seconds=10).strip().removeprefix("v")
@@ -108,7 +108,7 @@ def _version(peer: Peer, name: str) -> str:
 
 @contextmanager
 def started(peer: Peer, stage: Stage, public_key: Path) -> Generator[Server]:
-    """Run a peer on the core of the servers, in production mode, without logs."""
+    """Run a peer on the core for servers, in production mode, without logs."""
     port = free_port()
     environment = {
         "DATABASE_URL": stage.database_url,

@@ -1,7 +1,7 @@
-"""Whether a production survives 16 minutes in which something goes wrong each minute.
+"""Checks that a deployment survives 16 minutes with a fault each minute.
 
-People register, sign in and out, refresh, ask `me` and page, through all of `deploy`; what they
-were told is held against what is there afterwards.
+Users register, sign in and out, refresh, request `me` and pages, through all of `deploy`; what the
+answers said is compared with the database afterwards.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from pathlib import Path
 import faults
 import psutil
 from answers import Kind
-from crowd import Asked, Crowd, Ledger
+from consistency import check_consistency
 from faults import Clock, Disk, Fault, Rotation
 from fleet import Fleet, fleet
 from processes import BenchmarkFailed, idle_share
-from reckoning import reckon
 from script import run_script
+from simulated_users import Asked, Crowd, Ledger
 from stage import processor, say, taken, write_result
 from tables import grid, report
 
@@ -33,7 +33,7 @@ PEOPLE = 12
 MINUTE = 60
 # Within each minute.
 FAULT_AFTER, WELL_AFTER = 15, 55
-# By then nothing is begun anew any more, and most of what a process remembers has been seen.
+# By then no more processes are restarted, and most caches are full.
 SETTLED_MINUTE = 10
 SERVICE_SECONDS, ANSWER_SECONDS, GROWTH = 15, 30, 1.05
 MEBIBYTE = 1024 * 1024
@@ -49,7 +49,7 @@ class Happened:
 
 @dataclass
 class Course:
-    """What happened, minute by minute, and how large each process was then."""
+    """What happened in each minute, and the size of each process then."""
 
     began: float = field(default_factory=time.monotonic)
     happened: list[Happened] = field(default_factory=list)
@@ -72,8 +72,8 @@ def main(options: argparse.Namespace) -> None:
             extra = clock.environment if clock else {}
             whole = stack.enter_context(fleet(extra, primary_data=data))
             course, ledger = _live(whole, _faults(clock, disk)[: options.minutes], options.minutes)
-            say("What was told is held against what is there …")
-            found = list(_said(reckon(whole, ledger)))
+            say("Comparing answers with the database …")
+            found = list(_said(check_consistency(whole, ledger)))
             audit = whole.portico("audit", "verify").strip()
             about = _about(whole, idle)
     finally:
@@ -82,11 +82,11 @@ def main(options: argparse.Namespace) -> None:
     write_result("soak.md", text)
     print(text)
     if not well:
-        raise BenchmarkFailed("not all was well: see above")
+        raise BenchmarkFailed("there were failures: see above")
 
 
 def _faults(clock: Clock | None, disk: Disk | None) -> list[Fault]:
-    """One a minute; those that begin Portico's processes anew come first, for memory's sake."""
+    """Returns a fault for each minute; restarts of Portico come first, to measure its memory."""
     rotation = Rotation()
     return [
         Fault("rolling restart, `SECRET_KEY=OLD,NEW`", rotation.open_with_both),
@@ -131,7 +131,7 @@ def _said(found: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, int, int
 
 
 def _sizes(whole: Fleet) -> dict[str, int]:
-    """Resident bytes of each process whose memory is Portico's, or stands before or behind it."""
+    """Returns resident bytes of each process of Portico, nginx and PgBouncer."""
     named = {name: psutil.Process(whole[name].pid) for name in ("portico-1", "worker", "pgbouncer")}
     named["portico-2 (parent)"] = psutil.Process(whole["portico-2"].pid)
     for number, process in enumerate(faults.workers_of(whole), 1):

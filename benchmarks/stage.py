@@ -1,4 +1,4 @@
-"""What every benchmark needs first: PostgreSQL, people in it, access tokens, a running Portico."""
+"""The set-up of every benchmark: PostgreSQL with users, access tokens, and a running Portico."""
 
 import asyncio
 import os
@@ -32,19 +32,19 @@ RESULTS = Path(__file__).parent / "results"
 ADMIN = "first.administrator@example.com"
 MEMBERS, ADMINISTRATORS = 64, 8
 SERVER_CORE, OTHER_CORE = 0, 1
-# Outlasts every run; the default of 15 minutes would not.
+# Longer than every run; the default is 15 minutes.
 TOKEN_MINUTES = 24 * 60
 QUIET = 0.9
 UNTHROTTLED = {"THROTTLE_SCALE": "100000"}
-# The issuer of tokens: one server makes them, another is measured with them.
+# The issuer of tokens, for the server that issues them and the one that is measured.
 PUBLIC_URL = "http://127.0.0.1:8000"
-# Making tokens is not what is measured: the server that makes them hashes cheaply.
+# Issuing tokens is not measured: the server that issues them uses cheap hashes.
 CHEAP_HASHES = {"BCRYPT_ROUNDS": "4"}
 
 
 @dataclass(frozen=True)
 class Server:
-    """One that answers, or will, on loopback."""
+    """A server on loopback, which may still be starting."""
 
     name: str
     port: int
@@ -53,7 +53,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Stage:
-    """A database full of people, and what it takes to serve them."""
+    """A database full of users, and what is needed to serve them."""
 
     directory: Path
     database_url: str
@@ -97,7 +97,7 @@ class Stage:
             yield Server(name, port, child.process.pid)
 
     def tokens(self, server: Server, numbers: range) -> list[str]:
-        """Sign in as these people over HTTP."""
+        """Sign in as these users over HTTP."""
         client = Client(server.port)
         tokens = [client.login(address(number), self.password) for number in numbers]
         return [token for token in tokens if token]
@@ -119,14 +119,14 @@ class Stage:
 
 @contextmanager
 def stage(people: int, *, rounds: int | None = None, pinned: bool = True) -> Generator[Stage]:
-    """Bring up PostgreSQL, migrate it, fill it. `rounds` is what its passwords are hashed at."""
+    """Start PostgreSQL, migrate it and fill it. `rounds` is the bcrypt cost of its passwords."""
     if pinned and (os.cpu_count() or 1) <= OTHER_CORE:
         raise BenchmarkFailed("Two cores are needed: one for the server, one for everything else.")
     idle = idle_share(seconds=1)
     if idle < QUIET:
         say(f"The machine is busy ({idle:.0%} idle): ratios still mean something, figures less.")
     directory = Path(tempfile.mkdtemp(prefix="portico-benchmark-"))
-    # PostgreSQL does not run as root, and whoever it runs as has to come through here.
+    # PostgreSQL does not run as root, and its user must be able to traverse this directory.
     directory.chmod(0o755)
     try:
         say(f"PostgreSQL with {people:,} people …")
@@ -147,12 +147,12 @@ def stage(people: int, *, rounds: int | None = None, pinned: bool = True) -> Gen
 
 
 def pin_this_script() -> None:
-    """Leave the core of the server to the server, where this script itself is the client."""
+    """Keep this script off the core of the server, if it is the client itself."""
     os.sched_setaffinity(0, {OTHER_CORE})
 
 
 def machine(stage: Stage) -> dict[str, str]:
-    """What the numbers depend on and a reader cannot see."""
+    """Returns the properties of the machine that results depend on."""
     return {
         "taken": taken(),
         "processor": f"{processor()}, {os.cpu_count()} cores",

@@ -1,4 +1,4 @@
-"""The little statistics that the benchmarks need, without a library."""
+"""The statistics that the benchmarks need, without a library."""
 
 import math
 from collections import Counter
@@ -11,10 +11,10 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def mann_whitney(ones: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
-    """Ask whether two samples come from one distribution (rank test, normal approximation).
+    """Test whether two samples come from one distribution (rank test, normal approximation).
 
-    Gives how likely one of the first is greater than one of the second (0.5: no difference), and
-    the two-sided p-value. Ties share their mean rank; good from about 20 values a side.
+    Returns how likely one of the first is greater than one of the second (0.5: no difference), and
+    the two-sided p-value. Ties share their mean rank; valid from about 20 values a side.
     """
     first, second = len(ones), len(others)
     ranks = _mean_ranks([*ones, *others])

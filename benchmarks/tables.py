@@ -32,19 +32,19 @@ def throughput(
 
 
 def report(title: str, table: Sequence[str], prose: Sequence[str], about: Mapping[str, str]) -> str:
-    """One page of results: the table, what it says, where it was taken."""
+    """Returns one page of results: the table, its conclusions, and the machine."""
     paragraphs = [line for paragraph in prose for line in (paragraph, "")]
     return "\n".join([f"# {title}", "", *table, "", *paragraphs, *_listed(about)])
 
 
 def ratios(by_server: Mapping[str, Sequence[Round]], peer: str) -> list[float]:
-    """Portico's rate over a peer's, round by round."""
+    """Returns the ratio of Portico's rate to a peer's, for each round."""
     pairs = zip(by_server[PORTICO], by_server[peer], strict=True)
     return [ours.requests_per_second / theirs.requests_per_second for ours, theirs in pairs]
 
 
-def thrift(by_server: Mapping[str, Sequence[Round]], peer: str) -> list[float]:
-    """A peer's CPU for a request over Portico's, round by round: other work disturbs it less."""
+def cpu_ratios(by_server: Mapping[str, Sequence[Round]], peer: str) -> list[float]:
+    """Returns the ratio of a peer's CPU per request to Portico's, which other work affects less."""
     pairs = zip(by_server[PORTICO], by_server[peer], strict=True)
     return [theirs.cpu_ms_per_request / ours.cpu_ms_per_request for ours, theirs in pairs]
 
@@ -54,7 +54,7 @@ def rates(rounds: Sequence[Round]) -> list[float]:
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table, numbers to the right."""
+    """Returns a Markdown table with numbers aligned right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
@@ -95,7 +95,7 @@ def _ratios(by_server: Mapping[str, Sequence[Round]], name: str) -> list[str]:
         return ["", ""]
     found = ratios(by_server, name)
     spread = f"{median(found):.2f}x ({min(found):.2f}-{max(found):.2f})"
-    return [spread, f"{median(thrift(by_server, name)):.2f}x"]
+    return [spread, f"{median(cpu_ratios(by_server, name)):.2f}x"]
 
 
 def _verdict(by_server: Mapping[str, Sequence[Round]], label_of: Callable[[str], str]) -> str:
@@ -106,6 +106,7 @@ def _verdict(by_server: Mapping[str, Sequence[Round]], label_of: Callable[[str],
     return (
         f"Against the fastest peer, {label_of(best)}: "
         f"**{median(ratios(by_server, best)):.2f}x** its requests per second, "
-        f"{median(thrift(by_server, best)):.2f}x by CPU. In {disturbed} of {len(rounds)} rounds a "
-        f"server had less than {BUSY:.0%} of its core: it waited for PostgreSQL or other work."
+        f"{median(cpu_ratios(by_server, best)):.2f}x by CPU. "
+        f"In {disturbed} of {len(rounds)} rounds a server had less than {BUSY:.0%} of its core: "
+        f"it waited for PostgreSQL or other work."
     )

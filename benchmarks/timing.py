@@ -1,4 +1,4 @@
-"""Whether the time of an answer tells who has an account: known against unknown addresses."""
+"""Measures whether response times reveal who has an account, by known and unknown addresses."""
 
 import argparse
 import random
@@ -37,7 +37,7 @@ EXPECTED = {
     "register": "VerificationSent",
     "requestPasswordReset": "RequestAccepted",
 }
-# Emails are somebody else's work here: a worker in the same process is busier after a known one.
+# Emails are sent by another process: a worker in this one would be busier for known addresses.
 VERIFYING = {"EMAIL_VERIFICATION": "required", "SMTP_URL": "console:", "JOBS_WORKER": "false"}
 
 
@@ -57,7 +57,7 @@ def main(options: argparse.Namespace) -> None:
 
 
 def _times(client: Client, operation: str, samples: int) -> dict[str, list[float]]:
-    """Milliseconds of answers in random alternation, no address used twice."""
+    """Returns milliseconds of answers in random alternation, with each address used once."""
     times: dict[str, list[float]] = {KNOWN: [], AGAIN: [], UNKNOWN: []}
     order = list(times)
     password = WRONG if operation == "login" else NEW
@@ -65,7 +65,7 @@ def _times(client: Client, operation: str, samples: int) -> dict[str, list[float
         addresses = {
             KNOWN: address(2 * number),
             AGAIN: address(2 * number + 1),
-            # As long as the others.
+            # As long as the other addresses.
             UNKNOWN: address(number).replace("person", "nobody"),
         }
         random.shuffle(order)

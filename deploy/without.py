@@ -1,11 +1,11 @@
-"""Copies a lock from standard input without one package and what nothing else needs."""
+"""Copies a lock from standard input without a package and what only that package needs."""
 
 import re
 import sys
 
 
 def without(package: str, lock: str) -> str:
-    """Leave it out, and whatever is in the lock on account of what is left out alone."""
+    """Remove a package, and all packages that only removed ones need."""
     entries = {_name(entry): entry for entry in re.split(r"^(?=\w)", lock, flags=re.MULTILINE)}
     if package not in entries:
         raise SystemExit(f"{package} is not in the lock: is there still something to leave out?")
@@ -20,7 +20,7 @@ def _name(entry: str) -> str:
 
 
 def _needed_by(entry: str, packages: set[str]) -> bool:
-    """Whether these alone need it: `# via one`, or `# via` and a line for each."""
+    """Whether only these need it: `# via one`, or `# via` and a line for each."""
     needed_by = set(re.findall(r"^    #(?: via|  ) (.+)$", entry, re.MULTILINE))
     return bool(needed_by) and needed_by <= packages
 

@@ -1,4 +1,4 @@
-"""What the tests of this repository share beyond app/testing/fixtures.py.
+"""Fixtures of this repository, in addition to app/testing/fixtures.py.
 
 python3 -m uv run pytest                     everything
 python3 -m uv run pytest -m fast             without processes and drawn examples
@@ -28,7 +28,7 @@ pytest_plugins = [
     "tests.support.run_postgres",
 ]
 
-# As many as on two cores; a single test starts sooner without pytest-xdist.
+# As on two cores; a single test starts faster without pytest-xdist.
 WORKERS = 2
 
 
@@ -38,35 +38,35 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.fixture(scope="session")
 async def migrated_url(server_url: str, template: str) -> AsyncIterator[str]:
-    """A database of this process, with the tables of this release."""
+    """A database for this process, with the tables of this release."""
     async with temporary_database(server_url, template=template) as url:
         yield url
 
 
 @pytest.fixture
 async def own_url(server_url: str, template: str) -> AsyncIterator[str]:
-    """A database of this test alone, with the tables of this release."""
+    """A database for one test, with the tables of this release."""
     async with temporary_database(server_url, template=template) as url:
         yield url
 
 
 @pytest.fixture
 async def empty_url(server_url: str) -> AsyncIterator[str]:
-    """A database of this test alone, without tables."""
+    """A database for one test, without tables."""
     async with temporary_database(server_url) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 async def fleet_database(server_url: str, template: str) -> AsyncIterator[str]:
-    """A second database of this process: servers of `fleet` alone are on it."""
+    """A second database for this process, used only by servers of `fleet`."""
     async with temporary_database(server_url, template=template) as url:
         yield url
 
 
 @pytest.fixture
 async def fleet(fleet_database: str, clock: FakeClock) -> AsyncIterator[Fleet]:
-    """Servers of other secrets than those of `app`; afterwards their database is empty."""
+    """Servers with other secrets than `app`; their database is emptied afterwards."""
     yield Fleet(settings_for(fleet_database), clock, Outbox())
     clock.reset()
     database = Database(connect(fleet_database, pool_size=5), pool_size=5)
@@ -76,7 +76,7 @@ async def fleet(fleet_database: str, clock: FakeClock) -> AsyncIterator[Fleet]:
 
 @pytest.fixture
 async def other_worker(settings: Settings, clock: FakeClock) -> AsyncIterator[FastAPI]:
-    """Another process of the same server, as far as memory goes."""
+    """Another application on the same database, which shares no memory with `app`."""
     other = create_app(settings, clock)
     async with other.router.lifespan_context(other):
         yield other

@@ -1,4 +1,4 @@
-"""Every root field as guest, member and administrator, held to the `@access` it prints."""
+"""Calls every root field as guest, member and administrator, and compares with its `@access`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pytest
 from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
 
 from app.database.database import Database
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import default_schema
 from app.testing.clients import Api, Person
 from app.testing.databases import contents
@@ -19,7 +19,7 @@ ROOTS = {"Query": "query", "Mutation": "mutation"}
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A root field, and who may ask it, read out of the SDL as a client would."""
+    """A root field and its access level, read from the SDL as a client would."""
 
     name: str
     operation: str
@@ -34,7 +34,7 @@ class Root:
 
 
 def roots() -> Iterator[Root]:
-    for definition in parse(printed(default_schema())).definitions:
+    for definition in parse(print_sdl(default_schema())).definitions:
         if isinstance(definition, ObjectTypeDefinitionNode):
             operation = ROOTS.get(definition.name.value)
             for field in definition.fields or () if operation else ():
@@ -50,7 +50,7 @@ FIELDS = list(roots())
 
 
 @pytest.mark.parametrize("root", FIELDS, ids=str)
-async def test_a_guest_gets_what_is_for_guests(
+async def test_a_guest_can_call_fields_for_guests_only(
     api: Api, ada: Person, db: Database, root: Root
 ) -> None:
     before = await contents(db)
@@ -63,7 +63,7 @@ async def test_a_guest_gets_what_is_for_guests(
 
 
 @pytest.mark.parametrize("root", FIELDS, ids=str)
-async def test_a_member_gets_what_is_for_members(
+async def test_a_member_can_call_fields_for_guests_and_members_only(
     api: Api, ada: Person, db: Database, root: Root
 ) -> None:
     member = await api.login(ada)
@@ -76,7 +76,7 @@ async def test_a_member_gets_what_is_for_members(
 
 
 @pytest.mark.parametrize("root", FIELDS, ids=str)
-async def test_an_administrator_gets_everything(api: Api, grace: Person, root: Root) -> None:
+async def test_an_administrator_can_call_every_field(api: Api, grace: Person, root: Root) -> None:
     admin = await api.login(grace)
 
     await root.ask(admin)

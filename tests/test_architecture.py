@@ -1,4 +1,4 @@
-"""Rules of the house that a program can hold."""
+"""Rules of the architecture."""
 
 import ast
 import subprocess
@@ -103,7 +103,7 @@ def test_a_module_says_what_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_imports_stand_at_the_top_and_are_absolute(path: Path) -> None:
+def test_imports_are_at_the_top_and_absolute(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     within = [
         node.lineno
@@ -120,7 +120,7 @@ def test_imports_stand_at_the_top_and_are_absolute(path: Path) -> None:
     assert "TYPE_CHECKING" not in path.read_text(encoding="utf-8")
 
 
-def test_nobody_commits_by_hand() -> None:
+def test_only_the_database_module_commits() -> None:
     assert [path.name for path in MODULES if ".commit(" in path.read_text(encoding="utf-8")] == [
         "database.py"
     ]
@@ -156,7 +156,7 @@ def joins(argument: ast.expr) -> bool:
     )
 
 
-def test_the_migrations_are_no_package() -> None:
+def test_the_migrations_are_not_a_package() -> None:
     assert not (ROOT / "alembic" / "__init__.py").exists()
 
 
@@ -180,7 +180,7 @@ def test_connections_are_made_in_one_place_where_any_failure_is_an_outage(path: 
 
 
 def imports_driver(node: ast.AST) -> bool:
-    """Its exceptions are for anybody."""
+    """Whether it imports the driver; its exceptions may be imported anywhere."""
     return (
         isinstance(node, ast.Import)
         and any(each.name in {"asyncpg", "psycopg", "psycopg2"} for each in node.names)

@@ -1,4 +1,4 @@
-"""That the changelog is of the version that is built."""
+"""The changelog has the version of the project."""
 
 import re
 import tomllib

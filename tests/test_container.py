@@ -1,4 +1,4 @@
-"""The container: services are made once, of what the annotations of their parameters name."""
+"""The container: services are made once, by the types of their parameters."""
 
 from dataclasses import dataclass
 
@@ -47,7 +47,7 @@ def other_numbers() -> Numbers:
     return Numbers(2)
 
 
-def unsaid():  # noqa: ANN201 - what the test is about
+def unannotated():  # noqa: ANN201 - what the test is about
     return Numbers(3)
 
 
@@ -83,25 +83,25 @@ def test_all_can_be_made_at_once() -> None:
     assert made == [Numbers(1)]
 
 
-def test_what_is_there_already_is_not_made() -> None:
+def test_an_existing_instance_is_used() -> None:
     given = Numbers(7)
 
     assert Container((Words, numbers), {Numbers: given})[Words].numbers is given
 
 
-def test_a_parameter_with_a_default_is_left_to_it_unless_its_type_is_provided() -> None:
+def test_a_parameter_keeps_its_default_unless_its_type_is_provided() -> None:
     assert Container((Sentences, Words, numbers), {})[Sentences].language == "en"
     assert Container((Sentences, Words, numbers), {str: "de"})[Sentences].language == "de"
 
 
-def test_what_nobody_provides_is_named_with_who_needs_it_and_where() -> None:
+def test_a_missing_service_is_reported_with_what_needs_it_and_where() -> None:
     said = problem(Words)
 
     assert said.startswith("No module provides Numbers, which Words (")
     assert HERE in said
 
 
-def test_what_is_provided_twice_is_named_with_both_places() -> None:
+def test_a_service_that_is_provided_twice_is_reported_with_both_locations() -> None:
     said = problem(numbers, other_numbers)
 
     assert said.startswith("Numbers is provided twice: numbers (")
@@ -109,12 +109,12 @@ def test_what_is_provided_twice_is_named_with_both_places() -> None:
     assert said.count(HERE) == 2
 
 
-def test_a_circle_is_named() -> None:
-    assert problem(Chicken, Egg) == "Services go in a circle: Chicken needs Egg needs Chicken"
+def test_a_circular_dependency_is_reported() -> None:
+    assert problem(Chicken, Egg) == "Circular dependency: Chicken needs Egg needs Chicken"
 
 
-def test_a_function_that_does_not_say_what_it_returns_is_named() -> None:
-    said = problem(unsaid)
+def test_a_provider_without_a_return_annotation_is_reported() -> None:
+    said = problem(unannotated)
 
-    assert said.startswith("unsaid (")
-    assert said.endswith(") does not say what it returns")
+    assert said.startswith("unannotated (")
+    assert said.endswith(") has no return annotation")

@@ -1,4 +1,4 @@
-"""README.md, those of packages, and the pages of docs/: what they name and link to exists."""
+"""The names and links in README.md, the READMEs of packages and docs/ exist."""
 
 import ast
 import re
@@ -76,7 +76,7 @@ def test_files_and_functions_that_a_document_names_exist(document: Path) -> None
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=label)
-def test_what_a_document_links_to_exists(document: Path) -> None:
+def test_links_of_a_document_exist(document: Path) -> None:
     links = LINK.findall(prose(document))
 
     assert [link for link in links if not (document.parent / link).exists()] == []

@@ -22,7 +22,7 @@ from app.engine.limits import DocumentLimits, measure
 from app.graphql.access import admin_field, guest_field, member_field
 from app.graphql.field_policy import connection_fields, credential_fields, field_costs
 from app.graphql.pagination import First, PageInfo
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import create_app, default_schema
 from app.modules import MODULES, attempts_of, budgets_of
 from app.people.limits import INVITATION
@@ -34,7 +34,7 @@ from tests.support.operations import smallest
 from tests.support.servers import ROOT
 
 OWN = default_schema()
-SDL = printed(OWN)
+SDL = print_sdl(OWN)
 SCHEMA: GraphQLSchema = build_schema(SDL)
 SECRETS = ("password", "token", "code", "secret", "credential", "answer")
 # Values with which mutations do what they are for, by the names of input fields. Other passwords,

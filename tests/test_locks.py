@@ -1,4 +1,4 @@
-"""That everybody who changes Portico gets the versions that CI has tested."""
+"""Developers get the versions that CI has tested."""
 
 import re
 import tomllib
@@ -22,14 +22,14 @@ def pinned(*locks: str) -> set[str]:
     return set(re.findall(r"^([a-z0-9][^\\\n]*?) *\\$", text, re.MULTILINE))
 
 
-def test_uv_is_held_to_the_versions_of_the_locks() -> None:
+def test_uv_is_constrained_to_the_versions_of_the_locks() -> None:
     """Otherwise run `python3 .ci/locks.py write`."""
     constraints = uv_settings()["constraint-dependencies"]
 
     assert sorted(constraints) == sorted(pinned(*LOCKS))
 
 
-def test_the_build_is_held_to_the_versions_of_the_image() -> None:
+def test_the_build_is_constrained_to_the_versions_of_the_image() -> None:
     constraints = uv_settings()["build-constraint-dependencies"]
 
     assert sorted(constraints) == sorted(pinned("deploy/build.lock"))
@@ -44,7 +44,7 @@ def test_locks_name_the_same_versions_of_what_they_share(one: str, other: str) -
 
 
 def versions(lock: str) -> dict[str, set[str]]:
-    """Returns the versions of each package: several where they differ between Pythons."""
+    """Returns the versions of each package: several if they differ between Pythons."""
     found: dict[str, set[str]] = {}
     for pin in pinned(lock):
         name, _, rest = pin.partition("==")

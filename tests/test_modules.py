@@ -1,4 +1,4 @@
-"""Modules from elsewhere: what MODULES names is taken in whole, and what is wrong is one line."""
+"""Modules of other projects: all that they define is used, and errors are one line."""
 
 import asyncio
 import os
@@ -16,12 +16,12 @@ from graphql import (
     parse,
 )
 
+from app.composition import build
 from app.database import migrations
 from app.errors import Misconfigured
-from app.graphql.schema import node_kinds, printed
+from app.graphql.schema import node_kinds, print_sdl
 from app.main import create_app, default_schema, parts_of
 from app.modules import MODULES, branches_of, modules_named, settings_class
-from app.portico import build
 from app.testing.clients import Api, Person
 from app.testing.commands import run
 from app.testing.databases import temporary_database
@@ -80,7 +80,7 @@ async def member(notes_app: FastAPI) -> AsyncIterator[Api]:
 
 
 def root_fields(names: tuple[str, ...]) -> dict[str, FieldDefinitionNode]:
-    document = parse(printed(default_schema(modules_named(names))))
+    document = parse(print_sdl(default_schema(modules_named(names))))
     return {
         field.name.value: field
         for definition in document.definitions
@@ -91,7 +91,7 @@ def root_fields(names: tuple[str, ...]) -> dict[str, FieldDefinitionNode]:
 
 
 def problem_of(*names: str) -> str:
-    """Load modules as a server does; returns the one line that this ends with."""
+    """Load modules as a server does; returns the error in one line."""
     with pytest.raises(Misconfigured) as raised:
         load(names)
     return str(raised.value)
@@ -110,9 +110,9 @@ async def command_problem(*arguments: str, **environment: str) -> str:
 
 
 def test_a_schema_has_the_fields_of_its_own_modules_and_of_no_others() -> None:
-    before = printed(default_schema())
-    with_notes = printed(default_schema(modules_named(NOTES)))
-    after = printed(default_schema())
+    before = print_sdl(default_schema())
+    with_notes = print_sdl(default_schema(modules_named(NOTES)))
+    after = print_sdl(default_schema())
 
     assert before == after == (ROOT / "schema.graphql").read_text(encoding="utf-8")
     assert ("createNote" in with_notes, "createNote" in after) == (True, False)
@@ -125,10 +125,10 @@ async def test_the_export_of_the_schema_has_the_fields_of_modules(tmp_path: Path
     await run("schema", "export", "--path", str(path), MODULES="my_api.notes")
 
     exported = path.read_text(encoding="utf-8")
-    assert exported == printed(default_schema(modules_named(NOTES)))
+    assert exported == print_sdl(default_schema(modules_named(NOTES)))
 
 
-def test_root_fields_of_a_module_print_who_may_ask_them() -> None:
+def test_root_fields_of_a_module_print_their_access_level() -> None:
     new = {name: each for name, each in root_fields(NOTES).items() if name not in root_fields(())}
 
     assert set(new) == set(ASKED)
@@ -136,7 +136,9 @@ def test_root_fields_of_a_module_print_who_may_ask_them() -> None:
 
 
 @pytest.mark.parametrize("name", ASKED)
-async def test_what_a_module_guards_is_refused_to_guests(notes_app: FastAPI, name: str) -> None:
+async def test_guarded_fields_of_a_module_are_refused_to_guests(
+    notes_app: FastAPI, name: str
+) -> None:
     async with Api.of(notes_app) as guest:
         data = await guest(ASKED[name].replace("$note", NOBODYS))
 
@@ -144,7 +146,9 @@ async def test_what_a_module_guards_is_refused_to_guests(notes_app: FastAPI, nam
 
 
 @pytest.mark.parametrize("name", ASKED)
-async def test_what_a_module_guards_is_open_to_whom_it_names(member: Api, name: str) -> None:
+async def test_guarded_fields_of_a_module_are_open_to_their_access_level(
+    member: Api, name: str
+) -> None:
     data = await member(ASKED[name].replace("$note", NOBODYS))
 
     assert (data[name]["__typename"], member.errors) == (
@@ -177,7 +181,7 @@ async def test_a_page_of_a_module_costs_as_much_as_its_size(member: Api) -> None
     assert member.errors[0]["extensions"]["limit"] == "cost"
 
 
-async def test_an_upgrade_makes_the_tables_of_modules(empty_url: str) -> None:
+async def test_an_upgrade_creates_the_tables_of_modules(empty_url: str) -> None:
     environment = {"DATABASE_URL": empty_url, "SECRET_KEY": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"}
     await run("db", "upgrade", **environment)
     unmigrated = await command_problem("notes", "count", MODULES="my_api.notes", **environment)
@@ -233,26 +237,28 @@ async def test_a_misspelling_of_a_setting_of_a_module_is_an_error_that_names_it(
     assert "NOTES_MAX?" in said
 
 
-async def test_a_setting_of_a_module_that_is_wrong_is_one_line() -> None:
+async def test_an_invalid_setting_of_a_module_is_reported_in_one_line() -> None:
     said = await command_problem("settings", MODULES="my_api.notes", NOTES_MAX="0")
 
     assert said.startswith("NOTES_MAX")
     assert "\n" not in said
 
 
-def test_a_module_that_does_not_exist_is_named() -> None:
+def test_a_module_that_does_not_exist_is_reported() -> None:
     assert problem_of("no_such_package.notes") == (
         "There is no Python module no_such_package.notes.module: is its project installed?"
     )
 
 
-def test_a_package_that_holds_no_module_is_named(write: WriteModule) -> None:
+def test_a_package_without_a_module_is_reported(write: WriteModule) -> None:
     name = write(module="")
 
-    assert problem_of(name) == f"The Python module {name}.module must hold MODULE, a Module"
+    assert problem_of(name) == f"The Python module {name}.module must define MODULE, a Module"
 
 
-def test_a_syntax_error_is_named_with_its_file_and_line(write: WriteModule, tmp_path: Path) -> None:
+def test_a_syntax_error_is_reported_with_its_file_and_line(
+    write: WriteModule, tmp_path: Path
+) -> None:
     name = write(module="x = 1\ny = = 2\n")
 
     file = tmp_path / name / "module.py"
@@ -261,7 +267,7 @@ def test_a_syntax_error_is_named_with_its_file_and_line(write: WriteModule, tmp_
     )
 
 
-def test_what_fails_while_it_is_imported_is_named_with_its_file_and_line(
+def test_an_error_during_an_import_is_reported_with_its_file_and_line(
     write: WriteModule, tmp_path: Path
 ) -> None:
     name = write(module="import no_such_library\n")
@@ -273,16 +279,16 @@ def test_what_fails_while_it_is_imported_is_named_with_its_file_and_line(
     )
 
 
-def test_two_modules_of_one_name_are_refused(write: WriteModule) -> None:
+def test_two_modules_with_the_same_name_are_refused(write: WriteModule) -> None:
     first = write(module=MODULE.format(""))
     second = write(module=MODULE.format(""))
 
     assert problem_of(first, second) == (
-        f"The module own is brought twice: by {first} and {second}"
+        f"The module own is defined twice: by {first} and {second}"
     )
 
 
-def test_a_setting_that_portico_has_is_refused(write: WriteModule) -> None:
+def test_a_module_must_not_redefine_a_setting_of_portico(write: WriteModule) -> None:
     name = write(
         module="""
             from pydantic import BaseModel
@@ -295,10 +301,10 @@ def test_a_setting_that_portico_has_is_refused(write: WriteModule) -> None:
         """
     )
 
-    assert problem_of(name) == f"The setting log_level is brought twice: by Portico and {name}"
+    assert problem_of(name) == f"The setting log_level is defined twice: by Portico and {name}"
 
 
-def test_an_audit_event_that_portico_records_is_refused(write: WriteModule) -> None:
+def test_a_module_must_not_redefine_an_audit_event_of_portico(write: WriteModule) -> None:
     name = write(
         module="""
             from app.audit.events import EventName
@@ -312,7 +318,7 @@ def test_an_audit_event_that_portico_records_is_refused(write: WriteModule) -> N
     )
 
     assert problem_of(name) == (
-        f"The audit event user.deleted is brought twice: by app.accounts and {name}"
+        f"The audit event user.deleted is defined twice: by app.accounts and {name}"
     )
 
 
@@ -349,19 +355,19 @@ def limits(budget: str, attempt: str) -> str:
 def test_a_budget_that_there_is_already_is_refused(write: WriteModule) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits("sign_ups", "TRY"))
 
-    assert problem_of(name) == "The budget sign_ups is brought twice: by accounts and own"
+    assert problem_of(name) == "The budget sign_ups is defined twice: by accounts and own"
 
 
 def test_a_budget_whose_setting_there_is_already_is_refused(write: WriteModule) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits("scale", "TRY"))
 
-    assert problem_of(name) == "The setting throttle_scale is brought twice: by throttle and own"
+    assert problem_of(name) == "The setting throttle_scale is defined twice: by throttle and own"
 
 
 def test_an_attempt_that_there_is_already_is_refused(write: WriteModule) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits("tries", "SIGN_UP"))
 
-    assert problem_of(name) == "The attempt SIGN_UP is brought twice: by accounts and own"
+    assert problem_of(name) == "The attempt SIGN_UP is defined twice: by accounts and own"
 
 
 @pytest.mark.parametrize(
@@ -416,10 +422,10 @@ def test_each_schema_has_the_attempts_of_its_own_modules(write: WriteModule) -> 
     )
 
     schemas = [default_schema(modules_named(names)) for names in ((name,), NOTES, ())]
-    texts = [printed(each) for each in schemas]
+    texts = [print_sdl(each) for each in schemas]
 
-    house = attempts_in(printed(default_schema()))
-    assert [attempts_in(each) for each in texts] == [[*house, "TRY"], [*house, "NOTE"], house]
+    own = attempts_in(print_sdl(default_schema()))
+    assert [attempts_in(each) for each in texts] == [[*own, "TRY"], [*own, "NOTE"], own]
     assert "@rateLimited(as: TRY)" in texts[0]
 
 
@@ -429,7 +435,7 @@ def attempts_in(sdl: str) -> list[str]:
     return list(enum.values)
 
 
-def test_a_field_that_a_type_has_is_refused(write: WriteModule) -> None:
+def test_a_module_must_not_redefine_a_field_of_a_type(write: WriteModule) -> None:
     name = write(
         module=MODULE.format("schema='PACKAGE.schema'"),
         schema="""
@@ -448,12 +454,12 @@ def test_a_field_that_a_type_has_is_refused(write: WriteModule) -> None:
     )
 
     assert problem_of(name) == (
-        "The field User.displayName is brought twice: by app.users.schema.User and "
+        "The field User.displayName is defined twice: by app.users.schema.User and "
         f"{name}.schema.UserNames"
     )
 
 
-def test_a_root_field_that_there_is_already_is_refused(write: WriteModule) -> None:
+def test_a_module_must_not_redefine_a_root_field(write: WriteModule) -> None:
     name = write(
         module=MODULE.format("schema='PACKAGE.schema'"),
         schema="""
@@ -471,12 +477,12 @@ def test_a_root_field_that_there_is_already_is_refused(write: WriteModule) -> No
     )
 
     assert problem_of(name) == (
-        "The field Query.me is brought twice: by app.people.schema.users.UserQueries and "
+        "The field Query.me is defined twice: by app.people.schema.users.UserQueries and "
         f"{name}.schema.Queries"
     )
 
 
-def test_a_node_that_there_is_already_is_refused(write: WriteModule) -> None:
+def test_a_module_must_not_redefine_a_node(write: WriteModule) -> None:
     name = write(
         module=MODULE.format("schema='PACKAGE.schema'"),
         schema="""
@@ -490,11 +496,11 @@ def test_a_node_that_there_is_already_is_refused(write: WriteModule) -> None:
     )
 
     said = problem_of(name)
-    assert said.startswith("The node Session is brought twice: by app.sessions.schema.")
+    assert said.startswith("The node Session is defined twice: by app.sessions.schema.")
     assert said.endswith(f" and {name}.schema.session")
 
 
-async def test_a_command_that_there_is_already_is_refused(write: WriteModule) -> None:
+async def test_a_module_must_not_redefine_a_command(write: WriteModule) -> None:
     name = write(
         module=MODULE.format("commands='PACKAGE.commands'"),
         commands="import typer\nCOMMANDS = typer.Typer(name='keys')\n",
@@ -545,9 +551,9 @@ def test_no_command_runs_where_a_module_cannot_be_loaded(
             "No module provides Missing, which Reminders (",
         ),
     ],
-    ids=["a syntax error", "a schema that fails", "a service that nobody provides"],
+    ids=["a syntax error", "a schema that fails", "a service that no module provides"],
 )
-def test_a_server_says_in_one_line_what_is_wrong_with_a_module(
+def test_a_server_reports_an_invalid_module_in_one_line(
     write: WriteModule, tmp_path: Path, files: dict[str, Any], said: str
 ) -> None:
     name = write(**files)

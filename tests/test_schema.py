@@ -1,4 +1,4 @@
-"""The schema as clients generate from it."""
+"""The schema and its descriptions."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ from graphql import (
 )
 from graphql.language import parse
 
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import default_schema, schema_of
 from app.modules import MODULES
 from app.testing.clients import Api
@@ -26,7 +26,7 @@ from app.testing.settings import settings_of
 from tests.support.servers import portico
 
 ROOT = Path(__file__).parent.parent
-SDL = printed(default_schema())
+SDL = print_sdl(default_schema())
 
 
 def served() -> GraphQLSchema:
@@ -66,20 +66,20 @@ def test_every_type_field_argument_and_value_is_described() -> None:
 
 def stated(**settings: int) -> str:
     """The schema of a server with these settings."""
-    return printed(schema_of(settings_of(**settings), MODULES))
+    return print_sdl(schema_of(settings_of(**settings), MODULES))
 
 
 def test_descriptions_state_the_limits_that_are_configured() -> None:
     changed = stated(password_min_length=12, limit_depth=9, refresh_token_expire_days=7)
 
-    new_password = "8 to 256 characters of any kind, not within easy reach of guessing."
+    new_password = "8 to 256 characters of any kind, and not easy to guess."
     assert SDL.count(new_password) == 3
     assert changed.count(new_password.replace("8 to", "12 to")) == 3
     assert "and 9 levels of fields." in changed
     assert "Lifetime in days: 7, of a session in all: 365." in changed
 
 
-def test_schemas_of_one_process_state_each_its_own() -> None:
+def test_each_schema_of_a_process_states_its_own_limits() -> None:
     stated(password_min_length=12)
 
     assert stated() == SDL
@@ -89,7 +89,7 @@ def test_no_placeholder_is_left_in_any_description() -> None:
     assert "${" not in SDL
 
 
-def test_an_export_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
+def test_an_export_does_not_depend_on_the_environment(tmp_path: Path) -> None:
     environment = {"PASSWORD_MIN_LENGTH": "12", "LIMIT_DEPTH": "9", "DEBUG": "true"}
     (tmp_path / ".env").write_text("REFRESH_TOKEN_EXPIRE_DAYS=7\n")
 
@@ -99,7 +99,7 @@ def test_an_export_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "schema.graphql").read_text(encoding="utf-8") == SDL
 
 
-def test_every_root_field_says_who_may_ask_it() -> None:
+def test_every_root_field_states_its_access_level() -> None:
     roots = [
         definition
         for definition in parse(SDL).definitions
@@ -146,7 +146,7 @@ def test_the_description_of_a_root_field_says_what_its_directives_say(name: str)
     assert limits == [value for key, value in directives.items() if key == "rateLimited"]
 
 
-async def test_introspection_says_how_to_sign_in_and_who_may_ask(api: Api) -> None:
+async def test_introspection_states_how_to_sign_in_and_who_may_use_a_field(api: Api) -> None:
     answer = await api("{ __schema { description mutationType { fields { name description } } } }")
 
     asked = {
@@ -157,7 +157,7 @@ async def test_introspection_says_how_to_sign_in_and_who_may_ask(api: Api) -> No
     assert asked["createUser"].endswith("Administrators only. Rate limited as `INVITATION`.")
 
 
-def test_what_is_built_in_is_not_printed() -> None:
+def test_built_in_directives_are_not_printed() -> None:
     assert "directive @oneOf" not in SDL
     assert "input UserBy @oneOf" in SDL
     assert 'scalar DateTime @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")' in SDL

@@ -1,4 +1,4 @@
-"""Whatever the schema allows to be asked, by anybody: nothing of it is a fault of the server."""
+"""No operation that the schema allows is an internal error, for any caller."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis_graphql import from_schema
 from hypothesis_graphql.nodes import String
 
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import default_schema
 from app.testing.clients import Api, Person
 
-SDL = printed(default_schema())
+SDL = print_sdl(default_schema())
 MOMENTS = st.sampled_from(["2026-01-31T12:00:00Z", "0001-01-01T00:00:00+14:00", "nonsense"])
 OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
 
@@ -21,7 +21,7 @@ OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
 @hypothesis.settings(
     max_examples=40,
     deadline=None,
-    # One database for all the examples of a role is what is wanted: they are one client's story.
+    # All examples of a role share a database on purpose: they are the requests of one client.
     suppress_health_check=[
         hypothesis.HealthCheck.function_scoped_fixture,
         hypothesis.HealthCheck.too_slow,
@@ -29,7 +29,7 @@ OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
     ],
 )
 @hypothesis.given(text=OPERATIONS)
-async def test_nothing_that_can_be_asked_is_an_internal_error(
+async def test_no_valid_operation_is_an_internal_error(
     api: Api, ada: Person, grace: Person, role: str, text: str
 ) -> None:
     people = {"member": ada, "administrator": grace}

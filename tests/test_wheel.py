@@ -35,7 +35,7 @@ def test_a_wheel_installs_app_and_nothing_else(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in files(wheel)} == {"app", DIST_INFO}
 
 
-def test_a_wheel_has_all_that_runs_and_its_types(wheel: Path) -> None:
+def test_a_wheel_has_all_files_that_are_needed_and_its_types(wheel: Path) -> None:
     modules = (ROOT / "app").rglob("*.py")
     migrations = (ROOT / "alembic").rglob("*.py")
     expected = {
@@ -52,7 +52,7 @@ def test_a_wheel_has_all_that_runs_and_its_types(wheel: Path) -> None:
     assert expected - files(wheel) == set()
 
 
-def test_a_wheel_says_under_which_licence_it_is(wheel: Path) -> None:
+def test_a_wheel_states_its_licence(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         metadata = message_from_bytes(archive.read(f"{DIST_INFO}/METADATA"))
 

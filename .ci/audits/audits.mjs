@@ -8,7 +8,7 @@ if (!PORTICO_URL) {
 }
 
 // `graphql-http` 1.23.1 audits a draft. These recommendations of it contradict the specification as
-// it was released in September 2026 (5.1 and 5.4), in the sentences that stand before them.
+// it was released in September 2026 (5.1 and 5.4), in the sentences before them.
 const of = (prefix, count) => Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 const outdated = {
   "If the request is not a well-formed GraphQL-over-HTTP request, status code 422 SHOULD be used.": [
@@ -39,7 +39,7 @@ const failed = results.filter(({ id, status }) => status !== "ok" && !sentences.
 for (const { id, name, status, reason } of failed) {
   console.log(`FAILED ${id} ${name} (${status}): ${reason}`);
 }
-// One that holds again, or is not audited any more, must leave the list.
+// One that passes again, or is no longer audited, must be removed from the list.
 const contradicting = new Set(
   results.filter(({ status }) => status !== "ok").map(({ id }) => id),
 );

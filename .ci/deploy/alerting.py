@@ -1,4 +1,4 @@
-"""Holds alerts.yaml to what it names: metrics that exist, a test and a runbook section for each."""
+"""Checks that the metrics of alerts.yaml exist, and each alert has a test and a runbook section."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 RUNBOOK = "docs/operators/runbook.md"
 METRIC = re.compile(r"\bportico_\w+")
-# What Prometheus makes of a counter and of a histogram.
+# The suffixes that Prometheus adds for counters and histograms.
 SUFFIXES = re.compile(r"_(total|bucket|sum|count)$")
 
 
@@ -46,6 +46,6 @@ def _rules() -> list[dict[str, Any]]:
 
 
 def _metrics() -> set[str]:
-    """Each name of a metric in the code, as the library wants it: without its suffix."""
+    """Returns the names of metrics in the code, without suffixes, as the library takes them."""
     texts = (path.read_text() for path in (ROOT / "app").rglob("*.py"))
     return {name for text in texts for name in re.findall(r'"(portico_\w+)"', text)}

@@ -11,12 +11,12 @@ VARIABLE = re.compile(r"\$\{(\w+)(?:(:-|:\?)([^}]*))?\}")
 
 
 def composed(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Give the file as compose sees it."""
+    """Returns the file as compose reads it."""
     return _filled(yaml.safe_load(path.read_text()), variables)
 
 
 def names(path: Path) -> dict[str, bool]:
-    """Give the variables it reads, and of each whether it refuses to start without."""
+    """Returns the variables that it reads, and whether each one is required."""
     found: dict[str, bool] = {}
     for name, kind, _ in VARIABLE.findall(path.read_text()):
         found[name] = found.get(name, False) or kind == ":?"

@@ -20,7 +20,7 @@ from typing import Any
 
 from dockerfiles import Stage
 
-# On a busy machine too. Only what is broken takes so long.
+# Enough for a busy machine: only failures take so long.
 PATIENCE_SECONDS = 120
 OWN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FILES = ("passwd", "group", "nsswitch.conf", "ld.so.cache", "localtime", "protocols", "services")
@@ -28,7 +28,7 @@ FILES = ("passwd", "group", "nsswitch.conf", "ld.so.cache", "localtime", "protoc
 
 @dataclass(frozen=True)
 class Image:
-    """What is known of an image without pulling it."""
+    """What is known about an image without pulling it."""
 
     entrypoint: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Image:
     user: str = "0:0"
     workdir: str = "/"
     stop_signal: str = "SIGTERM"
-    # What else it has, in shell, run in its root.
+    # Shell commands that add the rest of its files, run in its root.
     made: str = ""
 
     @classmethod
@@ -55,7 +55,7 @@ class Image:
 
 
 class Networks:
-    """Bridges; who is in the same one finds the others by their names."""
+    """Bridges: services on the same one resolve each other's names."""
 
     def __init__(self, networks: Mapping[str, Any], services: Mapping[str, Any]) -> None:
         self._subnets: dict[str, IPv4Network] = {}
@@ -78,7 +78,7 @@ class Networks:
         return fixed or str(self._subnets[network][self._numbers[service]])
 
     def hosts(self, service: str) -> str:
-        """Give /etc/hosts, which stands for Docker's names."""
+        """Returns /etc/hosts, which replaces Docker's name resolution."""
         mine = self._places[service]
         lines = (
             f"{self.address(other, network)} {other}"
@@ -136,7 +136,7 @@ class Container:
         self._hosts = self._scratch / f"{self.name}.hosts"
         self._hosts.write_text(hosts)
         self.log.touch()
-        # Whatever its user is, as with Docker's own pipes.
+        # Writable for any user, as Docker's own pipes are.
         self.log.chmod(0o666)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
@@ -145,7 +145,7 @@ class Container:
         return self._running().wait(PATIENCE_SECONDS)
 
     def run(self, *command: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
-        """Run something else in a container like it; None takes a variable away."""
+        """Run another command in such a container; None removes a variable."""
         whole = self._confined(list(command), {**self._environment(), **environment})
         try:
             return subprocess.run(
@@ -163,7 +163,7 @@ class Container:
         return self._scratch / "volumes" / name
 
     def memory(self) -> int:
-        """Give the bytes that it holds."""
+        """Returns the bytes of memory that it uses."""
         status = Path(f"/proc/{self._running().pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
@@ -174,7 +174,7 @@ class Container:
         self._running().send_signal(signal.Signals[self.image.stop_signal])
 
     def wait_until_stopped(self) -> int:
-        """Give how it ended.
+        """Returns its exit code.
 
         Raises:
             SystemExit: not within its time.
@@ -205,12 +205,12 @@ class Container:
 
     def _command(self) -> list[str]:
         entrypoint = self.service.get("entrypoint")
-        # As with Docker, another entrypoint does away with the image's command too.
+        # As in Docker, another entrypoint also replaces the image's command.
         command = self.service.get("command", [] if entrypoint else self.image.command)
         return self._confined([*(entrypoint or self.image.entrypoint), *command], None)
 
     def _environment(self) -> dict[str, str | None]:
-        # The images' linkers look there by themselves.
+        # The linkers of the images search there by default.
         own = {"PATH": OWN_PATH, "LD_LIBRARY_PATH": "/usr/local/lib"}
         return {**own, **self.image.environment, **self.service.get("environment", {})}
 
@@ -225,7 +225,7 @@ class Container:
         confined += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
         whole = shlex.join(["chroot", ".", *confined, *workdir, *command])
         script = "\n".join(("set -e", *self._root(), f"exec {whole}"))
-        # Its number is that of what it runs in the end: each of these becomes the next.
+        # Each of these executes the next one in its place, so the pid is that of the last.
         return [
             "nsenter",
             f"--net=/proc/{self.pid}/ns/net",
@@ -237,7 +237,7 @@ class Container:
         ]
 
     def _root(self) -> Iterator[str]:
-        """Make its file system, in shell, and go there."""
+        """Returns shell commands that create its file system and enter it."""
         root = self._scratch / "root"
         root.mkdir(exist_ok=True)
         yield f"mount -t tmpfs -o mode=755 tmpfs {root}"
@@ -263,7 +263,7 @@ class Container:
             yield "mount -o remount,bind,ro ."
 
     def _secret(self, secret: str | Mapping[str, str]) -> Iterator[str]:
-        """Mount its file, by the short or the long form."""
+        """Returns shell commands that mount its file, from the short or the long form."""
         named = {"source": secret} if isinstance(secret, str) else secret
         source = self._secrets[named["source"]]["file"]
         target = named.get("target", f"/run/secrets/{named['source']}")

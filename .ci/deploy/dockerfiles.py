@@ -1,4 +1,4 @@
-"""Reads Dockerfiles, as far as ours go."""
+"""Reads Dockerfiles, as far as ours need it."""
 
 import json
 import re
@@ -19,7 +19,7 @@ class Stage:
     instructions: list[Instruction]
 
     def last(self, name: str) -> str:
-        """What it says last of this, or nothing."""
+        """Returns the last instruction of this name, or None."""
         found = [each.text for each in self.instructions if each.name == name]
         return found[-1] if found else ""
 
@@ -41,7 +41,7 @@ class Stage:
 
 
 def stages(path: Path) -> list[Stage]:
-    """Give what it builds, in its order. A heredoc would not be understood, and is none of ours."""
+    """Returns the stages in order. Heredocs are not supported."""
     lines = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
     found: list[Stage] = []
     for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():

@@ -1,6 +1,6 @@
-"""Does what deploy/Dockerfile says, in /srv, which is a folder in a mount namespace of its own.
+"""Runs the steps of deploy/Dockerfile in /srv, which is a folder in a mount namespace of its own.
 
-Called by check.sh as root, since an image is built by root.
+check.sh calls it as root, as images are built by root.
 """
 
 import os
@@ -19,7 +19,7 @@ PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def build(folder: Path) -> None:
-    """Build in `folder` what the image has in /srv."""
+    """Build the /srv of the image in `folder`."""
     _base_image(folder)
     built = stages(ROOT / "deploy" / "Dockerfile")
     image, build_stage = built[-1], built[-2]
@@ -30,16 +30,16 @@ def build(folder: Path) -> None:
 
 
 def context() -> set[str]:
-    """Give the files that are sent to the builder."""
+    """Returns the files that are sent to the builder."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    # It always adds what it takes for the Dockerfile; here that is not one of the files.
+    # The builder always adds the Dockerfile, which is not one of the files here.
     paths = exclude_paths(str(ROOT), patterns, dockerfile=".dockerignore")
     return {path for path in paths if (ROOT / path).is_file()} - {".dockerignore"}
 
 
 def copied(step: Instruction) -> list[str]:
-    """Give the files of the context that a COPY names."""
+    """Returns the files of the context that a COPY copies."""
     *sources, _ = step.text.split()
     return [path for path in context() if any(_within(path, source) for source in sources)]
 
@@ -53,12 +53,12 @@ def _base_image(folder: Path) -> None:
 
 
 def _environment(stage: Stage) -> dict[str, str]:
-    # The machine's own, for what it says to pip of where packages come from.
+    # The environment of the machine, for its settings of pip.
     return {**os.environ, "PATH": PATH, **stage.environment()}
 
 
 def _do(step: Instruction, here: Path, environment: dict[str, str]) -> Path:
-    """Do one step of the build in the folder `here`, and give where the next one is done."""
+    """Run one step of the build in the folder `here`; returns the folder of the next one."""
     match step.name:
         case "WORKDIR":
             here = Path(step.text)
@@ -79,7 +79,7 @@ def _copy(step: Instruction, here: Path) -> None:
         if not found:
             raise SystemExit(f"COPY {source}: .dockerignore leaves nothing of it")
         for path in found:
-            # Of a folder the contents are copied, a file by its name.
+            # The contents of a folder are copied; a file keeps its name.
             inner = Path(path).relative_to(source) if path != source else Path(path).name
             (here / target / inner).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / path, here / target / inner)
@@ -90,7 +90,7 @@ def _within(path: str, source: str) -> bool:
 
 
 def _keep(image: Stage) -> None:
-    """Leave what the last stage takes over."""
+    """Keep only what the last stage copies."""
     source, target = image.last("COPY").removeprefix("--from=build ").split()
     if source != target:
         raise SystemExit(f"{source} must stay where it is: its scripts name their interpreter")

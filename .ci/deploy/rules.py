@@ -1,6 +1,6 @@
-"""Holds deploy/ to rules that no linter and no schema has: above all, that its files agree.
+"""Checks rules for deploy/ that no linter or schema has: mainly that its files agree.
 
-Prints what is wrong, and fails then.
+Prints each violation, and fails if there is one.
 """
 
 import ast
@@ -46,7 +46,7 @@ PROBES = {
     "livenessProbe": "/health/live",
 }
 KINDS = ("requests", "limits")
-# Settings that may be read from a file, by the name of the setting and _FILE.
+# Settings that may be read from a file: the name of the setting with _FILE.
 FILES = {
     "SECRET_KEY",
     "DATABASE_URL",
@@ -56,7 +56,7 @@ FILES = {
     "BREACHED_PASSWORDS_URL",
 }
 SERVERS_SECRETS = {"secret_key", "server_url", "server_read_url", "smtp_url"}
-# Who may read what: no secret of servers for who migrates, and the owner's for nobody else.
+# The secrets of each service: none of the servers' for the migration, and only there the owner's.
 SECRETS = {
     "proxy": set[str](),
     "portico-1": SERVERS_SECRETS,
@@ -76,12 +76,12 @@ SECRETS = {
     "backup": {"portico_backup_password"},
 }
 MIGRATION = ["db", "upgrade", "--grant", "portico_server"]
-# A user with a password, in an address.
+# A user and a password in a URL.
 CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@")
 # PostgreSQL's own default, and what it keeps for superusers.
 CONNECTIONS, RESERVED = 100, 3
-# How much longer than it was given a server takes to leave.
-LEAVING_SECONDS = 5
+# How much longer than its timeouts a server takes to stop.
+STOP_MARGIN_SECONDS = 5
 
 Problems = Iterator[str]
 
@@ -94,7 +94,7 @@ def dockerfiles() -> Problems:
         )
     built = stages(DEPLOY / "Dockerfile")
     if len(built) < 3:
-        yield "Dockerfile: what builds must not be in the image"
+        yield "Dockerfile: build tools must not be in the image"
     if built[-1].labels()["org.opencontainers.image.version"] != version():
         yield f"Dockerfile: the label's version is not {version()}"
     yield from _sent(built[-2])
@@ -104,7 +104,7 @@ def dockerfiles() -> Problems:
 
 
 def _sent(build: Stage) -> Problems:
-    """Whether the builder is sent what it copies, and nothing else."""
+    """Checks that the builder is sent what it copies, and nothing else."""
     taken = {path for step in build.instructions if step.name == "COPY" for path in copied(step)}
     yield from (f".dockerignore sends {path}, which nothing copies" for path in context() - taken)
     yield from (f".dockerignore sends {path}" for path in taken if not _is_tracked_kind(path))
@@ -125,7 +125,7 @@ def compose() -> Problems:
             yield f".env.example says nothing of {name}"
     for name in variables:
         if re.search("(SECRET|PASSWORD|KEY)$", name):
-            yield f"compose reads {name} from the environment, where everybody sees it"
+            yield f"compose reads {name} from the environment, which other processes can read"
     file = composed(DEPLOY / "compose.yaml", dict.fromkeys(variables, "x"))
     for name, service in file["services"].items():
         yield from (f"compose, {name}: {problem}" for problem in _service(name, service))
@@ -179,7 +179,7 @@ def _confinement(service: dict[str, Any]) -> Problems:
     if limits.keys() != {"cpus", "memory", "pids"}:
         yield "it has no limits of CPU, memory and processes"
     if "restart" not in service:
-        yield "nothing says whether it is started again"
+        yield "it has no restart policy"
     user = service.get("user", "1:1" if "build" in service else "")
     if not re.fullmatch(r"[1-9]\d*:[1-9]\d*", user):
         yield "it needs a numeric user"
@@ -199,7 +199,7 @@ def _portico(service: dict[str, Any]) -> Problems:
 
 
 def _neighbours(file: dict[str, Any]) -> Problems:
-    """Whether servers know the proxy by the one address that it has, and are behind it."""
+    """Checks that servers are behind the proxy and trust its address only."""
     services = file["services"]
     proxy = services["proxy"]["networks"]
     for name in ("portico-1", "portico-2"):
@@ -215,9 +215,9 @@ def _neighbours(file: dict[str, Any]) -> Problems:
     worker = services["worker"]
     management = f"{worker['networks']['metrics']['ipv4_address']}:9464"
     if worker["environment"]["MANAGEMENT_ADDRESS"] != management:
-        yield "compose, worker: its metrics are elsewhere"
+        yield "compose, worker: its metrics are at another address"
     if worker["environment"]["HEALTH_URL"] != f"http://{management}/health/ready":
-        yield "compose, worker: its health is elsewhere"
+        yield "compose, worker: its health check is at another address"
     for network in ("edge", "data", "metrics"):
         if not file["networks"][network]["internal"]:
             yield f"compose: {network} must not lead outside"
@@ -233,7 +233,7 @@ def _poolers(services: dict[str, Any]) -> Problems:
         host = re.search(r"host=(\S+)", line)
         if host is None or host[1] not in services:
             yield f"pgbouncer.ini: {name} is nowhere"
-    # Of two roles while one follows the other; and the migration, a replica and a backup.
+    # For two roles during a rotation, and for the migration, a replica and a backup.
     taken = 2 * int(pooler["pgbouncer"]["default_pool_size"])
     taken += 2 * int(services["worker"]["environment"]["DATABASE_POOL_SIZE"]) + 4 + RESERVED
     if f"-cmax_connections={CONNECTIONS}" not in services["postgres"]["command"]:
@@ -288,7 +288,7 @@ def _pod(pod: dict[str, Any]) -> Problems:
 
 
 def _roles(documents: list[dict[str, Any]]) -> Problems:
-    """Whether the job has the owner's address and nothing else, and nobody else has that."""
+    """Checks that the job has the owner's address and nothing else, and only the job has it."""
     job = _one(documents, "Job", "portico-migrate")["spec"]["template"]["spec"]
     if job["containers"][0]["args"] != MIGRATION:
         yield f"the migration is not {MIGRATION}"
@@ -314,7 +314,7 @@ def _worker(documents: list[dict[str, Any]]) -> Problems:
         if container[kind]["httpGet"] != {"path": path, "port": "metrics"}:
             yield f"the {kind} of the worker does not ask {path} at its management address"
     if spec["replicas"] < 2:
-        yield "one worker is none while its node is emptied"
+        yield "a single worker is unavailable while its node is drained"
 
 
 def _server(documents: list[dict[str, Any]], given: dict[str, str]) -> Problems:
@@ -331,7 +331,7 @@ def _server(documents: list[dict[str, Any]], given: dict[str, str]) -> Problems:
         if asked["path"] != path or path not in routes or asked["port"] != "http":
             yield f"the {kind} does not ask {path}"
     if spec["strategy"]["rollingUpdate"] != {"maxUnavailable": 0, "maxSurge": 1}:
-        yield "an update takes servers away before there are others"
+        yield "an update stops servers before their replacements are ready"
     if given.get("JOBS_WORKER") != "false":
         yield "servers run jobs beside the worker"
 
@@ -375,7 +375,7 @@ def _connections(documents: list[dict[str, Any]], given: dict[str, str]) -> Prob
     workers = (worker["replicas"] + 1) * int(own["DATABASE_POOL_SIZE"])
     taken = servers + workers + 1 + RESERVED
     if scaling["minReplicas"] < 2:
-        yield "one server is none while it is being replaced"
+        yield "a single server is unavailable while it is replaced"
     if taken > CONNECTIONS or f"= {taken}," not in read("kubernetes.yaml"):
         yield f"{taken} connections, of {CONNECTIONS}; or the sum in the comment is another"
 
@@ -383,15 +383,15 @@ def _connections(documents: list[dict[str, Any]], given: dict[str, str]) -> Prob
 def _policies(documents: list[dict[str, Any]]) -> Problems:
     everybody = _one(documents, "NetworkPolicy", "portico")["spec"]
     if everybody["policyTypes"] != ["Ingress", "Egress"] or "ingress" in everybody:
-        yield "whoever likes may come in"
+        yield "all incoming traffic is allowed"
     for name, ports in (("portico-server", ["http", "metrics"]), ("portico-worker", ["metrics"])):
         policy = _one(documents, "NetworkPolicy", name)["spec"]
         if [_opened(rule) for rule in policy["ingress"]] != ports:
-            yield f"{name} lets others in than the gateway and monitoring"
+            yield f"{name} allows others than the gateway and monitoring"
 
 
 def _opened(rule: dict[str, Any]) -> str:
-    """Give the one port that it opens to who may reach that."""
+    """Returns the only port that it opens, and who may connect to it."""
     port = "".join(str(port["port"]) for port in rule.get("ports", ()))
     wanted = {"http": "gateway", "metrics": "monitoring"}.get(port)
     by_name = {"matchLabels": {"kubernetes.io/metadata.name": wanted}}
@@ -399,7 +399,7 @@ def _opened(rule: dict[str, Any]) -> str:
 
 
 def gateway() -> Problems:
-    """Whether what comes in at the public address reaches the servers, and by https alone."""
+    """Checks that requests at the public address reach the servers, by https only."""
     documents = list(yaml.safe_load_all(read("gateway.yaml")))
     servers = list(yaml.safe_load_all(read("kubernetes.yaml")))
     public = urlsplit(_one(servers, "ConfigMap", "portico")["data"]["PUBLIC_URL"]).hostname
@@ -410,12 +410,12 @@ def gateway() -> Problems:
     (rule,) = _one(documents, "HTTPRoute", "portico")["spec"]["rules"]
     (port,) = _one(servers, "Service", "portico")["spec"]["ports"]
     if rule["backendRefs"] != [{"name": "portico", "port": port["port"]}]:
-        yield "gateway.yaml: the route does not lead to the service"
+        yield "gateway.yaml: the route does not point to the service"
     seconds = re.search(r"proxy_read_timeout (\d+s);", read("nginx.conf"))
     if seconds is None or set(rule["timeouts"].values()) != {seconds[1]}:
         yield "gateway.yaml: it does not wait as long as nginx.conf"
     if "retry" in rule:
-        yield "gateway.yaml: a request that may have been done is sent again"
+        yield "gateway.yaml: requests that may have been processed are retried"
 
 
 def _listeners(documents: list[dict[str, Any]], public: str | None) -> Problems:
@@ -430,7 +430,7 @@ def _listeners(documents: list[dict[str, Any]], public: str | None) -> Problems:
         if route["parentRefs"] != [{"name": "portico", "sectionName": section}]:
             yield f"gateway.yaml: {name} is not below {section}"
         if section == "http" and any("backendRefs" in rule for rule in route["rules"]):
-            yield "gateway.yaml: servers answer without TLS"
+            yield "gateway.yaml: servers are reachable without TLS"
 
 
 def systemd() -> Problems:
@@ -467,7 +467,7 @@ def _one(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any
 
 def _seconds(given: dict[str, str]) -> int:
     stopping = int(given["SHUTDOWN_DELAY_SECONDS"]) + int(given["SHUTDOWN_TIMEOUT_SECONDS"])
-    return stopping + LEAVING_SECONDS
+    return stopping + STOP_MARGIN_SECONDS
 
 
 def read(name: str) -> str:
@@ -479,7 +479,7 @@ def version() -> str:
 
 
 def is_setting(name: str) -> bool:
-    """Whether Portico reads it, itself or from a file, or the image's health check does."""
+    """Whether Portico reads it, directly or from a file, or the image's health check does."""
     return (
         name.lower() in settings()
         or (name.endswith("_FILE") and name.removesuffix("_FILE") in FILES)

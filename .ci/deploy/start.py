@@ -44,8 +44,8 @@ WITHOUT = (
     "portico: DATABASE_URL is not set, "
     "and the embedded database is not part of this installation.\n"
 )
-# Nothing but /tmp can be written to, code is compiled, migrations shadow nothing, and there is
-# no right to anything.
+# Only /tmp is writable, code is compiled, migrations shadow nothing, and there are no
+# capabilities.
 CONFINED = """
 touch /tmp/x
 grep -q '^[^ ]* / tmpfs ro,' /proc/self/mounts
@@ -55,7 +55,7 @@ test -e portico/lib/python3*/site-packages/app/alembic/env.py
 id -u
 grep CapBnd /proc/self/status
 """
-# Two processes add their figures up in files, which have to be somewhere.
+# Several processes combine their metrics in files, which need a writable directory.
 SEVERAL = """
 portico serve --workers 2 --port 8001 >/tmp/log 2>&1 &
 for _ in $(seq 100); do
@@ -77,7 +77,7 @@ SELECT DISTINCT usename FROM pg_stat_activity
 WHERE datname = 'portico' AND usename IN ('portico_owner', 'portico_a', 'portico_b')
 """
 END_PORTICO_A = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'portico_a'"
-# By the role that serves, of what the database promises about it.
+# What the database must refuse to the role of servers.
 REFUSED = {
     "ALTER TABLE audit_events DISABLE TRIGGER ALL": "must be owner of table audit_events",
     "DROP TABLE audit_events": "must be owner of table audit_events",
@@ -108,7 +108,7 @@ class Post:
         return "250 OK"
 
     def token(self) -> str:
-        """Give the token of the email that comes, or has come."""
+        """Wait for an email, and return its token."""
         expect(self._arrived.wait(20), "an email, from the worker")
         email = message_from_bytes(self.emails[-1], policy=policy.default)
         body = email.get_body(("plain",))
@@ -121,7 +121,7 @@ class Post:
 
 
 class Secrets:
-    """What `secrets.sh` makes, and the one that the operator writes."""
+    """The secrets that `secrets.sh` creates, and the one that the operator writes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -143,7 +143,7 @@ class Secrets:
 
 
 class Composition:
-    """All services, started in the order that their conditions give."""
+    """All services, started in the order of their conditions."""
 
     def __init__(self, scratch: Path) -> None:
         self.secrets = Secrets(scratch / "secrets")
@@ -186,10 +186,10 @@ class Composition:
             expect(self._ended[name] == 0, f"{name} succeeds: {container.log.read_text()}")
 
     def _all_healthy(self) -> bool:
-        return all(each.is_healthy() for each in self.living if each.health)
+        return all(each.is_healthy() for each in self.running if each.health)
 
     @property
-    def living(self) -> list[Container]:
+    def running(self) -> list[Container]:
         return [each for name, each in self.containers.items() if name not in self._ended]
 
     def remove(self) -> None:
@@ -225,7 +225,7 @@ def main(scratch: Path) -> None:
 
 
 def people(them: Composition, post: Post) -> None:
-    """Somebody registers through the proxy, opens the email's link, and is known everywhere."""
+    """A user registers through the proxy, opens the link in the email, and can use all servers."""
     proxy, one, two = (at(them, name) for name in ("proxy", "portico-1", "portico-2"))
     registered = ask(proxy, REGISTER, **ADA)["register"]
     expect(registered == {"__typename": "VerificationSent"}, f"an email: {registered}")
@@ -238,7 +238,7 @@ def people(them: Composition, post: Post) -> None:
 
 
 def metrics(them: Composition, _post: Post) -> None:
-    """The metrics are in their own network and nowhere else."""
+    """Metrics are served in their own network only."""
     for name, figure in (("portico-1", "portico_requests_total"), ("worker", "portico_jobs")):
         own = them.networks.address(name, "metrics")
         expect(figure in httpx.get(f"http://{own}:9464/metrics").text, f"metrics of {name}")
@@ -248,7 +248,7 @@ def metrics(them: Composition, _post: Post) -> None:
 
 
 def addresses(them: Composition, _post: Post) -> None:
-    """People have the address that the proxy saw, and not the one that they claim."""
+    """The address of a client is the one that the proxy saw, not the one that it claims."""
     claim = {"x-forwarded-for": "203.0.113.7"}
     refused = {"email": "ada@example.com", "password": "wrong"}
     for server in (at(them, "proxy"), at(them, "portico-1")):
@@ -267,7 +267,7 @@ def replica(them: Composition, _post: Post) -> None:
 
 
 def roles(them: Composition, _post: Post) -> None:
-    """Nobody signs in as a superuser, and who serves owns nothing and cannot change the audit."""
+    """Nothing connects as a superuser, and servers own no tables and cannot change the audit."""
     supers = sql(them, SUPERUSERS)
     expect(supers == "", f"no connection of a superuser: {supers}")
     owners = sql(them, OWNERS)
@@ -275,14 +275,14 @@ def roles(them: Composition, _post: Post) -> None:
     serving = sql(them, SERVING, user="postgres")
     expect(serving == "portico_a", f"one role that serves: {serving}")
     for statement, denied in REFUSED.items():
-        told = psql(them, statement)
-        expect(told.returncode == 1 and denied in told.stderr, f"{statement}: {told.stderr}")
+        result = psql(them, statement)
+        expect(result.returncode == 1 and denied in result.stderr, f"{statement}: {result.stderr}")
 
 
 def backup(them: Composition, _post: Post) -> None:
-    """A backup has been taken, and one more is; each is whole, and can be read by nobody else."""
+    """Backups are taken, complete, and readable by their owner only."""
     container = them.containers["backup"]
-    time.sleep(1)  # Its name has the second.
+    time.sleep(1)  # Its name contains the second.
     taken = container.run("/backup.sh", "once")
     expect(taken.returncode == 0, taken.stderr)
     files = sorted((container.volume("backups") / "backups").iterdir())
@@ -292,12 +292,12 @@ def backup(them: Composition, _post: Post) -> None:
     for table in ("users", "audit_events", "signing_keys"):
         expect(f"TABLE DATA public {table} portico_owner" in listed.stdout, f"{table}: {listed}")
     gone = container.run("/backup.sh", "once", PGHOST="nowhere")
-    expect(gone.returncode == 1, "a failure that is told")
+    expect(gone.returncode == 1, "a reported failure")
     expect(len(files) == len(list((container.volume("backups") / "backups").glob("*.dump"))), "two")
 
 
 def images(them: Composition, _post: Post) -> None:
-    """The image can write to /tmp alone, is nobody, and says what it lacks."""
+    """The image can write to /tmp only, runs as nobody, and reports what is missing."""
     server = them.containers["portico-1"]
     confined = server.run("sh", "-ec", CONFINED)
     expect(confined.stdout.split() == ["10001", "CapBnd:", "0" * 16], f"{confined.stderr}")
@@ -312,11 +312,11 @@ def images(them: Composition, _post: Post) -> None:
 
 
 def manifest(them: Composition, _post: Post) -> None:
-    """The settings of the Kubernetes manifest are settings that Portico takes."""
+    """Portico accepts the settings of the Kubernetes manifest."""
     documents = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
     settings = next(each["data"] for each in documents if each["kind"] == "ConfigMap")
     code = "from app.modules import read_settings; print(read_settings().model_dump_json())"
-    # The secrets are where compose has them.
+    # The secrets are in the same place as in compose.
     places = {
         "DATABASE_URL_FILE": "/run/secrets/server_url",
         "SECRET_KEY_FILE": "/run/secrets/secret_key",
@@ -330,7 +330,7 @@ def manifest(them: Composition, _post: Post) -> None:
 
 
 def memory(them: Composition, _post: Post) -> None:
-    """Each process needs less than half of the memory that it may have."""
+    """Each process uses less than half of its memory limit."""
     for name in ("portico-1", "portico-2", "worker"):
         limit = them.services[name]["deploy"]["resources"]["limits"]["memory"]
         used = them.containers[name].memory() / 2**20
@@ -339,7 +339,7 @@ def memory(them: Composition, _post: Post) -> None:
 
 
 def rotation(them: Composition, _post: Post) -> None:
-    """The password of the database changes under requests, and none fails."""
+    """The password of the database changes under load, and no request fails."""
     refused = them.secrets.script("renew", "portico_a")
     expect(refused.returncode == 1 and "portico_a serves" in refused.stderr, f"{refused}")
     former = them.secrets["portico_a_password"]
@@ -355,14 +355,14 @@ def rotation(them: Composition, _post: Post) -> None:
     expect(len(statuses) > 50 and set(statuses) == {200}, f"answers: {statuses}")
     serving = sql(them, SERVING, user="postgres")
     expect(serving == "portico_b", f"the other role serves: {serving}")
-    told = psql(them, "SELECT 1", user="portico_a", password=former)
-    expect("password authentication failed" in told.stderr, f"the former password: {told}")
+    result = psql(them, "SELECT 1", user="portico_a", password=former)
+    expect("password authentication failed" in result.stderr, f"the former password: {result}")
 
 
 def renew(them: Composition, role: str) -> None:
-    told = them.secrets.script("renew", role)
-    expect(told.returncode == 0, told.stderr)
-    # On the socket in a container of Docker's; here each command has files of its own.
+    result = them.secrets.script("renew", role)
+    expect(result.returncode == 0, result.stderr)
+    # In Docker this uses the socket; here each command has files of its own.
     changed = them.containers["postgres"].run(
         "psql", "--username=postgres", "--host=127.0.0.1", "--file=/passwords.sql",
         PGPASSWORD=them.secrets["postgres_password"],
@@ -372,10 +372,10 @@ def renew(them: Composition, role: str) -> None:
 
 
 def update(them: Composition, _post: Post) -> None:
-    """One server stops, says so first, and nobody at the proxy notices."""
+    """One server stops after it was not ready, and no request at the proxy fails."""
     leaving, own = them.containers["portico-1"], at(them, "portico-1")
     leaving.ask_to_stop()
-    wait_until(lambda: httpx.get(f"{own}/health/ready").status_code == 503, "not ready any more")
+    wait_until(lambda: httpx.get(f"{own}/health/ready").status_code == 503, "no longer ready")
     with httpx.Client(base_url=at(them, "proxy")) as client:
         while leaving.is_running():
             answer = client.post("/graphql", json={"query": ME})
@@ -383,11 +383,11 @@ def update(them: Composition, _post: Post) -> None:
             time.sleep(0.05)
         answers = [client.post("/graphql", json={"query": ME}).status_code for _ in range(20)]
     expect(answers == [200] * 20, f"the other one answers: {answers}")
-    expect(leaving.wait_until_stopped() == 0, "it leaves without a fault")
+    expect(leaving.wait_until_stopped() == 0, "it stops without an error")
 
 
 def stop(them: Composition, _post: Post) -> None:
-    """Everything stops when it is told to, within its time, and without a fault."""
+    """Everything stops on request, in time, and without an error."""
     for name in ("proxy", "portico-2", "worker", "pgbouncer", "backup", "replica", "postgres"):
         them.containers[name].ask_to_stop()
         ended = them.containers[name].wait_until_stopped()
@@ -397,7 +397,7 @@ def stop(them: Composition, _post: Post) -> None:
 def _images() -> dict[str, Image]:
     portico = Image.of(stages(DEPLOY / "Dockerfile")[-1])
     pooler = stages(DEPLOY / "pgbouncer.Dockerfile")[-1]
-    # The official images, as far as they are known.
+    # The official images, as far as they matter here.
     path = f"{POSTGRES}/bin:/usr/local/bin:/usr/bin:/bin"
     names = "sed -i /^postgres:/d etc/passwd; echo postgres:x:999:999::/:/bin/sh >>etc/passwd"
     postgres = Image(
@@ -430,16 +430,16 @@ def ask(
 
 
 def at(them: Composition, name: str) -> str:
-    """Give a service's address: the proxy's published one, a server's behind the proxy."""
+    """Returns the address of a service: the proxy's published one, a server's internal one."""
     if name == "proxy":
         return f"http://{them.networks.address(name, 'public')}:8080"
     return f"http://{them.networks.address(name, 'edge')}:8000"
 
 
 def sql(them: Composition, statement: str, user: str = "portico_a") -> str:
-    told = psql(them, statement, user)
-    expect(told.returncode == 0, told.stderr)
-    return told.stdout.strip()
+    result = psql(them, statement, user)
+    expect(result.returncode == 0, result.stderr)
+    return result.stdout.strip()
 
 
 def psql(
@@ -454,7 +454,7 @@ def psql(
 
 @contextmanager
 def asking(them: Composition) -> Generator[list[int]]:
-    """Ask who somebody is, again and again, through the proxy; gives the statuses."""
+    """Request `me` repeatedly through the proxy; yields the status codes."""
     statuses: list[int] = []
     over = threading.Event()
     headers = {"authorization": f"Bearer {them.bearer}"}

@@ -1,4 +1,4 @@
-"""Checks of what becomes of a fleet when one of its processes ends or hangs."""
+"""Checks that a fleet survives the end or the hanging of one of its processes."""
 
 from faults import parent_killed, worker_stopped, workers_of
 from fleet import is_ready, wait_for
@@ -27,8 +27,8 @@ def a_hanging_worker_is_replaced(them: Scene) -> None:
     same(figure(them.fleet.ports.management_2, HUNG), 1.0)
 
 
-def a_killed_parent_leaves_nobody_behind(them: Scene) -> None:
+def a_killed_parent_leaves_no_workers_behind(them: Scene) -> None:
     starts = them.fleet["portico-2"].starts
     them.survives("the parent of workers was killed", lambda: parent_killed(them.fleet))
-    # One that cannot have the port ends at once, and is started again.
+    # One that cannot bind the port ends at once, and is started again.
     same(them.fleet["portico-2"].starts, starts + 1)

@@ -1,10 +1,10 @@
-"""Checks of a fleet to which nothing happens."""
+"""Checks of a fleet in normal operation."""
 
 from answers import Asker
-from crowd import LOGIN, ME, REFRESH, RESET
 from faults import replay_paused
 from fleet import wait_for
 from scene import ADA, EVE, PASSWORD, Scene, done, figure, holds, managed, same, the_only
+from simulated_users import LOGIN, ME, REFRESH, RESET
 
 FROM = """{ auditEvents(first: 1, filter: {names: ["session.started"]}) { nodes { ipAddress } } }"""
 BOUNDS = """
@@ -30,14 +30,14 @@ def the_doctor_finds_nothing(them: Scene) -> None:
     them.say(f"portico doctor: {len(found)} checks, none failed, warnings of {', '.join(warned)}")
 
 
-def bounds_hold_behind_the_pooler(them: Scene) -> None:
-    """PgBouncer drops what Portico asks for when it connects; its file sets it instead."""
+def timeouts_apply_behind_the_pooler(them: Scene) -> None:
+    """PgBouncer drops Portico's start-up parameters; its configuration sets them instead."""
     for name in ("portico", "portico_read"):
         url = them.fleet.url(port=them.fleet.ports.pooler, name=name)
         rows = {row["name"]: row["setting"] for row in them.fleet.fetch(BOUNDS, url=url)}
         same(rows, {"statement_timeout": "10000", "jit": "off",
                     "idle_in_transaction_session_timeout": "10000"})  # fmt: skip
-    them.say("statement_timeout and its like hold behind PgBouncer")
+    them.say("statement_timeout and similar settings apply behind PgBouncer")
 
 
 def emails_leave(them: Scene) -> None:
@@ -46,8 +46,8 @@ def emails_leave(them: Scene) -> None:
     them.say(f"an email left by `portico worker` after {seconds:.1f} s")
 
 
-def the_worker_tells_what_waits(them: Scene) -> None:
-    """At its management address: what has waited while no worker ran, and that it works again."""
+def the_worker_reports_waiting_jobs(them: Scene) -> None:
+    """Its management address shows jobs that waited while no worker ran, and that it runs again."""
     worker, port = them.fleet["worker"], them.fleet.ports.management_worker
     before = worker.logs().count(f"To: {ADA}")
     worker.stop()

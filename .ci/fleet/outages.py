@@ -1,22 +1,22 @@
-"""Checks of what becomes of a fleet when its databases are away, and its replica is not fit."""
+"""Checks that a fleet survives outages of its databases, and a replica that cannot be used."""
 
 import signal
 import time
 
 from answers import Kind
-from crowd import ME
 from faults import refused_role, replay_paused, standstill
 from fleet import is_ready, wait_for
 from scene import USERS, Scene, done, holds, managed, same
+from simulated_users import ME
 
 PROCESSES = 3
 PAGES = 20
-# A page that waits for the replica; on a busy machine, and through two proxies.
+# How long a page that waits for the replica may take on a busy machine, through two proxies.
 WAIT_SECONDS, LONGEST_SECONDS = 0.4, 3.0
 NOTICED_SECONDS = 30
-# The longest pause of a worker that cannot connect, and ten for what is slow.
+# The longest pause of a worker that cannot connect, and ten seconds for a slow machine.
 RECONNECTED_SECONDS = 40
-# Several looks of each process.
+# Several checks of each process.
 STAYS_SECONDS = 6
 REFUSED = "is not permitted to log in"
 POOLER_REFUSES = "server login has been failing"
@@ -31,7 +31,7 @@ def service_returns_after_postgresql(them: Scene) -> None:
 
 
 def a_refused_role_is_an_outage(them: Scene) -> None:
-    """PostgreSQL says it to the worker, PgBouncer to those that serve, and logs to operators."""
+    """PostgreSQL refuses the worker, PgBouncer the servers, and the logs show both."""
     fleet, ports = them.fleet, them.fleet.ports
 
     def refuse() -> None:
@@ -53,11 +53,11 @@ def a_refused_role_is_an_outage(them: Scene) -> None:
         holds(said in fleet[name].logs(), f"the log of {name} has: {said}")
     for port in (ports.portico_1, ports.portico_2):
         holds(is_ready(port), "ready again")
-    them.say("readiness, doctor and logs said so, each in the words of PostgreSQL or PgBouncer")
+    them.say("readiness, doctor and logs showed the error of PostgreSQL or PgBouncer")
 
 
 def the_worker_is_ready_again(them: Scene) -> None:
-    """It tries to connect at growing distances."""
+    """It tries to connect at increasing intervals."""
     port = them.fleet.ports.management_worker
     wait_for(
         lambda: managed(port, "/health/ready")[0] == 200,
@@ -110,7 +110,7 @@ def a_promoted_replica_is_left_out_for_good(them: Scene) -> None:
     them.say(f"the replica was promoted: left out after {seconds:.1f} s, and for good")
 
 
-def nginx_answers_as_honestly(them: Scene) -> None:
+def nginx_answers_that_nothing_was_done(them: Scene) -> None:
     same(them.ask("x" * 70_000).detail[:14], "413: b'{\"error")
     for name in ("portico-1", "portico-2"):
         them.fleet[name].stop()
@@ -119,12 +119,12 @@ def nginx_answers_as_honestly(them: Scene) -> None:
 
 
 def _waits_for_pages(them: Scene) -> str:
-    """Ask for pages that the replica does not answer: each process waits for it once at most."""
+    """Request pages that the replica does not answer: each process waits for it at most once."""
     answers = [them.ask(USERS, token=them.root) for _ in range(PAGES)]
     for answer in answers:
         done(answer)
     waited = [answer.seconds for answer in answers if answer.seconds > WAIT_SECONDS]
     longest = max(waited, default=0)
-    holds(len(waited) <= PROCESSES, f"who asks first waits, and nobody else: {waited}")
-    holds(longest < LONGEST_SECONDS, f"nobody waits for {longest:.1f} s")
+    holds(len(waited) <= PROCESSES, f"only the first request waits: {waited}")
+    holds(longest < LONGEST_SECONDS, f"no request waits for {longest:.1f} s")
     return f"{len(waited)} of {PAGES} pages waited for it, at most {longest:.1f} s"

@@ -1,4 +1,4 @@
-"""Rolling restarts under load, nginx and Portico being some milliseconds apart: none fails.
+"""Rolling restarts under load, with some milliseconds between nginx and Portico: no request fails.
 
 Needs root, for a network of its own. Not part of `.ci/run`.
 """

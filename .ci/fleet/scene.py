@@ -1,4 +1,4 @@
-"""What the checks of the fleet share: who asks it, what is answered, and what it measures."""
+"""Helpers for the checks of the fleet: clients, load and metrics."""
 
 import json
 import signal
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from answers import Answer, Asker, Kind, Watch
-from crowd import LOGIN, ME, REFRESH, REGISTER
 from fleet import ADMIN, Fleet, wait_for
 from load import for_each_token, write_requests
 from processes import BenchmarkFailed
+from simulated_users import LOGIN, ME, REFRESH, REGISTER
 
 USERS = "{ users(first: 100) { totalCount nodes { email } } }"
 # Eve signs in again and again. The sessions of Ada are to last, and one account has 100 at most.
@@ -25,14 +25,14 @@ SERVICE_SECONDS = 15
 WELL_SECONDS = 1
 FIGURE_SECONDS = 40
 MANAGEMENT_SECONDS = 10
-# A pause between two requests of a connection: load, but not all that two cores can do.
+# The pause between two requests of a connection: load without saturating two cores.
 PAUSE_MS = "10"
 ENOUGH = 1000
 HONEST = (Kind.DONE, Kind.NOT_DONE, Kind.UNKNOWN)
 
 
 class Scene:
-    """A fleet, its administrator, and two people who are to stay signed in whatever happens."""
+    """A fleet, its administrator, and two users whose sessions must survive every check."""
 
     def __init__(self, whole: Fleet) -> None:
         self.fleet, self.began = whole, time.monotonic()
@@ -41,11 +41,11 @@ class Scene:
 
     @property
     def ask(self) -> Asker:
-        """Somebody on a new connection: nginx closes one that is not used for 75 seconds."""
+        """Returns a client on a new connection: nginx closes one that is idle for 75 seconds."""
         return Asker(self.fleet.ports.proxy)
 
     def begin(self) -> None:
-        """Sign everybody in."""
+        """Sign all users in."""
         self.root = self.signed_in(LOGIN, ADMIN, self.fleet.password)["accessToken"]
         self.sessions = [Session(self.ask, **self.of_ada()) for _ in range(2)]
 
@@ -76,7 +76,7 @@ class Scene:
         wait_for(lambda: self.on_replica(passed), seconds=20, what="the replica")
 
     def wait_for_replica(self, *, in_use: bool) -> float:
-        """Wait until all that serve measure that they read it, or that they do not."""
+        """Wait until the metrics of all servers show whether they read the replica."""
         ports = (self.fleet.ports.management_1, self.fleet.ports.management_2)
         return wait_for(
             lambda: all(figure(port, "portico_replica_in_use") == in_use for port in ports),
@@ -86,7 +86,7 @@ class Scene:
 
     @contextmanager
     def watched(self) -> Generator[list[Watch]]:
-        """Ask all the time: with the sessions there are, and for new ones."""
+        """Send requests all the time, with existing sessions and for new ones."""
         writer = self.ask
         for session in self.sessions:
             session.ask = self.ask
@@ -98,9 +98,9 @@ class Scene:
             ]
 
     def survives(self, what: str, fault: Callable[[], object]) -> None:
-        """Let something go wrong: each answer is honest, and all is well by itself when it is over.
+        """Inject a fault: answers state what was done, and service returns by itself afterwards.
 
-        Nobody is signed out.
+        No session ends.
         """
         with self.watched() as watches:
             time.sleep(WELL_SECONDS)
@@ -114,22 +114,22 @@ class Scene:
             same(watch.others(*HONEST), [])
         outage = max(watch.outage() for watch in watches)
         kinds = sum((watch.kinds() for watch in watches[1:]), watches[0].kinds())
-        told = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-        self.say(f"{what}: {outage:.1f} s without service ({told})")
+        answers = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+        self.say(f"{what}: {outage:.1f} s without service ({answers})")
 
     def doctor(self) -> tuple[int, dict[str, str]]:
         """Returns the exit code of `portico doctor`, and what it found by the name of the check.
 
-        With the database's own address: what it says is what PostgreSQL says.
+        It gets the address of the database itself, so it reports what PostgreSQL says.
         """
         replica = self.fleet.url(port=self.fleet.ports.replica)
-        told = self.fleet.tried(
+        result = self.fleet.tried(
             "doctor", "--json", DATABASE_URL=self.fleet.url(), DATABASE_READ_URL=replica,
             DATABASE_PREPARED_STATEMENTS="true",
         )  # fmt: skip
-        holds(told.stdout, f"the doctor says something: {told.stderr}")
-        return told.returncode, {
-            each["name"]: f"{each['state']}: {each['text']}" for each in json.loads(told.stdout)
+        holds(result.stdout, f"the doctor prints something: {result.stderr}")
+        return result.returncode, {
+            each["name"]: f"{each['state']}: {each['text']}" for each in json.loads(result.stdout)
         }
 
     def say(self, text: str) -> None:
@@ -138,7 +138,7 @@ class Scene:
 
 @dataclass
 class Session:
-    """Somebody who stays signed in: asks who they are, and for new tokens, in turn."""
+    """A user who stays signed in: requests `me` and new tokens in turn."""
 
     ask: Asker
     accessToken: str  # noqa: N815 - as the API names it
@@ -183,28 +183,28 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # It says then how it went.
+        # It prints its result at the end.
         self._process.send_signal(signal.SIGINT)
         printed, _errors = self._process.communicate(timeout=30)
         holds("RESULT" in printed, f"wrk says how it went: {printed!r}")
         self.result = json.loads(printed.rpartition("RESULT ")[2])
 
     def check(self) -> None:
-        """Fail unless there was load, and none of it failed."""
+        """Fail unless requests were sent and all succeeded."""
         failed = self.result["refused"] + self.result["broken"]
         if failed or self.result["requests"] < ENOUGH:
             raise BenchmarkFailed(f"requests failed: {json.dumps(self.result)}")
 
 
 def figure(port: int, name: str) -> float | None:
-    """Give what a management address measures; None if it does not answer or does not know it."""
+    """Returns a metric of a management address; None if there is no answer or no such metric."""
     lines = managed(port, "/metrics")[1].splitlines()
     found = [line.rpartition(" ")[2] for line in lines if line.startswith(f"{name} ")]
     return float(found[0]) if found else None
 
 
 def managed(port: int, path: str) -> tuple[int, str]:
-    """Give status and text of a page at a management address; 0 if it does not answer."""
+    """Returns the status and text of a page at a management address; 0 if it does not answer."""
     connection = HTTPConnection("127.0.0.1", port, MANAGEMENT_SECONDS)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""A network on this machine whose packets take time: loopback has none, and hides what needs it."""
+"""A network with latency on this machine: loopback has none, which hides some failures."""
 
 import ctypes
 import fcntl
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from processes import BenchmarkFailed, run
 
-# A packet to FAR comes back to this machine, which takes FAR for its sender.
+# A packet to FAR comes back to this machine with FAR as its sender.
 NEAR, FAR = "10.213.77.1", "10.213.77.2"
 DEVICE = "slow"
 CLONE_NEWNET = 0x40000000
@@ -66,9 +66,9 @@ def _tun() -> int:
 
 
 def _reflect(device: int, one_way_seconds: float, over: threading.Event) -> None:
-    """Send each packet back after its time, from where it was to go to.
+    """Send each packet back after the delay, with its two addresses swapped.
 
-    Its checksums are sums over both addresses, and stay right when these change places.
+    Its checksums are sums over both addresses, and stay valid when these are swapped.
     """
     waiting = deque[tuple[float, bytes]]()
     while not over.is_set():

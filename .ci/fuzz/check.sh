@@ -10,10 +10,10 @@ trap 'rm -rf "$venv"' EXIT
 python3 -m uv venv --quiet --clear "$venv"
 python3 -m uv pip sync --quiet --python "$venv" --require-hashes "$here/requirements.txt"
 
-# Left out for both: what no schema can say, such as that `first` ends at 100 and a cursor was handed
-# out before, is no valid request only because its types fit. For guests: refusing what is not theirs
-# is right, and rules.py holds them to it. What is asked is the same each time, unless SEED says
-# otherwise: a change fails here for what it did itself.
+# Excluded for both: a request with the right types may still be invalid, since a schema cannot state
+# that `first` is at most 100 or that a cursor must come from an answer. For guests: they are refused
+# other fields, which rules.py checks. Requests are the same in each run, unless SEED is set: a failure
+# is caused by the change itself.
 fuzz() {
   role=$1 examples=$2 excluded=$3
   (cd "$venv" && FUZZ_ROLE="$role" PYTHONPATH="$here" SCHEMATHESIS_HOOKS=rules \

@@ -1,4 +1,4 @@
-"""What schemathesis is told of Portico: who asks, what there is, and how answers look."""
+"""Hooks of schemathesis for Portico: authentication, existing ids, and checks of answers."""
 
 import json
 import os
@@ -21,7 +21,7 @@ mutation ($input: LoginInput!) {
 }
 """
 ID = re.compile(r"([A-Za-z]+)_[0-9a-f]{32}")
-# For a client that does not ask for the media type of GraphQL.
+# For a client that does not accept the media type of GraphQL.
 EXECUTED = (200, ["application/json; charset=utf-8"])
 NOT_EXECUTED = [
     (status, ["application/graphql-response+json; charset=utf-8"]) for status in (400, 422)
@@ -35,14 +35,14 @@ CODES = {
 }
 REFUSED = "UNAUTHENTICATED"
 ROOTS = {"Query", "Mutation"}
-# Whose an id is where the name of an argument does not say it.
+# The type of an id if the name of the argument does not state it.
 ANYBODY = "User"
 OTHER_END = {"last", "after", "before"}
 LARGEST_PAGE = 20
 
 
-class Asker:
-    """A guest for ever; or an administrator, who signs in again where an operation ended that."""
+class Caller:
+    """A guest, or an administrator who signs in again after an operation ended the session."""
 
     def __init__(self) -> None:
         self.headers: dict[str, str] = {}
@@ -58,7 +58,7 @@ class Asker:
             self.learn(json.dumps(signed_in))
 
     def learn(self, answer: str) -> None:
-        """Keep the ids in an answer, by kind of node: the last of each."""
+        """Store the last id of each kind of node in an answer."""
         self.ids |= {each[1]: each[0] for each in ID.finditer(answer)}
 
     def id_for(self, argument: str) -> str | None:
@@ -72,11 +72,11 @@ class Asker:
             return json.load(answer)["data"]
 
 
-asker = Asker()
+asker = Caller()
 
 
 class Sensible(Visitor):
-    """Asks for pages from one end, of a size that there is, and for somebody who exists."""
+    """Makes arguments valid: pages from one end and of an allowed size, and existing ids."""
 
     def enter_argument(self, node: ArgumentNode, *_: Any) -> Any:
         return REMOVE if node.name.value in OTHER_END else self._better(node)
@@ -97,7 +97,7 @@ class Sensible(Visitor):
 
 @schemathesis.hook
 def map_case(_context: Any, case: Any) -> Any:
-    """Let every other request that ought to fit be one that does: it gets further."""
+    """Make every other request valid, so that it is executed."""
     if case.meta.generation.mode.is_positive and len(case.body) % 2:
         case.body = print_ast(visit(parse(case.body), Sensible()))
     return case
@@ -112,7 +112,7 @@ def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
 
 @schemathesis.check
 def answers_are_those_of_portico(_context: Any, response: Any, case: Any) -> None:
-    """Hold answers to GraphQL over HTTP, errors to their codes, and guests to what is theirs."""
+    """Check answers against GraphQL over HTTP, error codes, and what guests may see."""
     answer = response.json()
     asker.learn(response.text)
     seen = (response.status_code, response.headers["content-type"])
@@ -130,7 +130,7 @@ def answers_are_those_of_portico(_context: Any, response: Any, case: Any) -> Non
 
 @cache
 def id_names() -> set[str]:
-    """Give the names of arguments and input fields that take an id."""
+    """Returns the names of arguments and input fields that take an id."""
     found: set[str] = set()
 
     class Inputs(Visitor):
@@ -144,7 +144,7 @@ def id_names() -> set[str]:
 
 @cache
 def for_guests() -> set[str]:
-    """Give the fields that anybody may ask for."""
+    """Returns the fields that guests may use."""
     roots = [each for each in parse(SCHEMA.read_text()).definitions if _name(each) in ROOTS]
     fields = [field for root in roots for field in root.fields]
     return {

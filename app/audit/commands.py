@@ -20,9 +20,9 @@ from app.audit.services.integrity.records import VerificationRecords
 from app.audit.services.integrity.report import AuditReport, InvalidAudit
 from app.audit.services.integrity.verifier import AuditVerifier
 from app.cli.setup import database, fail, out
+from app.composition import Portico, build
 from app.database.readiness import Readiness
 from app.modules import read_settings
-from app.portico import Portico, build
 from app.settings import Settings
 
 STANDARD_OUTPUT = Path("-")

@@ -18,8 +18,8 @@ from app.graphql.access import admin_field
 from app.graphql.columns import column, computed
 from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node, id_column
-from app.graphql.inputs import DateTimeRange, given
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
+from app.graphql.inputs import DateTimeRange, none_if_unset
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainEncoding
 from app.graphql.schema_part import SchemaPart
 from app.text.global_ids import read_id_of
 from app.users.models import UserRow
@@ -32,7 +32,7 @@ def _no_sort_value(_row: AuditRow) -> None:
     """Events are ordered by their ids alone."""
 
 
-CURSORS = Cursors(PlainForm("AuditEvent.DESC"), _no_sort_value)
+CURSORS = Cursors(PlainEncoding("AuditEvent.DESC"), _no_sort_value)
 write_cursor = CURSORS.write
 
 
@@ -157,8 +157,8 @@ class AuditQueries:
         ] = UNSET,
     ) -> AuditEventConnection | None:
         services, viewer = info.context.services, admin(info)
-        request = CURSORS.request(given(first), given(after), given(last), given(before))
-        filters = _event_filter(given(filter), services[EventNames])
+        request = CURSORS.request(first, after, last, before)
+        filters = _event_filter(none_if_unset(filter), services[EventNames])
         page = await services[AuditEvents].page(viewer, filters, request)
         people = await _people(info, page.rows)
         return AuditEventConnection(page=page, people=people, now=info.context.clock())
@@ -182,14 +182,14 @@ async def _people(info: Info, rows: Sequence[AuditRow]) -> People:
 def _event_filter(argument: AuditFilter | None, known: EventNames) -> EventFilter:
     if argument is None:
         return EventFilter()
-    actor, target = given(argument.actor_id), given(argument.target_id)
-    time_range = given(argument.at)
+    actor, target = none_if_unset(argument.actor_id), none_if_unset(argument.target_id)
+    time_range = none_if_unset(argument.at)
     return EventFilter(
-        names=_names(given(argument.names), known),
+        names=_names(none_if_unset(argument.names), known),
         actor_id=read_id_of("User", actor, "filter.actorId") if actor is not None else None,
         target_id=read_id_of("User", target, "filter.targetId") if target is not None else None,
-        at_from=given(time_range.from_) if time_range else None,
-        at_before=given(time_range.before) if time_range else None,
+        at_from=none_if_unset(time_range.from_) if time_range else None,
+        at_before=none_if_unset(time_range.before) if time_range else None,
     )
 
 

@@ -15,14 +15,14 @@ from app.cli.setup import fail, out, to_stderr
 from app.config.sources import named_modules, read_logging
 from app.database.errors import explanation
 from app.database.outages import remove_values
-from app.errors import Hindered, Misconfigured, Unavailable
-from app.imports import attribute
+from app.errors import MigrationBlocked, Misconfigured, Unavailable
+from app.imports import import_attribute
 from app.logs import log_to_stderr, logs_json
 from app.module import Module
 from app.modules import MODULES, modules_named
 
 # Errors of the configuration or of other services, and no bugs.
-EXPECTED_ERRORS = (Misconfigured, Hindered, SQLAlchemyError, Unavailable, OSError)
+EXPECTED_ERRORS = (Misconfigured, MigrationBlocked, SQLAlchemyError, Unavailable, OSError)
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def _add(cli: typer.Typer, path: str) -> None:
         Misconfigured: their name exists already.
 
     """
-    commands: typer.Typer = attribute(path, "COMMANDS", typer.Typer)
+    commands: typer.Typer = import_attribute(path, "COMMANDS", typer.Typer)
     name = commands.info.name
     if name in typer.main.get_group(cli).commands:
         raise Misconfigured(f"The command `portico {name}` of {path} exists already")

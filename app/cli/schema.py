@@ -7,7 +7,7 @@ import typer
 
 from app.cli.setup import fail, out
 from app.config.sources import named_modules
-from app.imports import imported
+from app.imports import import_module
 from app.modules import modules_named
 
 
@@ -19,7 +19,7 @@ def schema_export(
     path: Annotated[Path, typer.Option(help="The file.")] = Path("schema.graphql"),
 ) -> None:
     """Write the schema that the code serves, with default limits, to schema.graphql."""
-    text = imported("app.main").default_sdl(modules_named(named_modules()))
+    text = import_module("app.main").default_sdl(modules_named(named_modules()))
     current = path.read_text(encoding="utf-8") if path.exists() else None
     if check:
         if current != text:

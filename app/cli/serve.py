@@ -15,14 +15,14 @@ from app.cli.addresses import http_url
 from app.cli.management import managed, metrics_line
 from app.cli.ports import check_port
 from app.cli.setup import database, out, started, to_stderr, url_of
+from app.composition import Portico
 from app.database.embedded import in_use, secret_path
 from app.database.readiness import Readiness
-from app.imports import imported
+from app.imports import import_module
 from app.logs import log_to_stderr
 from app.mail.mailer import CONSOLE
 from app.modules import modules_named, read_settings
 from app.people.services.administrator_accounts import AdministratorAccounts
-from app.portico import Portico
 from app.server.open_files import allow_connections
 from app.server.options import ServerOptions
 from app.server.tested_versions import TESTED, ServerVersions, installed_versions
@@ -78,7 +78,7 @@ def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
             to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
         options = _options(ready, host, port, workers)
         # Only this command needs uvicorn.
-        imported("app.server.run").run_server(options, found, management.replaced)
+        import_module("app.server.run").run_server(options, found, management.replaced)
 
 
 def _check_schema(settings: Settings) -> None:
@@ -89,7 +89,7 @@ def _check_schema(settings: Settings) -> None:
 
     """
     if settings.modules:
-        imported("app.main").default_schema(modules_named(settings.modules))
+        import_module("app.main").default_schema(modules_named(settings.modules))
 
 
 def reached_at(settings: Settings, url: str) -> Settings:
@@ -105,7 +105,7 @@ async def _prepare(settings: Settings, given: Settings) -> list[str]:
     Returns warnings about the privileges of the role.
     """
     # Only this command needs the schema, whose libraries take a second to load.
-    app = imported("app.main").create_app(settings)
+    app = import_module("app.main").create_app(settings)
     async with started(app.state.portico) as portico:
         await portico.services[Readiness].check_writable()
         await _create_first_administrator(portico, settings)

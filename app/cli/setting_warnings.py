@@ -5,11 +5,11 @@ from urllib.parse import urlsplit
 
 from app.audit.services.retention import NOT_ALLOWED, AuditRetention
 from app.cli.addresses import http_url, is_loopback
+from app.composition import Portico
 from app.config.settings import ENV_FILE
 from app.config.sources import read_sources, unknown_in_file
 from app.database.readiness import Readiness
 from app.errors import Misconfigured
-from app.portico import Portico
 from app.settings import Settings
 
 USUAL_ROUNDS = 10

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli.management import DEFAULT
 from app.cli.masking import MASK, masked_url
 from app.cli.setup import checked, embedded_values, err, out
+from app.composition import build
 from app.config.secret_files import file_variable
 from app.config.settings import UNSET
 from app.config.sources import Sources, named_modules, read_sources, secret_files
@@ -26,7 +27,6 @@ from app.database.outages import remove_values
 from app.errors import Misconfigured, Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.modules import modules_named, read_settings, settings_class
-from app.portico import build
 from app.settings import Settings
 
 NOT_COMPARED = "SECRET_KEY could not be compared with those of the servers. {reason}"

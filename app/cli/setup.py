@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from app.composition import Portico
 from app.database import migrations
 from app.database.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
 from app.logs import logs_json, set_levels
 from app.mail.mailer import CONSOLE
 from app.modules import branches_of, modules_named
-from app.portico import Portico
 from app.settings import Settings
 from app.text.visible import one_line, visible
 

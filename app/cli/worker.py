@@ -15,6 +15,7 @@ from rich.markup import escape
 from app.cli.management import metrics_line, usable_address
 from app.cli.setting_warnings import check_links, open_management, privilege_warnings
 from app.cli.setup import database, out, started
+from app.composition import Portico, build
 from app.database.readiness import Readiness
 from app.http.management import Health, management
 from app.jobs.metrics import BACKLOG_SECONDS, BacklogMetrics, JobMetrics
@@ -25,7 +26,6 @@ from app.keys.services.signing_keys import SigningKeys
 from app.module import Gauge
 from app.modules import read_settings
 from app.periodic import every
-from app.portico import Portico, build
 from app.server.forced_exit import exit_within
 from app.settings import Settings
 from app.telemetry.signals import flush_telemetry, start_telemetry

@@ -22,7 +22,7 @@ from app.database.libpq.database_url import read_database_url
 from app.database.outages import is_lost, outage_from, raise_outages, remove_values
 from app.database.read_pool import ReadPool
 from app.database.statements import count_and_trace
-from app.errors import FateUnknown, Misconfigured
+from app.errors import CommitUnknown, Misconfigured
 
 URGENT_READS = 2
 POOL_WAIT_SECONDS = 5
@@ -151,7 +151,7 @@ class Database:
 
         Raises:
             Unavailable: the database could not do it; nothing was done.
-            FateUnknown: the connection broke during the commit.
+            CommitUnknown: the connection broke during the commit.
 
         """
         session = self._sessions()
@@ -265,7 +265,7 @@ async def _commit(session: AsyncSession) -> None:
         # A conflict rolled it back. Any other error may have come before or after the commit.
         outage = outage_from(error)
         if outage is None or is_lost(error):
-            raise FateUnknown(f"during the commit: {error}") from error
+            raise CommitUnknown(f"during the commit: {error}") from error
         raise outage from error
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.errors import FateUnknown, Misconfigured, Unavailable
+from app.errors import CommitUnknown, Misconfigured, Unavailable
 
 # The severities with which a server, or a pooler before it, ends a session (PostgreSQL, 54.8).
 FATAL_SEVERITIES = ("FATAL", "PANIC")
@@ -127,7 +127,7 @@ def explanation(error: BaseException) -> str:
     message = server_message(cause)
     if sqlstate(cause):
         message = f"PostgreSQL says: {message}"
-    hint = error.message if isinstance(error, FateUnknown) else _hint(cause)
+    hint = error.message if isinstance(error, CommitUnknown) else _hint(cause)
     return f"{hint} {message}".rstrip()
 
 

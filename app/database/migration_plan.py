@@ -108,7 +108,7 @@ def pending(url: str, branches: Branches = NO_BRANCHES) -> list[PendingMigration
     """Returns the migrations that an upgrade would run; none if the database is empty.
 
     Raises:
-        Hindered: the tables are in another schema.
+        MigrationBlocked: the tables are in another schema.
         Unavailable: the database does not answer.
         DBAPIError: the database refuses.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, text
 
-from app.errors import Hindered
+from app.errors import MigrationBlocked
 
 TABLE = "portico_migrations"
 # Alembic's default, which other applications in the schema may use too. Releases up to revision
@@ -88,7 +88,8 @@ def check_schema(connection: Connection, table: str) -> None:
     """Return if new tables would be created in the schema of the existing ones.
 
     Raises:
-        Hindered: another schema comes first on the search_path, so new tables would hide them.
+        MigrationBlocked: another schema comes first on the search_path: new tables would hide
+            them.
 
     """
     there, current = (
@@ -96,7 +97,7 @@ def check_schema(connection: Connection, table: str) -> None:
         connection.scalar(CURRENT_SCHEMA),
     )
     if there is not None and there != current:
-        raise Hindered(
+        raise MigrationBlocked(
             f'The tables of Portico are in the schema "{there}", but this role would make new ones '
             f'in "{current}". Set its search_path: ALTER ROLE … SET search_path = "{there}"'
         )

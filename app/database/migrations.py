@@ -49,7 +49,7 @@ def upgrade(
     `retention` the latter may also remove events that retention has announced.
 
     Raises:
-        Hindered: a long transaction or another schema prevents it.
+        MigrationBlocked: a long transaction or another schema prevents it.
         Misconfigured: one of the roles cannot be granted anything.
         Unavailable: the database does not answer.
         DBAPIError: the database refuses.

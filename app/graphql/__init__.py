@@ -1,1 +1,1 @@
-"""Words for clients: the schema, and nothing that knows SQL."""
+"""What the GraphQL schemas of modules are written with. Nothing here knows SQL."""

@@ -1,4 +1,4 @@
-"""Who may ask a root field: one object enforces it and prints it, as `@access` and in words."""
+"""Access to root fields: one object enforces it and prints it into the schema, as `@access`."""
 
 import enum
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ class AccessLevel(enum.Enum):
     ADMIN = strawberry.enum_value("ADMIN", description="Administrators.")
 
 
-WORDS = {
+SENTENCES = {
     AccessLevel.GUEST: "No sign-in needed.",
     AccessLevel.MEMBER: "Signed-in users only.",
     AccessLevel.ADMIN: "Administrators only.",
@@ -39,10 +39,10 @@ class AccessDirective:
 
 
 class Access(FieldExtension):
-    """Lets a caller through to a root field, or raises the refusal.
+    """Checks who is calling a root field, and raises a refusal if they may not use it.
 
-    The caller is asked for at each guarded field anew: the mutations of one request run one after
-    the other, and what the first one ended must not serve the second.
+    The session is read again for each guarded field: the mutations of one request run one after
+    the other, and a session that the first one ends must not be accepted by the second.
     """
 
     def __init__(self, level: AccessLevel) -> None:
@@ -50,11 +50,11 @@ class Access(FieldExtension):
 
     @property
     def words(self) -> str:
-        """What the description of a field says of it: introspection shows no directives."""
-        return WORDS[self.level]
+        """The sentence in the description of the field: introspection shows no directives."""
+        return SENTENCES[self.level]
 
     def apply(self, field: StrawberryField) -> None:
-        # Called once for each schema that is built of the field.
+        # Called once for each schema that is built with the field.
         others = [each for each in field.directives if not isinstance(each, AccessDirective)]
         field.directives = [*others, AccessDirective(level=self.level)]
 
@@ -95,7 +95,7 @@ def admin_field(*, description: str, limited_as: Attempt | None = None) -> Any:
 
 
 def _field(level: AccessLevel, description: str, limited_as: Attempt | None) -> Any:
-    """Access comes first, though Strawberry takes the last one as the outermost."""
+    """Access is checked first: Strawberry runs the last extension first."""
     charged, access = [Charged(limited_as)] if limited_as else [], Access(level)
-    words = " ".join((description, access.words, *(each.words for each in charged)))
-    return strawberry.field(description=words, extensions=[*charged, access])
+    text = " ".join((description, access.words, *(each.words for each in charged)))
+    return strawberry.field(description=text, extensions=[*charged, access])

@@ -1,4 +1,4 @@
-"""Lists below lists: what the objects of a page ask for is read for all of them, not one by one."""
+"""Batches reads: a list below a list is read once for all objects of a page, not once for each."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
@@ -20,11 +20,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Of one request: whoever asks for the same thing of other keys at the same moment shares it.
+    """The batches of one request: fields that read the same thing for other keys share a batch.
 
-    Nothing is remembered: a mutation that runs later in the request asks anew. Strawberry's
-    DataLoader is not used: when all who wait are cancelled before it reads, which an error in
-    another field does, the next one to ask may wait for ever.
+    Nothing is cached: a mutation that runs later in the request reads again. Strawberry's
+    DataLoader is not used: if all waiting fields are cancelled before it reads, as by an error in
+    another field, the next one may wait forever.
     """
 
     _open: dict[Hashable, Batch] = field(default_factory=dict[Hashable, Batch])
@@ -35,31 +35,31 @@ class Batches:
         key: Key,
         *shared: *Shared,
     ) -> Value | None:
-        """Returns what `read` finds for this key; None if that is nothing.
+        """Returns what `read` finds for this key, or None.
 
-        `read` is called once for all objects that ask with equal `shared` arguments, which must be
-        hashable.
+        `read` is called once for all keys that are loaded with equal `shared` arguments, which must
+        be hashable.
         """
-        question = (read, shared)
-        batch = self._open.get(question) or self._begin(question, read, *shared)
+        call = (read, shared)
+        batch = self._open.get(call) or self._start(call, read, *shared)
         batch.keys[key] = None
-        # One that is cancelled must not take it from the others.
-        found = await asyncio.shield(batch.reading)
-        return found.get(key)
+        # If one field is cancelled, the others still need the result.
+        values = await asyncio.shield(batch.reading)
+        return values.get(key)
 
-    def _begin(
+    def _start(
         self,
-        question: Hashable,
+        call: Hashable,
         read: Callable[[Sequence[Key], *Shared], Awaitable[Mapping[Key, Value]]],
         *shared: *Shared,
     ) -> Batch:
         keys: dict[Key, None] = {}
 
         async def read_all() -> Mapping[Key, Value]:
-            # It begins when all have run that were ready before it, and so have asked by now.
-            del self._open[question]
+            # This starts after all tasks that were ready before it, so they have added their keys.
+            del self._open[call]
             return await read(list(keys), *shared)
 
         batch = Batch(keys, asyncio.create_task(read_all()))
-        self._open[question] = batch
+        self._open[call] = batch
         return batch

@@ -1,6 +1,6 @@
-"""Fields of types that have a `row`: those that are a column of it, and those that need some.
+"""Declares fields of types that have a `row`: columns, and what is computed from columns.
 
-A page reads only the columns that selected fields need. A field that declares nothing needs all.
+A page reads only the columns that selected fields need. A field that declares none needs all.
 """
 
 import inspect
@@ -45,7 +45,7 @@ def column(name: str, convert: Callable[[Any], Any] | None = None, *, descriptio
 def computed(
     *, needs: Collection[str], description: str, extensions: Collection[FieldExtension] = ()
 ) -> Any:
-    """Declare a field that a method computes from these columns of `self.row`, the id aside."""
+    """Declare a field that a method computes from these columns of `self.row`, and its id."""
     return strawberry.field(
         description=description,
         extensions=[*extensions],

@@ -1,4 +1,4 @@
-"""What a resolver may reach: the services, the caller, and where the request came from."""
+"""The context of resolvers: the services, the caller and the client of a request."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -25,20 +25,20 @@ ADMINISTRATORS_ONLY = "Only administrators may do this."
 
 @dataclass(slots=True)
 class Context:
-    """One request. `viewer` is whom its token stood for when that was last asked."""
+    """One request. `viewer` is the user of its token, as of when the session was last read."""
 
     services: Container
     clock: Clock
     client: Client
     bearer: str | None = None
     viewer: Viewer | None = None
-    # The problem that a mutation ended with, by its name, for the log.
+    # The type of the problem that a mutation returned, for the access log.
     problem: str | None = None
     batches: Batches = field(default_factory=Batches)
 
     @property
     def user_id(self) -> uuid.UUID | None:
-        """Whom the access log names."""
+        """The user in the access log."""
         return self.viewer.user.id if self.viewer else None
 
     @property
@@ -47,32 +47,32 @@ class Context:
 
     @property
     def requester(self) -> Requester:
-        """The user whose token was verified before, or an address."""
+        """The user, if the token was verified before; otherwise the address block of the client."""
         claims = self.services[AccessTokens].recall(self.bearer) if self.bearer else None
         if claims is None:
             return Requester(self.client.block)
         return Requester(str(claims.user_id), is_known=True)
 
     async def identify(self) -> Viewer | None:
-        """Ask who calls, now. None for a guest.
+        """Read who is calling; None for a guest.
 
         Raises:
-            Unauthenticated: there is a token, but it opens nothing (any more).
+            Unauthenticated: the token is invalid, or its session has ended.
 
         """
         if self.bearer is None:
             return None
         tokens = self.services[AccessTokens]
         claims = tokens.recall(self.bearer) or await tokens.verify(self.bearer)
-        # Root fields of a query ask at once, and what is below one reads this while another asks:
-        # it changes only from one answer to the next.
+        # Root fields of a query run concurrently: fields below one read `viewer` while another one
+        # waits here, so it is replaced, and never reset before.
         self.viewer = await self.services[Viewers].find(claims) if claims else None
         if self.viewer is None:
             raise Unauthenticated(SIGN_IN_AGAIN)
         return self.viewer
 
     async def identify_if_valid(self) -> Viewer | None:
-        """Ask who calls; a token that is not valid is as good as none."""
+        """Read who is calling; an invalid token counts as none."""
         try:
             return await self.identify()
         except Unauthenticated:
@@ -90,24 +90,24 @@ class Context:
 
 @dataclass
 class Info(FieldInfo[Context, None]):
-    """What a resolver is given of its request and its field."""
+    """The request and the field of a resolver."""
 
     def may_answer(self, type_name: str) -> bool:
-        """Whether the type is a member of the union that this field answers."""
+        """Whether the type is a member of the union that this field returns."""
         kind = cast("Any", get_named_type)(self.raw.return_type)
         members: list[Any] = getattr(kind, "types", [])
         return any(member.name == type_name for member in members)
 
 
 def member(info: Info) -> Viewer:
-    """Give whom the `@access(level: MEMBER)` of this root field let through."""
+    """Returns the user that `@access(level: MEMBER)` of this root field has admitted."""
     if info.context.viewer is None:
         raise Unauthenticated(SIGN_IN)
     return info.context.viewer
 
 
 def admin(info: Info) -> Admin:
-    """Give whom the `@access(level: ADMIN)` of this root field let through."""
+    """Returns the user that `@access(level: ADMIN)` of this root field has admitted."""
     return _admin(member(info))
 
 

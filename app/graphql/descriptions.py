@@ -16,13 +16,13 @@ PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
 def fill_in(schema: GraphQLSchema, values: Mapping[str, int | str]) -> None:
-    """Put values in place of the placeholders of a schema that was just built.
+    """Replace the placeholders in all descriptions of a new schema.
 
-    graphql-core's objects belong to this schema alone. The definitions they were made of, which
+    graphql-core's objects belong to this schema alone. The definitions they were made from, which
     other schemas of the process share, keep their placeholders.
 
     Raises:
-        KeyError: a description names a value that there is none of.
+        KeyError: a description names a value that does not exist.
 
     """
     for described in _described(schema):

@@ -1,4 +1,4 @@
-"""What limits on documents have to know of fields, read from the schema."""
+"""Reads the limits and costs of fields from the schema."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -20,7 +20,7 @@ def field_costs(schema: GraphQLSchema) -> FieldCosts:
 def credential_fields(schema: GraphQLSchema) -> frozenset[str]:
     """Returns the root fields that one operation may select only once.
 
-    Each run of one of these tests a secret or sends an email: thirty aliases, thirty guesses.
+    Each of them tests a secret or sends an email: thirty aliases would be thirty guesses.
     """
     roots: tuple[Any, ...] = (schema.query_type, schema.mutation_type)
     fields = (pair for root in roots if root for pair in root.fields.items())

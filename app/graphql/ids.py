@@ -1,4 +1,4 @@
-"""Global ids in a schema: `Node`, and the column that is one. Opaque to clients."""
+"""Global ids: the interface `Node` and its field `id`, which is opaque to clients."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,4 @@
-"""Inputs that several areas have. Absent is another case than null: it is `UNSET` at first."""
+"""Inputs that several modules share. An omitted field is `UNSET`, not None."""
 
 from datetime import datetime
 from typing import TypeVar
@@ -8,17 +8,16 @@ from strawberry import UNSET
 
 from app.security.passwords import MAX_CHARACTERS
 
-# What descriptions say of a new password.
+# The description of a new password.
 PASSWORD = (
-    f"${{password_min_length}} to {MAX_CHARACTERS} characters of any kind, not within easy reach "
-    "of guessing."
+    f"${{password_min_length}} to {MAX_CHARACTERS} characters of any kind, and not easy to guess."
 )
 
 T = TypeVar("T")
 
 
-def given(value: T | None) -> T | None:
-    """Read an input to which null says no more than leaving it out."""
+def none_if_unset(value: T | None) -> T | None:
+    """Returns the value of an input for which null means the same as omitting it."""
     return None if value is UNSET else value
 
 

@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from app.database.keyset_pages import Page, PageRequest
 from app.graphql.context import Info
-from app.graphql.inputs import given
 from app.graphql.pagination import Cursors
 from app.users.services.viewer import Viewer
 
@@ -31,12 +30,11 @@ async def page_of_user(
     It is read for all users of a page at once.
 
     Raises:
-        BadInput: names the argument that is at fault.
+        BadInput: names the invalid argument.
 
     """
     viewer = info.context.viewer
     if viewer is None:
         return None
-    first, after, last, before = arguments
-    request = cursors.request(given(first), given(after), given(last), given(before))
+    request = cursors.request(*arguments)
     return await info.context.batches.load(read, user_id, viewer, request)

@@ -1,4 +1,4 @@
-"""Relay's pages: arguments in, `PageInfo` and opaque cursors out."""
+"""Relay's cursor connections: their arguments, `PageInfo` and opaque cursors."""
 
 import uuid
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import strawberry
 from app.database.keyset_pages import Page, PageRequest, Position
 from app.database.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from app.errors import BadInput
+from app.graphql.inputs import none_if_unset
 
 First = Annotated[
     int | None, strawberry.argument(description=f"How many from the start, up to {MAX_PAGE_SIZE}.")
@@ -29,10 +30,10 @@ Before = Annotated[
 T = TypeVar("T")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Days, seconds and microseconds, as Python keeps a span: one number of them would cost more to make
-# than all the rest of a cursor.
-SPAN = Struct(">iII")
-TIMED = Struct(">16siII").pack
+# Days, seconds and microseconds, as in a timedelta: converting them to one number would cost more
+# than the rest of the cursor.
+TIME = Struct(">iII")
+ID_AND_TIME = Struct(">16siII")
 ID_BYTES = 16
 
 
@@ -59,19 +60,19 @@ class PageInfo:
         )
 
 
-class CursorForm(Protocol):
-    """How the positions of one order are written, and what makes them cursors of no other."""
+class CursorEncoding(Protocol):
+    """Encodes the positions of one order, and rejects cursors of any other order."""
 
     def write(self, position: bytes) -> bytes: ...
 
-    def read(self, written: bytes) -> bytes | None: ...
+    def read(self, encoded: bytes) -> bytes | None: ...
 
 
-class PlainForm:
-    """A checksum of the order's name, and the position as it is.
+class PlainEncoding:
+    """Encodes a position as it is, after a checksum of the order's name.
 
-    For orders by creation: an id and when something was made name nobody. Any other order is
-    encrypted, which takes a page of fifty a third longer.
+    For orders by creation: ids and times of creation are not personal data. Cursors of other orders
+    are encrypted, which makes a page of fifty a third slower.
     """
 
     def __init__(self, order: str) -> None:
@@ -80,41 +81,41 @@ class PlainForm:
     def write(self, position: bytes) -> bytes:
         return self._order + position
 
-    def read(self, written: bytes) -> bytes | None:
-        return written.removeprefix(self._order) if written.startswith(self._order) else None
+    def read(self, encoded: bytes) -> bytes | None:
+        return encoded.removeprefix(self._order) if encoded.startswith(self._order) else None
 
 
 class Cursors:
     """Writes and reads the positions of one order, in hexadecimal.
 
-    A position is the id, and the value (a time since 1970, a text, or nothing).
+    A position is the id of a row and the value it is ordered by: a time, a text, or nothing.
     """
 
     def __init__(
-        self, form: CursorForm, value: Callable[[Any], Any], *, of_time: bool = True
+        self, encoding: CursorEncoding, value: Callable[[Any], Any], *, of_time: bool = True
     ) -> None:
-        self._form, self._of_time = form, of_time
-        # Writes the cursor of a row, whose value `value` reads.
-        self.write = _of_time(form, value) if of_time else _of_text(form, value)
+        self._encoding, self._of_time = encoding, of_time
+        # Writes the cursor of a row, whose value is read by `value`.
+        self.write = _time_writer(encoding, value) if of_time else _text_writer(encoding, value)
 
     def read(self, text: str, argument: str) -> Position:
-        """Returns the position.
+        """Returns the position of a cursor.
 
         Raises:
-            BadInput: it is no cursor of this server, or one of another order.
+            BadInput: it is not a cursor of this server, or of another order.
 
         """
         try:
             return self._position(text)
         except (ValueError, OverflowError):
-            msg = f"`{argument}` is not a cursor of this server, in this order."
+            msg = f"`{argument}` is not a cursor of this server and this order."
             raise BadInput(msg) from None
 
     def _position(self, text: str) -> Position:
-        written = bytes.fromhex(text)
-        raw = self._form.read(written)
-        # `fromhex` takes capital letters and white space too: one position has one text.
-        if raw is None or written.hex() != text:
+        encoded = bytes.fromhex(text)
+        raw = self._encoding.read(encoded)
+        # `fromhex` accepts capital letters and white space too, but a position has one cursor.
+        if raw is None or encoded.hex() != text:
             raise ValueError(text)
         return Position(self._value(raw[ID_BYTES:]), uuid.UUID(bytes=raw[:ID_BYTES]))
 
@@ -123,53 +124,55 @@ class Cursors:
             return raw.decode()
         if not raw:
             return None
-        if len(raw) != SPAN.size:
+        if len(raw) != TIME.size:
             raise ValueError
-        return EPOCH + timedelta(*SPAN.unpack(raw))
+        return EPOCH + timedelta(*TIME.unpack(raw))
 
     def request(
         self, first: int | None, after: str | None, last: int | None, before: str | None
     ) -> PageRequest:
-        """Read the four arguments of a connection. Null is as good as absent, as Relay sends it.
+        """Read the arguments of a connection. Null counts as absent, since Relay sends it.
 
         Raises:
-            BadInput: names the argument that is at fault.
+            BadInput: names the invalid argument.
 
         """
+        first, after = none_if_unset(first), none_if_unset(after)
+        last, before = none_if_unset(last), none_if_unset(before)
         if first is not None and last is not None:
-            msg = "`first` and `last` exclude each other: ask from one end."
+            msg = "`first` and `last` cannot be used together."
             raise BadInput(msg)
         for argument, size in (("first", first), ("last", last)):
             if size is not None and not 0 <= size <= MAX_PAGE_SIZE:
                 msg = f"`{argument}` must be from 0 to {MAX_PAGE_SIZE}."
                 raise BadInput(msg)
-        asked = last if last is not None else first
+        requested = last if last is not None else first
         return PageRequest(
-            size=DEFAULT_PAGE_SIZE if asked is None else asked,
+            size=DEFAULT_PAGE_SIZE if requested is None else requested,
             backward=last is not None,
             after=None if after is None else self.read(after, "after"),
             before=None if before is None else self.read(before, "before"),
         )
 
 
-def _of_time(form: CursorForm, value: Callable[[Any], Any]) -> Callable[[Any], str]:
-    written = form.write
+def _time_writer(encoding: CursorEncoding, value: Callable[[Any], Any]) -> Callable[[Any], str]:
+    encode, pack = encoding.write, ID_AND_TIME.pack
 
     def write(row: Any) -> str:
         at = value(row)
         if at is None:
-            return written(row.id.bytes).hex()
-        # Exact in microseconds, as PostgreSQL keeps it.
-        span = at - EPOCH
-        return written(TIMED(row.id.bytes, span.days, span.seconds, span.microseconds)).hex()
+            return encode(row.id.bytes).hex()
+        # Exact to the microsecond, as in PostgreSQL.
+        since = at - EPOCH
+        return encode(pack(row.id.bytes, since.days, since.seconds, since.microseconds)).hex()
 
     return write
 
 
-def _of_text(form: CursorForm, value: Callable[[Any], Any]) -> Callable[[Any], str]:
-    written = form.write
+def _text_writer(encoding: CursorEncoding, value: Callable[[Any], Any]) -> Callable[[Any], str]:
+    encode = encoding.write
 
     def write(row: Any) -> str:
-        return written(row.id.bytes + value(row).encode()).hex()
+        return encode(row.id.bytes + value(row).encode()).hex()
 
     return write

@@ -1,4 +1,4 @@
-"""Problems: the failing members of result unions, to show to a person and act on."""
+"""Problems: the failing members of result unions, with a message to show to people."""
 
 from datetime import timedelta
 from enum import Enum
@@ -13,7 +13,7 @@ from app.text.durations import in_words, rounded_up
 def publish_enum(
     cls: type[Enum], description: str, *, type_name: str | None = None, **values: str
 ) -> None:
-    """Publish an enum of the services with our words on each of its values."""
+    """Publish an enum of the services, with a description of each value."""
     published: Any = strawberry.enum(cls, name=type_name, description=description)
     for value in published.__strawberry_definition__.values:
         value.description = values[value.name]
@@ -54,7 +54,7 @@ def too_many_attempts(retry_after_seconds: int) -> str:
 class NotFound(Problem):
     @classmethod
     def make(cls) -> "NotFound":
-        return cls(message="There is nothing here by that name.")
+        return cls(message="Not found.")
 
 
 @strawberry.type(description="Too many attempts, or the server is too busy: nothing was done.")
@@ -102,4 +102,4 @@ class InvalidInput(Problem):
             )
             for issue in outcome.issues
         ]
-        return cls(message="Some of this needs another look.", issues=issues)
+        return cls(message="Some fields are invalid.", issues=issues)

@@ -1,4 +1,4 @@
-"""Scalars of our own: `DateTime`, RFC 3339 with an offset in, UTC out, and `JSON`."""
+"""The scalars `DateTime` (RFC 3339: any offset on input, UTC on output) and `JSON`."""
 
 from datetime import UTC, datetime
 from typing import Any, NewType
@@ -11,21 +11,21 @@ from app.text.date_times import read_date_time
 
 
 def write_date_time(value: datetime) -> datetime:
-    """Give the moment in UTC; `write_json` makes text of it."""
+    """Returns the time in UTC; `write_json` formats it."""
     return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 def write_json(answer: dict[str, Any]) -> bytes:
-    """Write an answer with the moments in it.
+    """Serialize an answer, including its times.
 
-    Here all at once, since a text made for each of them is a tenth of a page of people.
+    Formatting them one by one in the scalar would be a tenth of the cost of a page of users.
     """
     return orjson.dumps(answer, option=orjson.OPT_UTC_Z)
 
 
 DateTime: ScalarDefinition = strawberry.scalar(
     name="DateTime",
-    description="A moment (RFC 3339). An offset is required on input; output is in UTC.",
+    description="A date and time (RFC 3339). An offset is required on input; output is in UTC.",
     specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
     serialize=write_date_time,
     parse_value=read_date_time,

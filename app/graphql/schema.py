@@ -1,4 +1,4 @@
-"""The schema: what every module brings, put together, and the SDL that clients generate from."""
+"""Builds the schema from the parts of all modules, and prints it as SDL."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ from app.graphql.scalars import JSON, DateTime, Json
 from app.graphql.schema_part import NodeKinds, SchemaPart
 from app.throttle.attempts import Attempt
 
-# Built in since the specification of September 2025; printing it makes generators declare it twice.
+# Built in since the specification of September 2025: if it is printed, generators declare it twice.
 BUILT_IN = "directive @oneOf on INPUT_OBJECT\n\n"
 DEFINITION = "schema {\n  query: Query\n  mutation: Mutation\n}"
 DESCRIPTION = """\
@@ -45,8 +45,8 @@ DOCUMENT_LIMITS = (
     "One document has at most ${limit_characters} characters, ${limit_fields} fields, "
     "${limit_aliases} aliases and ${limit_depth} levels of fields. One operation has at most "
     "${limit_root_fields} root fields, one of which may test a credential, and costs at most "
-    "${limit_cost}: a field costs 1, times the entries of the pages it stands on. A page without "
-    f"`first` and `last` has {DEFAULT_PAGE_SIZE}."
+    "${limit_cost}: a field costs 1, times the entries of the pages that contain it. A page "
+    f"without `first` and `last` has {DEFAULT_PAGE_SIZE}."
 )
 QUERY = f"The queries. Root fields run concurrently.\n\n{DOCUMENT_LIMITS}"
 MUTATION = "The mutations. Root fields run one after the other."
@@ -55,7 +55,7 @@ MUTATION = "The mutations. Root fields run one after the other."
 class ModularSchema(strawberry.Schema):
     """A schema in which types have the fields that modules add to them.
 
-    The types themselves stay as they are: another schema of the process has other modules.
+    The types themselves are not changed: another schema of the process may have other modules.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ModularSchema(strawberry.Schema):
         mutation: type[Any],
         config: StrawberryConfig,
     ) -> None:
-        # Asked for while the schema is being built.
+        # Read by `get_fields` while the schema is being built.
         self._added = _added_fields(parts)
         base: Any = super()
         base.__init__(query=query, mutation=mutation, config=config)
@@ -77,11 +77,11 @@ class ModularSchema(strawberry.Schema):
 def build_schema(
     parts: Sequence[SchemaPart], attempts: Sequence[Attempt], values: Mapping[str, int | str]
 ) -> strawberry.Schema:
-    """Build the schema. Its descriptions state these values by their names.
+    """Build the schema. `values` replace the placeholders in descriptions.
 
     Raises:
-        Misconfigured: two parts bring a field of the same name, or a field is limited as something
-            that is not among `attempts`.
+        Misconfigured: two parts define a field of the same name, or a field is limited as
+            something that is not among `attempts`.
 
     """
     schema = ModularSchema(
@@ -99,10 +99,10 @@ def build_schema(
 
 
 def node_kinds(parts: Iterable[SchemaPart]) -> NodeKinds:
-    """Returns what `node` reads.
+    """Returns the readers of `node`, of all parts.
 
     Raises:
-        Misconfigured: two parts bring a node of the same name.
+        Misconfigured: two parts define a node of the same name.
 
     """
     kinds = NodeKinds()
@@ -113,8 +113,8 @@ def node_kinds(parts: Iterable[SchemaPart]) -> NodeKinds:
     return kinds
 
 
-def printed(schema: strawberry.Schema) -> str:
-    """Returns the SDL, as `schema.graphql` holds it."""
+def print_sdl(schema: strawberry.Schema) -> str:
+    """Returns the SDL, as in `schema.graphql`."""
     types = schema.as_str().replace(BUILT_IN, "").rstrip()
     # Strawberry prints no description of the schema itself.
     description = StringValueNode(value=core_schema(schema).description or "", block=True)
@@ -122,28 +122,28 @@ def printed(schema: strawberry.Schema) -> str:
 
 
 def _root(name: str, description: str, bases: Sequence[type[Any]]) -> type[Any]:
-    brought: dict[str, type[Any]] = {}
+    sources: dict[str, type[Any]] = {}
     for base in bases:
-        _bring(brought, name, base)
+        _add_names(sources, name, base)
     return strawberry.type(type(name, tuple(bases), {}), description=description)
 
 
 def _added_fields(parts: Iterable[SchemaPart]) -> Mapping[type[Any], Sequence[StrawberryField]]:
     added: dict[type[Any], list[StrawberryField]] = {}
-    brought: dict[type[Any], dict[str, type[Any]]] = {}
+    sources: dict[type[Any], dict[str, type[Any]]] = {}
     for part in parts:
         for kind, source in part.fields.items():
-            known = brought.setdefault(kind, dict.fromkeys(_names_of(kind), kind))
-            _bring(known, kind.__name__, source)
+            known = sources.setdefault(kind, dict.fromkeys(_names_of(kind), kind))
+            _add_names(known, kind.__name__, source)
             added.setdefault(kind, []).extend(_fields_of(source))
     return added
 
 
-def _bring(brought: dict[str, type[Any]], name: str, source: type[Any]) -> None:
-    """Note whose fields these are, by their names in the schema."""
+def _add_names(sources: dict[str, type[Any]], name: str, source: type[Any]) -> None:
+    """Add the fields of a class, by their names in the schema, to those of a type."""
     for field in _names_of(source):
-        _check_new(f"The field {name}.{field}", source, brought.get(field))
-        brought[field] = source
+        _check_new(f"The field {name}.{field}", source, sources.get(field))
+        sources[field] = source
 
 
 def _names_of(kind: type[Any]) -> list[str]:
@@ -157,8 +157,8 @@ def _fields_of(kind: type[Any]) -> list[StrawberryField]:
 
 def _check_new(what: str, new: Any, known: Any) -> None:
     if known is not None:
-        raise Misconfigured(f"{what} is brought twice: by {_path(known)} and {_path(new)}")
+        raise Misconfigured(f"{what} is defined twice: by {_path(known)} and {_path(new)}")
 
 
-def _path(brought: Any) -> str:
-    return f"{brought.__module__}.{brought.__qualname__}"
+def _path(source: Any) -> str:
+    return f"{source.__module__}.{source.__qualname__}"

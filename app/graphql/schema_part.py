@@ -1,4 +1,4 @@
-"""What a module brings to the schema."""
+"""The part of the schema that a module defines."""
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,12 +8,12 @@ from typing import Any
 from app.graphql.context import Info
 from app.graphql.ids import Node
 
-# Reads a thing by its id, for those who may see it; anything else is None.
+# Reads an object by its id; None if it does not exist or the caller may not see it.
 NodeReader = Callable[[Info, uuid.UUID], Awaitable[Node | None]]
 
 
 class NodeKinds(dict[str, NodeReader]):
-    """All that `node` reads, by the name of the type, which is the front of its ids."""
+    """The readers of `node`, by the name of the type, which is the prefix of its ids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,15 +24,14 @@ FLUSH_SECONDS = 0.1
 MAX_LINES = 100
 MAX_PATH_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 64
-STATE = "line"
-# No path of the API has a segment that matches, except these and the names of GraphiQL's files.
+# No path of the API has a segment that matches, except KNOWN_LONG_SEGMENTS and GraphiQL's files.
 LOOKS_SECRET = re.compile(r"@|%40|[\w-]{20}")
 KNOWN_LONG_SEGMENTS = frozenset(path.rpartition("/")[2] for path in (OPENID, OAUTH))
 
 
 @dataclass(slots=True)
 class Line:
-    """What is logged of a request. Nothing in it is secret, or an address of a person."""
+    """What is logged of a request. It contains no secrets and no email addresses."""
 
     at: float
     method: str
@@ -74,7 +73,7 @@ class AccessLog:
             self._timer = loop.call_later(FLUSH_SECONDS, self._flush_late)
         self._lines.append(line)
         if len(self._lines) == MAX_LINES:
-            # Not here: this request must not fail because the log cannot be written.
+            # Not within this request, which must not fail because the log cannot be written.
             asyncio.get_running_loop().call_soon(self.flush)
 
     def _flush_late(self) -> None:
@@ -108,7 +107,7 @@ def console_line(line: Line) -> str:
 
 
 def json_line(line: Line) -> str:
-    known = {
+    fields = {
         "time": _timestamp(line.at),
         "level": "INFO",
         "logger": "access",
@@ -124,8 +123,8 @@ def json_line(line: Line) -> str:
         "statements": line.tally.statements,
         "outcome": line.outcome,
     }
-    written = {name: value for name, value in known.items() if value is not None}
-    return orjson.dumps(written, option=orjson.OPT_APPEND_NEWLINE).decode()
+    present = {name: value for name, value in fields.items() if value is not None}
+    return orjson.dumps(present, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def _timestamp(at: float) -> str:

@@ -1,4 +1,4 @@
-"""The ASGI application: FastAPI, with layers of ours around it."""
+"""FastAPI, with our middleware around its own."""
 
 import os
 from collections.abc import Callable
@@ -6,21 +6,20 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.http.requests import ASGIApp
+from app.http.asgi import ASGIApp
 
 
 def is_traced() -> bool:
-    """Whether whoever runs it wants telemetry: OpenTelemetry is set up by the environment."""
+    """Whether telemetry is configured, by variables of OpenTelemetry in the environment."""
     return any(name.startswith("OTEL_") for name in os.environ)
 
 
 class Application(FastAPI):
-    """FastAPI, with layers of ours around all of its own, so that `/graphql` passes ours alone."""
+    """FastAPI, with our middleware around its own, so that `/graphql` passes only ours."""
 
-    def __init__(self, *layers: Callable[[ASGIApp], ASGIApp], lifespan: Any) -> None:
-        # Asked whether it is on, FastAPI looks into the environment anew for each request. Where it
-        # goes is set up in `app.telemetry`, as for the worker, and so are logs: those of FastAPI
-        # would hold what exceptions say.
+    def __init__(self, *middleware: Callable[[ASGIApp], ASGIApp], lifespan: Any) -> None:
+        # By default FastAPI reads the environment for each request. `app.telemetry` configures the
+        # exporters, as for the worker, and the logs: FastAPI's would contain texts of exceptions.
         telemetry = is_traced()
         super().__init__(
             title="Portico",
@@ -36,34 +35,34 @@ class Application(FastAPI):
             redirect_slashes=False,
             lifespan=lifespan,
         )
-        self._layers, self._traced = layers, telemetry
+        self._outer_middleware, self._traced = middleware, telemetry
         self._refusal: str | None = None
 
     def refuse_to_start(self, reason: str) -> None:
-        """Let the server say this one line, where the framework would send it a traceback."""
+        """Make the server log this line instead of the traceback that Starlette sends it."""
         self._refusal = reason
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await super().__call__(scope, receive, self._in_one_line(send))
+            await super().__call__(scope, receive, self._replace_traceback(send))
             return
         if self._traced or self.middleware_stack is None or scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        # What FastAPI and Starlette do before it when nothing is traced.
+        # As FastAPI and Starlette do when nothing is traced.
         scope["app"] = self
         await self.middleware_stack(scope, receive, send)
 
-    def _in_one_line(self, send: Any) -> Any:
-        async def send_in_one_line(message: Any) -> None:
+    def _replace_traceback(self, send: Any) -> Any:
+        async def send_reason(message: Any) -> None:
             if message["type"] == "lifespan.startup.failed" and self._refusal:
                 message = {**message, "message": self._refusal}
             await send(message)
 
-        return send_in_one_line
+        return send_reason
 
     def build_middleware_stack(self) -> Any:
         app: Any = super().build_middleware_stack()
-        for layer in self._layers:
-            app = layer(app)
+        for add in self._outer_middleware:
+            app = add(app)
         return app

@@ -4,61 +4,62 @@ import re
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 
+from app.http.asgi import ASGIApp, Receive, Scope, Send
+from app.http.headers import Headers
 from app.http.refusals import refusal_body, send_refusal
-from app.http.requests import ASGIApp, Headers, Receive, Scope, Send
 from app.text.origins import pattern_of
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
 CORS = "cors"
-METHODS = (b"access-control-allow-methods", b"GET, HEAD, POST")
+ALLOWED_METHODS = (b"access-control-allow-methods", b"GET, HEAD, POST")
 # What scripts may read besides the CORS-safelisted response headers.
-EXPOSED = (b"access-control-expose-headers", b"allow, date, retry-after, x-request-id")
-# How long a browser may remember what a preflight allowed: as long as Chromium does at most.
+EXPOSED_HEADERS = (b"access-control-expose-headers", b"allow, date, retry-after, x-request-id")
+# How long a browser may cache a preflight: the longest that Chromium does.
 MAX_AGE = (b"access-control-max-age", b"7200")
-# Caches must not give one origin the answer that another one may read, or that none may.
+# Caches must not answer one origin with a response for another one.
 VARY_ORIGIN = (b"vary", b"origin")
 VARY_REQUEST_HEADERS = (b"vary", b"access-control-request-headers")
 
 MAX_REQUESTED_BYTES = 4096
 FIELD_NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 FIELD_NAMES = re.compile(rb"%b(?:[ \t]*,[ \t]*%b)*" % (FIELD_NAME, FIELD_NAME))
-BAD_NAMES = (
-    f"Access-Control-Request-Headers must be names of headers, {MAX_REQUESTED_BYTES:,} bytes long "
-    "at most."
+INVALID_HEADER_NAMES = (
+    f"Access-Control-Request-Headers must be names of headers, in at most {MAX_REQUESTED_BYTES:,} "
+    "bytes."
 )
-NOT_ALLOWED = "Scripts of this origin may not ask: it is not in CORS_ORIGINS."
+ORIGIN_NOT_ALLOWED = "This origin is not allowed: it is not in CORS_ORIGINS."
 
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """The allowed origins. Credentials of the browser are never allowed: none are used.
+    """The allowed origins. Cookies and other credentials of browsers are never allowed.
 
     Origins are compared as bytes: browsers send scheme and host in lower case, and leave out the
     default port.
     """
 
-    named: frozenset[bytes]
+    exact: frozenset[bytes]
     patterns: tuple[re.Pattern[bytes], ...]
 
     @classmethod
     def of(cls, origins: Sequence[str]) -> "Cors":
-        """Returns them for origins as `origins.read_origin` normalizes them."""
+        """Returns them from origins as `origins.read_origin` normalizes them."""
         return cls(
             frozenset(origin.encode() for origin in origins if "*" not in origin),
             tuple(pattern_of(origin) for origin in origins if "*" in origin),
         )
 
     def allows(self, origin: bytes) -> bool:
-        return origin in self.named or any(each.fullmatch(origin) for each in self.patterns)
+        return origin in self.exact or any(each.fullmatch(origin) for each in self.patterns)
 
     def headers_for(self, origin: bytes | None) -> Fields:
         """Returns the headers of every answer to a request from this origin."""
-        if not self.named and not self.patterns:
+        if not self.exact and not self.patterns:
             return ()
         if origin is None or not self.allows(origin):
             return (VARY_ORIGIN,)
-        return (VARY_ORIGIN, (b"access-control-allow-origin", origin), EXPOSED)
+        return (VARY_ORIGIN, (b"access-control-allow-origin", origin), EXPOSED_HEADERS)
 
 
 class Preflights:
@@ -80,14 +81,14 @@ class Preflights:
 
     async def _answer(self, headers: Headers, origin: bytes, send: Send) -> None:
         if not self._cors.allows(origin):
-            await send_refusal(send, 403, refusal_body(NOT_ALLOWED))
+            await send_refusal(send, 403, refusal_body(ORIGIN_NOT_ALLOWED))
             return
-        requested = _requested(headers)
+        requested = _requested_headers(headers)
         if requested is None:
-            await send_refusal(send, 400, refusal_body(BAD_NAMES))
+            await send_refusal(send, 400, refusal_body(INVALID_HEADER_NAMES))
             return
         allowed = [(b"access-control-allow-headers", requested)] if requested else []
-        start = [METHODS, *allowed, MAX_AGE, VARY_REQUEST_HEADERS]
+        start = [ALLOWED_METHODS, *allowed, MAX_AGE, VARY_REQUEST_HEADERS]
         await send({"type": "http.response.start", "status": 204, "headers": start})
         await send({"type": "http.response.body", "body": b""})
 
@@ -103,7 +104,7 @@ def origin_in(fields: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     return origins[0] if len(origins) == 1 else None
 
 
-def _requested(headers: Headers) -> bytes | None:
+def _requested_headers(headers: Headers) -> bytes | None:
     """Returns the names of the headers that a script wants to send; None if they are invalid."""
     name = b"access-control-request-headers"
     names = headers.values.get(name, b"")

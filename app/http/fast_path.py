@@ -2,14 +2,14 @@
 
 from collections.abc import Awaitable, Mapping
 
+from app.http.asgi import ASGIApp, Receive, Scope, Send
 from app.http.graphiql_page import ASSETS, GraphiQL
-from app.http.requests import ASGIApp, Receive, Scope, Send
 
 
 class FastPath:
     """ASGI middleware that calls the applications of some paths, and serves the files of GraphiQL.
 
-    FastAPI's layers cost a tenth of what a small query does, and change nothing for these paths.
+    FastAPI's middleware costs a tenth of what a small query does, and does nothing for these paths.
     """
 
     def __init__(

@@ -1,21 +1,22 @@
-"""GraphiQL, served from files of this package while DEBUG is on: a page at /graphql, and assets."""
+"""GraphiQL, served from files of this package if DEBUG is on: a page at /graphql, and assets."""
 
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from app.http.requests import Headers, Receive, Scope, Send
+from app.http.asgi import Receive, Scope, Send
+from app.http.headers import Headers
 
 DIST = Path(__file__).parent / "graphiql" / "dist"
 ASSETS = "/graphql/assets/"
-ONLY_GZIP = b"This is served with `Content-Encoding: gzip` only."
-TYPES = {
+ONLY_GZIP = b"Only available with `Content-Encoding: gzip`."
+MEDIA_TYPES = {
     ".js": b"text/javascript",
     ".css": b"text/css",
     ".svg": b"image/svg+xml",
     ".ttf": b"font/ttf",
 }
-# The built page names the product in its title and for its script.
+# The built page has the product name in its title and in a meta element for its script.
 PRODUCT_IN_PAGE = ('content="Portico"', "<title>Portico ")
 # Web workers follow the policy of their own file, so assets have it too. The editor writes inline
 # styles.
@@ -28,7 +29,7 @@ POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class GraphiQL:
-    """All files, read once. Their names have a hash of the content: browsers can cache them."""
+    """All files, read once. Names contain a hash of the content, so browsers can cache them."""
 
     index: bytes
     assets: dict[str, bytes]
@@ -40,8 +41,8 @@ class GraphiQL:
             for path in (DIST / "assets").glob("*.gz")
         }
         page = (DIST / "index.html").read_text(encoding="utf-8")
-        for place in PRODUCT_IN_PAGE:
-            page = page.replace(place, place.replace("Portico", escape(product_name)))
+        for text in PRODUCT_IN_PAGE:
+            page = page.replace(text, text.replace("Portico", escape(product_name)))
         return cls(page.encode(), assets)
 
     async def send_page(self, send: Send) -> None:
@@ -69,7 +70,7 @@ class GraphiQL:
             (b"content-encoding", b"gzip"),
             (b"vary", b"accept-encoding"),
         ]
-        await _send(send, compressed, TYPES[Path(name).suffix], headers)
+        await _send(send, compressed, MEDIA_TYPES[Path(name).suffix], headers)
 
 
 async def _send(

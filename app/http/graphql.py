@@ -11,21 +11,14 @@ from app.engine.persisted import DocumentRefused, PersistedDocuments
 from app.errors import Overloaded, Unavailable
 from app.graphql.scalars import write_json
 from app.http.access_log import Line
+from app.http.asgi import Receive, Scope, Send
 from app.http.graphiql_page import GraphiQL
+from app.http.headers import Headers, bearer_token
 from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON, JSON, negotiate, prefers_html
 from app.http.proxies import TrustedProxies
+from app.http.refusals import HttpRefusal
 from app.http.replies import UNPROCESSABLE, Reply, executed, not_executed, refused, try_later
-from app.http.requests import (
-    GraphQLRequest,
-    Headers,
-    HttpRefusal,
-    Receive,
-    Scope,
-    Send,
-    bearer_token,
-    read_get,
-    read_post,
-)
+from app.http.requests import GraphQLRequest, read_get, read_post
 from app.security.client import Client
 
 ALLOW = ((b"allow", b"GET, HEAD, POST"),)
@@ -38,9 +31,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 class GraphQLOverHttp:
     engine: Engine
     persisted: PersistedDocuments
-    # Makes what resolvers are given, of the client and the bearer token of a request.
+    # Makes the context of resolvers from the client and the bearer token of a request.
     context_of: Callable[[Client, str | None], Any]
-    # Whether this process may answer at all.
+    # Whether the secrets of this process are revoked, so that it must not answer.
     is_revoked: Callable[[], bool]
     graphiql: GraphiQL | None
     max_body_bytes: int
@@ -72,7 +65,7 @@ class GraphQLOverHttp:
         line: Line,
     ) -> Reply:
         if accepted is None:
-            raise HttpRefusal(406, f"Answers are {GRAPHQL_JSON} or {JSON}.")
+            raise HttpRefusal(406, f"The media type of answers is {GRAPHQL_JSON} or {JSON}.")
         method = scope["method"]
         if method == "POST":
             request = await read_post(receive, headers, self.max_body_bytes)
@@ -82,7 +75,7 @@ class GraphQLOverHttp:
             raise HttpRefusal(405, "Send a GET or a POST.", headers=ALLOW)
         if self.is_revoked():
             return try_later(Unavailable("the secrets of this process are revoked"))
-        text = self._text(request)
+        text = self._document_text(request)
         context = self._context(scope, headers)
         prepared = await self.engine.prepare(
             text, request.operation_name, request.variables, context
@@ -101,7 +94,7 @@ class GraphQLOverHttp:
             return not_executed(answer)
         return executed(answer, in_parts=executable.in_parts)
 
-    def _text(self, request: GraphQLRequest) -> str:
+    def _document_text(self, request: GraphQLRequest) -> str:
         try:
             return self.persisted.find(request.query, request.document_id, request.extensions)
         except DocumentRefused as refusal:

@@ -1,4 +1,4 @@
-"""Health for load balancers and orchestrators: whether the process lives and can serve."""
+"""Health for load balancers and orchestrators: whether the process is alive and ready."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,12 +6,12 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 STOPPING = "The server is stopping."
-# FastAPI answers HEAD only if it is named.
+# FastAPI answers HEAD only if it is listed.
 GET_OR_HEAD = ["GET", "HEAD"]
 
 
 def health_routes(unready: Callable[[], Awaitable[str | None]]) -> APIRouter:
-    """Returns the routes; `unready` says why no request can be served now, or None."""
+    """Returns the routes; `unready` returns why no request can be served now, or None."""
     router = APIRouter()
 
     async def live() -> JSONResponse:

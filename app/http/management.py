@@ -1,4 +1,4 @@
-"""The management address: metrics and health, on a port that the internet does not reach.
+"""The management address: metrics and health, on a port that is not reachable from the internet.
 
 A thread serves it, so that it answers even if the event loop of the process hangs.
 """
@@ -25,10 +25,10 @@ from app.errors import Misconfigured
 
 OFF = "off"
 METRICS, LIVE, READY = "/metrics", "/health/live", "/health/ready"
-# How long the event loop may take. Probes of Kubernetes wait for one second by default.
+# How long the event loop may take to answer. Probes of Kubernetes wait one second by default.
 LOOP_SECONDS = 5.0
 CLIENT_SECONDS = 10
-# How often the thread checks whether to end: the event loop waits for that.
+# How often the thread checks whether to end; the shutdown waits for it.
 POLL_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
@@ -39,26 +39,26 @@ Wsgi = Callable[[dict[str, Any], Respond], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Asks an event loop, from another thread, whether it runs and is ready."""
+    """Checks from another thread whether an event loop runs and the process is ready."""
 
     loop: asyncio.AbstractEventLoop
-    # Why no work can be done now, in one public sentence; None if it can.
+    # Returns why no work can be done now, in one public sentence; None if it can.
     unready: Callable[[], Awaitable[str | None]]
     seconds: float = LOOP_SECONDS
 
     def live(self) -> dict[str, str]:
-        reason = self._ask(_nothing())
+        reason = self._run_in_loop(_do_nothing())
         return {"status": "not alive", "reason": reason} if reason else {"status": "alive"}
 
     def ready(self) -> dict[str, str]:
-        reason = self._ask(self._unready())
+        reason = self._run_in_loop(self._unready())
         return {"status": "not ready", "reason": reason} if reason else {"status": "ready"}
 
     async def _unready(self) -> str | None:
         return await self.unready()
 
-    def _ask(self, question: Coroutine[Any, Any, str | None]) -> str | None:
-        answer = asyncio.run_coroutine_threadsafe(question, self.loop)
+    def _run_in_loop(self, check: Coroutine[Any, Any, str | None]) -> str | None:
+        answer = asyncio.run_coroutine_threadsafe(check, self.loop)
         try:
             return answer.result(self.seconds)
         except TimeoutError:
@@ -90,7 +90,7 @@ class ManagementRequest(WSGIRequestHandler):
 def management(
     address: str | None, registry: CollectorRegistry, health: Health | None = None
 ) -> Generator[None]:
-    """Serve `/metrics` there, and `/health/live` and `/health/ready` if `health` is given.
+    """Serve `/metrics` at an address, and `/health/live` and `/health/ready` if there is `health`.
 
     Raises:
         Misconfigured: the address cannot be listened on.
@@ -131,12 +131,12 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def _application(registry: CollectorRegistry, health: Health | None) -> Wsgi:
-    # It is not typed.
+    # The library has no types for it.
     metrics: Wsgi = cast("Any", prometheus_client).make_wsgi_app(registry)
     pages = {METRICS: metrics}
     if health is not None:
         pages |= {LIVE: _page(health.live), READY: _page(health.ready)}
-    not_found = _status_page(HTTPStatus.NOT_FOUND, f"Here are {', '.join(pages)}.\n")
+    not_found = _status_page(HTTPStatus.NOT_FOUND, f"Available paths: {', '.join(pages)}\n")
 
     def application(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
         return pages.get(environ["PATH_INFO"], not_found)(environ, respond)
@@ -146,26 +146,26 @@ def _application(registry: CollectorRegistry, health: Health | None) -> Wsgi:
 
 def _page(state: Callable[[], dict[str, str]]) -> Wsgi:
     def page(_environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
-        found = state()
-        status = HTTPStatus.SERVICE_UNAVAILABLE if "reason" in found else HTTPStatus.OK
-        respond(_line(status), [("content-type", "application/json")])
-        return [orjson.dumps(found)]
+        current = state()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if "reason" in current else HTTPStatus.OK
+        respond(_status_line(status), [("content-type", "application/json")])
+        return [orjson.dumps(current)]
 
     return page
 
 
 def _status_page(status: HTTPStatus, text: str) -> Wsgi:
     def page(_environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
-        respond(_line(status), [("content-type", "text/plain; charset=utf-8")])
+        respond(_status_line(status), [("content-type", "text/plain; charset=utf-8")])
         return [text.encode()]
 
     return page
 
 
-def _line(status: HTTPStatus) -> str:
+def _status_line(status: HTTPStatus) -> str:
     return f"{status.value} {status.phrase}"
 
 
-async def _nothing() -> str | None:
-    """Does nothing: that it runs shows that the event loop does."""
+async def _do_nothing() -> str | None:
+    """Do nothing: if this runs, the event loop does."""
     return None

@@ -1,4 +1,4 @@
-"""Metadata of the issuer, with which libraries verify access tokens: its keys and algorithm."""
+"""Metadata of the issuer, from which libraries learn how to verify access tokens."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ OAUTH = f"{WELL_KNOWN}/oauth-authorization-server"
 
 
 def metadata(issuer: str) -> dict[str, Any]:
-    """Returns the metadata that verifying tokens of this issuer takes, and no more.
+    """Returns the metadata that is needed to verify tokens of this issuer, and nothing else.
 
     Portico is neither an OpenID provider nor an OAuth authorization server: it has no endpoint that
     grants tokens, so the fields that name one are left out (RFC 8414, 3.2: what has no value is

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: what was asked and how it went, and how full everything is."""
+"""Metrics for Prometheus: requests by operation and outcome, and the gauges of all parts."""
 
 from collections import Counter as Counts
 from collections import defaultdict
@@ -17,49 +17,49 @@ from app.http.access_log import Line
 
 Mode = Literal["livesum", "livemostrecent", "livemin", "livemax"]
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-# What is not GraphQL, and what was refused before anybody knew what it asks.
+# The operation of requests that are not GraphQL or were refused before they were parsed.
 OTHER = "other"
 
 
 class Reading(NamedTuple):
-    """A number that is read now and then. None: it is not known, and not shown."""
+    """A number that is read every few seconds; None is not shown."""
 
     name: str
     description: str
     read: Callable[[], float | None]
     mode: Mode = "livesum"
-    # Counted up since the process started, and never down.
+    # A counter, which starts at 0 with the process and never decreases.
     is_total: bool = False
 
 
 class Metrics:
-    """The metrics of one worker. Labels come from the schema: clients cannot make up new ones."""
+    """The metrics of one worker. Labels come from the schema: clients cannot add new ones."""
 
     def __init__(self) -> None:
         disable_created_metrics()
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "portico_requests",
-            "Requests, by what they asked and how it went.",
+            "Requests, by operation and outcome.",
             ["operation", "outcome"],
             registry=self.registry,
         )
         self._seconds = Histogram(
             "portico_request_seconds",
-            "How long requests took, by what they asked.",
+            "Duration of requests, by operation.",
             ["operation"],
             buckets=SECONDS,
             registry=self.registry,
         )
         self._statements = Counter(
-            "portico_statements", "Statements sent for requests.", registry=self.registry
+            "portico_statements", "SQL statements sent for requests.", registry=self.registry
         )
         self._gauges: dict[str, Gauge] = {}
         self._totals: dict[str, Counter] = {}
-        self._counted: dict[str, float] = {}
+        self._last_totals: dict[str, float] = {}
 
     def observe(self, lines: Sequence[Line]) -> None:
-        # Finding a metric by its labels costs more than counting in it: once for all that share it.
+        # Finding a metric by its labels costs more than adding to it: done once for each label.
         outcomes: Counts[tuple[str, str]] = Counts()
         seconds: defaultdict[str, list[float]] = defaultdict(list)
         for line in lines:
@@ -75,8 +75,8 @@ class Metrics:
         if lines:
             self._statements.inc(sum(line.tally.statements for line in lines))
 
-    def take(self, readings: Iterable[Reading]) -> None:
-        """Read what is counted elsewhere: gauges as they are, totals by what was added."""
+    def update(self, readings: Iterable[Reading]) -> None:
+        """Set gauges to their current values, and add to counters what has been added since."""
         for reading in readings:
             value = reading.read()
             if value is None:
@@ -88,7 +88,7 @@ class Metrics:
 
     def _gauge(self, reading: Reading) -> Gauge:
         if reading.name not in self._gauges:
-            # Not before it is known: a server without a replica must not seem to have left one out.
+            # Not before it has a value: a server without a replica must not report one as unused.
             self._gauges[reading.name] = Gauge(
                 reading.name,
                 reading.description,
@@ -102,5 +102,5 @@ class Metrics:
             self._totals[reading.name] = Counter(
                 reading.name, reading.description, registry=self.registry
             )
-        self._totals[reading.name].inc(value - self._counted.get(reading.name, 0))
-        self._counted[reading.name] = value
+        self._totals[reading.name].inc(value - self._last_totals.get(reading.name, 0))
+        self._last_totals[reading.name] = value

@@ -1,4 +1,4 @@
-"""Which media type an answer takes (RFC 9110, 12.5.1; GraphQL over HTTP)."""
+"""Content negotiation: the media type of an answer (RFC 9110, 12.5.1; GraphQL over HTTP)."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,13 +21,13 @@ def negotiate(accept: str | None) -> str | None:
     if accept is None or not accept.strip():
         return JSON
     ranges = _ranges(accept)
-    weighed = [
-        (quality_of(name, ranges), _named(name, ranges), name) for name in (JSON, GRAPHQL_JSON)
+    choices = [
+        (quality_of(name, ranges), _is_named(name, ranges), name) for name in (JSON, GRAPHQL_JSON)
     ]
     # Of equal quality: a type that is named wins over one that a wildcard covers; of two that are
     # named, the newer; of two that are not, JSON.
     quality, _, name = max(
-        weighed, key=lambda choice: (choice[0], choice[1], choice[1] == (choice[2] == GRAPHQL_JSON))
+        choices, key=lambda choice: (choice[0], choice[1], choice[1] == (choice[2] == GRAPHQL_JSON))
     )
     return name if quality > 0 else None
 
@@ -36,7 +36,7 @@ def negotiate(accept: str | None) -> str | None:
 def prefers_html(accept: str) -> bool:
     """Whether HTML is preferred to both media types of GraphQL, as by a browser."""
     ranges = _ranges(accept)
-    if not _named(HTML, ranges):
+    if not _is_named(HTML, ranges):
         return False
     return quality_of(HTML, ranges) >= max(
         quality_of(JSON, ranges), quality_of(GRAPHQL_JSON, ranges)
@@ -52,7 +52,7 @@ def quality_of(name: str, ranges: list[_Range]) -> float:
     return 0.0
 
 
-def _named(name: str, ranges: list[_Range]) -> bool:
+def _is_named(name: str, ranges: list[_Range]) -> bool:
     return any(candidate.name == name and candidate.quality > 0 for candidate in ranges)
 
 

@@ -11,7 +11,7 @@ MAX_HOPS = 20
 
 @dataclass(frozen=True)
 class TrustedProxies:
-    """The networks whose `X-Forwarded-For` is believed; that of any other peer is ignored."""
+    """The networks whose `X-Forwarded-For` is trusted; that of any other peer is ignored."""
 
     networks: tuple[Network, ...]
 
@@ -20,7 +20,7 @@ class TrustedProxies:
         return cls(tuple(ip_network(text, strict=False) for text in texts))
 
     def client_address(self, peer: str | None, forwarded_for: str | None) -> str | None:
-        """Returns the first address from the nearest proxy on that is not of a trusted proxy."""
+        """Returns the first address, from the nearest proxy on, that is not a trusted proxy's."""
         if not self.networks or peer is None or forwarded_for is None or not self._trusts(peer):
             return peer
         client = peer

@@ -6,10 +6,25 @@ from typing import Any
 import orjson
 
 from app.errors import Code, coded
+from app.http.asgi import Send
 from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON
-from app.http.requests import Send
 
 CONTENT_TYPE = CONTENT_TYPES[GRAPHQL_JSON]
+
+
+class HttpRefusal(Exception):
+    """Refuses a request before it reaches GraphQL, with a status code and an error code."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: Code = Code.BAD_REQUEST,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.headers = status, message, code, headers
 
 
 def refusal_body(message: str, code: Code = Code.BAD_REQUEST) -> bytes:

@@ -6,7 +6,7 @@ from app.engine.engine import RequestError
 from app.engine.errors import refusal
 from app.errors import Code, Overloaded, Unavailable, coded
 from app.http.negotiation import GRAPHQL_JSON, JSON
-from app.http.requests import HttpRefusal
+from app.http.refusals import HttpRefusal
 
 OK = 200
 # "Partial Success". The specification defines it beside its own media type only (6.1).
@@ -37,7 +37,7 @@ class Reply(NamedTuple):
 
 
 def executed(answer: dict[str, Any], *, in_parts: bool) -> Reply:
-    """Reply to an operation that was executed; `in_parts`: only a part of it may have been done."""
+    """Reply to an operation that was executed, `in_parts` if a part of it may have been done."""
     if "errors" not in answer:
         return Reply(OK, answer)
     if not in_parts and _is_outage(answer):
@@ -47,19 +47,19 @@ def executed(answer: dict[str, Any], *, in_parts: bool) -> Reply:
 
 def not_executed(refused: RequestError) -> Reply:
     """Reply to a request whose document, operation or variables are invalid."""
-    unreadable = refused.code is Code.PARSE_FAILED
-    status = BAD_REQUEST if unreadable else UNPROCESSABLE
+    is_unparsable = refused.code is Code.PARSE_FAILED
+    status = BAD_REQUEST if is_unparsable else UNPROCESSABLE
     return Reply(status, {"errors": refused.errors})
 
 
-def try_later(why: Overloaded | Unavailable) -> Reply:
+def try_later(reason: Overloaded | Unavailable) -> Reply:
     """Reply that nothing was done, and after how many seconds to try again."""
-    headers = _retry_after(why.retry_after_seconds)
-    return Reply(UNAVAILABLE, {"errors": [refusal(why, None)]}, headers)
+    headers = _retry_after(reason.retry_after_seconds)
+    return Reply(UNAVAILABLE, {"errors": [refusal(reason, None)]}, headers)
 
 
-def refused(by: HttpRefusal) -> Reply:
-    return Reply(by.status, {"errors": [coded(by.message, by.code)]}, by.headers)
+def refused(error: HttpRefusal) -> Reply:
+    return Reply(error.status, {"errors": [coded(error.message, error.code)]}, error.headers)
 
 
 def _is_outage(answer: dict[str, Any]) -> bool:
@@ -73,15 +73,15 @@ def _is_outage(answer: dict[str, Any]) -> bool:
 
 def _unavailable(errors: list[dict[str, Any]]) -> Reply:
     """Reply without `data`, which allows only 2xx, and so without paths into it."""
-    told: list[dict[str, Any]] = []
+    distinct: list[dict[str, Any]] = []
     for error in errors:
         entry = {"message": error["message"], "extensions": error["extensions"]}
-        if entry not in told:
-            told.append(entry)
-    waits = [entry["extensions"].get("retryAfter") for entry in told]
-    # Not if it is unknown whether a mutation was done: it must not be repeated blindly.
-    headers = () if None in waits else _retry_after(max(waits))
-    return Reply(UNAVAILABLE, {"errors": told}, headers)
+        if entry not in distinct:
+            distinct.append(entry)
+    delays = [entry["extensions"].get("retryAfter") for entry in distinct]
+    # No Retry-After if a mutation may have been done: clients must not repeat it unchecked.
+    headers = () if None in delays else _retry_after(max(delays))
+    return Reply(UNAVAILABLE, {"errors": distinct}, headers)
 
 
 def _retry_after(seconds: int) -> Fields:

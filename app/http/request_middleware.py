@@ -13,9 +13,10 @@ from app.database.errors import server_message
 from app.database.statements import start_counting
 from app.engine.errors import internal_error
 from app.http.access_log import AccessLog, Line
+from app.http.asgi import ASGIApp, Receive, Scope, Send
 from app.http.cors import Cors, origin_of
+from app.http.headers import Headers
 from app.http.refusals import errors_body, send_refusal
-from app.http.requests import ASGIApp, Headers, Receive, Scope, Send
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 SECURITY_HEADERS = (
@@ -27,7 +28,7 @@ HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 
 
 class RequestMiddleware:
-    """Pure ASGI middleware. It closes WebSockets before they open: nothing here serves them."""
+    """Pure ASGI middleware. It closes WebSockets before they open, as none are served."""
 
     def __init__(
         self, app: ASGIApp, *, https: bool, traced: bool, access_log: AccessLog, cors: Cors
@@ -50,12 +51,12 @@ class RequestMiddleware:
         line = Line(time.time(), scope["method"], scope["path"], request_id, start_counting())
         scope.setdefault("state", {}).update(request_id=request_id, line=line, headers=headers)
         started = time.perf_counter()
-        started_to_answer = False
+        response_has_started = False
 
         def send_with_headers(message: Any) -> Awaitable[None]:
-            nonlocal started_to_answer
+            nonlocal response_has_started
             if message["type"] == "http.response.start":
-                line.status, started_to_answer = message["status"], True
+                line.status, response_has_started = message["status"], True
                 message["headers"] = self._complete(message["headers"], request_id, origin)
                 if self._traced:
                     _name_span(line)
@@ -64,7 +65,7 @@ class RequestMiddleware:
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception as error:
-            if started_to_answer:
+            if response_has_started:
                 raise
             body = errors_body(internal_error(error, request_id, server_message))
             await send_refusal(send_with_headers, 500, body)
@@ -83,7 +84,7 @@ class RequestMiddleware:
 
 
 def _name_span(line: Line) -> None:
-    """Name the span of the server after the operation: otherwise it is just a POST."""
+    """Name the span of the server after the operation: its default name is only a POST."""
     span = trace.get_current_span()
     if line.operation is None or not span.is_recording():
         return
@@ -99,8 +100,8 @@ _numbers = itertools.count(1)
 
 
 def _request_id(headers: Headers) -> str:
-    """Returns the id that a proxy has given the request, if it is well-formed, or a new one."""
-    given = headers.values.get(b"x-request-id")
-    if given is not None and REQUEST_ID.fullmatch(given):
-        return given.decode()
+    """Returns the id in the X-Request-Id header if it is well-formed, or a new one."""
+    proposed = headers.values.get(b"x-request-id")
+    if proposed is not None and REQUEST_ID.fullmatch(proposed):
+        return proposed.decode()
     return f"{_PREFIX}{next(_numbers):06x}"

@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.setup import database, fail, out, started
+from app.composition import build
 from app.jobs.services.queue import DelayedJob, FailedJob, Jobs, SealedElsewhere
 from app.modules import read_settings
-from app.portico import build
 from app.settings import Settings
 from app.text.visible import one_line
 

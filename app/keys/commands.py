@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.setup import checked, database, fail, out, started
+from app.composition import Portico, build
 from app.database.database import Database
 from app.keys.services.fleet_secrets import FleetSecrets, KnownSecret
 from app.keys.services.signing_keys import ListedKey, SigningKeys
 from app.modules import read_settings
-from app.portico import Portico, build
 from app.security.keys import KeyPair
 from app.sessions.services.compromise import AlreadyDeclared, Compromise, CompromiseDeclared
 from app.settings import Settings

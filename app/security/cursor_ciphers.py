@@ -24,9 +24,9 @@ class CursorCipher:
     def write(self, position: bytes) -> bytes:
         return self._ciphers[0].encrypt(position, None)
 
-    def read(self, written: bytes) -> bytes | None:
+    def read(self, encoded: bytes) -> bytes | None:
         """Returns the position; None if this server did not encrypt it for this order."""
-        opened = (_opened(cipher, written) for cipher in self._ciphers)
+        opened = (_opened(cipher, encoded) for cipher in self._ciphers)
         return next((position for position in opened if position is not None), None)
 
 
@@ -49,8 +49,8 @@ class CursorCiphers:
         return cipher
 
 
-def _opened(cipher: AESSIV, written: bytes) -> bytes | None:
+def _opened(cipher: AESSIV, encoded: bytes) -> bytes | None:
     try:
-        return cipher.decrypt(written, None)
+        return cipher.decrypt(encoded, None)
     except InvalidTag:
         return None

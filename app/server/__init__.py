@@ -1,1 +1,1 @@
-"""All that knows uvicorn: its protocol, limits of connections, shutdown and workers."""
+"""Everything that depends on uvicorn: protocol, connection limits, shutdown and workers."""

@@ -7,7 +7,7 @@ import uvicorn
 
 from app.server.forced_exit import exit_within
 
-# For the lifespan to end, which closes the database, after the requests have ended.
+# How long the lifespan may take to end after the last request: it closes the database.
 CLOSING_SECONDS = 2
 
 

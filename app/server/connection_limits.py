@@ -1,4 +1,4 @@
-"""Limits of connections: how many there may be, and which are closed to make room or for timeouts.
+"""Limits of connections: their number and timeouts, and which one is closed if there are too many.
 
 Timeouts are checked once a second for all connections together: a timer for each request would cost
 more than all of this.
@@ -39,7 +39,7 @@ class ConnectionLimits:
 class ConnectionLimiter:
     """All connections of one worker.
 
-    `waiting` are those that have yet to send a request or the rest of one, the longest first.
+    `waiting` are those that have not sent a request, or the rest of one, the oldest first.
     """
 
     limits: ConnectionLimits
@@ -53,15 +53,15 @@ class ConnectionLimiter:
         Returns False if none waits: the connection must be refused.
         """
         if len(self.connections) >= self.limits.connections:
-            longest = next(iter(self.waiting), None)
-            if longest is None:
+            oldest = next(iter(self.waiting), None)
+            if oldest is None:
                 return False
-            longest.abort()
+            oldest.abort()
         self.connections.add(connection)
         return True
 
     def add_waiting(self, connection: Connection) -> None:
-        """Note that a connection waits from now on: it is the last to be aborted."""
+        """Note that a connection is waiting from now on: it is the last to be aborted."""
         if connection in self.connections:
             self.waiting.pop(connection, None)
             self.waiting[connection] = None
@@ -74,7 +74,7 @@ class ConnectionLimiter:
         self.waiting.pop(connection, None)
 
     async def enforce_timeouts(self) -> None:
-        """Close connections that have timed out, for as long as the worker lives."""
+        """Close connections that have timed out, as long as the worker runs."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_SECONDS)

@@ -1,12 +1,12 @@
-"""A time limit for stopping: when it is reached the process ends, whatever still runs in it."""
+"""A time limit for stopping: when it is reached, the process ends whatever it is doing."""
 
 import logging
 import os
 import threading
 
-# How long logging may take: standard error may be what hangs.
+# How long logging may take: writing to standard error may hang.
 REPORT_SECONDS = 1
-REPORT = "Not stopped within %g s: ending without what is still under way"
+REPORT = "Not stopped within %g s: ending without waiting for requests or tasks"
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from app.server.head_rules import (
 NOT_HTTP = "This is not HTTP."
 # What the parser returns before it has read a version.
 NO_VERSION_YET = "0.0"
-NOTED_NAMES = CHECKED_NAMES | {b"expect"}
+READ_NAMES = CHECKED_NAMES | {b"expect"}
 FRAMING_NAMES = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -41,24 +41,24 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.is_reading_head = True
         self._checked_fields: tuple[tuple[bytes, bytes], ...] = ()
-        # Set once a request was refused or was the last of its connection: what follows is no
-        # request.
+        # Set after a request that was refused or is the last one of its connection: what follows
+        # is not a request.
         self._ignores_input = False
 
     def refuse(self, status: int, message: str, code: Code = Code.BAD_REQUEST) -> None:
-        """Answer the request that is being read in the application's stead, and close."""
+        """Answer the request that is being read instead of the application, and close."""
         raise NotImplementedError
 
     def refuses_head(self) -> bool:
-        """Refuse a head for reasons other than the rules of RFC 9112, or return False."""
+        """Refuse a head for reasons other than the rules of RFC 9112; return whether it was."""
         raise NotImplementedError
 
     def on_head_read(self) -> None:
-        """Take note of `cycle`, which is a new request."""
+        """Handle a new request, which is in `cycle`."""
         raise NotImplementedError
 
     def on_request_read(self) -> None:
-        """Take note that the body of `cycle` is complete."""
+        """Handle the end of the body of `cycle`."""
         raise NotImplementedError
 
     def feed(self, data: bytes) -> None:
@@ -71,17 +71,17 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._refuse_invalid_http()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # A trailer is no header (RFC 9110, 6.5.1): a proxy has not looked at it.
+        # A trailer is not a header (RFC 9110, 6.5.1): proxies have not checked it.
         if not self.is_reading_head:
             return
         name = name.lower()
-        # White space around a value is no part of it (RFC 9110, 5.5).
+        # White space around a value is not part of it (RFC 9110, 5.5).
         value = value.rstrip(b" \t")
         self.headers.append((name, value))
-        if name in NOTED_NAMES:
-            self._note(name, value)
+        if name in READ_NAMES:
+            self._read_header(name, value)
 
-    def _note(self, name: bytes, value: bytes) -> None:
+    def _read_header(self, name: bytes, value: bytes) -> None:
         if name != b"expect":
             self._checked_fields += ((name, value),)
         elif value.lower() == b"100-continue":
@@ -99,7 +99,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self.refuse(*refusal)
             return
         if version == "1.0":
-            # RFC 9110, 10.1.1: such a client does not know `100 Continue`.
+            # A client of HTTP/1.0 does not know `100 Continue` (RFC 9110, 10.1.1).
             self.expect_100_continue = False
         super().on_headers_complete()
         self.is_reading_head = False
@@ -119,7 +119,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             cycle.more_body = False
             cycle.message_event.set()
         if not self.parser.should_keep_alive():
-            # A trailer can say so too, and the parser reads nothing after that.
+            # A trailer can close the connection too, and the parser reads nothing after that.
             cycle.keep_alive = False
         # RFC 9112, 9.6: no request after one that closes the connection is processed.
         self._ignores_input = not cycle.keep_alive
@@ -149,8 +149,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _restart_at_body(self) -> None:
         """Parse a body as if no upgrade had been offered (RFC 9110, 7.8; RFC 9112, 6).
 
-        A new parser gets a head that has only the framing fields of the one before, which the
-        former parser has accepted, and goes on from there.
+        A new parser is fed a head with only the framing fields of the last one, which the former
+        parser has accepted, and then parses what follows.
         """
         self.parser = httptools.HttpRequestParser(_CallbacksAfterHead(self))
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -167,7 +167,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
 
 class _CallbacksAfterHead:
-    """Passes what a parser reads on to a protocol, except for a head that the protocol has."""
+    """The callbacks of a protocol for a parser that starts with a head which it already has."""
 
     def __init__(self, protocol: StrictHttpProtocol) -> None:
         self._protocol = protocol

@@ -1,10 +1,10 @@
-"""Applies the rules for heads as ASGI middleware, where uvicorn's own protocol reads requests."""
+"""Applies the rules for heads as ASGI middleware, for uvicorn's own protocol."""
 
 from urllib.parse import unquote
 
+from app.http.asgi import ASGIApp, Receive, Scope, Send
 from app.http.cors import Cors, origin_in
 from app.http.refusals import refusal_body, send_refusal
-from app.http.requests import ASGIApp, Receive, Scope, Send
 from app.server.head_rules import (
     BAD_TARGET,
     HeadRefusal,
@@ -44,7 +44,7 @@ def _refusal(scope: Scope) -> HeadRefusal | None:
 
 
 def _rewrite_target(scope: Scope, target: bytes) -> HeadRefusal | None:
-    """Replace a target that has a host in it by its path and query."""
+    """Replace a target with a host by its path and query."""
     origin = origin_form(scope["method"].encode(), target)
     if origin is None:
         return BAD_TARGET

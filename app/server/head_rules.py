@@ -1,4 +1,4 @@
-"""Which heads of requests are refused before an application sees them (RFC 9112)."""
+"""The rules for heads of requests, which are refused before the application (RFC 9112)."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import NamedTuple
 Fields = Iterable[tuple[bytes, bytes]]
 
 VERSIONS = frozenset({"1.0", "1.1"})
-# Those of RFC 9110, section 9, and RFC 5789, except CONNECT: this is no proxy.
+# Those of RFC 9110, section 9, and RFC 5789, except CONNECT, which is for proxies.
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE"})
 # The only fields that a head can be refused for.
 CHECKED_NAMES = frozenset({b"host", b"transfer-encoding"})
@@ -28,12 +28,12 @@ class HeadRefusal(NamedTuple):
     message: str
 
 
-BAD_TARGET = HeadRefusal(400, "The target of the request is not one of this server.")
-UNSUPPORTED_VERSION = HeadRefusal(505, "This server speaks HTTP/1.1 and HTTP/1.0.")
-UNKNOWN_METHOD = HeadRefusal(501, "This server does not know the method.")
-NOT_ONE_HOST = HeadRefusal(400, "A request has one Host header.")
+BAD_TARGET = HeadRefusal(400, "The target of the request is invalid.")
+UNSUPPORTED_VERSION = HeadRefusal(505, "This server supports HTTP/1.1 and HTTP/1.0.")
+UNKNOWN_METHOD = HeadRefusal(501, "This server does not support the method.")
+NOT_ONE_HOST = HeadRefusal(400, "A request must have one Host header.")
 BAD_HOST = HeadRefusal(400, "The Host header is not a host with an optional port.")
-UNSUPPORTED_CODING = HeadRefusal(501, "The only transfer coding here is chunked.")
+UNSUPPORTED_CODING = HeadRefusal(501, "The only supported transfer coding is chunked.")
 CODING_IN_HTTP_1_0 = HeadRefusal(400, "HTTP/1.0 has no transfer codings.")
 
 
@@ -43,7 +43,7 @@ def head_refusal(
 ) -> HeadRefusal | None:
     """Returns why a head is refused, by its version, method and checked fields; None if it is not.
 
-    The target is checked apart, by `origin_form`.
+    The target is checked by `origin_form`.
     """
     if version not in VERSIONS:
         return UNSUPPORTED_VERSION
@@ -65,7 +65,7 @@ def is_origin_form(target: bytes) -> bool:
 def origin_form(method: bytes, target: bytes) -> bytes | None:
     """Returns a target without its scheme and host; None if it is not a target of this server.
 
-    `*` is the server itself, which only OPTIONS may mean (RFC 9112, 3.2.4).
+    `*` is the server itself, and only valid with OPTIONS (RFC 9112, 3.2.4).
     """
     if is_origin_form(target) or (target == b"*" and method == b"OPTIONS"):
         return target
@@ -77,7 +77,7 @@ def origin_form(method: bytes, target: bytes) -> bytes | None:
 
 
 def is_authority(text: bytes) -> bool:
-    """Whether it is a host, which is not empty, and perhaps a port (RFC 3986, 3.2)."""
+    """Whether it is a host that is not empty, with an optional port (RFC 3986, 3.2)."""
     match = AUTHORITY.fullmatch(text)
     if match is None:
         return False
@@ -87,8 +87,7 @@ def is_authority(text: bytes) -> bool:
 def _host_refusal(version: str, hosts: list[bytes]) -> HeadRefusal | None:
     """Check the Host fields (RFC 9112, 3.2).
 
-    An empty value is allowed: the client's URL had no host in it, and the server's own URL is a
-    setting.
+    An empty value is allowed: the client's URL had no host, and the server's own URL is a setting.
     """
     if len(hosts) > 1 or (not hosts and version != "1.0"):
         return NOT_ONE_HOST
@@ -101,7 +100,7 @@ def _coding_refusal(version: str, codings: list[bytes]) -> HeadRefusal | None:
     if not codings:
         return None
     if version == "1.0":
-        # RFC 9112, 6.1: its framing is faulty.
+        # Its framing is unreliable (RFC 9112, 6.1).
         return CODING_IN_HTTP_1_0
     is_chunked = [coding.lower() for coding in codings] == [b"chunked"]
     return None if is_chunked else UNSUPPORTED_CODING

@@ -1,9 +1,9 @@
-"""The limit of open files, of which each connection takes one."""
+"""The limit of open files: each connection is one."""
 
 import logging
 import resource
 
-# What a process opens besides connections of clients.
+# Files that a process opens besides connections of clients.
 OTHER_FILES = 300
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""What a server is started with."""
+"""The options of a server."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ class ServerOptions:
     `ConnectionLimiter` of the application.
     """
 
-    # Both are import paths of factories, `module:function`. The second one makes an application
-    # that checks heads itself, for a protocol that does not.
+    # Import paths of factories, `module:function`. The application of the second one checks heads
+    # itself, for a protocol that does not.
     app: str
     app_with_head_checks: str
     host: str

@@ -1,6 +1,6 @@
-"""One HTTP connection, with limits of time and size: for its heads, its bodies and its answers.
+"""One HTTP connection, with limits on the time and size of heads, bodies and answers.
 
-How many connections there may be is up to `ConnectionLimiter`.
+`ConnectionLimiter` limits the number of connections.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from app.server.framing import StrictHttpProtocol
 from app.server.head_rules import UNSUPPORTED_VERSION
 from app.server.single_write import SingleWriteResponse
 
-# For a request that is on its way while the server stops, and for a client to read a refusal.
+# How long to wait for a request that was sent before the server stops, or for a client to read a
+# refusal.
 LINGER_SECONDS = 0.5
 # How long the rest of a body is read and discarded after an answer that closes the connection.
 BODY_LINGER_SECONDS = 2.0
@@ -30,7 +31,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class LingeringTransport:
-    """The transport that an answer is written to: closing it is up to the protocol."""
+    """The transport that an answer is written to. The protocol decides when to close it."""
 
     __slots__ = ("close", "is_closing", "write")
 
@@ -39,7 +40,7 @@ class LingeringTransport:
 
 
 class LimitedHttpProtocol(StrictHttpProtocol):
-    """One connection: it waits for a request, reads its head, reads its body, or is answered."""
+    """One connection: it waits for a request, reads its head or its body, or is being answered."""
 
     def __init__(
         self,
@@ -53,12 +54,12 @@ class LimitedHttpProtocol(StrictHttpProtocol):
         self._cors: Cors = app_state[CORS]
         self._limits = self._limiter.limits
         self._head_bytes = 0
-        # Received after the head, and not part of the body: sizes of chunks, and trailers.
+        # Received after the head, and not part of the body: sizes of chunks and trailers.
         self._framing_bytes = 0
-        self._body_is_due = False
-        # Written in the application's stead, once all requests before it are answered.
+        self._expects_body = False
+        # Written instead of the application's answer, after all earlier requests are answered.
         self._refusal: bytes | None = None
-        # The request that the application has begun to answer last.
+        # The last request that was passed to the application.
         self._running: RequestResponseCycle | None = None
         self._is_stopping = self._is_lost = self._is_lingering = False
         # When the client has taken too long to send; None while the application answers.
@@ -90,10 +91,10 @@ class LimitedHttpProtocol(StrictHttpProtocol):
         else:
             self._framing_bytes += len(data)
         self.feed(data)
-        if self._body_is_due and not self._ignores_input:
-            # Clients that never send it must not keep others out. Most bodies came with their
-            # heads.
-            self._body_is_due = False
+        if self._expects_body and not self._ignores_input:
+            # Clients that never send it must not take the places of others. Most bodies arrive
+            # with their heads.
+            self._expects_body = False
             self._wait(self._limits.body_seconds)
         max_bytes = self._limits.head_bytes
         if self._framing_bytes > max_bytes or (
@@ -101,11 +102,11 @@ class LimitedHttpProtocol(StrictHttpProtocol):
         ):
             self._refuse_large_head()
         elif self.is_reading_head and self._head_bytes and self.has_unsupported_version():
-            # Such a client may wait for an answer without having sent the end of a head.
+            # Such a client may wait for an answer before it has sent the end of a head.
             self.refuse(*UNSUPPORTED_VERSION)
 
     def on_head_read(self) -> None:
-        self._body_is_due = True
+        self._expects_body = True
         if self._is_stopping or self._limiter.shutdown.has_begun:
             self.cycle.keep_alive = False
 
@@ -127,7 +128,7 @@ class LimitedHttpProtocol(StrictHttpProtocol):
 
     def on_request_read(self) -> None:
         self._head_bytes, self._framing_bytes = 0, 0
-        self._body_is_due = False
+        self._expects_body = False
         if not self.cycle.response_complete:
             self._deadline = None
             self._limiter.remove_waiting(self)
@@ -135,13 +136,13 @@ class LimitedHttpProtocol(StrictHttpProtocol):
             self.transport.close()
 
     def on_response_complete(self) -> None:
-        # As in uvicorn, except for its keep-alive timer.
+        # As in uvicorn, but without its keep-alive timer.
         self.server_state.total_requests += 1
         self.flow.resume_reading()
         if self._is_lingering:
             return
         if self.transport.is_closing():
-            # It closes as soon as the client has read all of the answer.
+            # It closes when the client has read the whole answer.
             self._deadline = self.loop.time() + self._limits.write_seconds
             return
         if self.pipeline:
@@ -161,7 +162,7 @@ class LimitedHttpProtocol(StrictHttpProtocol):
         self._read_deadline = None
 
     def shutdown(self) -> None:
-        """Answer requests under way, and one that is being sent at this moment, then close."""
+        """Answer current requests, and one that is being sent at this moment, then close."""
         self._is_stopping = True
         if self._is_idle():
             self.loop.call_later(LINGER_SECONDS, self._close_if_idle)
@@ -173,9 +174,9 @@ class LimitedHttpProtocol(StrictHttpProtocol):
         return any(deadline is not None and now >= deadline for deadline in deadlines)
 
     def close_for_timeout(self) -> None:
-        """Close it, with a 408 if the client has begun a request."""
+        """Close the connection, with a 408 if the client has begun a request."""
         if self.transport.get_write_buffer_size():
-            # The client does not read what it was sent: it would not read this either.
+            # The client does not read the last answer: it would not read this one either.
             self.abort()
         elif self._head_bytes or not self._is_idle():
             self.refuse(408, "The request took too long to arrive.", Code.BAD_REQUEST)
@@ -183,10 +184,10 @@ class LimitedHttpProtocol(StrictHttpProtocol):
             self.abort()
 
     def close_lingering(self) -> None:
-        """Close after an answer, but go on reading for a while if the client still sends a body.
+        """Close after an answer, but keep reading for a while if the client still sends a body.
 
-        Closed at once, the kernel would answer the rest of the body by resetting the connection,
-        and the client would lose what it has not read yet (RFC 9112, 9.6).
+        If it was closed at once, the kernel would reset the connection when more of the body
+        arrives, and the client would lose what it has not read yet (RFC 9112, 9.6).
         """
         running = self._running
         if running is None or not running.more_body or not self.transport.can_write_eof():
@@ -197,7 +198,7 @@ class LimitedHttpProtocol(StrictHttpProtocol):
         self.loop.call_later(BODY_LINGER_SECONDS, self.abort)
 
     def abort(self) -> None:
-        """Reset it, and keep nothing for it: neither here nor in the buffers of the kernel."""
+        """Reset the connection, and free its memory here and in the kernel."""
         if self._is_lost:
             return
         self._limiter.remove(self)
@@ -206,7 +207,7 @@ class LimitedHttpProtocol(StrictHttpProtocol):
         self.transport.abort()
 
     def _wait(self, seconds: float) -> None:
-        """Wait for a request or its body for so long, as the last of those that wait."""
+        """Wait for a request or its body for some seconds, as the newest waiting connection."""
         self._deadline = self.loop.time() + seconds
         self._limiter.add_waiting(self)
 
@@ -226,10 +227,10 @@ class LimitedHttpProtocol(StrictHttpProtocol):
         self.refuse(431, f"The head of a request, and its trailers, have at most {kib} KiB.")
 
     def refuse(self, status: int, message: str, code: Code = Code.BAD_REQUEST) -> None:
-        """Answer once in the application's stead; what else is received is discarded.
+        """Answer once instead of the application; what is received later is discarded.
 
-        Requests that came before are answered first (RFC 9112, 9.3.2), and one that was already
-        answered gets no other answer.
+        Earlier requests are answered first (RFC 9112, 9.3.2), and one that was already answered
+        gets no second answer.
         """
         if self._ignores_input:
             return
@@ -254,14 +255,14 @@ class LimitedHttpProtocol(StrictHttpProtocol):
         return STATUS_LINE[status] + lines + b"\r\n" + content
 
     def _headers_so_far(self) -> list[tuple[bytes, bytes]]:
-        """Returns those of the request that is being read; before the first, uvicorn has None."""
+        """Returns the headers of the request that is being read. At first uvicorn has None."""
         headers: list[tuple[bytes, bytes]] | None = self.headers
         return headers or []
 
     def _abandon(self, cycle: RequestResponseCycle) -> None:
-        """Do not answer a request whose body is being read; the application sees a disconnect."""
+        """Stop answering a request whose body is being read; the application sees a disconnect."""
         if self.pipeline and self.pipeline[0][0] is cycle:
-            # It has not begun: those before it still run.
+            # It has not been started: earlier ones are still running.
             self.pipeline.popleft()
             return
         if cycle.response_started:
@@ -273,8 +274,8 @@ class LimitedHttpProtocol(StrictHttpProtocol):
     def _write_refusal(self) -> None:
         if self._refusal:
             self.transport.write(self._refusal)
-        # Closed at once, bytes that are still on their way here would make the kernel reset the
-        # connection, and the client lose the answer.
+        # If it was closed at once, bytes that still arrive would make the kernel reset the
+        # connection, and the client would lose the answer.
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.abort)

@@ -1,4 +1,4 @@
-"""The metric of workers that were replaced, and why."""
+"""The metric of replaced workers, by reason."""
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -9,11 +9,11 @@ HUNG = "hung"
 def replaced_workers(registry: CollectorRegistry) -> Counter:
     replaced = Counter(
         "portico_workers_replaced",
-        "Workers that ended or hung, and were replaced.",
+        "Workers that were replaced because they exited or hung.",
         ["reason"],
         registry=registry,
     )
-    # So that the first one is an increase.
+    # Both labels exist from the start, so that the first one is an increase.
     for reason in (EXITED, HUNG):
         replaced.labels(reason)
     return replaced

@@ -19,7 +19,7 @@ from app.server.tested_versions import TESTED, ServerVersions
 
 
 def run_server(options: ServerOptions, versions: ServerVersions, replaced: Counter) -> None:
-    """Serve until a signal stops it; `replaced` counts workers, by why they were replaced.
+    """Serve until a signal stops it; `replaced` counts replaced workers by reason.
 
     Raises:
         SystemExit: the application does not start.
@@ -31,7 +31,7 @@ def run_server(options: ServerOptions, versions: ServerVersions, replaced: Count
         delay = options.shutdown_delay_seconds if is_tested else 0
         timeout = options.worker_timeout_seconds
         Supervisor(config, timeout=timeout, delay=delay, replaced=replaced).run()
-        # Otherwise Python looks through all modules before it ends: seconds on a busy machine.
+        # Otherwise the garbage collector visits all modules at exit: seconds on a busy machine.
         gc.freeze()
         return
     server = BoundedServer(config)
@@ -63,7 +63,7 @@ def _portico_protocol(options: ServerOptions) -> dict[str, Any]:
 
 
 def _h11_protocol(options: ServerOptions) -> dict[str, Any]:
-    """Returns what makes a uvicorn of any version use its h11 protocol, which needs no changes."""
+    """Returns the options for uvicorn's own h11 protocol, which works with any version."""
     return {
         "app": options.app_with_head_checks,
         "http": "h11",

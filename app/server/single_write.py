@@ -1,7 +1,7 @@
 """Sends the head and the body of a response in one write: one system call, one packet.
 
-In two writes, they would wake the client twice. That, and a search of each header for forbidden
-characters, would be a tenth of what a small query costs.
+Two writes would wake the client twice. That, and checking each header for forbidden characters,
+would be a tenth of what a small query costs.
 """
 
 from collections.abc import Awaitable, Iterable
@@ -9,19 +9,19 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from app.http.requests import ASGIApp, Receive, Scope, Send
+from app.http.asgi import ASGIApp, Receive, Scope, Send
 
 # Not allowed in headers (RFC 9110, 5.5): a header could end early and inject another one.
 CONTROL_CHARACTERS = bytes({*range(32), 127} - {ord("\t")})
-# uvicorn acts upon these.
+# uvicorn handles these itself.
 CONNECTION_HEADERS = frozenset({b"connection", b"transfer-encoding"})
 
 
 class SingleWriteResponse:
     """An ASGI application that runs another one for one request, and writes its response.
 
-    The head is kept until the body comes, as ASGI asks. If the response is not one body of the
-    length that its head says, uvicorn sends it, or refuses to.
+    The head is kept until the body comes, as ASGI requires. A response that is not one body of the
+    length in its head is left to uvicorn, which sends or rejects it.
     """
 
     __slots__ = ("_app", "_cycle", "_start")
@@ -41,7 +41,7 @@ class SingleWriteResponse:
             else:
                 self._start = message
                 if cycle.waiting_for_100_continue:
-                    # It is unknown whether the body will come (RFC 9110, 10.1.1).
+                    # The client may send the body or not (RFC 9110, 10.1.1).
                     cycle.keep_alive = False
             return
         self._start = None
@@ -51,7 +51,7 @@ class SingleWriteResponse:
             await cycle.send(message)
             return
         cycle.transport.write(response)
-        # The state in which uvicorn leaves it.
+        # The state in which uvicorn leaves a cycle.
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()

@@ -23,13 +23,13 @@ from app.server.replaced_workers import EXITED, HUNG
 from app.server.syn_filter import drop_new_connections
 from app.server.worker_process import run_worker
 
-# WORKER_TIMEOUT_SECONDS is 20 by default. The event loop of a worker runs many times a second; what
-# blocks it longest, a garbage collection over all modules, takes half a second, and a few seconds
-# on a busy machine. So a worker that works never reaches 20, and its replacement has 40 left to
-# start: within a minute, all serve again.
+# WORKER_TIMEOUT_SECONDS is 20 by default. The event loop of a worker runs many times a second. Its
+# longest pause, a garbage collection over all modules, takes half a second, and a few seconds on a
+# busy machine. So a healthy worker never reaches 20, and a replacement has 40 seconds to start: all
+# workers serve again within a minute.
 HEARTBEATS_PER_TIMEOUT = 10
-# Before its first heartbeat a process imports its code, which takes 4 seconds, and a minute if
-# everything starts at once.
+# Before its first heartbeat a process imports its code: 4 seconds, or a minute if many start at
+# once.
 START_SECONDS = 300
 # How often the supervisor checks. Time without a heartbeat counts only while the supervisor itself
 # is on time, within twice this: a machine that was suspended, or is too busy to run it, does not
@@ -38,7 +38,7 @@ TICK_SECONDS = 0.5
 STOP_TICK_SECONDS = 0.05
 # How long before workers close the socket, each by its own clock, it gets no new connections.
 EARLY_SECONDS = 0.5
-# To kill workers that do not end by themselves, and for the supervisor's own process to end.
+# For killing workers that do not end by themselves, and for the supervisor's own process to end.
 KILL_SECONDS = 1
 EXIT_SECONDS = 2
 # A process that the kernel cannot end, because it waits for a disk, is left behind.
@@ -55,7 +55,7 @@ spawn = multiprocessing.get_context("spawn")
 
 @dataclass(slots=True)
 class Worker:
-    """A process, and when its event loop last sent a heartbeat."""
+    """A process, and the time since its event loop last sent a heartbeat."""
 
     process: SpawnProcess
     heartbeat: Connection
@@ -106,7 +106,7 @@ class Worker:
 
 
 class SupervisedTime:
-    """Measures time, except while this process did not run itself."""
+    """Measures time, without the time in which this process itself did not run."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -120,12 +120,12 @@ class SupervisedTime:
 
 
 class Supervisor:
-    """Runs as many workers as `config` says until a signal stops it, in the main thread.
+    """Runs the workers of `config` until a signal stops it, in the main thread.
 
     SIGTERM and SIGHUP stop it after `delay` seconds, in which `/health/ready` answers 503; SIGINT
     (Ctrl-C) stops it at once, also during the delay; a second SIGINT kills. A worker whose event
-    loop sends no heartbeat for `timeout` seconds is killed and replaced. Neither that nor a worker
-    that cannot start ends the others: an unavailable database comes back.
+    loop sends no heartbeat for `timeout` seconds is killed and replaced. The other workers go on
+    then, and also if a worker cannot start: an unavailable database comes back.
     """
 
     def __init__(
@@ -143,13 +143,13 @@ class Supervisor:
         self._listeners = [config.bind_socket()]
         self._workers: list[Worker] = []
         self._clock = SupervisedTime()
-        # Safe to use in a signal handler, and wakes up the thread that waits for it.
+        # Safe in a signal handler, and wakes up the waiting thread.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        # `nohup` makes a process ignore it.
+        # `nohup` makes a process ignore SIGHUP.
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             signal.signal(signal.SIGHUP, self._on_signal)
         with self._killing_remaining_workers():
@@ -162,7 +162,7 @@ class Supervisor:
         exit_within(delay + seconds_to_stop(self._config) + KILL_SECONDS + EXIT_SECONDS)
 
     def _supervise(self) -> int:
-        """Keep the workers running; returns the signal that ends this."""
+        """Keep the workers running until a signal; returns its number."""
         while True:
             number = self._next_signal(TICK_SECONDS)
             if number is not None:
@@ -180,10 +180,10 @@ class Supervisor:
                 self._remove(worker, HUNG)
                 log.error(KILLED, worker.process.pid, self._timeout_of(worker))
 
-    def _remove(self, worker: Worker, why: str) -> None:
+    def _remove(self, worker: Worker, reason: str) -> None:
         worker.kill()
         self._workers.remove(worker)
-        self._replaced.labels(why).inc()
+        self._replaced.labels(reason).inc()
 
     def _timeout_of(self, worker: Worker) -> float:
         return self._timeout if worker.has_started else max(START_SECONDS, self._timeout)
@@ -201,7 +201,7 @@ class Supervisor:
     def _stop(self, number: int) -> None:
         """Stop the workers, and close the socket just before they do.
 
-        Otherwise the kernel would go on making connections that nobody accepts.
+        Otherwise the kernel would complete connections that no process accepts.
         """
         how = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         if how == signal.SIGTERM and self._delay > EARLY_SECONDS:
@@ -214,12 +214,12 @@ class Supervisor:
         self._signal_workers(how)
         self._wait(EARLY_SECONDS + seconds_to_stop(self._config) + KILL_SECONDS)
 
-    def _signal_workers(self, how: signal.Signals) -> None:
+    def _signal_workers(self, number: signal.Signals) -> None:
         for worker in self._workers:
-            worker.send_signal(how)
+            worker.send_signal(number)
 
     def _wait(self, seconds: float) -> signal.Signals | None:
-        """Wait until all workers have ended or a time is over; returns SIGINT if that ended it."""
+        """Wait until all workers have ended or time is up; return SIGINT if it ended the wait."""
         deadline = time.monotonic() + seconds
         while self._alive() and time.monotonic() < deadline:
             if self._next_signal(STOP_TICK_SECONDS) == signal.SIGINT:

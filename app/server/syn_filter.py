@@ -1,15 +1,15 @@
-"""Lets the kernel drop the SYN of new connections, and everything else of a listening socket pass.
+"""Makes the kernel drop the SYN of new connections before a listening socket is closed.
 
-A listening socket that closes resets the connections whose handshake is under way: as many as begin
-within one round trip to the proxy. To the proxy these connections were made: it has sent a request,
-cannot know that nobody read it, and must not send a mutation again. Over loopback a handshake takes
-no time, so only a network with a round trip shows it:
+A listening socket that closes resets the connections whose handshake is incomplete: those that
+begin within one round trip to the proxy. For the proxy these connections exist: it has sent a
+request, cannot know that it was not read, and must not send a mutation again. Over loopback a
+handshake takes no time, so only a network with a round trip shows it:
 
     PYTHONPATH=benchmarks python .ci/fleet/restarts.py --round-trip 10
 
 restarts two processes behind `deploy/nginx.conf` three times under load. Without this filter 20 of
 156,051 requests failed there ("recv() failed (104: Connection reset by peer)"), with it none of
-136,770. The price: a request that needs a new connection at that moment takes a second longer.
+136,770. The cost: a request that needs a new connection at that moment takes a second longer.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ import struct
 import sys
 from contextlib import suppress
 
-# Of `asm-generic/socket.h`; Python has no name for it.
+# From `asm-generic/socket.h`; Python has no name for it.
 SO_ATTACH_FILTER = 26
 # `struct sock_filter`: operation, jump if true, jump if false, operand.
 INSTRUCTION = struct.Struct("HBBI")
@@ -34,11 +34,11 @@ DROP_SYN = (
 
 
 def drop_new_connections(listener: socket.socket) -> None:
-    """Begin no connection any more; those whose handshake is under way are still completed.
+    """Drop new connections; those whose handshake has begun are still completed.
 
     A client gets no answer, sends its SYN again after a second, and is refused if the socket is
-    closed by then: a proxy knows that nothing was sent, and asks another server. Only on Linux;
-    elsewhere, or where the kernel refuses the filter, the socket stays as it is.
+    closed by then: a proxy knows that nothing was sent, and tries another server. Only on Linux: on
+    other systems, or if the kernel refuses the filter, nothing changes.
     """
     if sys.platform != "linux":
         return

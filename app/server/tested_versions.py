@@ -1,4 +1,4 @@
-"""The versions of uvicorn and httptools whose parts this package replaces, and is tested with.
+"""The versions of uvicorn and httptools that this package is tested with, and changes parts of.
 
 With other versions `portico serve` runs uvicorn's own h11 protocol: see `app/server/README.md`.
 """

@@ -1,4 +1,4 @@
-"""One of several worker processes that serve on one socket, as the supervisor starts it."""
+"""A worker process: one of several that serve on one socket, started by the supervisor."""
 
 import asyncio
 import ctypes
@@ -26,7 +26,7 @@ def run_worker(
     heartbeat_seconds: float,
 ) -> None:
     """Serve until a signal stops it, or until the parent ends."""
-    # Until it serves there is nothing to finish: SIGINT ends it without a traceback.
+    # Before it serves there are no requests to finish: SIGINT ends it without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _exit_with_parent()
     config.configure_logging()
@@ -51,15 +51,15 @@ class WorkerServer(BoundedServer):
             heartbeats.cancel()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Ctrl-C in a terminal signals all processes, and the parent signals again. That is not a
-        # second Ctrl-C, which ends requests: at that, the parent kills its workers.
+        # Ctrl-C in a terminal signals all processes, and the parent signals them again. That is not
+        # a second Ctrl-C, at which the parent kills its workers.
         if self.should_exit and sig == signal.SIGINT:
             return
         super().handle_exit(sig, frame)
 
     async def _send_heartbeats(self) -> None:
         descriptor = self._heartbeat.fileno()
-        # A parent that is suspended reads nothing, and requests must not wait for it.
+        # A suspended parent reads nothing, and requests must not wait for it.
         os.set_blocking(descriptor, False)
         while True:
             with suppress(BlockingIOError, BrokenPipeError):
@@ -70,8 +70,8 @@ class WorkerServer(BoundedServer):
 def _exit_with_parent() -> None:
     """End at once if the parent is killed, without finishing requests.
 
-    Otherwise the next server could not have the port, or would share the database with processes
-    that nobody supervises.
+    Otherwise the next server could not use the port, or would share the database with unsupervised
+    processes.
     """
     if sys.platform == "linux":
         # Also ends a process that is suspended or holds the GIL. The kernel sends the signal when

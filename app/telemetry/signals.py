@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from opentelemetry import _logs, metrics, trace
 
-from app.imports import imported
+from app.imports import import_module
 
 SIGNALS = ("TRACES", "METRICS", "LOGS")
 PROTOCOL = "http/protobuf"
@@ -38,7 +38,7 @@ def start_telemetry() -> None:
     for signal in SIGNALS:
         if _is_sent(signal):
             # What sends takes a tenth of a second to load, which most processes do without.
-            imported("app.telemetry.exporters").send(signal)
+            import_module("app.telemetry.exporters").send(signal)
 
 
 async def flush_telemetry() -> None:

@@ -1,1 +1,1 @@
-"""What tests of Portico use, and tests of modules from elsewhere: `app.testing.fixtures` first."""
+"""Test helpers, for Portico and for modules of other projects. Start with `fixtures`."""

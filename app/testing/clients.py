@@ -1,4 +1,4 @@
-"""Clients: they send GraphQL over ASGI and keep what a browser would keep."""
+"""Clients that send GraphQL over ASGI, and keep tokens as a browser would."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ mutation Register($input: RegisterInput!) {{
 }}
 """
 LOGIN = f"mutation Login($input: LoginInput!) {{ login(input: $input) {{ {SIGNED_IN} }} }}"
-UNIQUE = {"date", "x-request-id"}
+UNIQUE_HEADERS = {"date", "x-request-id"}
 ME = "query Me { me { email } }"
 
 
@@ -50,7 +50,7 @@ class Person:
 
 @dataclass(slots=True)
 class Api:
-    """One client. Calling it sends an operation and gives `data`; `errors` are kept beside it."""
+    """One client. Calling it sends an operation and returns `data`; `errors` has the errors."""
 
     http: httpx.AsyncClient
     access_token: str | None = None
@@ -74,9 +74,11 @@ class Api:
 
     @property
     def last_seen(self) -> tuple[int, dict[str, str], bytes]:
-        """All of the last answer that could tell one from another."""
+        """What distinguishes the last answer from others: all of it but what is always unique."""
         assert self.last is not None
-        headers = {name: value for name, value in self.last.headers.items() if name not in UNIQUE}
+        headers = {
+            name: value for name, value in self.last.headers.items() if name not in UNIQUE_HEADERS
+        }
         return self.last.status_code, headers, self.last.content
 
     async def __call__(self, query: str, **variables: Any) -> Any:
@@ -112,7 +114,7 @@ class Api:
         )
 
     def of_program(self, name: str) -> "Api":
-        """Returns a guest at the same address whose program has another name."""
+        """Returns a guest at the same address with another User-Agent."""
         return Api(self.http, user_agent=name)
 
     def with_bearer(self, access_token: str) -> "Api":

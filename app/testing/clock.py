@@ -1,10 +1,10 @@
-"""A clock that tests move."""
+"""A clock that tests can move."""
 
 from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
-    """Runs with the real one, set forward by what the test has let pass."""
+    """Runs as the system clock does, ahead of it by what was passed to `pass_`."""
 
     def __init__(self) -> None:
         self._ahead = timedelta()

@@ -1,4 +1,4 @@
-"""Commands of `portico`, run within the process of the tests."""
+"""Runs commands of `portico` within the process of the tests."""
 
 import asyncio
 
@@ -7,18 +7,18 @@ from typer.testing import CliRunner, Result
 from app.cli.main import cli_of
 from app.modules import MODULES, modules_named
 
-# With the commands of no modules from elsewhere.
+# With the commands of Portico's own modules.
 CLI = cli_of(MODULES)
 
 
-async def run(*arguments: str, given: str = "", **environment: str) -> Result:
-    """Run a command in this process, which is a second quicker than in one of its own.
+async def run(*arguments: str, stdin: str = "", **environment: str) -> Result:
+    """Run a command in this process, which is a second faster than starting another one.
 
-    It has the commands of the modules that MODULES names in this environment.
+    MODULES in the environment adds the commands of other modules.
     """
     names = filter(None, environment.get("MODULES", "").split(","))
     cli = cli_of(modules_named(tuple(names)))
     invoke = CliRunner().invoke
     return await asyncio.to_thread(
-        invoke, cli, arguments, input=given, env=environment, color=False
+        invoke, cli, arguments, input=stdin, env=environment, color=False
     )

@@ -1,4 +1,4 @@
-"""Databases on a PostgreSQL server: made, copied, emptied and dropped."""
+"""Creates, copies, empties and drops databases on a PostgreSQL server."""
 
 import uuid
 from collections.abc import AsyncGenerator
@@ -9,9 +9,9 @@ from sqlalchemy import make_url, text
 from app.database.database import Database, connect
 from app.database.migration_table import TABLE as MIGRATIONS
 
-# Every table that there is, whoever made it: those of modules outside this repository too. Triggers
-# stay silent meanwhile, since the audit keeps what happened and no application may delete it.
-EMPTY = """
+# All tables, including those of modules outside this repository. Triggers are disabled, since those
+# of the audit forbid deletion.
+EMPTY_TABLES = """
 DO $$
 DECLARE
     name text;
@@ -31,13 +31,13 @@ TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE relkind IN ('r', 'p') AND nspname NOT IN ('pg_catalog', 'information_schema')
 """
-# What is counted of tries and of use, refused or not, has tables without a write-ahead log. Others
-# are written by servers in their own time. A table that is new is compared.
-COMPARED = """
+# Refusals may change unlogged tables, which count tries and uses. Servers write the named tables at
+# any time. New tables are compared.
+COMPARED_TABLES = """
     AND relpersistence = 'p' AND relname NOT IN
     ('signing_keys', 'secret_fingerprints', 'audit_checkpoints', 'audit_verifications')
 """
-UNCHANGED = "to_jsonb(t) - 'last_used_at' - 'used_generation'"
+COMPARED_COLUMNS = "to_jsonb(t) - 'last_used_at' - 'used_generation'"
 
 
 async def on_server(url: str, statement: str) -> None:
@@ -53,7 +53,7 @@ async def on_server(url: str, statement: str) -> None:
 async def temporary_database(
     server_url: str, *, template: str = "template1"
 ) -> AsyncGenerator[str]:
-    """Give the URL of a new database, a copy of `template`; it is dropped afterwards."""
+    """Create a copy of the database `template`, yield its URL, and drop it afterwards."""
     name = f"portico_test_{uuid.uuid4().hex[:12]}"
     await on_server(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     try:
@@ -65,7 +65,7 @@ async def temporary_database(
 async def empty(database: Database) -> None:
     """Delete all rows of all tables."""
     async with database.begin() as session:
-        await session.execute(text(EMPTY.format(migrations=MIGRATIONS)))
+        await session.execute(text(EMPTY_TABLES.format(migrations=MIGRATIONS)))
 
 
 async def everything(database: Database) -> dict[str, list[str]]:
@@ -74,8 +74,8 @@ async def everything(database: Database) -> dict[str, list[str]]:
 
 
 async def contents(database: Database) -> dict[str, list[str]]:
-    """Returns all rows that a refusal must leave as they are, without when they were last used."""
-    return await _rows(database, TABLES + COMPARED, UNCHANGED)
+    """Returns all rows that a refusal must not change, without the times of their last use."""
+    return await _rows(database, TABLES + COMPARED_TABLES, COMPARED_COLUMNS)
 
 
 async def _rows(database: Database, tables: str, row: str) -> dict[str, list[str]]:
@@ -84,5 +84,5 @@ async def _rows(database: Database, tables: str, row: str) -> dict[str, list[str
 
 
 async def _rows_of(database: Database, table: str, row: str) -> list[str]:
-    found = await database.rows(text(f"SELECT ({row})::text FROM {table} t"))  # noqa: S608 - of the catalog
+    found = await database.rows(text(f"SELECT ({row})::text FROM {table} t"))  # noqa: S608 - from the catalog
     return sorted(each[0] for each in found)

@@ -1,8 +1,8 @@
-"""The whole application on a database of its own, a client for it, and the people it meets.
+"""Fixtures: the application on a database of its own, a client, and two users.
 
-A project uses them with `pytest_plugins = ["app.testing.fixtures"]` in its `conftest.py`, and names
-its modules in a fixture `modules` of its own. They are asynchronous, on the one event loop of the
-session: `asyncio_mode = "auto"`, and both default loop scopes `session`.
+A project uses them with `pytest_plugins = ["app.testing.fixtures"]` in its `conftest.py`, and
+overrides the fixture `modules`. They are asynchronous and share the event loop of the session:
+`asyncio_mode = "auto"`, and both default loop scopes `session`.
 """
 
 import asyncio
@@ -32,16 +32,16 @@ from app.testing.settings import settings_for
 
 @pytest.fixture(scope="session")
 def modules() -> tuple[str, ...]:
-    """The modules from elsewhere, as MODULES names them."""
+    """The modules of the project, as in the setting MODULES."""
     return ()
 
 
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """A PostgreSQL to make databases on: what TEST_DATABASE_URL names, or the embedded one."""
-    named = os.environ.get("TEST_DATABASE_URL")
-    if named:
-        yield named
+    """The PostgreSQL on which databases are created: TEST_DATABASE_URL, or the embedded one."""
+    url = os.environ.get("TEST_DATABASE_URL")
+    if url:
+        yield url
         return
     with embedded_postgres(tmp_path_factory.mktemp("data")) as url:
         yield url
@@ -49,7 +49,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
 @pytest.fixture(scope="session")
 async def migrated_url(server_url: str, modules: tuple[str, ...]) -> AsyncGenerator[str]:
-    """A database of this process, with the tables of this release and of the modules."""
+    """A database for this process, with all tables of this release and of the modules."""
     async with temporary_database(server_url) as url:
         branches = branches_of(modules_named(modules))
         await asyncio.to_thread(migrations.upgrade, url, branches=branches)
@@ -68,7 +68,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture(scope="session")
 def mailer() -> Outbox:
-    """What the application of all tests sends emails with; `outbox` is empty at first."""
+    """The mailer of the application in all tests; `outbox` is the same, emptied for each test."""
     return Outbox()
 
 
@@ -94,7 +94,7 @@ async def db(migrated_url: str) -> AsyncGenerator[Database]:
 
 @pytest.fixture
 async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncGenerator[Api]:
-    """A guest; signing in gives another client. Afterwards the database is as empty as before."""
+    """A guest; signing in returns another client. The database is emptied afterwards."""
     async with Api.of(app) as guest:
         yield guest
     clock.reset()
@@ -104,13 +104,13 @@ async def api(app: FastAPI, db: Database, clock: FakeClock) -> AsyncGenerator[Ap
 
 @pytest.fixture
 def deliver(app: FastAPI) -> Callable[[], Awaitable[None]]:
-    """Run every job that waits, and what follows from it, without waiting between tries."""
+    """Runs all waiting jobs, and those that they enqueue, without delays between tries."""
     return replace(app.state.portico.services[Worker], delays=[timedelta(0)] * 3).drain
 
 
 @pytest.fixture
 def environment(settings: Settings) -> dict[str, str]:
-    """Of a command on the database of the tests."""
+    """The environment of a command on the database of the tests."""
     assert settings.database_url is not None
     assert settings.secret_key is not None
     return {

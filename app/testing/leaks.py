@@ -1,4 +1,4 @@
-"""Finds in a text what no line of a log may hold: secrets of any kind, and mail addresses."""
+"""Finds what logs must not contain: secrets of any kind, and email addresses."""
 
 import re
 import sys
@@ -19,23 +19,23 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
     "a password in a URL": re.compile(r"://[^\s:/@]+:[^\s/@]+@"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
 }
-AROUND = 60
-SHORTEST_PASSWORD = 8
+CONTEXT_CHARACTERS = 60
+MIN_PASSWORD_CHARACTERS = 8
 
 
 class Secrets:
-    """What only this run knows: the passwords that its people used, and keys of its servers."""
+    """The secrets of this run: passwords of its users, and keys of its servers."""
 
     def __init__(self) -> None:
         self._texts: set[str] = set()
 
     def add(self, text: str) -> None:
-        # A single short word, such as "wrong", stands in honest lines too.
-        if len(text) >= SHORTEST_PASSWORD and not text.isalpha():
+        # A single word, such as "wrong", occurs in other lines too.
+        if len(text) >= MIN_PASSWORD_CHARACTERS and not text.isalpha():
             self._texts.add(text)
 
     def add_passwords_in(self, values: Any) -> None:
-        """Look for them wherever a client puts them: under a name that says so."""
+        """Add all values whose names contain "password", at any depth."""
         if isinstance(values, dict):
             for name, value in cast("dict[str, Any]", values).items():
                 if isinstance(value, str) and "password" in name.lower():
@@ -46,7 +46,7 @@ class Secrets:
                 self.add_passwords_in(value)
 
     def leaks_in(self, text: str) -> Iterator[str]:
-        """Say what was found and in which surroundings, without repeating it."""
+        """Yield the kind and the context of each secret in a text, without the secret itself."""
         for kind, pattern in PATTERNS.items():
             for match in pattern.finditer(text):
                 yield f"{kind}: {self._redacted(text, match.start(), match.end())}"
@@ -56,7 +56,8 @@ class Secrets:
                 yield f"a password or a key: {self._redacted(text, start, start + len(secret))}"
 
     def _redacted(self, text: str, start: int, end: int) -> str:
-        around = f"{text[max(0, start - AROUND) : start]}\0{text[end : end + AROUND]}"
+        before = text[max(0, start - CONTEXT_CHARACTERS) : start]
+        around = f"{before}\0{text[end : end + CONTEXT_CHARACTERS]}"
         for pattern in PATTERNS.values():
             around = pattern.sub("[…]", around)
         for secret in self._texts:

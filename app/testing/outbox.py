@@ -1,4 +1,4 @@
-"""A mailer that keeps what it is given, for tests to read."""
+"""A mailer that keeps the emails that it is asked to send, for tests to read."""
 
 import re
 from dataclasses import dataclass, field

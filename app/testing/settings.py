@@ -1,4 +1,4 @@
-"""Settings of tests: of what they say, not of the environment they run in."""
+"""Settings for tests, which do not depend on the environment or on `.env`."""
 
 import os
 from typing import Any
@@ -11,20 +11,20 @@ SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 
 
 def settings_of(**values: Any) -> Settings:
-    """Settings without a `.env` beside them, those of `modules` included."""
-    unread: Any = {"_env_file": None}
+    """Returns settings of these values, without `.env`, including those of `modules`."""
+    no_env_file: Any = {"_env_file": None}
     kind = settings_class(modules_named(values.get("modules", ())))
-    return kind(**unread, **values)
+    return kind(**no_env_file, **values)
 
 
 def settings_for(url: str, **changes: Any) -> Settings:
-    """Production's settings, but for a cheap hash and GraphiQL's comforts."""
+    """Returns settings as in production, but with a cheap password hash and with DEBUG."""
     values = {
         "database_url": url,
         "secret_key": SECRET,
         "bcrypt_rounds": 4,
         "debug": True,
-        # What tests try has a test of its own.
+        # Rate limits have tests of their own.
         "throttle_scale": 1000,
         # Jobs run when a test says so.
         "jobs_worker": False,

@@ -35,7 +35,7 @@ take() {
     pg_dump --format custom --no-unlogged-table-data --lock-wait-timeout 60s --file "$partial") || return 1
   pg_restore --list "$partial" >/dev/null || return 1
   sync "$partial" || return 1
-  # Only what is whole has the name.
+  # Only a complete backup gets its final name.
   mv "$partial" "$BACKUP_DIRECTORY/$name" || return 1
   find "$BACKUP_DIRECTORY" -maxdepth 1 -name '*.dump' | sort -r | tail -n +$((BACKUP_KEEP + 1)) |
     xargs --no-run-if-empty rm --

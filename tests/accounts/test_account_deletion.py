@@ -47,7 +47,7 @@ MANY_SIGN_INS = text(
     " SELECT gen_random_uuid(), now(), 'session.started', :id, :id, '203.0.113.7', '{}'"
     " FROM generate_series(1, :number)"
 )
-NOT_FOUND = {"__typename": "NotFound", "message": "There is nothing here by that name."}
+NOT_FOUND = {"__typename": "NotFound", "message": "Not found."}
 
 
 async def delete_user(client: Api, user_id: str) -> Any:

@@ -58,12 +58,12 @@ class Ways:
         return await self.command("serve", "--port", str(free_port()), **admin)
 
     async def create_admin(self, password: str) -> str:
-        return await self.command("users", "create-admin", ADA.email, given=password)
+        return await self.command("users", "create-admin", ADA.email, stdin=password)
 
-    async def command(self, *arguments: str, given: str = "", **settings: str) -> str:
+    async def command(self, *arguments: str, stdin: str = "", **settings: str) -> str:
         environment = self.environment | settings
         ended = await asyncio.to_thread(
-            portico, *arguments, cwd=self.folder, given=given, **environment
+            portico, *arguments, cwd=self.folder, stdin=stdin, **environment
         )
         text = " ".join(ended.stderr.split())
         return REFUSED if REFUSED in text else text

@@ -20,10 +20,10 @@ from app.audit.services.integrity.checkpoint_copies import CheckpointCopies
 from app.audit.services.integrity.definitions import DEFINITIONS, TABLES, definitions, differences
 from app.audit.services.integrity.records import VerificationRecords
 from app.audit.services.integrity.verifier import AuditVerifier
+from app.composition import Portico
 from app.database import migrations
 from app.database.database import Database, connect
 from app.main import create_app
-from app.portico import Portico
 from app.security.keys import Secrets
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.clock import FakeClock

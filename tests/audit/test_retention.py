@@ -15,10 +15,10 @@ from alembic import command
 from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.integrity.verifier import AuditVerifier
 from app.audit.services.retention import AuditRetention
+from app.composition import Portico
 from app.database import migrations
 from app.database.database import Database
 from app.main import create_app
-from app.portico import Portico
 from app.settings import Settings
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.clock import FakeClock

@@ -309,7 +309,7 @@ async def test_the_detail_of_an_error_which_may_quote_rows_is_never_shown(
         "create-admin",
         "ada@example.com",
         cwd=tmp_path,
-        given="difference engine 1\n",
+        stdin="difference engine 1\n",
         **settings_of(empty_url),
         LOG_LEVEL="DEBUG",
     )

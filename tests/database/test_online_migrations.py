@@ -12,7 +12,7 @@ from alembic import command
 from app.audit.services.integrity.verifier import AuditVerifier
 from app.database import migrations
 from app.database.database import Database, connect
-from app.errors import Hindered
+from app.errors import MigrationBlocked
 from app.main import create_app
 from app.testing.settings import settings_for
 
@@ -98,7 +98,7 @@ async def test_a_migration_that_is_always_in_the_way_gives_up_whole(
 
     async with used.begin() as long:
         await register(long, "ada@example.com")
-        with pytest.raises(Hindered, match="a long transaction holds a lock"):
+        with pytest.raises(MigrationBlocked, match="a long transaction holds a lock"):
             await migrating(empty_url, "0004")
 
     assert await used.rows(TABLE) == [(None,)]

@@ -22,7 +22,7 @@ from tests.sessions.test_refreshing import REFRESH
 from tests.support.postgres import Postgres, postgres
 
 AWAY = "The server cannot do this now. Nothing was done: try again in a moment."
-UNKNOWN = "The connection broke while this was done. Look whether it was before you try again."
+UNKNOWN = "The connection broke. Check whether the operation was done before you retry."
 EVE = Person("eve@example.com", "an apple a day 42")
 LOGOUT_EVERYWHERE = "mutation { logoutEverywhere { sessionsEnded } }"
 CUT = text(

@@ -17,7 +17,7 @@ from app.database.database import Database, connect
 from app.database.libpq.database_url import read_database_url
 from app.database.replica import BEHIND, NO_ANSWER, NOT_A_STANDBY
 from app.database.replica_lag import ReplicaLag, WalPosition
-from app.main import FIGURES_SECONDS, create_app
+from app.main import READING_SECONDS, create_app
 from app.people.services.administrator_accounts import AdministratorAccounts
 from app.testing.clients import ME, Api, Person
 from app.testing.databases import on_server
@@ -314,7 +314,7 @@ async def test_without_a_replica_no_metric_says_that_it_is_left_out(primary: Pos
     address = f"127.0.0.1:{free_port()}"
     app = create_app(settings_for(primary.url, management_address=address))
     async with app.router.lifespan_context(app):
-        await asyncio.sleep(FIGURES_SECONDS + 1)
+        await asyncio.sleep(READING_SECONDS + 1)
         assert await replica_metrics(address) == {}
 
 

@@ -11,7 +11,7 @@ from app.audit.services.checkpoints import Checkpoints
 from app.database import migrations
 from app.database.after_upgrade import NO_SEARCH_INDEX, NOT_AVAILABLE
 from app.database.database import connect
-from app.errors import Hindered
+from app.errors import MigrationBlocked
 from app.jobs.services.worker import Worker
 from app.main import create_app
 from app.testing.clients import ME, Api, Person
@@ -186,7 +186,9 @@ async def test_tables_in_a_schema_that_another_one_would_hide_are_not_made_twice
     async with role(empty_url, ("CREATE SCHEMA {role} AUTHORIZATION {role}",)) as owner:
         await owner.given(*TO_SERVE)
 
-        with pytest.raises(Hindered, match=f'are in the schema "public", .* in "{owner.name}"'):
+        with pytest.raises(
+            MigrationBlocked, match=f'are in the schema "public", .* in "{owner.name}"'
+        ):
             await asyncio.to_thread(migrations.upgrade, owner.url)
 
         hidden = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"

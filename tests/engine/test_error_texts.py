@@ -38,7 +38,7 @@ from app.engine.engine import core_schema
 from app.engine.error_texts import GENERIC, ErrorTexts
 from app.engine.one_of import OneOfVariablesRule, mark_one_of
 from app.errors import Code
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import create_app, default_schema
 from app.settings import Settings
 from app.testing.clients import Api
@@ -48,7 +48,7 @@ from app.testing.settings import settings_for
 STRAWBERRY_SCHEMA = default_schema()
 SCHEMA = core_schema(STRAWBERRY_SCHEMA)
 mark_one_of(SCHEMA)
-SDL = printed(STRAWBERRY_SCHEMA)
+SDL = print_sdl(STRAWBERRY_SCHEMA)
 TEXTS = ErrorTexts.of(SCHEMA)
 CONFLICT = " Use different aliases on the fields to fetch both if this was intentional."
 SECRET = "hunter2hunter2"

@@ -16,6 +16,7 @@ from hypothesis_graphql.nodes import String
 
 from app.audit.models import AuditRow
 from app.audit.services.reading import AuditEvents, AuditFilter
+from app.composition import Portico
 from app.container import Container
 from app.database.keyset_pages import page_of
 from app.engine.documents import Document, Documents
@@ -28,7 +29,6 @@ from app.graphql.context import Context
 from app.graphql.field_policy import field_costs
 from app.main import default_schema
 from app.people.services.users import Users
-from app.portico import Portico
 from app.security.client import Client
 from app.sessions.models import SessionRow
 from app.sessions.services.sessions import Sessions

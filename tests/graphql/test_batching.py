@@ -1,4 +1,4 @@
-"""What resolvers of many objects ask for at the same moment is read once."""
+"""Batching: what resolvers of many objects load at the same time is read once."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from app.graphql.batching import Batches
 
 
 class Shelf:
-    """Finds books by number, and remembers how it was asked."""
+    """Finds books by number, and records its calls."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Sequence[int], str]] = []
@@ -22,7 +22,7 @@ class Shelf:
         raise RuntimeError(str(numbers))
 
 
-async def test_equal_questions_are_asked_once_for_all_keys() -> None:
+async def test_equal_calls_are_made_once_for_all_keys() -> None:
     batches, shelf = Batches(), Shelf()
     keys = [(3, "en"), (1, "en"), (3, "en"), (1, "de"), (99, "en")]
 
@@ -32,7 +32,7 @@ async def test_equal_questions_are_asked_once_for_all_keys() -> None:
     assert shelf.asked == [([3, 1, 99], "en"), ([1], "de")]
 
 
-async def test_a_later_question_is_asked_anew() -> None:
+async def test_a_later_call_reads_again() -> None:
     batches, shelf = Batches(), Shelf()
 
     for _ in range(2):
@@ -41,7 +41,7 @@ async def test_a_later_question_is_asked_anew() -> None:
     assert shelf.asked == [([1], "en")] * 2
 
 
-async def test_a_failure_is_that_of_everybody_who_asked() -> None:
+async def test_a_failure_is_raised_to_all_that_wait() -> None:
     batches, shelf = Batches(), Shelf()
 
     found = await asyncio.gather(
@@ -51,7 +51,7 @@ async def test_a_failure_is_that_of_everybody_who_asked() -> None:
     assert [repr(each) for each in found] == ["RuntimeError('[1, 2]')"] * 2
 
 
-async def test_whoever_goes_away_takes_nothing_from_the_others() -> None:
+async def test_a_cancelled_call_does_not_affect_the_others() -> None:
     batches, shelf = Batches(), Shelf()
     impatient = asyncio.ensure_future(batches.load(shelf.titles, 1, "en"))
     patient = asyncio.ensure_future(batches.load(shelf.titles, 2, "en"))
@@ -63,7 +63,7 @@ async def test_whoever_goes_away_takes_nothing_from_the_others() -> None:
         await impatient
 
 
-async def test_who_asks_after_all_others_have_gone_away_is_answered() -> None:
+async def test_a_call_after_all_others_were_cancelled_is_answered() -> None:
     batches, shelf = Batches(), Shelf()
     gone = asyncio.ensure_future(batches.load(shelf.titles, 1, "en"))
     await asyncio.sleep(0)

@@ -188,7 +188,7 @@ def test_a_column_is_read_in_python_as_an_attribute() -> None:
     assert (note.title, note.text, note.kind, note.id) == ("Milk", None, Kind.TASK, NOTE["id"])
 
 
-def test_a_column_that_the_row_does_not_have_is_named() -> None:
+def test_a_column_that_the_row_does_not_have_is_reported() -> None:
     @strawberry.type
     class Broken:
         row: strawberry.Private[NoteRow]
@@ -202,7 +202,7 @@ def test_a_column_that_the_row_does_not_have_is_named() -> None:
         check_columns(core_schema(strawberry.Schema(Root)))
 
 
-def test_a_column_of_a_type_without_a_row_is_named() -> None:
+def test_a_column_of_a_type_without_a_row_is_reported() -> None:
     @strawberry.type
     class Broken:
         title: str = column("title", description="The title.")

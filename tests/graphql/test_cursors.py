@@ -46,7 +46,7 @@ async def is_refused(client: Api, cursor: str, order: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("order", PERSONAL)
-async def test_a_cursor_tells_nothing_of_a_person(
+async def test_a_cursor_reveals_no_personal_data(
     api: Api, ada: Person, grace: Person, order: dict[str, str]
 ) -> None:
     admin = await api.login(grace)
@@ -57,7 +57,7 @@ async def test_a_cursor_tells_nothing_of_a_person(
     assert bytes.fromhex(ada.id.removeprefix("User_")) not in told
 
 
-async def test_a_cursor_by_creation_tells_an_id_and_a_time(
+async def test_a_cursor_by_creation_contains_an_id_and_a_time(
     api: Api, ada: Person, grace: Person
 ) -> None:
     admin = await api.login(grace)
@@ -69,7 +69,7 @@ async def test_a_cursor_by_creation_tells_an_id_and_a_time(
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_a_position_has_one_text(
+async def test_a_position_has_one_cursor(
     api: Api, ada: Person, grace: Person, order: dict[str, str]
 ) -> None:
     admin = await api.login(grace)
@@ -128,7 +128,7 @@ async def first_cursor(client: Api, query: str) -> str:
 
 
 @pytest.mark.parametrize("order", PERSONAL)
-async def test_cursors_outlast_a_change_of_the_secret_and_are_of_this_server_alone(
+async def test_cursors_survive_a_change_of_the_secret_and_are_valid_on_this_server_only(
     api: Api,
     ada: Person,
     grace: Person,

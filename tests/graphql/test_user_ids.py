@@ -1,4 +1,4 @@
-"""One name for a user: tokens call them by `sub`, and wherever their id is taken that is too."""
+"""The `sub` of tokens is accepted wherever the id of a user is."""
 
 import uuid
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def ids_in(taken: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
 
 
 def filled(kind: Any, path: tuple[str, ...], user: str) -> Any:
-    """The smallest valid value of a type that has the user at this path."""
+    """Returns the smallest valid value of a type, with the user at this path."""
     if not path:
         return user
     fields: dict[str, Any] = named(kind).fields
@@ -79,7 +79,7 @@ def filled(kind: Any, path: tuple[str, ...], user: str) -> Any:
 
 
 def selection(kind: Any, depth: int) -> str:
-    """What an answer says of users: their ids, and the types of all that stands around them."""
+    """Returns a selection of the ids of users, and of the types around them."""
     if isinstance(kind, GraphQLUnionType):
         parts = [f"... on {each.name} {selection(each, depth)}" for each in kind.types]
     elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
@@ -104,7 +104,7 @@ def subject_of(person: Person) -> str:
     return str(uuid.UUID(person.id.removeprefix("User_")))
 
 
-async def somebody(api: Api, name: str) -> Person:
+async def registered(api: Api, name: str) -> Person:
     """A member who has signed in once."""
     person = await api.register(Person(f"{name}@example.com", "an apple a day 42"))
     await api.login(person)
@@ -112,7 +112,7 @@ async def somebody(api: Api, name: str) -> Person:
 
 
 async def answer(admin: Api, place: Place, user: str, user_id: str) -> str:
-    """All that comes back, with the user's id masked."""
+    """Returns the whole answer, with the user's id masked."""
     await admin(place.document, it=place.value(user))
     assert admin.last is not None
     return admin.last.text.replace(user_id, "the user's id")
@@ -122,9 +122,11 @@ PLACES = list(places())
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
-async def test_a_subject_is_taken_wherever_an_id_is(api: Api, grace: Person, place: Place) -> None:
+async def test_a_subject_is_accepted_wherever_an_id_is(
+    api: Api, grace: Person, place: Place
+) -> None:
     admin = await api.login(grace)
-    ada, lin = await somebody(api, "ada"), await somebody(api, "lin")
+    ada, lin = await registered(api, "ada"), await registered(api, "lin")
 
     by_id = await answer(admin, place, ada.id, ada.id)
     by_subject = await answer(admin, place, subject_of(lin), lin.id)
@@ -138,7 +140,7 @@ async def test_a_subject_is_taken_wherever_an_id_is(api: Api, grace: Person, pla
     assert is_taken == ("`subject`" in place.description)
 
 
-async def test_a_user_is_found_by_what_their_token_calls_them(api: Api, ada: Person) -> None:
+async def test_a_user_is_found_by_the_subject_of_their_token(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
     claims = jwt.decode(laptop.access_token or "", options={"verify_signature": False})
 
@@ -150,7 +152,7 @@ async def test_a_user_is_found_by_what_their_token_calls_them(api: Api, ada: Per
 
 
 @pytest.mark.parametrize("text", ["", "ada", NOBODY.hex, f"{{{NOBODY}}}", f"urn:uuid:{NOBODY}"])
-async def test_what_is_no_subject_is_named(api: Api, ada: Person, text: str) -> None:
+async def test_an_invalid_subject_is_reported(api: Api, ada: Person, text: str) -> None:
     laptop = await api.login(ada)
 
     assert await laptop(BY, by={"subject": text}) == {"user": None}
@@ -158,7 +160,7 @@ async def test_what_is_no_subject_is_named(api: Api, ada: Person, text: str) -> 
     assert "`by.subject`" in laptop.errors[0]["message"]
 
 
-async def test_the_id_of_a_user_is_no_subject(api: Api, ada: Person) -> None:
+async def test_the_id_of_a_user_is_not_a_subject(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
 
     assert await laptop(BY, by={"subject": ada.id}) == {"user": None}
@@ -176,8 +178,8 @@ async def test_a_member_learns_nothing_of_others_by_their_subject(
     assert laptop.errors == []
 
 
-def test_ids_are_taken_by_more_than_the_fields_for_users() -> None:
-    """So that the test above has something to compare."""
+def test_ids_of_users_are_accepted_in_more_fields_than_those_of_users() -> None:
+    """Otherwise the test above would compare nothing."""
     described = {str(place) for place in PLACES if "`subject`" in place.description}
 
     assert {"user.by.id", "node.id", "auditEvents.filter.actorId"} < described

@@ -21,7 +21,7 @@ STRANGER = "https://evil.example"
 ASK = json.dumps({"query": "{ __typename }"})
 JSON = {"content-type": "application/json"}
 EXPOSED = "allow, date, retry-after, x-request-id"
-# What Sentry, OpenTelemetry, Datadog and Apollo send along.
+# Headers that Sentry, OpenTelemetry, Datadog and Apollo add.
 INSTRUMENTED = (
     "authorization,baggage,content-type,sentry-trace,traceparent,tracestate,"
     "x-datadog-origin,x-datadog-trace-id,apollographql-client-name"
@@ -52,7 +52,7 @@ async def preflight(site: Api, origin: str, headers: str | None, method: str = "
 @pytest.mark.parametrize(
     "headers", [None, "content-type", INSTRUMENTED, "x-whatever, X-Other", "x" * 4096]
 )
-async def test_a_named_origin_may_send_whatever_headers_it_asks_for(
+async def test_an_allowed_origin_may_send_all_headers_that_it_requests(
     site: Api, headers: str | None
 ) -> None:
     response = await preflight(site, ORIGIN, headers)
@@ -69,7 +69,7 @@ async def test_a_named_origin_may_send_whatever_headers_it_asks_for(
 
 
 @pytest.mark.parametrize("headers", ["a b", "a,", ",a", "a,,b", "a:b", "ä", "x" * 4097, "a\x01b"])
-async def test_names_that_no_header_has_are_not_repeated(site: Api, headers: str) -> None:
+async def test_invalid_names_of_headers_are_not_echoed(site: Api, headers: str) -> None:
     asked = {"origin": ORIGIN, "access-control-request-method": "POST"}
     names: list[tuple[bytes, bytes]] = [
         *((name.encode(), value.encode()) for name, value in asked.items()),
@@ -83,7 +83,7 @@ async def test_names_that_no_header_has_are_not_repeated(site: Api, headers: str
     assert response.headers["access-control-allow-origin"] == ORIGIN
 
 
-async def test_names_in_two_headers_are_not_repeated(site: Api) -> None:
+async def test_names_in_two_headers_are_not_echoed(site: Api) -> None:
     names = [
         ("origin", ORIGIN),
         ("access-control-request-method", "POST"),
@@ -106,7 +106,7 @@ async def test_a_preflight_of_another_origin_allows_nothing(site: Api) -> None:
     assert response.json()["errors"][0]["extensions"] == {"code": "BAD_REQUEST"}
 
 
-async def test_an_answer_can_be_read_by_a_named_origin_and_varies_for_caches(site: Api) -> None:
+async def test_an_answer_can_be_read_by_an_allowed_origin_and_varies_for_caches(site: Api) -> None:
     async def ask(**headers: str) -> dict[str, str]:
         answer = await site.http.post("/graphql", content=ASK, headers=JSON | headers)
         assert answer.json() == {"data": {"__typename": "Query"}}
@@ -154,9 +154,7 @@ async def test_an_answer_can_be_read_by_a_named_origin_and_varies_for_caches(sit
         ("*", False),
     ],
 )
-async def test_a_pattern_stands_for_one_label_and_for_nothing_else(
-    site: Api, origin: str, *, allowed: bool
-) -> None:
+async def test_a_wildcard_matches_one_label_only(site: Api, origin: str, *, allowed: bool) -> None:
     headers: Any = [(b"content-type", b"application/json"), (b"origin", origin.encode())]
     response = await site.http.post("/graphql", content=ASK, headers=headers)
 
@@ -164,7 +162,7 @@ async def test_a_pattern_stands_for_one_label_and_for_nothing_else(
     assert response.headers.get("access-control-allow-origin") == expected
 
 
-async def test_two_origins_are_none(site: Api) -> None:
+async def test_two_origins_count_as_none(site: Api) -> None:
     headers = [*JSON.items(), ("origin", ORIGIN), ("origin", ORIGIN)]
     response = await site.http.post("/graphql", content=ASK, headers=headers)
 
@@ -186,7 +184,7 @@ async def test_two_origins_are_none(site: Api) -> None:
         ("GET", "/.well-known/jwks.json", None, {}, 200),
     ],
 )
-async def test_refusals_can_be_read_by_a_named_origin_alone(
+async def test_refusals_can_be_read_by_an_allowed_origin_only(
     site: Api, method: str, path: str, body: str | None, headers: dict[str, str], status: int
 ) -> None:
     async def ask(origin: str) -> Any:
@@ -202,7 +200,7 @@ async def test_refusals_can_be_read_by_a_named_origin_alone(
     assert "access-control-allow-credentials" not in friend.headers
 
 
-async def test_without_origins_that_are_named_nothing_is_said_of_cors(api: Api) -> None:
+async def test_without_allowed_origins_there_are_no_cors_headers(api: Api) -> None:
     asked = {"origin": ORIGIN, "access-control-request-method": "POST"}
 
     response = await api.http.options("/graphql", headers=asked)
@@ -235,7 +233,7 @@ def untested(migrated_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def head_of(server: Server, sent: bytes) -> list[bytes]:
-    """Send this, and return the lines of the last answer's head, in lower case."""
+    """Send bytes, and return the lines of the last answer's head in lower case."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=6) as connection:
         connection.sendall(sent)
         received = b""
@@ -260,7 +258,7 @@ REFUSED_BY_THE_SERVER = {
 @pytest.mark.parametrize(
     ("before", "after", "status"), REFUSED_BY_THE_SERVER.values(), ids=REFUSED_BY_THE_SERVER
 )
-def test_refusals_before_the_application_can_be_read_by_a_named_origin_alone(
+def test_refusals_before_the_application_can_be_read_by_an_allowed_origin_only(
     server: Server, before: bytes, after: bytes, status: bytes
 ) -> None:
     friend = head_of(server, before + b"Origin: " + ORIGIN.encode() + b"\r\n" + after)
@@ -273,7 +271,7 @@ def test_refusals_before_the_application_can_be_read_by_a_named_origin_alone(
     assert {b"vary: origin"} <= {*friend} & {*stranger}
 
 
-def test_the_origin_of_one_request_is_not_that_of_the_next(server: Server) -> None:
+def test_the_origin_of_a_request_does_not_apply_to_the_next_one(server: Server) -> None:
     origin = b"Origin: " + ORIGIN.encode() + b"\r\n"
     first = b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + origin + b"\r\n"
 
@@ -301,7 +299,7 @@ def test_preflights_keep_the_connection(server: Server) -> None:
     assert "date" in answered.headers
 
 
-def test_on_other_versions_of_the_server_heads_that_are_refused_can_be_read(
+def test_refused_heads_can_be_read_on_other_versions_of_the_server(
     untested: Server,
 ) -> None:
     origin = b"Origin: " + ORIGIN.encode() + b"\r\n"

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: media types, status codes, and bodies that are none."""
+"""GraphQL over HTTP: media types, status codes, and invalid bodies."""
 
 import hashlib
 import json
@@ -56,7 +56,7 @@ async def test_the_media_type_is_negotiated(api: Api, accept: str, answered: str
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "text/html", f"{JSON};q=0"])
-async def test_a_client_that_takes_neither_is_told(api: Api, accept: str) -> None:
+async def test_a_client_that_accepts_neither_media_type_is_refused(api: Api, accept: str) -> None:
     response = await post(api, ASK, accept=accept)
 
     assert (response.status_code, code(response)) == (406, "BAD_REQUEST")
@@ -98,7 +98,7 @@ async def test_a_body_that_is_not_json_is_refused(api: Api, body: str | bytes) -
         "{}",
     ],
 )
-async def test_a_body_that_is_no_request_is_refused(api: Api, body: str) -> None:
+async def test_a_body_that_is_not_a_request_is_refused(api: Api, body: str) -> None:
     response = await post(api, body)
 
     assert (response.status_code, code(response)) == (422, "BAD_REQUEST")
@@ -262,7 +262,7 @@ LOGIN = "mutation($input: LoginInput!) { login(input: $input) { __typename } }"
         ),
     ],
 )
-async def test_what_was_sent_is_never_echoed(
+async def test_errors_never_echo_what_was_sent(
     api: Api,
     caplog: pytest.LogCaptureFixture,
     query: str,
@@ -281,7 +281,7 @@ async def test_what_was_sent_is_never_echoed(
     ("query", "message"),
     [
         ("query($a: Int) { __typename }", "Variable '$a' is never used."),
-        # Where a value stands: `$ecret` without quotes may be a password.
+        # In place of a value: `$ecret` without quotes may be a password.
         (
             "{ users(first: $a) { totalCount } }",
             "A variable that is not defined is used here.",
@@ -293,7 +293,7 @@ async def test_what_was_sent_is_never_echoed(
         ("query($a: User) { __typename }", "Variable '$a' cannot be non-input type 'User'."),
     ],
 )
-async def test_a_mistake_with_a_variable_is_described(api: Api, query: str, message: str) -> None:
+async def test_an_error_with_a_variable_is_described(api: Api, query: str, message: str) -> None:
     response = await post(api, json.dumps({"query": query}))
 
     assert message in [error["message"] for error in response.json()["errors"]]
@@ -308,7 +308,7 @@ async def test_at_most_five_errors_of_two_hundred_characters_are_answered(api: A
     assert all(len(error["message"]) <= 200 for error in response.json()["errors"])
 
 
-async def test_an_answer_carries_its_id_and_security_headers(api: Api) -> None:
+async def test_an_answer_has_its_request_id_and_security_headers(api: Api) -> None:
     response = await post(api, ASK)
 
     assert len(response.headers["x-request-id"]) == 16
@@ -322,7 +322,7 @@ async def test_an_answer_carries_its_id_and_security_headers(api: Api) -> None:
 @pytest.mark.parametrize(
     ("sent", "kept"), [("abc-123_x.y", True), ("a\tb c d e f", False), ("x" * 65, False)]
 )
-async def test_a_well_formed_request_id_is_taken_over(api: Api, sent: str, kept: bool) -> None:
+async def test_a_well_formed_request_id_is_kept(api: Api, sent: str, kept: bool) -> None:
     response = await post(api, ASK, x_request_id=sent)
 
     assert (response.headers["x-request-id"] == sent) is kept
@@ -351,7 +351,7 @@ async def rename(db: Database, table: str, name: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/graphql/", "/docs", "/openapi.json", "/redoc", "//evil.example/"]
 )
-async def test_nothing_else_answers_and_nothing_redirects(api: Api, path: str) -> None:
+async def test_other_paths_are_not_found_and_do_not_redirect(api: Api, path: str) -> None:
     response = await api.http.get(path, headers={"host": "evil.example"})
 
     assert response.status_code == 404
@@ -410,7 +410,7 @@ async def test_introspection_and_suggestions_end_with_debug(settings: Settings) 
     assert page.status_code == 406
 
 
-async def test_the_explorer_is_served_whole(api: Api) -> None:
+async def test_graphiql_is_served_with_all_its_files(api: Api) -> None:
     page = await api.http.get("/graphql", headers={"accept": "text/html,*/*;q=0.8"})
     script = page.text.split('src="')[1].split('"')[0]
     asset = await api.http.get(script)
@@ -448,7 +448,9 @@ async def test_the_explorer_is_served_whole(api: Api) -> None:
         ),
     ],
 )
-async def test_a_document_beyond_a_limit_is_told_which(api: Api, query: str, limit: str) -> None:
+async def test_a_document_beyond_a_limit_is_refused_with_the_name_of_the_limit(
+    api: Api, query: str, limit: str
+) -> None:
     response = await post(api, json.dumps({"query": query}))
 
     assert (response.status_code, code(response)) == (422, "GRAPHQL_VALIDATION_FAILED")
@@ -467,7 +469,7 @@ async def test_a_page_size_in_a_variable_is_measured_with_its_value(api: Api) ->
     assert cheap.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-async def test_explorers_may_introspect_everything(api: Api) -> None:
+async def test_graphiql_can_introspect_everything(api: Api) -> None:
     query = get_introspection_query(
         specified_by_url=True, directive_is_repeatable=True, schema_description=True,
         input_value_deprecation=True,
@@ -505,15 +507,13 @@ async def test_explorers_may_introspect_everything(api: Api) -> None:
         ),
     ],
 )
-async def test_a_one_of_input_that_is_not_one_is_refused(
-    api: Api, query: str, message: str
-) -> None:
+async def test_an_invalid_one_of_input_is_refused(api: Api, query: str, message: str) -> None:
     response = await post(api, json.dumps({"query": query, "variables": {"by": {}}}))
 
     assert (response.status_code, response.json()["errors"][0]["message"]) == (422, message)
 
 
-async def test_a_one_of_input_may_stand_in_a_fragment_before_its_operation(api: Api) -> None:
+async def test_a_one_of_input_may_be_in_a_fragment_before_its_operation(api: Api) -> None:
     query = "fragment F on Query { user(by: {id: $x}) { id } } query Q($x: ID!) { ...F }"
 
     assert await api(query, x="User_01a2083b222b76c2921b1272dc98660f") == {"user": None}
@@ -549,7 +549,7 @@ async def test_a_query_string_of_more_than_fifty_parameters_is_refused(api: Api)
     assert (response.status_code, code(response)) == (422, "BAD_REQUEST")
 
 
-async def test_a_variable_full_of_faults_is_refused_after_a_few(api: Api) -> None:
+async def test_a_variable_with_many_errors_is_refused_after_a_few(api: Api) -> None:
     query = "query($f: UserFilter) { users(filter: $f) { totalCount } }"
     faults = {f"x{number}": number for number in range(900)}
 

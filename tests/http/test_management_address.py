@@ -1,4 +1,4 @@
-"""The management address: what a worker did, and whether it lives and can work."""
+"""The management address: metrics of a worker, and whether it is alive and ready."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ def answer(url: str) -> tuple[int, object]:
 
 
 def metrics(url: str) -> dict[str, str]:
-    """Each sample with its value."""
+    """Returns the value of each sample."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
 
@@ -49,7 +49,7 @@ def test_a_worker_counts_its_own_tries(tmp_path: Path, mailing_environment: dict
     assert others == {"portico_secrets_unknown"}
 
 
-async def test_a_worker_is_not_ready_while_its_database_is_away(tmp_path: Path) -> None:
+async def test_a_worker_is_not_ready_while_its_database_is_unavailable(tmp_path: Path) -> None:
     with postgres() as database:
         await asyncio.to_thread(migrations.upgrade, database.url)
         settings = {
@@ -78,7 +78,7 @@ async def test_a_process_whose_event_loop_hangs_is_not_alive() -> None:
     health = Health(asyncio.get_running_loop(), unready, seconds=0.2)
     with management(address, CollectorRegistry(), health):
         running = await asyncio.to_thread(answer, f"http://{address}/health/live")
-        # Called in the event loop itself, which can do nothing else until it has its answer.
+        # Called in the event loop itself, which is blocked until it returns.
         hanging = [answer(f"http://{address}{path}") for path in ("/health/live", "/health/ready")]
         again = await asyncio.to_thread(answer, f"http://{address}/health/ready")
 
@@ -91,15 +91,15 @@ async def test_a_process_whose_event_loop_hangs_is_not_alive() -> None:
     assert again == (200, {"status": "ready"})
 
 
-async def test_a_page_that_is_not_there_is_not_metrics() -> None:
+async def test_an_unknown_page_is_not_found() -> None:
     address = f"[::1]:{free_port()}"
     with management(address, CollectorRegistry()):
         found = await asyncio.to_thread(httpx.get, f"http://{address}/health/live")
 
-    assert (found.status_code, found.text) == (404, "Here are /metrics.\n")
+    assert (found.status_code, found.text) == (404, "Available paths: /metrics\n")
 
 
-def test_one_process_of_a_server_answers_for_its_health_there_too(
+def test_a_server_with_one_process_answers_health_there_too(
     tmp_path: Path, migrated_url: str
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
@@ -109,7 +109,7 @@ def test_one_process_of_a_server_answers_for_its_health_there_too(
         assert answer(f"http://{address}/health/ready") == (200, {"status": "ready"})
 
 
-def test_a_worker_says_where_its_metrics_are(
+def test_a_worker_prints_where_its_metrics_are(
     tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
     with working(tmp_path, **mailing_environment) as worker:
@@ -117,7 +117,7 @@ def test_a_worker_says_where_its_metrics_are(
         taken = {"MANAGEMENT_ADDRESS": f"127.0.0.1:{worker.port}"}
         refused = portico("worker", cwd=tmp_path, **mailing_environment | taken)
 
-    # Above is a warning of the role, which is the tests' own superuser.
+    # Before it is a warning about the role, which is the superuser of the tests.
     assert said[1:3] == [f"Metrics   {worker.url}/metrics", "Running jobs. Stop with Ctrl-C."]
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith(f"portico: Port {worker.port} is in use by another program.")

@@ -1,4 +1,4 @@
-"""Where libraries find the issuer's keys, and what is answered to HEAD."""
+"""The metadata of the issuer, and HEAD requests."""
 
 import http.client
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ UNIQUE = {"date", "x-request-id"}
 
 
 @pytest.mark.parametrize("path", [OPENID, OAUTH])
-async def test_the_issuer_tells_where_its_keys_are(api: Api, path: str) -> None:
+async def test_the_metadata_names_the_keys_of_the_issuer(api: Api, path: str) -> None:
     answer = await api.http.get(path)
 
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "public, max-age=300")
@@ -33,7 +33,7 @@ async def test_the_issuer_tells_where_its_keys_are(api: Api, path: str) -> None:
     }
 
 
-async def test_a_token_is_verified_with_what_its_issuer_tells(api: Api, ada: Person) -> None:
+async def test_a_token_is_verified_with_the_metadata_of_its_issuer(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
     token = laptop.access_token or ""
     told = (await api.http.get(OPENID)).json()
@@ -103,7 +103,7 @@ def test_head_is_answered_as_get_is_without_a_body(server: Server, path: str) ->
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
 
     status, headers, body = ask(connection, "HEAD", path)
-    # On the same connection, where a body that came after all would be taken for the next answer.
+    # On the same connection, where an unexpected body would be read as the next answer.
     got, got_headers, got_body = ask(connection, "GET", path)
     connection.close()
 

@@ -1,4 +1,4 @@
-"""Seeing: what an operator reads in logs, metrics and traces, and what they never read there."""
+"""Observability: what logs, metrics and traces contain, and what they never contain."""
 
 import asyncio
 import errno
@@ -32,17 +32,17 @@ PATIENCE_SECONDS = 10
 
 
 class Collector(ThreadingHTTPServer):
-    """A collector of OpenTelemetry's, as far as receiving goes."""
+    """An OpenTelemetry collector that only receives."""
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
         self.records: list[Any] = []
-        # What each batch says of who sent it.
+        # The resource attributes of each batch.
         self.senders: list[dict[str, str]] = []
         super().__init__(("127.0.0.1", 0), Receiver)
 
     def trace(self, name: str) -> list[Any]:
-        """All spans of the trace that has this one in it."""
+        """Returns all spans of the trace that contains this one."""
         root = next((span for span in self.spans if span.name == name), None)
         return [span for span in self.spans if root and span.trace_id == root.trace_id]
 
@@ -112,7 +112,7 @@ def token(server: Server) -> str:
 
 
 def until(found: Callable[[], Any]) -> Any:
-    """Give what is found in the end."""
+    """Wait for a result and return it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (it := found()):
         assert time.monotonic() < deadline
@@ -124,7 +124,7 @@ def lines(server: Server) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.output.splitlines() if line.startswith("{")]
 
 
-def test_a_line_says_who_asked_what_and_what_became_of_it(server: Server, token: str) -> None:
+def test_a_line_has_the_user_the_operation_and_the_outcome(server: Server, token: str) -> None:
     send(server, MINE, bearer=token)
 
     line = until(lambda: next((x for x in lines(server) if x.get("operationName") == "Mine"), None))
@@ -138,7 +138,7 @@ def test_a_line_says_who_asked_what_and_what_became_of_it(server: Server, token:
     assert line["statements"] >= 1
 
 
-def test_a_refusal_and_a_problem_are_named(server: Server) -> None:
+def test_a_line_has_the_code_of_a_refusal_and_the_type_of_a_problem(server: Server) -> None:
     send(server, LOGIN, input=EVE.credentials | {"password": "wrong"})
     send(server, "{ users { totalCount } }")
 
@@ -148,7 +148,7 @@ def test_a_refusal_and_a_problem_are_named(server: Server) -> None:
     assert until(lambda: outcomes() >= {"InvalidCredentials", "UNAUTHENTICATED"})
 
 
-def test_no_line_names_anybody_or_holds_a_secret(server: Server, token: str) -> None:
+def test_no_line_contains_an_email_address_or_a_secret(server: Server, token: str) -> None:
     httpx.get(f"{server.url}/graphql", params={"query": MINE, "token": token})
     for secret in (token, "pot_" + "x" * 43, EVE.email, f"a-{EVE.email.replace('@', '%40')}"):
         httpx.get(f"{server.url}/nowhere/{secret}/?token={secret}")
@@ -160,11 +160,11 @@ def test_no_line_names_anybody_or_holds_a_secret(server: Server, token: str) -> 
     assert PASSWORD not in logged
 
 
-def test_metrics_count_by_what_was_asked_and_how_it_went(
+def test_metrics_count_requests_by_operation_and_outcome(
     server: Server, token: str, metrics_url: str
 ) -> None:
     for _ in range(2):
-        # The second finds the document and the token known.
+        # The second one finds the document and the token in the caches.
         send(server, MINE, bearer=token)
     send(server, LOGIN, input=EVE.credentials | {"password": "wrong"})
 
@@ -180,11 +180,11 @@ def test_metrics_count_by_what_was_asked_and_how_it_went(
     assert all(f"portico_{name} " in text for name in ("connections", "database_connections"))
 
 
-def test_metrics_are_nowhere_else(server: Server) -> None:
+def test_metrics_are_served_at_the_management_address_only(server: Server) -> None:
     assert httpx.get(f"{server.url}/metrics").status_code == 404
 
 
-def test_a_trace_leads_from_the_request_to_its_statements(
+def test_a_trace_has_the_request_and_its_statements(
     server: Server, token: str, collector: Collector
 ) -> None:
     send(server, MINE, bearer=token)
@@ -203,14 +203,14 @@ def test_a_trace_leads_from_the_request_to_its_statements(
     assert "JOIN users" in attributes["db.query.text"]
 
 
-def test_telemetry_says_that_it_is_of_portico(server: Server, collector: Collector) -> None:
+def test_telemetry_has_the_service_name_portico(server: Server, collector: Collector) -> None:
     httpx.get(f"{server.url}/health/live")
     sender = until(lambda: collector.senders[0] if collector.senders else None)
 
     assert (sender["service.name"], sender["service.version"]) == ("portico", version("portico"))
 
 
-def test_a_fault_is_logged_with_the_trace_of_its_request(
+def test_an_internal_error_is_logged_with_the_trace_of_its_request(
     tmp_path: Path, collector: Collector
 ) -> None:
     named = {
@@ -226,7 +226,7 @@ def test_a_fault_is_logged_with_the_trace_of_its_request(
             database.stop("immediate")
             httpx.get(f"{server.url}/health/ready", timeout=30)
         database.start()
-    # Stopping sends what is gathered.
+    # Stopping flushes the exporters.
     record = next(each for each in collector.records if "Not ready" in each.body.string_value)
     spans = [each.name for each in collector.spans if each.trace_id == record.trace_id]
     line = next(each for each in lines(server) if "Not ready" in each.get("message", ""))
@@ -253,7 +253,7 @@ def test_a_try_of_a_job_is_a_span(
     assert "eve@example.com" not in str(collector.spans)
 
 
-def test_several_workers_have_metrics_together(tmp_path: Path, migrated_url: str) -> None:
+def test_metrics_of_several_workers_are_combined(tmp_path: Path, migrated_url: str) -> None:
     address = f"127.0.0.1:{free_port()}"
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "MANAGEMENT_ADDRESS": address}
     with serving(tmp_path, "--workers", "2", **settings) as server:
@@ -295,7 +295,7 @@ def test_insecure_settings_are_refused_by_name(
     assert result.stderr.startswith(f"portico: {words}")
 
 
-def test_an_explorer_is_not_served_to_everybody(tmp_path: Path, migrated_url: str) -> None:
+def test_debug_is_refused_on_a_public_address(tmp_path: Path, migrated_url: str) -> None:
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "DEBUG": "true"}
     everywhere = ("--host", "0.0.0.0")  # noqa: S104 - what is refused
 
@@ -305,7 +305,7 @@ def test_an_explorer_is_not_served_to_everybody(tmp_path: Path, migrated_url: st
     assert result.stderr.startswith("portico: DEBUG=true shows the schema")
 
 
-def test_the_start_says_what_is_open(tmp_path: Path) -> None:
+def test_the_start_prints_insecure_settings(tmp_path: Path) -> None:
     everywhere = ("--host", "0.0.0.0")  # noqa: S104 - what is warned of
     (tmp_path / ".env").write_text("PORT=8240\nUNRELATED_VARIABLES=HOST\nHOST=::1\nsmtp_host=x\n")
     with serving(tmp_path, *everywhere, THROTTLE_SCALE="50") as server:
@@ -318,7 +318,7 @@ def test_the_start_says_what_is_open(tmp_path: Path) -> None:
     assert warnings == [*names, "BCRYPT_ROUNDS=4:", "THROTTLE_SCALE=50:"]
 
 
-async def test_a_log_that_cannot_be_written_fails_no_request() -> None:
+async def test_requests_do_not_fail_if_the_log_cannot_be_written() -> None:
     class Full:
         def write(self, _text: str) -> None:
             raise OSError(errno.ENOSPC, "no space left")

@@ -11,7 +11,7 @@ from tests.http.test_graphql_over_http import rename
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
-# What clients send that know the media type of GraphQL, and those that do not or do not say.
+# Accept headers of clients that know the media type of GraphQL, and of others.
 MODERN = (GRAPHQL_JSON, f"{GRAPHQL_JSON}, {JSON};q=0.9")
 LEGACY = (JSON, "*/*", f"{JSON}, text/plain, */*")
 PARTIAL = "{ __typename users { totalCount } }"
@@ -21,7 +21,7 @@ MUTATION = "mutation { logout { __typename } }"
 
 
 class Case(NamedTuple):
-    """A body that is sent, and the status and code of the answer."""
+    """A request body, and the status and code of its answer."""
 
     body: Any
     status: int
@@ -83,7 +83,7 @@ def shape(response: Any) -> tuple[int, str, set[str], str]:
 
 @pytest.mark.parametrize("accept", MODERN + LEGACY)
 @pytest.mark.parametrize("case", WITHOUT_DATA.values(), ids=WITHOUT_DATA)
-async def test_what_was_not_executed_has_a_4xx_and_the_type_of_graphql_for_everybody(
+async def test_what_was_not_executed_has_a_4xx_and_the_type_of_graphql_for_every_client(
     api: Api, case: Case, accept: str
 ) -> None:
     response = await ask(api, case.sent, accept)
@@ -107,7 +107,7 @@ async def test_data_with_errors_has_a_294(api: Api, query: str, accept: str) -> 
 
     media_type = f"{GRAPHQL_JSON}; charset=utf-8"
     assert shape(response) == (294, media_type, {"data", "errors"}, "UNAUTHENTICATED")
-    # What browsers call `response.ok`.
+    # `response.ok` in browsers.
     assert response.is_success
 
 
@@ -120,7 +120,7 @@ async def test_data_with_errors_has_a_200_as_plain_json(api: Api, query: str, ac
     assert shape(response) == (200, media_type, {"data", "errors"}, "UNAUTHENTICATED")
 
 
-async def test_data_that_is_null_altogether_has_a_294_with_its_errors(
+async def test_data_that_is_null_has_a_294_with_its_errors(
     api: Api, ada: Person, db: Database
 ) -> None:
     await rename(db, "sessions", "elsewhere")
@@ -154,7 +154,7 @@ async def test_a_head_is_answered_as_a_get_without_its_content(api: Api, accept:
     assert without_id(head.headers) == without_id(get.headers)
 
 
-async def test_a_head_of_the_explorer_is_answered_as_a_get(api: Api) -> None:
+async def test_a_head_of_graphiql_is_answered_as_a_get(api: Api) -> None:
     page = {"accept": "text/html"}
 
     get, head = (
@@ -211,7 +211,7 @@ async def test_a_query_string_that_is_too_long_has_a_414(api: Api) -> None:
         ("query={", 400),
     ],
 )
-async def test_a_get_at_fault_has_the_status_of_a_post(
+async def test_an_invalid_get_has_the_status_of_a_post(
     api: Api, query_string: str, status: int
 ) -> None:
     response = await api.http.get(f"/graphql?{query_string}")

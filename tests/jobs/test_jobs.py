@@ -18,13 +18,13 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.accounts.emails import PASSWORD_CHANGED
+from app.composition import Portico
 from app.database.database import Database
 from app.jobs.handlers import Handles
 from app.jobs.services.queue import Jobs, Retried
 from app.jobs.services.worker import Worker
 from app.mail.mailer import Mailer, Message, SmtpMailer
 from app.mail.services.outgoing_emails import OutgoingEmails, SendEmail
-from app.portico import Portico
 from app.settings import Settings
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock

@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError
 
 from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.integrity.verifier import AuditVerifier
+from app.composition import Portico, build
 from app.database.database import Database
 from app.errors import Misconfigured
 from app.jobs.services.queue import Jobs
 from app.jobs.services.worker import Worker
 from app.keys.services.fleet_secrets import REVOKED
 from app.keys.services.signing_keys import NOT_ACCEPTED
-from app.portico import Portico, build
 from app.sessions.services.compromise import (
     ALREADY_KNOWN,
     DECLARED_MEANWHILE,

@@ -694,8 +694,8 @@ async def test_an_export_is_readable_by_its_owner_only_and_can_write_to_a_device
 async def test_an_administrator_can_be_created_in_any_database(
     api: Api, ada: Person, environment: dict[str, str]
 ) -> None:
-    made = await run("users", "create-admin", "root@example.com", given=PASSWORD, **environment)
-    known = await run("users", "create-admin", ada.email, given=PASSWORD, **environment)
+    made = await run("users", "create-admin", "root@example.com", stdin=PASSWORD, **environment)
+    known = await run("users", "create-admin", ada.email, stdin=PASSWORD, **environment)
     promoted = await run("users", "create-admin", "--promote", ada.email, **environment)
 
     assert (made.exit_code, known.exit_code, promoted.exit_code) == (0, 1, 0)
@@ -713,7 +713,7 @@ async def test_an_administrator_with_a_weak_password_is_not_created(
         "create-admin",
         "root@example.com",
         cwd=tmp_path,
-        given="password\n",
+        stdin="password\n",
         **environment,
     )
 

@@ -266,10 +266,10 @@ async def test_a_dash_reads_standard_input(
     before = await contents(db)
 
     dry = await asyncio.to_thread(
-        portico, *command, "--dry-run", cwd=tmp_path, given=given, **environment
+        portico, *command, "--dry-run", cwd=tmp_path, stdin=given, **environment
     )
     unchanged = await contents(db)
-    taken = await asyncio.to_thread(portico, *command, cwd=tmp_path, given=given, **environment)
+    taken = await asyncio.to_thread(portico, *command, cwd=tmp_path, stdin=given, **environment)
 
     assert dry.stdout.splitlines() == [
         "3 users would be added, 0 exist already.",

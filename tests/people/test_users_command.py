@@ -204,7 +204,7 @@ async def test_without_a_terminal_deletion_needs_yes(
 ) -> None:
     before = await contents(db)
 
-    answer = await run("users", "delete", ada.email, given=ada.email, **environment)
+    answer = await run("users", "delete", ada.email, stdin=ada.email, **environment)
 
     assert (answer.exit_code, answer.stdout) == (1, "")
     assert answer.stderr == (
@@ -258,7 +258,7 @@ async def test_an_administrator_created_by_command_is_recorded_as_by_the_command
     ada: Person, db: Database, environment: dict[str, str]
 ) -> None:
     new = "root@example.com"
-    await run("users", "create-admin", new, given="nanoseconds of wire\n", **environment)
+    await run("users", "create-admin", new, stdin="nanoseconds of wire\n", **environment)
     await run("users", "create-admin", "--promote", ada.email, **environment)
 
     events = await db.rows(

@@ -1,4 +1,4 @@
-"""Connections over real sockets: what a slow, a huge or a crowd of clients may take."""
+"""Limits of connections over real sockets: slow clients, large requests and many connections."""
 
 import contextlib
 import resource
@@ -46,7 +46,7 @@ def connect(server: Server) -> socket.socket:
 
 
 def rest(connection: socket.socket) -> bytes:
-    """Everything up to the end of the connection."""
+    """Read until the connection is closed."""
     parts: list[bytes] = []
     with contextlib.suppress(ConnectionError):
         while part := connection.recv(65536):
@@ -83,7 +83,7 @@ def is_served(server: Server) -> bool:
         (HEAD + b"content-length: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
     ],
 )
-def test_what_does_not_come_to_an_end_or_is_too_much(
+def test_incomplete_and_too_large_requests_are_refused(
     server: Server, sent: bytes, answer: bytes
 ) -> None:
     with connect(server) as connection:
@@ -107,7 +107,7 @@ def test_a_body_in_small_chunks_is_read_whole(server: Server) -> None:
         assert b"200 OK" in answer_to(connection, b"0\r\n\r\n")
 
 
-def test_a_trailer_is_not_taken_for_a_header(server: Server) -> None:
+def test_a_trailer_is_not_read_as_a_header(server: Server) -> None:
     trailers = b"x-request-id: of-a-trailer\r\naccept: text/html\r\n"
     with connect(server) as connection:
         answer = answer_to(
@@ -118,7 +118,7 @@ def test_a_trailer_is_not_taken_for_a_header(server: Server) -> None:
     assert b"of-a-trailer" not in answer
 
 
-def test_bytes_that_drip_do_not_buy_time(server: Server) -> None:
+def test_sending_bytes_slowly_does_not_extend_the_timeout(server: Server) -> None:
     with connect(server) as connection:
         began = time.monotonic()
         with contextlib.suppress(ConnectionError):
@@ -142,14 +142,14 @@ def test_a_connection_is_kept_for_the_next_request_and_no_longer(server: Server)
     assert 1 < time.monotonic() - began < PATIENCE - 1
 
 
-def test_requests_sent_ahead_are_answered_in_turn(server: Server) -> None:
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     with connect(server) as connection:
         connection.sendall(REQUEST * 5)
 
         assert rest(connection).count(b"HTTP/1.1 200 OK") == 5
 
 
-def test_an_answer_comes_in_one_piece(server: Server) -> None:
+def test_an_answer_is_one_packet(server: Server) -> None:
     with connect(server) as connection:
         connection.sendall(REQUEST)
 
@@ -185,7 +185,7 @@ def test_an_answer_without_a_body_is_not_held_back(server: Server) -> None:
         assert b"200 OK" in answer_to(connection, REQUEST)
 
 
-def test_whoever_waits_to_be_told_to_go_on_is_told(server: Server) -> None:
+def test_a_client_that_expects_100_continue_gets_it(server: Server) -> None:
     with connect(server) as connection:
         length = b"content-length: %d\r\nexpect: 100-continue\r\n\r\n" % len(BODY)
         connection.sendall(HEAD + length)
@@ -194,7 +194,7 @@ def test_whoever_waits_to_be_told_to_go_on_is_told(server: Server) -> None:
         assert b"200 OK" in answer_to(connection, BODY)
 
 
-def test_whoever_does_not_read_is_let_go(server: Server) -> None:
+def test_a_client_that_does_not_read_is_disconnected(server: Server) -> None:
     with connect(server) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(0)
@@ -211,7 +211,7 @@ def test_whoever_does_not_read_is_let_go(server: Server) -> None:
 
 @pytest.fixture
 def crowd() -> int:
-    """As many as there are, or as this machine lets one process have open."""
+    """Opens as many connections as the limit, or as this process may have open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = CROWD + OTHER_FILES if hard == resource.RLIM_INFINITY else hard
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(most, CROWD + OTHER_FILES)), hard))
@@ -223,7 +223,7 @@ def crowd() -> int:
     [b"", HEAD, HEAD + b"content-length: 100\r\n\r\n{", REQUEST, b"\x16\x03\x01\x02\x00"],
     ids=["nothing", "half a head", "half a body", "one request", "nonsense"],
 )
-def test_a_crowd_keeps_nobody_out_whatever_it_says(server: Server, crowd: int, said: bytes) -> None:
+def test_many_connections_do_not_block_new_clients(server: Server, crowd: int, said: bytes) -> None:
     with contextlib.ExitStack() as stack:
         for number in range(crowd):
             connection = stack.enter_context(connect(server))
@@ -234,7 +234,7 @@ def test_a_crowd_keeps_nobody_out_whatever_it_says(server: Server, crowd: int, s
         assert len(psutil.Process(server.process.pid).net_connections("tcp")) < 40
 
 
-def test_a_request_under_way_is_answered_while_the_server_stops(
+def test_a_current_request_is_answered_while_the_server_stops(
     migrated_url: str, tmp_path: Path
 ) -> None:
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "SHUTDOWN_DELAY_SECONDS": "1"}
@@ -255,7 +255,7 @@ def test_a_request_under_way_is_answered_while_the_server_stops(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_whoever_was_connected_before_the_server_stopped_is_answered(
+def test_clients_that_connected_before_the_server_stopped_are_answered(
     migrated_url: str, tmp_path: Path, workers: str
 ) -> None:
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "SHUTDOWN_DELAY_SECONDS": "1"}
@@ -278,7 +278,7 @@ def test_whoever_was_connected_before_the_server_stopped_is_answered(
 
 
 def ask_until_refused(server: Server, answers: list[bytes]) -> None:
-    """Ask on a new connection each time, until there is nobody to connect to."""
+    """Send each request on a new connection, until connections are refused."""
     with contextlib.suppress(ConnectionRefusedError):
         while True:
             with connect(server) as connection:

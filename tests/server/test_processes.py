@@ -20,8 +20,8 @@ from tests.support.servers import PORTICO, ROOT, Server, free_port, serving, ser
 HANGS = str(ROOT / "tests/support/hangs")
 IN_A_CALL, HOLDING_THE_GIL, THREAD = signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH
 START_SECONDS = 40
-# What is promised beyond SHUTDOWN_DELAY_SECONDS and SHUTDOWN_TIMEOUT_SECONDS is 5; the machine may
-# be busy.
+# SHUTDOWN_DELAY_SECONDS and SHUTDOWN_TIMEOUT_SECONDS may be exceeded by 5; the machine may be
+# busy.
 STOP_SECONDS = 12
 WORKER_STOP_SECONDS = 20
 TERM, INT = signal.SIGTERM, signal.SIGINT
@@ -40,7 +40,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def started_workers(server: Server, number: int) -> list[psutil.Process]:
-    """Wait until so many have started since the server did."""
+    """Wait until a number of workers have started since the server did."""
     until(lambda: server.output.count("Application startup complete") >= number)
     return sorted(workers_of(server), key=lambda each: each.pid)
 
@@ -111,7 +111,7 @@ def untested(cwd: Path, _flag: str, number: str, **environment: str) -> Generato
         (untested, "0", "60", [INT, INT]),
     ],
 )
-def test_a_server_ends_in_time_though_a_worker_is_stopped(
+def test_a_server_ends_in_time_even_if_a_worker_is_stopped(
     tmp_path: Path,
     settings: dict[str, str],
     serve: Any,
@@ -134,7 +134,7 @@ def test_a_server_ends_in_time_though_a_worker_is_stopped(
 
 
 @pytest.mark.parametrize("signals", [[TERM], [INT, INT]])
-def test_a_single_process_ends_in_time_though_its_event_loop_hangs(
+def test_a_single_process_ends_in_time_even_if_its_event_loop_hangs(
     tmp_path: Path, settings: dict[str, str], signals: list[signal.Signals]
 ) -> None:
     settings |= {"SHUTDOWN_TIMEOUT_SECONDS": "1" if signals == [TERM] else "60"}
@@ -188,7 +188,7 @@ def working(cwd: Path, settings: dict[str, str]) -> Generator[subprocess.Popen[s
 
 
 @pytest.mark.parametrize(("hang", "signals"), [(THREAD, [TERM]), (IN_A_CALL, [INT, INT])])
-def test_a_worker_of_jobs_ends_in_time_though_it_hangs(
+def test_a_worker_of_jobs_ends_in_time_even_if_it_hangs(
     tmp_path: Path,
     settings: dict[str, str],
     hang: signal.Signals,

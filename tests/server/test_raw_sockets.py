@@ -1,4 +1,4 @@
-"""What only shows on the wire: a real server, raw sockets."""
+"""Behaviour of a real server over raw sockets."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def exchange(server: Server, request: bytes) -> bytes:
-    """Send bytes as they are, and read until the server has said all it has to say."""
+    """Send bytes as they are, and read until the server closes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
         connection.sendall(request)
         answer = b""

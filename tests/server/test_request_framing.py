@@ -85,7 +85,7 @@ def refused(answers: list[Answer], status: int) -> bool:
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])
 @pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES)
-def test_a_request_that_offers_an_upgrade_keeps_its_body_and_its_place(
+def test_a_request_that_offers_an_upgrade_keeps_its_body_and_its_order(
     server: Server, upgrade: bytes, *, chunked: bool
 ) -> None:
     first = post(query("first"), head=upgrade, chunked=chunked)
@@ -100,7 +100,7 @@ def test_a_request_that_offers_an_upgrade_keeps_its_body_and_its_place(
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])
-def test_where_a_request_that_offers_an_upgrade_is_cut_changes_nothing(
+def test_a_request_that_offers_an_upgrade_may_be_split_anywhere(
     server: Server, *, chunked: bool
 ) -> None:
     sent = post(query("first"), head=UPGRADES["h2c"], chunked=chunked)
@@ -111,7 +111,7 @@ def test_where_a_request_that_offers_an_upgrade_is_cut_changes_nothing(
         assert exchange(server, *parts, pause=0.001) == expected, at
 
 
-def test_a_body_cannot_be_taken_for_a_request(server: Server) -> None:
+def test_a_body_is_not_read_as_a_request(server: Server) -> None:
     hidden = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     sent = post(hidden, head=UPGRADES["any protocol"])
     head, end, body = sent.partition(b"\r\n\r\n")
@@ -121,7 +121,7 @@ def test_a_body_cannot_be_taken_for_a_request(server: Server) -> None:
         assert (status, last) == (400, ALIVE)
 
 
-def test_an_offered_upgrade_leaves_expectations_and_closing_as_they_are(server: Server) -> None:
+def test_an_offered_upgrade_does_not_change_expectations_and_closing(server: Server) -> None:
     body = query("first")
     closing = post(body, head=b"Connection: close, upgrade\r\nUpgrade: x\r\n")
     waiting = post(body, head=UPGRADES["h2c"] + b"Expect: 100-continue\r\n")
@@ -138,7 +138,7 @@ def test_an_offered_upgrade_does_not_hide_a_body_that_is_too_large(server: Serve
     assert answer[0] == 413
 
 
-def test_many_offers_in_one_read_are_answered_in_turn(server: Server) -> None:
+def test_many_offered_upgrades_in_one_read_are_answered_in_order(server: Server) -> None:
     names = [f"q{number}" for number in range(40)]
     sent = b"".join(post(query(name), head=UPGRADES["any protocol"]) for name in names)
 
@@ -179,13 +179,13 @@ def test_a_host_that_is_missing_doubled_or_malformed_is_refused(
     "host",
     [b"x", b"X.example:8000", b"127.0.0.1", b"[::1]:80", b"[v1.a:b]", b"", b"x:", b"a_b%20c \t"],
 )
-def test_a_host_in_any_form_that_the_rfc_has_is_served(server: Server, host: bytes) -> None:
+def test_a_host_in_any_form_of_the_rfc_is_served(server: Server, host: bytes) -> None:
     sent = b"GET /health/live HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
 
     assert exchange(server, sent + LAST) == [ALIVE, ALIVE]
 
 
-def test_the_former_version_needs_no_host_but_takes_only_one(server: Server) -> None:
+def test_http_1_0_needs_no_host_but_accepts_only_one(server: Server) -> None:
     old = b"GET /health/live HTTP/1.0\r\n"
 
     assert exchange(server, old + b"\r\n") == [ALIVE]
@@ -203,7 +203,7 @@ def test_the_former_version_needs_no_host_but_takes_only_one(server: Server) -> 
         b"PRI * HTTP/2.0",
     ],
 )
-def test_another_version_is_refused_by_its_name(server: Server, line: bytes) -> None:
+def test_another_version_is_refused_with_505(server: Server, line: bytes) -> None:
     assert refused(exchange(server, line + b"\r\nHost: x\r\n\r\n"), 505)
 
 
@@ -239,7 +239,7 @@ def test_a_target_without_a_path_is_the_root(server: Server, target: bytes) -> N
 
 
 @pytest.mark.parametrize("target", [b"http://u@x/", b"http:///a", b"ftp://x/", b"x:80", b"*", b"a"])
-def test_a_target_of_no_resource_of_ours_is_refused(server: Server, target: bytes) -> None:
+def test_an_invalid_target_is_refused(server: Server, target: bytes) -> None:
     assert refused(exchange(server, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n" + LAST), 400)
 
 
@@ -253,7 +253,7 @@ def test_a_target_of_no_resource_of_ours_is_refused(server: Server, target: byte
         (b"1.0", b"Transfer-Encoding: chunked\r\n", 400),
     ],
 )
-def test_a_body_that_is_framed_in_no_way_of_ours_is_refused(
+def test_an_unsupported_transfer_coding_is_refused(
     server: Server, version: bytes, coding: bytes, status: int
 ) -> None:
     head = b"POST /graphql HTTP/" + version + b"\r\nHost: x\r\n" + JSON + coding + b"\r\n"
@@ -261,7 +261,7 @@ def test_a_body_that_is_framed_in_no_way_of_ours_is_refused(
     assert refused(exchange(server, head + b"5\r\nhello\r\n0\r\n\r\n" + LAST), status)
 
 
-def test_what_is_refused_waits_for_the_answers_before_it(server: Server) -> None:
+def test_a_refusal_comes_after_earlier_answers(server: Server) -> None:
     bad = b"GET / HTTP/1.1\r\n\r\n"
     expected = [answer_to("first"), answer_to("second")]
 
@@ -280,7 +280,7 @@ def test_a_request_that_was_answered_early_is_not_answered_again(server: Server)
     assert status == 404
 
 
-def test_nothing_is_read_behind_a_request_that_closes(server: Server) -> None:
+def test_nothing_is_read_after_a_request_that_closes(server: Server) -> None:
     assert exchange(server, LAST + post(query("second"))) == [ALIVE]
     assert exchange(server, LAST + b"\x00\x00") == [ALIVE]
 
@@ -294,7 +294,7 @@ def test_an_answer_to_head_has_no_content_even_if_it_is_a_refusal(server: Server
     assert received.endswith(b"\r\n\r\n")
 
 
-def test_space_after_a_value_is_no_part_of_it(server: Server) -> None:
+def test_space_after_a_value_is_not_part_of_it(server: Server) -> None:
     sent = post(query("first")).replace(b"\r\n\r\n", b" \t\r\n\r\n")
 
     assert exchange(server, sent, LAST) == [answer_to("first"), ALIVE]

@@ -1,4 +1,4 @@
-"""Answers on the wire, whatever shape an application gives them: nothing lost, nothing smuggled."""
+"""Answers on the wire: nothing is lost or smuggled, in whatever parts an application sends them."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,7 @@ def part(body: bytes, *, more: bool) -> dict[str, Any]:
 
 
 async def answer(*messages: dict[str, Any], request: bytes = GET) -> bytes:
-    """What comes back where an application sends these messages, until the connection is quiet."""
+    """Returns the bytes of an application that sends these messages."""
 
     async def application(_scope: Any, _receive: Any, send: Any) -> None:
         for message in messages:
@@ -57,13 +57,13 @@ async def _until_quiet(reader: asyncio.StreamReader) -> bytes:
         received += more
 
 
-async def test_a_whole_answer_is_its_head_and_its_body() -> None:
+async def test_a_complete_answer_has_its_head_and_its_body() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-odd: a\tb\r\n\r\n"
 
     assert await answer(start(LENGTH, (b"x-odd", b"a\tb")), LAST) == head + b"whole"
 
 
-async def test_an_answer_in_parts_comes_in_parts() -> None:
+async def test_an_answer_in_parts_is_sent_in_parts() -> None:
     parts = part(b"wh", more=True), part(b"ole", more=False)
     chunks = b"2\r\nwh\r\n3\r\nole\r\n0\r\n\r\n"
 
@@ -71,7 +71,7 @@ async def test_an_answer_in_parts_comes_in_parts() -> None:
     assert (await answer(start(), *parts)).endswith(b"chunked\r\n\r\n" + chunks)
 
 
-async def test_what_is_asked_for_its_head_has_no_body() -> None:
+async def test_an_answer_to_head_has_no_body() -> None:
     head = await answer(start(LENGTH), LAST, request=GET.replace(b"GET", b"HEAD"))
 
     assert head == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
@@ -86,7 +86,7 @@ async def test_an_answer_may_close_the_connection() -> None:
 
 
 @pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\0b"])
-async def test_a_header_says_nothing_but_itself(value: bytes) -> None:
+async def test_a_header_cannot_inject_another_one(value: bytes) -> None:
     refused = await answer(start(LENGTH, (b"x-odd", value)), LAST)
 
     assert refused.startswith(b"HTTP/1.1 500") or refused == b"(closed)"
@@ -104,7 +104,7 @@ async def test_a_header_says_nothing_but_itself(value: bytes) -> None:
         pytest.param([LAST], id="no head"),
     ],
 )
-async def test_what_is_no_answer_is_not_taken_for_one(messages: list[dict[str, Any]]) -> None:
+async def test_invalid_messages_are_not_sent_as_an_answer(messages: list[dict[str, Any]]) -> None:
     received = await answer(*messages)
 
     assert received.startswith(b"HTTP/1.1 500") or received.endswith(b"(closed)")

@@ -1,4 +1,4 @@
-"""On which versions of its server Portico runs as it is tested, and what it does on others."""
+"""The tested versions of uvicorn and httptools, and what Portico does on others."""
 
 import tomllib
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def pinned(name: str) -> set[str]:
-    """Every way in which the project and its locks name a version of a package."""
+    """Returns every version of a package in the project and its locks."""
     project: Any = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     lines = [*project["project"]["dependencies"], *lock]
     return {line.split()[0] for line in lines if line.startswith((f"{name}=", f"{name}>"))}
 
 
-def test_the_versions_that_are_tested_are_those_that_are_installed() -> None:
+def test_the_tested_versions_are_installed() -> None:
     assert installed_versions() == TESTED
     assert pinned("uvicorn") == {f"uvicorn=={TESTED.uvicorn}"}
     assert pinned("httptools") == {f"httptools=={TESTED.httptools}"}
@@ -71,7 +71,7 @@ def test_on_other_versions_requests_that_offer_an_upgrade_keep_their_bodies(serv
         (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     ],
 )
-def test_on_other_versions_heads_are_refused_as_ever(
+def test_on_other_versions_invalid_heads_are_refused_too(
     server: Server, sent: bytes, status: int
 ) -> None:
     assert refused(exchange(server, sent), status)
@@ -94,7 +94,7 @@ def test_on_other_versions_a_target_with_a_host_in_it_is_served(server: Server) 
     assert exchange(server, sent, LAST) == [ALIVE, ALIVE]
 
 
-async def test_on_other_versions_each_request_of_a_stream_is_answered_in_its_place(
+async def test_on_other_versions_each_request_of_a_stream_is_answered_in_order(
     server: Server,
 ) -> None:
     fuzzing = Fuzzing(server.port, PORTICO, partial(portico.stream_of, "untested"))

@@ -1,4 +1,4 @@
-"""Some of the streams of `python -m tests.wire`, which CI runs for longer and with other seeds."""
+"""Some of the streams of `python -m tests.wire`, which CI runs longer and with other seeds."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -30,7 +30,7 @@ async def test_a_stream_is_read_as_another_parser_reads_it(mode: str) -> None:
     assert fuzzing.sent == STREAMS
 
 
-async def test_portico_answers_each_request_of_a_stream_in_its_place(server: Server) -> None:
+async def test_portico_answers_each_request_of_a_stream_in_order(server: Server) -> None:
     fuzzing = Fuzzing(server.port, PORTICO, partial(portico.stream_of, "test"))
 
     await fuzzing.run(lambda sent: sent < STREAMS)

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from app.composition import Portico
 from app.errors import Misconfigured
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
-from app.portico import Portico
 from app.security.access_tokens import CLAIMS, FORMER_CLAIMS
 from app.security.keys import KeyPair
 from app.settings import Settings

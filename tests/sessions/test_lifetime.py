@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import TIMESTAMP, literal, select
 
+from app.composition import build
 from app.database.database import Database
-from app.portico import build
 from app.sessions.lifetime import Lifetime, SqlLifetime
 from app.settings import Settings
 

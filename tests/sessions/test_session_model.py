@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from app.accounts.services.registration import Accounts
-from app.portico import Portico, build
+from app.composition import Portico, build
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
 from app.sessions.services.outcomes import SignedIn

@@ -1,4 +1,4 @@
-"""Certificates that nobody trusts unless told to."""
+"""Self-signed certificates."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(path: Path) -> Path:
-    """Write a key and a certificate for it, of this machine's loopback address."""
+    """Write a key and a certificate for the loopback address."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, path.stem)])
     loopback = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
@@ -34,7 +34,7 @@ def self_signed(path: Path) -> Path:
 
 
 def serving_as(certificate: Path) -> ssl.SSLContext:
-    """Returns how a server presents it."""
+    """Returns the TLS context of a server with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context

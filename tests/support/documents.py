@@ -15,7 +15,7 @@ CREDENTIAL_FIELDS = frozenset({"login", "register"})
 CONNECTION_FIELDS = {"users": 50, "sessions": 20}
 MAXIMUM_PAGE = 100
 
-# Hypothesis times each example otherwise, and a busy machine fails it.
+# Otherwise Hypothesis limits the time of each example, which fails on a busy machine.
 AT_LEISURE = settings(deadline=None, max_examples=60)
 
 INTROSPECTION = get_introspection_query(
@@ -84,7 +84,7 @@ def wide(fields: int) -> str:
 
 
 def document_with(limit: str, number: int) -> str:
-    """A document that comes to just that number, and near no other limit."""
+    """Returns a document of exactly this number, and far below all other limits."""
     head, spread = "query ($a: I @d) @d", "fragment F on Q { me @d }"
     return {
         "depth": f"{{ {nested(number)} }}",
@@ -120,7 +120,7 @@ def _several(selections: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 @st.composite
 def documents(draw: st.DrawFn, *, cyclic: bool = False) -> str:
-    """Text that parses; where it is not cyclic, a fragment spreads only those after it."""
+    """Returns text that parses; unless it is cyclic, a fragment spreads only later ones."""
     names = [f"F{number}" for number in range(draw(st.integers(0, 4)))]
     definitions = [f"query Q{number} {{ {draw(_selections(names))} }}" for number in range(2)]
     for number, name in enumerate(names):
@@ -130,7 +130,7 @@ def documents(draw: st.DrawFn, *, cyclic: bool = False) -> str:
 
 
 class Expanded(NamedTuple):
-    """A selection with all that it spreads in its place; a spread has no name."""
+    """A selection with its fragments expanded; a spread has no name."""
 
     children: list["Expanded"]
     name: str | None = None
@@ -139,7 +139,7 @@ class Expanded(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """Takes as long as the expanded document is large, which the real pass must not."""
+    """Measures the expanded document: as slow as that is large, unlike the real implementation."""
 
     document: DocumentNode
     page: object

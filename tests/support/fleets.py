@@ -1,4 +1,4 @@
-"""Several servers on one database, each with secrets of its own."""
+"""Several servers on one database, with different secrets."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from app.composition import Portico
 from app.database.database import Database
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
-from app.portico import Portico
 from app.settings import Settings
 from app.testing.clients import Api
 from app.testing.clock import FakeClock

@@ -1,4 +1,4 @@
-"""Password hashes that other programs made."""
+"""Password hashes of other programs."""
 
 import tomllib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""libpq itself, which the embedded PostgreSQL brings along."""
+"""libpq, which is part of the embedded PostgreSQL."""
 
 import ctypes
 from pathlib import Path
@@ -32,7 +32,7 @@ _library.PQconninfoFree.argtypes = (Options,)
 
 
 def parameters() -> dict[str, str | None]:
-    """Every parameter that it knows, and the environment variable for it."""
+    """Returns every parameter of libpq, and its environment variable."""
     defaults = _library.PQconndefaults()
     found = {
         option.keyword.decode(): option.envvar.decode() if option.envvar else None
@@ -43,7 +43,7 @@ def parameters() -> dict[str, str | None]:
 
 
 def parsed(text: str) -> dict[str, bytes] | None:
-    """The parameters of a URI, or None where it is refused."""
+    """Returns the parameters of a URI; None if it is invalid."""
     options = _library.PQconninfoParse(text.encode(), None)
     if not options:
         return None

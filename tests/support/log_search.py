@@ -1,6 +1,6 @@
-"""Listens to all that the application logs while tests run, and fails those that made it leak.
+"""Captures all logs of the application while tests run, and fails tests that leak secrets.
 
-Heard are records of every logger at every level, standard error (the access log of applications
+Captured are records of every logger at every level, standard error (the access log of applications
 within the process), and the logs of servers that tests start.
 """
 
@@ -13,12 +13,12 @@ from app.logs import CONSOLE, set_levels
 from app.testing.leaks import SECRETS
 from tests.support import servers
 
-# Servers that tests put in the place of somebody else's: they log what they are sent.
+# Fake servers of tests, which log what they receive.
 NOT_OURS = ("mail.log",)
 
 
-class Ear(logging.Handler):
-    """Keeps what is logged as it would be written, tracebacks too."""
+class LogCapture(logging.Handler):
+    """Keeps log records as they would be written, with tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -30,18 +30,18 @@ class Ear(logging.Handler):
             self._lines.append(self.format(record))
 
     def listen(self) -> None:
-        """Begin, or go on where a command that ran in this process set up logs of its own."""
+        """Start, or continue after a command in this process has configured its own logs."""
         set_levels("DEBUG")
         if self not in logging.root.handlers:
             logging.root.addHandler(self)
 
     def heard(self) -> str:
-        """Give what was said since this was asked before."""
+        """Returns what was logged since the last call."""
         lines, self._lines = self._lines, []
         return "\n".join(lines)
 
 
-EAR = Ear()
+EAR = LogCapture()
 
 
 def pytest_configure() -> None:
@@ -64,7 +64,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def leaks(stderr: str) -> Iterator[str]:
-    """Search all that was heard lately; of several tests' lines the last test is blamed."""
+    """Search what was logged since the last call; lines of several tests count for the last one."""
     heard = {"a log record": EAR.heard(), "standard error": stderr} | servers.logged()
     for where, text in heard.items():
         for leak in SECRETS.leaks_in(text):

@@ -1,4 +1,4 @@
-"""Modules from elsewhere that tests write: packages on the path of this process."""
+"""Writes modules of other projects: packages on the path of this process."""
 
 import sys
 from collections.abc import Callable, Generator
@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from textwrap import dedent
 
-# A package that was imported stays so: each has a name of its own.
+# An imported package stays imported, so each has a unique name.
 _numbers = count()
 
 WriteModule = Callable[..., str]
@@ -15,7 +15,7 @@ WriteModule = Callable[..., str]
 
 @contextmanager
 def module_writer(folder: Path) -> Generator[WriteModule]:
-    """Give a function that writes a package of these files, and returns its name."""
+    """Returns a function that writes a package of these files and returns its name."""
 
     def write(**files: str) -> str:
         name = f"module_of_tests_{next(_numbers)}"

@@ -1,4 +1,4 @@
-"""Operations made from the schema: each root field, asked with as little as it takes."""
+"""Operations made from the schema: each root field with its smallest valid arguments."""
 
 import uuid
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from typing import Any
 import graphql
 from graphql import GraphQLSchema
 
-from app.graphql.schema import printed
+from app.graphql.schema import print_sdl
 from app.main import default_schema
 
-SCHEMA: GraphQLSchema = graphql.build_schema(printed(default_schema()))
+SCHEMA: GraphQLSchema = graphql.build_schema(print_sdl(default_schema()))
 NOBODY = uuid.UUID("01a2083b-222b-76c2-921b-1272dc98660f")
 SCALARS: dict[str, Any] = {
     "Boolean": False,
@@ -19,7 +19,7 @@ SCALARS: dict[str, Any] = {
     "Int": 1,
     "String": "x",
 }
-# Its guards and helpers are generics without a parameter.
+# The library's type guards are generics without a parameter.
 library: Any = graphql
 named = library.get_named_type
 is_required = library.is_required_input_field
@@ -38,7 +38,7 @@ def root_fields(operation: str) -> dict[str, Any]:
 
 
 def smallest(operation: str, name: str, aliases: Sequence[str] = ()) -> Operation:
-    """Returns an operation with the values that a field needs, in which ids are those of nobody.
+    """Returns an operation with the required arguments of a field; ids do not exist.
 
     With aliases, it selects the field once for each of them.
     """

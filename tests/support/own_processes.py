@@ -45,7 +45,7 @@ def _starts_process(item: pytest.Function, plugins: Iterable[ModuleType]) -> boo
 
 
 def _fixture(name: str, modules: Iterable[ModuleType]) -> object:
-    """Returns the nearest of that name; those that live as long as the run are everybody's."""
+    """Returns the nearest fixture of that name; None if it has the scope of the session."""
     found = next((vars(each)[name] for each in modules if name in vars(each)), None)
     return None if getattr(found, "scope", None) == "session" else found
 
@@ -62,7 +62,7 @@ def _uses_subprocess(function: FunctionType) -> bool:
 
 
 def _closure(function: FunctionType) -> set[FunctionType]:
-    """Returns it and all functions of tests/ that it can come to call."""
+    """Returns a function and all functions of tests/ that it may call."""
     found: set[FunctionType] = set()
     waiting = [function]
     while waiting:
@@ -124,7 +124,7 @@ def _is_ours(module: str | None) -> bool:
 
 
 class Watch:
-    """Keeps which processes were started while a test was watched."""
+    """Records which processes were started while a test was watched."""
 
     def __init__(self) -> None:
         self.is_watching = False
@@ -151,7 +151,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-    """Whatever lives as long as the run, such as its PostgreSQL, is not of a test's own."""
+    """Ignore what session fixtures start, such as PostgreSQL: it does not belong to the test."""
     watching = WATCH.is_watching
     WATCH.is_watching = watching and fixturedef.scope != "session"
     try:
@@ -162,7 +162,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Generator[None, None, None]:
-    """What is stopped after a test may have been started for others, which have the mark."""
+    """Ignore teardown: processes may have been started for other tests, which have the mark."""
     WATCH.is_watching = False
     return (yield)
 

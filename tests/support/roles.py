@@ -1,4 +1,4 @@
-"""Roles of a test's own on the database server, gone afterwards."""
+"""Temporary roles on the database server."""
 
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -19,7 +19,7 @@ TO_SERVE = (
 
 
 class Role:
-    """Somebody who can connect to a database; `url` says how."""
+    """A role that can connect to a database, at `url`."""
 
     def __init__(self, admin_url: str) -> None:
         self.name = f"portico_test_{uuid.uuid4().hex[:12]}"

@@ -35,7 +35,7 @@ RUN = pytest.StashKey["RunPostgres"]()
 TEMPLATE = "portico_template"
 CACHED = "postgres-"
 CONNECT_SECONDS = 10
-GONE = "The PostgreSQL of the tests has gone away, and the run ends here."
+GONE = "The PostgreSQL of the tests has stopped: the run ends here."
 STOP = f"""
 cat
 if [ -e "$1/data/postmaster.pid" ]; then '{BINARIES}/pg_ctl' -D "$1/data" -m immediate stop; fi
@@ -44,7 +44,7 @@ rm -rf "$1"
 
 
 class SocketCluster(Cluster):
-    """One on a Unix socket in its directory, with connections for many processes."""
+    """A cluster on a Unix socket in its directory, with connections for many processes."""
 
     def __init__(self, directory: Path) -> None:
         self.url = f"postgresql://postgres@/postgres?host={directory}"
@@ -56,7 +56,7 @@ class SocketCluster(Cluster):
 
 
 class RunPostgres:
-    """`url()` starts it if no process of the run has done so; its directory goes with the run."""
+    """`url()` starts it if no process of the run has done so; the run deletes it at its end."""
 
     def __init__(self, directory: Path, cache: pytest.Cache) -> None:
         self.directory = directory
@@ -71,7 +71,7 @@ class RunPostgres:
 
     @property
     def is_gone(self) -> bool:
-        """Whether this process has used it, and nothing listens there any more."""
+        """Whether this process has used it and it no longer listens."""
         return bool(self._hosts) and not any(_listens(host) for host in self._hosts)
 
     def _started(self) -> str:
@@ -104,7 +104,7 @@ class RunPostgres:
             shutil.rmtree(former, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=cached.parent) as drafts:
             draft = shutil.copytree(self._server.directory, Path(drafts) / "data")
-            # Another run may have been quicker.
+            # Another run may have been faster.
             with suppress(OSError):
                 draft.rename(cached)
 
@@ -113,7 +113,7 @@ class RunPostgres:
 
 
 def _version() -> str:
-    """Returns what tells files of one version of the migrations, and of PostgreSQL, from others."""
+    """Returns a version of the files, which depends on the migrations and on PostgreSQL."""
     digest = sha256(str(BINARIES).encode())
     for path in sorted(_sources()):
         digest.update(path.read_bytes())
@@ -121,7 +121,7 @@ def _version() -> str:
 
 
 def _sources() -> Iterator[Path]:
-    """Whatever migrations are made of: their scripts, and the package that runs them."""
+    """Returns the sources of migrations: their scripts, and the package that runs them."""
     yield from migrations.SCRIPTS.rglob("*.py")
     yield from Path(migrations.__file__).parent.glob("*.py")
     yield Path(__file__)
@@ -136,7 +136,7 @@ def _make_migrated(server: SocketCluster) -> None:
 
 
 def _give(directory: Path) -> None:
-    """Make the user who runs PostgreSQL the owner of its files."""
+    """Give the files to the user that runs PostgreSQL."""
     if USER is not None:
         for path in (directory, *directory.rglob("*")):
             shutil.chown(path, USER)
@@ -166,7 +166,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _directory_of_the_controller(config: pytest.Config) -> Path | None:
-    """Where this is a worker of pytest-xdist."""
+    """Returns the directory of the controller if this is a worker of pytest-xdist."""
     given: dict[str, str] | None = getattr(config, "workerinput", None)
     return Path(given["postgres"]) if given else None
 
@@ -174,7 +174,7 @@ def _directory_of_the_controller(config: pytest.Config) -> Path | None:
 def _new_directory(config: pytest.Config) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="portico-tests-"))
     _give(directory)
-    # A session of its own: Ctrl-C is for the processes of pytest.
+    # A session of its own: Ctrl-C must reach only the processes of pytest.
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", STOP, "sh", directory],
         stdin=subprocess.PIPE,
@@ -212,13 +212,13 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Count the tests that were running by themselves, since of failures all is printed."""
+    """Count interrupted tests separately, since failures are printed in full."""
     return ("interrupted", "", "") if report.longrepr == GONE else None
 
 
 @pytest.fixture(scope="session")
 async def template(server_url: str) -> AsyncIterator[str]:
-    """Give the name of a migrated database, which others are copies of."""
+    """Returns the name of a migrated database, which others are copied from."""
     if NAMED not in os.environ:
         yield TEMPLATE
         return
@@ -229,5 +229,5 @@ async def template(server_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 def server_url(pytestconfig: pytest.Config) -> str:
-    """Returns a PostgreSQL to make databases on, as its owner."""
+    """Returns the URL of the PostgreSQL of the run, as its owner."""
     return pytestconfig.stash[RUN].url()

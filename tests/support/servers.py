@@ -1,4 +1,4 @@
-"""Real processes on loopback ports, for what only a real server shows."""
+"""Real servers and workers on loopback ports."""
 
 import contextlib
 import itertools
@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[2]
 PORTICO = Path(sys.executable).parent / "portico"
 START_SECONDS = 40
 AServer = TypeVar("AServer", bound="Server")
-# The logs of what was started, and how far each was read by `logged`.
+# The logs of started processes, and how far `logged` has read each.
 _logs: dict[Path, int] = {}
 # A server that is started again writes files of its own.
 _starts = itertools.count()
 
 
 def logged() -> dict[str, str]:
-    """Give what servers and commands have logged since this was asked before."""
+    """Returns what servers and commands have logged since the last call."""
     texts: dict[str, str] = {}
     for path, start in _logs.items():
         with path.open("rb") as log:
@@ -45,14 +45,14 @@ def free_port() -> int:
 
 
 def portico(
-    *arguments: str, cwd: Path, given: str = "", **environment: str
+    *arguments: str, cwd: Path, stdin: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; `given` is its standard input."""
+    """Run a command to its end; `stdin` is its standard input."""
     result = subprocess.run(
         [PORTICO, *arguments],
         cwd=cwd,
         env=_environment(environment),
-        input=given,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
@@ -83,7 +83,7 @@ class Server:
     def _start(self, cwd: Path, command: list[str | Path], environment: dict[str, str]) -> None:
         self._started_as = cwd, command, environment
         self.url = f"http://{self.host}:{self.port}"
-        # What it says to whoever starts it, emails too, and what it logs.
+        # Its output, which includes emails, and its log.
         name = f"server-{self.port}-{next(_starts)}"
         self._said, self.log = cwd / f"{name}.out", cwd / f"{name}.log"
         _logs[self.log] = 0
@@ -101,7 +101,7 @@ class Server:
         return self._said.read_text() + self.log.read_text()
 
     def wait_until_ready(self) -> float:
-        """Give the seconds it took."""
+        """Returns the seconds that it took."""
         started = time.monotonic()
         while time.monotonic() - started < START_SECONDS:
             assert self.process.poll() is None, self.output
@@ -123,7 +123,7 @@ class Server:
 
 
 class Worker(Server):
-    """`portico worker`, which is asked at its management address whether it is ready."""
+    """`portico worker`, with its readiness at its management address."""
 
     def __init__(self, cwd: Path, **environment: str) -> None:
         self.host = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Commands of the manuals, run word for word."""
+"""Runs commands of the documentation as printed."""
 
 import os
 import re

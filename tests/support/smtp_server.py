@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback, which can refuse an email and be slow to say it has taken one."""
+"""An SMTP server on loopback, which can refuse emails and delay its replies."""
 
 import asyncio
 from collections.abc import Generator
@@ -18,14 +18,14 @@ TAKEN = "250 taken"
 
 @dataclass
 class SmtpServer:
-    """What arrives is kept, once for each time that it arrives."""
+    """Keeps every email as often as it arrives."""
 
     host: str = "127.0.0.1"
     emails: list[EmailMessage] = field(default_factory=list[EmailMessage])
     receivers: list[list[str]] = field(default_factory=list[list[str]])
     arrived: Event = field(default_factory=Event)
     silent: bool = False
-    # What it replies to each sender, recipient and message, where it does not take them.
+    # Its replies to senders, recipients and messages that it refuses.
     sender_reply: str | None = None
     recipient_reply: str | None = None
     message_reply: str | None = None
@@ -57,7 +57,7 @@ class SmtpServer:
         self.receivers.append(envelope.rcpt_tos)
         self.arrived.set()
         if self.silent:
-            # It has the email, but the sender is not told.
+            # It has the email, but does not tell the sender.
             await asyncio.sleep(60)
         return TAKEN
 

@@ -1,4 +1,4 @@
-"""The search of the logs: that it finds what it is for, in all that it hears."""
+"""The search of the logs finds secrets, in all that it captures."""
 
 import logging
 from pathlib import Path
@@ -31,7 +31,7 @@ PASSWORD = "difference engine 1"
         PASSWORD,
     ],
 )
-def test_a_secret_in_a_line_is_found_and_not_said_again(secret: str) -> None:
+def test_a_secret_in_a_line_is_found_and_not_repeated(secret: str) -> None:
     secrets = Secrets()
     secrets.add_passwords_in({"input": [{"newPassword": PASSWORD}]})
 
@@ -50,7 +50,7 @@ def test_a_secret_in_a_line_is_found_and_not_said_again(secret: str) -> None:
         "wrong password, prt_ and pot_ are prefixes, Portico <portico@localhost>",
     ],
 )
-def test_an_honest_line_is_none(line: str) -> None:
+def test_a_line_without_secrets_is_not_reported(line: str) -> None:
     secrets = Secrets()
     secrets.add("password")
 
@@ -58,7 +58,7 @@ def test_an_honest_line_is_none(line: str) -> None:
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
-def test_every_record_is_heard_once_with_its_traceback(level: int) -> None:
+def test_every_record_is_captured_once_with_its_traceback(level: int) -> None:
     EAR.heard()
 
     logging.getLogger("app.anything").log(level, "It failed", exc_info=ValueError(ADDRESS))
@@ -68,7 +68,7 @@ def test_every_record_is_heard_once_with_its_traceback(level: int) -> None:
     assert list(leaks("")) == []
 
 
-def test_standard_error_and_the_logs_of_servers_are_heard(tmp_path: Path) -> None:
+def test_standard_error_and_the_logs_of_servers_are_captured(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         append(server, ADDRESS)
 

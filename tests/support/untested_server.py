@@ -1,4 +1,4 @@
-"""`portico serve` where uvicorn and httptools are other versions than those of the tests.
+"""`portico serve` with other versions of uvicorn and httptools than it is tested with.
 
 Its arguments are a port and a number of workers.
 """

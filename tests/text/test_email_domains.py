@@ -133,8 +133,8 @@ async def test_commands_keep_to_the_same_domains(
     create = ("users", "create-admin")
 
     imported = await run("users", "import", str(file), "--skip-invalid", **environment)
-    made = await run(*create, "root@corp.local", given=PASSWORD, **environment)
-    refused = await run(*create, "root@printer.local", given=PASSWORD, **environment)
+    made = await run(*create, "root@corp.local", stdin=PASSWORD, **environment)
+    refused = await run(*create, "root@printer.local", stdin=PASSWORD, **environment)
 
     message = "Email addresses of this domain are not accepted."
     assert imported.stdout.splitlines() == [

@@ -1,4 +1,4 @@
-"""Fuzzes the protocols; `--seed` and `--only` send again what was sent before."""
+"""Fuzzes the protocols; `--seed` and `--only` repeat a run."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""What is fuzzed, and what its answers say."""
+"""The applications that are fuzzed, and how their answers are read."""
 
 from tests.wire import portico
 from tests.wire.servers import echo_of, label_of_echo

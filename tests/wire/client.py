@@ -1,4 +1,4 @@
-"""Sends a stream as it is cut, and reads until the server has nothing more to say."""
+"""Sends a stream in its parts, and reads until the server has answered."""
 
 import asyncio
 import contextlib
@@ -8,9 +8,9 @@ from tests.wire.second_parser import End, Reading
 from tests.wire.streams import Stream
 from tests.wire.verdict import Application, Received, answers_in
 
-# What a server that has been sent a part of a request may take to give up.
+# How long a server may wait for the rest of a request.
 PATIENCE_SECONDS = 6
-# How long is listened for answers that should not be there.
+# How long to wait for answers that should not come.
 QUIET_SECONDS = 0.3
 
 
@@ -43,7 +43,7 @@ async def _send(connection: socket.socket, stream: Stream) -> None:
 
 
 async def _receive(connection: socket.socket, patience: float) -> tuple[bytes, bool]:
-    """What comes, and whether the server closed."""
+    """Returns the received bytes, and whether the server closed."""
     loop = asyncio.get_running_loop()
     received = b""
     while True:

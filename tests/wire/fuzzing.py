@@ -1,4 +1,4 @@
-"""Sends streams for as long as there is time, and stops at the first that is answered wrongly."""
+"""Sends streams until time is up, and stops at the first wrong answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class Fuzzing:
     sent: int = 0
 
     async def run(self, goes_on: Callable[[int], bool]) -> None:
-        """Send streams for as long as it goes on, of which it is told how many were sent.
+        """Send streams as long as `goes_on` returns true for the number that was sent.
 
         Raises:
             Found: names the stream.

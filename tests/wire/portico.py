@@ -26,7 +26,7 @@ def stream_of(seed: str, number: int) -> Stream:
 
 
 def label_in(response: HTTPResponse) -> bytes | None:
-    """What the server says of a request: only the application names its id."""
+    """Returns the label of an answer; None if it is not from the application."""
     named = response.getheader("x-request-id")
     return None if named is None else named.encode() + b" "
 

@@ -1,10 +1,10 @@
-"""What is odd about a stream, and what a server may or must do about it (RFC 9110 and 9112)."""
+"""What is unusual in a stream, and how a server may or must react (RFC 9110 and 9112)."""
 
 from enum import Enum
 
 
 class Duty(Enum):
-    """What the RFC leaves to a server that meets it."""
+    """What the RFC allows or requires of a server."""
 
     MAY_CLOSE = "may close the connection after its answer"
     MAY_REFUSE = "may refuse"
@@ -17,8 +17,8 @@ CLOSE, MAY, MUST = Duty.MAY_CLOSE, Duty.MAY_REFUSE, Duty.MUST_REFUSE
 class Quirk(Enum):
     """The only reasons for a refusal of what the second parser accepts.
 
-    Where that parser refuses as well, both are of one mind and nothing needs a reason. `MUST` is
-    for what it accepts and the server must not.
+    If that parser refuses as well, both agree and no reason is needed. `MUST` is for what it
+    accepts and the server must not.
     """
 
     # 9112, 5.2: "A server that receives an obs-fold in a request message … MUST either reject the
@@ -41,7 +41,7 @@ class Quirk(Enum):
     # 9112, 6.1: "A server that receives a request message with a transfer coding it does not
     # understand SHOULD respond with 501".
     OTHER_CODING = (MAY, 7)
-    # 9112, 6.1: an HTTP/1.0 message with Transfer-Encoding is one whose framing is faulty.
+    # 9112, 6.1: the framing of an HTTP/1.0 message with Transfer-Encoding is faulty.
     OLD_CODING = (MUST, 8)
     # 9112, 7.1.1: chunk extensions; "a server ought to limit the total length of chunk extensions".
     # White space around them is "bad": no sender may generate it.
@@ -76,14 +76,14 @@ class Quirk(Enum):
     PROXY_CONNECTION = (CLOSE, 20)
     # 9110, 6.5.1: a trailer is no header; llhttp reads one about the connection as if it were.
     CONNECTION_IN_TRAILER = (CLOSE, 21)
-    # What follows a body of another length than its field says is anything.
+    # After a body whose length is not that of its field, anything may follow.
     WRONG_LENGTH = (MAY, 15)
     # A byte changed at random, which may be any of those above.
     MUTATION = (MAY, 17)
 
     @property
     def reaches_on(self) -> bool:
-        """Whether a request may end elsewhere with it, so that what follows is anything."""
+        """Whether it can move the end of a request, so that anything may follow."""
         return self in {
             Quirk.FOLDED_LINE,
             Quirk.BARE_LF,

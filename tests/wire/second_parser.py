@@ -1,4 +1,4 @@
-"""How h11, the second parser, reads a stream: which requests, and how it ends."""
+"""How h11, the second parser, reads a stream: its requests, and how it ends."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,7 +19,7 @@ class End(Enum):
 
 @dataclass
 class Request:
-    """A request, and where it stands among the bytes."""
+    """A request, and its position in the bytes."""
 
     method: bytes
     target: bytes
@@ -33,7 +33,7 @@ class Request:
 
     @property
     def origin(self) -> bytes:
-        """The target without scheme and host, as far as the server is told it."""
+        """Returns the target without scheme and host."""
         if self.target.startswith((b"/", b"*")):
             return self.target
         parts = urlsplit(self.target.decode("latin-1"))
@@ -65,7 +65,7 @@ def read(stream: bytes) -> Reading:
 
 
 def _read_one(rest: bytes, size: int, reading: Reading) -> bytes | None:
-    """Read a request; what is left behind its end, None: it has none."""
+    """Read a request; returns what follows it, or None if it is incomplete."""
     connection = h11.Connection(h11.SERVER, MOST_BYTES)
     connection.receive_data(rest.lstrip(b"\r\n"))
     start = size - len(rest)
@@ -83,7 +83,7 @@ def _read_one(rest: bytes, size: int, reading: Reading) -> bytes | None:
 
 
 def _closes(connection: h11.Connection, request: Request) -> bool:
-    """Whether the connection ends with the answer, which is one in its words."""
+    """Whether h11 closes the connection after the answer."""
     status = 501 if request.method == b"CONNECT" else 200
     connection.send(h11.Response(status_code=status, headers=[(b"Content-Length", b"0")]))
     connection.send(h11.EndOfMessage())
@@ -91,7 +91,7 @@ def _closes(connection: h11.Connection, request: Request) -> bool:
 
 
 def _read_event(connection: h11.Connection, reading: Reading, start: int, size: int) -> bool:
-    """Read on; whether there is more to read."""
+    """Read an event; returns whether there may be more."""
     event = connection.next_event()
     at = size - len(connection.trailing_data[0])
     if isinstance(event, h11.Request):

@@ -1,4 +1,4 @@
-"""An application that answers with what it was given, behind the protocols that are fuzzed."""
+"""An application that echoes requests, behind the protocols that are fuzzed."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ NO_ORIGINS = Cors.of(())
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with what was asked: `/early` without reading a body, `/slow` later."""
+    """Echo the request: `/early` without reading the body, `/slow` after a delay."""
     body = b"" if scope["path"].startswith(EARLY.decode()) else await _body(receive)
     if body is None:
         return
@@ -38,7 +38,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _body(receive: Any) -> bytes | None:
-    """Read all of a body; None: its sender went away."""
+    """Read a body; returns None if the client disconnected."""
     body = b""
     while True:
         message = await receive()
@@ -50,7 +50,7 @@ async def _body(receive: Any) -> bytes | None:
 
 
 def label_of(method: bytes, target: bytes, body: bytes) -> bytes:
-    """What tells a request from others, as a header's value."""
+    """Returns a value of a header that identifies a request."""
     return b"%b %b %b" % (method, target, hashlib.sha256(body).hexdigest().encode())
 
 
@@ -60,14 +60,14 @@ def label_of_echo(response: HTTPResponse) -> bytes | None:
 
 
 def echo_of(request: Request) -> bytes:
-    """What `echo` says to a request that was read like this."""
+    """Returns the label that `echo` sends for a request."""
     body = b"" if request.origin.startswith(EARLY) else request.body
     path, _, query = request.origin.partition(b"?")
     return label_of(request.method, path + b"?" + query if query else path, body)
 
 
 class _Faults(logging.Handler):
-    """What a server logs as an error, and what a loop catches of it."""
+    """Collects errors that a server logs, and exceptions of the event loop."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -93,7 +93,7 @@ def _without_faults() -> Generator[None]:
 
 @asynccontextmanager
 async def echoing(mode: str) -> AsyncGenerator[int]:
-    """Serve `echo` in this process; the port."""
+    """Serve `echo` in this process; yields the port."""
     application: Any = HeadChecks(echo, NO_ORIGINS) if mode == "h11" else echo
     config = uvicorn.Config(
         application, interface="asgi3", http="h11", log_config=None, ws="none", server_header=False
@@ -106,7 +106,7 @@ async def echoing(mode: str) -> AsyncGenerator[int]:
         lambda: make(config=config, server_state=state, app_state=of_app), "127.0.0.1", 0
     )
     timeouts = asyncio.create_task(limiter.enforce_timeouts())
-    # What uvicorn's own protocol logs is not ours to judge.
+    # The logs of uvicorn's own protocol are not checked.
     try:
         with _without_faults() if mode == "ours" else nullcontext():
             yield listening.sockets[0].getsockname()[1]

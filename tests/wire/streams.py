@@ -1,4 +1,4 @@
-"""Byte streams of requests: ordinary ones, odd but legal ones, and some that are not."""
+"""Byte streams of requests: normal, unusual but valid, and invalid ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from random import Random
 from tests.wire.quirks import Quirk
 
 LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-# What a body has in it: read as a request it would be answered.
+# A body that would be answered if it was read as a request.
 DECOY = b"GET /decoy HTTP/1.1\r\nHost: x\r\n\r\n"
 HOSTS = (b"x", b"X.example:80", b"[::1]:8000", b"", b"127.0.0.1", b"a%20b")
 BAD_HOSTS = (b"a b", b"x/y", b"u@x", b"x:y", b":80", b"[::1", b"[::1::2]", b"a\tb", b"\xe9", b"x?")
@@ -56,11 +56,11 @@ OTHER_VERSIONS = (b"HTTP/1.2", b"HTTP/2.0", b"HTTP/3.0", b"HTTP/0.9", b"HTTP/9.9
 
 @dataclass
 class Stream:
-    """Bytes to send, in the parts they are sent in, and what a strict parser is shown instead."""
+    """Bytes to send, their parts, and what a strict parser gets instead."""
 
     wire: bytearray = field(default_factory=bytearray)
     shown: bytearray = field(default_factory=bytearray)
-    # Where among the bytes shown something is odd.
+    # The positions of quirks in the bytes for the parser.
     quirks: list[tuple[int, Quirk]] = field(default_factory=list[tuple[int, Quirk]])
     cuts: Sequence[int] = ()
     pause: float = 0
@@ -83,12 +83,12 @@ class Stream:
 
 
 class Generator:
-    """Makes the stream of a seed and a number, the same each time."""
+    """Generates the stream of a seed and a number, the same each time."""
 
     def __init__(self, seed: str, number: int, *, legal: bool = False) -> None:
         self.random = Random(f"{seed}:{number}")  # noqa: S311 - not for secrets
         self.stream = Stream()
-        # How often something illegal is done, in each place where it could be.
+        # The probability of something invalid, wherever that is possible.
         self._oddness = 0.0 if legal else self.random.choice((0, 0, 0.01, 0.03, 0.1))
         # Whether both parsers still agree about where a request begins.
         self._is_plain = True
@@ -103,7 +103,7 @@ class Generator:
         return self.stream
 
     def cut(self) -> None:
-        """Choose where the stream is cut, and how slowly its parts are sent."""
+        """Choose the parts of the stream, and the pauses between them."""
         size = len(self.stream.wire)
         parts = self.random.choice((0, 0, 1, 2, 5, 20))
         if self.random.random() < 0.03:
@@ -186,7 +186,7 @@ class Generator:
             self.stream.add(self.random.choice((b"\r", b"\r\r\n", b"\n\r")), Quirk.BARE_CR)
 
     def _field(self, line: bytes) -> None:
-        """Add a field line, with white space and faults here and there."""
+        """Add a field line, sometimes with white space and errors."""
         name, _, value = line.partition(b": ")
         if self._often(0.2):
             name = self.random.choice((name.upper(), name.lower()))
@@ -323,7 +323,7 @@ class Generator:
         self._end_of_line()
 
     def _mutate(self) -> None:
-        """Change a byte, take it away, or add one."""
+        """Change, remove or add a byte."""
         stream = self.stream
         if stream.wire != stream.shown:
             return

@@ -1,4 +1,4 @@
-"""Whether a server answered a stream as the second parser says that it should be read."""
+"""Checks the answers to a stream against the second parser."""
 
 from collections.abc import Callable, Sequence
 from http.client import HTTPException, HTTPResponse, IncompleteRead
@@ -14,18 +14,18 @@ REFUSALS = range(400, 600)
 
 class Answer(NamedTuple):
     status: int
-    # What the application says it was asked; None: it is not the application's answer.
+    # The label of the request; None if it is not the application's answer.
     label: bytes | None
 
 
 class Application(NamedTuple):
-    """How the answers of an application say what it was asked."""
+    """How the answers of an application identify requests."""
 
     label_in: Callable[[HTTPResponse], bytes | None]
     label_for: Callable[[Request], bytes]
-    # Whether the server closes a connection on which a request does not come to its end.
+    # Whether the server closes a connection with an incomplete request.
     gives_up: bool
-    # Whether it may refuse what comes behind the last request before that is answered.
+    # Whether it may refuse what follows the last request before that is answered.
     refuses_early: bool
 
 
@@ -48,7 +48,7 @@ class _Bytes(BytesIO):
 def answers_in(
     received: bytes, methods: Sequence[bytes], application: Application
 ) -> tuple[list[Answer], bytes]:
-    """Take answers apart; `methods` are those that were asked. What is left is no answer."""
+    """Parse answers to requests with these methods; also returns what is not an answer."""
     source = _Bytes(received)
     answers: list[Answer] = []
     while source.tell() < len(received):
@@ -72,7 +72,7 @@ def _next_answer(source: Any, method: bytes, application: Application) -> Answer
     except IncompleteRead:
         if label is not None:
             raise
-        # A refusal of what only its sender knows to be a HEAD.
+        # A refusal of a HEAD whose method the server could not read.
         body = b""
     return Answer(response.status, None if label is None else label + body)
 
@@ -80,7 +80,7 @@ def _next_answer(source: Any, method: bytes, application: Application) -> Answer
 def fault_of(
     stream: Stream, reading: Reading, received: Received, application: Application
 ) -> str | None:
-    """Say what is wrong, in the words of the rule; None: nothing is."""
+    """Returns the rule that was broken; None if there is no error."""
     if received.rest:
         return f"an answer is cut short: {received.rest[:80]!r}"
     served = [answer for answer in received.answers if answer.label is not None]
@@ -158,9 +158,9 @@ def _about_unserved(
 
 
 def _may_close(stream: Stream, served: Request) -> bool:
-    """Whether the connection may end with its answer, though the request does not say so."""
+    """Whether the connection may end with its answer, although the request does not close it."""
     if served.origin.startswith(EARLY):
-        # It was answered before its body came, which may never come, or be no body.
+        # It was answered before its body arrived, which may never arrive.
         return served.expects or bool(_quirks(stream, served.start, served.end, *Duty))
     return bool(_quirks(stream, served.start, served.end, Duty.MAY_CLOSE))
 

@@ -1,4 +1,4 @@
-"""What Python's clients make of status codes other than 200, against PORTICO_URL."""
+"""Checks how Python's clients handle status codes other than 200, against PORTICO_URL."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ E = TypeVar("E", bound=Exception)
 
 
 async def ariadne_codegen(url: str) -> None:
-    """It raises the errors beside data, and keeps nothing but the status of what is no 2xx."""
+    """It raises errors with data, and keeps only the status of answers that are not 2xx."""
     async with Client(url, ACCEPT) as client:
         response = await client.execute(PARTIAL)
         partial = await raised(client.people(), GraphQLClientGraphQLMultiError)

@@ -1,7 +1,7 @@
 """Prints deploy/gateway.yaml as TypeScript.
 
-The compiler finds fields that the Gateway API does not have, which the schemas let pass. Run, it
-holds the values to the patterns and bounds of the schemas.
+The compiler finds fields that the Gateway API does not have, which the schemas let pass. When
+run, it checks values against the patterns and bounds of the schemas.
 """
 
 import json

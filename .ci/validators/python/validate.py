@@ -1,6 +1,6 @@
 """Authlib against PORTICO_URL: its RFC 9068 validator accepts access tokens, and no changed ones.
 
-PORTICO_EMAIL and PORTICO_PASSWORD are of somebody who can sign in there.
+PORTICO_EMAIL and PORTICO_PASSWORD are the credentials of a user.
 """
 
 import json
@@ -24,7 +24,7 @@ LOGIN = (
 
 
 class Validator(JWTBearerTokenValidator):
-    """Finds the keys by the issuer, as Authlib's documentation has it."""
+    """Finds the keys by the issuer, as in Authlib's documentation."""
 
     def get_jwks(self) -> Any:
         metadata = fetch(f"{self.issuer}/.well-known/oauth-authorization-server")
@@ -69,7 +69,7 @@ def encoded(part: Any) -> str:
 
 
 def changed(token: str) -> Iterator[tuple[str, str]]:
-    """Tokens that nobody signed, by what was changed."""
+    """Returns tokens with invalid signatures, by what was changed."""
     header, payload, signature = token.split(".")
     head, claims = decoded(header), decoded(payload)
     flipped = bytes(byte ^ 1 for byte in urlsafe_b64decode(signature + "=="))

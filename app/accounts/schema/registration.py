@@ -12,7 +12,7 @@ from app.accounts.services import pending_registrations as service
 from app.accounts.services.registration import Accounts
 from app.graphql.access import guest_field
 from app.graphql.context import Info
-from app.graphql.inputs import PASSWORD, given
+from app.graphql.inputs import PASSWORD, none_if_unset
 from app.graphql.problems import InvalidInput, RateLimited
 from app.sessions.schema.sign_in import SignedIn
 from app.sessions.services import outcomes as session_outcomes
@@ -65,7 +65,7 @@ class AccountMutations:
         ],
     ) -> RegisterResult:
         accounts = info.context.services[Accounts]
-        name = given(input.display_name)
+        name = none_if_unset(input.display_name)
         match await accounts.register(input.email, input.password, name, info.context.client):
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info)

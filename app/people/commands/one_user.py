@@ -19,6 +19,7 @@ from app.accounts.services.personal_data import PersonalData
 from app.cli.private_files import DASH, private_file
 from app.cli.setup import database, fail, out, started
 from app.clock import system_clock
+from app.composition import build
 from app.container import Container
 from app.database.keyset_pages import PageRequest
 from app.database.page_size import MAX_PAGE_SIZE
@@ -27,7 +28,6 @@ from app.modules import read_settings
 from app.outcomes import InvalidInput, NotFound
 from app.people.services.administration import Administration
 from app.people.services.users import Overview, Users
-from app.portico import build
 from app.security.client import NO_CLIENT
 from app.sessions.models import SessionRow
 from app.sessions.services.sessions import Sessions

@@ -13,6 +13,7 @@ import typer
 from app.cli.private_files import DASH, private_file
 from app.cli.progress import Meter
 from app.cli.setup import database, fail, out, started
+from app.composition import build
 from app.modules import read_settings
 from app.people.services.administrator_accounts import AdministratorAccounts
 from app.people.services.user_files import Import, Invalid, Place, UserFiles, WithoutPassword
@@ -21,7 +22,6 @@ from app.people.services.user_formats.firebase import HashParameters
 from app.people.services.user_formats.formats import Format, Records, formats, records_of
 from app.people.services.user_formats.origins import Origin
 from app.people.services.user_formats.records import UnreadableFile
-from app.portico import build
 from app.settings import Settings
 from app.text.visible import one_line
 

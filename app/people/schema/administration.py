@@ -12,7 +12,7 @@ from app.accounts.services import last_administrator
 from app.errors import BadInput
 from app.graphql.access import admin_field
 from app.graphql.context import Info, admin
-from app.graphql.inputs import given
+from app.graphql.inputs import none_if_unset
 from app.graphql.problems import InvalidInput, NotFound
 from app.people import limits
 from app.people.services import administration as service
@@ -91,7 +91,7 @@ class AdministrationMutations:
             CreateUserInput, strawberry.argument(description="The account.")
         ],
     ) -> CreateUserResult | None:
-        context, name = info.context, given(input.display_name)
+        context, name = info.context, none_if_unset(input.display_name)
         match await context.services[Administration].create_user(
             admin(info), input.email, name, input.role, context.client
         ):
@@ -133,7 +133,7 @@ class AdministrationMutations:
         administration = context.services[Administration]
         return _result(
             await administration.suspend(
-                admin(info), user_id, input.reason, given(input.until), context.client
+                admin(info), user_id, input.reason, none_if_unset(input.until), context.client
             ),
             info,
         )

@@ -16,8 +16,8 @@ from app.graphql.access import admin_field, guest_field, member_field
 from app.graphql.columns import columns_below
 from app.graphql.context import Info, admin, member
 from app.graphql.ids import Node
-from app.graphql.inputs import DateTimeRange, given
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
+from app.graphql.inputs import DateTimeRange, none_if_unset
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainEncoding
 from app.graphql.problems import publish_enum
 from app.graphql.schema_part import NodeKinds
 from app.people.services import users as service
@@ -147,7 +147,7 @@ def cursors_of(order: service.UserOrder, ciphers: CursorCiphers) -> Cursors:
     name = f"User.{field.value}.{direction}"
     is_plain = field is service.UserOrderField.CREATED_AT
     return Cursors(
-        PlainForm(name) if is_plain else ciphers.of(name),
+        PlainEncoding(name) if is_plain else ciphers.of(name),
         service.POSITIONS[field],
         of_time=field is not service.UserOrderField.EMAIL,
     )
@@ -156,15 +156,15 @@ def cursors_of(order: service.UserOrder, ciphers: CursorCiphers) -> Cursors:
 def read_filter(part: UserFilter | None) -> service.UserFilter:
     if part is None:
         return NO_FILTER
-    span = given(part.created_at)
+    span = none_if_unset(part.created_at)
     return service.UserFilter(
-        search=_search(given(part.search)),
-        role=given(part.role),
-        is_active=given(part.is_active),
-        email_verified=given(part.email_verified),
-        created_from=given(span.from_) if span else None,
-        created_before=given(span.before) if span else None,
-        external_id=_external_id(given(part.external_id)),
+        search=_search(none_if_unset(part.search)),
+        role=none_if_unset(part.role),
+        is_active=none_if_unset(part.is_active),
+        email_verified=none_if_unset(part.email_verified),
+        created_from=none_if_unset(span.from_) if span else None,
+        created_before=none_if_unset(span.before) if span else None,
+        external_id=_external_id(none_if_unset(part.external_id)),
     )
 
 
@@ -188,12 +188,12 @@ def _search(text: str | None) -> str | None:
 
 
 async def _named(users: service.Users, viewer: Viewer, by: UserBy) -> UserRow | None:
-    user_id, subject = given(by.id), given(by.subject)
+    user_id, subject = none_if_unset(by.id), none_if_unset(by.subject)
     if user_id is not None:
         return await users.by_id(viewer, read_id_of("User", user_id, "by.id"))
     if subject is not None:
         return await users.by_id(viewer, read_subject(subject, "by.subject"))
-    return await users.by_email(viewer, given(by.email) or "")
+    return await users.by_email(viewer, none_if_unset(by.email) or "")
 
 
 def _external_id(text: str | None) -> str | None:
@@ -232,9 +232,9 @@ class UserQueries:
             strawberry.argument(description="The order; by creation if omitted."),
         ] = UNSET,
     ) -> UserConnection | None:
-        order, user_filter = read_order(given(order_by)), read_filter(given(filter))
+        order, user_filter = read_order(none_if_unset(order_by)), read_filter(none_if_unset(filter))
         cursors = cursors_of(order, info.context.services[CursorCiphers])
-        request = cursors.request(given(first), given(after), given(last), given(before))
+        request = cursors.request(first, after, last, before)
         columns = columns_below(info, User)
         users = info.context.services[Users]
         page = await users.page(admin(info), user_filter, order, request, columns=columns)

@@ -9,7 +9,7 @@ from strawberry import UNSET
 from app import outcomes
 from app.graphql.access import guest_field, member_field
 from app.graphql.context import Info, member
-from app.graphql.inputs import given
+from app.graphql.inputs import none_if_unset
 from app.graphql.problems import NotFound, Problem, RateLimited, publish_enum
 from app.sessions import limits
 from app.sessions.models import EndReason
@@ -131,7 +131,7 @@ class SessionMutations:
             strawberry.argument(description="If omitted, all sessions end."),
         ] = UNSET,
     ) -> SignedOut | None:
-        context, which = info.context, given(input)
+        context, which = info.context, none_if_unset(input)
         ended = await context.services[Sessions].logout_everywhere(
             member(info), context.client, keep_current=which is not None and which.keep_current
         )

@@ -9,7 +9,7 @@ import strawberry
 from app.database.keyset_pages import Page
 from app.graphql.columns import column, computed
 from app.graphql.ids import Node, id_column
-from app.graphql.pagination import Cursors, PageInfo, PlainForm
+from app.graphql.pagination import Cursors, PageInfo, PlainEncoding
 from app.sessions.models import SessionRow
 
 
@@ -41,7 +41,7 @@ class Session(Node):
         return self.row.lifetime.effective_expiry
 
 
-SESSION_CURSORS = Cursors(PlainForm("Session.CREATED_AT.DESC"), attrgetter("created_at"))
+SESSION_CURSORS = Cursors(PlainEncoding("Session.CREATED_AT.DESC"), attrgetter("created_at"))
 session_cursor = SESSION_CURSORS.write
 
 

@@ -5,8 +5,8 @@ import asyncio
 import typer
 
 from app.cli.setup import database, out, started
+from app.composition import build
 from app.modules import read_settings
-from app.portico import build
 from app.settings import Settings
 from my_api.notes.services.notes import Notes
 

@@ -8,7 +8,7 @@ from strawberry import UNSET
 from app import outcomes
 from app.graphql.access import member_field
 from app.graphql.context import Info, member
-from app.graphql.inputs import given
+from app.graphql.inputs import none_if_unset
 from app.graphql.problems import InvalidInput, NotFound
 from app.text.global_ids import read_id_of
 from my_api.notes.schema.notes import BODY, TITLE, Note, NoteSaved
@@ -53,7 +53,7 @@ class NoteChangeMutations:
         input: Annotated[UpdateNoteInput, strawberry.argument(description="The changes.")],
     ) -> UpdateNoteResult | None:
         note_id = read_id_of("Note", input.note_id, "input.noteId")
-        values = {"title": given(input.title), "body": given(input.body)}
+        values = {"title": none_if_unset(input.title), "body": none_if_unset(input.body)}
         changes = {name: value for name, value in values.items() if value is not None}
         match await info.context.services[NoteChanges].update(member(info), note_id, changes):
             case notes.NoteSaved(row):

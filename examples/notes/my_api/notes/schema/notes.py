@@ -15,14 +15,14 @@ from app.graphql.columns import column, computed
 from app.graphql.context import Info, member
 from app.graphql.ids import Node, id_column
 from app.graphql.owned_lists import page_of_user
-from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
+from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainEncoding
 from app.graphql.problems import InvalidInput, Problem, RateLimited
 from my_api.notes.limits import NOTE
 from my_api.notes.models import NoteRow
 from my_api.notes.services import notes as service
 from my_api.notes.services.notes import MAX_BODY_CHARACTERS, MAX_TITLE_CHARACTERS, Notes
 
-CURSORS = Cursors(PlainForm("Note.CREATED_AT.DESC"), attrgetter("created_at"))
+CURSORS = Cursors(PlainEncoding("Note.CREATED_AT.DESC"), attrgetter("created_at"))
 TITLE = f"One line of at most {MAX_TITLE_CHARACTERS} characters."
 BODY = f"At most {MAX_BODY_CHARACTERS} characters."
 

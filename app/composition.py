@@ -1,4 +1,4 @@
-"""The services of one process, made of its settings and modules. Nothing here knows HTTP."""
+"""Builds the services of one process from its settings and modules, without HTTP: `build`."""
 
 import logging
 from collections import defaultdict
@@ -27,7 +27,7 @@ from app.mail.emails import AllEmails
 from app.mail.mailer import Mailer
 from app.module import Erases, Module
 from app.modules import attempts_of, branches_of, budgets_of, emails_of, event_names, modules_named
-from app.periodic import Chore
+from app.periodic import Task
 from app.security.cursor_ciphers import CursorCiphers
 from app.security.keys import Secrets
 from app.security.passwords import Passwords
@@ -35,39 +35,41 @@ from app.sessions.services.token_claims import TokenClaims
 from app.settings import Settings
 from app.throttle.attempts import AllBudgets
 
-NEWER = "The database is at revision %s, of a newer release: this one serves until it is replaced."
+NEWER_REVISION = (
+    "The database is at revision %s, of a newer release: this one serves until it is replaced."
+)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Portico:
-    """The services of all modules, which live as long as the process."""
+    """The services of all modules, which exist as long as the process."""
 
     modules: tuple[Module, ...]
     services: Container
 
     async def start(self) -> None:
-        """Refuse to serve what could not be served.
+        """Check the database and start the signing keys.
 
         Raises:
             Misconfigured: says in one line what to do.
-            Unavailable: the database does not answer, or cannot do it now.
+            Unavailable: the database does not answer or cannot do it now.
             SQLAlchemyError: the database refuses.
 
         """
         await self.check()
         newer = await self.services[Readiness].newer_revision()
         if newer:
-            log.warning(NEWER, newer)
+            log.warning(NEWER_REVISION, newer)
         await self.services[SigningKeys].start()
 
     async def check(self) -> None:
-        """Refuse a database that is not one of this release, whatever its keys are.
+        """Check that the database has the schema of this release; its keys are not checked.
 
         Raises:
             Misconfigured: says in one line what to do.
-            Unavailable: the database does not answer, or cannot do it now.
+            Unavailable: the database does not answer or cannot do it now.
             SQLAlchemyError: the database refuses.
 
         """
@@ -75,17 +77,17 @@ class Portico:
         await self.services[Readiness].check_schema()
 
     async def unready(self) -> str | None:
-        """Say in one public sentence why no request can be served now; None if they can."""
+        """Return why no request can be served now, in one public sentence; None if they can."""
         return await self.services[Readiness].reason() or await self.services[SigningKeys].problem()
 
-    def periodic(self, *, in_worker: bool = False) -> Mapping[float, Sequence[Chore]]:
-        """Return what is done again and again while a process serves, by seconds."""
-        chores: defaultdict[float, list[Chore]] = defaultdict(list)
+    def periodic(self, *, in_worker: bool = False) -> Mapping[float, Sequence[Task]]:
+        """Return the periodic tasks by their intervals in seconds."""
+        tasks: defaultdict[float, list[Task]] = defaultdict(list)
         for module in self.modules:
             for each in module.periodic:
                 if each.in_worker or not in_worker:
-                    chores[each.seconds].append(partial(each.run, self.services[each.service]))
-        return chores
+                    tasks[each.seconds].append(partial(each.run, self.services[each.service]))
+        return tasks
 
     async def stop(self) -> None:
         self.services[Passwords].close()
@@ -94,17 +96,17 @@ class Portico:
 
 
 def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None = None) -> Portico:
-    """Put the modules of these settings together. Nothing is opened yet.
+    """Build the services of these settings. No connection is opened yet.
 
     Raises:
         Misconfigured: says in one line what is missing or wrong.
 
     """
     if settings.database_url is None or settings.secret_key is None:
-        msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
+        msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` provides its own."
         raise Misconfigured(msg)
     modules = modules_named(settings.modules)
-    services = Container(_providers(modules), _given(settings, clock, mailer))
+    services = Container(_providers(modules), _instances(settings, clock, mailer))
     claims = tuple(module.claims for module in modules if module.claims is not None)
     services.put(TokenClaims, TokenClaims(claims))
     services.put(Branches, branches_of(modules))
@@ -138,11 +140,11 @@ def secrets(settings: PlatformSettings) -> Secrets:
     return Secrets(settings.secret_key.get_secret_value() if settings.secret_key else "")
 
 
-PLATFORM = (database, replica, secrets, Readiness, CursorCiphers)
+PLATFORM_SERVICES = (database, replica, secrets, Readiness, CursorCiphers)
 
 
 def _providers(modules: Sequence[Module]) -> Iterator[Provider]:
-    yield from PLATFORM
+    yield from PLATFORM_SERVICES
     for module in modules:
         yield from module.services
     rules = (attempt.rule for attempt in attempts_of(modules))
@@ -156,8 +158,8 @@ def _database(settings: PlatformSettings, url: str) -> Database:
     return Database(link, pool_size=size)
 
 
-def _given(settings: Settings, clock: Clock, mailer: Mailer | None) -> dict[object, object]:
-    """Return what is there already: the settings are those of every module too."""
+def _instances(settings: Settings, clock: Clock, mailer: Mailer | None) -> dict[object, object]:
+    """Return what exists already. The settings are found under the class of each module's too."""
     kinds = [kind for kind in type(settings).__mro__ if issubclass(kind, BaseModel)]
     given: dict[object, object] = {kind: settings for kind in kinds if kind is not BaseModel}
     given[Clock] = clock
@@ -166,20 +168,20 @@ def _given(settings: Settings, clock: Clock, mailer: Mailer | None) -> dict[obje
 
 def _handlers(modules: tuple[Module, ...], services: Container) -> Handlers:
     jobs = [each for module in modules for each in module.jobs]
-    return Handlers({each.payload.job: _later(each, services) for each in jobs})
+    return Handlers({each.payload.job: _handler(each, services) for each in jobs})
 
 
-def _later(job: Handles[Any, Any], services: Container) -> Handler:
-    """Return what runs a job. Its service is looked up later: it may itself need the handlers."""
+def _handler(job: Handles[Any, Any], services: Container) -> Handler:
+    """Return the handler of a job. It looks up its service later, which may need the handlers."""
 
-    async def handle(written: bytes) -> None:
-        await job.bound_to(services[job.service])(written)
+    async def handle(payload: bytes) -> None:
+        await job.bound_to(services[job.service])(payload)
 
     return handle
 
 
 def _erasure_steps(modules: tuple[Module, ...], services: Container) -> ErasureSteps:
-    """Return what modules erase; their services are made when the first user is deleted."""
+    """Return the erasure steps of all modules. They look up their services when they run."""
 
     def bound(erases: Erases[Any]) -> ErasureStep:
         async def erase(session: AsyncSession, user_id: UUID) -> None:

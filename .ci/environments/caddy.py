@@ -1,4 +1,4 @@
-"""Whether Portico works behind Caddy as people set it up: TLS and HTTP/2 before, HTTP/1.1 behind.
+"""Checks Portico behind Caddy in a common setup: TLS and HTTP/2 to clients, HTTP/1.1 to Portico.
 
 Status codes and CORS arrive as they are, connections are kept, the address is the client's, and two
 servers behind it can be replaced one after the other without a request that fails.
@@ -25,7 +25,7 @@ from tests.support.servers import Server, free_port, portico, serving
 
 ORIGIN, STRANGER = "https://pr-7.preview.example", "https://evil.example"
 ADMIN, PASSWORD = "root@example.com", "correct horse battery staple"
-# Whence requests come; the proxy itself has 127.0.0.1.
+# Where requests come from; the proxy itself has 127.0.0.1.
 ADDRESS = "127.0.0.5"
 SETTINGS = {
     "SECRET_KEY": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA",
@@ -81,7 +81,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Front:
-    """Caddy, asked with curl, which speaks HTTP/2 to it."""
+    """Caddy, with curl as an HTTP/2 client."""
 
     alone: int
     both: int
@@ -172,7 +172,7 @@ def scripts_of_named_origins_can_ask(front: Front) -> None:
 
     large = front.post_body(b" " * 100_000, "--header", f"origin: {ORIGIN}")
     same((large.status, large.headers["access-control-allow-origin"]), (413, ORIGIN))
-    say("preflights are answered, and refusals can be read, by a named origin alone")
+    say("preflights and refusals allow listed origins only")
 
 
 def addresses_are_those_that_it_saw(front: Front) -> None:
@@ -197,7 +197,7 @@ def connections_are_kept(front: Front, server: Server) -> None:
         for each in psutil.Process(server.process.pid).net_connections("tcp")
         if each.laddr.port == server.port and each.status == psutil.CONN_ESTABLISHED
     ]
-    # Those of the health checks too.
+    # Including those of the health checks.
     if len(opened) > MOST_KEPT:
         raise SystemExit(f"{len(opened)} connections to Portico are open.")
     say(f"connections to Portico are kept: {len(opened)} after all of this")
@@ -205,7 +205,7 @@ def connections_are_kept(front: Front, server: Server) -> None:
 
 @dataclass
 class Crowd:
-    """Asks over connections that are kept, and counts what it is answered, until it is over."""
+    """Sends requests over kept-alive connections and counts the answers, until it ends."""
 
     url: str
     statuses: dict[int, int] = field(default_factory=dict[int, int])

@@ -1,4 +1,4 @@
-"""Databases as people have them: PostgreSQL 15 with TLS, and a pooler that nobody can configure.
+"""Databases as hosts offer them: PostgreSQL 15 with TLS, and a pooler that cannot be configured.
 
 Portico is served through each form of DATABASE_URL that hosts hand out, and walked from the first
 migration to an export. PgBouncer is in transaction mode, ignores no start-up parameter, and takes
@@ -39,7 +39,7 @@ BINARIES = Path("/usr/lib/postgresql/15/bin")
 PORTICO = Path(sys.executable).parent / "portico"
 # PostgreSQL and PgBouncer refuse to run as root.
 USER = "postgres" if os.geteuid() == 0 else None
-PASSWORD = "p@ss/w:rd?#"  # noqa: S105 - of nobody; each of its signs means something in a URL
+PASSWORD = "p@ss/w:rd?#"  # noqa: S105 - made up; each of its signs has a meaning in a URL
 CREDENTIALS = f"portico:{quote(PASSWORD, safe='')}"
 ADMIN = {"email": "root@example.com", "password": "correct horse battery staple"}
 MEMBER = {"email": "ada@example.com", "password": "difference engine 1"}
@@ -80,7 +80,7 @@ mutation($input: EmailInput!) { requestPasswordReset(input: $input) { __typename
 """
 ME = "{ me { email } }"
 USERS = '{ users(first: 10, filter: {search: "example"}) { totalCount nodes { email } } }'
-# What a session could leave behind for whoever gets its server next.
+# What a session could leave behind for the next client of its server connection.
 LEFT_BEHIND = """
 SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('jit'),
                  current_setting('idle_in_transaction_session_timeout'),
@@ -95,10 +95,10 @@ REFUSED = "portico: This command needs a temporary table"
 
 
 class Form(NamedTuple):
-    """A form of DATABASE_URL, and what a command that needs a session of its own is told."""
+    """A form of DATABASE_URL, and the error of a command that needs a session of its own."""
 
     name: str
-    told: str
+    description: str
     url: str
     refused: bool = False
 
@@ -153,7 +153,7 @@ class World:
 
 
 class Proofs:
-    """What TLS has to prove in each mode, to a server with the certificate of an authority."""
+    """What TLS must verify in each sslmode, for a server with the certificate of an authority."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -171,18 +171,20 @@ class Proofs:
         self.fails("127.0.0.1", f"sslmode=verify-full&{root}")
         self.fails("localhost", f"sslmode=verify-ca&{other}")
         self.fails("localhost", f"sslmode=require&{other}")
-        # The server cannot prove itself to the system, and the channel cannot be bound.
+        # The system does not trust the server's authority, and channel binding is not available.
         self.fails("localhost", "sslmode=require&channel_binding=require")
         self.fails("localhost", "sslrootcert=system")
 
     def connects(self, host: str, query: str) -> None:
-        same(asyncio.run(self.told(host, query)), None)
+        same(asyncio.run(self.connection_error(host, query)), None)
 
     def fails(self, host: str, query: str) -> None:
-        holds(asyncio.run(self.told(host, query)) is not None, f"{query} does not connect")
+        holds(
+            asyncio.run(self.connection_error(host, query)) is not None, f"{query} does not connect"
+        )
 
-    async def told(self, host: str, query: str) -> str | None:
-        """Give the error with which Portico's own connection fails, if it does."""
+    async def connection_error(self, host: str, query: str) -> str | None:
+        """Returns the error of Portico's own connection; None if it succeeds."""
         url = f"postgresql://{CREDENTIALS}@{host}:{self.world.port}/postgres?{query}"
         engine = connect(url, pool_size=5).engine
         try:
@@ -201,7 +203,7 @@ class Client:
         self._http = httpx.Client(base_url=url, timeout=20)
 
     def __call__(self, document: str, token: str | None = None, **given: str) -> dict[str, Any]:
-        """Give the data of an answer without errors."""
+        """Returns the data of an answer without errors."""
         answer = self.answer(document, token, **given)
         if "errors" in answer:
             raise AssertionError(json.dumps(answer))
@@ -219,7 +221,7 @@ class Client:
 
 
 class Walk:
-    """What people do, through one form of DATABASE_URL."""
+    """Uses Portico through one form of DATABASE_URL."""
 
     def __init__(self, world: World, form: Form, folder: Path) -> None:
         self.world, self.form, self.folder = world, form, folder
@@ -287,7 +289,7 @@ class Walk:
         wait_for(lambda: f"To: {MEMBER['email']}" in said.read_text(), "an email")
 
     def timeouts_hold(self, ask: Client) -> None:
-        """A statement that waits for too long is ended by the server, not by Portico alone."""
+        """A statement that waits too long is cancelled by PostgreSQL, not only by Portico."""
         answer = asyncio.run(self.blocked(lambda: ask.answer(LOGIN, **MEMBER)))
         same(refused(answer), "SERVICE_UNAVAILABLE")
         log = (self.world.directory / "log").read_text(encoding="utf-8")
@@ -295,7 +297,7 @@ class Walk:
         holds(ended in log, "the statement timeout holds")
 
     async def blocked(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Ask while somebody else has locked the users."""
+        """Send a request while another transaction has locked the table of users."""
         connection = await self.world.connect(self.world.port, self.form.name)
         async with connection.transaction():
             await connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
@@ -308,7 +310,7 @@ class Walk:
         same(len([json.loads(line) for line in lines]), 3)
 
     def leaves_nothing_behind(self) -> None:
-        """Whoever gets a server of the pooler next finds it as PostgreSQL made it."""
+        """The next client of a server connection of the pooler finds it in its initial state."""
         if self.form.refused:
             [new] = asyncio.run(self.states(self.world.port, 1))
             same(asyncio.run(self.states(self.world.pooler, 2 * SERVERS)), [new] * 2 * SERVERS)
@@ -323,7 +325,7 @@ class Walk:
         return found
 
     def portico(self, *arguments: str, code: int = 0, **changes: str) -> str:
-        """Run a command and give what it says: where it fails, on standard error."""
+        """Run a command; returns its output, or standard error if it fails."""
         result = subprocess.run(
             [PORTICO, *arguments],
             cwd=self.folder,
@@ -395,9 +397,9 @@ def postgres(made: World) -> Generator[None]:
         "ssl_cert_file": made.directory / "server.crt",
         "ssl_key_file": made.directory / "server.key",
     }
-    told = " ".join(f"-c {name}={value}" for name, value in options.items())
+    server_options = " ".join(f"-c {name}={value}" for name, value in options.items())
     log = str(made.directory / "log")
-    run(BINARIES / "pg_ctl", "-w", "-D", data, "-l", log, "-o", told, "start")
+    run(BINARIES / "pg_ctl", "-w", "-D", data, "-l", log, "-o", server_options, "start")
     try:
         psql(made, f"CREATE ROLE portico LOGIN PASSWORD '{PASSWORD}'")
         yield
@@ -420,7 +422,7 @@ def pgbouncer(made: World) -> Generator[None]:
 
 
 def make_certificates(directory: Path) -> None:
-    """Make an authority with a certificate for localhost, and another authority."""
+    """Create an authority with a certificate for localhost, and another authority."""
     authority, other, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An authority of one check")])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -454,7 +456,7 @@ def certificate(
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that PostgreSQL's user may read, and nobody else."""
+    """Write a file that only PostgreSQL's user can read."""
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
     if USER:
@@ -489,7 +491,7 @@ def accepts(port: int) -> bool:
 
 
 def refused(answer: dict[str, Any]) -> str:
-    """Give the code of an answer's first error."""
+    """Returns the code of the first error of an answer."""
     return answer["errors"][0]["extensions"]["code"]
 
 
@@ -524,7 +526,7 @@ def walk(made: World, form: Form) -> None:
 
 
 def refuse_statement_mode(made: World) -> None:
-    """Nothing can be migrated or served where no transaction is longer than a statement."""
+    """Portico neither migrates nor serves if transactions are limited to one statement."""
     psql(made, "CREATE DATABASE statement OWNER portico")
     form = Form("statement", "PgBouncer in statement mode", made.url("statement", made.pooler))
     with tempfile.TemporaryDirectory() as folder:
@@ -535,12 +537,15 @@ def main() -> None:
     began = time.monotonic()
     with world() as made, ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         Proofs(made).run()
-        print(f"{time.monotonic() - began:6.1f} s  TLS proves what each sslmode says", flush=True)
+        print(
+            f"{time.monotonic() - began:6.1f} s  TLS verifies what each sslmode requires",
+            flush=True,
+        )
         refuse_statement_mode(made)
         walks = {pool.submit(walk, made, form): form for form in made.forms()}
         for done in as_completed(walks):
             done.result()
-            print(f"{time.monotonic() - began:6.1f} s  {walks[done].told}", flush=True)
+            print(f"{time.monotonic() - began:6.1f} s  {walks[done].description}", flush=True)
 
 
 if __name__ == "__main__":

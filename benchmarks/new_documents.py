@@ -1,4 +1,4 @@
-"""What guests with new documents do to everybody else: the latency of `me`, quiet and attacked."""
+"""Measures how guests with new documents affect others: the latency of `me` with and without."""
 
 import argparse
 import http.client
@@ -35,7 +35,7 @@ QUIET, ONE_GUEST, GUESTS = "quiet", "1 guest", f"{CROWD} guests"
 
 @dataclass
 class Guests:
-    """Each from an address of its own, sending documents that no one has sent before."""
+    """Guests, each from an address of its own, that send new documents."""
 
     port: int
     number: int
@@ -76,13 +76,13 @@ _numbers = itertools.count(time.time_ns())
 
 
 def new_document() -> str:
-    """Returns 1.4 KB within all limits that were never sent before."""
+    """Returns a new document of 1.4 KB, within all limits."""
     return f"query New{next(_numbers)} {{ {PAGES} }}"
 
 
 @dataclass(frozen=True)
-class Taken:
-    """One round: `me` as others see it, and what the guests got."""
+class RoundResult:
+    """One round: the latency of `me`, and the answers of the guests."""
 
     me: Round
     documents_per_second: float = 0.0
@@ -99,7 +99,7 @@ def main(options: argparse.Namespace) -> None:
             rounds = [_round(server, set_up, file, options.seconds) for _ in range(options.rounds)]
         about = machine(set_up)
     text, worst = _report(rounds, options, about)
-    write_result("first-sight.md", text)
+    write_result("new-documents.md", text)
     print(text)
     if worst > LIMIT:
         raise BenchmarkFailed(f"The median of `me` is {worst:.2f}x the quiet one.")
@@ -111,22 +111,22 @@ def _me(set_up: Stage) -> Path:
     return write_requests(set_up.directory / "me.txt", for_each_token(tokens, ME.query))
 
 
-def _round(server: Server, set_up: Stage, file: Path, seconds: int) -> dict[str, Taken]:
+def _round(server: Server, set_up: Stage, file: Path, seconds: int) -> dict[str, RoundResult]:
     return {
-        QUIET: Taken(_ask(server, set_up, file, seconds)),
+        QUIET: RoundResult(_ask(server, set_up, file, seconds)),
         ONE_GUEST: _attacked(server, set_up, file, seconds, 1),
         GUESTS: _attacked(server, set_up, file, seconds, CROWD),
     }
 
 
-def _attacked(server: Server, set_up: Stage, file: Path, seconds: int, number: int) -> Taken:
+def _attacked(server: Server, set_up: Stage, file: Path, seconds: int, number: int) -> RoundResult:
     guests = Guests(server.port, number)
     with guests.under_way():
         me = _ask(server, set_up, file, seconds)
         answered = guests.answered
     if not answered:
         raise BenchmarkFailed("No guest was answered.")
-    return Taken(me, answered / seconds, median(guests.waits))
+    return RoundResult(me, answered / seconds, median(guests.waits))
 
 
 def _ask(server: Server, set_up: Stage, file: Path, seconds: int) -> Round:
@@ -142,7 +142,7 @@ def _ask(server: Server, set_up: Stage, file: Path, seconds: int) -> Round:
 
 
 def _report(
-    rounds: list[dict[str, Taken]], options: argparse.Namespace, about: dict[str, str]
+    rounds: list[dict[str, RoundResult]], options: argparse.Namespace, about: dict[str, str]
 ) -> tuple[str, float]:
     ratios = {
         name: [one[name].me.p50_ms / one[QUIET].me.p50_ms for one in rounds]
@@ -160,7 +160,7 @@ def _report(
         f"`me` comes signed in from {CONNECTIONS} connections that pause {PAUSE_MS} ms between"
         f" questions; {options.rounds} rounds of {options.seconds} s each, quiet and attacked in"
         " turn; median of the rounds, with the least and the greatest ratio."
-        " `python3 -m uv run benchmarks/first_sight.py`"
+        " `python3 -m uv run benchmarks/new_documents.py`"
     )
     head = ("me", "p50 ms", "p99 ms", "longest ms", "p50 is", "new documents/s", "guest ms")
     title = "The latency of `me` while guests send new documents"
@@ -168,7 +168,7 @@ def _report(
     return report(title, grid(head, rows), [verdict, how], about), worst
 
 
-def _row(name: str, taken: list[Taken], ratios: list[float] | None) -> list[str]:
+def _row(name: str, taken: list[RoundResult], ratios: list[float] | None) -> list[str]:
     cells = [
         name,
         f"{median(one.me.p50_ms for one in taken):.2f}",

@@ -1,36 +1,34 @@
-"""What the parts of a process have counted, handed on to its metrics now and then."""
+"""The gauges of a process, which are read for its metrics every few seconds."""
 
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from app.composition import Portico
 from app.database.database import Database
 from app.database.replica import Replica
 from app.engine.documents import Documents
 from app.http.metrics import Reading
 from app.module import Gauge
-from app.portico import Portico
 from app.server.connection_limits import ConnectionLimiter
 
-FIGURES_SECONDS = 5
+READING_SECONDS = 5
 
 
 def readings_of(
     portico: Portico, documents: Documents, limiter: ConnectionLimiter
 ) -> Iterator[Reading]:
-    """Yield the readings of modules and of what is below them."""
+    """Yield the readings of the modules and of the platform."""
     database, replica = portico.services[Database], portico.services[Replica]
-    yield Reading(
-        "portico_connections", "HTTP connections that are open.", lambda: len(limiter.connections)
-    )
+    yield Reading("portico_connections", "Open HTTP connections.", lambda: len(limiter.connections))
     yield Reading(
         "portico_database_connections",
-        "Connections of the pool that are taken.",
+        "Connections of the pool that are in use.",
         lambda: database.connections_in_use,
     )
     yield Reading(
         "portico_document_cache_hits",
-        "Documents that were known.",
+        "Documents that were in the cache.",
         lambda: documents.hits,
         is_total=True,
     )
@@ -41,7 +39,7 @@ def readings_of(
         is_total=True,
     )
     if replica.replica is not None:
-        yield from _of_the_replica(replica)
+        yield from _replica_readings(replica)
     for module in portico.modules:
         for gauge in module.gauges:
             yield reading_of(portico, gauge)
@@ -52,8 +50,8 @@ def reading_of(portico: Portico, gauge: Gauge[Any]) -> Reading:
     return Reading(gauge.name, gauge.description, read, gauge.mode, gauge.is_total)
 
 
-def _of_the_replica(replica: Replica) -> Iterator[Reading]:
-    """Of several workers the one that fares worst is shown."""
+def _replica_readings(replica: Replica) -> Iterator[Reading]:
+    """Yield those of the replica: of several workers, the worst value is shown."""
     yield Reading(
         "portico_replica_in_use",
         "1 while the replica is read, 0 while it is left out.",

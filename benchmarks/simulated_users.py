@@ -1,4 +1,4 @@
-"""People who use Portico all day, and write down what they were told was done."""
+"""Simulated users, who record what the answers said was done."""
 
 import random
 import threading
@@ -26,7 +26,7 @@ LOGOUT = "mutation { logout { sessionsEnded } }"
 RESET = "mutation P($input: EmailInput!) { requestPasswordReset(input: $input) { __typename } }"
 ME = "{ me { email } }"
 USERS = "{ users(first: 20) { nodes { email } pageInfo { endCursor } } }"
-# How often each, of a hundred.
+# How often each operation occurs, of a hundred.
 MIX = {"register": 6, "login": 8, "refresh": 12, "me": 58, "users": 9, "logout": 4, "reset": 3}
 PASSWORD = "an apple a day 42"  # noqa: S105 - of nobody
 PAUSE_SECONDS = (0.01, 0.09)
@@ -41,7 +41,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, as whoever sent it saw it."""
+    """One request, as its sender saw it."""
 
     at: float
     what: str
@@ -50,7 +50,7 @@ class Asked:
 
 @dataclass
 class Ledger:
-    """What somebody was told. `unsure` is what the server said it does not know itself."""
+    """What the answers said. `unsure` is what the server said that it does not know."""
 
     registered: list[str] = field(default_factory=list)
     not_registered: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Ledger:
     alive: list[Session] = field(default_factory=list)
     ended: list[Session] = field(default_factory=list)
     emails: list[str] = field(default_factory=list)
-    # What should not have been said.
+    # Answers that were wrong.
     untrue: list[str] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
 
@@ -69,7 +69,7 @@ class Ledger:
 
 @dataclass
 class Person:
-    """One connection, one request at a time, several accounts."""
+    """A user with several accounts, on one connection, with one request at a time."""
 
     number: int
     port: int
@@ -135,7 +135,7 @@ class Person:
         answer = self.ask("logout", LOGOUT, token=session.access)
         if answer.kind is Kind.DONE:
             self.ledger.ended.append(session)
-        # Of a session whose fate nobody knows nothing can be said.
+        # Whether such a session has ended is unknown.
         if answer.kind in {Kind.DONE, Kind.UNKNOWN, Kind.BROKEN}:
             self.ledger.alive.remove(session)
 
@@ -163,7 +163,7 @@ class Person:
 
 
 class Crowd:
-    """Many of them at once, each in a thread, until the block ends."""
+    """Many users at once, each in a thread, until the block ends."""
 
     def __init__(self, size: int, port: int, admin_password: str) -> None:
         self.people = [Person(number, port, admin_password) for number in range(size)]
@@ -184,7 +184,7 @@ class Crowd:
         for each in self._threads:
             each.join(90)
             if each.is_alive():
-                raise BenchmarkFailed("somebody still waits for an answer")
+                raise BenchmarkFailed("a user is still waiting for an answer")
         for person in self.people:
             self.ledger.add(person.ledger)
 

@@ -1,4 +1,4 @@
-"""Holds what people were told against what is there, after all is over."""
+"""Compares what the answers said with what is in the database, after a run."""
 
 import re
 from collections import Counter
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from answers import Answer, Asker, Kind
-from crowd import LOGIN, PASSWORD, REFRESH, Ledger
 from fleet import Fleet, wait_for
+from simulated_users import LOGIN, PASSWORD, REFRESH, Ledger
 
 AT_ONCE = 4
 JOBS_SECONDS = 120
 UNSENT = "SELECT count(*) AS jobs FROM pgqueuer"
 RECIPIENT = re.compile(r"^To: (\S+)$", re.MULTILINE)
-# Each is written by the transaction that writes the other: one alone is half of something.
+# Both rows of a pair are written in one transaction: one alone is a torn write.
 HALVES = {
     "people without an event": """
         SELECT count(*) FROM users u WHERE role = 'MEMBER' AND NOT EXISTS
@@ -21,35 +21,35 @@ HALVES = {
     "people without a session": """
         SELECT count(*) FROM users u WHERE role = 'MEMBER' AND NOT EXISTS
         (SELECT FROM sessions s WHERE s.user_id = u.id)""",
-    "events of people who are not there": """
+    "events of users who do not exist": """
         SELECT count(*) FROM audit_events e WHERE e.name = 'user.registered' AND NOT EXISTS
         (SELECT FROM users u WHERE u.id = e.target_id)""",
-    "sessions more or fewer than events of their beginning": """
+    "difference between sessions and events of their start": """
         SELECT abs((SELECT count(*) FROM sessions) - (SELECT count(*) FROM audit_events
         WHERE name = 'session.started'))""",
 }
 
 
-def reckon(fleet: Fleet, ledger: Ledger) -> Iterator[tuple[str, int, int]]:
-    """Give what was held against what is there, how much of it there was, and how much is wrong."""
+def check_consistency(fleet: Fleet, ledger: Ledger) -> Iterator[tuple[str, int, int]]:
+    """Returns what was compared, how many there were, and how many are wrong."""
     yield "accounts: each can sign in", *_each(fleet, ledger.registered, _cannot_sign_in)
     there = {row["email"] for row in fleet.fetch("SELECT email FROM users")}
     told_not = ledger.not_registered
-    yield "registrations refused with 503: not there", len(told_not), len(there & set(told_not))
+    yield "registrations refused with 503: not done", len(told_not), len(there & set(told_not))
     done = [email for email in ledger.unsure if email in there]
     yield (
-        "registrations of unknown fate: done whole, or not at all",
+        "registrations of unknown outcome: complete, or not done",
         *_each(fleet, done, _cannot_sign_in),
     )
     yield (
-        "living sessions: each goes on",
+        "active sessions: each continues",
         *_each(fleet, [each.refresh for each in ledger.alive], _is_over),
     )
     yield (
-        "sessions signed out: each stays over",
+        "sessions signed out: none is valid",
         *_each(fleet, [each.refresh for each in ledger.ended], lambda *given: not _is_over(*given)),
     )
-    yield "emails asked for: each left", len(ledger.emails), _missing_emails(fleet, ledger)
+    yield "requested emails: each was sent", len(ledger.emails), _missing_emails(fleet, ledger)
     halves = [fleet.fetch(sql)[0][0] for sql in HALVES.values()]
     yield "halves of transactions", len(there), sum(halves)
     yield "untrue answers", len(ledger.asked), len(ledger.untrue)
