@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -10,7 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli import database, schema, serve, settings, worker
 from app.cli.doctor import command as examination
-from app.cli.setup import fail, out
+from app.cli.setup import fail
+from app.cli.version import VERSION_OPTION, print_version
 from app.config.sources import named_modules, read_logging
 from app.database.errors import explanation
 from app.database.outages import forget_values
@@ -72,7 +72,7 @@ def _add(cli: typer.Typer, path: str) -> None:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        out.print(f"portico {version('portico')}")
+        print_version()
         raise typer.Exit
 
 
@@ -81,7 +81,10 @@ def portico(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+            VERSION_OPTION,
+            callback=_print_version,
+            is_eager=True,
+            help="Show the version and exit.",
         ),
     ] = False,
 ) -> None:

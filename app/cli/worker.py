@@ -50,7 +50,9 @@ def warn(caution: str | None) -> None:
 
 
 async def _work(settings: Settings, given: Settings, address: str) -> None:
-    async with started(build(settings)) as portico:
+    made = build(settings)
+    made.services.make_all()
+    async with started(made) as portico:
         await portico.services[Readiness].check_writable()
         for caution in await of_rights(portico, given):
             warn(caution)
