@@ -82,6 +82,7 @@ def create_app(
 
     """
     portico = build(settings, clock, mailer)
+    portico.services.make_all()
     metrics = Metrics()
     shutdown = shutdown or Shutdown()
     access_log = _access_log(settings, metrics)

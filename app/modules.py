@@ -60,7 +60,8 @@ def event_names(modules: Iterable[Module]) -> EventNames:
     return EventNames.of(*(each.events for each in modules if each.events is not None))
 
 
-def settings_class(modules: Iterable[Module]) -> type[Settings]:
+@cache
+def settings_class(modules: tuple[Module, ...]) -> type[Settings]:
     """Return the class of all settings, those of the modules included."""
     brought = [module.settings for module in modules if module.settings is not None]
     mixed_in = [each for each in brought if not issubclass(Settings, each)]

@@ -96,6 +96,8 @@ class Portico:
 def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None = None) -> Portico:
     """Put the modules of these settings together. Nothing is opened yet.
 
+    A service is made when it is asked for: `services.make_all()` makes those of a server at once.
+
     Raises:
         Misconfigured: says in one line what is missing or wrong.
 
@@ -113,7 +115,6 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     services.put(EventNames, event_names(modules))
     services.put(Handlers, _handlers(modules, services))
     services.put(ErasureSteps, _erasure_steps(modules, services))
-    services.make_all()
     return Portico(modules, services)
 
 
