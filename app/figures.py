@@ -41,7 +41,7 @@ def readings_of(
         is_total=True,
     )
     if replica.replica is not None:
-        yield from _of_the_replica(replica)
+        yield from readings_of_replica(replica)
     for module in portico.modules:
         for gauge in module.gauges:
             yield reading_of(portico, gauge)
@@ -52,7 +52,7 @@ def reading_of(portico: Portico, gauge: Gauge[Any]) -> Reading:
     return Reading(gauge.name, gauge.description, read, gauge.mode, gauge.is_total)
 
 
-def _of_the_replica(replica: Replica) -> Iterator[Reading]:
+def readings_of_replica(replica: Replica) -> Iterator[Reading]:
     """Of several workers the one that fares worst is shown."""
     yield Reading(
         "portico_replica_in_use",

@@ -24,7 +24,7 @@ from app.engine.engine import Engine, core_schema
 from app.engine.limits import DocumentLimits
 from app.engine.persisted import PersistedDocuments
 from app.errors import Misconfigured, Unavailable
-from app.figures import FIGURES_SECONDS, readings_of
+from app.figures import FIGURES_SECONDS, readings_of, readings_of_replica
 from app.graphql.context import Context
 from app.graphql.field_policy import field_costs
 from app.graphql.schema import build_schema, node_kinds, printed
@@ -226,13 +226,15 @@ def _running(
     """Yield what runs as long as the application does."""
     services = portico.services
     yield limiter.enforce_timeouts()
-    yield services[Replica].watch()
     for seconds, chores in portico.periodic().items():
         yield every(seconds, *chores)
     readings = tuple(readings_of(portico, engine.documents, limiter))
     # Now, too: who asks for metrics right after the start finds all of them.
     metrics.take(readings)
     yield every(FIGURES_SECONDS, partial(_take, metrics, readings))
+    # Whether the replica is read is known a moment after the start, and not yet at the start.
+    of_replica = tuple(readings_of_replica(services[Replica]))
+    yield services[Replica].watch(partial(metrics.take, of_replica))
     job_metrics = JobMetrics(metrics.registry)
     yield every(BACKLOG_SECONDS, JobFigures(services[Jobs], job_metrics).hand_on)
     if settings.jobs_worker:

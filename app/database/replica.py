@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -111,12 +111,13 @@ class Replica:
             reading.cancel()
         return await self.primary.fetch(query, **values)
 
-    async def watch(self) -> None:
-        """Look at the replica every two seconds, until cancelled."""
+    async def watch(self, looked: Callable[[], object]) -> None:
+        """Look at the replica every two seconds, until cancelled, and say so each time."""
         if self.replica is None:
             return
         while True:
             await self._look(self.replica)
+            looked()
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def close(self) -> None:
