@@ -37,8 +37,8 @@ def connection_fields(schema: GraphQLSchema) -> Mapping[str, int]:
 
 
 def _is_limited_to_one(field: GraphQLField) -> bool:
-    tried = charged_as(field)
-    return tried is not None and tried.once
+    attempt = charged_as(field)
+    return attempt is not None and attempt.once
 
 
 def _fields(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLField]]:
