@@ -98,6 +98,8 @@ class Portico:
 def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None = None) -> Portico:
     """Build the services of these settings. No connection is opened yet.
 
+    A service is made when it is asked for: `services.make_all()` makes those of a server at once.
+
     Raises:
         Misconfigured: says in one line what is missing or wrong.
 
@@ -115,7 +117,6 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     services.put(AllBudgets, budgets_of(modules))
     services.put(Handlers, _handlers(modules, services))
     services.put(ErasureSteps, _erasure_steps(modules, services))
-    services.make_all()
     return Portico(modules, services)
 
 

@@ -39,7 +39,7 @@ def readings_of(
         is_total=True,
     )
     if replica.replica is not None:
-        yield from _replica_readings(replica)
+        yield from readings_of_replica(replica)
     for module in portico.modules:
         for gauge in module.gauges:
             yield reading_of(portico, gauge)
@@ -50,7 +50,7 @@ def reading_of(portico: Portico, gauge: Gauge[Any]) -> Reading:
     return Reading(gauge.name, gauge.description, read, gauge.mode, gauge.is_total)
 
 
-def _replica_readings(replica: Replica) -> Iterator[Reading]:
+def readings_of_replica(replica: Replica) -> Iterator[Reading]:
     """Yield those of the replica: of several workers, the worst value is shown."""
     yield Reading(
         "portico_replica_in_use",

@@ -25,7 +25,7 @@ from app.engine.executable import Planned
 from app.engine.limits import DocumentLimits
 from app.engine.persisted import PersistedDocuments
 from app.errors import Misconfigured, Unavailable
-from app.gauge_readings import READING_SECONDS, readings_of
+from app.gauge_readings import READING_SECONDS, readings_of, readings_of_replica
 from app.graphql.context import Context
 from app.graphql.field_policy import field_costs
 from app.graphql.schema import build_schema, node_kinds, print_sdl
@@ -83,6 +83,7 @@ def create_app(
 
     """
     portico = build(settings, clock, mailer)
+    portico.services.make_all()
     metrics = Metrics()
     shutdown = shutdown or Shutdown()
     access_log = _access_log(settings, metrics)
@@ -224,13 +225,15 @@ def _background(
     """Yield the coroutines that run as long as the application does."""
     services = portico.services
     yield limiter.enforce_timeouts()
-    yield services[Replica].watch()
     for seconds, tasks in portico.periodic().items():
         yield every(seconds, *tasks)
     readings = tuple(readings_of(portico, engine.documents, limiter))
     # The first request for metrics, right after the start, must find all of them.
     metrics.update(readings)
     yield every(READING_SECONDS, partial(_update, metrics, readings))
+    # The state of the replica is known only a moment after the start.
+    of_replica = tuple(readings_of_replica(services[Replica]))
+    yield services[Replica].watch(partial(metrics.update, of_replica))
     job_metrics = JobMetrics(metrics.registry)
     yield every(BACKLOG_SECONDS, BacklogMetrics(services[Jobs], job_metrics).refresh)
     if settings.jobs_worker:

@@ -1,6 +1,6 @@
 """The list of modules: Portico's own, and those that the setting MODULES names."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -74,7 +74,8 @@ def budgets_of(modules: Iterable[Module]) -> AllBudgets:
     return AllBudgets(tuple(_owners((module.name, module) for module in modules)))
 
 
-def settings_class(modules: Sequence[Module]) -> type[Settings]:
+@cache
+def settings_class(modules: tuple[Module, ...]) -> type[Settings]:
     """Return the class of all settings, including those of the modules."""
     declared = [module.settings for module in modules if module.settings is not None]
     mixed_in = [each for each in declared if not issubclass(Settings, each)]

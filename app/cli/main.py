@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -11,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli import database, schema, serve, settings, worker
 from app.cli.doctor import command as examination
-from app.cli.setup import fail, out, to_stderr
+from app.cli.setup import fail, to_stderr
+from app.cli.version import VERSION_OPTION, print_version
 from app.config.sources import named_modules, read_logging
 from app.database.errors import explanation
 from app.database.outages import remove_values
@@ -68,7 +68,7 @@ def _add(cli: typer.Typer, path: str) -> None:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        out.print(f"portico {version('portico')}")
+        print_version()
         raise typer.Exit
 
 
@@ -77,7 +77,10 @@ def portico(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+            VERSION_OPTION,
+            callback=_print_version,
+            is_eager=True,
+            help="Show the version and exit.",
         ),
     ] = False,
 ) -> None:

@@ -50,7 +50,9 @@ def warn(warning: str | None) -> None:
 
 
 async def _work(settings: Settings, given: Settings, address: str) -> None:
-    async with started(build(settings)) as portico:
+    made = build(settings)
+    made.services.make_all()
+    async with started(made) as portico:
         await portico.services[Readiness].check_writable()
         for warning in await privilege_warnings(portico, given):
             warn(warning)

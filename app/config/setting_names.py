@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 
 # As many settings with one first word are a family that no other program has by accident.
 FAMILY = 8
@@ -77,7 +78,7 @@ def _lacks_a_word(theirs: Sequence[str], ours: Sequence[str]) -> bool:
         return False
     shorter, longer = sorted((theirs, ours), key=len)
     inner = range(1, len(longer) - 1)
-    return any([*longer[:place], *longer[place + 1 :]] == shorter for place in inner)
+    return any((*longer[:place], *longer[place + 1 :]) == shorter for place in inner)
 
 
 def _relative(variable: str, settings: Collection[str]) -> list[str]:
@@ -90,5 +91,6 @@ def _relative(variable: str, settings: Collection[str]) -> list[str]:
     return get_close_matches(variable, family, n=1, cutoff=0)
 
 
-def _words(name: str) -> list[str]:
-    return re.split(r"[^A-Z0-9]+", name)
+@lru_cache(1024)
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(re.split(r"[^A-Z0-9]+", name))

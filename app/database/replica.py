@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -113,12 +113,13 @@ class Replica:
             reading.cancel()
         return await self.primary.fetch(query, **values)
 
-    async def watch(self) -> None:
-        """Check the replica every two seconds, until cancelled."""
+    async def watch(self, on_check: Callable[[], object]) -> None:
+        """Check the replica every two seconds, until cancelled; `on_check` is called after each."""
         if self.replica is None:
             return
         while True:
             await self._check_replica(self.replica)
+            on_check()
             await asyncio.sleep(CHECK_EVERY_SECONDS)
 
     async def close(self) -> None:

@@ -50,8 +50,8 @@ def test_what_is_wrong_is_a_record(
 
 
 def test_what_a_command_prints_stays_as_it_is(tmp_path: Path) -> None:
-    in_lines = portico("--version", cwd=tmp_path)
-    in_records = portico("--version", cwd=tmp_path, **JSON)
+    in_lines = portico("--help", cwd=tmp_path)
+    in_records = portico("--help", cwd=tmp_path, **JSON)
 
     assert (in_records.stdout, in_records.stderr) == (in_lines.stdout, "")
 

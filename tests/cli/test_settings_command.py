@@ -174,7 +174,8 @@ def test_a_line_of_a_file_that_sets_nothing_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_the_version_is_the_one_of_the_project(tmp_path: Path) -> None:
+def test_the_version_is_the_one_of_the_project_whatever_the_settings_are(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DEBUG")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     result = portico("--version", cwd=tmp_path)

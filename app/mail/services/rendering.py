@@ -1,10 +1,11 @@
 """Renders emails: plain text from a template, in a text layout and an HTML layout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from app.errors import Misconfigured
-from app.mail.emails import Email, ModuleEmails
+from app.mail.emails import AllEmails, Email
 from app.mail.mailer import Message
 from app.mail.services.template_files import LAYOUT_HTML, LAYOUT_TEXT
 from app.mail.services.templates import Templates
@@ -50,16 +51,15 @@ class Renderer:
         return self.pages[email.link_setting].replace("{token}", token)
 
 
-def renderer_of(
-    modules: Sequence[ModuleEmails], settings: MailSettings, public_url: str
-) -> Renderer:
+def renderer_of(modules: AllEmails, settings: MailSettings, public_url: str) -> Renderer:
     """Returns the renderer for the emails of these modules.
 
     Raises:
         Misconfigured: a template is missing or invalid, or an email names an unknown setting.
 
     """
-    templates = Templates.load(modules, settings.templates_dir)
+    overrides = settings.templates_dir
+    templates = Templates.load(modules, overrides) if overrides else _shipped(modules)
     frontend = (settings.frontend_url or public_url).rstrip("/")
     pages = {
         email.link_setting: _page(email, email.link_setting, settings, frontend)
@@ -67,6 +67,12 @@ def renderer_of(
         if email.link_setting
     }
     return Renderer(templates, pages, settings.product)
+
+
+@cache
+def _shipped(modules: AllEmails) -> Templates:
+    """Returns the templates that modules bring, which all applications of a process share."""
+    return Templates.load(modules, None)
 
 
 def _page(email: Email, setting: str, settings: MailSettings, frontend: str) -> str:

@@ -1,0 +1,10 @@
+"""`portico --version`."""
+
+import sys
+from importlib.metadata import version
+
+VERSION_OPTION = "--version"
+
+
+def print_version() -> None:
+    sys.stdout.write(f"portico {version('portico')}\n")
