@@ -14,7 +14,6 @@ import strawberry
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.audit.events import EventNames
 from app.clock import Clock, system_clock
 from app.database.errors import explanation, said
 from app.database.outages import forget_values
@@ -51,7 +50,7 @@ from app.keys.services.signing_keys import JWKS_MAX_AGE, SigningKeys
 from app.logs import log_to_stderr
 from app.mail.mailer import Mailer
 from app.module import Module
-from app.modules import MODULES, event_names, read_settings, settings_class
+from app.modules import MODULES, attempts_of, event_names, read_settings, settings_class
 from app.periodic import every
 from app.portico import Portico, build
 from app.security.client import Client
@@ -85,9 +84,8 @@ def create_app(
     metrics = Metrics()
     shutdown = shutdown or Shutdown()
     access_log = _access_log(settings, metrics)
-    parts = parts_of(portico.modules)
-    schema = schema_of(settings, parts, portico.services[EventNames])
-    portico.services.put(NodeKinds, node_kinds(parts))
+    schema = schema_of(settings, portico.modules)
+    portico.services.put(NodeKinds, node_kinds(parts_of(portico.modules)))
     engine = Engine(schema, documents_of(settings, schema), said)
     limiter = ConnectionLimiter(connection_limits(settings), shutdown)
     cors = Cors.of(settings.cors_origins)
@@ -138,18 +136,17 @@ def parts_of(modules: tuple[Module, ...]) -> tuple[SchemaPart, ...]:
     return tuple(attribute(path, "SCHEMA", SchemaPart) for path in paths)
 
 
-def schema_of(
-    settings: Settings, parts: tuple[SchemaPart, ...], names: EventNames
-) -> strawberry.Schema:
+def schema_of(settings: Settings, modules: tuple[Module, ...]) -> strawberry.Schema:
     """Build the schema, whose descriptions state the limits of these settings."""
-    values = {name: value for name, value in settings if type(value) is int}
-    return build_schema(parts, {**values, "audit_event_names": names.described})
+    limits = {name: value for name, value in settings if type(value) is int}
+    values = {**limits, "audit_event_names": event_names(modules).described}
+    return build_schema(parts_of(modules), attempts_of(modules), values)
 
 
 def default_schema(modules: tuple[Module, ...] = MODULES) -> strawberry.Schema:
     """Build the schema with the limits that hold where nothing is set: that of `schema.graphql`."""
     unset = settings_class(modules).model_construct()
-    return schema_of(unset, parts_of(modules), event_names(modules))
+    return schema_of(unset, modules)
 
 
 def default_sdl(modules: tuple[Module, ...]) -> str:

@@ -13,6 +13,7 @@ from app.audit.events import EventName
 from app.container import Provider
 from app.jobs.handlers import Handles
 from app.mail.emails import ModuleEmails
+from app.throttle.attempts import Attempt, Budget
 from app.users.models import UserRow
 
 S = TypeVar("S")
@@ -80,6 +81,10 @@ class Module:
     periodic: tuple[Periodic[Any], ...] = ()
     erases: tuple[Erases[Any], ...] = ()
     gauges: tuple[Gauge[Any], ...] = ()
+    # What its fields are limited as. The budgets of these have a setting each.
+    attempts: tuple[Attempt, ...] = ()
+    # What its services charge themselves, besides.
+    budgets: tuple[Budget, ...] = ()
     # Added to the access tokens of a user.
     claims: Callable[[UserRow], Mapping[str, object]] | None = None
     # Holds COMMANDS: a Typer, under whose name they are found in `portico`.
@@ -87,3 +92,9 @@ class Module:
     emails: ModuleEmails | None = None
     # Names that it records in the audit.
     events: type[EventName] | None = None
+
+    @property
+    def all_budgets(self) -> tuple[Budget, ...]:
+        """All budgets that it charges, those of other modules included."""
+        charged = (budget for attempt in self.attempts for budget in attempt.budgets)
+        return (*charged, *self.budgets)

@@ -1,6 +1,6 @@
 """The modules of the house, and those from elsewhere that MODULES names."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -22,10 +22,13 @@ from app.module import Module
 from app.people.module import MODULE as PEOPLE
 from app.sessions.module import MODULE as SESSIONS
 from app.settings import Settings
+from app.throttle.attempts import AllBudgets, Attempt, Budget
 from app.throttle.module import MODULE as THROTTLE
+from app.throttle.settings import budget_settings
 from app.users.module import MODULE as USERS
 
-MODULES = (USERS, KEYS, THROTTLE, JOBS, MAIL, AUDIT, SESSIONS, ACCOUNTS, PEOPLE)
+# Settings are in this order: those of throttle come just before those of the budgets.
+MODULES = (USERS, KEYS, JOBS, MAIL, AUDIT, SESSIONS, ACCOUNTS, PEOPLE, THROTTLE)
 
 
 @cache
@@ -61,11 +64,23 @@ def event_names(modules: Iterable[Module]) -> EventNames:
     return EventNames.of(*(each.events for each in modules if each.events is not None))
 
 
-def settings_class(modules: Iterable[Module]) -> type[Settings]:
+def attempts_of(modules: Iterable[Module]) -> tuple[Attempt, ...]:
+    """Return what fields of these modules are limited as."""
+    return tuple(attempt for module in modules for attempt in module.attempts)
+
+
+def budgets_of(modules: Iterable[Module]) -> AllBudgets:
+    """Return the budgets of all modules."""
+    budgets = (budget for module in modules for budget in module.all_budgets)
+    return AllBudgets(tuple(dict.fromkeys(budgets)))
+
+
+def settings_class(modules: Sequence[Module]) -> type[Settings]:
     """Return the class of all settings, those of the modules included."""
     brought = [module.settings for module in modules if module.settings is not None]
     mixed_in = [each for each in brought if not issubclass(Settings, each)]
-    bases: tuple[type[Any], ...] = (*reversed(mixed_in), Settings)
+    budgets = budget_settings(budgets_of(modules))
+    bases: tuple[type[Any], ...] = (*reversed(mixed_in), budgets, Settings)
     kind: Any = type
     return kind("Settings", bases, {"__doc__": Settings.__doc__})
 
@@ -91,11 +106,27 @@ def _check_names(modules: Iterable[tuple[str, Module]]) -> None:
         "The job": lambda module: [each.payload.job for each in module.jobs],
         "The audit event": lambda module: module.events or (),
         "The metric": lambda module: [each.name for each in module.gauges],
-        "The setting": lambda module: module.settings.model_fields if module.settings else (),
+        "The attempt": lambda module: [each.name for each in module.attempts],
         "The attribute of settings": _attributes,
     }
     for what, names_of in brought.items():
         _check_each(what, [(path, names_of(module)) for path, module in bringing])
+    owners = _owners(bringing)
+    _check_each("The budget", [(by, (budget.name,)) for budget, by in owners.items()])
+    of_modules = [
+        (path, module.settings.model_fields) for path, module in bringing if module.settings
+    ]
+    of_budgets = [(by, (budget.setting,)) for budget, by in owners.items()]
+    _check_each("The setting", [*of_modules, *of_budgets])
+
+
+def _owners(modules: Iterable[tuple[str, Module]]) -> Mapping[Budget, str]:
+    """Return each budget with the path of the first module that charges it."""
+    owners: dict[Budget, str] = {}
+    for path, module in modules:
+        for budget in module.all_budgets:
+            owners.setdefault(budget, path)
+    return owners
 
 
 def _check_each(what: str, brought: Iterable[tuple[str, Iterable[str]]]) -> None:

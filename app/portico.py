@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from app.accounts.services.erasure import ErasureStep, ErasureSteps
 from app.audit.events import EventNames
 from app.clock import Clock, system_clock
 from app.config.settings import PlatformSettings
-from app.container import Container
+from app.container import Container, Provider
 from app.database.database import Database, connect
 from app.database.migrations import Branches
 from app.database.readiness import Readiness
@@ -26,13 +26,14 @@ from app.keys.services.signing_keys import SigningKeys
 from app.mail.emails import AllEmails
 from app.mail.mailer import Mailer
 from app.module import Erases, Module
-from app.modules import branches_of, emails_of, event_names, modules_named
+from app.modules import attempts_of, branches_of, budgets_of, emails_of, event_names, modules_named
 from app.periodic import Chore
 from app.security.cursor_ciphers import CursorCiphers
 from app.security.keys import Secrets
 from app.security.passwords import Passwords
 from app.sessions.services.token_claims import TokenClaims
 from app.settings import Settings
+from app.throttle.attempts import AllBudgets
 
 NEWER = "The database is at revision %s, of a newer release: this one serves until it is replaced."
 
@@ -103,13 +104,13 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
         msg = "DATABASE_URL and SECRET_KEY must be set, unless `portico serve` brings its own."
         raise Misconfigured(msg)
     modules = modules_named(settings.modules)
-    providers = [provider for module in modules for provider in module.services]
-    services = Container((*PLATFORM, *providers), _given(settings, clock, mailer))
+    services = Container(_providers(modules), _given(settings, clock, mailer))
     claims = tuple(module.claims for module in modules if module.claims is not None)
     services.put(TokenClaims, TokenClaims(claims))
     services.put(Branches, branches_of(modules))
     services.put(AllEmails, emails_of(modules))
     services.put(EventNames, event_names(modules))
+    services.put(AllBudgets, budgets_of(modules))
     services.put(Handlers, _handlers(modules, services))
     services.put(ErasureSteps, _erasure_steps(modules, services))
     services.make_all()
@@ -138,6 +139,14 @@ def secrets(settings: PlatformSettings) -> Secrets:
 
 
 PLATFORM = (database, replica, secrets, Readiness, CursorCiphers)
+
+
+def _providers(modules: Sequence[Module]) -> Iterator[Provider]:
+    yield from PLATFORM
+    for module in modules:
+        yield from module.services
+    rules = (attempt.rule for attempt in attempts_of(modules))
+    yield from dict.fromkeys(rule for rule in rules if rule is not None)
 
 
 def _database(settings: PlatformSettings, url: str) -> Database:

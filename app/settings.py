@@ -12,15 +12,15 @@ from app.throttle.settings import ThrottleSettings
 from app.users.settings import UserSettings
 
 
-# Fields are in the reverse order of these: those of the platform first, those of people last.
+# Fields are in the reverse order of these: those of the platform first, those of throttle last.
 class Settings(  # pyright: ignore[reportIncompatibleVariableOverride] - the platform's model_config
+    ThrottleSettings,
     PeopleSettings,
     AccountSettings,
     SessionSettings,
     AuditSettings,
     MailSettings,
     JobSettings,
-    ThrottleSettings,
     KeySettings,
     UserSettings,
     PlatformSettings,

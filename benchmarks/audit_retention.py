@@ -13,8 +13,8 @@ from tables import grid, report
 from app.audit.services.checkpoints import Checkpoints
 from app.audit.services.integrity import Verification
 from app.audit.services.retention import AuditRetention
+from app.modules import MODULES, settings_class
 from app.portico import Portico, build
-from app.settings import Settings
 
 # Enough of them to weigh one; after everything else, for they are no chains.
 STUMPS = """
@@ -95,7 +95,7 @@ def _portico(set_up: Stage) -> Portico:
         "secret_key": set_up.secret_key,
         "audit_keep_days": KEEP_DAYS,
     }
-    return build(Settings(**values))
+    return build(settings_class(MODULES)(**values))
 
 
 async def _write(writers: list[asyncpg.Connection], days: int, events: int) -> None:

@@ -15,7 +15,7 @@ from app.engine.engine import core_schema
 from app.engine.limits import DocumentLimits
 from app.graphql.field_policy import field_costs
 from app.main import create_app, default_schema, settle
-from app.settings import Settings
+from app.modules import MODULES, settings_class
 
 SAME = "suspension { reason } "
 PEOPLE = "{ edges { cursor node { id email } } }"
@@ -115,7 +115,7 @@ UNUSED: dict[str, Any] = {
     "secret_key": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA",
     "access_log": False,
 }
-APP = create_app(Settings(**UNUSED))
+APP = create_app(settings_class(MODULES)(**UNUSED))
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

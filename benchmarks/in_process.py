@@ -22,7 +22,7 @@ from stage import CHEAP_HASHES, PUBLIC_URL, UNTHROTTLED, Stage, machine, say, st
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from app.main import create_app
-from app.settings import Settings
+from app.modules import MODULES, settings_class
 
 CONCURRENCY = 32
 LINES = 30
@@ -50,7 +50,7 @@ async def _measured(set_up: Stage, token: str, options: argparse.Namespace) -> s
         "access_log": False,
         "execution_plans": options.plans == "on",
     }
-    app = create_app(Settings(**values))
+    app = create_app(settings_class(MODULES)(**values))
     parts = [f"# In one process, plans {options.plans}\n"]
     async with app.router.lifespan_context(app):
         for operation in OPERATIONS:

@@ -6,6 +6,7 @@ import pytest
 import strawberry
 from graphql import (
     FieldDefinitionNode,
+    GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLSchema,
     build_schema,
@@ -14,57 +15,31 @@ from graphql import (
 )
 from sqlalchemy import text
 
+from app.accounts.limits import PASSWORD
 from app.database.database import Database
 from app.engine.engine import core_schema
 from app.engine.limits import DocumentLimits, measure
-from app.graphql.access import admin_field, member_field
+from app.graphql.access import admin_field, guest_field, member_field
 from app.graphql.field_policy import connection_fields, credential_fields, field_costs
 from app.graphql.pagination import First, PageInfo
 from app.graphql.schema import printed
 from app.main import create_app, default_schema
+from app.modules import MODULES, attempts_of, budgets_of
+from app.people.limits import INVITATION
 from app.settings import Settings
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox
-from app.throttle.services.budgets import Budget
-from app.throttle.services.throttle import Tried
+from tests.support.operations import smallest
+from tests.support.servers import ROOT
 
 OWN = default_schema()
 SDL = printed(OWN)
 SCHEMA: GraphQLSchema = build_schema(SDL)
 SECRETS = ("password", "token", "code", "secret", "credential", "answer")
-POT = '"pot_' + "x" * 43 + '"'
-# How each field that is charged is asked so that it counts.
-COUNTED = {
-    "register": 'register(input: {email: "new@example.com", password: "an apple a day 42"})',
-    "login": 'login(input: {email: "ada@example.com", password: "wrong"})',
-    "refreshSession": 'refreshSession(input: {refreshToken: "prt_unknown"})',
-    "verifyEmail": f"verifyEmail(input: {{token: {POT}}})",
-    "requestEmailVerification": 'requestEmailVerification(input: {email: "ada@example.com"})',
-    "requestPasswordReset": 'requestPasswordReset(input: {email: "ada@example.com"})',
-    "resetPassword": f'resetPassword(input: {{token: {POT}, newPassword: "x"}})',
-    "changePassword": 'changePassword(input: {currentPassword: "wrong", newPassword: "x"})',
-    "requestEmailChange": (
-        'requestEmailChange(input: {newEmail: "new@example.com", password: "wrong"})'
-    ),
-    "confirmEmailChange": f"confirmEmailChange(input: {{token: {POT}}})",
-    "updateProfile": 'updateProfile(input: {displayName: "Grace"})',
-    "deleteAccount": 'deleteAccount(input: {password: "wrong"})',
-    "createUser": 'createUser(input: {email: "new@example.com"})',
-    "deleteUser": 'deleteUser(input: {userId: "$user"})',
-    "exportPersonalData": 'exportPersonalData(input: {password: "wrong"})',
-    "exportUserData": 'exportUserData(input: {userId: "$user"})',
-}
-# How every other mutation is asked so that it does what it is for.
-OTHERS = {
-    "logout": "logout { sessionsEnded }",
-    "logoutEverywhere": "logoutEverywhere { sessionsEnded }",
-    "revokeSession": 'revokeSession(input: {sessionId: "$session"}) { __typename }',
-    "setUserRole": 'setUserRole(input: {userId: "$user", role: ADMIN}) { __typename }',
-    "suspendUser": 'suspendUser(input: {userId: "$user", reason: "x"}) { __typename }',
-    "reinstateUser": 'reinstateUser(input: {userId: "$user"}) { __typename }',
-    "endUserSessions": 'endUserSessions(input: {userId: "$user"}) { __typename }',
-}
+# Values with which mutations do what they are for, by the names of input fields. Other passwords,
+# tokens and texts than those that are valid are made from the schema.
+VALUES = {"email": "new@example.com", "newEmail": "new@example.com", "role": "ADMIN"}
 
 
 def attempts() -> dict[str, str | None]:
@@ -88,7 +63,9 @@ def _attempt(field: FieldDefinitionNode) -> str | None:
 
 ATTEMPTS = attempts()
 CHARGED = {name for name, attempt in ATTEMPTS.items() if attempt}
-ONCE = {name for name, attempt in ATTEMPTS.items() if attempt and Tried[attempt].once}
+NOT_CHARGED = set(ATTEMPTS) - CHARGED
+DECLARED = {attempt.name: attempt for attempt in attempts_of(MODULES)}
+ONCE = {name for name in CHARGED if DECLARED[str(ATTEMPTS[name])].once}
 
 
 def inputs_of(name: str) -> set[str]:
@@ -105,8 +82,26 @@ def inputs_of(name: str) -> set[str]:
     return names
 
 
-def test_every_mutation_is_asked_here() -> None:
-    assert (set(COUNTED), set(OTHERS)) == (CHARGED, set(ATTEMPTS) - CHARGED)
+async def ask(client: Api, name: str, **values: Any) -> Any:
+    """Ask a mutation with as little as it takes, and these values in place of others."""
+    asked = smallest("mutation", name)
+    return (await client(asked.document, **_replaced(asked.variables, VALUES | values)))[name]
+
+
+def _replaced(given: Any, values: dict[str, Any]) -> Any:
+    if not isinstance(given, dict):
+        return given
+    fields = cast("dict[str, Any]", given)
+    return {key: values.get(key, _replaced(each, values)) for key, each in fields.items()}
+
+
+def test_the_attempts_of_modules_are_those_that_fields_declare() -> None:
+    enum = SCHEMA.get_type("Attempt")
+
+    assert isinstance(enum, GraphQLEnumType)
+    printed_values = {name: each.description for name, each in enum.values.items()}
+    assert printed_values == {name: each.description for name, each in DECLARED.items()}
+    assert set(printed_values) == set(ATTEMPTS.values()) - {None}
 
 
 def test_every_field_that_takes_a_secret_is_charged() -> None:
@@ -120,20 +115,19 @@ def test_every_field_that_takes_a_secret_is_charged() -> None:
     assert takes - ONCE == set()
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", sorted(NOT_CHARGED))
 async def test_a_field_that_is_not_charged_sends_no_email(
     api: Api, ada: Person, grace: Person, db: Database, name: str
 ) -> None:
     admin, victim = await api.login(grace), await api.login(ada)
-    ask = OTHERS[name].replace("$user", ada.id).replace("$session", str(victim.session_id))
 
-    await admin(f"mutation {{ {ask} }}")
+    await ask(admin, name, userId=ada.id, sessionId=str(victim.session_id))
 
     assert admin.errors == []
     assert await db.rows(text("SELECT entrypoint FROM pgqueuer")) == []
 
 
-@pytest.mark.parametrize("name", COUNTED)
+@pytest.mark.parametrize("name", sorted(CHARGED))
 async def test_a_field_that_is_charged_is_limited(
     settings: Settings,
     clock: FakeClock,
@@ -144,7 +138,7 @@ async def test_a_field_that_is_charged_is_limited(
     db: Database,
     name: str,
 ) -> None:
-    one_each = {f"throttle_{budget.name.lower()}": 1 for budget in Budget}
+    one_each = {budget.setting: 1 for budget in budgets_of(MODULES)}
     changes = {"throttle_scale": 1.0, **one_each}
     app = create_app(settings.model_copy(update=changes), clock, outbox)
     admin = await api.login(grace)
@@ -152,24 +146,21 @@ async def test_a_field_that_is_charged_is_limited(
         await session.execute(text("DELETE FROM budgets"))
     async with app.router.lifespan_context(app), Api.of(app) as guest:
         client = Api(guest.http, admin.access_token)
-        asked = COUNTED[name].replace("$user", ada.id)
-        mutation = f"mutation {{ done: {asked} {{ __typename }} }}"
-        first, second = await client(mutation), await client(mutation)
+        first, second = [await ask(client, name, userId=ada.id) for _ in range(2)]
 
-    assert ada.email == "ada@example.com"
-    assert first["done"]["__typename"] not in {"RateLimited", None}
-    limited = second["done"] and second["done"]["__typename"]
+    assert first["__typename"] not in {"RateLimited", None}
+    limited = second and second["__typename"]
     assert limited == "RateLimited" or client.last_code == "RATE_LIMITED"
 
 
-@pytest.mark.parametrize("name", COUNTED)
+@pytest.mark.parametrize("name", sorted(CHARGED))
 async def test_an_operation_tests_one_secret_however_it_is_written(
     api: Api, grace: Person, name: str
 ) -> None:
     admin = await api.login(grace)
-    asked = COUNTED[name]
+    asked = smallest("mutation", name, aliases=("a", "b"))
 
-    await admin(f"mutation {{ a: {asked} {{ __typename }} b: {asked} {{ __typename }} }}")
+    await admin(asked.document, **asked.variables)
 
     refused = [each["extensions"].get("limit") for each in admin.errors]
     assert (refused == ["credentials"]) == (name in ONCE)
@@ -212,11 +203,11 @@ def test_a_new_connection_and_a_new_secret_need_nothing_but_their_declaration() 
         def notes(self, first: First = None) -> list[str]:
             return ["note"] * (first or 1)
 
-        @member_field(description="Tests a secret.", tries=Tried.PASSWORD)
+        @member_field(description="Tests a secret.", limited_as=PASSWORD)
         async def unlock(self) -> bool:
             return True
 
-        @admin_field(description="Sends an email.", tries=Tried.INVITATION)
+        @admin_field(description="Sends an email.", limited_as=INVITATION)
         async def invite(self) -> bool:
             return True
 
@@ -225,7 +216,15 @@ def test_a_new_connection_and_a_new_secret_need_nothing_but_their_declaration() 
     assert (connection_fields(core), credential_fields(core)) == ({"notes": 50}, {"unlock"})
 
 
-def test_each_budget_has_a_setting() -> None:
-    named = {name.removeprefix("throttle_") for name in Settings.model_fields}
+def test_a_field_for_guests_cannot_be_charged_to_a_user() -> None:
+    with pytest.raises(ValueError, match="PASSWORD is counted per user"):
+        guest_field(description="Tests a secret.", limited_as=PASSWORD)
 
-    assert {budget.name.lower() for budget in Budget} <= named
+
+def test_clients_are_told_of_each_budget() -> None:
+    page = (ROOT / "docs" / "clients" / "limits.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in page.splitlines() if "`THROTTLE_" in line]
+    told = {row[3].strip(): int(row[2].split()[0]) for row in rows}
+
+    expected = {f"`{each.setting.upper()}`": each.maximum for each in budgets_of(MODULES)}
+    assert told == expected

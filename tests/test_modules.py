@@ -8,13 +8,19 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from graphql import FieldDefinitionNode, ObjectTypeDefinitionNode, parse
+from graphql import (
+    FieldDefinitionNode,
+    GraphQLEnumType,
+    ObjectTypeDefinitionNode,
+    build_schema,
+    parse,
+)
 
 from app.database import migrations
 from app.errors import Misconfigured
 from app.graphql.schema import node_kinds, printed
 from app.main import create_app, default_schema, parts_of
-from app.modules import branches_of, modules_named
+from app.modules import MODULES, branches_of, modules_named, settings_class
 from app.portico import build
 from app.testing.clients import Api, Person
 from app.testing.commands import run
@@ -207,6 +213,19 @@ async def test_settings_of_modules_are_read_and_shown() -> None:
     assert line.split() == ["NOTES_MAX", "environment", "7"]
 
 
+async def test_the_budget_of_a_module_has_a_setting() -> None:
+    shown = await run("settings", "--markdown", MODULES="my_api.notes")
+
+    [line] = [each for each in shown.stdout.splitlines() if each.startswith("| `THROTTLE_NOTES`")]
+    assert line == "| `THROTTLE_NOTES` | 100 | notes created by one user, per hour |"
+
+
+async def test_a_misspelled_setting_of_the_budget_of_a_module_is_an_error_that_names_it() -> None:
+    said = await command_problem("settings", MODULES="my_api.notes", THROTTLE_NOTE="7")
+
+    assert "Did you mean THROTTLE_NOTES?" in said
+
+
 async def test_a_misspelling_of_a_setting_of_a_module_is_an_error_that_names_it() -> None:
     said = await command_problem("settings", MODULES="my_api.notes", NOTES_MAXX="7")
 
@@ -295,6 +314,119 @@ def test_an_audit_event_that_portico_records_is_refused(write: WriteModule) -> N
     assert problem_of(name) == (
         f"The audit event user.deleted is brought twice: by app.accounts and {name}"
     )
+
+
+LIMITS = """
+    from datetime import timedelta
+    from app.throttle.attempts import Attempt, Budget, Counted, Limit, Per
+
+    BUDGET = Budget("%s", maximum=5, window=timedelta(hours=1), counts="tries of one user")
+    ATTEMPT = Attempt(
+        name="%s", description="A try.", limits=(Limit(BUDGET, Per.USER, Counted.ALL),)
+    )
+"""
+LIMITED = """
+    import strawberry
+    from app.graphql.access import member_field
+    from app.graphql.schema_part import SchemaPart
+    from PACKAGE.limits import ATTEMPT
+
+    @strawberry.type
+    class Queries:
+        @member_field(description="Something limited.", limited_as=ATTEMPT)
+        async def tried(self) -> bool:
+            return True
+
+    SCHEMA = SchemaPart(queries=(Queries,))
+"""
+BRINGS_ATTEMPT = "from PACKAGE.limits import ATTEMPT\n" + MODULE.format("attempts=(ATTEMPT,)")
+
+
+def limits(budget: str, attempt: str) -> str:
+    return LIMITS % (budget, attempt)
+
+
+def test_a_budget_that_there_is_already_is_refused(write: WriteModule) -> None:
+    name = write(module=BRINGS_ATTEMPT, limits=limits("sign_ups", "TRY"))
+
+    assert problem_of(name) == "The budget sign_ups is brought twice: by accounts and own"
+
+
+def test_a_budget_whose_setting_there_is_already_is_refused(write: WriteModule) -> None:
+    name = write(module=BRINGS_ATTEMPT, limits=limits("scale", "TRY"))
+
+    assert problem_of(name) == "The setting throttle_scale is brought twice: by throttle and own"
+
+
+def test_an_attempt_that_there_is_already_is_refused(write: WriteModule) -> None:
+    name = write(module=BRINGS_ATTEMPT, limits=limits("tries", "SIGN_UP"))
+
+    assert problem_of(name) == "The attempt SIGN_UP is brought twice: by accounts and own"
+
+
+@pytest.mark.parametrize(
+    ("budget", "attempt", "said"),
+    [
+        ("Tries!", "TRY", "'Tries!' is not the name of a budget, such as 'sign_ups'"),
+        ("tries", "try", "'try' is not the name of an attempt, such as 'SIGN_UP'"),
+    ],
+)
+def test_a_name_that_is_no_setting_or_no_value_of_an_enum_is_refused(
+    write: WriteModule, budget: str, attempt: str, said: str
+) -> None:
+    name = write(module=BRINGS_ATTEMPT, limits=limits(budget, attempt))
+
+    assert problem_of(name).startswith(f"{name}.module cannot be imported: ValueError: {said} (")
+
+
+def test_a_field_that_is_limited_as_what_no_module_brings_is_refused(write: WriteModule) -> None:
+    name = write(
+        module=MODULE.format("schema='PACKAGE.schema'"),
+        limits=limits("tries", "TRY"),
+        schema=LIMITED,
+    )
+
+    assert problem_of(name) == (
+        f"The field Query.tried of {name}.schema is limited as TRY, "
+        "which is not among the attempts of any module"
+    )
+
+
+def test_a_module_may_charge_a_budget_of_another_one(write: WriteModule) -> None:
+    name = write(
+        module=BRINGS_ATTEMPT,
+        limits="""
+            from app.accounts.limits import WRONG_PASSWORD
+            from app.throttle.attempts import Attempt
+
+            ATTEMPT = Attempt(name="TRY", description="A try.", limits=(WRONG_PASSWORD,))
+        """,
+    )
+
+    settings = settings_class(modules_named((name,)))
+
+    assert settings.model_fields.keys() == settings_class(MODULES).model_fields.keys()
+
+
+def test_each_schema_has_the_attempts_of_its_own_modules(write: WriteModule) -> None:
+    name = write(
+        module=BRINGS_ATTEMPT.replace("attempts=", "schema='PACKAGE.schema', attempts="),
+        limits=limits("tries", "TRY"),
+        schema=LIMITED,
+    )
+
+    schemas = [default_schema(modules_named(names)) for names in ((name,), NOTES, ())]
+    texts = [printed(each) for each in schemas]
+
+    house = attempts_in(printed(default_schema()))
+    assert [attempts_in(each) for each in texts] == [[*house, "TRY"], [*house, "NOTE"], house]
+    assert "@rateLimited(as: TRY)" in texts[0]
+
+
+def attempts_in(sdl: str) -> list[str]:
+    enum = build_schema(sdl).get_type("Attempt")
+    assert isinstance(enum, GraphQLEnumType)
+    return list(enum.values)
 
 
 def test_a_field_that_a_type_has_is_refused(write: WriteModule) -> None:

@@ -19,8 +19,8 @@ from graphql import (
 from graphql.language import parse
 
 from app.graphql.schema import printed
-from app.main import default_schema, parts_of, schema_of
-from app.modules import MODULES, event_names
+from app.main import default_schema, schema_of
+from app.modules import MODULES
 from app.testing.clients import Api
 from app.testing.settings import settings_of
 from tests.support.servers import portico
@@ -66,7 +66,7 @@ def test_every_type_field_argument_and_value_is_described() -> None:
 
 def stated(**settings: int) -> str:
     """The schema of a server with these settings."""
-    return printed(schema_of(settings_of(**settings), parts_of(MODULES), event_names(MODULES)))
+    return printed(schema_of(settings_of(**settings), MODULES))
 
 
 def test_descriptions_state_the_limits_that_are_configured() -> None:

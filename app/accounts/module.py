@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from app.accounts import limits
 from app.accounts.emails import EMAILS
 from app.accounts.events import AccountEvent
 from app.accounts.services.breached_passwords import breaches_of
@@ -81,5 +82,15 @@ MODULE = Module(
         Handles(SendReset, PasswordChanges, PasswordChanges.post_reset),
     ),
     events=AccountEvent,
+    attempts=(
+        limits.SIGN_UP,
+        limits.LINK,
+        limits.EMAIL,
+        limits.PASSWORD,
+        limits.EMAIL_CHANGE,
+        limits.PROFILE,
+        limits.EXPORT,
+        limits.USER_EXPORT,
+    ),
     periodic=(Periodic(Registrations, Registrations.purge, PURGE_SECONDS),),
 )

@@ -9,10 +9,10 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
-from app.graphql.charging import charged_for
+from app.graphql.charging import Charged
 from app.graphql.context import Context
 from app.graphql.problems import Problem
-from app.throttle.services.throttle import Tried
+from app.throttle.attempts import Attempt
 
 
 @strawberry.enum(description="Who may use a field.")
@@ -74,20 +74,28 @@ class Access(FieldExtension):
             await context.identify_member()
 
 
-def guest_field(*, description: str, tries: Tried | None = None) -> Any:
-    return _field(AccessLevel.GUEST, description, tries)
+def guest_field(*, description: str, limited_as: Attempt | None = None) -> Any:
+    """Declare a root field for everybody.
+
+    Raises:
+        ValueError: the attempt is charged to the user who is signed in, and there may be none.
+
+    """
+    if limited_as and limited_as.needs_user:
+        raise ValueError(f"{limited_as.name} is counted per user: a guest_field cannot be that")
+    return _field(AccessLevel.GUEST, description, limited_as)
 
 
-def member_field(*, description: str, tries: Tried | None = None) -> Any:
-    return _field(AccessLevel.MEMBER, description, tries)
+def member_field(*, description: str, limited_as: Attempt | None = None) -> Any:
+    return _field(AccessLevel.MEMBER, description, limited_as)
 
 
-def admin_field(*, description: str, tries: Tried | None = None) -> Any:
-    return _field(AccessLevel.ADMIN, description, tries)
+def admin_field(*, description: str, limited_as: Attempt | None = None) -> Any:
+    return _field(AccessLevel.ADMIN, description, limited_as)
 
 
-def _field(level: AccessLevel, description: str, tries: Tried | None) -> Any:
+def _field(level: AccessLevel, description: str, limited_as: Attempt | None) -> Any:
     """Access comes first, though Strawberry takes the last one as the outermost."""
-    charged, access = [charged_for(tries)] if tries else [], Access(level)
+    charged, access = [Charged(limited_as)] if limited_as else [], Access(level)
     words = " ".join((description, access.words, *(each.words for each in charged)))
     return strawberry.field(description=words, extensions=[*charged, access])

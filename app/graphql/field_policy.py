@@ -43,8 +43,8 @@ def _is_page(field: Any) -> bool:
 
 
 def _is_limited_to_one(field: GraphQLField) -> bool:
-    tried = charged_as(field)
-    return tried is not None and tried.once
+    attempt = charged_as(field)
+    return attempt is not None and attempt.once
 
 
 def _fields(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLField]]:

@@ -14,11 +14,13 @@ from strawberry.utils.str_converters import to_camel_case
 from app.database.keyset_pages import DEFAULT_PAGE
 from app.engine.engine import core_schema
 from app.errors import Misconfigured
+from app.graphql.charging import replace_attempts
 from app.graphql.columns import check_columns
 from app.graphql.context import Info
 from app.graphql.descriptions import fill_in
 from app.graphql.scalars import JSON, DateTime, Json
 from app.graphql.schema_part import NodeKinds, SchemaPart
+from app.throttle.attempts import Attempt
 
 # Built in since the specification of September 2025; printing it makes generators declare it twice.
 BUILT_IN = "directive @oneOf on INPUT_OBJECT\n\n"
@@ -72,11 +74,14 @@ class ModularSchema(strawberry.Schema):
         return [*type_definition.fields, *self._added.get(type_definition.origin, ())]
 
 
-def build_schema(parts: Sequence[SchemaPart], values: Mapping[str, int | str]) -> strawberry.Schema:
+def build_schema(
+    parts: Sequence[SchemaPart], attempts: Sequence[Attempt], values: Mapping[str, int | str]
+) -> strawberry.Schema:
     """Build the schema. Its descriptions state these values by their names.
 
     Raises:
-        Misconfigured: two parts bring a field of the same name.
+        Misconfigured: two parts bring a field of the same name, or a field is limited as something
+            that is not among `attempts`.
 
     """
     schema = ModularSchema(
@@ -87,6 +92,7 @@ def build_schema(parts: Sequence[SchemaPart], values: Mapping[str, int | str]) -
     )
     core = core_schema(schema)
     core.description = DESCRIPTION
+    replace_attempts(core, attempts)
     fill_in(core, values)
     check_columns(core)
     return schema

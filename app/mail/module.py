@@ -4,6 +4,7 @@ from app.config.settings import PlatformSettings
 from app.errors import Misconfigured
 from app.jobs.handlers import Handles
 from app.mail.emails import AllEmails
+from app.mail.limits import MAILS
 from app.mail.mailer import Mailer, mailer_of
 from app.mail.services.one_time_tokens import OneTimeTokens
 from app.mail.services.outgoing_emails import OutgoingEmails, SendEmail
@@ -31,6 +32,7 @@ MODULE = Module(
     services=(mailer, renderer, OutgoingEmails, OneTimeTokens),
     models="app.mail.models",
     jobs=(Handles(SendEmail, OutgoingEmails, OutgoingEmails.deliver),),
+    budgets=(MAILS,),
     periodic=(Periodic(OneTimeTokens, OneTimeTokens.purge, PURGE_SECONDS),),
     commands="app.mail.commands",
 )

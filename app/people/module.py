@@ -1,6 +1,7 @@
 """What the module `people` brings."""
 
 from app.module import Module
+from app.people import limits
 from app.people.emails import EMAILS
 from app.people.events import PeopleEvent
 from app.people.services.administration import Administration
@@ -14,6 +15,7 @@ MODULE = Module(
     settings=PeopleSettings,
     emails=EMAILS,
     events=PeopleEvent,
+    attempts=(limits.INVITATION, limits.DELETION),
     services=(Administration, AdministratorAccounts, UserFiles, Users),
     schema="app.people.schema.part",
     commands="app.people.commands",

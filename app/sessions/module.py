@@ -9,12 +9,15 @@ from app.keys.settings import KeySettings
 from app.module import Gauge, Module, Periodic
 from app.periodic import PURGE_SECONDS
 from app.security.access_tokens import AccessTokens
+from app.security.device_tokens import DeviceTokens
 from app.security.passwords import Passwords
 from app.security.refresh_tokens import RefreshTokens
+from app.sessions import limits
 from app.sessions.emails import EMAILS
 from app.sessions.events import SessionEvent
 from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.compromise import Compromise
+from app.sessions.services.known_devices import Devices
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.password_failures import PasswordFailures
 from app.sessions.services.refresh import TokenRefresh
@@ -58,12 +61,15 @@ MODULE = Module(
     settings=SessionSettings,
     emails=EMAILS,
     events=SessionEvent,
+    attempts=(limits.SIGN_IN, limits.REFRESH),
     services=(
         access_tokens,
         lifetimes,
         passwords,
         account_policy,
         RefreshTokens.of,
+        DeviceTokens.of,
+        Devices,
         PasswordFailures,
         SignIn,
         TokenRefresh,

@@ -1,1 +1,1 @@
-"""Limits on what is tried."""
+"""Rate limits: budgets that attempts are charged to."""

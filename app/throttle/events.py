@@ -1,4 +1,4 @@
-"""What the audit records of limits."""
+"""Audit events of rate limits."""
 
 from app.audit.events import EventName
 

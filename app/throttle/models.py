@@ -1,4 +1,4 @@
-"""Budgets: when something was tried lately, under a key that names no one."""
+"""The table of budgets: the times of recent attempts, under a key that names no one."""
 
 import uuid
 from datetime import datetime
@@ -23,7 +23,7 @@ class Budget(Base):
     key: Mapped[bytes] = mapped_column(primary_key=True)
     spent: Mapped[list[datetime]] = mapped_column(ARRAY(DateTime(timezone=True)))
     over_at: Mapped[datetime] = mapped_column(index=True)
-    # What was refused since the first refusal, until it is reported to the audit.
+    # Refused attempts since the first refusal, until they are reported to the audit.
     refused: Mapped[int] = mapped_column(server_default=text("0"))
     refused_from: Mapped[datetime | None]
     refused_until: Mapped[datetime | None]

@@ -4,29 +4,33 @@ from app.clock import Clock
 from app.database.database import Database
 from app.module import Gauge, Module, Periodic
 from app.periodic import PURGE_SECONDS
-from app.security.device_tokens import DeviceTokens
 from app.security.keys import Secrets
+from app.throttle.attempts import AllBudgets, Budget
 from app.throttle.events import ThrottleEvent
-from app.throttle.services.budgets import Budget, Budgets
-from app.throttle.services.known_devices import Devices
-from app.throttle.services.throttle import Throttle
+from app.throttle.services.budgets import Budgets
 from app.throttle.settings import ThrottleSettings
 
 REPORT_SECONDS = 60
 
 
-def budgets(db: Database, secrets: Secrets, settings: ThrottleSettings, clock: Clock) -> Budgets:
-    named = {budget: getattr(settings, f"throttle_{budget.name.lower()}") for budget in Budget}
-    scale = settings.throttle_scale
-    limits = {budget: max(1, round(number * scale)) for budget, number in named.items()}
-    return Budgets(db, secrets, limits, clock)
+def budgets(
+    db: Database, secrets: Secrets, declared: AllBudgets, settings: ThrottleSettings, clock: Clock
+) -> Budgets:
+    maxima = {budget: scaled_maximum(budget, settings) for budget in declared}
+    return Budgets(db, secrets, maxima, clock)
+
+
+def scaled_maximum(budget: Budget, settings: ThrottleSettings) -> int:
+    """Return what the setting of a budget allows, multiplied by THROTTLE_SCALE."""
+    maximum: int = getattr(settings, budget.setting)
+    return max(1, round(maximum * settings.throttle_scale))
 
 
 MODULE = Module(
     name="throttle",
     settings=ThrottleSettings,
     events=ThrottleEvent,
-    services=(budgets, DeviceTokens.of, Devices, Throttle),
+    services=(budgets,),
     models="app.throttle.models",
     periodic=(
         Periodic(Budgets, Budgets.report, REPORT_SECONDS),
@@ -35,7 +39,7 @@ MODULE = Module(
     gauges=(
         Gauge(
             "portico_budgets_refused",
-            "Tries that were over a budget.",
+            "Attempts that were over a budget.",
             Budgets,
             lambda budgets: budgets.refused,
             is_total=True,

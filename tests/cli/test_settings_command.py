@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.config.settings import PlatformSettings
-from app.modules import MODULES
+from app.modules import MODULES, settings_class
 from app.settings import Settings
 from tests.cli.test_serve import NOWHERE, SECRET
 from tests.support.servers import ROOT, portico
@@ -20,6 +20,7 @@ MISSPELLED = (
     "portico: {} is not a setting. Did you mean {}? "
     "If it belongs to another program, add it to UNRELATED_VARIABLES.\n"
 )
+FIELDS = settings_class(MODULES).model_fields
 
 
 def settings_in(folder: Path, **environment: str) -> dict[str, tuple[Any, str]]:
@@ -36,7 +37,7 @@ def test_settings_are_shown_with_where_they_come_from(tmp_path: Path) -> None:
 
     shown = settings_in(tmp_path, LOG_LEVEL="ERROR", TRUSTED_PROXIES="10.0.0.0/8, 127.0.0.1")
 
-    assert list(shown) == [field.upper() for field in Settings.model_fields]
+    assert list(shown) == [field.upper() for field in FIELDS]
     assert {name: value for name, value in shown.items() if value[1] != "default"} == {
         "DATABASE_URL": ("PostgreSQL in .data", "embedded"),
         "SECRET_KEY": ("the file .data/secret_key", "embedded"),
@@ -66,7 +67,7 @@ def test_secrets_are_masked_and_hosts_are_not(tmp_path: Path) -> None:
         "BREACHED_PASSWORDS_URL": f"https://breaches.example/{HIDDEN}/range",
         "FIRST_ADMIN_PASSWORD": HIDDEN,
     }
-    secret = {name for name, field in Settings.model_fields.items() if SecretStr in types_of(field)}
+    secret = {name for name, field in FIELDS.items() if SecretStr in types_of(field)}
     assert {name.upper() for name in secret} == set(values)
 
     text = portico("settings", cwd=tmp_path, **values)
@@ -109,7 +110,7 @@ def test_the_settings_of_the_house_are_those_of_its_modules() -> None:
 
 
 def test_every_setting_has_a_description() -> None:
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    assert [name for name, field in FIELDS.items() if not field.description] == []
 
 
 def test_every_wrong_setting_is_a_line_and_no_secret_is_shown(tmp_path: Path) -> None:
@@ -136,9 +137,9 @@ def test_every_wrong_setting_is_a_line_and_no_secret_is_shown(tmp_path: Path) ->
         + "portico: DATABASE_URL must be a postgresql:// address.\n"
         "portico: SECRET_KEY must be at least 32 bytes long.\n"
         "portico: EMAIL_VERIFICATION must be 'off' or 'required'.\n"
-        "portico: THROTTLE_SCALE must be greater than 0.\n"
         "portico: JOBS_WORKER must be a valid boolean, unable to interpret input.\n"
         "portico: PASSWORD_MIN_LENGTH must be greater than or equal to 8.\n"
+        "portico: THROTTLE_SCALE must be greater than 0.\n"
     )
     assert not (tmp_path / ".data").exists()
 

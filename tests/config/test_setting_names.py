@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from app.config.setting_names import meant_by
 from app.config.sources import secret_files
-from app.settings import Settings
+from app.modules import MODULES, settings_class
 from tests.support.servers import ROOT
 
-SETTINGS = [field.upper() for field in Settings.model_fields]
-FILES = [variable.upper() for variable in secret_files(Settings).values()]
+KIND = settings_class(MODULES)
+SETTINGS = [field.upper() for field in KIND.model_fields]
+FILES = [variable.upper() for variable in secret_files(KIND).values()]
 NAMES = SETTINGS + FILES
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # What shells, systemd, containers, CI, cloud platforms and other programs put into environments,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from app.config.sources import secret_files
-from app.settings import Settings
+from app.modules import MODULES, settings_class
 from tests.support.postgres import BINARIES, Postgres
 from tests.support.servers import free_port
 
@@ -75,7 +75,8 @@ class Place:
 
 
 def _environment(path: str, postgres: Postgres | None) -> dict[str, str]:
-    settings = {name.upper() for name in (*Settings.model_fields, *secret_files(Settings).values())}
+    kind = settings_class(MODULES)
+    settings = {name.upper() for name in (*kind.model_fields, *secret_files(kind).values())}
     kept = {
         name: value
         for name, value in os.environ.items()

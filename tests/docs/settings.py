@@ -5,7 +5,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from app.config.sources import secret_files
-from app.settings import Settings
+from app.modules import modules_named, settings_class
 from tests.docs.pages import SHELL, Block, prose, read
 from tests.docs.places import ROOT
 
@@ -17,6 +17,8 @@ ASSIGNED = re.compile(r"\b([A-Z_]+)=")
 SOURCES = ("app/**/*.py", "deploy/**/*.yaml", "deploy/**/*.sh", "tests/support/run_postgres.py")
 # OpenTelemetry, psql, Django, Keycloak, Python.
 OTHERS = re.compile(r"OTEL_\w+|ON_ERROR_STOP|USE_TZ|UPDATE_PASSWORD|TYPE_CHECKING")
+# Modules whose settings documents name too.
+EXAMPLES = ("my_api.notes",)
 # What docs/operators/settings.md says of names that are nearly those of settings.
 NEARLY = {
     "CORS_ORIGIN",
@@ -31,7 +33,8 @@ NEARLY = {
 
 def known_names() -> set[str]:
     """Returns all settings, and every name in capital letters of the schema and the code."""
-    settings = {name.upper() for name in (*Settings.model_fields, *secret_files(Settings).values())}
+    kind = settings_class(modules_named(EXAMPLES))
+    settings = {name.upper() for name in (*kind.model_fields, *secret_files(kind).values())}
     files = [ROOT / "schema.graphql", *(file for glob in SOURCES for file in ROOT.glob(glob))]
     return settings.union(NEARLY, *(_names_of(file) for file in files))
 

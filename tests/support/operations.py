@@ -1,6 +1,7 @@
 """Operations made from the schema: each root field, asked with as little as it takes."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,11 @@ def root_fields(operation: str) -> dict[str, Any]:
     return root.fields
 
 
-def smallest(operation: str, name: str) -> Operation:
-    """Returns an operation with the values that a field needs, in which ids are those of nobody."""
+def smallest(operation: str, name: str, aliases: Sequence[str] = ()) -> Operation:
+    """Returns an operation with the values that a field needs, in which ids are those of nobody.
+
+    With aliases, it selects the field once for each of them.
+    """
     field = root_fields(operation)[name]
     needed = {
         key: each.type for key, each in field.args.items() if library.is_required_argument(each)
@@ -45,9 +49,9 @@ def smallest(operation: str, name: str) -> Operation:
     kind = _node_kind(named(field.type).name)
     declared = ", ".join(f"${key}: {each}" for key, each in needed.items())
     given = ", ".join(f"{key}: ${key}" for key in needed)
-    document = (
-        f"{operation} {_bracketed(declared)} {{ {name}{_bracketed(given)} {{ __typename }} }}"
-    )
+    selected = f"{name}{_bracketed(given)} {{ __typename }}"
+    fields = " ".join(f"{alias}: {selected}" for alias in aliases) or selected
+    document = f"{operation} {_bracketed(declared)} {{ {fields} }}"
     return Operation(document, {key: _value(each, key, kind) for key, each in needed.items()})
 
 

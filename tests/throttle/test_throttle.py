@@ -1,4 +1,4 @@
-"""Budgets for what is tried: what is counted, where, and who is never locked out."""
+"""Rate limits: what is counted, for whom, and who is never locked out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -82,7 +82,7 @@ async def keys(limited: list[FastAPI]) -> None:
 
 @pytest.fixture
 def client(limited: list[FastAPI], api: Api) -> Callable[..., Api]:
-    """A client at an address, of one of the workers, with a device token if it has one."""
+    """A client of one of the workers, at an address, with a device token if one is given."""
     assert api.access_token is None
 
     def make(address: str = "203.0.113.1", device: str = "", worker: int = 0) -> Api:
@@ -165,7 +165,7 @@ async def test_the_window_slides(client: Any, ada: Person, clock: FakeClock) -> 
     assert await guesses(client(), ada.email, 5) == [*["InvalidCredentials"] * 4, "RateLimited"]
 
 
-async def test_who_waits_as_long_as_they_are_told_gets_in(
+async def test_a_sign_in_after_the_stated_wait_succeeds(
     client: Any, ada: Person, clock: FakeClock
 ) -> None:
     guest = client()
@@ -177,7 +177,9 @@ async def test_who_waits_as_long_as_they_are_told_gets_in(
     assert await login(guest, ada.email, ada.password) == "SignedIn"
 
 
-async def test_a_right_password_is_given_back_and_nothing_else(client: Any, ada: Person) -> None:
+async def test_a_correct_password_is_refunded_and_wrong_ones_are_not(
+    client: Any, ada: Person
+) -> None:
     guest = client()
     await guesses(guest, ada.email, 7)
 
@@ -187,7 +189,7 @@ async def test_a_right_password_is_given_back_and_nothing_else(client: Any, ada:
     assert await guesses(guest, ada.email, 2) == ["InvalidCredentials", "RateLimited"]
 
 
-async def test_what_is_refused_is_no_event_and_costs_no_hash(
+async def test_a_refused_attempt_is_no_audit_event_and_costs_no_hash(
     client: Any, ada: Person, db: Database
 ) -> None:
     await guesses(client(), ada.email, 20)
@@ -196,7 +198,9 @@ async def test_what_is_refused_is_no_event_and_costs_no_hash(
     assert len(rows) == 8
 
 
-async def test_the_table_names_nobody(client: Any, ada: Person, db: Database) -> None:
+async def test_the_table_has_neither_email_nor_ip_addresses(
+    client: Any, ada: Person, db: Database
+) -> None:
     await guesses(client(), ada.email, 2)
 
     rows = await db.rows(text("SELECT encode(key, 'escape'), b::text FROM budgets b"))
@@ -207,7 +211,7 @@ async def test_the_table_names_nobody(client: Any, ada: Person, db: Database) ->
     assert "203.0.113" not in str(rows)
 
 
-async def test_a_device_that_signed_in_before_is_not_locked_out_by_strangers(
+async def test_a_known_device_is_not_locked_out_by_strangers(
     client: Any, ada: Person, clock: FakeClock
 ) -> None:
     first = await client()(TOKENS, input=ada.credentials)
@@ -272,7 +276,7 @@ async def enter_by_email(client: Any, token: str, person: Person) -> str:
     return await login(client(device=answer["deviceToken"]), person.email, given["newPassword"])
 
 
-async def test_one_address_keeps_nobody_from_the_places_where_passwords_are_hashed(
+async def test_one_address_does_not_take_all_places_where_passwords_are_hashed(
     client: Any, limited: list[FastAPI], ada: Person
 ) -> None:
     stranger, slow = "198.51.100.1", bcrypt.hashpw(b"y", bcrypt.gensalt(10)).decode()
@@ -303,7 +307,7 @@ async def test_one_setting_scales_all_budgets(
     assert api.errors == []
 
 
-async def test_a_name_of_an_account_cannot_be_that_of_another_budget(
+async def test_the_name_of_an_account_cannot_collide_with_another_budget(
     client: Any, ada: Person
 ) -> None:
     # Joined with spaces this would name the budget of Ada's account at an address.
@@ -334,7 +338,7 @@ async def test_all_devices_of_an_account_share_a_budget(client: Any, ada: Person
 
 
 @pytest.mark.parametrize("ended_by", ["reset", "change", "email"])
-async def test_a_device_is_unknown_again_after_what_ends_with_the_password(
+async def test_a_device_is_unknown_again_after_a_change_of_trust(
     client: Any,
     limited: list[FastAPI],
     ada: Person,
@@ -414,8 +418,8 @@ async def test_unknown_refresh_tokens_are_limited_and_keep_no_session_waiting(
     assert api.errors == []
 
 
-class TestWhatIsRefusedIsReported:
-    async def test_without_an_address_where_many_took_part(
+class TestRefusedAttemptsAreReported:
+    async def test_without_an_address_if_there_were_several(
         self, client: Any, limited: list[FastAPI], ada: Person, db: Database, clock: FakeClock
     ) -> None:
         for number in range(17):
@@ -426,7 +430,7 @@ class TestWhatIsRefusedIsReported:
 
         assert await reported(db) == [("account", "2", None, ada.email)]
 
-    async def test_also_if_nothing_is_charged_any_more(
+    async def test_also_if_no_attempt_is_charged_any_more(
         self, client: Any, limited: list[FastAPI], ada: Person, db: Database, clock: FakeClock
     ) -> None:
         await guesses(client(), ada.email, 10)
@@ -470,7 +474,7 @@ class TestWhatIsRefusedIsReported:
 
         assert await reported(db) == [("account_and_address", "2", None, None)]
 
-    async def test_an_address_that_guesses_for_a_day_is_seen_each_time(
+    async def test_again_for_each_window_in_which_an_address_guesses(
         self, client: Any, limited: list[FastAPI], db: Database, clock: FakeClock
     ) -> None:
         budgets = limited[0].state.portico.services[Budgets]
@@ -511,7 +515,7 @@ async def test_a_device_has_a_budget_too(client: Any, ada: Person) -> None:
 
 
 @pytest.mark.parametrize("tampered", ["forged", "of another", "cut"])
-async def test_a_device_token_that_is_not_the_accounts_own_helps_nothing(
+async def test_an_invalid_device_token_has_no_effect(
     client: Any, ada: Person, grace: Person, tampered: str
 ) -> None:
     person = grace if tampered == "of another" else ada
@@ -551,7 +555,7 @@ async def test_three_emails_of_a_kind_in_an_hour(
     assert len(outbox.messages) == 4
 
 
-async def test_a_job_that_failed_has_not_used_up_its_email(
+async def test_a_failed_job_is_not_charged_for_its_email(
     client: Any, limited: list[FastAPI], ada: Person, outbox: Outbox
 ) -> None:
     parts = limited[0].state.portico
@@ -576,7 +580,7 @@ async def test_sixty_tokens_from_one_address(client: Any, ada: Person) -> None:
     assert asked["requestPasswordReset"]["__typename"] == "RateLimited"
 
 
-async def test_a_stolen_session_does_not_find_the_password_out(client: Any, ada: Person) -> None:
+async def test_a_stolen_session_does_not_find_out_the_password(client: Any, ada: Person) -> None:
     data = (await client()(LOGIN, input=ada.credentials))["login"]
     thief = client("198.51.100.7").with_tokens(data)
 
@@ -586,7 +590,7 @@ async def test_a_stolen_session_does_not_find_the_password_out(client: Any, ada:
     assert await login(client(), ada.email, ada.password) == "SignedIn"
 
 
-async def test_who_is_over_their_budget_does_not_fill_the_table(
+async def test_refused_attempts_do_not_fill_the_table(
     client: Any, ada: Person, db: Database
 ) -> None:
     await guesses(client(), ada.email, 8)
@@ -600,7 +604,7 @@ async def test_who_is_over_their_budget_does_not_fill_the_table(
     assert await db.rows(text("SELECT count(*) FROM budgets")) == before
 
 
-async def test_a_clock_that_is_set_back_shuts_nobody_out(
+async def test_a_clock_that_is_set_back_locks_no_user_out(
     client: Any, ada: Person, clock: FakeClock
 ) -> None:
     clock.pass_(hours=1)
@@ -613,7 +617,7 @@ async def test_a_clock_that_is_set_back_shuts_nobody_out(
     assert await guesses(client(), ada.email, 9) == [*["InvalidCredentials"] * 8, "RateLimited"]
 
 
-async def test_budgets_that_are_over_are_deleted(
+async def test_budgets_with_an_empty_window_are_deleted(
     client: Any, limited: list[FastAPI], db: Database, clock: FakeClock, ada: Person
 ) -> None:
     await guesses(client(), ada.email, 1)
@@ -640,7 +644,7 @@ async def test_budgets_are_kept_out_of_the_wal(db: Database) -> None:
         (None, "nowhere"),
     ],
 )
-def test_what_counts_as_one_place(address: str | None, block: str) -> None:
+def test_which_addresses_are_counted_together(address: str | None, block: str) -> None:
     assert block_of(address) == block
 
 
@@ -656,7 +660,7 @@ def test_what_counts_as_one_place(address: str | None, block: str) -> None:
         ("", "127.0.0.1"),
     ],
 )
-async def test_an_address_is_taken_from_trusted_proxies_alone(
+async def test_an_address_is_taken_from_trusted_proxies_only(
     client: Any, ada: Person, forwarded: str, counted: str
 ) -> None:
     data = (await client(forwarded)(LOGIN, input=ada.credentials))["login"]
@@ -668,7 +672,7 @@ async def test_an_address_is_taken_from_trusted_proxies_alone(
 
 
 @pytest.mark.usefixtures("api")
-async def test_a_header_of_the_clients_own_comes_before_the_proxys(
+async def test_of_two_headers_the_last_one_is_that_of_the_proxy(
     limited: list[FastAPI], ada: Person
 ) -> None:
     transport = httpx.ASGITransport(limited[0])
@@ -682,7 +686,7 @@ async def test_a_header_of_the_clients_own_comes_before_the_proxys(
     assert shown["me"]["sessions"]["nodes"] == [{"ipAddress": "203.0.113.9"}]
 
 
-async def test_without_proxies_nobody_says_where_they_come_from(api: Api, ada: Person) -> None:
+async def test_without_trusted_proxies_the_header_is_ignored(api: Api, ada: Person) -> None:
     names = ("x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip")
     api.http.headers.update(dict.fromkeys(names, "203.0.113.9"))
 
@@ -692,6 +696,6 @@ async def test_without_proxies_nobody_says_where_they_come_from(api: Api, ada: P
     assert shown["me"]["sessions"]["nodes"] == [{"ipAddress": "127.0.0.1"}]
 
 
-def test_nobody_may_be_trusted_everywhere(settings: Settings) -> None:
+def test_trusting_all_addresses_is_refused(settings: Settings) -> None:
     with pytest.raises(ValueError, match="trust everybody"):
         Settings.model_validate({**settings.model_dump(), "trusted_proxies": "0.0.0.0/0"})

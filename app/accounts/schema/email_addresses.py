@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from app import outcomes
+from app.accounts import limits
 from app.accounts.schema.results import (
     EmailInput,
     EmailTaken,
@@ -21,7 +22,6 @@ from app.graphql.problems import InvalidInput, RateLimited
 from app.mail.services import one_time_tokens
 from app.sessions.schema.sign_in import InvalidCredentials, SignedIn
 from app.sessions.services import outcomes as session_outcomes
-from app.throttle.services.throttle import Tried
 from app.users.services import outcomes as user_outcomes
 
 IF_UNVERIFIED = "If there is an account to verify with this address, a link is on its way to it."
@@ -63,7 +63,7 @@ class EmailMutations:
         "request has an access token of the account. Repeated by the same client (address and "
         "user agent), within 30 seconds or while the session is unused, it returns the same "
         "session.",
-        tries=Tried.LINK,
+        limited_as=limits.LINK,
     )
     async def verify_email(
         self,
@@ -83,7 +83,7 @@ class EmailMutations:
     @guest_field(
         description="Request another email with a link that verifies an address. The answer is "
         "the same for every address.",
-        tries=Tried.EMAIL,
+        limited_as=limits.EMAIL,
     )
     async def request_email_verification(
         self,
@@ -99,7 +99,7 @@ class EmailMutations:
     @member_field(
         description="Request a change of address: a link is sent to the new address, and a notice "
         "to the current one.",
-        tries=Tried.EMAIL_CHANGE,
+        limited_as=limits.EMAIL_CHANGE,
     )
     async def request_email_change(
         self,
@@ -126,7 +126,7 @@ class EmailMutations:
         "sessions, removes the password and sends a link to choose another. Repeated by the same "
         "client (address and user agent), it returns the same answer while the address is still "
         "that one.",
-        tries=Tried.LINK,
+        limited_as=limits.LINK,
     )
     async def confirm_email_change(
         self,

@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from app import outcomes
+from app.accounts import limits
 from app.accounts.schema.results import EmailInput, RequestAccepted, TokenInvalid, UserChanged
 from app.accounts.services import passwords as service
 from app.accounts.services.passwords import PasswordChanges
@@ -14,7 +15,6 @@ from app.graphql.inputs import PASSWORD
 from app.graphql.problems import InvalidInput, RateLimited
 from app.mail.services import one_time_tokens
 from app.sessions.schema.sign_in import InvalidCredentials, Tokens
-from app.throttle.services.throttle import Tried
 from app.users.schema import User
 from app.users.services import outcomes as user_outcomes
 
@@ -72,7 +72,7 @@ class PasswordMutations:
     @guest_field(
         description="Ask for an email with a link to a new password. The answer is the same for "
         "every address.",
-        tries=Tried.EMAIL,
+        limited_as=limits.EMAIL,
     )
     async def request_password_reset(
         self,
@@ -88,7 +88,7 @@ class PasswordMutations:
     @guest_field(
         description="Set a password with the token of a reset or an invitation. Ends every session "
         "of the account. A refused password does not use up the token.",
-        tries=Tried.LINK,
+        limited_as=limits.LINK,
     )
     async def reset_password(
         self,
@@ -111,7 +111,7 @@ class PasswordMutations:
         description="Change the password. Ends the other sessions, unless `keepOtherSessions` is "
         "true; the current one continues with the returned tokens, and its former tokens are no "
         "longer valid.",
-        tries=Tried.PASSWORD,
+        limited_as=limits.PASSWORD,
     )
     async def change_password(
         self,

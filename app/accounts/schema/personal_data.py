@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from app import outcomes
+from app.accounts import limits
 from app.accounts.services import personal_data as service
 from app.accounts.services.personal_data import FORMAT, MOST, Copy
 from app.graphql.access import admin_field, member_field
@@ -13,7 +14,6 @@ from app.graphql.problems import NotFound, RateLimited
 from app.graphql.scalars import JSON
 from app.sessions.schema.sign_in import InvalidCredentials
 from app.text.global_ids import read_id_of
-from app.throttle.services.throttle import Tried
 from app.users.schema import UserInput
 
 
@@ -54,7 +54,7 @@ class PersonalDataMutations:
     @member_field(
         description="Export all data about the current user, without secrets and without the "
         "identity of others. A mutation, since the audit records it.",
-        tries=Tried.EXPORT,
+        limited_as=limits.EXPORT,
     )
     async def export_personal_data(
         self,
@@ -74,7 +74,7 @@ class PersonalDataMutations:
 
     @admin_field(
         description="Export all data about a user, as `exportPersonalData` does.",
-        tries=Tried.USER_EXPORT,
+        limited_as=limits.USER_EXPORT,
     )
     async def export_user_data(
         self,

@@ -6,6 +6,7 @@ import strawberry
 from strawberry import UNSET
 
 from app import outcomes
+from app.accounts import limits
 from app.accounts.schema.results import LastAdministrator, UserChanged
 from app.accounts.services import last_administrator, profile
 from app.accounts.services.profile import Profiles
@@ -14,7 +15,6 @@ from app.graphql.context import Info, member
 from app.graphql.problems import InvalidInput, RateLimited
 from app.sessions.schema.sign_in import InvalidCredentials
 from app.text.global_ids import global_id
-from app.throttle.services.throttle import Tried
 from app.users.services import outcomes as user_outcomes
 from app.users.services.inputs import MAX_NAME_CHARACTERS
 
@@ -54,7 +54,7 @@ DeleteAccountResult = Annotated[
 class ProfileMutations:
     @member_field(
         description="Change the profile of the current user.",
-        tries=Tried.PROFILE,
+        limited_as=limits.PROFILE,
     )
     async def update_profile(
         self,
@@ -74,7 +74,7 @@ class ProfileMutations:
     @member_field(
         description="Delete the account of the current user: sessions end at once, personal data "
         "is erased. This cannot be undone.",
-        tries=Tried.PASSWORD,
+        limited_as=limits.PASSWORD,
     )
     async def delete_account(
         self,

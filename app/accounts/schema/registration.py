@@ -6,6 +6,7 @@ import strawberry
 from strawberry import UNSET
 
 from app import outcomes
+from app.accounts import limits
 from app.accounts.schema.results import EmailTaken
 from app.accounts.services import pending_registrations as service
 from app.accounts.services.registration import Accounts
@@ -15,7 +16,6 @@ from app.graphql.inputs import PASSWORD, given
 from app.graphql.problems import InvalidInput, RateLimited
 from app.sessions.schema.sign_in import SignedIn
 from app.sessions.services import outcomes as session_outcomes
-from app.throttle.services.throttle import Tried
 from app.users.services.inputs import MAX_EMAIL_BYTES, MAX_NAME_CHARACTERS
 
 
@@ -55,7 +55,7 @@ class AccountMutations:
     @guest_field(
         description="Create an account and sign in to it; if addresses have to be verified first, "
         "send an email instead.",
-        tries=Tried.SIGN_UP,
+        limited_as=limits.SIGN_UP,
     )
     async def register(
         self,

@@ -26,6 +26,7 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import repeatable
 from app.jobs.services.queue import Jobs
+from app.mail.limits import email_charge
 from app.mail.models import OneTimeToken, TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
 from app.mail.services.outgoing_emails import OutgoingEmails
@@ -41,7 +42,7 @@ from app.security.client import Client
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.sign_in import SignIn
 from app.text.email_addresses import EmailDomains
-from app.throttle.services.throttle import Throttle
+from app.throttle.services.budgets import Budgets
 from app.users.models import User, UserRow
 from app.users.services.inputs import NewAddress, check, known_form
 from app.users.services.outcomes import UserChanged
@@ -89,7 +90,7 @@ class EmailAddresses:
     confirmation: PasswordConfirmation
     sign_in: SignIn
     repeats: RepeatedLinks
-    throttle: Throttle
+    budgets: Budgets
     clock: Clock
     email_domains: EmailDomains
 
@@ -144,7 +145,8 @@ class EmailAddresses:
     async def post_verification(self, job: SendVerification) -> None:
         """Send the link where there is something to verify: the job's handler."""
         async with self.db.begin() as session:
-            if await self.throttle.mail(session, "verification", job.email or ""):
+            charge = email_charge("verification", job.email or "")
+            if await self.budgets.charge_within(session, charge):
                 return
             user = await user_at(session, job.email)
             if user is None or user.email_verified or not user.is_active(self.clock()):
@@ -199,7 +201,7 @@ class EmailAddresses:
             row = await locked_user(session, as_seen)
             if row is None:
                 return InvalidCredentials()
-            refused = await self.throttle.mail(session, "change", new_email)
+            refused = await self.budgets.charge_within(session, email_charge("change", new_email))
             if refused:
                 return refused
             await self.tokens.revoke(session, row.id, (purpose,))

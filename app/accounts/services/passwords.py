@@ -18,6 +18,7 @@ from app.database.database import Database
 from app.database.outages import repeatable
 from app.errors import Unauthenticated
 from app.jobs.services.queue import Jobs
+from app.mail.limits import email_charge
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens, TokenInvalid, TokenRow
 from app.mail.services.outgoing_emails import OutgoingEmails
@@ -26,11 +27,11 @@ from app.security.client import Client
 from app.security.password_hashes.preparations import normalised
 from app.security.passwords import Passwords
 from app.sessions.models import Session
+from app.sessions.services.known_devices import Devices
 from app.sessions.services.outcomes import Tokens
 from app.sessions.services.refresh import TokenRefresh
 from app.sessions.services.sign_in import SignIn, Started
-from app.throttle.services.known_devices import Devices
-from app.throttle.services.throttle import Throttle
+from app.throttle.services.budgets import Budgets
 from app.users.models import User, UserRow
 from app.users.services.inputs import ChosenPassword, check, known_form
 from app.users.services.outcomes import UserChanged
@@ -70,7 +71,7 @@ class PasswordChanges:
     confirmation: PasswordConfirmation
     passwords: Passwords
     new_passwords: NewPasswords
-    throttle: Throttle
+    budgets: Budgets
     devices: Devices
     token_refresh: TokenRefresh
     sign_in: SignIn
@@ -88,7 +89,8 @@ class PasswordChanges:
         """Send the link if a user has the address: the job's handler."""
         purpose = TokenPurpose.RESET_PASSWORD
         async with self.db.begin() as session:
-            if await self.throttle.mail(session, "reset", job.email or ""):
+            charge = email_charge("reset", job.email or "")
+            if await self.budgets.charge_within(session, charge):
                 return
             user = await user_at(session, job.email)
             if user is None or not user.is_active(self.clock()):

@@ -18,11 +18,12 @@ from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
 from app.jobs.services.queue import Jobs
+from app.mail.limits import email_charge
 from app.mail.models import OneTimeToken, TokenPurpose
 from app.mail.services.one_time_tokens import LIFETIMES, OneTimeTokens
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.client import Client
-from app.throttle.services.throttle import Throttle
+from app.throttle.services.budgets import Budgets
 from app.users.models import User, UserRow
 from app.users.services.inputs import Registration
 from app.users.services.rows import UNCONFIRMED
@@ -55,7 +56,7 @@ class Registrations:
     jobs: Jobs
     emails: OutgoingEmails
     tokens: OneTimeTokens
-    throttle: Throttle
+    budgets: Budgets
     clock: Clock
 
     async def accept(
@@ -78,7 +79,9 @@ class Registrations:
         email, name, locale = job.email, job.display_name, job.locale
         client = Client(job.ip_address, None, job.request_id)
         async with self.db.begin() as session:
-            now, refused = self.clock(), await self.throttle.mail(session, "registration", email)
+            now = self.clock()
+            charge = email_charge("registration", email)
+            refused = await self.budgets.charge_within(session, charge)
             new = NewUser(email, job.password_hash, name, open_to_registration=True)
             user = await new_user(session, now, new)
             if user is not None:

@@ -14,10 +14,10 @@ from app.graphql.access import admin_field
 from app.graphql.context import Info, admin
 from app.graphql.inputs import given
 from app.graphql.problems import InvalidInput, NotFound
+from app.people import limits
 from app.people.services import administration as service
 from app.people.services.administration import Administration
 from app.text.global_ids import global_id, read_id_of
-from app.throttle.services.throttle import Tried
 from app.users.models import Role
 from app.users.schema import UserInput
 from app.users.services import outcomes as user_outcomes
@@ -82,7 +82,7 @@ class AdministrationMutations:
     @admin_field(
         description="Create an account for another person and send an invitation, with which they "
         "choose their password through `resetPassword`.",
-        tries=Tried.INVITATION,
+        limited_as=limits.INVITATION,
     )
     async def create_user(
         self,
@@ -167,7 +167,7 @@ class AdministrationMutations:
     @admin_field(
         description="Delete the account of a user, as `deleteAccount` does: sessions end at once, "
         "personal data is erased, and an email tells them. This cannot be undone.",
-        tries=Tried.DELETION,
+        limited_as=limits.DELETION,
     )
     async def delete_user(
         self,

@@ -11,6 +11,7 @@ from app.graphql.access import guest_field, member_field
 from app.graphql.context import Info, member
 from app.graphql.inputs import given
 from app.graphql.problems import NotFound, Problem, RateLimited, publish_enum
+from app.sessions import limits
 from app.sessions.models import EndReason
 from app.sessions.schema.sign_in import SignedIn
 from app.sessions.schema.types import Session
@@ -20,7 +21,6 @@ from app.sessions.services import sessions as service
 from app.sessions.services.refresh import TokenRefresh
 from app.sessions.services.sessions import Sessions
 from app.text.global_ids import global_id, read_id_of
-from app.throttle.services.throttle import Tried
 
 publish_enum(
     EndReason,
@@ -100,7 +100,7 @@ class SessionMutations:
     @guest_field(
         description="Refresh a session: new tokens for the latest refresh token. Repeated within "
         "30 seconds, or after a lost answer, it returns the same refresh token again.",
-        tries=Tried.REFRESH,
+        limited_as=limits.REFRESH,
     )
     async def refresh_session(
         self,

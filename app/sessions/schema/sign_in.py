@@ -9,11 +9,11 @@ from app import outcomes
 from app.graphql.access import guest_field
 from app.graphql.context import Info
 from app.graphql.problems import Problem, RateLimited
+from app.sessions import limits
 from app.sessions.schema.types import Session
 from app.sessions.services import outcomes as session_outcomes
 from app.sessions.services import sign_in as service
 from app.sessions.services.sign_in import SignIn
-from app.throttle.services.throttle import Tried
 from app.users.schema import User
 from app.users.services.viewer import Viewer
 
@@ -119,7 +119,7 @@ LoginResult = Annotated[
 class SignInMutations:
     @guest_field(
         description="Sign in with email address and password. An unknown address takes as long.",
-        tries=Tried.SIGN_IN,
+        limited_as=limits.SIGN_IN,
     )
     async def login(
         self,

@@ -22,13 +22,13 @@ from app.security.refresh_tokens import RefreshTokens
 from app.sessions.events import SessionEvent
 from app.sessions.models import LIFETIME, EndReason, PasswordSource, Session, SessionRow
 from app.sessions.services.account_policy import AccountPolicy
+from app.sessions.services.known_devices import Devices
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn, Tokens
 from app.sessions.services.password_failures import PasswordFailures, is_open
 from app.sessions.services.rows import changed_session
 from app.sessions.services.sessions import end_sessions
 from app.sessions.services.token_claims import TokenClaims
-from app.throttle.services.known_devices import Devices
 from app.users.models import User, UserRow
 from app.users.services.inputs import account_name, known_form
 from app.users.services.rows import UNCONFIRMED, changed_user, is_active

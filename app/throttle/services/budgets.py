@@ -1,16 +1,15 @@
-"""Budgets: how often something may be tried. A try is charged before the work it causes.
+"""Charges attempts to budgets, before the work that they cause.
 
-Windows slide, and a refused try is not charged: it succeeds after the time that the refusal states.
-All workers share the budgets; their keys are MACs, so the table names no one.
+Windows slide, and a refused attempt is not charged: it succeeds after the time that the refusal
+states. All workers share the budgets; their keys are MACs, so the table names no one.
 """
 
 import math
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,18 +17,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
+from app.errors import Overloaded
 from app.outcomes import RateLimited
 from app.security.client import NO_CLIENT, Client
-from app.security.keys import Part, Secrets, mac
+from app.security.keys import Secrets, mac
+from app.throttle.attempts import Budget, Charge, Counted
 from app.throttle.events import ThrottleEvent
 from app.throttle.models import Budget as BudgetTable
 
 KEY_BYTES = 16
 REPORTED_AT_ONCE = 200
+TOO_MANY = "Too many attempts. Try again later."
 CHARGE = text(
     "SELECT charge_budgets(:keys, :names, :targets, :most, :windows, :addresses, :moment)"
 )
-GIVE_BACK = text(
+REFUND = text(
     "UPDATE budgets SET spent = array_remove(spent, CAST(:moment AS timestamptz))"
     " WHERE key = ANY(:keys)"
 )
@@ -45,57 +47,30 @@ TAKE_REFUSED = text(
 )
 
 
-class Budget(Enum):
-    """One limit: its window, and what it counts. The setting `THROTTLE_<name>` says how many."""
-
-    ACCOUNT_AND_ADDRESS = timedelta(minutes=15), "failed sign-ins to an account from an address"
-    ACCOUNT = timedelta(minutes=15), "failed sign-ins to an account from unknown devices"
-    ADDRESS = timedelta(minutes=5), "failed sign-ins from an address"
-    DEVICE = timedelta(minutes=15), "failed sign-ins from a known device"
-    DEVICES = timedelta(minutes=15), "failed sign-ins to an account from all its known devices"
-    SIGN_UPS = timedelta(minutes=10), "registrations from an address"
-    LINKS = timedelta(minutes=5), "invalid link tokens, and requests for emails, from an address"
-    REFRESHES = timedelta(minutes=5), "unknown refresh tokens from an address"
-    PASSWORDS = timedelta(minutes=15), "wrong passwords of a session that confirms a change"
-    MAILS = timedelta(hours=1), "emails of a kind to an address"
-    EMAIL_CHANGES = timedelta(days=1), "requests of an account for another address"
-    INVITATIONS = timedelta(hours=1), "invitations by an administrator"
-    PROFILES = timedelta(hours=1), "changes of a profile"
-    DELETIONS = timedelta(hours=1), "accounts deleted by an administrator"
-    EXPORTS = timedelta(hours=1), "copies of personal data made for a user"
-
-    def __init__(self, window: timedelta, counts: str) -> None:
-        self.window, self.counts = window, counts
-
-
-class Counted(Enum):
-    """Which tries stay charged to a budget."""
-
-    FAILURES = "wrong guesses"
-    SUCCESSES = "what was done"
-    ALL = "both, and what was refused as it stood"
-
-
-class Spending(NamedTuple):
-    """One try, and the budget of the subject that it is charged to."""
-
-    budget: Budget
-    counted: Counted
-    subject: tuple[Part, ...]
-    target: uuid.UUID | None = None
-
-
 @dataclass(frozen=True, slots=True)
-class Charge:
-    """What a try was charged to."""
+class ChargedAttempt:
+    """The keys of the budgets that an attempt was charged to, and when."""
 
     keys: Sequence[tuple[bytes, Counted]]
     moment: datetime
 
-    def given_back(self, *, failed: bool, done: bool) -> list[bytes]:
-        """Returns the keys of the budgets that do not count how this try ended."""
-        stay = {Counted.ALL: True, Counted.FAILURES: failed, Counted.SUCCESSES: done}
-        return [key for key, counted in self.keys if not stay[counted]]
+    def uncounted_keys(self, *, failed: bool, done: bool) -> list[bytes]:
+        """Return the keys of the budgets that do not count an attempt that ended like this."""
+        counts = {Counted.ALL: True, Counted.FAILURES: failed, Counted.SUCCESSES: done}
+        return [key for key, counted in self.keys if not counts[counted]]
+
+
+@dataclass(slots=True)
+class Ending:
+    """How an attempt ended. Unless that is said, every budget counts it."""
+
+    failed: bool = True
+    done: bool = True
+
+    def was(self, *, failed: bool, done: bool) -> None:
+        """Say whether it was a wrong guess, and whether something was done."""
+        self.failed = failed
+        self.done = done
 
 
 class Budgets:
@@ -103,47 +78,75 @@ class Budgets:
         self,
         db: Database,
         secrets: Secrets,
-        limits: Mapping[Budget, int],
+        maxima: Mapping[Budget, int],
         clock: Clock,
     ) -> None:
-        self._db, self._limits, self._clock = db, limits, clock
+        self._db = db
+        self._maxima = maxima
+        self._clock = clock
         self._mac_key = secrets.derive("budget-key")[0]
-        # How many tries this process has refused.
+        # How many attempts this process has refused.
         self.refused = 0
 
-    async def spend(self, spendings: Sequence[Spending], client: Client) -> Charge | RateLimited:
-        """Charge a try to all of these budgets, or to none where one of them is used up."""
-        values = self._values(spendings, client)
-        ((waits,),) = await self._db.rows(CHARGE, values)
-        return self._charged(waits, spendings, values["moment"])
+    @asynccontextmanager
+    async def charged(self, charges: Sequence[Charge], client: Client) -> AsyncGenerator[Ending]:
+        """Charge an attempt before the block runs, and refund budgets that do not count its ending.
 
-    async def spend_within(self, session: AsyncSession, spending: Spending) -> Charge | RateLimited:
+        The block says how the attempt ended. If it raises Overloaded, nothing was attempted; after
+        any other error, the attempt stays charged.
+
+        Raises:
+            Overloaded: a budget is used up. The block does not run.
+
+        """
+        charged = await self.charge(charges, client)
+        if isinstance(charged, RateLimited):
+            raise Overloaded(TOO_MANY, retry_after_seconds=charged.retry_after_seconds)
+        ending = Ending()
+        try:
+            yield ending
+        except Overloaded:
+            ending.was(failed=False, done=False)
+            raise
+        finally:
+            await self._refund(charged, ending)
+
+    async def charge(
+        self, charges: Sequence[Charge], client: Client
+    ) -> ChargedAttempt | RateLimited:
+        """Charge an attempt to all of these budgets, or to none if one of them is used up."""
+        values = self._values(charges, client)
+        ((wait,),) = await self._db.rows(CHARGE, values)
+        return self._charged(wait, charges, values["moment"])
+
+    async def charge_within(self, session: AsyncSession, charge: Charge) -> RateLimited | None:
         """Building block: charge in the transaction of what is charged for.
 
-        A job that fails is not charged: the email of its third try must not be refused.
+        Returns the refusal if the budget is used up. A job that fails is not charged: the email of
+        its third attempt must not be refused.
         """
-        values = self._values((spending,), NO_CLIENT)
-        waits = await session.scalar(CHARGE, values)
-        return self._charged(waits, (spending,), values["moment"])
-
-    async def settle(self, charge: Charge, *, failed: bool, done: bool) -> None:
-        """Take a try back where it does not count: what was charged for it, and nothing else."""
-        keys = charge.given_back(failed=failed, done=done)
-        if keys:
-            async with self._db.begin() as session:
-                await session.execute(GIVE_BACK, {"keys": keys, "moment": charge.moment})
+        values = self._values((charge,), NO_CLIENT)
+        wait = await session.scalar(CHARGE, values)
+        charged = self._charged(wait, (charge,), values["moment"])
+        return charged if isinstance(charged, RateLimited) else None
 
     async def report(self) -> None:
-        """Record what was refused: one event for each budget and window, with the count."""
+        """Record refused attempts: one event for each budget and window, with the count."""
         while await self._report_some() == REPORTED_AT_ONCE:
             pass
 
     async def purge(self) -> None:
-        """Delete what no window reaches any more and is reported."""
+        """Delete budgets whose windows are empty and whose refusals are reported."""
         table = BudgetTable
-        over = (table.over_at < self._clock(), table.refused == 0)
+        unused = (table.over_at < self._clock(), table.refused == 0)
         async with self._db.begin() as session:
-            await session.execute(delete(table).where(*over))
+            await session.execute(delete(table).where(*unused))
+
+    async def _refund(self, charged: ChargedAttempt, ending: Ending) -> None:
+        keys = charged.uncounted_keys(failed=ending.failed, done=ending.done)
+        if keys:
+            async with self._db.begin() as session:
+                await session.execute(REFUND, {"keys": keys, "moment": charged.moment})
 
     async def _report_some(self) -> int:
         now = self._clock()
@@ -151,7 +154,7 @@ class Budgets:
             taken = await session.execute(TAKE_REFUSED, {"now": now, "most": REPORTED_AT_ONCE})
             rows = taken.all()
             for row in rows:
-                # Of a user who was erased meanwhile nothing is kept but the id.
+                # Of a user who was erased meanwhile only the id is kept.
                 client = Client(None if row.is_erased else row.ip_address, None)
                 await Recorder(None, client, now).record(
                     session,
@@ -163,29 +166,32 @@ class Budgets:
                 )
         return len(rows)
 
-    def _values(self, spendings: Sequence[Spending], client: Client) -> dict[str, Any]:
-        # In one order for everybody, so that two tries never wait for each other.
-        ordered = sorted(spendings, key=self._key)
+    def _values(self, charges: Sequence[Charge], client: Client) -> dict[str, Any]:
+        # In the same order everywhere, so that two attempts cannot deadlock.
+        ordered = sorted(charges, key=self._key)
         return {
             "keys": [self._key(each) for each in ordered],
-            "names": [each.budget.name.lower() for each in ordered],
-            "targets": [each.target for each in ordered],
-            "most": [self._limits[each.budget] for each in ordered],
+            "names": [each.budget.name for each in ordered],
+            "targets": [each.user_id for each in ordered],
+            "most": [self._maxima[each.budget] for each in ordered],
             "windows": [each.budget.window for each in ordered],
-            # Only where it is what is counted: of many, the first would pass for the guilty one.
+            # Only if the budget is that of the address. Otherwise many addresses may share it, and
+            # the first one would be reported for all.
             "addresses": [
                 client.ip_address if client.block in each.subject else None for each in ordered
             ],
             "moment": self._clock(),
         }
 
-    def _key(self, spending: Spending) -> bytes:
-        return mac(self._mac_key, spending.budget.name, *spending.subject)[:KEY_BYTES]
+    def _key(self, charge: Charge) -> bytes:
+        # In upper case, as the servers of the release before compute it: they share the table.
+        name = charge.budget.name.upper()
+        return mac(self._mac_key, name, *charge.subject)[:KEY_BYTES]
 
     def _charged(
-        self, waits: timedelta | None, spendings: Sequence[Spending], moment: datetime
-    ) -> Charge | RateLimited:
-        if waits is None:
-            return Charge([(self._key(each), each.counted) for each in spendings], moment)
+        self, wait: timedelta | None, charges: Sequence[Charge], moment: datetime
+    ) -> ChargedAttempt | RateLimited:
+        if wait is None:
+            return ChargedAttempt([(self._key(each), each.counted) for each in charges], moment)
         self.refused += 1
-        return RateLimited(max(1, math.ceil(waits.total_seconds())))
+        return RateLimited(max(1, math.ceil(wait.total_seconds())))

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.database.database import Database
+from app.main import create_app
+from app.settings import Settings
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 from app.testing.commands import run
@@ -96,6 +98,25 @@ async def test_a_user_has_no_more_notes_than_the_setting_allows(api: Api, ada: P
     message = "You can have 3 notes."
     assert refused == {"__typename": "TooManyNotes", "message": message, "most": 3}
     assert len(await titles(member)) == 3
+
+
+async def test_a_user_creates_no_more_notes_in_an_hour_than_the_setting_allows(
+    settings: Settings, clock: FakeClock, api: Api, ada: Person
+) -> None:
+    changes = {"throttle_scale": 1.0, "throttle_notes": 2}
+    app = create_app(settings.model_copy(update=changes), clock)
+    member = await api.login(ada)
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        limited = guest.with_bearer(str(member.access_token))
+        answers = [await create(limited, f"Note {number}") for number in range(3)]
+        noted = await titles(limited)
+        clock.pass_(hours=1)
+        later = await create(await guest.login(ada), "Note 3")
+
+    assert [each["__typename"] for each in answers] == ["NoteSaved", "NoteSaved", "RateLimited"]
+    assert answers[2]["message"] == "Too many attempts. Try again in 60 minutes."
+    assert sorted(noted) == ["Note 0", "Note 1"]
+    assert later["__typename"] == "NoteSaved"
 
 
 async def test_a_change_leaves_what_it_does_not_name(api: Api, ada: Person) -> None:

@@ -6,6 +6,7 @@ from app.jobs.handlers import Handles
 from app.module import Module, Periodic
 from my_api.notes.emails import EMAILS
 from my_api.notes.events import NoteEvent
+from my_api.notes.limits import NOTE
 from my_api.notes.services.notes import Notes
 from my_api.notes.services.reminders import Reminders, WeeklyEmail
 from my_api.notes.settings import NoteSettings
@@ -22,6 +23,7 @@ MODULE = Module(
     jobs=(Handles(WeeklyEmail, Reminders, Reminders.send),),
     periodic=(Periodic(Reminders, Reminders.enqueue_due, HOUR, in_worker=True),),
     events=NoteEvent,
+    attempts=(NOTE,),
     emails=EMAILS,
     commands="my_api.notes.commands",
 )

@@ -17,10 +17,11 @@ from app.graphql.ids import Node, id_column
 from app.graphql.inputs import given
 from app.graphql.owned_lists import page_of_user
 from app.graphql.pagination import After, Before, Cursors, First, Last, PageInfo, PlainForm
-from app.graphql.problems import InvalidInput, NotFound, Problem
+from app.graphql.problems import InvalidInput, NotFound, Problem, RateLimited
 from app.graphql.schema_part import SchemaPart
 from app.text.global_ids import read_id_of
 from app.users.schema import User
+from my_api.notes.limits import NOTE
 from my_api.notes.models import NoteRow
 from my_api.notes.services import notes as service
 from my_api.notes.services.notes import MAX_BODY_CHARACTERS, MAX_TITLE_CHARACTERS, Notes
@@ -110,7 +111,7 @@ class TooManyNotes(Problem):
 
 
 CreateNoteResult = Annotated[
-    NoteSaved | InvalidInput | TooManyNotes,
+    NoteSaved | InvalidInput | TooManyNotes | RateLimited,
     strawberry.union("CreateNoteResult", description="How creating a note ended."),
 ]
 UpdateNoteResult = Annotated[
@@ -125,7 +126,7 @@ DeleteNoteResult = Annotated[
 
 @strawberry.type
 class NoteMutations:
-    @member_field(description="Create a note.")
+    @member_field(description="Create a note.", limited_as=NOTE)
     async def create_note(
         self,
         info: Info,
