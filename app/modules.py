@@ -71,7 +71,8 @@ def attempts_of(modules: Iterable[Module]) -> tuple[Attempt, ...]:
 
 def budgets_of(modules: Iterable[Module]) -> AllBudgets:
     """Return the budgets of all modules."""
-    return AllBudgets(tuple(_owners((module.name, module) for module in modules)))
+    budgets = (budget for module in modules for budget in module.all_budgets)
+    return AllBudgets(tuple(dict.fromkeys(budgets)))
 
 
 @cache

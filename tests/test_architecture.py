@@ -74,8 +74,6 @@ PARTIAL = {
     "app.database.migration_plan.BYTES_A_SECOND",
     "app.engine.error_texts.GENERIC",
     "app.sessions.schema.sessions.MESSAGES",
-    "app.throttle.services.throttle.OF_ADDRESS",
-    "app.throttle.services.throttle.OF_USER",
 }
 
 

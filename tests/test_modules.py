@@ -355,19 +355,22 @@ def limits(budget: str, attempt: str) -> str:
 def test_a_budget_that_there_is_already_is_refused(write: WriteModule) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits("sign_ups", "TRY"))
 
-    assert problem_of(name) == "The budget sign_ups is defined twice: by accounts and own"
+    assert problem_of(name) == f"The budget sign_ups is defined twice: by app.accounts and {name}"
 
 
 def test_a_budget_whose_setting_there_is_already_is_refused(write: WriteModule) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits("scale", "TRY"))
 
-    assert problem_of(name) == "The setting throttle_scale is defined twice: by throttle and own"
+    assert (
+        problem_of(name)
+        == f"The setting throttle_scale is defined twice: by app.throttle and {name}"
+    )
 
 
 def test_an_attempt_that_there_is_already_is_refused(write: WriteModule) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits("tries", "SIGN_UP"))
 
-    assert problem_of(name) == "The attempt SIGN_UP is defined twice: by accounts and own"
+    assert problem_of(name) == f"The attempt SIGN_UP is defined twice: by app.accounts and {name}"
 
 
 @pytest.mark.parametrize(
