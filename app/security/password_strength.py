@@ -1,4 +1,4 @@
-"""How many guesses a password withstands: never more than zxcvbn estimates, in bounded time."""
+"""Estimates how many guesses a password takes: at most zxcvbn's estimate, in bounded time."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -9,8 +9,8 @@ from typing import Any
 from zxcvbn import matching, scoring
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
-# The highest estimate. zxcvbn's is above it for every password that is no single pattern and not
-# two in a row, so that no others have to be looked for.
+# The highest estimate. For every password that is neither one pattern nor two in a row zxcvbn
+# estimates more, so only those two cases are searched for.
 MAX_GUESSES = 10**8
 MIN_GUESSES_OF_TWO = 10_000
 MIN_GUESSES_OF_PART = 50
@@ -18,9 +18,9 @@ MIN_GUESSES_OF_CHARACTER = 10
 DIGITS_OF_MAX = 8
 LONGEST_DATE = 10
 YEAR = re.compile(r"20\d\d", re.ASCII)
-# str.lower() writes this letter in two ways.
+# str.lower() has two forms of this letter.
 SIGMAS = "\u03c3\u03c2"
-# An exact count of the keyboard walks with more turns would take cubic time.
+# An exact count of keyboard walks with more turns would take cubic time.
 MAX_TURNS = 9
 # Shorter words of the context are found by accident in any password.
 SHORTEST_CONTEXT_WORD = 3
@@ -29,10 +29,10 @@ Span = tuple[int, int]
 
 
 def _look_alikes() -> list[set[str]]:
-    """Returns groups of characters that stand for each other, directly or through a third.
+    """Returns groups of characters that substitute each other, directly or through a third.
 
-    `1` stands for `i` and for `l`. With one form for all three a text is looked up once, instead of
-    once for each way to read it.
+    `1` substitutes both `i` and `l`. With one form for all three, a text is looked up once instead
+    of once for each combination of substitutions.
     """
     groups: list[set[str]] = [set(SIGMAS)]
     for letter, substitutes in matching.L33T_TABLE.items():
@@ -49,8 +49,8 @@ FORMS = str.maketrans({each: min(group) for group in _look_alikes() for each in 
 def estimated_guesses(password: str, context: Collection[str] = ()) -> int:
     """Estimate how many guesses a password takes, at most `MAX_GUESSES`.
 
-    The words of the context cost an attacker nothing, wherever they stand in the password: what is
-    left of it when they are taken out is what has to be guessed.
+    An attacker knows the words of the context, wherever they are in the password: only what is left
+    after removing them has to be guessed.
     """
     estimator = Estimator(frozenset(form for word in context if word for form in _forms(word)))
     return min(estimator.guesses(password), 2 * estimator.guesses(estimator.unknown(password)))
@@ -58,7 +58,7 @@ def estimated_guesses(password: str, context: Collection[str] = ()) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """zxcvbn's estimate for passwords of one pattern and of two, with each search made wider."""
+    """zxcvbn's estimate for passwords of one or two patterns, with wider searches for each."""
 
     context: frozenset[str]
     known: dict[str, int] = field(default_factory=dict[str, int])
@@ -119,7 +119,7 @@ class Estimator:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text, its forms, and the patterns at its start or end that are no words."""
+    """A text, its forms, and the patterns other than words at its start or end."""
 
     text: str
     forms: frozenset[str]
@@ -133,9 +133,9 @@ class Reading:
 
 @cache
 def _ranks() -> dict[str, int]:
-    """Returns the best rank of each form among zxcvbn's frequency lists. Takes a tenth of a second.
+    """Returns the best rank of each form in zxcvbn's frequency lists. Takes a tenth of a second.
 
-    These are not its own dictionaries: zxcvbn leaves the words of its last call in them.
+    zxcvbn's own dictionaries are not used: they still hold the user inputs of its last call.
     """
     ranks: dict[str, int] = {}
     for words in FREQUENCY_LISTS.values():
@@ -146,12 +146,12 @@ def _ranks() -> dict[str, int]:
 
 
 def _forms(text: str) -> frozenset[str]:
-    """Returns the form, and the longer one by which zxcvbn looks up a text with `İ` in it."""
+    """Returns the form, and the longer one by which zxcvbn looks up a text that contains `İ`."""
     return frozenset((_form(text), text.lower().translate(FORMS)))
 
 
 def _form(text: str) -> str:
-    """Returns a form in which each character is where it is in the text."""
+    """Returns a form of the same length, in which each character keeps its position."""
     return text.replace("İ", "I").lower().translate(FORMS)
 
 
@@ -175,14 +175,14 @@ def _matches(text: str) -> Iterator[tuple[Span, Any]]:
     yield from _placed(matching.sequence_match(text), 0)
     yield from _placed(matching.regex_match(text), 0)
     yield from _placed(_year_matches(text), 0)
-    # It compares every date with every other: of a long text, only the ends are shown to it.
+    # date_match is quadratic in the number of dates: it gets only the two ends of a long text.
     yield from _placed(matching.date_match(text[:LONGEST_DATE]), 0)
     tail = max(0, len(text) - LONGEST_DATE)
     yield from _placed(matching.date_match(text[tail:]), tail)
 
 
 def _year_matches(text: str) -> list[Any]:
-    """Returns the years of this century, of which zxcvbn knows only those up to 2019."""
+    """Returns the years of this century; zxcvbn itself matches only those up to 2019."""
     return [
         {
             "pattern": "regex",
