@@ -29,7 +29,8 @@ ENUM = "Attempt"
 
 @strawberry.enum(
     name=ENUM,
-    description="What a field tries. Each is charged to limits of its own before the work begins.",
+    description="What a call of a field counts as. Each kind has its own limits, which are checked "
+    "before the work begins.",
 )
 class AttemptName(Enum):
     """In each schema the attempts of its modules replace this member (`replace_attempts`).
@@ -43,8 +44,8 @@ class AttemptName(Enum):
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
     name="rateLimited",
-    description="What each call of this field is charged as. Over a limit it answers "
-    "`RateLimited`, or where that is no member of its result, null and a RATE_LIMITED error.",
+    description="What each call of this field counts as. Over a limit, the field returns "
+    "`RateLimited` or, if its result has no such member, null and a RATE_LIMITED error.",
 )
 class RateLimitedDirective:
     attempt: AttemptName = strawberry.directive_field(name="as")

@@ -62,7 +62,7 @@ class ChargedAttempt:
 
 @dataclass(slots=True)
 class Ending:
-    """How an attempt ended. Unless that is said, every budget counts it."""
+    """The outcome of an attempt. If it is unknown, every budget counts the attempt."""
 
     failed: bool = True
     done: bool = True
