@@ -104,7 +104,7 @@ class Charged(FieldExtension):
 
 
 def charged_as(field: GraphQLField) -> Attempt | None:
-    """Return what a field of the built schema is limited as; None if it is not limited."""
+    """Returns the attempt that a field of the built schema is limited as; None if not limited."""
     definition: Any = field.extensions.get(STRAWBERRY)
     extensions: list[Any] = definition.extensions if definition else []
     return next((each.attempt for each in extensions if isinstance(each, Charged)), None)
@@ -160,7 +160,7 @@ def _is_wrong_guess(result: Any) -> bool:
 
 
 def _refused(info: Info, refused: outcomes.RateLimited) -> RateLimited:
-    """Return the member of the field's union, or raise if it has none."""
+    """Returns `RateLimited` if it is a member of the field's union; raises if not."""
     if info.may_answer("RateLimited"):
         return RateLimited.of(refused)
     seconds = refused.retry_after_seconds
