@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from struct import Struct
 
-from app.security.keys import Secrets, mac, same
+from app.security.keys import Secrets, constant_time_equal, mac
 
 PREFIX = "pdt_"
 FORM = re.compile(rf"{PREFIX}([A-Za-z0-9_-]{{64}})", re.ASCII)
@@ -47,7 +47,7 @@ class DeviceTokens:
             return None
         raw = urlsafe_b64decode(match[1])
         body, tag = raw[: BODY.size], raw[BODY.size :]
-        if not any(same(tag, self._tag(key, body)) for key in self.keys):
+        if not any(constant_time_equal(tag, self._tag(key, body)) for key in self.keys):
             return None
         user_id, generation, device_id = BODY.unpack(body)
         return Device(uuid.UUID(bytes=user_id), generation, device_id)

@@ -13,13 +13,13 @@ CHECKPOINT_PREFIX = b"portico audit checkpoint\n"
 ES256 = ec.ECDSA(hashes.SHA256())
 
 
-def part(text: str | None) -> str:
+def encoded_part(text: str | None) -> str:
     """Encode one part of an event with its length before it, as `audit_part` in the database."""
     return "-" if text is None else f"{len(text.encode())}:{text}"
 
 
 def event_hash(previous: bytes, parts: Sequence[str | None]) -> bytes:
-    return sha256(previous + "".join(map(part, parts)).encode()).digest()
+    return sha256(previous + "".join(map(encoded_part, parts)).encode()).digest()
 
 
 def address_digest(salt: bytes, address: str) -> bytes:
@@ -33,7 +33,7 @@ def first_hash(chain: str) -> bytes:
 
 def retention_text(before: str | None, chains: str | None, events: str | None) -> bytes:
     """Returns the input of the MAC of an announced removal."""
-    return "".join(map(part, (before, chains, events))).encode()
+    return "".join(map(encoded_part, (before, chains, events))).encode()
 
 
 def checkpoint_text(

@@ -160,6 +160,6 @@ def _encoded(part: Part) -> bytes:
     return b"i%d:" % part
 
 
-def same(left: bytes, right: bytes) -> bool:
+def constant_time_equal(left: bytes, right: bytes) -> bool:
     """Compare in constant time."""
     return constant_time.bytes_eq(left, right)

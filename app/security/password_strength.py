@@ -43,7 +43,7 @@ def _look_alikes() -> list[set[str]]:
     return groups
 
 
-FORMS = str.maketrans({each: min(group) for group in _look_alikes() for each in group})
+COMMON_FORMS = str.maketrans({each: min(group) for group in _look_alikes() for each in group})
 
 
 def estimated_guesses(password: str, context: Collection[str] = ()) -> int:
@@ -53,7 +53,8 @@ def estimated_guesses(password: str, context: Collection[str] = ()) -> int:
     after removing them has to be guessed.
     """
     estimator = Estimator(frozenset(form for word in context if word for form in _forms(word)))
-    return min(estimator.guesses(password), 2 * estimator.guesses(estimator.unknown(password)))
+    rest = estimator.without_context(password)
+    return min(estimator.guesses(password), 2 * estimator.guesses(rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,56 +62,58 @@ class Estimator:
     """zxcvbn's estimate for passwords of one or two patterns, with wider searches for each."""
 
     context: frozenset[str]
-    known: dict[str, int] = field(default_factory=dict[str, int])
+    estimates: dict[str, int] = field(default_factory=dict[str, int])
 
     def guesses(self, text: str) -> int:
-        if text not in self.known:
-            self.known[text] = self._guesses(Reading.of(text)) if text else 1
-        return self.known[text]
+        if text not in self.estimates:
+            self.estimates[text] = self._guesses(Analysis.of(text)) if text else 1
+        return self.estimates[text]
 
-    def unknown(self, text: str) -> str:
+    def without_context(self, text: str) -> str:
         """Returns the text without the words of the context."""
         for word in sorted(self.context, key=lambda word: (-len(word), word)):
             if len(word) >= SHORTEST_CONTEXT_WORD:
                 text = _without(text, word)
         return text
 
-    def _guesses(self, reading: "Reading") -> int:
-        length = len(reading.text)
-        whole = self._pattern(reading, 0, length) + 1
-        return min(MAX_GUESSES, whole, *(self._two(reading, cut) for cut in range(1, length)))
-
-    def _two(self, reading: "Reading", cut: int) -> int:
-        first = self._part(reading, 0, cut)
-        second = self._part(reading, cut, len(reading.text))
-        return 2 * first * second + MIN_GUESSES_OF_TWO
-
-    def _part(self, reading: "Reading", start: int, end: int) -> int:
-        floor = MIN_GUESSES_OF_CHARACTER if end - start == 1 else MIN_GUESSES_OF_PART
-        return max(floor, self._pattern(reading, start, end))
-
-    def _pattern(self, reading: "Reading", start: int, end: int) -> int:
+    def _guesses(self, analysis: "Analysis") -> int:
+        length = len(analysis.text)
+        whole = self._guesses_of_pattern(analysis, 0, length) + 1
         return min(
-            10 ** min(end - start, DIGITS_OF_MAX),
-            reading.patterns.get((start, end), MAX_GUESSES),
-            self._word(reading, start, end),
-            self._repeat(reading.text[start:end]),
+            MAX_GUESSES, whole, *(self._guesses_of_two(analysis, cut) for cut in range(1, length))
         )
 
-    def _word(self, reading: "Reading", start: int, end: int) -> int:
-        length = len(reading.text)
-        forwards = [self._rank(form[start:end]) for form in reading.forms]
-        backwards = [self._rank(form[length - end : length - start]) for form in reading.reversed]
+    def _guesses_of_two(self, analysis: "Analysis", cut: int) -> int:
+        first = self._guesses_of_part(analysis, 0, cut)
+        second = self._guesses_of_part(analysis, cut, len(analysis.text))
+        return 2 * first * second + MIN_GUESSES_OF_TWO
+
+    def _guesses_of_part(self, analysis: "Analysis", start: int, end: int) -> int:
+        floor = MIN_GUESSES_OF_CHARACTER if end - start == 1 else MIN_GUESSES_OF_PART
+        return max(floor, self._guesses_of_pattern(analysis, start, end))
+
+    def _guesses_of_pattern(self, analysis: "Analysis", start: int, end: int) -> int:
+        return min(
+            10 ** min(end - start, DIGITS_OF_MAX),
+            analysis.patterns.get((start, end), MAX_GUESSES),
+            self._guesses_of_word(analysis, start, end),
+            self._guesses_of_repeat(analysis.text[start:end]),
+        )
+
+    def _guesses_of_word(self, analysis: "Analysis", start: int, end: int) -> int:
+        length = len(analysis.text)
+        forwards = [self._rank(form[start:end]) for form in analysis.forms]
+        backwards = [self._rank(form[length - end : length - start]) for form in analysis.reversed]
         rank = min(*forwards, *(2 * each for each in backwards))
         if rank >= MAX_GUESSES:
             return MAX_GUESSES
-        token: Any = {"token": reading.text[start:end]}
+        token: Any = {"token": analysis.text[start:end]}
         return rank * int(scoring.uppercase_variations(token))
 
     def _rank(self, form: str) -> int:
         return 1 if form in self.context else _ranks().get(form, MAX_GUESSES)
 
-    def _repeat(self, text: str) -> int:
+    def _guesses_of_repeat(self, text: str) -> int:
         period = (text + text).find(text, 1)
         if period == len(text):
             return MAX_GUESSES
@@ -118,7 +121,7 @@ class Estimator:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Analysis:
     """A text, its forms, and the patterns other than words at its start or end."""
 
     text: str
@@ -127,7 +130,7 @@ class Reading:
     patterns: dict[Span, int]
 
     @classmethod
-    def of(cls, text: str) -> "Reading":
+    def of(cls, text: str) -> "Analysis":
         return cls(text, _forms(text), _forms(text[::-1]), _patterns(text))
 
 
@@ -147,12 +150,12 @@ def _ranks() -> dict[str, int]:
 
 def _forms(text: str) -> frozenset[str]:
     """Returns the form, and the longer one by which zxcvbn looks up a text that contains `İ`."""
-    return frozenset((_form(text), text.lower().translate(FORMS)))
+    return frozenset((_form(text), text.lower().translate(COMMON_FORMS)))
 
 
 def _form(text: str) -> str:
     """Returns a form of the same length, in which each character keeps its position."""
-    return text.replace("İ", "I").lower().translate(FORMS)
+    return text.replace("İ", "I").lower().translate(COMMON_FORMS)
 
 
 def _without(text: str, word: str) -> str:
@@ -171,14 +174,14 @@ def _patterns(text: str) -> dict[Span, int]:
 
 
 def _matches(text: str) -> Iterator[tuple[Span, Any]]:
-    yield from _placed(_spatial_matches(text), 0)
-    yield from _placed(matching.sequence_match(text), 0)
-    yield from _placed(matching.regex_match(text), 0)
-    yield from _placed(_year_matches(text), 0)
+    yield from _with_spans(_spatial_matches(text), 0)
+    yield from _with_spans(matching.sequence_match(text), 0)
+    yield from _with_spans(matching.regex_match(text), 0)
+    yield from _with_spans(_year_matches(text), 0)
     # date_match is quadratic in the number of dates: it gets only the two ends of a long text.
-    yield from _placed(matching.date_match(text[:LONGEST_DATE]), 0)
+    yield from _with_spans(matching.date_match(text[:LONGEST_DATE]), 0)
     tail = max(0, len(text) - LONGEST_DATE)
-    yield from _placed(matching.date_match(text[tail:]), tail)
+    yield from _with_spans(matching.date_match(text[tail:]), tail)
 
 
 def _year_matches(text: str) -> list[Any]:
@@ -196,7 +199,7 @@ def _year_matches(text: str) -> list[Any]:
     ]
 
 
-def _placed(matches: list[Any], offset: int) -> Iterator[tuple[Span, Any]]:
+def _with_spans(matches: list[Any], offset: int) -> Iterator[tuple[Span, Any]]:
     for match in matches:
         yield (match["i"] + offset, match["j"] + offset + 1), match
 

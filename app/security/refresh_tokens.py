@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.security.keys import Secrets, mac, same
+from app.security.keys import Secrets, constant_time_equal, mac
 
 PREFIX = "prt_"  # For secret scanners to recognise.
 ID_BYTES, GENERATION_BYTES, TAG_BYTES = 16, 4, 32
@@ -55,4 +55,7 @@ class RefreshTokens:
 
     def matches(self, presented: Presented, salt: bytes) -> bool:
         session_id, generation = presented.session_id.bytes, presented.generation
-        return any(same(mac(key, session_id, generation, salt), presented.tag) for key in self.keys)
+        return any(
+            constant_time_equal(mac(key, session_id, generation, salt), presented.tag)
+            for key in self.keys
+        )
