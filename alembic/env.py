@@ -47,7 +47,7 @@ TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 # A transaction keeps the snapshot of its last statement; one like this has none.
 WITHOUT_SNAPSHOT = LIMITS[0]
 LOCK_RETRY_SECONDS = 0.2
-# CREATE INDEX CONCURRENTLY waits for transactions, and not for locks: no timeout ends that.
+# CREATE INDEX CONCURRENTLY waits for transactions, not for locks, so no timeout ends it.
 BLOCKING_CHECK_SECONDS: float = context.config.attributes.get("look_seconds", 5)
 BLOCKING_SESSIONS = text("""
     SELECT DISTINCT other.pid, other.usename AS role, other.application_name AS program
@@ -71,7 +71,7 @@ class LockNotAvailable(MigrationBlocked):
 
 
 class PrintedWithLimits(PostgresqlImpl):
-    """Prints the same timeouts with `--sql` as are set when migrations run here."""
+    """Prints, with `--sql`, the same timeouts that are set when migrations run here."""
 
     __dialect__ = "postgresql"
 
@@ -85,7 +85,7 @@ def migrate(connection: Connection) -> bool:
     """Run the migrations; returns whether the database is then at the newest revision."""
     _configure(connection, TABLE)
     reads_only = context.get_context().opts.get("dont_mutate", False)
-    # In a transaction that ends before Alembic begins those of the migrations.
+    # In a transaction that ends before Alembic begins the transactions of the migrations.
     with connection.begin():
         former = former_revision(connection)
         if not reads_only:
@@ -127,7 +127,7 @@ def _print_sql() -> None:
         context.run_migrations()
     is_whole = not context.config.attributes.get("migrations_only")
     if is_whole and set(context.get_revision_argument() or ()) >= set(context.script.get_heads()):
-        # Last, since it needs a server that has the extension.
+        # Last, since it fails on a server without the extension.
         for statement in (
             FIX_SEARCH_PATHS,
             CREATE_EXTENSION,
@@ -137,14 +137,14 @@ def _print_sql() -> None:
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Exclude the tables of PgQueuer, and the index that not every server has."""
+    """Exclude the tables of PgQueuer, and the search index, which not every server has."""
     if kind == "table" and name:
         return not name.startswith("pgqueuer") and name != FORMER_TABLE
     return name != SEARCH_INDEX
 
 
 def _set_limits(connection: Connection) -> None:
-    """Set timeouts in transactions; statements outside of them block nobody."""
+    """Set timeouts in transactions; statements outside of transactions block no others."""
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         for limit in LIMITS:
             connection.exec_driver_sql(limit)

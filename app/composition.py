@@ -77,11 +77,11 @@ class Portico:
         await self.services[Readiness].check_schema()
 
     async def unready(self) -> str | None:
-        """Return why no request can be served now, in one public sentence; None if they can."""
+        """Returns the reason why the server is not ready, in one public sentence, or None."""
         return await self.services[Readiness].reason() or await self.services[SigningKeys].problem()
 
     def periodic(self, *, in_worker: bool = False) -> Mapping[float, Sequence[Task]]:
-        """Return the periodic tasks by their intervals in seconds."""
+        """Returns the periodic tasks by their intervals in seconds."""
         tasks: defaultdict[float, list[Task]] = defaultdict(list)
         for module in self.modules:
             for each in module.periodic:
@@ -160,7 +160,7 @@ def _database(settings: PlatformSettings, url: str) -> Database:
 
 
 def _instances(settings: Settings, clock: Clock, mailer: Mailer | None) -> dict[object, object]:
-    """Return what exists already. The settings are found under the class of each module's too."""
+    """Returns the existing instances. The settings are also found by the class of each module's."""
     kinds = [kind for kind in type(settings).__mro__ if issubclass(kind, BaseModel)]
     given: dict[object, object] = {kind: settings for kind in kinds if kind is not BaseModel}
     given[Clock] = clock
@@ -173,7 +173,7 @@ def _handlers(modules: tuple[Module, ...], services: Container) -> Handlers:
 
 
 def _handler(job: Handles[Any, Any], services: Container) -> Handler:
-    """Return the handler of a job. It looks up its service later, which may need the handlers."""
+    """Returns the handler of a job. It looks up its service later, which may need the handlers."""
 
     async def handle(payload: bytes) -> None:
         await job.bound_to(services[job.service])(payload)
@@ -182,7 +182,7 @@ def _handler(job: Handles[Any, Any], services: Container) -> Handler:
 
 
 def _erasure_steps(modules: tuple[Module, ...], services: Container) -> ErasureSteps:
-    """Return the erasure steps of all modules. They look up their services when they run."""
+    """Returns the erasure steps of all modules. They look up their services when they run."""
 
     def bound(erases: Erases[Any]) -> ErasureStep:
         async def erase(session: AsyncSession, user_id: UUID) -> None:

@@ -31,7 +31,7 @@ class Container:
             self._providers[kind] = provider
 
     def __getitem__(self, kind: type[T]) -> T:
-        """Return the service of this type, and make it the first time.
+        """Returns the service of this type, which is made the first time.
 
         Raises:
             Misconfigured: no module provides it, or a service that it depends on.
@@ -110,7 +110,7 @@ def _name_of(kind: Any) -> str:
 
 
 def _location_of(provider: Provider) -> str:
-    """Return the name, file and line of a provider, for error messages."""
+    """Returns the name, file and line of a provider, for error messages."""
     unwrapped = inspect.unwrap(provider)
     name = getattr(unwrapped, "__qualname__", repr(unwrapped))
     try:

@@ -129,7 +129,7 @@ def create_app(
 
 
 def parts_of(modules: tuple[Module, ...]) -> tuple[SchemaPart, ...]:
-    """Return the parts of the schema that modules define.
+    """Returns the parts of the schema that modules define.
 
     Raises:
         Misconfigured: one cannot be imported; names the file and the line.

@@ -50,34 +50,34 @@ def modules_named(names: tuple[str, ...]) -> tuple[Module, ...]:
 
 
 def branches_of(modules: Iterable[Module]) -> Branches:
-    """Return the migrations of all modules."""
+    """Returns the migrations of all modules."""
     return Branches(tuple(each.migrations for each in modules if each.migrations is not None))
 
 
 def emails_of(modules: Iterable[Module]) -> AllEmails:
-    """Return the emails of all modules."""
+    """Returns the emails of all modules."""
     return AllEmails(tuple(each.emails for each in modules if each.emails is not None))
 
 
 def event_names(modules: Iterable[Module]) -> EventNames:
-    """Return the names of all audit events."""
+    """Returns the names of all audit events."""
     return EventNames.of(*(each.events for each in modules if each.events is not None))
 
 
 def attempts_of(modules: Iterable[Module]) -> tuple[Attempt, ...]:
-    """Return what fields of these modules are limited as."""
+    """Returns the attempts that fields of these modules are limited as."""
     return tuple(attempt for module in modules for attempt in module.attempts)
 
 
 def budgets_of(modules: Iterable[Module]) -> AllBudgets:
-    """Return the budgets of all modules."""
+    """Returns the budgets of all modules."""
     budgets = (budget for module in modules for budget in module.all_budgets)
     return AllBudgets(tuple(dict.fromkeys(budgets)))
 
 
 @cache
 def settings_class(modules: tuple[Module, ...]) -> type[Settings]:
-    """Return the class of all settings, including those of the modules."""
+    """Returns the class of all settings, including those of the modules."""
     declared = [module.settings for module in modules if module.settings is not None]
     mixed_in = [each for each in declared if not issubclass(Settings, each)]
     budgets = budget_settings(budgets_of(modules))
@@ -97,9 +97,9 @@ def read_settings() -> Settings:
 
 
 def _check_names(modules: Iterable[tuple[str, Module]]) -> None:
-    """Return if no two modules bring a thing of the same name, nor one that the platform has.
+    """Check that no two modules define a thing of the same name, nor one that the platform has.
 
-    Each comes with its Python path: two from elsewhere may have the same name.
+    Each module has its Python path beside it: two from elsewhere may have the same name.
     """
     definers = (("Portico", Module(name="Portico", settings=PlatformSettings)), *modules)
     names_by_kind: dict[str, Callable[[Module], Iterable[str]]] = {
@@ -120,7 +120,7 @@ def _check_names(modules: Iterable[tuple[str, Module]]) -> None:
 
 
 def _owners(modules: Iterable[tuple[str, Module]]) -> Mapping[Budget, str]:
-    """Return each budget with the path of the first module that charges it."""
+    """Returns each budget with the path of the first module that charges it."""
     owners: dict[Budget, str] = {}
     for path, module in modules:
         for budget in module.all_budgets:
@@ -140,7 +140,7 @@ def _check_unique(kind: str, names_by_definer: Iterable[tuple[str, Iterable[str]
 
 
 def _attributes(module: Module) -> set[str]:
-    """Return validators and properties: of two with the same name, the class would keep one."""
+    """Returns validators and properties: of two with the same name, the class would keep one."""
     if module.settings is None:
         return set()
     names = set(dir(module.settings)) - set(dir(BaseSettings)) - module.settings.model_fields.keys()

@@ -1,4 +1,4 @@
-"""Audit events, and an index by which sessions that are over are found.
+"""Audit events, and an index that finds sessions that are over.
 
 Revision: 0002, after 0001
 """
@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # First, since it commits: what follows is done together with the revision's number or not.
+    # First, since it commits: everything else is in one transaction with the revision's number.
     online_ddl.create_index(
         "ix_sessions_over_at",
         "sessions",

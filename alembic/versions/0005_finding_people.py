@@ -1,4 +1,4 @@
-"""Indexes by which people are found. `app/after_upgrade` makes the one for searches.
+"""Indexes for finding people. `app/database/after_upgrade.py` creates the one for searches.
 
 Revision: 0005, after 0004
 """
@@ -22,8 +22,8 @@ def upgrade() -> None:
     online_ddl.create_index(
         "ix_users_suspended", "users", ["created_at", "id"], where="suspended_at IS NOT NULL"
     )
-    # How much a search finds is estimated by these: for what nearly everybody has, the order's own
-    # index is walked instead.
+    # The planner estimates the number of matches of a search by these statistics: if nearly all
+    # rows match, it scans the index of the order instead.
     op.execute(f"CREATE STATISTICS users_searched ON ({SEARCHED}) FROM users")
 
 

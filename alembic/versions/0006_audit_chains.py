@@ -1,4 +1,4 @@
-"""Audit events in chains: each carries the hash of the one before, and none can be changed.
+"""Audit events in chains: each has the hash of the event before it, and none can be changed.
 
 Revision: 0006, after 0005
 """
@@ -14,8 +14,8 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-# Each part with its length before it, so that no two events are written alike. `services/evidence`
-# reads the same in Python; a test holds the two together.
+# Each part is preceded by its length, so that no two events have the same encoding.
+# `app/security/evidence.py` does the same in Python; a test compares the two.
 PART = """
 CREATE OR REPLACE FUNCTION audit_part(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(octet_length(part) || ':' || part, '-')
@@ -36,8 +36,8 @@ CREATE OR REPLACE FUNCTION audit_hash(event audit_events) RETURNS bytea LANGUAGE
         || audit_part(event.details::text), 'UTF8'))
 $$
 """
-# Eight chains a day: whoever writes holds its chain until the end of the transaction, so eight
-# write at once without waiting for each other.
+# Eight chains a day: a writer locks its chain until the end of its transaction, so eight
+# transactions write at the same time without waiting for each other.
 APPEND = """
 CREATE OR REPLACE FUNCTION append_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -57,7 +57,7 @@ BEGIN
 END
 $$
 """
-# One change is allowed: to forget where somebody came from.
+# One change is allowed: erasing the IP address and its salt.
 KEEP = """
 CREATE OR REPLACE FUNCTION keep_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -80,9 +80,9 @@ TRIGGERS = (
     ("keep", "BEFORE UPDATE OR DELETE", "audit_checkpoints", "FOR EACH ROW", "keep_audit_event"),
     ("keep_all", "BEFORE TRUNCATE", "audit_checkpoints", "", "keep_audit_event"),
 )
-# What there was before the chains becomes a chain of its own, in the order in which it happened. A
-# thousand at a time, each a transaction: it goes on where it was interrupted, and whoever erases
-# where somebody came from waits for no more than these.
+# Earlier events become a separate chain, in their order. A thousand at a time, each in its own
+# transaction: an interrupted run continues where it stopped, and a transaction that erases IP
+# addresses waits for at most one batch.
 ADOPT = """
 DO $$
 DECLARE
@@ -123,7 +123,7 @@ $$
 """
 ALWAYS = ("chain", "position", "previous_hash", "hash")
 CHAINED = "ck_audit_events_chained"
-# It only stands until NOT NULL takes its place.
+# A temporary constraint, replaced by NOT NULL.
 DROP_CHAINED = f"""
 -- squawk-ignore ban-drop-constraint
 ALTER TABLE audit_events DROP CONSTRAINT IF EXISTS {CHAINED}
@@ -131,8 +131,8 @@ ALTER TABLE audit_events DROP CONSTRAINT IF EXISTS {CHAINED}
 
 
 def upgrade() -> None:
-    # From here on new events are chained, also those of the release before. All of it can be done
-    # twice, since what comes next commits it.
+    # From here on new events are chained, also those of the previous release. Everything so far is
+    # repeatable, since the next step commits it.
     _make_chains()
     with op.get_context().autocommit_block():
         op.execute(ADOPT)
@@ -188,7 +188,7 @@ def _make_chains() -> None:
 
 
 def _require_chains() -> None:
-    """Let NOT NULL be set without reading the table: it believes a condition that was checked."""
+    """Set NOT NULL without a scan of the table: a validated CHECK constraint replaces the scan."""
     there = " AND ".join(f"{name} IS NOT NULL" for name in ALWAYS)
     op.execute(DROP_CHAINED)
     op.execute(f"ALTER TABLE audit_events ADD CONSTRAINT {CHAINED} CHECK ({there}) NOT VALID")

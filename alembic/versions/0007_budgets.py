@@ -1,4 +1,4 @@
-"""Budgets: what has been tried lately, by whom nobody can read.
+"""Budgets: recent attempts, under keys that do not reveal who made them.
 
 Revision: 0007, after 0006
 """
@@ -10,8 +10,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# Not in the WAL: after a crash of the database everybody begins with a full budget, which is all
-# that is lost, and no try waits for a disk.
+# Not in the WAL: no attempt waits for a disk. After a crash of the database all budgets are full
+# again; nothing else is lost.
 TABLE = """
 CREATE UNLOGGED TABLE budgets (
     key bytea NOT NULL CONSTRAINT pk_budgets PRIMARY KEY,
@@ -19,8 +19,8 @@ CREATE UNLOGGED TABLE budgets (
     over_at timestamptz NOT NULL
 )
 """
-# Spends from all budgets or from none, and says how long to wait. The keys come sorted, so nobody
-# waits in a circle; the locks last for this one statement.
+# Spends from all budgets or from none, and returns how long to wait. The keys are sorted, which
+# prevents deadlocks; the locks are held for this one statement.
 SPEND = """
 CREATE FUNCTION spend(keys bytea[], most int[], windows interval[], moment timestamptz)
 RETURNS interval LANGUAGE plpgsql AS $$

@@ -1,4 +1,4 @@
-"""Indexes for every order of the few that a filter finds, and who may take an account's place.
+"""Indexes for the orders of filters with few matches; whether a registration may replace a user.
 
 Revision: 0008, after 0007
 """

@@ -1,4 +1,4 @@
-"""Budgets that a clock can be set back under: what was spent in the future is gone.
+"""Budgets tolerate a clock that was set back: attempts recorded in the future do not count.
 
 Revision: 0009, after 0008
 """
@@ -10,8 +10,8 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-# Workers differ by less than this. What lies further ahead was spent before a clock was set back,
-# and would shut people out until it has caught up.
+# The clocks of workers differ by less than this. Attempts further ahead were made before a clock
+# was set back, and would lock users out until the clock has caught up.
 SKEW = "interval '1 minute'"
 FORMER = "t > moment - windows[i]"
 FROM_NOW_ON = f"{FORMER} AND t < moment + {SKEW}"

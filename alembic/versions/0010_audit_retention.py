@@ -1,4 +1,4 @@
-"""Audit retention: whole days may be removed once their end is signed and it was announced.
+"""Audit retention: whole days may be removed once their end is signed and removal was announced.
 
 Revision: 0010, after 0009
 """
@@ -12,9 +12,9 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# The day of a chain stands in its name. The chain of what happened before there were chains has no
-# day in its name: it counts as the day on which it was signed. `services/verification` reads the
-# same in Python.
+# The day of a chain is in its name. The chain of events from before there were chains has no day in
+# its name: its day is that on which it was signed. `app/audit/services/integrity/` does the same in
+# Python.
 DAY = """
 CREATE FUNCTION audit_day(chain text) RETURNS date LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN chain ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}/' THEN left(chain, 10)::date
@@ -24,9 +24,9 @@ CREATE FUNCTION audit_day(chain text) RETURNS date LANGUAGE sql STABLE AS $$
     ) END
 $$
 """
-# Removal is announced, signed, and only then begun. By the clock of the database a day has been
-# over for at least another day before any of it can go. An announcement never covers its own day,
-# so the newest one is never removed under its own cover.
+# Removal is announced, the announcement is signed, and only then events are removed. By the clock
+# of the database, a day must have been over for at least another day. An announcement never covers
+# its own day, so the newest announcement is never removed.
 TRIM = """
 CREATE FUNCTION check_audit_trim() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -55,7 +55,7 @@ BEGIN
 END
 $$
 """
-# What 0006 has, and between: an event may go once its chain is trimmed as far as that.
+# As in 0006, and in addition: an event may be deleted once its chain is trimmed to its position.
 KEEP = """
 CREATE OR REPLACE FUNCTION keep_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -81,7 +81,7 @@ TRIMMED = """
         END IF;
     END IF;
 """
-# Appending an event changes neither column and inserts 0: it pays for none of these.
+# Appending an event changes neither column and inserts 0, so it fires none of these.
 TRIGGERS = {
     "trim": (
         "BEFORE UPDATE OF chain, trimmed_position ON audit_chains"

@@ -12,10 +12,10 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-# Spends from all budgets or from none, and says how long to wait. The keys come sorted, so no two
-# wait for each other in a circle. What lies further ahead than clocks differ was spent before a
-# clock was set back, and does not count. A refusal is counted where it is caused, until it is
-# reported; a budget from which nothing was spent leaves no row behind.
+# Spends from all budgets or from none, and returns how long to wait. The keys are sorted, which
+# prevents deadlocks. Attempts further ahead than clocks differ were made before a clock was set
+# back, and do not count. A refusal is counted in the budget that caused it, until it is reported; a
+# budget from which nothing was spent has no row.
 CHARGE = """
 CREATE FUNCTION charge_budgets(
     keys bytea[], names text[], targets uuid[], most integer[], windows interval[],

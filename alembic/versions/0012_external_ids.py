@@ -1,4 +1,4 @@
-"""The id that a user has in another system, and a unique index by which they are found.
+"""The id that a user has in another system, with a unique index.
 
 Revision: 0012, after 0011
 """
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Building the index commits this, and is what may be interrupted.
+    # Building the index commits this and may be interrupted, so the column may exist already.
     op.add_column("users", sa.Column("external_id", sa.Text()), if_not_exists=True)
     online_ddl.create_index(
         "ix_users_external_id",

@@ -1,4 +1,4 @@
-"""Links that the client that used them can send again.
+"""Links that can be used again by the client that used them.
 
 Revision: 0013, after 0012
 """

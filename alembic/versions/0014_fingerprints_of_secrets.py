@@ -1,4 +1,4 @@
-"""Fingerprints of the secrets in force, and what is sealed under one that no longer is.
+"""Fingerprints of secrets, and a refusal of rows that are sealed with a revoked one.
 
 Revision: 0014, after 0013
 """
@@ -12,9 +12,9 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-# Until a leak is declared every secret is accepted, also that of a server of the release before,
-# which names none. From then on only those that are known and not revoked: a server with a leaked
-# secret can neither make a key nor sign the audit, whatever it believes.
+# Until a leak is declared every secret is accepted, also that of a server of the previous release,
+# which names none. After that, only known secrets that are not revoked: a server with a leaked
+# secret can neither add a signing key nor sign the audit.
 CHECK = """
 CREATE FUNCTION check_sealed_with() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,4 +1,4 @@
-"""The end of a chain is moved by the database alone; when the audit was verified.
+"""Only the database moves the end of a chain; the times at which the audit was verified.
 
 Revision: 0015, after 0014
 """
@@ -13,9 +13,9 @@ down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-# Whoever may create functions and operators in the schema of the tables must not have theirs run
-# with the rights of the owner: every function is called by the name of its schema, and every
-# argument has exactly the type that pg_catalog has it with, which PostgreSQL prefers to any other.
+# Functions and operators that another role creates in the schema of the tables must not run with
+# the rights of the owner: every function is called with its schema, and every argument has exactly
+# the type of the function in pg_catalog, which PostgreSQL prefers to all others.
 # https://www.postgresql.org/docs/15/typeconv-func.html
 PART = """
 CREATE OR REPLACE FUNCTION audit_part(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -66,8 +66,8 @@ BEGIN
 END
 $$
 """
-# Times that every program can read. A checkpoint follows the last one: none can be left out, nor be
-# put where the next one would have to be.
+# Only times that every program can represent. A checkpoint has to follow the last one, so that none
+# can be skipped, and the place of the next one cannot be taken.
 FOLLOW = """
 CREATE OR REPLACE FUNCTION check_audit_checkpoint() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -90,7 +90,7 @@ CREATE OR REPLACE TRIGGER follow BEFORE INSERT ON audit_checkpoints
 FOR EACH ROW EXECUTE FUNCTION check_audit_checkpoint()
 """
 IN_RANGE = "{} BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'"
-# What 0006 has.
+# The functions of 0006.
 FORMER_PART = """
 CREATE OR REPLACE FUNCTION audit_part(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(octet_length(part) || ':' || part, '-')
@@ -130,9 +130,9 @@ BEGIN
 END
 $$
 """
-# With the rights of the owner: the role that serves needs none on the ends of chains, and can set
-# none back. The search_path is set in the same statement, since a function that runs with the
-# rights of its owner must not find the temporary tables of its caller.
+# With the rights of the owner, so that the role that serves needs no rights on the ends of chains
+# and cannot set one back. The search_path is set in the same statement, since a function that runs
+# with the rights of its owner must not use the temporary tables of its caller.
 # https://www.postgresql.org/docs/15/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY
 SECURED = """
 DO $$
@@ -145,8 +145,8 @@ BEGIN
 END
 $$
 """
-# Whoever may execute a function can put it on a table of their own as a trigger. The trigger of
-# the audit fires without this right.
+# A role that may execute a function can attach it to its own table as a trigger. The trigger of the
+# audit fires without this right.
 NOT_FOR_OTHERS = "REVOKE EXECUTE ON FUNCTION append_audit_event() FROM PUBLIC"
 
 

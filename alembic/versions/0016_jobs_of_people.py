@@ -1,4 +1,4 @@
-"""The jobs about somebody, found by a mark: to delete them with the account, and to export them.
+"""An index that finds the jobs about a user: to delete them with the account, and to export them.
 
 Revision: 0016, after 0015
 """

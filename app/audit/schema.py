@@ -63,14 +63,14 @@ class AuditEvent(Node):
 
     @computed(
         needs=("actor_id",),
-        description="Who did it; null if nobody was signed in, or the account was deleted.",
+        description="The user who did it; null if none was signed in, or the account was deleted.",
     )
     def actor(self) -> User | None:
         return self._person(self.row.actor_id)
 
     @computed(
         needs=("target_id",),
-        description="Whom it was done to; null if nobody, or the account was deleted.",
+        description="The user it was done to; null if there is none, or the account was deleted.",
     )
     def target(self) -> User | None:
         return self._person(self.row.target_id)

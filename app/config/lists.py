@@ -2,5 +2,5 @@
 
 
 def parts(text: str) -> tuple[str, ...]:
-    """Returns the parts between commas, trimmed, without those that are empty."""
+    """Returns the parts between commas, trimmed, without empty ones."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,23 +1,23 @@
-"""Secrets in files, as Docker, Kubernetes and systemd hand them to a process."""
+"""Secrets in files, as Docker, Kubernetes and systemd provide them."""
 
 import stat
 from pathlib import Path
 
-# Larger than any list of keys or address, and small enough to be read at once.
+# Larger than any list of keys or database URL, and small enough to be read at once.
 MAX_BYTES = 16 * 1024
 
 
 def file_variable(field: str) -> str:
-    """Returns the name of the variable that says in which file a setting is."""
+    """Returns the name of the variable that names the file of a setting."""
     return f"{field}_file"
 
 
 def read_secret(path: str) -> str:
-    """Returns what is in the file, without white space around it.
+    """Returns the content of the file, without surrounding white space.
 
     Raises:
-        ValueError: says why not. Neither the content nor the path is in the message: who takes the
-            variable for the one of the secret itself has put the secret where the path belongs.
+        ValueError: it cannot be used; the message says why. It contains neither the content nor the
+            path, since an operator may have put the secret itself where the path belongs.
 
     """
     try:
@@ -32,8 +32,8 @@ def read_secret(path: str) -> str:
 
 
 def _content(path: Path) -> str:
-    # A pipe is empty when it is read again, as each process of a server does; one that nobody
-    # writes to would be waited for.
+    # Each process of a server reads the file, and a pipe is empty the second time; opening a pipe
+    # that has no writer would block.
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("is not a regular file")
     with path.open("rb") as file:

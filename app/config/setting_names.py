@@ -1,4 +1,4 @@
-"""Which settings the name of a variable is a misspelling of."""
+"""Finds the settings that a variable is a misspelling of."""
 
 import re
 from collections import Counter
@@ -6,30 +6,30 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 
-# As many settings with one first word are a family that no other program has by accident.
-FAMILY = 8
-# Other programs put their name before their variables.
+# So many settings with the same first word are a family: no other program has it by accident.
+MIN_FAMILY_SIZE = 8
+# Many programs prefix their variables with their name, so operators may try it here.
 PREFIX = "PORTICO_"
 
 
-def meant_by(
+def intended_settings(
     variable: str, settings: Collection[str], files: Collection[str], *, strict: bool
 ) -> list[str]:
-    """Returns the settings that `variable` nearly names; none if it is one, or something else.
+    """Returns the settings that `variable` may be a misspelling of; none if it is itself a setting.
 
-    A name is nearly another if the same words are joined or separated differently, or if a word
-    has one letter too many, missing, wrong, or swapped with its neighbour. The plural of a
-    whole name, a number behind a word and another first letter make another name: `LOG_LEVELS`,
-    `DATABASE_URL2` and `READ_TIMEOUT_SECONDS` are names that other programs have.
+    A name is a misspelling if the same words are joined or separated differently, or if a word has
+    one letter too many, missing, wrong, or swapped with its neighbour. The plural of a whole name,
+    a number after a word and a different first letter are not misspellings: `LOG_LEVELS`,
+    `DATABASE_URL2` and `READ_TIMEOUT_SECONDS` are names that other programs use.
 
     Args:
         variable: In upper case.
         settings: All names of settings, in upper case.
-        files: The variables that name a file with a setting in it, in upper case. They count for
-            no family: they are no settings more.
-        strict: For a file that is written for these settings: a plural is a misspelling there, so
-            is a word left out or added within a name, and whatever begins as a family of settings
-            does (`LIMIT_`, `THROTTLE_`).
+        files: The variables that name the file of a setting, in upper case. They do not count
+            towards the size of a family.
+        strict: For a file written for these settings only: there a plural is a misspelling too, a
+            word left out or added within a name, and every name that begins like a family of
+            settings (`LIMIT_`, `THROTTLE_`).
 
     """
     known = (*settings, *files)
@@ -40,7 +40,7 @@ def meant_by(
     if variable in known or variable.startswith("_"):
         return []
     near = [name for name in known if _is_near(variable, name, strict=strict)]
-    return near or (_relative(variable, settings) if strict else [])
+    return near or (_closest_in_family(variable, settings) if strict else [])
 
 
 def _is_near(variable: str, setting: str, *, strict: bool) -> bool:
@@ -53,10 +53,10 @@ def _is_near(variable: str, setting: str, *, strict: bool) -> bool:
         return strict and _lacks_a_word(theirs, ours)
     others = [pair for pair in zip(theirs, ours, strict=True) if pair[0] != pair[1]]
     few = len(others) <= max(1, len(ours) // 2)
-    return few and all(_is_slip(*pair) for pair in others)
+    return few and all(_is_typo(*pair) for pair in others)
 
 
-def _is_slip(theirs: str, ours: str) -> bool:
+def _is_typo(theirs: str, ours: str) -> bool:
     if theirs.rstrip("0123456789") == ours:
         return False
     if theirs == f"{ours.removesuffix('IES')}Y":
@@ -64,16 +64,18 @@ def _is_slip(theirs: str, ours: str) -> bool:
     if abs(len(theirs) - len(ours)) > 1:
         return False
     begins_alike = theirs[:1] == ours[:1] or theirs[:2] == ours[1::-1]
-    return begins_alike and not _shortened(theirs).isdisjoint(_shortened(ours))
+    return begins_alike and not _with_one_letter_less(theirs).isdisjoint(
+        _with_one_letter_less(ours)
+    )
 
 
-def _shortened(word: str) -> set[str]:
-    """Two words that share one of these are one slip apart: with one letter less, or none."""
+def _with_one_letter_less(word: str) -> set[str]:
+    """Returns the word and its forms with one letter removed: words one typo apart share one."""
     return {word, *(word[:place] + word[place + 1 :] for place in range(len(word)))}
 
 
 def _lacks_a_word(theirs: Sequence[str], ours: Sequence[str]) -> bool:
-    """Whether one name is the other with a word left out, neither the first nor the last."""
+    """Whether one name is the other with an inner word left out, not the first or last one."""
     if len(ours) < 3:
         return False
     shorter, longer = sorted((theirs, ours), key=len)
@@ -81,11 +83,11 @@ def _lacks_a_word(theirs: Sequence[str], ours: Sequence[str]) -> bool:
     return any((*longer[:place], *longer[place + 1 :]) == shorter for place in inner)
 
 
-def _relative(variable: str, settings: Collection[str]) -> list[str]:
+def _closest_in_family(variable: str, settings: Collection[str]) -> list[str]:
     """Returns the most similar setting of the family that the variable would belong to."""
     counts = Counter(_words(setting)[0] for setting in settings)
     first = _words(variable)[0]
-    if counts[first] < FAMILY:
+    if counts[first] < MIN_FAMILY_SIZE:
         return []
     family = [setting for setting in settings if _words(setting)[0] == first]
     return get_close_matches(variable, family, n=1, cutoff=0)

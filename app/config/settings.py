@@ -15,7 +15,7 @@ from app.database.libpq.database_url import read_database_url
 from app.text.origins import read_origin
 
 ENV_FILE = ".env"
-# The key of a field's text for its default, if that is no fixed value.
+# The key of the text that documents a default which is not a fixed value.
 UNSET = "unset"
 MIN_SECRET_BYTES = 32
 PLACEHOLDERS = (
@@ -28,12 +28,12 @@ PLACEHOLDERS = (
     "password",
     "xxxx",
 )
-# The key that FastAPI's tutorial shows, and what Django puts before the ones it makes for a start.
+# The key in FastAPI's tutorial, and the prefix of the keys that Django generates for new projects.
 KNOWN_SECRETS = (
     "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
     "django-insecure",
 )
-# Of a random key zxcvbn estimates 10^29 and more; of alphabets and rows of the keyboard, 10^12.
+# zxcvbn estimates 10^29 or more for a random key, and 10^12 for alphabets and keyboard rows.
 MIN_GUESSES = 10**20
 ESTIMATED_CHARACTERS = 72
 
@@ -41,7 +41,7 @@ ESTIMATED_CHARACTERS = 72
 class PlatformSettings(BaseSettings):
     """Each field is one environment variable, described for docs/operators/settings.md.
 
-    The class that is read adds those of the modules: `app/modules.py::settings_class`.
+    The class that is loaded adds the settings of modules: `app/modules.py::settings_class`.
     """
 
     model_config = SettingsConfigDict(
@@ -248,7 +248,7 @@ class PlatformSettings(BaseSettings):
         networks = parts(value) if isinstance(value, str) else ()
         for network in networks:
             if ip_network(network, strict=False).prefixlen == 0:
-                msg = "must not trust everybody: anyone could then say where they come from"
+                msg = "must not trust every address: any client could then choose its own address"
                 raise ValueError(msg)
         return networks
 
@@ -272,7 +272,7 @@ class PlatformSettings(BaseSettings):
             try:
                 origins.append(read_origin(origin))
             except ValueError as why:
-                # Not what it is, which may hold a password.
+                # Not its text, which may contain a password.
                 raise ValueError(f"{why}: see number {number} of {len(value)}") from None
         return tuple(origins)
 
@@ -300,7 +300,7 @@ class PlatformSettings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether Portico brings its own database, as it does while none is named."""
+        """Whether Portico runs its own database, as it does without DATABASE_URL."""
         return self.database_url is None
 
     @property
@@ -310,22 +310,22 @@ class PlatformSettings(BaseSettings):
 
 
 def check_secret(key: str) -> None:
-    """Refuse what could be guessed.
+    """Refuse a secret that could be guessed.
 
     Raises:
-        ValueError: shorter than 32 bytes, a known placeholder, of too few different characters, or
-            within reach of guessing.
+        ValueError: shorter than 32 bytes, a known placeholder, too few different characters, or too
+            few guesses in zxcvbn's estimate.
 
     """
     if len(key.encode()) < MIN_SECRET_BYTES:
         msg = f"must be at least {MIN_SECRET_BYTES} bytes long"
         raise ValueError(msg)
     if any(known in key for known in KNOWN_SECRETS):
-        raise ValueError("is printed in a tutorial: make one of your own")
-    # Among many different characters such a word is an accident.
-    wordy = len(set(key)) < 25 and any(word in key.lower() for word in PLACEHOLDERS)
-    if wordy or len(set(key)) < MIN_SECRET_BYTES // 4:
+        raise ValueError("is printed in a tutorial: generate a random one")
+    # Among many different characters such a word is a coincidence.
+    has_placeholder = len(set(key)) < 25 and any(word in key.lower() for word in PLACEHOLDERS)
+    if has_placeholder or len(set(key)) < MIN_SECRET_BYTES // 4:
         msg = "looks like a placeholder"
         raise ValueError(msg)
     if zxcvbn(key[:ESTIMATED_CHARACTERS])["guesses"] < MIN_GUESSES:
-        raise ValueError("can be guessed: make one of random characters")
+        raise ValueError("can be guessed: generate a random one")

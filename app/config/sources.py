@@ -1,4 +1,4 @@
-"""Reads settings from the environment and `.env`; nothing here connects to anything."""
+"""Reads settings from the environment, `.env` and secret files. Connects to nothing."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -13,7 +13,7 @@ from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from app.config.lists import parts
 from app.config.secret_files import file_variable, read_secret
-from app.config.setting_names import meant_by
+from app.config.setting_names import intended_settings
 from app.config.settings import ENV_FILE, PlatformSettings
 from app.errors import Misconfigured
 
@@ -22,7 +22,7 @@ S = TypeVar("S", bound=PlatformSettings)
 
 @cache
 def secret_files(kind: type[PlatformSettings]) -> Mapping[str, str]:
-    """Return each setting that is a secret, and the variable that names a file with it."""
+    """Returns each secret setting, and the variable that names a file containing it."""
     return {
         name: file_variable(name)
         for name, field in kind.model_fields.items()
@@ -32,7 +32,7 @@ def secret_files(kind: type[PlatformSettings]) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the environment and `.env` say: lower-case names, without those that are empty."""
+    """The variables of the environment and of `.env`, by lower-case name, without empty ones."""
 
     kind: type[PlatformSettings]
     environment: dict[str, str]
@@ -48,9 +48,9 @@ class Sources:
         return ENV_FILE if field in self.file else "default"
 
     def secret_file(self, field: str) -> str | None:
-        """Returns the path of the file that a setting is read from, if it is.
+        """Returns the path of the file that a setting is read from, if it is read from one.
 
-        The environment goes first, whether it has the value or names a file.
+        The environment takes precedence, whether it has the value or names a file.
         """
         variable = secret_files(self.kind).get(field, "")
         for variables in (self.environment, self.file):
@@ -65,51 +65,51 @@ def read_settings_of(kind: type[S]) -> S:
     """Read settings from the environment, `.env`, and the files that these name for secrets.
 
     Raises:
-        Misconfigured: names every setting that is wrong, and every variable whose name is nearly
-            that of a setting, a line each; never a value that is secret.
+        Misconfigured: has a line for each invalid setting and each misspelled variable, and never
+            contains the value of a secret.
 
     """
     sources = read_sources(kind)
-    wrong = [*_empty(sources), *_unreadable_lines(), *_misspelled(sources), *_set_twice(sources)]
+    errors = [*_empty(sources), *_invalid_lines(), *_misspelled(sources), *_set_twice(sources)]
     secrets, unreadable = _read_secrets(sources)
-    wrong += unreadable
+    errors += unreadable
     try:
         settings = kind(**secrets)
     except ValidationError as error:
-        wrong += _invalid(error, secrets)
+        errors += _invalid(error, secrets)
     else:
-        if not wrong:
+        if not errors:
             return settings
-    raise Misconfigured("\n".join(wrong))
+    raise Misconfigured("\n".join(errors))
 
 
 def read_logging() -> tuple[str, str]:
     """Returns LOG_LEVEL and LOG_FORMAT, or their defaults if they are invalid.
 
-    So that errors in other settings, or in these, are logged as somebody wants to have them.
+    Errors in other settings can then be logged in the configured format.
     """
     try:
         sources = read_sources(PlatformSettings)
     except Misconfigured:
         sources = Sources(PlatformSettings, {}, {})
     found = sources.file | sources.environment
-    return _one_of("log_level", found), _one_of("log_format", found)
+    return _valid_or_default("log_level", found), _valid_or_default("log_format", found)
 
 
-def _one_of(name: str, found: dict[str, str]) -> str:
+def _valid_or_default(name: str, found: dict[str, str]) -> str:
     field = PlatformSettings.model_fields[name]
     value = found.get(name)
     return value if value and value in get_args(field.annotation) else str(field.default)
 
 
 def named_modules() -> tuple[str, ...]:
-    """Return what MODULES names, before anything else is read: they bring settings too."""
+    """Returns MODULES. Read before all other settings, since modules add settings."""
     sources = read_sources(PlatformSettings)
     return parts((sources.file | sources.environment).get("modules", ""))
 
 
 def read_sources(kind: type[PlatformSettings]) -> Sources:
-    """Read what is set, without judging it.
+    """Read all variables, without validating them.
 
     Raises:
         Misconfigured: `.env` is not text.
@@ -150,14 +150,14 @@ def _set_twice(sources: Sources) -> Iterator[str]:
 
 
 def unknown_in_file(sources: Sources) -> list[str]:
-    """Returns the names in `.env` that nothing reads, but for those in UNRELATED_VARIABLES."""
+    """Returns the names in `.env` that are not settings, except those in UNRELATED_VARIABLES."""
     unrelated = (name.lower() for name in _unrelated(sources))
     known = {*sources.kind.model_fields, *secret_files(sources.kind).values(), *unrelated}
     return sorted(name.upper() for name in sources.file if name.lower() not in known)
 
 
 def _empty(sources: Sources) -> Iterator[str]:
-    """Name what is meant to be set from outside and was not: its default is another database."""
+    """Yield an error if the database setting is empty: the default would be another database."""
     names = {name.upper() for name, value in os.environ.items() if not value}
     if "DATABASE_URL" in names and "database_url_file" not in sources.environment:
         yield (
@@ -171,15 +171,15 @@ def _empty(sources: Sources) -> Iterator[str]:
         )
 
 
-def _unreadable_lines() -> Iterator[str]:
-    """Name the lines of `.env` that set nothing, which would be left out without a word."""
+def _invalid_lines() -> Iterator[str]:
+    """Yield an error for each line of `.env` that sets nothing: dotenv would silently ignore it."""
     path = Path(ENV_FILE)
     if not path.is_file():
         return
     with path.open(encoding="utf-8-sig") as file:
         for binding in parse_stream(file):
             if binding.error or (binding.key and binding.value is None):
-                # It begins with the empty lines before it.
+                # The binding includes the empty lines before it.
                 text = binding.original.string
                 empty = text[: len(text) - len(text.lstrip())].count("\n")
                 yield f"{ENV_FILE}, line {binding.original.line + empty}, is not NAME=value."
@@ -196,11 +196,13 @@ def _misspelled(sources: Sources) -> Iterator[str]:
     unrelated = _unrelated(sources)
     for place, variables in ((f" in {ENV_FILE}", sources.file), ("", sources.environment)):
         for variable in sorted({name.upper() for name in variables} - unrelated):
-            # The environment is shared with other programs, the file is written for this one.
-            meant = meant_by(variable, settings, files, strict=variables is sources.file)
-            if meant:
+            # Other programs share the environment; `.env` is only for Portico, so it is strict.
+            intended = intended_settings(
+                variable, settings, files, strict=variables is sources.file
+            )
+            if intended:
                 yield (
-                    f"{variable}{place} is not a setting. Did you mean {' or '.join(meant)}? "
+                    f"{variable}{place} is not a setting. Did you mean {' or '.join(intended)}? "
                     "If it belongs to another program, add it to UNRELATED_VARIABLES."
                 )
 

@@ -18,7 +18,7 @@ class ConnectingPool(Pool):
         """Take a connection, opening it first if necessary.
 
         Raises:
-            NotConnected: for whatever reason.
+            NotConnected: no connection can be opened, for any reason.
 
         """
         try:

@@ -85,7 +85,7 @@ def statements_to_start_at(revision: str) -> tuple[str, str]:
 
 
 def check_schema(connection: Connection, table: str) -> None:
-    """Return if new tables would be created in the schema of the existing ones.
+    """Check that new tables would be created in the schema of the existing ones.
 
     Raises:
         MigrationBlocked: another schema comes first on the search_path: new tables would hide

@@ -55,7 +55,7 @@ class Readiness:
     _logged: str | None = None
 
     async def check(self) -> None:
-        """Return if requests can be served on this database.
+        """Check that requests can be served on this database.
 
         An unknown revision is a newer one: during a rolling upgrade the previous release goes on
         serving on tables that the new one has already migrated.
@@ -74,7 +74,7 @@ class Readiness:
             raise Misconfigured(NOT_MIGRATED)
 
     async def check_schema(self) -> None:
-        """Return if no table of Portico is hidden by one of the same name.
+        """Check that no table of Portico is hidden by one of the same name.
 
         Raises:
             Misconfigured: names a table that another schema hides.
@@ -85,7 +85,7 @@ class Readiness:
             raise Misconfigured(TABLE_HIDDEN.format(table=table, there=there, here=here))
 
     async def check_writable(self) -> None:
-        """Return if the database accepts changes: users cannot sign in on a standby.
+        """Check that the database accepts changes: users cannot sign in on a standby.
 
         Raises:
             Misconfigured: says what DATABASE_URL has to name.

@@ -163,7 +163,7 @@ class Replica:
             self._use()
 
     async def _check_usable(self, replica: Database) -> None:
-        """Return if the replica may be read.
+        """Check that the replica may be read.
 
         Raises:
             ReplicaUnusable: it may not.

@@ -1,4 +1,4 @@
-"""Fields that are an attribute of their object, or of an object that it holds."""
+"""Fields that are read from an attribute of their object, or of an object that it refers to."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ KEY = "attribute"
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Where a field's value is: `names` leads to it from the object, `convert` is called with it.
+    """Where a field's value is: `names` is the path from the object, `convert` maps the value.
 
     Raises:
-        ValueError: a name is not one of Python's: a plan could not be written with it.
+        ValueError: a name is not a Python identifier, so that a plan could not contain it.
 
     """
 
@@ -33,7 +33,7 @@ class Attribute:
 
 
 class AttributeField(StrawberryField):
-    """A field without a resolver, which may be added to the type of an object of another class."""
+    """A field without a resolver. It can be added to a type whose objects are of another class."""
 
     def get_result(
         self,
@@ -48,12 +48,12 @@ class AttributeField(StrawberryField):
 def attribute_field(
     attribute: Attribute, *, description: str, metadata: Mapping[Any, Any] | None = None
 ) -> Any:
-    """Declare a field whose value is not passed to `__init__` but read from the object.
+    """Declare a field whose value is read from the object instead of passed to `__init__`.
 
-    It is a property of its class too. Plans read the attribute without calling either.
+    It is also a property of the class. Plans read the attribute directly.
     """
     declared = AttributeField(
-        # `dataclasses` makes it the attribute of the class, as every default.
+        # `dataclasses` makes every default an attribute of the class.
         default=property(attribute.read),
         description=description,
         metadata={KEY: attribute, **(metadata or {})},

@@ -7,9 +7,9 @@ T = TypeVar("T")
 
 
 class SegmentedCache(Generic[T]):
-    """Two LRU lists: entries used twice are safe from a flood of entries used once.
+    """Two LRU lists: entries used once never displace entries used twice.
 
-    Bounded by weight, a fifth of it for entries used once.
+    Bounded by weight, of which entries used once get a fifth.
     """
 
     def __init__(self, capacity: int) -> None:

@@ -1,4 +1,4 @@
-"""What the engine knows of a request, of its guards, and of the fields it asks for."""
+"""The interfaces of requests, guards and field information that the engine uses."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
@@ -12,14 +12,14 @@ RootType = TypeVar("RootType")
 
 
 class Requester(NamedTuple):
-    """For whom slow work is done. Requesters take turns, and known ones wait for no others."""
+    """The client for whom slow work is done. Requesters take turns; known ones have own turns."""
 
     key: str
     is_known: bool = False
 
 
 class RequestContext(Protocol):
-    """The `info.context` of every resolver; the engine asks it for no more than this."""
+    """The part of `info.context` that the engine uses."""
 
     @property
     def request_id(self) -> str | None: ...
@@ -30,7 +30,7 @@ class RequestContext(Protocol):
 
 @runtime_checkable
 class Guard(Protocol):
-    """An extension of a query's field of which a plan has to call `admit` alone."""
+    """A field extension that, for queries, only needs `admit` to be called by a plan."""
 
     async def admit(self, context: Any) -> None:
         """Let the request through, or raise."""
@@ -41,11 +41,11 @@ class Guard(Protocol):
 class FieldInfo(strawberry.Info[ContextType, RootType], Generic[ContextType, RootType]):
     """Strawberry's `Info`, with the names of the fields below.
 
-    The `info_class` of a schema must be a subclass, or fields of it have Strawberry's wrappers in
-    plans too.
+    The `info_class` of a schema should be a subclass: otherwise plans call its resolvers through
+    Strawberry's wrappers.
     """
 
-    # A plan knows it before any request.
+    # Set by plans, which know it before any request.
     known_names_below: frozenset[str] | None = None
 
     @property
@@ -57,5 +57,5 @@ class FieldInfo(strawberry.Info[ContextType, RootType], Generic[ContextType, Roo
 
     @property
     def raw(self) -> Any:
-        """The `GraphQLResolveInfo`. Typed, it would have a generic without its parameter."""
+        """The `GraphQLResolveInfo`. `Any`, since its generic parameter is unknown here."""
         return cast("Any", self)._raw_info  # noqa: SLF001 - there is no public name

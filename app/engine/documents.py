@@ -29,10 +29,10 @@ from app.engine.plans.plan import plan
 from app.errors import Code, coded
 
 KEPT_CHARACTERS = 500_000
-# Refused documents have a cache of their own: no number of them displaces one that runs.
+# Refused documents have a separate cache, so they never displace executable ones.
 KEPT_REFUSED_CHARACTERS = 200_000
-# graphql-core compares fields that may overlap pairwise, and offers this budget to bound it.
-# Fifteen fragments that each select a dozen fields use 6,000; its default lets 200 ms through.
+# graphql-core compares overlapping fields pairwise, bounded by this budget. Fifteen fragments that
+# each select a dozen fields use 6,000; the library's default allows 200 ms.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
 MAX_ERRORS = 5
 HASH_CHARACTERS = 12
@@ -48,7 +48,7 @@ class Document:
     node: DocumentNode
     measured: Measured
     operations: dict[str | None, Executable]
-    # Whether the log says that planning failed.
+    # Whether a failure of planning has been logged.
     failure_logged: bool = False
 
     def operation(self, name: str | None) -> Executable | None:
@@ -64,17 +64,17 @@ class RefusedDocument:
 
 
 class UnreadableDocument(Exception):
-    """A fault of the server. Its text has nothing of the document."""
+    """Reading a document failed because of a bug. The message does not quote the document."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Documents:
-    """The documents that were sent to one schema."""
+    """The cached documents of one schema."""
 
     schema: GraphQLSchema
     limits: DocumentLimits
     costs: FieldCosts
-    # Whether documents may read the schema, and errors suggest names of it.
+    # Whether documents may read the schema, and errors may suggest its names.
     explore: bool = False
     planned: Planned = Planned.REPEATED
     hits: int = 0
@@ -90,7 +90,7 @@ class Documents:
         mark_one_of(self.schema)
 
     def known(self, text: str) -> Document | RefusedDocument | None:
-        """Returns a document that was read before."""
+        """Returns a cached document."""
         known = self._kept.get(text) or self._refused.get(text)
         if known is not None:
             self.hits += 1
@@ -100,7 +100,7 @@ class Documents:
         """Read a document that may be new: this blocks for milliseconds.
 
         Raises:
-            UnreadableDocument: a fault of the server.
+            UnreadableDocument: there is a bug in the server or in a library.
 
         """
         known = self.known(text)
@@ -126,7 +126,7 @@ class Documents:
         node, fragments = executable.node, executable.fragments
         try:
             variant.plan = plan(self.schema, node, fragments, variant.conditions)
-        except Exception as error:  # noqa: BLE001 - a fault of planning must not fail the query
+        except Exception as error:  # noqa: BLE001 - an error in planning must not fail the query
             _log_failure(document, error)
             return
         if variant.plan is not None:

@@ -32,7 +32,7 @@ class DutyCycle:
 
     Work that arrives when nothing waits and that time is over runs at once. Other work waits, and
     clients take turns, so many pieces from one client delay only that client. If `most` wait, the
-    newest of the client with the most is refused for a client with fewer.
+    newest work of the client with the longest queue is refused in favour of a client with less.
     """
 
     def __init__(self, share: float = SHARE, most: int = MOST_WAITING) -> None:
@@ -47,19 +47,19 @@ class DutyCycle:
         return sum(map(len, self._queues.values()))
 
     async def run(self, client: str, key: Hashable, work: Callable[[], T]) -> T:
-        """Run work in its turn. If work of the same client and key waits already, it is run once.
+        """Run work in turn. Work of the same client with the same key runs once for all callers.
 
         Raises:
-            Overloaded: too much waits.
+            Overloaded: too much work is waiting.
 
         """
         if self._is_free():
             return self._timed(work)
-        # All who wait for it share it: if one is cancelled, the others still wait.
+        # Callers share the future: if one is cancelled, the others still wait.
         return await asyncio.shield(self._enqueued(client, key, work))
 
     def start(self, client: str, key: Hashable, work: Callable[[], object]) -> None:
-        """Run work at once or later; not at all if too much waits."""
+        """Run work now or later, or drop it if too much work is waiting."""
         if self._is_free():
             self._timed(work)
             return
@@ -83,7 +83,7 @@ class DutyCycle:
             return queue[key].done
         self._make_room(client)
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # Otherwise asyncio logs an error that no one waits for any more.
+        # Otherwise asyncio logs an exception whose callers were all cancelled.
         done.add_done_callback(_retrieve_exception)
         self._queues.setdefault(client, OrderedDict())[key] = _Waiting(work, done)
         self._wake()
@@ -108,7 +108,7 @@ class DutyCycle:
 
     def _run_due(self) -> None:
         self._timer = None
-        # Work whose result is known by now takes no time, and the next follows at once.
+        # Work whose result is cached by now takes no time, so the next can follow at once.
         while self._queues and time.monotonic() >= self._free_at:
             self._run(self._next())
         self._wake()

@@ -23,9 +23,9 @@ from app.engine.executable import Executable, Variant
 from app.engine.plans.outcomes import Outcomes, replaying
 from app.errors import Code, coded
 
-# All planning waits in one queue, beside those of clients with new documents.
+# All planning shares one queue, beside the queues of clients.
 PLANNING = "planning"
-# Coercing more values than these takes as long as reading a small document.
+# Coercing more values than this takes as long as reading a small document.
 MANY_VALUES = 100
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ Answer = dict[str, Any]
 
 
 class Operation(NamedTuple):
-    """An operation that may run, with its variables."""
+    """An executable operation, with its variables."""
 
     document: Document
     executable: Executable
@@ -58,8 +58,8 @@ class Engine:
     schema: strawberry.Schema
     documents: Documents
     describe: Describe = no_description
-    # Reading documents and many values, planning, introspection: for unknown requesters, who must
-    # not delay known ones, and for these.
+    # For reading documents, coercing many values, planning and introspection. Known requesters have
+    # a separate one, so that unknown ones do not delay them.
     slow_work: DutyCycle = field(default_factory=DutyCycle)
     slow_work_of_known: DutyCycle = field(default_factory=DutyCycle)
 
@@ -73,7 +73,7 @@ class Engine:
         """Find the operation in its document.
 
         Raises:
-            Overloaded: the document is new, and too many new ones wait already.
+            Overloaded: the document is new, and too many new ones are waiting.
 
         """
         document = self.documents.known(text)
@@ -110,7 +110,7 @@ class Engine:
             try:
                 return {"data": await variant.plan.run(context, operation.variables, outcomes)}
             except Exception as reason:  # noqa: BLE001 - the stock executor reports it
-                # Its text may quote what the client sent.
+                # The message of the error may quote what the client sent.
                 log.debug("A plan left the answer to the stock executor: %s", type(reason).__name__)
         answer = await self._finish(context, self._start(operation, context, outcomes))
         if isinstance(answer, dict) and "errors" not in answer:
@@ -123,16 +123,16 @@ class Engine:
         return await turns.run(requester.key, key, work)
 
     def _plan(self, operation: Operation, variant: Variant) -> None:
-        """Plan an operation now or soon. Until it has a plan, the stock executor runs it."""
+        """Plan an operation, now or soon. The stock executor runs it until it has a plan."""
         plan = partial(self.documents.plan, operation.document, operation.executable, variant)
         self.slow_work.start(PLANNING, id(variant), plan)
 
     def _start(
         self, operation: Operation, context: RequestContext, outcomes: Outcomes | None = None
     ) -> Any:
-        """Execute as far as that goes without waiting; returns what to wait for, or the result.
+        """Start the execution; returns the result, an awaitable of it, or the exception raised.
 
-        Root fields that have an outcome are completed, not resolved.
+        Root fields that have an outcome are completed, not resolved again.
         """
         try:
             return execute(
@@ -152,7 +152,7 @@ class Engine:
     async def _finish(self, context: RequestContext, started: Any) -> Answer | RequestError:
         try:
             result = await _result_of(started)
-        except Exception as error:  # noqa: BLE001 - nothing of it may reach a client
+        except Exception as error:  # noqa: BLE001 - clients must not see it
             masked = internal_error(error, context.request_id, self.describe)
             return {"errors": [masked], "data": None}
         if not result.errors:
@@ -196,7 +196,7 @@ def _has_many_values(variables: dict[str, Any]) -> bool:
 
 
 def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
-    """Returns the graphql-core schema of a Strawberry schema, which has no public name for it."""
+    """Returns the graphql-core schema of a Strawberry schema; there is no public attribute."""
     return schema._schema  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 

@@ -1,7 +1,7 @@
-"""Which texts of graphql-core reach clients: an allow-list, in which values are replaced.
+"""The messages of graphql-core that clients see: an allow-list, with values replaced.
 
-A text that matches no entry as a whole becomes a generic one, so a new version of the library
-cannot show what a client sent.
+A message that no entry matches as a whole is replaced by a generic one, so that a new version of
+the library cannot repeat what a client sent.
 """
 
 import re
@@ -55,7 +55,7 @@ OF_THE_SCHEMA = {"type", "member", "path", "suggestion"}
 
 @dataclass(frozen=True, slots=True)
 class SchemaNames:
-    """All names of a schema."""
+    """The names of the types, fields, arguments, enum values and directives of a schema."""
 
     types: frozenset[str]
     members: frozenset[str]
@@ -91,7 +91,7 @@ def _members(kind: object) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A text of graphql-core with placeholders, and what a client is told instead."""
+    """A message of graphql-core with placeholders, and the message for clients."""
 
     text: str
     told: str
@@ -114,7 +114,7 @@ class Entry:
         return self._filled(found)
 
     def told_of_start(self, message: str, names: SchemaNames) -> tuple[str, str] | None:
-        """The same for the start of a text; returns its rest too."""
+        """Match only the start of a message; returns the message for clients and the rest."""
         found = self.pattern.match(message)
         if found is None or not _exist(found, names):
             return None
@@ -125,7 +125,7 @@ class Entry:
 
 
 def _exist(found: re.Match[str], names: SchemaNames) -> bool:
-    """Whether every name that must be in the schema is."""
+    """Whether the schema has every name that must come from it."""
     for group, text in found.groupdict().items():
         placeholder = group.rstrip("0123456789")
         if placeholder in OF_THE_SCHEMA and not names.have(placeholder, text):
@@ -145,7 +145,7 @@ SERVER_ENTRIES = tuple(Entry(text, text) for text in OF_THE_SERVER)
 
 @dataclass(frozen=True, slots=True)
 class ErrorTexts:
-    """What clients are told of the errors that graphql-core finds in what they sent."""
+    """The messages for clients about errors that graphql-core finds in their requests."""
 
     names: SchemaNames
 
@@ -154,7 +154,7 @@ class ErrorTexts:
         return cls(SchemaNames.of(schema))
 
     def of_request(self, error: GraphQLError, code: Code) -> str:
-        """Returns the text for an error of a request that was not executed."""
+        """Returns the message for an error of a request that was not executed."""
         return (
             self._of_prefixed(error)
             or self._first(ENTRIES, error.message)
@@ -163,11 +163,11 @@ class ErrorTexts:
         )
 
     def of_client_fault(self, error: GraphQLError) -> str | None:
-        """Returns the text for a fault of the request that is found while it is executed."""
+        """Returns the message for an error of the client that is found during execution."""
         return self._of_prefixed(error) or self._first(MISSING_ENTRIES, error.message)
 
     def of_server_fault(self, error: GraphQLError) -> str | None:
-        """Returns what the log may say of a fault of the server."""
+        """Returns the message for the log about an error of the server, without values."""
         return self._first(SERVER_ENTRIES, error.message) or self._of_value(error, error.message)
 
     def _of_prefixed(self, error: GraphQLError) -> str | None:
@@ -185,7 +185,7 @@ class ErrorTexts:
     def _reason(self, error: GraphQLError, message: str) -> str | None:
         cause = cause_of(error)
         if isinstance(cause, Refusal):
-            # A scalar of the schema refused it, with a text for the client.
+            # A scalar of the schema refused the value, with a message for the client.
             return cause.message
         return self._first(VALUE_ENTRIES, message)
 
@@ -198,7 +198,7 @@ class ErrorTexts:
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Returns the error that was raised first."""
+    """Returns the error that was raised originally."""
     cause = error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error

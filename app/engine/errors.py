@@ -1,4 +1,4 @@
-"""Errors as clients get them: coded, short, without values, faults of the server masked."""
+"""The errors that clients get: short, with a code, without values; internal errors are masked."""
 
 import logging
 import time
@@ -13,25 +13,25 @@ from app.errors import Code, Refusal, Unavailable, coded
 
 log = logging.getLogger(__name__)
 
-# What another server, such as the database, said in an error, as one line for the log; "" for any
-# other error. It must quote no value that a client sent.
+# Describes an error of another server, such as the database, in one line for the log; "" for any
+# other error. It must not quote a value that a client sent.
 Describe = Callable[[BaseException], str]
 
-# For a request that was not executed. Errors of executed fields are all reported.
+# For a request that was not executed. All errors of executed fields are reported.
 MAX_REQUEST_ERRORS = 5
 MASKED = "Internal error"
-# Of an error that is described, each request logs a line, and the first in this time a traceback.
+# Each described error is logged in one line, and only the first in this time with its traceback.
 TRACEBACK_SECONDS = 60
 
 
 class Tracebacks:
-    """Which descriptions have had their traceback in the log lately."""
+    """Remembers which descriptions were logged with a traceback recently."""
 
     def __init__(self) -> None:
         self._shown: dict[str, float] = {}
 
     def are_due(self, kind: str) -> bool:
-        """Whether to log one for a fault of this kind; if so, the next is not due for a while."""
+        """Whether to log a traceback for errors of this kind; if so, the next one is due later."""
         now = time.monotonic()
         recent = {each: at for each, at in self._shown.items() if now - at < TRACEBACK_SECONDS}
         self._shown = {kind: now} | recent
@@ -44,7 +44,7 @@ tracebacks = Tracebacks()
 def request_errors(
     errors: Sequence[GraphQLError], code: Code, texts: ErrorTexts
 ) -> list[dict[str, Any]]:
-    """Errors of a request that was not executed."""
+    """Returns the errors of a request that was not executed."""
     return [
         _entry(error, coded(texts.of_request(error, code), code))
         for error in errors[:MAX_REQUEST_ERRORS]
@@ -54,7 +54,7 @@ def request_errors(
 def field_errors(
     errors: Iterable[GraphQLError], request_id: str | None, texts: ErrorTexts, describe: Describe
 ) -> list[dict[str, Any]]:
-    """Errors of fields that were executed; what is not for clients goes to the log instead.
+    """Returns the errors of executed fields; internal errors are masked and logged.
 
     All are reported: a null without an error means that there is no value.
     """
@@ -79,16 +79,16 @@ def internal_error(
 
 
 def refusal(refused: Refusal, request_id: str | None) -> dict[str, Any]:
-    """Report what was refused. An outage is logged too."""
+    """Returns the error for a refusal. An outage is logged too."""
     if isinstance(refused, Unavailable):
         log.warning("Unavailable, request %s: %s", request_id, refused.reason)
     return coded(refused.message, refused.code, **refused.extensions)
 
 
 def where_of(error: BaseException) -> str:
-    """Returns the type of an error and the lines it came through, without what it says.
+    """Returns the type and the traceback of an error without its message.
 
-    The text of an error may quote what a client sent.
+    The message may quote what a client sent.
     """
     frames = traceback.extract_tb(error.__traceback__)
     lines = (f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)

@@ -1,4 +1,4 @@
-"""One operation of a document, and how far its plans have come."""
+"""One operation of a document, and the state of its plans."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from graphql import FieldNode, FragmentDefinitionNode, OperationDefinitionNode
 from app.engine.plans.plan import Plan
 from app.engine.plans.selections import Conditions, condition_variables
 
-# Two conditions have four variants. An operation of a stranger may have more: they have no plans.
+# Enough for three conditions. Further variants, which a client could send on purpose, get no plans.
 MAX_VARIANTS = 8
 
 
 class Planning(Enum):
-    """How far the plan of an operation has come."""
+    """The state of the plan of an operation."""
 
     NOT_ANSWERED = "not answered yet"
     ANSWERED = "answered once: the next request plans it"
@@ -32,7 +32,7 @@ class Planned(StrEnum):
 
     @property
     def at_first(self) -> Planning:
-        """How far the plan of an operation is that nobody has sent yet."""
+        """The state of an operation that has not been sent yet."""
         return AT_FIRST[self]
 
 
@@ -45,7 +45,7 @@ AT_FIRST = {
 
 @dataclass(slots=True)
 class Variant:
-    """An operation with given values of its conditions, and how far its plan has come."""
+    """An operation with given values of its conditions, and the state of its plan."""
 
     conditions: Conditions
     planning: Planning
@@ -58,7 +58,8 @@ class Variant:
     def note_answer(self) -> None:
         """Note that it was answered without an error.
 
-        What is refused is not planned: its plan would raise, and the stock executor take over.
+        An operation that is refused is not planned: its plan would raise, and the stock executor
+        would run it anyway.
         """
         if self.planning is Planning.NOT_ANSWERED:
             self.planning = Planning.ANSWERED
@@ -66,18 +67,18 @@ class Variant:
 
 @dataclass(slots=True)
 class Executable:
-    """One operation of a document, and what is the same each time it runs."""
+    """One operation of a document, and everything about it that is the same in each request."""
 
     node: OperationDefinitionNode
-    # Those of its document, by name.
+    # The fragments of its document, by name.
     fragments: dict[str, FragmentDefinitionNode]
-    # Whether it costs too much with the largest pages, so that its variables have to be looked at.
+    # Whether it costs too much with the largest pages, so that its variables have to be checked.
     may_be_too_much: bool
-    # Whether it reads the schema, which blocks the event loop for long.
+    # Whether it reads the schema, which blocks the event loop for a long time.
     introspects: bool
-    # Whether it has several mutations, of which some may be done and others fail.
+    # Whether it has several mutations, of which some may succeed and others fail.
     in_parts: bool = False
-    # Of a new variant.
+    # The initial state of a new variant.
     planning: Planning = Planning.NOT_ANSWERED
     # By the values of the conditions.
     variants: dict[tuple[bool, ...], Variant] = field(default_factory=dict[Any, Variant])

@@ -1,11 +1,11 @@
-"""The texts of graphql-core that are known, and what clients are told instead of them.
+"""The known messages of graphql-core, and the messages that clients get instead.
 
-Placeholders stand for what may be in a text:
+Placeholders match the variable parts of a message:
 
-- `{type}`, `{member}`, `{path}`, `{suggestion}`: only what exists in the schema;
-- `{name}`: a name of the document, in a place where the grammar has a name and no value;
+- `{type}`, `{member}`, `{path}`, `{suggestion}`: only names that exist in the schema;
+- `{name}`: a name in the document, where the grammar allows a name and no value;
 - `{token}`: a kind of token; `{number}`: a limit;
-- `{value}`: anything, and none of it is in what clients are told.
+- `{value}`: anything; it is never part of the message for clients.
 """
 
 AS_THEY_ARE = (
@@ -79,9 +79,9 @@ AS_THEY_ARE = (
     "Syntax Error: Unterminated string.",
 )
 REPLACED = {
-    # Behind a value, such as a password without quotes, an `@` begins a directive.
+    # An `@` in a password without quotes begins a directive.
     "Unknown directive '@{value}'.": "A directive is not known.",
-    # A name that is used as a variable stands where a value does: `$ecret` may be a password.
+    # A variable is used in place of a value, so its name may be a password: `$ecret`.
     "Variable '${value}' is not defined.": "A variable that is not defined is used here.",
     "Variable '${value}' is not defined by operation {value2}": (
         "A variable that is not defined is used here."
@@ -124,7 +124,7 @@ REPLACED = {
         "Syntax Error: A reserved name cannot be used for an enum value."
     ),
 }
-# What is wrong with a value. These also follow the name of a variable or argument.
+# Errors in a value. They also follow the prefixes below.
 OF_VALUES = {
     "{type} cannot represent {value}": "it is not a value of type {type}.",
     "Enum '{type}' cannot represent {value}": "it is not a value of type {type}.",
@@ -164,7 +164,7 @@ OF_VALUES = {
     "Expected value of type '{type}', found: {value}": "it is not a value of type {type}.",
     "There can be only one input field named '{value}'.": "a field is given twice.",
 }
-# What precedes the above where graphql-core read a variable, or an argument while it executed.
+# Prefixes of errors in a variable, or in an argument during execution.
 PREFIXES = (
     "Variable '${name}' has invalid value{path}: ",
     "Variable '${name}' has invalid default value{path}: ",
@@ -176,7 +176,7 @@ MISSING = {
         "Argument '{member}' of type '{type}' is required."
     ),
 }
-# Faults of ours that graphql-core finds: for the log.
+# Bugs of the server that graphql-core detects: for the log.
 OF_THE_SERVER = (
     "Cannot return null for non-nullable field {type}.{member}.",
     "Expected Iterable, but did not find one for field '{type}.{member}'.",

@@ -1,4 +1,4 @@
-"""How much one document may ask for, measured before it is validated."""
+"""Limits on the size and cost of a document, measured before it is validated."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ Fragment = ast.FragmentDefinitionNode
 Size = Counter[str]
 Sizes = list[tuple[Operation | Fragment, Size]]
 
-# Sums stop here: a chain of fragments that each spread the next twice doubles at every link.
+# Sums are capped: a chain of fragments that each spread the next one twice doubles at every link.
 CEILING = 1_000_000_000
 
 _INTROSPECTION = ("__schema", "__type")
@@ -60,11 +60,10 @@ class DocumentLimits:
 
 @dataclass(frozen=True, slots=True)
 class FieldCosts:
-    """What limits have to know of fields, by their names: no schema is read here.
+    """The properties of fields that limits depend on, by field name: the schema is not read here.
 
-    `credential_fields` are the root fields of which one operation may select one. Fields of a page
-    are named with the number of its entries if the document asks for none, and no page has more
-    entries than `largest_page`.
+    An operation may select one of the root fields `credential_fields`. `page_sizes` has the default
+    number of entries of each field that returns a page; no page has more than `largest_page`.
     """
 
     credential_fields: frozenset[str] = frozenset()
@@ -80,14 +79,14 @@ class Excess:
 
     @property
     def message(self) -> str:
-        """The text for the client, with nothing in it that the client sent."""
+        """The message for the client. It contains nothing that the client sent."""
         found = f"{self.found:,}" if self.found < CEILING else f"{CEILING:,} or more"
         verb = "is" if self.allowed == 1 else "are"
         return f"{_WORDS[self.limit].format(found)}; {self.allowed:,} {verb} allowed."
 
 
 class Place(NamedTuple):
-    """Where in a definition a selection stands; `weight` is the product of the pages above it."""
+    """The position of a selection; `weight` is the product of the sizes of the pages above it."""
 
     level: int = 0
     introspects: bool = False
@@ -104,13 +103,13 @@ class Place(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """A definition as written: its own size, and where it spreads which fragment."""
+    """A definition as written: its own size, and the positions of its fragment spreads."""
 
     size: Size
     spreads: list[tuple[str, Place]]
 
     def expanded(self, fragments: Mapping[str, Size]) -> Size:
-        """Fragments that are unknown, or contain this one, add nothing: validation names them."""
+        """Returns the size with fragments. Invalid spreads (unknown, cyclic) add nothing."""
         size = self.size.copy()
         for name, place in self.spreads:
             place.add(fragments.get(name, Size()), size)
@@ -119,7 +118,7 @@ class Outline(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """What the names of fields and variables stand for."""
+    """Measures definitions, given the costs of fields and the values of variables."""
 
     costs: FieldCosts
     variables: Mapping[str, object]
@@ -128,7 +127,7 @@ class Ruler:
     def outline(self, definition: Operation | Fragment) -> Outline:
         headed = (definition, *(definition.variable_definitions or ()))
         outline = Outline(Size(directives=sum(len(each.directives or ()) for each in headed)), [])
-        # Not recursive: 200 levels of selections parse, and a server leaves few frames.
+        # Not recursive: a document may have 200 levels of selections, and the stack is limited.
         todo = [(definition.selection_set, Place())]
         while todo:
             selection_set, place = todo.pop()
@@ -170,7 +169,7 @@ class Ruler:
             case ast.VariableNode():
                 return self._page(self.variables.get(asked.name.value, self.any_variable))
             case ast.IntValueNode():
-                # Python refuses to convert thousands of digits, and nine are enough.
+                # Python refuses to convert thousands of digits; nine are enough.
                 return self._page(int(asked.value[:9]))
             case int() | float() if not isinstance(asked, bool) and asked % 1 == 0:
                 return max(0, min(int(asked), self.costs.largest_page))
@@ -180,7 +179,7 @@ class Ruler:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A document's first excess, and its operations with the cost of the largest pages."""
+    """The first limit that a document exceeds, and the sizes of its operations at most."""
 
     excess: Excess | None
     operations: Mapping[str | None, Size]
@@ -191,7 +190,7 @@ class Measured:
     def check_variables(
         self, operation_name: str | None, variables: Mapping[str, object] | None
     ) -> Excess | None:
-        """Read the variables only where the largest pages would cost too much."""
+        """Check the cost with these variables, if the operation costs too much without them."""
         operation = get_operation_ast(self.document, operation_name)
         name = operation and operation.name and operation.name.value
         if operation is None or self.operations[name]["cost"] <= self.limits.cost:
@@ -204,7 +203,7 @@ class Measured:
 
 
 def measure(document: ast.DocumentNode, limits: DocumentLimits, costs: FieldCosts) -> Measured:
-    """Measure a document, which parses and may be invalid otherwise."""
+    """Measure a document that was parsed but not validated."""
     ruler = Ruler(costs, {}, any_variable=...)
     sizes = _sizes(document, ruler)
     allowed = asdict(limits) | {"credentials": 1}
@@ -220,7 +219,7 @@ def _numbers(sizes: Sizes, least: Sizes) -> Iterator[tuple[str, int]]:
     yield "directives", sum(size["directives"] for _, size in sizes)
     for _, size in sizes:
         yield from ((limit, size[limit]) for limit in _OF_ANY_DEFINITION)
-    # `check_variables` decides about a cost that some variables would allow.
+    # A cost that is too high only with some variables is left to `check_variables`.
     for size in _operations(least).values():
         yield from ((limit, size[limit]) for limit in _OF_OPERATIONS)
 
@@ -230,20 +229,20 @@ def _operations(sizes: Sizes) -> dict[str | None, Size]:
 
 
 def _sizes(document: ast.DocumentNode, ruler: Ruler) -> Sizes:
-    """Follow each spread once for its fragment and once for its definition."""
+    """Expand each spread once, from the innermost fragments outwards: in linear time."""
     executable = (each for each in document.definitions if isinstance(each, Operation | Fragment))
     outlines = [(each, ruler.outline(each)) for each in executable]
     fragments = {each.name.value: own for each, own in outlines if isinstance(each, Fragment)}
     known: dict[str, Size] = {}
     for name in _innermost_first(fragments):
         known[name] = fragments[name].expanded(known)
-        # Directives count where they are written, not where their fragment is spread.
+        # Directives count where they are written, not again at each spread.
         del known[name]["directives"]
     return [(each, outline.expanded(known)) for each, outline in outlines]
 
 
 def _innermost_first(fragments: dict[str, Outline]) -> Iterable[str]:
-    """Each name after those that it spreads, but for the spread that closes a cycle."""
+    """Order names after those they spread (topologically), ignoring spreads that close a cycle."""
     unseen, finished = set(fragments), dict[str, None]()
     todo = [*reversed(fragments)]
     while todo:

@@ -1,7 +1,7 @@
-"""`@oneOf` input types: graphql-core's own checks, told which types they are for.
+"""`@oneOf` input types: makes graphql-core's own checks apply to the types of Strawberry.
 
-Strawberry's rule is not used: it raises on documents that use a variable that is not defined, or
-that define a fragment before their operation.
+Strawberry's rule is not used: it raises on documents that use an undefined variable, or that define
+a fragment before their operation.
 """
 
 from typing import Any, cast
@@ -18,12 +18,12 @@ from graphql import (
 )
 
 STRAWBERRY = "strawberry-definition"
-# Typed, it has a generic without its parameter.
+# `Any`, since its type has an unknown generic parameter.
 get_nullable_type: Any = cast("Any", graphql).get_nullable_type
 
 
 def mark_one_of(schema: GraphQLSchema) -> None:
-    """Tell graphql-core which input types are `@oneOf`, as Strawberry does not."""
+    """Mark the `@oneOf` input types for graphql-core, which Strawberry does not do."""
     for kind in schema.type_map.values():
         definition: Any = kind.extensions.get(STRAWBERRY)
         if isinstance(kind, GraphQLInputObjectType) and definition is not None:
@@ -31,7 +31,7 @@ def mark_one_of(schema: GraphQLSchema) -> None:
 
 
 class OneOfVariablesRule(ValidationRule):
-    """A variable in a `@oneOf` input is non-null, also where the input itself is."""
+    """A variable in a `@oneOf` input must be non-null, also if the input itself is non-null."""
 
     context: ValidationContext
 
@@ -41,7 +41,7 @@ class OneOfVariablesRule(ValidationRule):
             of: Any = cast("Any", usage).parent_type
             name = usage.node.name.value
             kind = get_nullable_type(of)
-            # Where it is nullable, a rule of graphql-core reports it.
+            # If the input is nullable, a rule of graphql-core reports it.
             if kind is of or not isinstance(kind, GraphQLInputObjectType) or not kind.is_one_of:
                 continue
             definition = declared.get(name)

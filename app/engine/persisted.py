@@ -1,4 +1,4 @@
-"""Documents by name: trusted ones from a manifest, and Apollo's automatic ones."""
+"""Persisted documents: trusted ones from a manifest, and Apollo's automatic persisted queries."""
 
 import hashlib
 import json
@@ -13,12 +13,12 @@ from app.errors import Code, Misconfigured
 
 KEPT_CHARACTERS = 500_000
 SHA_256 = re.compile(r"[0-9a-f]{64}")
-NOT_FOUND = "PersistedQueryNotFound"  # Apollo's clients look for this very text
+NOT_FOUND = "PersistedQueryNotFound"  # Apollo's clients compare this text
 ONLY_TRUSTED = "Only documents of the manifest run here: send a `documentId`."
 
 
 class DocumentRefused(Exception):
-    """There is no document of that name."""
+    """The document cannot be found, or must not be run."""
 
     def __init__(self, message: str, code: Code) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class PersistedDocuments:
         """Read a manifest as graphql-codegen and Relay write it: an object of hash to text.
 
         Raises:
-            Misconfigured: it is not there, or not of that form.
+            Misconfigured: it is missing or invalid.
 
         """
         if manifest is None:
@@ -58,7 +58,7 @@ class PersistedDocuments:
         """Returns the text to run.
 
         Raises:
-            DocumentRefused: there is none by that name, or its name is not its hash.
+            DocumentRefused: the document is unknown or not trusted, or the hash is wrong.
 
         """
         name = document_id or _apollo_hash(extensions)
@@ -77,7 +77,7 @@ class PersistedDocuments:
         if self.only_trusted:
             raise DocumentRefused(ONLY_TRUSTED, Code.BAD_REQUEST)
         if name is not None:
-            # Otherwise a client could store its text under the hash of another one.
+            # Otherwise a client could store its text under the hash of another document.
             if hashlib.sha256(query.encode(errors="surrogatepass")).hexdigest() != name:
                 raise DocumentRefused("`sha256Hash` is not the hash of `query`.", Code.BAD_REQUEST)
             self._automatic.put(name, query, weight=len(query))

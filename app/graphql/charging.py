@@ -29,7 +29,8 @@ ENUM = "Attempt"
 
 @strawberry.enum(
     name=ENUM,
-    description="What a field tries. Each is charged to limits of its own before the work begins.",
+    description="What a call of a field counts as. Each kind has its own limits, which are checked "
+    "before the work begins.",
 )
 class AttemptName(Enum):
     """In each schema the attempts of its modules replace this member (`replace_attempts`).
@@ -43,8 +44,8 @@ class AttemptName(Enum):
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
     name="rateLimited",
-    description="What each call of this field is charged as. Over a limit it answers "
-    "`RateLimited`, or where that is no member of its result, null and a RATE_LIMITED error.",
+    description="What each call of this field counts as. Over a limit, the field returns "
+    "`RateLimited` or, if its result has no such member, null and a RATE_LIMITED error.",
 )
 class RateLimitedDirective:
     attempt: AttemptName = strawberry.directive_field(name="as")
@@ -103,7 +104,7 @@ class Charged(FieldExtension):
 
 
 def charged_as(field: GraphQLField) -> Attempt | None:
-    """Return what a field of the built schema is limited as; None if it is not limited."""
+    """Returns the attempt that a field of the built schema is limited as; None if not limited."""
     definition: Any = field.extensions.get(STRAWBERRY)
     extensions: list[Any] = definition.extensions if definition else []
     return next((each.attempt for each in extensions if isinstance(each, Charged)), None)
@@ -159,7 +160,7 @@ def _is_wrong_guess(result: Any) -> bool:
 
 
 def _refused(info: Info, refused: outcomes.RateLimited) -> RateLimited:
-    """Return the member of the field's union, or raise if it has none."""
+    """Returns `RateLimited` if it is a member of the field's union; raises if not."""
     if info.may_answer("RateLimited"):
         return RateLimited.of(refused)
     seconds = refused.retry_after_seconds

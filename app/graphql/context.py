@@ -48,7 +48,7 @@ class Context:
     @property
     def requester(self) -> Requester:
         """The user, if the token was verified before; otherwise the address block of the client."""
-        claims = self.services[AccessTokens].recall(self.bearer) if self.bearer else None
+        claims = self.services[AccessTokens].cached_claims(self.bearer) if self.bearer else None
         if claims is None:
             return Requester(self.client.block)
         return Requester(str(claims.user_id), is_known=True)
@@ -63,7 +63,7 @@ class Context:
         if self.bearer is None:
             return None
         tokens = self.services[AccessTokens]
-        claims = tokens.recall(self.bearer) or await tokens.verify(self.bearer)
+        claims = tokens.cached_claims(self.bearer) or await tokens.verify(self.bearer)
         # Root fields of a query run concurrently: fields below one read `viewer` while another one
         # waits here, so it is replaced, and never reset before.
         self.viewer = await self.services[Viewers].find(claims) if claims else None

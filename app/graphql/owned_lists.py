@@ -10,7 +10,7 @@ from app.graphql.pagination import Cursors
 from app.users.services.viewer import Viewer
 
 Row = TypeVar("Row")
-# Reads a page for each of these users. There is none of a user whose list the viewer may not see.
+# Reads a page for each of these users. Users whose list the viewer may not see have none.
 ReadPages = Callable[
     [Sequence[uuid.UUID], Viewer, PageRequest], Awaitable[Mapping[uuid.UUID, Page[Row]]]
 ]

@@ -59,7 +59,7 @@ class NotFound(Problem):
 
 @strawberry.type(description="Too many attempts, or the server is too busy: nothing was done.")
 class RateLimited(Problem):
-    retry_after: int = strawberry.field(description="Seconds after which it is worth trying again.")
+    retry_after: int = strawberry.field(description="The seconds to wait before trying again.")
 
     def is_wrong_guess(self) -> bool:
         return False

@@ -29,8 +29,8 @@ DESCRIPTION = """\
 Portico: accounts, sign-in and sessions.
 
 Sign in with `register` or `login`. Send the `tokens.accessToken` of the answer with each request,
-in the header `Authorization: Bearer <accessToken>`. When it expires, `refreshSession` answers the
-next one. The description of each root field says who may ask it.
+in the header `Authorization: Bearer <accessToken>`. When it expires, `refreshSession` returns a new
+one. The description of each root field says who may use it.
 
 The outcomes of a mutation are the members of its result union. A member that implements `Problem`
 says in `message` what to tell the person. A field that is refused is null and has an entry in

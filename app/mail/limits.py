@@ -13,5 +13,5 @@ MAILS = Budget(
 
 
 def email_charge(kind: str, address: str) -> Charge:
-    """Return what an email is charged to: each kind has a count of its own."""
+    """Returns the charge of an email: each kind is counted separately."""
     return Charge(MAILS, Counted.ALL, (kind, address))

@@ -1,1 +1,1 @@
-"""Secrets and who may do what: pure, no SQL."""
+"""Passwords, tokens, keys and MACs: pure functions and classes, no SQL."""

@@ -1,4 +1,4 @@
-"""Access tokens: ES256 JWTs as RFC 9068 has them (`at+jwt`), made here and read here, strictly."""
+"""Issues and strictly verifies access tokens: ES256 JWTs of type `at+jwt` (RFC 9068)."""
 
 import secrets
 import uuid
@@ -19,19 +19,19 @@ TYPE = "at+jwt"
 MAX_CHARACTERS = 2048
 HEADER = {"alg", "kid", "typ"}
 CLOCK_SKEW_SECONDS = 5
-# The client that a token was issued to (RFC 9068, 2.2). No clients are registered: users sign in at
-# Portico itself, whatever program they use, so Portico is the client of every token.
+# The client that a token was issued to (RFC 9068, 2.2). Clients are not registered: users sign in
+# to Portico itself with any program, so Portico is the client of every token.
 CLIENT_ID = "portico"
 CLAIMS = {"iss", "sub", "aud", "client_id", "sid", "gen", "iat", "auth_time", "exp", "jti"}
-# Of tokens that servers of the release before issue, which these stand beside while they are
-# replaced. The next release no longer accepts them.
-FORMER_CLAIMS = CLAIMS - {"client_id", "auth_time"}
+# The claims of tokens from the previous release, whose servers still run during a rolling update.
+# The next release no longer accepts them.
+PREVIOUS_CLAIMS = CLAIMS - {"client_id", "auth_time"}
 
 
 class Claims(NamedTuple):
-    """What a verified token says. It opens nothing alone: the session is asked each time.
+    """The claims of a verified token. They grant no access alone.
 
-    So is the key that signed it: one that was deleted verifies nothing any more.
+    Each request also checks that the session is active and the signing key was not deleted.
     """
 
     user_id: uuid.UUID
@@ -44,38 +44,43 @@ class Claims(NamedTuple):
 class AccessToken(NamedTuple):
     text: str
     expires_at: datetime
-    # Seconds from its issue.
+    # In seconds, from when it was issued.
     expires_in: int
 
 
-class Ring(Protocol):
-    """Where keys come from: the newest that signs, and any that still verifies."""
+class KeySource(Protocol):
+    """Provides the current key to sign with, and every key that still verifies."""
 
     def signing_key(self) -> KeyPair:
-        """Returns it, or raises Unavailable if there is none."""
+        """Returns the key to sign with.
+
+        Raises:
+            Unavailable: there is none.
+
+        """
         ...
 
     async def verifying_key(self, key_id: str) -> ec.EllipticCurvePublicKey | None: ...
 
 
-class Remembered:
+class VerifiedTokens:
     """A bounded cache of the claims of verified tokens, by a hash of the token.
 
-    Two generations: when the younger is full the elder is dropped, which costs its tokens one more
-    check. A flood of valid tokens can be had only by signing in that often.
+    It has two generations: when the younger is full, the older is dropped, and its tokens are
+    verified once more. To flood it with valid tokens, a client would have to sign in that often.
     """
 
     def __init__(self, capacity: int = 20_000) -> None:
         self._half = capacity // 2
         self.hits = self.misses = 0
-        self._young: dict[bytes, Claims] = {}
-        self._old: dict[bytes, Claims] = {}
+        self._younger: dict[bytes, Claims] = {}
+        self._older: dict[bytes, Claims] = {}
 
     def get(self, text: str) -> Claims | None:
         key = _digest(text)
-        found = self._young.get(key)
+        found = self._younger.get(key)
         if found is None:
-            found = self._old.pop(key, None)
+            found = self._older.pop(key, None)
             if found is not None:
                 self._keep(key, found)
         return found
@@ -84,9 +89,9 @@ class Remembered:
         self._keep(_digest(text), claims)
 
     def _keep(self, key: bytes, claims: Claims) -> None:
-        if len(self._young) >= self._half:
-            self._young, self._old = {}, self._young
-        self._young[key] = claims
+        if len(self._younger) >= self._half:
+            self._younger, self._older = {}, self._younger
+        self._younger[key] = claims
 
 
 def _digest(text: str) -> bytes:
@@ -95,12 +100,12 @@ def _digest(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class AccessTokens:
-    ring: Ring
+    ring: KeySource
     issuer: str
     audience: str
     lifetime: timedelta
     clock: Clock
-    remembered: Remembered = field(default_factory=Remembered)
+    verified_tokens: VerifiedTokens = field(default_factory=VerifiedTokens)
 
     def issue(
         self,
@@ -110,10 +115,11 @@ class AccessTokens:
         authenticated_at: datetime,
         extra: Mapping[str, object],
     ) -> AccessToken:
-        """Sign one, with `extra` claims beside its own.
+        """Sign a token, with the `extra` claims of modules added.
 
-        `gen` ties it to the refresh token beside it: its use shows that both came. `auth_time` is
-        when the user last proved who they are, which a refresh does not move (RFC 9068, 2.2.1).
+        `gen` is the generation of the refresh token issued with it: a client that uses the access
+        token has received both. `auth_time` is when the user last authenticated; a refresh does not
+        change it (RFC 9068, 2.2.1).
         """
         now, lifetime = int(self.clock().timestamp()), int(self.lifetime.total_seconds())
         key = self.ring.signing_key()
@@ -125,7 +131,7 @@ class AccessTokens:
             "sid": str(session_id),
             "gen": generation,
             "iat": now,
-            # A clock that was set back must not make a token of what is yet to come.
+            # If the clock was set back, `auth_time` must still not be in the future.
             "auth_time": min(int(authenticated_at.timestamp()), now),
             "exp": now + lifetime,
             "jti": secrets.token_urlsafe(12),
@@ -138,7 +144,7 @@ class AccessTokens:
         return AccessToken(text, expires_at, lifetime)
 
     def check_can_issue(self) -> None:
-        """Return if a token could be issued now: to be asked before a session is changed for it.
+        """Check that a token can be issued now, before a session is changed for it.
 
         Raises:
             Unavailable: there is no key to sign it with.
@@ -146,36 +152,36 @@ class AccessTokens:
         """
         self.ring.signing_key()
 
-    def recall(self, text: str) -> Claims | None:
-        """Returns the claims of a token whose signature was checked before, if it is valid now."""
-        known = self.remembered.get(text)
+    def cached_claims(self, text: str) -> Claims | None:
+        """Returns the claims of a token that was verified before, if it has not expired."""
+        known = self.verified_tokens.get(text)
         if known is None:
             return None
-        self.remembered.hits += 1
+        self.verified_tokens.hits += 1
         return self._unexpired(known)
 
     def _unexpired(self, claims: Claims) -> Claims | None:
         return claims if claims.expires_at > self.clock().timestamp() else None
 
     async def verify(self, text: str) -> Claims | None:
-        """Read a token; None for anything but one of ours that is valid now.
+        """Returns the claims of a token that Portico issued and that is valid now, otherwise None.
 
-        A signature that was checked is remembered until the token expires: checking it is most of
-        what a small query costs, and the session behind it is asked each time all the same.
+        Verified tokens are cached until they expire: checking the signature is most of the cost of
+        a small query. The session is looked up on every request regardless.
 
-        Stricter than RFC 7519 asks: one algorithm, the three header fields we write and no other
-        (so no `jwk`, `jku`, `x5u`, `crit`), and all claims we write, each exact and of its JSON
+        Stricter than RFC 7519: one algorithm, exactly the three header fields that `issue` writes
+        (so no `jwk`, `jku`, `x5u`, `crit`), and all its claims, each with the exact value or JSON
         type. Claims that modules add are not read.
         """
-        known = self.remembered.get(text)
+        known = self.verified_tokens.get(text)
         if known is not None:
             return self._unexpired(known)
         if len(text) > MAX_CHARACTERS:
             return None
-        self.remembered.misses += 1
+        self.verified_tokens.misses += 1
         claims = await self._verified(text)
         if claims is not None:
-            self.remembered.put(text, claims)
+            self.verified_tokens.put(text, claims)
         return claims
 
     async def _verified(self, text: str) -> Claims | None:
@@ -186,17 +192,17 @@ class AccessTokens:
             key = await self.ring.verifying_key(header["kid"])
             if key is None:
                 return None
-            # Times and types are checked below: the library reads "123" as a number and a missing
-            # claim as none.
+            # Times and types are checked below: the library accepts "123" as a number, and does not
+            # require claims.
             claims = jwt.decode(text, key, [ALGORITHM], options=cast("Any", UNCHECKED))
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             return None
         return self._checked(claims, header["kid"])
 
     def _checked(self, claims: dict[str, Any], key_id: str) -> Claims | None:
-        if set(claims) == FORMER_CLAIMS:
+        if set(claims) == PREVIOUS_CLAIMS:
             claims = {**claims, "client_id": CLIENT_ID, "auth_time": claims["iat"]}
-        if not set(claims) >= CLAIMS or not self._are_ours(claims) or not self._are_timely(claims):
+        if not set(claims) >= CLAIMS or not self._are_ours(claims) or not self._are_current(claims):
             return None
         user_id, session_id = _uuid(claims["sub"]), _uuid(claims["sid"])
         generation = claims["gen"]
@@ -212,14 +218,14 @@ class AccessTokens:
             and isinstance(claims["jti"], str)
         )
 
-    def _are_timely(self, claims: dict[str, Any]) -> bool:
+    def _are_current(self, claims: dict[str, Any]) -> bool:
         issued, expires, authenticated = claims["iat"], claims["exp"], claims["auth_time"]
-        # Not `isinstance`: a boolean is an integer to it.
+        # Not `isinstance`: a boolean is an instance of int.
         if type(issued) is not int or type(expires) is not int or type(authenticated) is not int:
             return False
         now = self.clock().timestamp()
-        lasts = 0 < expires - issued <= self.lifetime.total_seconds()
-        return authenticated <= issued <= now + CLOCK_SKEW_SECONDS and now < expires and lasts
+        bounded = 0 < expires - issued <= self.lifetime.total_seconds()
+        return authenticated <= issued <= now + CLOCK_SKEW_SECONDS and now < expires and bounded
 
 
 UNCHECKED = {

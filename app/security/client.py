@@ -1,4 +1,4 @@
-"""Where a request came from."""
+"""The client that sent a request: address, user agent, headers."""
 
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
@@ -9,7 +9,7 @@ PROGRAM_BYTES = 8
 
 
 class Client(NamedTuple):
-    """Where a request came from, as far as it is known."""
+    """The client of a request, as far as it is known."""
 
     ip_address: str | None
     user_agent: str | None
@@ -20,7 +20,7 @@ class Client(NamedTuple):
 
     @property
     def block(self) -> str:
-        """The address range that rate limits count as one."""
+        """The address range that rate limits count as one client."""
         return block_of(self.ip_address)
 
     @property
@@ -29,12 +29,12 @@ class Client(NamedTuple):
         return digest(self.block, self.user_agent or "")[:PROGRAM_BYTES]
 
 
-# Of commands and of the server itself.
+# For commands and for the server itself.
 NO_CLIENT = Client(None, None)
 
 
 def block_of(address: str | None) -> str:
-    """Returns what one client usually has: an IPv4 address, or the /64 prefix of an IPv6 one."""
+    """Returns the range that one client usually has: an IPv4 address, or an IPv6 /64 prefix."""
     try:
         parsed = ip_address((address or "").partition("%")[0])
     except ValueError:

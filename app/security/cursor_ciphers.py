@@ -1,7 +1,7 @@
 """Encryption of page cursors: AES-SIV (RFC 5297) under keys derived from SECRET_KEY.
 
-A cursor ends up in addresses, logs and analytics of frontends, and may hold an email address.
-AES-SIV is deterministic: one position has one text, so caches and pages agree about it.
+A cursor ends up in the URLs, logs and analytics of frontends, and may hold an email address.
+AES-SIV is deterministic: a position always has the same cursor, so clients can cache by it.
 """
 
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ from app.security.keys import Secrets
 
 
 class CursorCipher:
-    """Encrypts the positions of one order, and opens only these.
+    """Encrypts the positions of one order, and decrypts only these.
 
-    The first key encrypts, any of them opens: cursors outlast a change of SECRET_KEY.
+    The first key encrypts, all of them decrypt: cursors survive a change of SECRET_KEY.
     """
 
     def __init__(self, keys: Iterable[bytes]) -> None:
@@ -26,14 +26,14 @@ class CursorCipher:
 
     def read(self, encoded: bytes) -> bytes | None:
         """Returns the position; None if this server did not encrypt it for this order."""
-        opened = (_opened(cipher, encoded) for cipher in self._ciphers)
-        return next((position for position in opened if position is not None), None)
+        decrypted = (_decrypted(cipher, encoded) for cipher in self._ciphers)
+        return next((position for position in decrypted if position is not None), None)
 
 
 class CursorCiphers:
-    """One cipher for each order, made when the order is first asked for.
+    """One cipher for each order, created when first used.
 
-    Each has a key of its own, so a cursor of one order is none of another.
+    Each has its own key, so a cursor of one order is invalid in another.
     """
 
     def __init__(self, secrets: Secrets) -> None:
@@ -49,7 +49,7 @@ class CursorCiphers:
         return cipher
 
 
-def _opened(cipher: AESSIV, encoded: bytes) -> bytes | None:
+def _decrypted(cipher: AESSIV, encoded: bytes) -> bytes | None:
     try:
         return cipher.decrypt(encoded, None)
     except InvalidTag:

@@ -1,4 +1,4 @@
-"""Device tokens: proof that a device has signed in to an account before. They open nothing."""
+"""Device tokens: proof that a device has signed in to an account before. They grant no access."""
 
 import re
 import secrets
@@ -7,12 +7,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from struct import Struct
 
-from app.security.keys import Secrets, mac, same
+from app.security.keys import Secrets, constant_time_equal, mac
 
 PREFIX = "pdt_"
 FORM = re.compile(rf"{PREFIX}([A-Za-z0-9_-]{{64}})", re.ASCII)
 ID_BYTES, TAG_BYTES = 12, 16
-# The user, the generation of their devices, and the number of this one.
+# The user, the generation of their device tokens, and the id of this device.
 BODY = Struct(f">16sI{ID_BYTES}s")
 
 
@@ -25,9 +25,9 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class DeviceTokens:
-    """A MAC over the user, the generation of their devices and a random number.
+    """A MAC over the user, the generation of their device tokens and a random id.
 
-    Nothing about a device is stored. Those of one user end together, with their generation.
+    Nothing about a device is stored. A new generation revokes all device tokens of a user.
     """
 
     keys: tuple[bytes, ...]
@@ -47,7 +47,7 @@ class DeviceTokens:
             return None
         raw = urlsafe_b64decode(match[1])
         body, tag = raw[: BODY.size], raw[BODY.size :]
-        if not any(same(tag, self._tag(key, body)) for key in self.keys):
+        if not any(constant_time_equal(tag, self._tag(key, body)) for key in self.keys):
             return None
         user_id, generation, device_id = BODY.unpack(body)
         return Device(uuid.UUID(bytes=user_id), generation, device_id)

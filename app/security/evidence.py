@@ -1,4 +1,4 @@
-"""What makes an audit provable: how events are hashed, and how the ends of chains are signed."""
+"""How audit events are hashed into chains, and how the heads of the chains are signed."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -9,17 +9,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-SIGNED_AS = b"portico audit checkpoint\n"
+CHECKPOINT_PREFIX = b"portico audit checkpoint\n"
 ES256 = ec.ECDSA(hashes.SHA256())
 
 
-def part(text: str | None) -> str:
-    """Write one part of an event with its length before it, as `audit_part` in the database."""
+def encoded_part(text: str | None) -> str:
+    """Encode one part of an event with its length before it, as `audit_part` in the database."""
     return "-" if text is None else f"{len(text.encode())}:{text}"
 
 
 def event_hash(previous: bytes, parts: Sequence[str | None]) -> bytes:
-    return sha256(previous + "".join(map(part, parts)).encode()).digest()
+    return sha256(previous + "".join(map(encoded_part, parts)).encode()).digest()
 
 
 def address_digest(salt: bytes, address: str) -> bytes:
@@ -27,13 +27,13 @@ def address_digest(salt: bytes, address: str) -> bytes:
 
 
 def first_hash(chain: str) -> bytes:
-    """What the first event of a chain has before it."""
+    """Returns the previous hash of the first event of a chain."""
     return sha256(chain.encode()).digest()
 
 
 def retention_text(before: str | None, chains: str | None, events: str | None) -> bytes:
-    """What the MAC of an announced removal is made of."""
-    return "".join(map(part, (before, chains, events))).encode()
+    """Returns the input of the MAC of an announced removal."""
+    return "".join(map(encoded_part, (before, chains, events))).encode()
 
 
 def checkpoint_text(
@@ -44,7 +44,7 @@ def checkpoint_text(
     *,
     begins_epoch: bool,
 ) -> bytes:
-    """What is signed: `typ` and all, so that it passes for nothing else and nothing else for it."""
+    """Returns the signed text of a checkpoint; the prefix sets it apart from other signed texts."""
     body: dict[str, Any] = {
         "number": number,
         "at": at_microseconds,
@@ -53,14 +53,14 @@ def checkpoint_text(
     }
     if begins_epoch:
         body["epoch"] = True
-    return SIGNED_AS + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return CHECKPOINT_PREFIX + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
 
 def sign(key: ec.EllipticCurvePrivateKey, text: bytes) -> bytes:
     return key.sign(text, ES256)
 
 
-def is_signed(key: ec.EllipticCurvePublicKey, signature: bytes, text: bytes) -> bool:
+def is_valid_signature(key: ec.EllipticCurvePublicKey, signature: bytes, text: bytes) -> bool:
     try:
         key.verify(signature, text, ES256)
     except InvalidSignature:

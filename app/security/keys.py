@@ -1,4 +1,4 @@
-"""Keys: what is derived from SECRET_KEY, and the ES256 pairs that sign access tokens."""
+"""Keys derived from SECRET_KEY, and the ES256 key pairs that sign access tokens."""
 
 import base64
 import json
@@ -18,10 +18,10 @@ from app.errors import Misconfigured
 
 
 class Secrets:
-    """SECRET_KEY, one or several separated by commas: the first seals, all of them open.
+    """SECRET_KEY, one or several separated by commas: the first encrypts, all of them decrypt.
 
-    Each purpose has keys of its own (HKDF, RFC 5869): nothing made for one passes for another.
-    A fingerprint tells one secret from another and is no key of anything.
+    Each purpose has its own keys (HKDF, RFC 5869): a value made for one purpose is invalid for
+    another. A fingerprint identifies a secret and is not used as a key.
     """
 
     def __init__(self, text: str) -> None:
@@ -31,7 +31,7 @@ class Secrets:
 
     @property
     def sealing_fingerprint(self) -> bytes:
-        """That of the secret which seals: the first one."""
+        """The fingerprint of the secret that encrypts: the first one."""
         return self.fingerprints[0]
 
     def derive(self, purpose: str) -> list[bytes]:
@@ -50,17 +50,17 @@ class Secrets:
         return self._fernet.encrypt(plain).decode("ascii")
 
     def open(self, sealed: str) -> bytes | None:
-        """Returns what was sealed; None if none of these secrets has sealed it."""
+        """Decrypt a sealed value; None if it was sealed with none of these secrets."""
         try:
             return self._fernet.decrypt(sealed)
-        # Text that is not ASCII is a ValueError.
+        # Text that is not ASCII raises a ValueError.
         except (InvalidToken, ValueError):
             return None
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """The half of a pair that verifies. Every server has it, whatever its secrets open."""
+    """The public key of a pair. Every server can read it, whatever secrets it has."""
 
     id: str
     key: ec.EllipticCurvePublicKey
@@ -85,7 +85,7 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """One ES256 pair. Its id is random; under it the JWKS lists the public half."""
+    """An ES256 key pair. Its id is random, and is the `kid` of the public key in the JWKS."""
 
     id: str
     private: ec.EllipticCurvePrivateKey
@@ -144,8 +144,8 @@ def digest(*parts: Part) -> bytes:
 def encoded(*parts: Part) -> bytes:
     """Encode parts so that no two lists of parts have the same encoding.
 
-    Each part is written with its type and its length before it. Joined without, `("ab", "c")` and
-    `("a", "bc")` would be one message, and a value that a client chooses could name another one.
+    Each part is preceded by its type and length. Simply joined, `("ab", "c")` and `("a", "bc")`
+    would be the same message, and a client could choose a value that collides with another.
     """
     return b"".join(map(_encoded, parts))
 
@@ -154,12 +154,12 @@ def _encoded(part: Part) -> bytes:
     if isinstance(part, bytes):
         return b"b%d:%b" % (len(part), part)
     if isinstance(part, str):
-        # What JSON can carry and UTF-8 cannot (half of a surrogate pair) is encoded too.
+        # JSON can carry a lone surrogate, which strict UTF-8 cannot encode.
         written = part.encode(errors="surrogatepass")
         return b"s%d:%b" % (len(written), written)
     return b"i%d:" % part
 
 
-def same(left: bytes, right: bytes) -> bool:
+def constant_time_equal(left: bytes, right: bytes) -> bool:
     """Compare in constant time."""
     return constant_time.bytes_eq(left, right)

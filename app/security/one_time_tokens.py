@@ -11,10 +11,10 @@ FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
 def make() -> str:
-    """Returns 256 random bits: unguessable, so a fast hash is enough to store them."""
+    """Returns a token of 256 random bits. It cannot be guessed, so a fast hash of it is stored."""
     return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
 def digest(token: str) -> bytes | None:
-    """Returns the stored hash of a token; None if it is not one."""
+    """Returns the hash that is stored for a token; None if the text is not a token."""
     return keys.digest(token) if FORM.fullmatch(token) else None

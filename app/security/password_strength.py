@@ -1,4 +1,4 @@
-"""How many guesses a password withstands: never more than zxcvbn estimates, in bounded time."""
+"""Estimates how many guesses a password takes: at most zxcvbn's estimate, in bounded time."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -9,8 +9,8 @@ from typing import Any
 from zxcvbn import matching, scoring
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
-# The highest estimate. zxcvbn's is above it for every password that is no single pattern and not
-# two in a row, so that no others have to be looked for.
+# The highest estimate. For every password that is neither one pattern nor two in a row zxcvbn
+# estimates more, so only those two cases are searched for.
 MAX_GUESSES = 10**8
 MIN_GUESSES_OF_TWO = 10_000
 MIN_GUESSES_OF_PART = 50
@@ -18,9 +18,9 @@ MIN_GUESSES_OF_CHARACTER = 10
 DIGITS_OF_MAX = 8
 LONGEST_DATE = 10
 YEAR = re.compile(r"20\d\d", re.ASCII)
-# str.lower() writes this letter in two ways.
+# str.lower() has two forms of this letter.
 SIGMAS = "\u03c3\u03c2"
-# An exact count of the keyboard walks with more turns would take cubic time.
+# An exact count of keyboard walks with more turns would take cubic time.
 MAX_TURNS = 9
 # Shorter words of the context are found by accident in any password.
 SHORTEST_CONTEXT_WORD = 3
@@ -29,10 +29,10 @@ Span = tuple[int, int]
 
 
 def _look_alikes() -> list[set[str]]:
-    """Returns groups of characters that stand for each other, directly or through a third.
+    """Returns groups of characters that substitute each other, directly or through a third.
 
-    `1` stands for `i` and for `l`. With one form for all three a text is looked up once, instead of
-    once for each way to read it.
+    `1` substitutes both `i` and `l`. With one form for all three, a text is looked up once instead
+    of once for each combination of substitutions.
     """
     groups: list[set[str]] = [set(SIGMAS)]
     for letter, substitutes in matching.L33T_TABLE.items():
@@ -43,74 +43,77 @@ def _look_alikes() -> list[set[str]]:
     return groups
 
 
-FORMS = str.maketrans({each: min(group) for group in _look_alikes() for each in group})
+COMMON_FORMS = str.maketrans({each: min(group) for group in _look_alikes() for each in group})
 
 
 def estimated_guesses(password: str, context: Collection[str] = ()) -> int:
     """Estimate how many guesses a password takes, at most `MAX_GUESSES`.
 
-    The words of the context cost an attacker nothing, wherever they stand in the password: what is
-    left of it when they are taken out is what has to be guessed.
+    An attacker knows the words of the context, wherever they are in the password: only what is left
+    after removing them has to be guessed.
     """
     estimator = Estimator(frozenset(form for word in context if word for form in _forms(word)))
-    return min(estimator.guesses(password), 2 * estimator.guesses(estimator.unknown(password)))
+    rest = estimator.without_context(password)
+    return min(estimator.guesses(password), 2 * estimator.guesses(rest))
 
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """zxcvbn's estimate for passwords of one pattern and of two, with each search made wider."""
+    """zxcvbn's estimate for passwords of one or two patterns, with wider searches for each."""
 
     context: frozenset[str]
-    known: dict[str, int] = field(default_factory=dict[str, int])
+    estimates: dict[str, int] = field(default_factory=dict[str, int])
 
     def guesses(self, text: str) -> int:
-        if text not in self.known:
-            self.known[text] = self._guesses(Reading.of(text)) if text else 1
-        return self.known[text]
+        if text not in self.estimates:
+            self.estimates[text] = self._guesses(Analysis.of(text)) if text else 1
+        return self.estimates[text]
 
-    def unknown(self, text: str) -> str:
+    def without_context(self, text: str) -> str:
         """Returns the text without the words of the context."""
         for word in sorted(self.context, key=lambda word: (-len(word), word)):
             if len(word) >= SHORTEST_CONTEXT_WORD:
                 text = _without(text, word)
         return text
 
-    def _guesses(self, reading: "Reading") -> int:
-        length = len(reading.text)
-        whole = self._pattern(reading, 0, length) + 1
-        return min(MAX_GUESSES, whole, *(self._two(reading, cut) for cut in range(1, length)))
-
-    def _two(self, reading: "Reading", cut: int) -> int:
-        first = self._part(reading, 0, cut)
-        second = self._part(reading, cut, len(reading.text))
-        return 2 * first * second + MIN_GUESSES_OF_TWO
-
-    def _part(self, reading: "Reading", start: int, end: int) -> int:
-        floor = MIN_GUESSES_OF_CHARACTER if end - start == 1 else MIN_GUESSES_OF_PART
-        return max(floor, self._pattern(reading, start, end))
-
-    def _pattern(self, reading: "Reading", start: int, end: int) -> int:
+    def _guesses(self, analysis: "Analysis") -> int:
+        length = len(analysis.text)
+        whole = self._guesses_of_pattern(analysis, 0, length) + 1
         return min(
-            10 ** min(end - start, DIGITS_OF_MAX),
-            reading.patterns.get((start, end), MAX_GUESSES),
-            self._word(reading, start, end),
-            self._repeat(reading.text[start:end]),
+            MAX_GUESSES, whole, *(self._guesses_of_two(analysis, cut) for cut in range(1, length))
         )
 
-    def _word(self, reading: "Reading", start: int, end: int) -> int:
-        length = len(reading.text)
-        forwards = [self._rank(form[start:end]) for form in reading.forms]
-        backwards = [self._rank(form[length - end : length - start]) for form in reading.reversed]
+    def _guesses_of_two(self, analysis: "Analysis", cut: int) -> int:
+        first = self._guesses_of_part(analysis, 0, cut)
+        second = self._guesses_of_part(analysis, cut, len(analysis.text))
+        return 2 * first * second + MIN_GUESSES_OF_TWO
+
+    def _guesses_of_part(self, analysis: "Analysis", start: int, end: int) -> int:
+        floor = MIN_GUESSES_OF_CHARACTER if end - start == 1 else MIN_GUESSES_OF_PART
+        return max(floor, self._guesses_of_pattern(analysis, start, end))
+
+    def _guesses_of_pattern(self, analysis: "Analysis", start: int, end: int) -> int:
+        return min(
+            10 ** min(end - start, DIGITS_OF_MAX),
+            analysis.patterns.get((start, end), MAX_GUESSES),
+            self._guesses_of_word(analysis, start, end),
+            self._guesses_of_repeat(analysis.text[start:end]),
+        )
+
+    def _guesses_of_word(self, analysis: "Analysis", start: int, end: int) -> int:
+        length = len(analysis.text)
+        forwards = [self._rank(form[start:end]) for form in analysis.forms]
+        backwards = [self._rank(form[length - end : length - start]) for form in analysis.reversed]
         rank = min(*forwards, *(2 * each for each in backwards))
         if rank >= MAX_GUESSES:
             return MAX_GUESSES
-        token: Any = {"token": reading.text[start:end]}
+        token: Any = {"token": analysis.text[start:end]}
         return rank * int(scoring.uppercase_variations(token))
 
     def _rank(self, form: str) -> int:
         return 1 if form in self.context else _ranks().get(form, MAX_GUESSES)
 
-    def _repeat(self, text: str) -> int:
+    def _guesses_of_repeat(self, text: str) -> int:
         period = (text + text).find(text, 1)
         if period == len(text):
             return MAX_GUESSES
@@ -118,8 +121,8 @@ class Estimator:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A text, its forms, and the patterns at its start or end that are no words."""
+class Analysis:
+    """A text, its forms, and the patterns other than words at its start or end."""
 
     text: str
     forms: frozenset[str]
@@ -127,15 +130,15 @@ class Reading:
     patterns: dict[Span, int]
 
     @classmethod
-    def of(cls, text: str) -> "Reading":
+    def of(cls, text: str) -> "Analysis":
         return cls(text, _forms(text), _forms(text[::-1]), _patterns(text))
 
 
 @cache
 def _ranks() -> dict[str, int]:
-    """Returns the best rank of each form among zxcvbn's frequency lists. Takes a tenth of a second.
+    """Returns the best rank of each form in zxcvbn's frequency lists. Takes a tenth of a second.
 
-    These are not its own dictionaries: zxcvbn leaves the words of its last call in them.
+    zxcvbn's own dictionaries are not used: they still hold the user inputs of its last call.
     """
     ranks: dict[str, int] = {}
     for words in FREQUENCY_LISTS.values():
@@ -146,13 +149,13 @@ def _ranks() -> dict[str, int]:
 
 
 def _forms(text: str) -> frozenset[str]:
-    """Returns the form, and the longer one by which zxcvbn looks up a text with `İ` in it."""
-    return frozenset((_form(text), text.lower().translate(FORMS)))
+    """Returns the form, and the longer one by which zxcvbn looks up a text that contains `İ`."""
+    return frozenset((_form(text), text.lower().translate(COMMON_FORMS)))
 
 
 def _form(text: str) -> str:
-    """Returns a form in which each character is where it is in the text."""
-    return text.replace("İ", "I").lower().translate(FORMS)
+    """Returns a form of the same length, in which each character keeps its position."""
+    return text.replace("İ", "I").lower().translate(COMMON_FORMS)
 
 
 def _without(text: str, word: str) -> str:
@@ -171,18 +174,18 @@ def _patterns(text: str) -> dict[Span, int]:
 
 
 def _matches(text: str) -> Iterator[tuple[Span, Any]]:
-    yield from _placed(_spatial_matches(text), 0)
-    yield from _placed(matching.sequence_match(text), 0)
-    yield from _placed(matching.regex_match(text), 0)
-    yield from _placed(_year_matches(text), 0)
-    # It compares every date with every other: of a long text, only the ends are shown to it.
-    yield from _placed(matching.date_match(text[:LONGEST_DATE]), 0)
+    yield from _with_spans(_spatial_matches(text), 0)
+    yield from _with_spans(matching.sequence_match(text), 0)
+    yield from _with_spans(matching.regex_match(text), 0)
+    yield from _with_spans(_year_matches(text), 0)
+    # date_match is quadratic in the number of dates: it gets only the two ends of a long text.
+    yield from _with_spans(matching.date_match(text[:LONGEST_DATE]), 0)
     tail = max(0, len(text) - LONGEST_DATE)
-    yield from _placed(matching.date_match(text[tail:]), tail)
+    yield from _with_spans(matching.date_match(text[tail:]), tail)
 
 
 def _year_matches(text: str) -> list[Any]:
-    """Returns the years of this century, of which zxcvbn knows only those up to 2019."""
+    """Returns the years of this century; zxcvbn itself matches only those up to 2019."""
     return [
         {
             "pattern": "regex",
@@ -196,7 +199,7 @@ def _year_matches(text: str) -> list[Any]:
     ]
 
 
-def _placed(matches: list[Any], offset: int) -> Iterator[tuple[Span, Any]]:
+def _with_spans(matches: list[Any], offset: int) -> Iterator[tuple[Span, Any]]:
     for match in matches:
         yield (match["i"] + offset, match["j"] + offset + 1), match
 

@@ -1,7 +1,8 @@
-"""Hashing, verifying and judging passwords, in a bounded pool of threads off the event loop.
+"""Hashes and verifies passwords and estimates their strength, in bounded pools of threads.
 
-One hash at cost 12 is a third of a core-second (OWASP: as slow as one can afford). bcrypt lets go
-of the interpreter lock meanwhile: as many threads as cores keep these busy and the loop free.
+One hash at cost 12 takes a third of a second on one core (OWASP: as slow as is affordable). bcrypt
+releases the interpreter lock, so one thread per core uses all cores and does not block the event
+loop.
 """
 
 import asyncio
@@ -16,9 +17,9 @@ from typing import NamedTuple, TypeVar
 
 from app.errors import Overloaded
 from app.security.cores import cores
-from app.security.password_hashes.ours import OurHashes
+from app.security.password_hashes.formats import read, read_or_none
+from app.security.password_hashes.own_format import OwnHashes
 from app.security.password_hashes.preparations import normalised
-from app.security.password_hashes.table import read, read_or_none
 from app.security.password_strength import estimated_guesses
 
 MAX_CHARACTERS = 256
@@ -36,118 +37,122 @@ class Verification(NamedTuple):
 class BoundedPool:
     """A few threads and a short queue: work is refused at once if the queue is full.
 
-    It is also refused for a client that has a quarter of the places already, times `scale`: many
-    correct passwords of one client, which no budget limits, must not block all others.
+    Work for one client is also refused if that client already takes a quarter of the places, times
+    `scale`: no rate limit counts correct passwords, and those of one client must not block others.
     """
 
     def __init__(self, name: str, threads: int, queue_length: int, scale: float = 1) -> None:
-        self._pool = ThreadPoolExecutor(threads, name, initializer=_yield_to_the_loop)
-        self._places = self._all_places = threads + queue_length
-        self._share = max(1, round(self._all_places / 4 * scale))
-        self._taken = Counter[str]()
+        self._pool = ThreadPoolExecutor(threads, name, initializer=_lower_priority)
+        self._free_places = self._total_places = threads + queue_length
+        self._max_places_per_client = max(1, round(self._total_places / 4 * scale))
+        self._taken_by_client = Counter[str]()
         self._lock = threading.Lock()
 
     @property
     def places_taken(self) -> int:
-        return self._all_places - self._places
+        return self._total_places - self._free_places
 
-    async def run(self, work: Callable[[], T], by: str = "") -> T:
-        """Run work on one of the threads, for a client or, without `by`, for Portico itself.
+    async def run(self, work: Callable[[], T], client: str = "") -> T:
+        """Run work on one of the threads, for a client or, without `client`, for Portico itself.
 
         Raises:
             Overloaded: too many are waiting already.
 
         """
         with self._lock:
-            if self._places == 0 or (by and self._taken[by] >= self._share):
+            if self._free_places == 0 or (
+                client and self._taken_by_client[client] >= self._max_places_per_client
+            ):
                 raise Overloaded("The server is busy. Try again soon.", retry_after_seconds=5)
-            self._places -= 1
-            self._taken[by] += 1
+            self._free_places -= 1
+            self._taken_by_client[client] += 1
         future = self._pool.submit(work)
-        # Given back when the thread is done, also if the caller gave up: that is what the queue
-        # holds.
-        future.add_done_callback(lambda _: self._give_back(by))
+        # The place is released when the thread is done, even if the caller was cancelled before:
+        # the work continues and takes the place until then.
+        future.add_done_callback(lambda _: self._release(client))
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _give_back(self, by: str) -> None:
+    def _release(self, client: str) -> None:
         with self._lock:
-            self._places += 1
-            self._taken[by] -= 1
-            if not self._taken[by]:
-                del self._taken[by]
+            self._free_places += 1
+            self._taken_by_client[client] -= 1
+            if not self._taken_by_client[client]:
+                del self._taken_by_client[client]
 
 
 class Passwords:
-    """Hashes, verifies and judges passwords."""
+    """Hashes and verifies passwords, and estimates their strength."""
 
     def __init__(self, *, rounds: int, threads: int | None = None, scale: float = 1) -> None:
-        self._ours = OurHashes(rounds)
+        self._own = OwnHashes(rounds)
         threads = threads or cores()
         self._hashing = BoundedPool("hashing", threads, QUEUE_LENGTH, scale)
-        # Python throughout, it holds the interpreter lock: more threads would not judge faster, and
-        # those who sign in must not queue behind those who register.
-        self._judging = BoundedPool("judging", 1, QUEUE_LENGTH)
+        # zxcvbn is pure Python and holds the interpreter lock: more threads would not make it
+        # faster. The pool is separate so that sign-ins do not wait for registrations.
+        self._estimating = BoundedPool("estimating", 1, QUEUE_LENGTH)
         # Passwords for unknown addresses are checked against it, so that they take the same time.
-        self._dummy_hash = read(self._ours.make("portico"))
+        self._dummy_hash = read(self._own.make("portico"))
 
     @property
     def places_taken(self) -> int:
         """How many hashes are computed or queued."""
         return self._hashing.places_taken
 
-    async def hash(self, password: str, by: str = "") -> str:
-        return await self._hashing.run(lambda: self._ours.make(password), by)
+    async def hash(self, password: str, client: str = "") -> str:
+        return await self._hashing.run(lambda: self._own.make(password), client)
 
-    async def verify(self, password: str, password_hash: str | None, by: str = "") -> Verification:
-        """Check a password, in the same time whether there is a hash to check it against or not.
+    async def verify(
+        self, password: str, password_hash: str | None, client: str = ""
+    ) -> Verification:
+        """Check a password. Takes the same time whether there is a hash to check it against or not.
 
         Raises:
-            Overloaded: too many are waiting already, in all or of this client's.
+            Overloaded: too many are waiting already, in total or for this client.
 
         """
-        return await self._hashing.run(lambda: self._verify(password, password_hash), by)
+        return await self._hashing.run(lambda: self._verify(password, password_hash), client)
 
     async def guesses(self, password: str, context: Collection[str]) -> int:
-        """Estimate how many guesses it takes; the words of the context are an attacker's first."""
+        """Estimate how many guesses a password takes; attackers try the words of context first."""
         text = normalised(password)
         words = frozenset(normalised(word) for word in context)
-        return await self._judging.run(lambda: estimated_guesses(text, words))
+        return await self._estimating.run(lambda: estimated_guesses(text, words))
 
     def close(self) -> None:
         self._hashing.close()
-        self._judging.close()
+        self._estimating.close()
 
     def _verify(self, password: str, password_hash: str | None) -> Verification:
-        # The same is done where there is no hash: what is left out could be seen in the time.
-        known = None if password_hash is None else read_or_none(password_hash)
-        against = self._dummy_hash if known is None else known
-        # A hash of no password at all, which another system may have had, lets nobody in.
+        # Without a hash the same work is done: the time must not tell whether there is one.
+        stored = None if password_hash is None else read_or_none(password_hash)
+        compared = self._dummy_hash if stored is None else stored
+        # Another system may have stored a hash of the empty password: it must not match.
         usable = password != "" and is_hashable(password)
-        matched = against.matches(password if usable else "")
-        right = matched and usable and known is not None
-        outdated = right and password_hash is not None and self._ours.outdated(password_hash)
-        # Where only a part of the password counts, ours would lock out who types the other spelling
-        # next time: the hash stays.
-        outdated = outdated and against.keeps(password)
-        return Verification(right, self._ours.make(password) if outdated else None)
+        matched = compared.matches(password if usable else "")
+        matches = matched and usable and stored is not None
+        outdated = matches and password_hash is not None and self._own.outdated(password_hash)
+        # The hash is kept if only a part of the password counts: a hash in our format would no
+        # longer match the other spellings of that password.
+        outdated = outdated and compared.uses_all_of(password)
+        return Verification(matches, self._own.make(password) if outdated else None)
 
 
 def is_hashable(password: str) -> bool:
-    """Whether it is text that a hash takes: bounded, no NUL, no half of a surrogate pair."""
+    """Whether a password can be hashed: bounded, no NUL, no lone surrogate."""
     return len(password) <= MAX_CHARACTERS and is_storable(password)
 
 
 def is_storable(text: str) -> bool:
-    """Whether PostgreSQL can hold it: no NUL, nothing that UTF-8 cannot write."""
+    """Whether PostgreSQL can store a text: no NUL, no lone surrogate, which UTF-8 cannot encode."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _yield_to_the_loop() -> None:
-    # On Linux niceness belongs to the thread: requests in flight go before hashes. It may only
-    # rise.
+def _lower_priority() -> None:
+    # On Linux each thread has its own niceness: the event loop gets the CPU before hashing. A
+    # niceness that the operator has set higher is kept: without privileges it can only rise.
     if sys.platform == "linux":
         thread = threading.get_native_id()
         niceness = max(os.getpriority(os.PRIO_PROCESS, thread), WORKER_NICENESS)

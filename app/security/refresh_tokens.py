@@ -1,4 +1,4 @@
-"""Refresh tokens: opaque, and derived, so that one step of a session always gives one token."""
+"""Refresh tokens: opaque, and derived: a generation of a session always has the same token."""
 
 import base64
 import binascii
@@ -6,14 +6,14 @@ import uuid
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.security.keys import Secrets, mac, same
+from app.security.keys import Secrets, constant_time_equal, mac
 
-PREFIX = "prt_"  # So that secret scanners know one when they see it.
+PREFIX = "prt_"  # For secret scanners to recognise.
 ID_BYTES, GENERATION_BYTES, TAG_BYTES = 16, 4, 32
 
 
 class Presented(NamedTuple):
-    """A token taken apart: it proves nothing until `RefreshTokens.matches` says so."""
+    """The parts of a token. They are not authenticated until `RefreshTokens.matches` is true."""
 
     session_id: uuid.UUID
     generation: int
@@ -39,7 +39,7 @@ class RefreshTokens:
         return PREFIX + base64.urlsafe_b64encode(body + tag).decode().rstrip("=")
 
     def read(self, token: str) -> Presented | None:
-        """Take it apart; None for whatever is not of its form."""
+        """Parse a token; None if it is malformed."""
         if not token.isascii() or not token.startswith(PREFIX) or len(token) != len(PREFIX) + 70:
             return None
         try:
@@ -55,4 +55,7 @@ class RefreshTokens:
 
     def matches(self, presented: Presented, salt: bytes) -> bool:
         session_id, generation = presented.session_id.bytes, presented.generation
-        return any(same(mac(key, session_id, generation, salt), presented.tag) for key in self.keys)
+        return any(
+            constant_time_equal(mac(key, session_id, generation, salt), presented.tag)
+            for key in self.keys
+        )

@@ -1,1 +1,1 @@
-"""Traces, metrics and logs by OTLP. What sends them is loaded where the environment asks for it."""
+"""Traces, metrics and logs by OTLP. The exporters are loaded only if the environment asks."""

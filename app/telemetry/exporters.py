@@ -1,4 +1,4 @@
-"""What sends each signal to a collector."""
+"""Sends traces, metrics and logs to a collector."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 
 def send(signal: str) -> None:
-    """Send `TRACES`, `METRICS` or `LOGS` from now on."""
+    """Start sending `TRACES`, `METRICS` or `LOGS`."""
     senders: dict[str, Callable[[Resource], None]] = {
         "TRACES": _send_traces,
         "METRICS": _send_metrics,
@@ -31,7 +31,7 @@ def send(signal: str) -> None:
 
 
 def _resource() -> Resource:
-    """Say who sends: `service.name` and the rest are what the environment says, if it does."""
+    """Returns `service.name`, `service.version` and other attributes; the environment overrides."""
     ours = Resource({"service.name": "portico", "service.version": version("portico")})
     return Resource.create(ours.merge(OTELResourceDetector().detect()).attributes)
 
@@ -51,5 +51,5 @@ def _send_logs(resource: Resource) -> None:
     provider = LoggerProvider(resource, shutdown_on_exit=False)
     provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
     _logs.set_logger_provider(provider)
-    # Beside standard error. Records of a request carry its trace.
+    # In addition to standard error. The records of a request carry its trace id.
     logging.getLogger().addHandler(LoggingHandler(logger_provider=provider))

@@ -1,1 +1,1 @@
-"""Pure functions about texts: email addresses, lines, durations, what a terminal may show."""
+"""Pure functions on text: email addresses, lines, durations, escapes for terminals."""

@@ -10,7 +10,7 @@ UNITS = (
     ("hour", timedelta(hours=1)),
     ("minute", timedelta(minutes=1)),
 )
-# Writes a number of `day`, `hour`, `minute` or `second`: a function for each language.
+# Formats a number of `day`, `hour`, `minute` or `second` in one language.
 Phrase = Callable[[int, str], str]
 
 
@@ -19,7 +19,7 @@ def english(count: int, unit: str) -> str:
 
 
 def in_words(duration: timedelta, phrase: Phrase = english) -> str:
-    """Write whole seconds in the largest unit that leaves no rest and is more than one of it."""
+    """Format whole seconds in the largest unit that divides them evenly and gives two or more."""
     for unit, length in UNITS:
         if not duration % length and duration > length:
             return phrase(duration // length, unit)
@@ -27,7 +27,7 @@ def in_words(duration: timedelta, phrase: Phrase = english) -> str:
 
 
 def rounded_up(duration: timedelta) -> timedelta:
-    """Round up to whole units of which there are two or more: nobody waits by the second."""
+    """Round up to the largest unit that gives two or more: people need no exact seconds."""
     for _, length in UNITS:
         if duration >= 2 * length:
             return math.ceil(duration / length) * length

@@ -1,4 +1,4 @@
-"""Email addresses: their syntax, and the one form in which they are stored."""
+"""Email addresses: their syntax, and the form in which they are stored."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -6,11 +6,11 @@ from typing import NamedTuple, NewType
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
-# email-validator refuses special-use domains, and its only way to allow some of them holds for the
-# whole process. Below a public domain, the syntax of any domain can be checked.
-BELOW = ".example.com"
+# email-validator refuses special-use domains, and can allow some only for the whole process. With
+# this suffix any domain is a subdomain of a public one, so its syntax can be checked.
+PUBLIC_SUFFIX = ".example.com"
 
-# Domains that are not public and yet accepted, with all below them.
+# Domains that are accepted although they are not public, with their subdomains.
 EmailDomains = NewType("EmailDomains", tuple[str, ...])
 
 
@@ -25,31 +25,31 @@ class EmailAddress(NamedTuple):
     is_public: bool
 
     def is_within(self, domains: Iterable[str]) -> bool:
-        """Whether the domain is one of these, or below one."""
+        """Whether the domain is one of these, or a subdomain of one."""
         return any(f".{self.ascii_domain}".endswith(f".{domain}") for domain in domains)
 
 
 def parse(text: str) -> EmailAddress:
-    """Read one address and nothing else: no display name, no comment, no quoted local part.
+    """Parse exactly one address: no display name, no comment, no quoted local part.
 
     Raises:
-        EmailNotValidError: it is no address.
+        EmailNotValidError: it is not an address.
 
     """
     try:
-        read, domain, is_public = _validated(text), "", True
+        address, suffix, is_public = _validated(text), "", True
     except EmailNotValidError:
-        read, domain, is_public = _validated(text + BELOW), BELOW, False
-    normalised = unicodedata.normalize("NFC", read.normalized.removesuffix(domain).lower())
-    ascii_domain = read.ascii_domain.removesuffix(domain)
-    return EmailAddress(normalised, read.local_part, ascii_domain, is_public)
+        address, suffix, is_public = _validated(text + PUBLIC_SUFFIX), PUBLIC_SUFFIX, False
+    normalised = unicodedata.normalize("NFC", address.normalized.removesuffix(suffix).lower())
+    ascii_domain = address.ascii_domain.removesuffix(suffix)
+    return EmailAddress(normalised, address.local_part, ascii_domain, is_public)
 
 
 def ascii_domain(text: str) -> str:
-    """Write a domain in ASCII (RFC 5891), lower case.
+    """Convert a domain to ASCII (RFC 5891), lower case.
 
     Raises:
-        EmailNotValidError: it is no domain.
+        EmailNotValidError: it is not a domain.
 
     """
     return parse(f"postmaster@{text}").ascii_domain

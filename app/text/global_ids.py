@@ -1,7 +1,7 @@
 """Global ids as text: a type name and a UUID (Relay's object identification).
 
-Access tokens name a user by the UUID alone (`sub`), so wherever the id of a user is taken, that is
-taken too.
+Access tokens identify a user by the UUID alone (`sub`), so it is accepted wherever the id of a user
+is.
 """
 
 import re
@@ -10,27 +10,27 @@ from typing import Any
 
 from app.errors import BadInput
 
-WRITTEN = re.compile(r"([A-Za-z]+)_([0-9a-f]{32})", re.ASCII)
-# As RFC 9562 (4) writes a UUID; upper case is accepted, as it asks.
+GLOBAL_ID = re.compile(r"([A-Za-z]+)_([0-9a-f]{32})", re.ASCII)
+# The text form of a UUID (RFC 9562, section 4), which accepts upper case too.
 SUBJECT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 USER = "User"
 
 
 def prefix_of(type_name: str) -> str:
-    """Returns what the ids of a type begin with; the UUID in hexadecimal follows."""
+    """Returns the prefix of the ids of a type; the UUID in hexadecimal follows."""
     return f"{type_name}_"
 
 
 def global_id(type_name: str, row_id: uuid.UUID) -> Any:
-    """Returns a `strawberry.ID` that whoever reads a log recognises.
+    """Returns a `strawberry.ID` whose type is readable in logs.
 
-    Calling `strawberry.ID`, which returns its argument, would double what this costs.
+    `strawberry.ID` itself only returns its argument; calling it would double the cost.
     """
     return prefix_of(type_name) + row_id.hex
 
 
 def read_id(text: str, argument: str) -> tuple[str, uuid.UUID]:
-    """Take a global id apart. A bare UUID is the subject of a user.
+    """Parse a global id, or a plain UUID, which is the subject of a user.
 
     Raises:
         BadInput: it is neither.
@@ -38,7 +38,7 @@ def read_id(text: str, argument: str) -> tuple[str, uuid.UUID]:
     """
     if SUBJECT.fullmatch(text):
         return USER, uuid.UUID(text)
-    parts = WRITTEN.fullmatch(text)
+    parts = GLOBAL_ID.fullmatch(text)
     if parts is None:
         msg = f"`{argument}` is not an id of this server."
         raise BadInput(msg)
@@ -46,10 +46,10 @@ def read_id(text: str, argument: str) -> tuple[str, uuid.UUID]:
 
 
 def read_id_of(type_name: str, text: str, argument: str) -> uuid.UUID:
-    """Take apart the id of one kind of thing; for a user, or their subject.
+    """Parse an id of one type; for a user, also a subject.
 
     Raises:
-        BadInput: it is no id, or that of another kind.
+        BadInput: it is not an id, or of another type.
 
     """
     name, row_id = read_id(text, argument)
@@ -60,10 +60,10 @@ def read_id_of(type_name: str, text: str, argument: str) -> uuid.UUID:
 
 
 def read_subject(text: str, argument: str) -> uuid.UUID:
-    """Read what tokens call a user.
+    """Parse a subject: the UUID by which tokens identify a user.
 
     Raises:
-        BadInput: it is no UUID.
+        BadInput: it is not a UUID.
 
     """
     if not SUBJECT.fullmatch(text):

@@ -1,24 +1,24 @@
-"""Languages that a client asks for (RFC 9110, 12.5.4), and which of those there are fits best."""
+"""Language negotiation: `Accept-Language` (RFC 9110, 12.5.4) against the offered languages."""
 
 import re
 from collections.abc import Collection, Iterator
 
-# Browsers send a few dozen characters. A longer header is ignored, whoever sends it.
+# Browsers send a few dozen characters. Longer headers are ignored.
 MAX_CHARACTERS = 512
-# A tag of language, script and region (RFC 5646); extensions choose no text.
+# A tag of language, script and region (RFC 5646); extensions do not affect the choice.
 TAG = r"[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3}"
 _WEIGHT = r"(?:[ \t]*;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?"
 _RANGE = re.compile(rf"[ \t]*({TAG}){_WEIGHT}[ \t]*", re.IGNORECASE | re.ASCII)
 
 
 def best_language(accept_language: str | None, offered: Collection[str]) -> str | None:
-    """Returns the offered tag that fits the header best (RFC 4647, 3.4), None if there is none.
+    """Returns the offered tag that matches the header best (RFC 4647, 3.4); None if none does.
 
-    `de-AT` is satisfied by `de` too, if there is no `de-AT`. What is not well-formed is ignored.
+    `de-AT` matches `de` if `de-AT` is not offered. Malformed parts of the header are ignored.
 
     Args:
-        accept_language: The header as it was sent, by anybody.
-        offered: Tags of languages; those returned are spelled as they are here.
+        accept_language: The header as it was sent; untrusted.
+        offered: Language tags; the result is spelled as it is here.
 
     """
     spelled = {tag.lower(): tag for tag in offered}
@@ -30,7 +30,7 @@ def best_language(accept_language: str | None, offered: Collection[str]) -> str 
 
 
 def shortened(tag: str) -> Iterator[str]:
-    """Yield a tag, and then the tag without its last part, again and again."""
+    """Yield a tag, then the tag without its last part, and so on."""
     while tag:
         yield tag
         tag = tag.rpartition("-")[0]

@@ -1,4 +1,4 @@
-"""Origins (RFC 6454) and patterns of them, as an operator writes them in CORS_ORIGINS."""
+"""Origins (RFC 6454) and patterns of origins, as in CORS_ORIGINS."""
 
 import re
 
@@ -14,10 +14,10 @@ NOT_AN_ORIGIN = (
     "or previews of one, such as https://*.preview.example.com"
 )
 TOO_WIDE = (
-    "must name each frontend: a * stands for one label or a part of it, once in each, and never in "
-    "the last two"
+    "must name each frontend: a * matches one label or a part of it, at most once per label, and "
+    "not in the last two labels"
 )
-# What `*` stands for. Never a dot: `https://*.a.example` is not to mean `https://x.y.a.example`.
+# What `*` matches. Not a dot: `https://*.a.example` must not match `https://x.y.a.example`.
 WITHIN_A_LABEL = "[a-z0-9-]+"
 FIXED_LABELS = 2
 
@@ -43,7 +43,7 @@ def read_origin(text: str) -> str:
 
 
 def pattern_of(origin: str) -> re.Pattern[bytes]:
-    """Returns the expression for an origin that has a `*`, as `read_origin` normalizes it."""
+    """Returns the regular expression for a pattern with `*`, normalized by `read_origin`."""
     parts = (re.escape(part) for part in origin.split("*"))
     return re.compile(WITHIN_A_LABEL.join(parts).encode())
 

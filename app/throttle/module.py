@@ -21,7 +21,7 @@ def budgets(
 
 
 def scaled_maximum(budget: Budget, settings: ThrottleSettings) -> int:
-    """Return what the setting of a budget allows, multiplied by THROTTLE_SCALE."""
+    """Returns the maximum in the setting of a budget, multiplied by THROTTLE_SCALE."""
     maximum: int = getattr(settings, budget.setting)
     return max(1, round(maximum * settings.throttle_scale))
 

@@ -15,7 +15,7 @@ class ThrottleSettings(BaseModel):
 
 
 def budget_settings(budgets: Iterable[Budget]) -> type[BaseModel]:
-    """Return a class with the setting of each budget."""
+    """Returns a class with the setting of each budget."""
     fields: dict[str, Any] = {budget.setting: (int, _maximum(budget)) for budget in budgets}
     return create_model("BudgetSettings", **fields)
 

@@ -42,11 +42,11 @@ class User(Node):
     )
     email_verified: bool = column(
         "email_verified",
-        description="Whether the person has shown that they receive email at this address.",
+        description="Whether the user has proved that they receive email at this address.",
     )
     display_name: str | None = column(
         "display_name",
-        description="The name that the person has chosen; null if none.",
+        description="The name that the user has chosen; null if none.",
     )
     role: Role = column("role", Role, description="What the user may do.")
     created_at: datetime = column("created_at", description="When the account was created.")
@@ -78,6 +78,6 @@ class User(Node):
         return Suspension(reason=self.row.suspension_reason or "", until=self.row.suspended_until)
 
 
-@strawberry.input(description="A person.")
+@strawberry.input(description="A user.")
 class UserInput:
     user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")

@@ -19,7 +19,7 @@ class UserSettings(BaseModel):
     email_domains_allowed: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="special-use domains whose addresses are accepted too, with all domains below "
-        "them, separated by commas, such as `corp.local,lan`; missing in an inner network: its "
+        "them, separated by commas, such as `corp.local,lan`; missing in an internal network: its "
         "addresses are refused",
     )
 

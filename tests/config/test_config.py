@@ -1,4 +1,4 @@
-"""Settings that are refused, and what is said of them."""
+"""Validation of settings, and the messages for invalid ones."""
 
 from collections.abc import Callable
 from secrets import token_hex, token_urlsafe
@@ -39,40 +39,42 @@ from app.testing.settings import settings_of
                 "https://app.example.com:*": "must name each frontend, such as",
                 "https://bücher.example": "must name each frontend, such as",
                 "ftp://app.example.com": "must name each frontend, such as",
-                "https://*": "never in the last two",
-                "https://*.com": "never in the last two",
-                "https://app.*.com": "never in the last two",
-                "https://a*b*c.example.com": "once in each",
+                "https://*": "not in the last two labels",
+                "https://*.com": "not in the last two labels",
+                "https://app.*.com": "not in the last two labels",
+                "https://a*b*c.example.com": "at most once per label",
             }.items()
         ),
-        ({"trusted_proxies": "::/0"}, "must not trust everybody"),
+        ({"trusted_proxies": "::/0"}, "must not trust every address"),
     ],
 )
-def test_a_bad_setting_is_refused_without_showing_it(values: dict[str, Any], words: str) -> None:
+def test_an_invalid_setting_is_refused_without_showing_its_value(
+    values: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ValidationError) as caught:
         settings_of(**values)
 
-    fault = caught.value.errors(include_url=False)[0]
-    assert fault["loc"] == tuple(values)
-    assert words in fault["msg"]
+    error = caught.value.errors(include_url=False)[0]
+    assert error["loc"] == tuple(values)
+    assert words in error["msg"]
     assert str(next(iter(values.values()))) not in str(caught.value)
 
 
 @pytest.mark.parametrize("make", [lambda: token_hex(16), lambda: token_urlsafe(48)])
-def test_a_key_of_random_characters_is_taken(make: Callable[[], str]) -> None:
+def test_a_key_of_random_characters_is_accepted(make: Callable[[], str]) -> None:
     keys: list[Any] = [f"{make()},{make()}" for _ in range(10)]
 
     assert all(settings_of(secret_key=key).secret_key for key in keys)
 
 
-def test_origins_are_a_list_with_commas() -> None:
+def test_origins_are_separated_by_commas() -> None:
     settings = settings_of(cors_origins="https://a.example, https://b.example/,")
 
     assert settings.cors_origins == ("https://a.example", "https://b.example")
 
 
 @pytest.mark.parametrize(
-    ("given", "written"),
+    ("given", "normalized"),
     [
         ("HTTPS://App.Example.com", "https://app.example.com"),
         ("https://app.example.com:443", "https://app.example.com"),
@@ -83,11 +85,11 @@ def test_origins_are_a_list_with_commas() -> None:
         ("https://*.Preview.example", "https://*.preview.example"),
     ],
 )
-def test_origins_are_kept_as_browsers_write_them(given: str, written: str) -> None:
-    assert settings_of(cors_origins=given).cors_origins == (written,)
+def test_origins_are_normalized_as_browsers_send_them(given: str, normalized: str) -> None:
+    assert settings_of(cors_origins=given).cors_origins == (normalized,)
 
 
-def test_the_embedded_default_is_open_to_explore_and_a_named_database_is_not() -> None:
+def test_exploring_is_allowed_by_default_only_with_the_embedded_database() -> None:
     url: Any = "postgresql://db.example/portico"
 
     assert settings_of().explore

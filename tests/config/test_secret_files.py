@@ -1,4 +1,4 @@
-"""Secrets that are in files, which variables such as SECRET_KEY_FILE name."""
+"""Secrets read from files that variables such as SECRET_KEY_FILE name."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ MASKED = "postgresql://portico:********@db.example/portico"
 
 
 def refused(folder: Path, **environment: str) -> list[str]:
-    """What is wrong with these settings, in lines. Nothing was made, and no secret is shown."""
+    """Returns the lines of the error. Nothing was created, and no secret is shown."""
     result = portico("settings", cwd=folder, **environment)
     assert (result.returncode, result.stdout, HIDDEN in result.stderr) == (1, "", False)
     assert not (folder / ".data").exists()
@@ -39,7 +39,7 @@ def test_every_secret_may_be_in_a_file() -> None:
     assert set(secret_files(Settings).values()).isdisjoint(Settings.model_fields)
 
 
-def test_a_secret_is_read_from_its_file_without_white_space_around_it(tmp_path: Path) -> None:
+def test_a_secret_is_read_from_its_file_without_surrounding_white_space(tmp_path: Path) -> None:
     address, key, password = tmp_path / "address", tmp_path / "key", tmp_path / "password"
     address.write_text(f"\n {ADDRESS}\r\n")
     key.write_text(f"{SECRET}\n")
@@ -56,7 +56,7 @@ def test_a_secret_is_read_from_its_file_without_white_space_around_it(tmp_path: 
     assert shown["FIRST_ADMIN_PASSWORD"] == ("********", "password")
 
 
-def test_what_is_set_twice_in_one_place_is_refused_with_both_names(tmp_path: Path) -> None:
+def test_a_secret_set_twice_in_one_place_is_refused_with_both_names(tmp_path: Path) -> None:
     (tmp_path / "address").write_text(ADDRESS)
     (tmp_path / ".env").write_text(f"SMTP_URL=smtp://{HIDDEN}\nSMTP_URL_FILE=address\n")
 
@@ -83,7 +83,7 @@ def test_the_environment_goes_first_with_a_file_too(
     assert settings_in(tmp_path, **{variable: value})["DATABASE_URL"] == (MASKED, source)
 
 
-def test_a_file_that_cannot_be_used_is_one_line_with_the_variable_and_the_reason(
+def test_an_unusable_file_is_reported_in_one_line_with_the_variable_and_the_reason(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "empty").write_text(" \n")
@@ -109,7 +109,9 @@ def test_a_file_that_cannot_be_used_is_one_line_with_the_variable_and_the_reason
     ]
 
 
-def test_what_is_wrong_in_a_file_names_the_variable_of_the_file(tmp_path: Path) -> None:
+def test_an_invalid_secret_in_a_file_is_reported_with_the_variable_of_the_file(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "key").write_text(HIDDEN)
 
     assert refused(tmp_path, SECRET_KEY_FILE="key", SECRETKEY_FILE="key") == [
@@ -118,7 +120,7 @@ def test_what_is_wrong_in_a_file_names_the_variable_of_the_file(tmp_path: Path) 
     ]
 
 
-def test_the_name_of_no_file_for_the_database_is_refused(tmp_path: Path) -> None:
+def test_an_empty_file_variable_for_the_database_is_refused(tmp_path: Path) -> None:
     [line] = refused(tmp_path, DATABASE_URL_FILE="")
 
     assert line == (
@@ -127,7 +129,7 @@ def test_the_name_of_no_file_for_the_database_is_refused(tmp_path: Path) -> None
     )
 
 
-async def test_secrets_in_files_are_in_no_environment_of_a_server(
+async def test_secrets_in_files_are_not_in_the_environment_of_a_server(
     empty_url: str, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
@@ -146,7 +148,9 @@ async def test_secrets_in_files_are_in_no_environment_of_a_server(
     assert not any(PASSWORD in value for each in environments for value in each.values())
 
 
-def test_the_secret_of_the_embedded_database_is_in_no_environment(tmp_path: Path) -> None:
+def test_the_secret_of_the_embedded_database_is_not_in_the_environment_of_a_server(
+    tmp_path: Path,
+) -> None:
     environments = environments_of_a_server(tmp_path)
 
     secret = (tmp_path / ".data" / "secret_key").read_text()
@@ -155,17 +159,17 @@ def test_the_secret_of_the_embedded_database_is_in_no_environment(tmp_path: Path
 
 
 def environments_of_a_server(folder: Path, **environment: str) -> list[dict[str, str]]:
-    """Those of its two workers and of their parent."""
+    """Returns the environments of a server's two workers and of their parent."""
     with serving(folder, "--workers", "2", **environment) as server:
         processes = [psutil.Process(server.process.pid), *workers_of(server)]
         assert len(processes) == 3
         return [process.environ() for process in processes]
 
 
-def test_an_upgrade_needs_the_address_of_the_database_alone(empty_url: str, tmp_path: Path) -> None:
+def test_an_upgrade_needs_only_the_address_of_the_database(empty_url: str, tmp_path: Path) -> None:
     (tmp_path / "address").write_text(empty_url)
 
-    # A setting without which nothing is served: it is none of the business of a migration.
+    # A server would refuse to start with this setting alone; a migration ignores it.
     upgraded = portico(
         "db", "upgrade", cwd=tmp_path, DATABASE_URL_FILE="address", EMAIL_VERIFICATION="required"
     )
@@ -176,7 +180,7 @@ def test_an_upgrade_needs_the_address_of_the_database_alone(empty_url: str, tmp_
     )
 
 
-def test_an_upgrade_of_the_embedded_database_makes_no_secret(tmp_path: Path) -> None:
+def test_an_upgrade_of_the_embedded_database_creates_no_secret(tmp_path: Path) -> None:
     upgraded = portico("db", "upgrade", cwd=tmp_path)
 
     assert (upgraded.returncode, upgraded.stderr) == (0, "")

@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from app.config.setting_names import meant_by
+from app.config.setting_names import intended_settings
 from app.config.sources import secret_files
 from app.modules import MODULES, settings_class
 from tests.support.servers import ROOT
@@ -16,8 +16,8 @@ SETTINGS = [field.upper() for field in KIND.model_fields]
 FILES = [variable.upper() for variable in secret_files(KIND).values()]
 NAMES = SETTINGS + FILES
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# What shells, systemd, containers, CI, cloud platforms and other programs put into environments,
-# and what other programs have in `.env` files of their own.
+# Variables that shells, systemd, containers, CI, cloud platforms and other programs set, and those
+# in the `.env` files of other programs.
 NAMED_BY_OTHER_PROGRAMS = """
     HOME PATH LANG LC_ALL TERM SHELL USER LOGNAME PWD OLDPWD SHLVL DISPLAY EDITOR PAGER TZ TMPDIR
     HOSTNAME MAIL LS_COLORS DEBUGINFOD_URLS DEBUG_COLORS DEBUG_DEPTH NODE_DEBUG PYTHONASYNCIODEBUG
@@ -55,18 +55,18 @@ NAMED_BY_OTHER_PROGRAMS = """
 OF_OTHER_PROGRAMS = {name.upper() for name in re.findall(r"\w+", NAMED_BY_OTHER_PROGRAMS)}
 
 
-def meant(written: str, *, strict: bool) -> list[str]:
-    return meant_by(written, SETTINGS, FILES, strict=strict)
+def intended(written: str, *, strict: bool) -> list[str]:
+    return intended_settings(written, SETTINGS, FILES, strict=strict)
 
 
 def misspelled(names: set[str], *, strict: bool) -> dict[str, list[str]]:
-    found = {name: meant(name, strict=strict) for name in names}
+    found = {name: intended(name, strict=strict) for name in names}
     return {name: settings for name, settings in found.items() if settings}
 
 
 @st.composite
-def slips(draw: st.DrawFn) -> tuple[str, str]:
-    """A setting, and its name with one letter wrong, as fingers do it."""
+def typos(draw: st.DrawFn) -> tuple[str, str]:
+    """A setting, and its name with one typo: a letter missing, added, wrong, or two swapped."""
     setting = draw(st.sampled_from(NAMES))
     words = setting.split("_")
     place = draw(st.integers(0, len(words) - 1))
@@ -86,24 +86,24 @@ def slips(draw: st.DrawFn) -> tuple[str, str]:
     return setting, "_".join(words)
 
 
-@hypothesis.given(slip=slips(), strict=st.booleans())
-def test_a_name_with_one_letter_wrong_means_the_setting(
-    slip: tuple[str, str], strict: bool
-) -> None:
-    setting, written = slip
+@hypothesis.given(typo=typos(), strict=st.booleans())
+def test_a_name_with_one_typo_is_recognised(typo: tuple[str, str], strict: bool) -> None:
+    setting, written = typo
     hypothesis.assume(written not in NAMES)
 
-    assert setting in meant(written, strict=strict)
+    assert setting in intended(written, strict=strict)
 
 
 @hypothesis.given(
     setting=st.sampled_from(NAMES), separator=st.sampled_from(["", "-", "__", ".", "_-"])
 )
-def test_words_joined_or_separated_otherwise_mean_the_setting(setting: str, separator: str) -> None:
+def test_a_name_with_its_words_joined_or_separated_differently_is_recognised(
+    setting: str, separator: str
+) -> None:
     written = setting.replace("_", separator)
     hypothesis.assume(written not in NAMES)
 
-    assert setting in meant(written, strict=False)
+    assert setting in intended(written, strict=False)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_words_joined_or_separated_otherwise_mean_the_setting(setting: str, sepa
         ("DATABASE_URI_FILE", "DATABASE_URL_FILE"),
     ],
 )
-def test_what_people_write_means_the_setting(written: str, setting: str) -> None:
-    assert meant(written, strict=False) == [setting]
+def test_a_common_misspelling_is_recognised(written: str, setting: str) -> None:
+    assert intended(written, strict=False) == [setting]
 
 
 @pytest.mark.parametrize(
@@ -137,26 +137,26 @@ def test_what_people_write_means_the_setting(written: str, setting: str) -> None
         ("DATABASE_FILE", "DATABASE_URL_FILE"),
     ],
 )
-def test_a_file_of_settings_is_read_more_strictly(written: str, setting: str) -> None:
-    assert meant(written, strict=True) == [setting]
-    assert meant(written, strict=False) == []
+def test_a_file_of_settings_is_checked_more_strictly(written: str, setting: str) -> None:
+    assert intended(written, strict=True) == [setting]
+    assert intended(written, strict=False) == []
 
 
 @pytest.mark.parametrize("written", ["THROTTLE_DEVICEE", "THROTTLE_DVICES"])
-def test_every_setting_that_may_be_meant_is_named(written: str) -> None:
-    assert set(meant(written, strict=False)) <= {"THROTTLE_DEVICE", "THROTTLE_DEVICES"}
+def test_every_setting_that_may_be_intended_is_named(written: str) -> None:
+    assert set(intended(written, strict=False)) <= {"THROTTLE_DEVICE", "THROTTLE_DEVICES"}
 
 
-def test_our_own_name_before_a_setting_means_the_setting() -> None:
-    assert meant("PORTICO_SECRET_KEY", strict=False) == ["SECRET_KEY"]
-    assert meant("PORTICO_ELSEWHERE", strict=False) == []
+def test_a_setting_prefixed_with_the_name_of_portico_is_recognised() -> None:
+    assert intended("PORTICO_SECRET_KEY", strict=False) == ["SECRET_KEY"]
+    assert intended("PORTICO_ELSEWHERE", strict=False) == []
 
 
-def test_names_of_other_programs_are_left_alone() -> None:
+def test_names_of_other_programs_are_accepted() -> None:
     assert misspelled(OF_OTHER_PROGRAMS, strict=False) == {}
 
 
-def test_names_of_other_programs_are_left_alone_in_a_shared_file_too() -> None:
+def test_names_of_other_programs_are_accepted_in_a_shared_file_too() -> None:
     families = ("LIMIT_", "THROTTLE_")
     others = {name for name in OF_OTHER_PROGRAMS if not name.startswith(families)}
 
@@ -164,7 +164,7 @@ def test_names_of_other_programs_are_left_alone_in_a_shared_file_too() -> None:
 
 
 @pytest.mark.parametrize("file", [".env.example", "deploy/.env.example"])
-def test_the_examples_of_files_have_no_misspelled_setting(file: str) -> None:
+def test_example_files_have_no_misspelled_setting(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     names = set(re.findall(r"^(?:# )?([A-Z_]+)=", text, re.MULTILINE))
 
@@ -173,5 +173,5 @@ def test_the_examples_of_files_have_no_misspelled_setting(file: str) -> None:
 
 
 @hypothesis.given(name=st.text(max_size=40), strict=st.booleans())
-def test_any_name_is_judged(name: str, strict: bool) -> None:
-    assert set(meant(name, strict=strict)) <= set(NAMES)
+def test_any_text_can_be_checked_and_only_settings_are_suggested(name: str, strict: bool) -> None:
+    assert set(intended(name, strict=strict)) <= set(NAMES)

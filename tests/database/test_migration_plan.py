@@ -95,7 +95,7 @@ async def test_a_plan_says_what_is_locked_and_changes_nothing(
     planned = await asyncio.to_thread(portico, "db", "upgrade", "--plan", cwd=tmp_path, **settings)
 
     assert (planned.returncode, planned.stderr) == (0, "")
-    title = "The id that a user has in another system, and a unique index by which they are found."
+    title = "The id that a user has in another system, with a unique index."
     first, *_others = planned.stdout.split("0013  ")
     assert first.splitlines() == [
         f"0012  {title}",

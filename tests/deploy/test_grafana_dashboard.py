@@ -1,4 +1,4 @@
-"""deploy/grafana.json: each panel shows what servers and workers really say."""
+"""deploy/grafana.json: each panel shows metrics that servers and workers export."""
 
 import json
 import re
@@ -22,8 +22,8 @@ EXPRESSIONS = [
     for target in panel["targets"]
 ]
 METRIC = re.compile(r"\b(portico_\w+)(?:\{([^}]*)\})?")
-# Of a server that has a replica or several processes, which the one here has not.
-OF_OTHERS = {
+# Only exported by a server with a replica or several processes, unlike the one in this test.
+NOT_EXPORTED_HERE = {
     "portico_replica_in_use",
     "portico_replica_lag_seconds",
     "portico_workers_replaced_total",
@@ -33,7 +33,7 @@ Samples = dict[str, set[str]]
 
 @pytest.fixture
 def samples(tmp_path: Path, mailing_environment: dict[str, str]) -> Samples:
-    """The names of all samples of a server and a worker that have done something, with labels."""
+    """The names and labels of all samples of a server and a worker that have handled requests."""
     address = f"127.0.0.1:{free_port()}"
     with (
         running_smtp_server(at(mailing_environment)) as smtp,
@@ -58,19 +58,19 @@ def labelled(text: str) -> Iterator[tuple[str, set[str]]]:
             yield sample.name, set(sample.labels)
 
 
-def test_each_expression_asks_for_metrics_and_labels_that_there_are(samples: Samples) -> None:
-    asked: Samples = {}
+def test_each_expression_uses_metrics_and_labels_that_exist(samples: Samples) -> None:
+    used: Samples = {}
     for _, expression, legend in EXPRESSIONS:
         labels = set(re.findall(r"\{\{(\w+)\}\}", legend))
         labels |= {
             label for group in re.findall(r"by \(([^)]*)\)", expression) for label in names(group)
         }
         for name, selector in METRIC.findall(expression):
-            asked.setdefault(name, set()).update(labels | set(re.findall(r"(\w+)=", selector)))
-    missing = {name for name in asked if name not in samples}
-    unlabelled = {name: asked[name] - samples[name] for name in asked if name in samples}
+            used.setdefault(name, set()).update(labels | set(re.findall(r"(\w+)=", selector)))
+    missing = {name for name in used if name not in samples}
+    unlabelled = {name: used[name] - samples[name] for name in used if name in samples}
 
-    assert missing == OF_OTHERS
+    assert missing == NOT_EXPORTED_HERE
     assert {name: labels for name, labels in unlabelled.items() if labels} == {}
 
 
@@ -78,7 +78,7 @@ def names(group: str) -> list[str]:
     return [name.strip() for name in group.split(",")]
 
 
-def test_each_panel_says_what_it_shows_and_overlaps_no_other() -> None:
+def test_each_panel_has_a_description_and_overlaps_no_other() -> None:
     places = [tuple(panel["gridPos"].values()) for panel in DASHBOARD["panels"]]
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
 
@@ -87,7 +87,7 @@ def test_each_panel_says_what_it_shows_and_overlaps_no_other() -> None:
 
 
 def test_a_counter_is_shown_as_a_rate_and_a_histogram_by_its_buckets() -> None:
-    """A counter as it is would show when its process was started."""
+    """The plain value of a counter depends on when its process started."""
     bare = [
         (title, name)
         for title, expression, _ in EXPRESSIONS

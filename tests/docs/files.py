@@ -78,7 +78,7 @@ def _is_in_package(file: Path) -> bool:
 
 
 def changed(text: str, diff: str) -> str:
-    """Return a text with the changes of a diff: each of its parts, separated by `@@`, once.
+    """Returns a text with the changes of a diff: each of its parts, separated by `@@`, once.
 
     Raises:
         Failed: The text does not have the lines that a part shows as they were.

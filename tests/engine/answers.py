@@ -1,10 +1,10 @@
-"""How answers are compared."""
+"""Compares answers."""
 
 from typing import Any, cast
 
 
 def by_path(answer: Any) -> Any:
-    """Returns an answer with its errors by path: they come in the order in which they happen."""
+    """Returns an answer with its errors by path: their order depends on timing."""
     if not isinstance(answer, dict):
         return answer
     answered = cast("dict[str, Any]", answer)

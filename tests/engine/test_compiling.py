@@ -66,13 +66,13 @@ def person(name: Any = "Ada", age: Any = 36, *friends: Person) -> Person:
     return Person(Row(name, age), [*friends])
 
 
-def test_attributes_are_read_wherever_they_are_held() -> None:
+def test_attributes_are_read_at_any_path() -> None:
     complete = compiled(Record({"name": at("held.name"), "years": at("held.age", NUMBER)}))
 
     assert complete(person()) == {"name": "Ada", "years": 36}
 
 
-def test_an_object_that_is_held_is_read_once_for_all_of_its_attributes() -> None:
+def test_an_object_at_a_path_is_read_once_for_all_its_attributes() -> None:
     ada = person()
     complete = compiled(Record({"name": at("row.name"), "age": at("row.age", NUMBER)}))
 
@@ -80,13 +80,13 @@ def test_an_object_that_is_held_is_read_once_for_all_of_its_attributes() -> None
     assert ada.calls == ["row"]
 
 
-def test_a_conversion_is_called_with_the_value_also_with_none() -> None:
+def test_a_conversion_is_called_with_every_value_including_none() -> None:
     complete = compiled(Record({"age": at("held.age", TEXT, repr)}))
 
     assert [complete(person(age=age)) for age in (36, None)] == [{"age": "36"}, {"age": "None"}]
 
 
-def test_a_method_is_called_for_each_field_that_asks_for_it() -> None:
+def test_a_method_is_called_for_each_field_that_selects_it() -> None:
     greeting, ada = Part(Person.greeting, TEXT), person()
     complete = compiled(Record({"a": greeting, "b": greeting}))
 
@@ -102,7 +102,7 @@ def test_fields_are_answered_in_the_order_in_which_they_are_selected() -> None:
     assert list(answer.items()) == [("b", "Ada"), ("__typename", "Person"), ("a", "Ada")]
 
 
-def test_lists_and_objects_within_each_other_are_completed() -> None:
+def test_nested_lists_and_objects_are_completed() -> None:
     friend = Record({"name": at("held.name")}, nullable=True)
     complete = compiled(Record({"friends": at("friends", Many(friend, nullable=True))}))
     answers = [complete(Person(Row("Ada"), friends)) for friends in (None, [], [person(), None])]
@@ -111,7 +111,7 @@ def test_lists_and_objects_within_each_other_are_completed() -> None:
 
 
 @pytest.mark.parametrize("levels", [MAX_NESTING - 1, MAX_NESTING * 4])
-def test_deeper_shapes_than_python_nests_are_completed(levels: int) -> None:
+def test_shapes_deeper_than_the_nesting_limit_of_python_are_completed(levels: int) -> None:
     someone, shape, answer = person("Nil"), Record({"name": at("held.name")}), {"name": "Nil"}
     nested: Any = answer
     for _ in range(levels):
@@ -136,7 +136,7 @@ def test_deeper_shapes_than_python_nests_are_completed(levels: int) -> None:
         (MOMENT_AS_TEXT, NOON, "2026-01-31T12:00:00+00:00"),
     ],
 )
-def test_a_value_is_written_as_its_type_writes_it(shape: Leaf, value: Any, answer: Any) -> None:
+def test_a_leaf_is_converted_by_its_type(shape: Leaf, value: Any, answer: Any) -> None:
     (written,) = compiled(Record({"name": at("held.name", shape)}))(person(value)).values()
 
     assert (written, type(written)) == (answer, type(answer))
@@ -155,7 +155,7 @@ def test_a_value_is_written_as_its_type_writes_it(shape: Leaf, value: Any, answe
         (Many(Record({})), [None]),
     ],
 )
-def test_a_value_that_the_type_does_not_have_is_left_to_the_stock_executor(
+def test_a_value_that_does_not_fit_its_type_is_left_to_the_stock_executor(
     shape: Shape, value: Any
 ) -> None:
     with pytest.raises(NotAsPlanned):
@@ -163,12 +163,12 @@ def test_a_value_that_the_type_does_not_have_is_left_to_the_stock_executor(
 
 
 @pytest.mark.parametrize("value", ["thirty", 2**40, object()])
-def test_what_a_type_refuses_is_raised(value: object) -> None:
+def test_an_error_in_the_conversion_of_a_leaf_is_raised(value: object) -> None:
     with pytest.raises(Exception, match=r"Int cannot represent"):
         compiled(Record({"age": at("held.age", NUMBER)}))(person(age=value))
 
 
 @pytest.mark.parametrize("names", [(), ("",), ("a b",), ("row", "1"), ("row", "class"), ("x()",)])
-def test_a_path_has_names_of_python_alone(names: tuple[str, ...]) -> None:
+def test_a_path_has_only_python_identifiers(names: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="is not the path of an attribute"):
         Attribute(names)

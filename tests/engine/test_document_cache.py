@@ -1,9 +1,9 @@
-"""The memory of documents, under a flood of texts that come once."""
+"""The cache of documents, under a flood of texts that are sent once."""
 
 from app.engine.cache import SegmentedCache
 
 
-def test_a_flood_of_cold_texts_does_not_evict_what_is_asked_for_again() -> None:
+def test_a_flood_of_new_entries_does_not_evict_entries_used_twice() -> None:
     cache = SegmentedCache[int](1000)
     cache.put("hot", 1, weight=100)
     assert cache.get("hot") == 1
@@ -14,7 +14,7 @@ def test_a_flood_of_cold_texts_does_not_evict_what_is_asked_for_again() -> None:
     assert cache.get("hot") == 1
 
 
-def test_what_is_kept_is_bounded_by_its_weight() -> None:
+def test_the_weight_of_all_entries_is_bounded() -> None:
     cache = SegmentedCache[int](1000)
     for number in range(100):
         cache.put(str(number), number, weight=100)
@@ -25,7 +25,7 @@ def test_what_is_kept_is_bounded_by_its_weight() -> None:
     assert len(kept) <= 10
 
 
-def test_what_is_heavier_than_the_memory_is_not_kept() -> None:
+def test_an_entry_heavier_than_the_capacity_is_not_kept() -> None:
     cache = SegmentedCache[int](1000)
 
     cache.put("heavy", 1, weight=2000)

@@ -1,4 +1,4 @@
-"""Limits on documents: each at its edge, against a reference that expands, and in linear time."""
+"""Limits on documents: at each limit, against a reference implementation, and in linear time."""
 
 import sys
 from collections import Counter
@@ -42,7 +42,9 @@ EDGES = {
 
 
 @pytest.mark.parametrize("limit", EDGES)
-def test_a_document_at_the_edge_of_a_limit_passes_and_one_beyond_is_told_which(limit: str) -> None:
+def test_a_document_at_a_limit_passes_and_one_beyond_is_refused_with_the_name_of_the_limit(
+    limit: str,
+) -> None:
     allowed, message = EDGES[limit]
     excess = Excess(limit, allowed, allowed + 1)
 
@@ -56,7 +58,7 @@ def test_a_document_at_the_edge_of_a_limit_passes_and_one_beyond_is_told_which(l
 
 @AT_LEISURE
 @given(documents())
-def test_the_pass_agrees_with_one_that_expands_every_fragment(text: str) -> None:
+def test_the_linear_measurement_agrees_with_one_that_expands_every_fragment(text: str) -> None:
     expected = Reference(parse(text), page="the largest").sizes()
 
     found = measured(text).operations
@@ -66,7 +68,7 @@ def test_the_pass_agrees_with_one_that_expands_every_fragment(text: str) -> None
 
 @AT_LEISURE
 @given(documents(), page_values)
-def test_the_cost_with_variables_agrees_with_one_that_expands_every_fragment(
+def test_the_cost_with_variables_agrees_with_a_measurement_that_expands_every_fragment(
     text: str, page: object
 ) -> None:
     document = parse(text)
@@ -79,14 +81,14 @@ def test_the_cost_with_variables_agrees_with_one_that_expands_every_fragment(
 
 @AT_LEISURE
 @given(documents(cyclic=True))
-def test_cycles_of_fragments_end_and_leave_every_number_finite(text: str) -> None:
+def test_cyclic_fragments_are_measured_with_finite_numbers(text: str) -> None:
     operations = measured(text).operations
 
     assert [*operations] == ["Q0", "Q1"]
     assert all(0 <= number <= CEILING for size in operations.values() for number in size.values())
 
 
-def test_a_fragment_that_spreads_itself_counts_as_far_as_it_goes() -> None:
+def test_a_cycle_of_fragments_counts_up_to_the_spread_that_closes_it() -> None:
     cycle = "{ ...A } fragment A on T { a { ...B } } fragment B on T { b { ...A } }"
 
     found = measured(cycle)
@@ -108,11 +110,13 @@ def test_a_fragment_that_spreads_itself_counts_as_far_as_it_goes() -> None:
         "logout } mutation B { login login }",
     ],
 )
-def test_an_operation_tests_one_credential_however_it_is_written(selections: str) -> None:
+def test_an_operation_may_test_one_credential_in_any_notation(selections: str) -> None:
     assert measured("mutation A { " + selections).excess == Excess("credentials", 1, 2)
 
 
-def test_each_operation_may_test_a_credential_and_deeper_namesakes_do_not_count() -> None:
+def test_each_operation_may_test_a_credential_and_deeper_fields_of_the_same_name_do_not_count() -> (
+    None
+):
     one_each = "mutation A { ...F } mutation B { ...F } fragment F on M { login { login login } }"
 
     assert measured(one_each).excess is None
@@ -132,7 +136,7 @@ def test_each_operation_may_test_a_credential_and_deeper_namesakes_do_not_count(
         "subscription { users(first: $undeclared) { id } }",
     ],
 )
-def test_what_only_validation_can_refuse_is_measured_all_the_same(document: str) -> None:
+def test_invalid_documents_are_measured_without_an_error(document: str) -> None:
     assert measured(document).excess is None
 
 
@@ -143,7 +147,7 @@ def test_an_unused_fragment_cannot_hide_a_large_document_from_the_limits() -> No
 
 
 @pytest.mark.parametrize("document", [INTROSPECTION, REFETCH], ids=["GraphiQL", "Relay"])
-def test_what_tools_send_passes(document: str) -> None:
+def test_documents_of_common_tools_pass(document: str) -> None:
     assert measured(document).excess is None
 
 
@@ -165,7 +169,7 @@ def test_what_tools_send_passes(document: str) -> None:
         ("(first: 3, last: $page)", 100),
     ],
 )
-def test_a_page_multiplies_what_is_on_it(arguments: str, entries: int) -> None:
+def test_the_size_of_a_page_multiplies_the_cost_of_its_fields(arguments: str, entries: int) -> None:
     document = f"query ($page: Int) {{ users{arguments} {{ nodes {{ id }} }} }}"
 
     assert measured(document).operations[None]["cost"] == 1 + entries * 2
@@ -188,7 +192,7 @@ def test_a_page_multiplies_what_is_on_it(arguments: str, entries: int) -> None:
         ("$other: Int", {"other": 1}, 20_201),
     ],
 )
-def test_the_variables_of_a_request_decide_what_its_pages_cost(
+def test_the_cost_of_pages_depends_on_the_variables_of_the_request(
     definition: str, variables: Mapping[str, object] | None, cost: int | None
 ) -> None:
     excess = Excess("cost", 10_000, cost) if cost else None
@@ -200,7 +204,7 @@ def test_the_variables_of_a_request_decide_what_its_pages_cost(
     assert found.check_variables(None, variables) == excess
 
 
-def test_a_cost_that_no_variable_can_lower_is_refused_at_once() -> None:
+def test_a_cost_too_high_with_any_variables_is_refused_at_once() -> None:
     fixed = NESTED_PAGES.replace("$page", "100")
 
     found = measured(f"query ($page: Int) {{ {fixed} other: {NESTED_PAGES} }}")
@@ -208,14 +212,14 @@ def test_a_cost_that_no_variable_can_lower_is_refused_at_once() -> None:
     assert found.excess == Excess("cost", 10_000, 20_202)
 
 
-def test_an_operation_that_is_not_there_costs_nothing() -> None:
+def test_an_unknown_operation_has_no_cost() -> None:
     found = measured(f"query A($page: Int) {{ {NESTED_PAGES} }} query B {{ me }}")
 
     assert found.check_variables("C", {"page": 100}) is None
     assert found.check_variables(None, {"page": 100}) is None
 
 
-def test_numbers_stop_growing_at_a_ceiling_and_say_so() -> None:
+def test_counts_are_capped_and_the_message_says_so() -> None:
     excess = Excess("fields", 400, CEILING)
 
     found = measured(doubling(60), DocumentLimits(fragments=100))

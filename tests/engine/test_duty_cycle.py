@@ -26,11 +26,11 @@ def noting(order: list[str], name: str) -> Callable[[], str]:
 
 
 async def occupied(cycle: DutyCycle) -> None:
-    """Let it have worked just now, so that what comes next waits."""
+    """Run a piece of work, so that the next one has to wait."""
     await cycle.run("somebody", "first", blocking(5))
 
 
-async def test_work_that_comes_alone_runs_at_once() -> None:
+async def test_a_single_piece_of_work_runs_at_once() -> None:
     cycle = DutyCycle()
     running = cycle.run("a", 1, lambda: "done")
 
@@ -40,7 +40,7 @@ async def test_work_that_comes_alone_runs_at_once() -> None:
     assert stopped.value.value == "done"
 
 
-async def test_work_that_follows_waits_until_the_loop_has_had_its_share() -> None:
+async def test_the_next_piece_waits_until_other_work_has_had_its_share() -> None:
     cycle = DutyCycle(share=0.25)
     await cycle.run("a", 1, blocking(20))
     began = time.monotonic()
@@ -51,17 +51,17 @@ async def test_work_that_follows_waits_until_the_loop_has_had_its_share() -> Non
 
 
 @pytest.mark.parametrize("share", [0.5, 0.25])
-async def test_all_work_together_has_no_more_than_its_share_of_the_time(share: float) -> None:
+async def test_all_work_together_takes_at_most_its_share_of_the_time(share: float) -> None:
     cycle = DutyCycle(share)
     began = time.monotonic()
 
     await asyncio.gather(*(cycle.run(str(n % 3), n, blocking(4)) for n in range(12)))
 
-    # Nothing has to wait after the last piece.
+    # The pause after the last piece is not part of the time.
     assert time.monotonic() - began >= 11 * 0.004 / share + 0.004
 
 
-async def test_clients_take_turns_and_each_has_its_own_order() -> None:
+async def test_clients_take_turns_and_the_work_of_each_stays_in_order() -> None:
     cycle, order = DutyCycle(), list[str]()
     await occupied(cycle)
 
@@ -72,7 +72,7 @@ async def test_clients_take_turns_and_each_has_its_own_order() -> None:
     assert order == ["crowd 0", "other 0", "crowd 1", "other 1", "crowd 2", "crowd 3"]
 
 
-async def test_work_of_one_client_with_one_key_is_run_once_for_all_who_wait() -> None:
+async def test_work_of_one_client_with_the_same_key_runs_once_for_all_callers() -> None:
     cycle, order = DutyCycle(), list[str]()
     await occupied(cycle)
 
@@ -81,7 +81,7 @@ async def test_work_of_one_client_with_one_key_is_run_once_for_all_who_wait() ->
     assert (answers, order) == (["x"] * 5, ["x"])
 
 
-async def test_one_who_leaves_takes_nothing_from_those_who_wait_for_the_same() -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_work_of_the_others() -> None:
     cycle = DutyCycle()
     await occupied(cycle)
     leaving = asyncio.create_task(cycle.run("a", "x", lambda: "x"))
@@ -95,7 +95,7 @@ async def test_one_who_leaves_takes_nothing_from_those_who_wait_for_the_same() -
     assert await staying == "x"
 
 
-async def test_what_work_raises_reaches_those_who_wait_and_stops_nothing() -> None:
+async def test_an_exception_of_work_reaches_its_callers_and_other_work_continues() -> None:
     cycle = DutyCycle()
     await occupied(cycle)
 
@@ -106,7 +106,7 @@ async def test_what_work_raises_reaches_those_who_wait_and_stops_nothing() -> No
     assert (type(failed), done) == (ValueError, 2)
 
 
-async def test_beyond_so_many_that_wait_more_are_refused() -> None:
+async def test_work_is_refused_if_too_much_is_waiting() -> None:
     cycle = DutyCycle(most=3)
     await occupied(cycle)
 
@@ -118,7 +118,7 @@ async def test_beyond_so_many_that_wait_more_are_refused() -> None:
     assert cycle.refused == 2
 
 
-async def test_the_newest_of_a_crowd_gives_way_to_another_client() -> None:
+async def test_the_newest_work_of_the_longest_queue_is_refused_for_another_client() -> None:
     cycle, order = DutyCycle(most=3), list[str]()
     await occupied(cycle)
 
@@ -131,7 +131,7 @@ async def test_the_newest_of_a_crowd_gives_way_to_another_client() -> None:
     assert order == ["crowd 0", "other", "crowd 1"]
 
 
-async def test_work_that_nobody_waits_for_is_run_when_there_is_time() -> None:
+async def test_work_without_a_caller_runs_later() -> None:
     cycle, refused, ran = DutyCycle(most=1), list[str](), asyncio.Event()
     cycle.start("a", 1, blocking(5))
 
@@ -145,7 +145,7 @@ async def test_work_that_nobody_waits_for_is_run_when_there_is_time() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), max_size=40))
-async def test_everybody_is_answered_or_refused_and_nothing_is_left(
+async def test_every_caller_gets_a_result_or_a_refusal_and_no_work_is_left(
     asked: list[tuple[str, int]],
 ) -> None:
     cycle = DutyCycle(share=0.9, most=8)

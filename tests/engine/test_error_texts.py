@@ -1,4 +1,4 @@
-"""What clients are told of what they sent: never a value, and only texts that are known."""
+"""The error messages for clients: without values that they sent, and only from the allow-list."""
 
 import json
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ TEXTS = ErrorTexts.of(SCHEMA)
 CONFLICT = " Use different aliases on the fields to fetch both if this was intentional."
 SECRET = "hunter2hunter2"
 
-# What graphql-core's rules say of these documents, and what a developer is told (None: the same).
+# Documents, the messages of graphql-core's rules, and those for clients (None: the same).
 CORPUS: list[tuple[str, str, str | None]] = [
     ("{ passwrd }", "Cannot query field 'passwrd' on type 'Query'.", None),
     (
@@ -339,7 +339,7 @@ OF_OTHER_SCHEMAS = {
 }
 RULES = [*specified_rules, OneOfVariablesRule, NoSchemaIntrospectionCustomRule]
 
-# What the parser says of these, and what a developer is told.
+# Documents that do not parse, and the messages for clients.
 SYNTAX = [
     ("{ me { id }", "Syntax Error: Expected Name, found <EOF>."),
     (f'{{ a(b: {{c "{SECRET}"}}) }}', "Syntax Error: Expected ':', found String."),
@@ -384,7 +384,7 @@ SYNTAX = [
 
 
 @pytest.mark.parametrize(("document", "said", "told"), CORPUS, ids=[each[1] for each in CORPUS])
-def test_what_graphql_core_says_of_a_document_becomes_what_is_told(
+def test_each_message_of_graphql_core_becomes_the_expected_one(
     document: str, said: str, told: str | None
 ) -> None:
     errors = validate(SCHEMA, parse(document), RULES)
@@ -396,7 +396,7 @@ def test_what_graphql_core_says_of_a_document_becomes_what_is_told(
     assert SECRET not in "".join(texts.values())
 
 
-def test_every_rule_is_broken_by_a_document_of_the_corpus() -> None:
+def test_every_validation_rule_is_violated_by_a_document_of_the_corpus() -> None:
     documents = [parse(each[0]) for each in CORPUS]
 
     silent = {
@@ -408,14 +408,14 @@ def test_every_rule_is_broken_by_a_document_of_the_corpus() -> None:
     assert silent == OF_OTHER_SCHEMAS
 
 
-def test_no_text_of_the_corpus_but_one_becomes_the_generic_one() -> None:
+def test_only_one_message_of_the_corpus_becomes_the_generic_one() -> None:
     told = [each[2] for each in CORPUS]
 
     assert told.count("generic") == 1
 
 
 @pytest.mark.parametrize(("document", "told"), SYNTAX)
-async def test_a_syntax_error_says_which_kind_of_token_it_met(
+async def test_a_syntax_error_names_the_kind_of_the_unexpected_token(
     api: Api, document: str, told: str
 ) -> None:
     await api(document)
@@ -439,11 +439,13 @@ async def test_a_syntax_error_says_which_kind_of_token_it_met(
         f"Syntax Error: Unexpected '{SECRET}'.",
     ],
 )
-def test_a_text_that_is_not_on_the_list_becomes_the_generic_one(code: Code, said: str) -> None:
+def test_a_message_that_is_not_in_the_allow_list_becomes_the_generic_one(
+    code: Code, said: str
+) -> None:
     assert TEXTS.of_request(GraphQLError(said), code) == GENERIC[code]
 
 
-def test_the_path_to_a_value_is_of_the_schema_too() -> None:
+def test_the_path_to_a_value_must_be_in_the_schema_too() -> None:
     fields = "Variable '$input' has invalid value at .password: String cannot represent a: 1"
     secret = f"Variable '$input' has invalid value at .{SECRET}: String cannot represent a: 1"
 
@@ -455,7 +457,7 @@ def test_the_path_to_a_value_is_of_the_schema_too() -> None:
     ]
 
 
-# Markers, in every place of a document where a value may stand, and in variables.
+# Markers, in every place of a document that allows a value, and in variables.
 DIGITS = "739018426"
 TEXT = f"mrk{DIGITS}mrk"
 LITERALS = st.sampled_from(
@@ -588,10 +590,10 @@ async def production(settings: Settings) -> FastAPI:
     ],
 )
 @hypothesis.given(text=marked_values() | marked_tokens() | marked_arguments(), value=VALUES)
-async def test_no_value_of_a_document_or_a_variable_comes_back_or_is_logged(
+async def test_no_value_of_a_document_or_a_variable_is_returned_or_logged(
     api: Api, production: FastAPI, debug: bool, text: str, value: Any
 ) -> None:
-    # Every log that the tests hear is searched for it when they end.
+    # All captured logs are searched for it at the end of the tests.
     SECRETS.add(TEXT)
     SECRETS.add(DIGITS)
     async with Api.of(production) as other:

@@ -1,4 +1,4 @@
-"""Plans against the stock executor, on a schema that has everything and resolvers that fail."""
+"""Plans against the stock executor, on a schema with all kinds of types and failing resolvers."""
 
 import asyncio
 import enum
@@ -44,7 +44,7 @@ REQUESTER = Requester("someone")
 
 @dataclass
 class Request:
-    """The context. Root fields note in it that they were resolved."""
+    """The context, in which root fields record that they were resolved."""
 
     request_id: str | None = "request"
     requester: Requester = REQUESTER
@@ -274,7 +274,7 @@ def variant_of(one: Engine, text: str, variables: dict[str, Any]) -> Variant | N
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
 )
 @hypothesis.given(documents(), st.sampled_from(CONDITIONS))
-def test_every_operation_is_planned_and_answered_alike_and_resolves_each_root_field_once(
+def test_every_operation_is_planned_with_the_same_answer_and_each_root_field_resolved_once(
     document: tuple[str, bool], variables: dict[str, Any]
 ) -> None:
     text, mutates = document
@@ -305,13 +305,13 @@ def test_every_operation_is_planned_and_answered_alike_and_resolves_each_root_fi
             {"a": {"number": 1}, "b": None, "c": 3},
         ),
         ("a: count b: write(then: RAISE) { number }", ["count", "write"], {"a": 1, "b": None}),
-        # What the second one answers is of no type that it may have: it is not asked again.
+        # The second one returns an object of a wrong type: it is not resolved again.
         (
             "a: count b: write(then: ANSWER_SOMETHING_ELSE) { title } c: count",
             ["count", "write", "count"],
             {"a": 1, "b": None, "c": 3},
         ),
-        # A null that may not be ends the mutation: what follows does not run.
+        # A null in a non-null field ends the mutation: the next fields do not run.
         (
             "a: count mustDo(then: ANSWER_NULL) { __typename } c: count",
             ["count", "must_do"],
@@ -324,7 +324,7 @@ def test_every_operation_is_planned_and_answered_alike_and_resolves_each_root_fi
         ),
     ],
 )
-async def test_a_mutation_is_never_done_twice(selected: str, calls: list[str], data: Any) -> None:
+async def test_a_mutation_never_runs_twice(selected: str, calls: list[str], data: Any) -> None:
     stock, plans, text = engine(Planned.NONE), engine(Planned.ALL), f"mutation {{ {selected} }}"
 
     expected, planned = await answer(stock, text, {}), await answer(plans, text, {})
@@ -333,7 +333,7 @@ async def test_a_mutation_is_never_done_twice(selected: str, calls: list[str], d
     assert (planned[0]["data"], planned[1]) == (data, calls)
 
 
-async def test_each_value_of_the_conditions_has_a_plan_up_to_a_number() -> None:
+async def test_each_combination_of_conditions_has_a_plan_up_to_a_limit() -> None:
     names = "abcd"
     variables = ", ".join(f"${name}: Boolean!" for name in names)
     fields = " ".join(f"{name}: greeting @include(if: ${name})" for name in names)
@@ -350,7 +350,7 @@ async def test_each_value_of_the_conditions_has_a_plan_up_to_a_number() -> None:
     assert [bool(each and each.plan) for each in variants] == [n < MAX_VARIANTS for n in range(16)]
 
 
-async def test_a_condition_that_is_no_boolean_is_refused_and_has_no_plan() -> None:
+async def test_a_condition_that_is_not_a_boolean_is_refused_and_has_no_plan() -> None:
     plans, text = engine(Planned.ALL), "query($a: Boolean!) { greeting @skip(if: $a) __typename }"
 
     refused, _ = await answer(plans, text, {"a": "yes"})
@@ -359,7 +359,7 @@ async def test_a_condition_that_is_no_boolean_is_refused_and_has_no_plan() -> No
     assert variant_of(plans, text, {"a": "yes"}) is None
 
 
-async def test_a_plan_that_would_be_too_large_is_not_made() -> None:
+async def test_an_operation_whose_plan_would_be_too_large_has_none() -> None:
     # Each interface doubles what is below it.
     text = "number"
     for _ in range(12):

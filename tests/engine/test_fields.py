@@ -1,4 +1,4 @@
-"""How fields are read and resolved: alike in Python code, on the stock executor, and by plans."""
+"""Reading and resolving fields: the same in Python code, on the stock executor, and in plans."""
 
 import enum
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ REQUESTER = Requester("someone")
 
 @dataclass
 class Request:
-    """The context. What was called is noted in it."""
+    """The context, in which calls are recorded."""
 
     allowed: bool = True
     away: bool = False
@@ -38,7 +38,7 @@ class Info(FieldInfo[Request, None]):
 
 
 class Admitting(FieldExtension):
-    """A guard: `admit` is all that it does."""
+    """A guard, which only has `admit`."""
 
     async def admit(self, context: Request) -> None:
         context.calls.append("admit")
@@ -53,7 +53,7 @@ class Admitting(FieldExtension):
 
 
 class Noting(FieldExtension):
-    """An extension that is no guard."""
+    """An extension that is not a guard."""
 
     async def resolve_async(
         self, next_: Callable[..., Awaitable[Any]], source: Any, info: Any, **kwargs: Any
@@ -81,7 +81,7 @@ class Book:
     row: strawberry.Private[Row]
     title: str = attribute_field(Attribute(("row", "title")), description="Its title.")
     kind: Kind = attribute_field(Attribute(("row", "kind"), Kind), description="What it is.")
-    # Given to `__init__`, as fields of Strawberry are.
+    # Passed to `__init__`, as fields of Strawberry usually are.
     stock: int = 0
 
 
@@ -153,7 +153,7 @@ async def answers_to(text: str, request: Callable[[], Request]) -> list[Any]:
     return [tuple(by_stock), tuple(by_plan)]
 
 
-def test_an_attribute_is_a_property_that_is_not_given_to_the_class() -> None:
+def test_an_attribute_field_is_a_property_and_not_a_parameter_of_the_class() -> None:
     book = Book(row=Row("Ubik", "novel"))
 
     assert (book.title, book.kind) == ("Ubik", Kind.NOVEL)
@@ -179,7 +179,9 @@ async def test_guards_and_extensions_run_in_plans_too(field: str, calls: list[st
 
 
 @pytest.mark.parametrize("field", ["guarded", "both"])
-async def test_what_a_guard_refuses_is_refused_alike_and_not_resolved(field: str) -> None:
+async def test_a_field_refused_by_a_guard_is_not_resolved_with_or_without_a_plan(
+    field: str,
+) -> None:
     stock, planned = await answers_to(f"{{ {field} {BOOKS} }}", lambda: Request(allowed=False))
 
     assert stock[1] == ["admit"]
@@ -190,14 +192,14 @@ async def test_what_a_guard_refuses_is_refused_alike_and_not_resolved(field: str
     assert stock[0]["data"] == {field: None}
 
 
-async def test_names_below_are_known_through_fragments() -> None:
+async def test_names_below_include_those_in_fragments() -> None:
     stock, planned = await answers_to(FRAGMENTS, Request)
 
     assert stock == ({"data": {"__typename": "Root", "remote": SHELF}}, ["kind stock title"])
     assert planned == stock
 
 
-async def test_an_outage_is_reported_of_each_root_field_without_trying_again() -> None:
+async def test_an_outage_is_reported_for_each_root_field_without_a_second_attempt() -> None:
     text = f"{{ __typename a: remote {BOOKS} }}"
 
     stock, planned = await answers_to(text, lambda: Request(away=True))

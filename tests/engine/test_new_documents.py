@@ -1,4 +1,4 @@
-"""Documents that are new: read in their turn, planned when asked again, refused from memory."""
+"""New documents: they take turns, are planned when sent again, and refused from the cache."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ class Query:
 
 
 class Request(NamedTuple):
-    """What the engine asks of a request."""
+    """The part of a request's context that the engine uses."""
 
     request_id: str | None = None
     requester: Requester = Requester(ADDRESS)
@@ -44,7 +44,7 @@ STRAWBERRY = strawberry.Schema(Query)
 
 
 def unplannable() -> strawberry.Schema:
-    """A schema that lacks what planning reads, so that planning raises."""
+    """A schema without something that planning needs, so that planning raises."""
     schema = strawberry.Schema(Query)
     kind: Any = core_schema(schema).type_map["Query"]
     kind.fields["greeting"].extensions.clear()
@@ -84,7 +84,7 @@ async def ask(http: httpx.AsyncClient, query: str, **variables: Any) -> httpx.Re
 
 
 async def until_planned(documents: Documents, text: str) -> Planning:
-    """Wait for a plan that waits its turn."""
+    """Wait until an operation has its plan."""
     settled = {Planning.PLANNED, Planning.NOT_PLANNED}
     for _ in range(200):
         if settled.issuperset(planning_of(documents, text).values()):
@@ -94,7 +94,7 @@ async def until_planned(documents: Documents, text: str) -> Planning:
     return planning
 
 
-async def test_beyond_those_that_wait_new_documents_are_refused_and_known_ones_run(
+async def test_new_documents_are_refused_if_too_many_wait_and_known_ones_run(
     app: FastAPI, api: Api, ada: Person
 ) -> None:
     client = await api.login(ada)
@@ -131,7 +131,7 @@ async def test_beyond_those_that_wait_new_documents_are_refused_and_known_ones_r
     ] * len(refused)
 
 
-async def test_a_crowd_of_addresses_does_not_shut_out_who_is_signed_in(
+async def test_documents_from_many_addresses_do_not_block_signed_in_users(
     app: FastAPI, api: Api, ada: Person
 ) -> None:
     client = await api.login(ada)
@@ -154,7 +154,7 @@ async def test_a_crowd_of_addresses_does_not_shut_out_who_is_signed_in(
     assert len(unanswered) > MOST / 2
 
 
-async def test_many_values_and_introspection_wait_as_new_documents_do(app: FastAPI) -> None:
+async def test_many_values_and_introspection_wait_like_new_documents(app: FastAPI) -> None:
     known = (
         "query Known($names: [String!]) { auditEvents(filter: {names: $names}) { nodes { id } } }"
     )
@@ -179,7 +179,7 @@ async def test_many_values_and_introspection_wait_as_new_documents_do(app: FastA
     assert codes == [(200, "UNAUTHENTICATED"), refused, refused, (200, "UNAUTHENTICATED")]
 
 
-def test_documents_that_were_refused_make_none_be_forgotten() -> None:
+def test_refused_documents_do_not_evict_executable_ones() -> None:
     documents = engine_of(STRAWBERRY).documents
     documents.read("{ greeting }")
 
@@ -191,7 +191,7 @@ def test_documents_that_were_refused_make_none_be_forgotten() -> None:
     assert documents.misses == misses
 
 
-async def test_a_refused_document_is_refused_from_memory(api: Api) -> None:
+async def test_a_refused_document_is_refused_from_the_cache(api: Api) -> None:
     query = "query Refused { passwrd }"
 
     answers = [(await ask(api.http, query)).json() for _ in range(3)]
@@ -200,7 +200,7 @@ async def test_a_refused_document_is_refused_from_memory(api: Api) -> None:
     assert answers[0]["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
 
 
-async def test_an_operation_is_planned_when_it_is_asked_again_and_answers_alike(
+async def test_an_operation_is_planned_when_it_is_sent_again_and_returns_the_same_answer(
     settings: Settings, api: Api, ada: Person
 ) -> None:
     token = (await api.login(ada)).access_token
@@ -225,7 +225,7 @@ async def test_an_operation_is_planned_when_it_is_asked_again_and_answers_alike(
     assert answers[0]["me"]["email"] == ada.email
 
 
-async def test_only_the_operation_that_is_asked_is_planned() -> None:
+async def test_only_the_requested_operation_of_a_document_is_planned() -> None:
     engine, text = engine_of(STRAWBERRY), "query A { greeting } query B { greeting }"
 
     answers = [await run(engine, text, "B") for _ in range(3)]
@@ -237,7 +237,7 @@ async def test_only_the_operation_that_is_asked_is_planned() -> None:
     }
 
 
-async def test_what_planning_raises_is_logged_once_and_the_query_is_answered(
+async def test_an_error_in_planning_is_logged_once_and_the_query_is_answered(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     engine = engine_of(unplannable())
@@ -258,7 +258,7 @@ async def test_what_planning_raises_is_logged_once_and_the_query_is_answered(
 async def test_a_document_that_cannot_be_read_is_logged_without_its_text() -> None:
     schema = strawberry.Schema(Query)
     engine = engine_of(schema)
-    # A fault of ours: validation raises on arguments that are none.
+    # A bug of the server: validation raises, since `args` is not a mapping.
     kind: Any = core_schema(schema).type_map["Query"]
     kind.fields["greeting"].args = 1
 

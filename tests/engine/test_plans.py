@@ -1,4 +1,4 @@
-"""Plans against the stock executor: the same answers on whatever is asked."""
+"""Plans against the stock executor, on Portico's schema: the same answers to random documents."""
 
 import asyncio
 import datetime as dt
@@ -90,7 +90,7 @@ def event(number: int, actor: int) -> AuditRow:
 
 
 class Stand:
-    """Services that answer from memory, some of it broken."""
+    """Services that answer from memory, with some invalid values."""
 
     def __init__(self, rows: list[Any], failing: set[str]) -> None:
         self.rows, self.failing = rows, failing
@@ -188,7 +188,7 @@ def answer(app: FastAPI) -> Callable[..., Any]:
 
 
 def is_settled(one: Engine, text: str, variables: dict[str, Any]) -> bool:
-    """Whether what ran last was a plan, where there is one."""
+    """Whether an operation has its plan, or cannot have one."""
     document = one.documents.known(text)
     if not isinstance(document, Document) or len(document.operations) > 1:
         return True
@@ -207,7 +207,7 @@ def is_settled(one: Engine, text: str, variables: dict[str, Any]) -> bool:
     rows=st.sampled_from(ROWS),
     failing=st.sets(st.sampled_from(FAILURES), max_size=2),
 )
-def test_a_plan_answers_what_the_stock_executor_answers(
+def test_a_plan_returns_the_answer_of_the_stock_executor(
     answer: Callable[..., Any], text: str, rows: list[Any], failing: set[str]
 ) -> None:
     stock, *planned = answer(text, rows, failing)
@@ -234,7 +234,7 @@ fragment Node on User { id isActive createdAt sessions { edges { node { id } } }
 
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("failing", [set[str](), {"count"}, {"page"}, {"identify"}])
-def test_fragments_aliases_and_variables_are_planned_alike(
+def test_plans_support_fragments_aliases_and_variables(
     answer: Callable[..., Any], rows: list[Any], failing: set[str]
 ) -> None:
     variables = {"by": {"email": "x@example.com"}, "n": 2}
@@ -245,7 +245,7 @@ def test_fragments_aliases_and_variables_are_planned_alike(
     assert list(planned["data"] or {}) == list(stock["data"] or {})
 
 
-def test_a_database_that_is_away_is_said_alike_of_each_root_field(
+def test_an_outage_of_the_database_is_reported_for_each_root_field_with_or_without_a_plan(
     answer: Callable[..., Any],
 ) -> None:
     text = "{ __typename a: me { email } users { totalCount } }"
@@ -273,7 +273,7 @@ def test_a_database_that_is_away_is_said_alike_of_each_root_field(
         ("{ __schema { queryType { name } } }", False),
     ],
 )
-def test_what_is_planned(text: str, is_planned: bool) -> None:
+def test_only_supported_operations_are_planned(text: str, is_planned: bool) -> None:
     documents = engine(Planned.ALL).documents
     document, executable, variant = variant_of(documents, text, {"b": True})
 

@@ -1,4 +1,4 @@
-"""The example in the engine's README: it runs, and its plan is the one that is printed there."""
+"""The example in the engine's README: it runs, and its compiled function is the printed one."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ def planned() -> Plan:
     return made
 
 
-def test_the_function_of_the_example_is_the_printed_one(planned: Plan) -> None:
+def test_the_compiled_function_of_the_example_is_the_printed_one(planned: Plan) -> None:
     _shape, printed = [text for language, text in BLOCKS if language == "text"]
     shape = planned.steps["books"].shape
 

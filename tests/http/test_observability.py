@@ -276,7 +276,7 @@ def test_metrics_of_several_workers_are_combined(tmp_path: Path, migrated_url: s
             {"SECRET_KEY": "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"},
             "SECRET_KEY is printed in a tutorial",
         ),
-        ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES must not trust everybody"),
+        ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES must not trust every address"),
         ({"MANAGEMENT_ADDRESS": "9464"}, "MANAGEMENT_ADDRESS must be an address and a port"),
     ],
 )

@@ -19,7 +19,7 @@ from app.database import migrations
 from app.database.database import Database
 from app.people.services.user_fields import FIELDS, NOT_IN_FILE, ImportedUser
 from app.people.services.user_files import BATCH
-from app.security.password_hashes.ours import OurHashes
+from app.security.password_hashes.own_format import OwnHashes
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.commands import CLI, run
 from app.testing.databases import contents, on_server
@@ -166,7 +166,7 @@ async def test_an_id_and_an_external_id_are_kept_and_find_the_user(
     api: Api, grace: Person, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     eve = {"email": "eve@example.com", "id": THEIR_ID.upper(), "externalId": "auth0|5f7c"}
-    eve |= {"passwordHash": OurHashes(4).make(PASSWORD), "lastLoginAt": "2024-05-01T12:00:00Z"}
+    eve |= {"passwordHash": OwnHashes(4).make(PASSWORD), "lastLoginAt": "2024-05-01T12:00:00Z"}
     bob = {"email": "bob@example.com", "externalId": "auth0|5F7C"}
 
     await run("users", "import", str(written(tmp_path, eve, bob)), **environment)

@@ -504,7 +504,7 @@ async def test_users_are_imported_without_unreadable_hashes_on_request(
     nobody = await db.rows(text("SELECT 1 FROM users"))
     taken = await run(*arguments, "--skip-invalid", **environment)
 
-    why = "passwordHash: This hash is of no known format."
+    why = "passwordHash: This hash has an unknown format."
     named = [
         f"line 1: {why} Without a password.",
         f"line 2: email: This is not an email address.; {why}",

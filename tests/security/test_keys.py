@@ -1,4 +1,4 @@
-"""What is hashed, MACed and derived under SECRET_KEY."""
+"""The encoding of what is hashed and MACed."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ parts = st.lists(
         st.text(max_size=8),
         st.text("0123456789:bsi", max_size=8),
         st.integers(),
-        # JSON carries what UTF-8 cannot.
+        # JSON can carry lone surrogates, which UTF-8 cannot encode.
         st.text(st.characters(categories=SURROGATES), max_size=2),
     ),
     max_size=4,
@@ -20,7 +20,9 @@ parts = st.lists(
 
 
 @given(parts, parts)
-def test_two_lists_of_parts_are_never_encoded_alike(one: list[Part], other: list[Part]) -> None:
+def test_different_lists_of_parts_have_different_encodings(
+    one: list[Part], other: list[Part]
+) -> None:
     assert (encoded(*one) == encoded(*other)) == (typed(one) == typed(other))
 
 
@@ -28,7 +30,7 @@ def typed(parts: list[Part]) -> list[tuple[str, Part]]:
     return [(type(part).__name__, part) for part in parts]
 
 
-def test_where_a_part_ends_is_part_of_what_is_hashed() -> None:
+def test_digests_and_macs_depend_on_the_boundaries_and_types_of_the_parts() -> None:
     assert digest("ab", "c") != digest("a", "bc")
     assert mac(b"key", "ab", "c") != mac(b"key", "a", "bc")
     assert mac(b"key", "1") != mac(b"key", 1)

@@ -1,4 +1,4 @@
-"""Password hashes of other systems: which are accepted, and how they let people in."""
+"""Password hashes of other systems: which are accepted, and signing in with them."""
 
 import hashlib
 from base64 import b64encode
@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from app.database.database import Database
-from app.security.password_hashes.refusals import Refused
-from app.security.password_hashes.table import FORMATS, read, read_or_none
+from app.security.password_hashes.formats import FORMATS, read, read_or_none
+from app.security.password_hashes.refusals import UnusableHash
 from app.settings import Settings
 from app.testing.clients import LOGIN, Api, Person
 from tests.support.foreign_hashes import FOREIGN_HASHES, ForeignHash
@@ -25,11 +25,11 @@ BCRYPT = "a" * 21 + "u" + "a" * 31
 SCRYPT_HEX = "00" * 64
 SIGNER_KEY = f"ss=Bw,sk={DIGEST}"
 DAMAGED = "is damaged"
-UNKNOWN = "is of no known format"
+UNKNOWN = "has an unknown format"
 NO_SALT = "has no salt"
-TOO_MUCH = "would take too long to verify"
-TOO_SHORT = "has fewer than 16 bytes of output"
-# Verified within some milliseconds, one of each function that makes hashes.
+TOO_MUCH_WORK = "would take too long to verify"
+SHORT_OUTPUT = "has fewer than 16 bytes of output"
+# Verified within milliseconds; at least one for each key derivation function.
 QUICK = [
     next(each for each in FOREIGN_HASHES if each.format == name and each.password == PASSWORD)
     for name in (
@@ -74,8 +74,8 @@ async def stored(db: Database, person: Person) -> str:
     return (await db.rows(chosen))[0][0]
 
 
-async def refused(api: Api, person: Person) -> str:
-    """Sign in where it must fail; returns the kind of refusal."""
+async def sign_in_outcome(api: Api, person: Person) -> str:
+    """Returns the type that a sign-in answers."""
     data = await api(LOGIN, input=person.credentials)
     return data["login"]["__typename"]
 
@@ -88,17 +88,17 @@ def can_be_configured(cost: int) -> bool:
 
 
 def why_refused(password_hash: str) -> str:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(UnusableHash) as error:
         read(password_hash)
-    return str(refusal.value)
+    return str(error.value)
 
 
-def test_of_each_format_there_is_a_hash_that_another_program_made() -> None:
+def test_every_format_has_a_sample_made_by_another_program() -> None:
     assert {each.format for each in FOREIGN_HASHES} == {each.name for each in FORMATS}
 
 
 @each_hash
-def test_a_hash_is_of_one_format_alone(made: ForeignHash) -> None:
+def test_a_hash_matches_exactly_one_format(made: ForeignHash) -> None:
     assert [each.name for each in FORMATS if each.identify(made.text)] == [made.format]
 
 
@@ -116,7 +116,7 @@ def test_a_password_that_differs_anywhere_does_not_match(
     removed = data.draw(st.integers(0, 2))
     added = data.draw(st.text(max_size=2))
     other = PASSWORD[:position] + added + PASSWORD[position + removed :]
-    # Some formats normalise; none does more than this.
+    # Some formats normalise the password, at most by NFKC.
     assume(other == PASSWORD or normalize("NFKC", other) != PASSWORD)
 
     assert read(made.text).matches(other) == (other == PASSWORD)
@@ -124,7 +124,7 @@ def test_a_password_that_differs_anywhere_does_not_match(
 
 @settings(deadline=None, max_examples=400)
 @given(st.sampled_from(QUICK), st.data())
-def test_whatever_becomes_of_a_hash_it_is_read_or_refused(
+def test_a_hash_changed_in_any_way_is_read_or_refused(
     made: ForeignHash, data: st.DataObject
 ) -> None:
     position = data.draw(st.integers(0, len(made.text)))
@@ -142,7 +142,7 @@ def test_whatever_becomes_of_a_hash_it_is_read_or_refused(
     [each for each in FOREIGN_HASHES if len(each.password.encode()) > 72],
     ids=lambda made: made.format,
 )
-async def test_a_password_of_more_than_72_bytes_is_kept_whole(
+async def test_all_bytes_of_a_password_of_more_than_72_bytes_count_after_a_sign_in(
     api: Api, ada: Person, db: Database, made: ForeignHash
 ) -> None:
     await store(db, ada, made.text)
@@ -151,11 +151,11 @@ async def test_a_password_of_more_than_72_bytes_is_kept_whole(
 
     cut = Person(ada.email, made.password[:72])
     if not read(made.text).matches(cut.password):
-        assert await refused(api, cut) == "InvalidCredentials"
+        assert await sign_in_outcome(api, cut) == "InvalidCredentials"
     assert await api.login(Person(ada.email, made.password))
 
 
-async def test_what_plain_bcrypt_does_not_read_need_not_be_right(
+async def test_plain_bcrypt_ignores_what_follows_72_bytes(
     api: Api, ada: Person, db: Database
 ) -> None:
     long = "an analytical engine for Ada " * 4
@@ -177,7 +177,7 @@ LENIENT = {
 
 
 @pytest.mark.parametrize("name", LENIENT)
-async def test_a_hash_stays_until_the_password_is_typed_as_it_counts(
+async def test_a_hash_is_replaced_only_when_all_of_the_typed_password_counts(
     api: Api, ada: Person, db: Database, name: str
 ) -> None:
     typed, counting = LENIENT[name]
@@ -191,14 +191,14 @@ async def test_a_hash_stays_until_the_password_is_typed_as_it_counts(
     assert await api.login(Person(ada.email, counting))
 
 
-async def test_a_password_is_composed_for_our_hash_alone(
+async def test_only_our_own_hashes_normalise_the_password(
     api: Api, ada: Person, db: Database
 ) -> None:
     made = next(each for each in FOREIGN_HASHES if each.password == "cafe\u0301 engine 7")
     composed = Person(ada.email, "caf\u00e9 engine 7")
     await store(db, ada, made.text)
 
-    assert await refused(api, composed) == "InvalidCredentials"
+    assert await sign_in_outcome(api, composed) == "InvalidCredentials"
     assert await api.login(Person(ada.email, made.password))
     assert await api.login(composed)
 
@@ -216,33 +216,33 @@ async def test_a_password_is_composed_for_our_hash_alone(
         "x" * 10_000,
     ],
 )
-async def test_a_hash_that_cannot_be_verified_lets_nobody_in(
+async def test_no_password_matches_an_unusable_hash(
     api: Api, ada: Person, db: Database, password_hash: str
 ) -> None:
     await store(db, ada, password_hash)
 
-    assert await refused(api, ada) == "InvalidCredentials"
+    assert await sign_in_outcome(api, ada) == "InvalidCredentials"
     assert await stored(db, ada) == password_hash
     assert api.errors == []
 
 
 @pytest.mark.parametrize("password", ["", "\0", "\0analytical engine 7"])
-async def test_a_hash_of_the_empty_password_lets_nobody_in(
+async def test_the_empty_password_does_not_sign_in_even_if_its_hash_is_stored(
     api: Api, ada: Person, db: Database, password: str
 ) -> None:
     empty = hashlib.pbkdf2_hmac("sha256", b"", b"salt", 1).hex()
     await store(db, ada, f"pbkdf2:sha256:1$salt${empty}")
     assert read(await stored(db, ada)).matches("")
 
-    assert await refused(api, Person(ada.email, password)) == "InvalidCredentials"
+    assert await sign_in_outcome(api, Person(ada.email, password)) == "InvalidCredentials"
 
 
 @pytest.mark.parametrize("prefix", ["", "bcrypt$", "{CRYPT}", "{crypt}", "{bcrypt}", "{BCRYPT}"])
-async def test_bits_that_bcrypt_does_not_use_do_not_count(
+async def test_unused_bits_of_a_bcrypt_hash_are_ignored(
     api: Api, ada: Person, db: Database, prefix: str
 ) -> None:
     made = next(each for each in FOREIGN_HASHES if each.text.startswith("$2b$"))
-    # The last characters of salt and output, `u` and `.`, with all bits set that mean nothing.
+    # The last characters of salt and output, `u` and `.`, with all unused bits set.
     salt_end = len("$2b$04$") + 22
     changed = made.text[: salt_end - 1] + "z" + made.text[salt_end:-1] + "B"
     await store(db, ada, prefix + changed)
@@ -256,7 +256,7 @@ async def test_bits_that_bcrypt_does_not_use_do_not_count(
         ("", UNKNOWN),
         ("5f4dcc3b5aa765d61d8327deb882cf99", UNKNOWN),
         ("ff628022df6b96e648a925f417e43dc0:3b9d7c", UNKNOWN),
-        # Of PasswordHasherTest.cs of ASP.NET Core: too short, and too long.
+        # From PasswordHasherTest.cs of ASP.NET Core: too short, and too long.
         ("AAABAgMEBQYHCAkKCwwNDg+ukCEMDf0yyQ29NYubggE=", UNKNOWN),
         (
             "AAABAgMEBQYHCAkKCwwNDg+ukCEMDf0yyQ29NYubggHIVY0sdEUfdyeM+E1LtH1uJgAAAAAAAAAAAAA=",
@@ -271,11 +271,13 @@ async def test_bits_that_bcrypt_does_not_use_do_not_count(
         ("$1$$I2o9Z7NcvQAKp7wyCTlia0", NO_SALT),
         ("!GjPstMhE0DgS9cTrV9wMqWcrXXqiDPR3X6tJx9dd", "says that there is no password"),
         ("*", "says that there is no password"),
-        ("é", "is no password hash"),
-        ("$2b$04$" + "a" * 2000, "is no password hash"),
+        ("é", "is not a password hash"),
+        ("$2b$04$" + "a" * 2000, "is not a password hash"),
     ],
 )
-def test_what_is_no_hash_of_a_format_is_refused(password_hash: str, why: str) -> None:
+def test_a_text_in_no_accepted_format_is_refused_with_the_reason(
+    password_hash: str, why: str
+) -> None:
     assert why_refused(password_hash) == why
 
 
@@ -362,7 +364,7 @@ def test_a_damaged_hash_is_refused(password_hash: str) -> None:
     ],
 )
 def test_a_hash_that_would_take_too_long_is_refused(password_hash: str) -> None:
-    assert why_refused(password_hash) == TOO_MUCH
+    assert why_refused(password_hash) == TOO_MUCH_WORK
 
 
 @pytest.mark.parametrize(
@@ -373,7 +375,7 @@ def test_a_hash_that_would_take_too_long_is_refused(password_hash: str) -> None:
         f"{{PBKDF2-SHA256}}1000${SALT}${SHORT}",
         f"pbkdf2_sha256$1000$salt${SHORT}",
         "pbkdf2:sha256:1000$salt$" + "00" * 15,
-        # Of PasswordHasherTest.cs of ASP.NET Core.
+        # From PasswordHasherTest.cs of ASP.NET Core.
         "AQAAAAIAAAAyAAAAEOMwvh3+FZxqkdMBz2ekgGhwQ4A=",
         f"$scrypt$ln=10,r=8,p=1${SALT}${SHORT}",
         f"scrypt$1024$salt$8$1${SHORT}",
@@ -386,13 +388,13 @@ def test_a_hash_that_would_take_too_long_is_refused(password_hash: str) -> None:
     ],
 )
 def test_an_output_that_many_passwords_match_is_refused(password_hash: str) -> None:
-    assert why_refused(password_hash) == TOO_SHORT
+    assert why_refused(password_hash) == SHORT_OUTPUT
 
 
 @pytest.mark.parametrize(
     ("password_hash", "why"),
     [
-        ("$2x$04$" + BCRYPT, "was made by a version of bcrypt that mistook non-ASCII characters"),
+        ("$2x$04$" + BCRYPT, "was made by a version of bcrypt with a bug for non-ASCII characters"),
         (f"$pbkdf2-sha256$1000$${DIGEST}", NO_SALT),
         (f"$pbkdf2-sha3$1000{OUTPUT}", "uses a digest that is not supported"),
         (f"scrypt$1024$$8$1${DIGEST}", NO_SALT),
@@ -415,15 +417,17 @@ def test_an_output_that_many_passwords_match_is_refused(password_hash: str) -> N
         ),
         (
             "{pbkdf2}5d923b44a6d129f3ddf3e3c8d29412723dcbde72445e8ef6bf3b508f",
-            "was made with settings other than the defaults, which it does not name",
+            "was made with other settings than the defaults, and does not name them",
         ),
     ],
 )
-def test_a_whole_hash_is_refused_with_the_reason(password_hash: str, why: str) -> None:
+def test_an_undamaged_hash_that_is_not_accepted_is_refused_with_the_reason(
+    password_hash: str, why: str
+) -> None:
     assert why_refused(password_hash) == why
 
 
-def test_our_hashes_of_the_highest_cost_that_can_be_configured_are_accepted() -> None:
+def test_our_own_hashes_are_accepted_at_the_highest_cost_that_can_be_configured() -> None:
     highest = max(cost for cost in range(4, 32) if can_be_configured(cost))
 
     read(f"$bcrypt-sha256$v=2,t=2b,r={highest}$" + "a" * 21 + "u$" + "a" * 30 + "u")
@@ -434,5 +438,5 @@ def test_our_hashes_of_the_highest_cost_that_can_be_configured_are_accepted() ->
 @pytest.mark.parametrize(
     "password_hash", [f"$scrypt$ln=18,r=8,p=1{OUTPUT}", f"$scrypt$ln=1,r=1024,p=16{OUTPUT}"]
 )
-def test_a_hash_at_the_bounds_of_memory_can_be_verified(password_hash: str) -> None:
+def test_a_hash_at_the_memory_limits_can_be_verified(password_hash: str) -> None:
     assert not read(password_hash).matches(PASSWORD)

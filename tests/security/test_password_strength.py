@@ -1,4 +1,4 @@
-"""The estimate of guesses: never above zxcvbn's, in bounded time, and fair to good passwords."""
+"""The estimate of guesses: at most zxcvbn's, in bounded time, and high for good passwords."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 from app.security.password_strength import MAX_GUESSES, estimated_guesses
 from app.testing.settings import settings_of
 
-# zxcvbn looks up all parts of a password, once for each way to read the letter substitutes.
+# zxcvbn looks up all parts of a password, once for each combination of letter substitutions.
 MAX_LOOKUPS = 100_000
 MIN_GUESSES = settings_of().password_min_guesses
 SOPHIA = "\u03a3\u03bf\u03c6\u03af\u03b1\u03c2"
@@ -34,7 +34,7 @@ def texts_of(*alphabets: str) -> st.SearchStrategy[str]:
 
 @st.composite
 def words(draw: Draw) -> str:
-    """A word of a frequency list or of the context, as people vary it."""
+    """A word of a frequency list or of the context, varied as people do."""
     lists = [*FREQUENCY_LISTS.values(), CONTEXT]
     ranked = draw(st.sampled_from(lists))
     word = draw(st.one_of(st.sampled_from(ranked), st.sampled_from(ranked[:100])))
@@ -102,7 +102,7 @@ def passwords(draw: Draw) -> str:
 
 
 def lookups_of(password: str) -> int:
-    """How many lookups zxcvbn makes, at most."""
+    """Returns an upper bound of the number of lookups that zxcvbn makes."""
     groups = matching.relevant_l33t_subtable(password, matching.L33T_TABLE).values()
     return len(password) ** 2 * math.prod(len(group) for group in groups)
 
@@ -115,9 +115,7 @@ def by_zxcvbn(password: str, context: tuple[str, ...] = ()) -> int:
     max_examples=300, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 @hypothesis.given(password=passwords(), context=st.sampled_from([(), CONTEXT]))
-def test_the_estimate_is_never_above_that_of_zxcvbn(
-    password: str, context: tuple[str, ...]
-) -> None:
+def test_the_estimate_is_at_most_that_of_zxcvbn(password: str, context: tuple[str, ...]) -> None:
     hypothesis.assume(lookups_of(password) <= MAX_LOOKUPS)
 
     assert estimated_guesses(password, context) <= by_zxcvbn(password, context)
@@ -142,13 +140,13 @@ def test_the_estimate_is_never_above_that_of_zxcvbn(
     ],
 )
 @pytest.mark.parametrize("context", [(), CONTEXT])
-def test_the_estimate_is_not_above_that_of_zxcvbn_for_unusual_characters_and_lengths(
+def test_the_estimate_is_at_most_that_of_zxcvbn_for_unusual_characters_and_lengths(
     password: str, context: tuple[str, ...]
 ) -> None:
     assert estimated_guesses(password, context) <= by_zxcvbn(password, context)
 
 
-def test_no_estimate_is_above_the_highest_setting() -> None:
+def test_the_estimate_of_a_random_password_is_the_maximum() -> None:
     assert estimated_guesses("".join(secrets.choice(CHARACTERS) for _ in range(40))) == MAX_GUESSES
 
 
@@ -173,11 +171,11 @@ def test_no_estimate_is_above_the_highest_setting() -> None:
         "2026london",
     ],
 )
-def test_a_password_that_is_guessed_early_is_below_the_default(password: str) -> None:
+def test_a_common_password_is_below_the_default_limit(password: str) -> None:
     assert estimated_guesses(password) < MIN_GUESSES
 
 
-def test_the_10000_most_used_passwords_of_eight_characters_are_below_the_default() -> None:
+def test_the_10000_most_used_passwords_of_eight_characters_are_below_the_default_limit() -> None:
     used = [word for word in FREQUENCY_LISTS["passwords"] if len(word) >= 8][:10_000]
 
     assert [each for each in used if estimated_guesses(each, CONTEXT) >= MIN_GUESSES] == []
@@ -200,11 +198,11 @@ def test_the_10000_most_used_passwords_of_eight_characters_are_below_the_default
         SOPHIA.upper() + "1815",
     ],
 )
-def test_words_of_the_context_add_nothing_to_a_password(password: str) -> None:
+def test_words_of_the_context_do_not_make_a_password_stronger(password: str) -> None:
     assert estimated_guesses(password, CONTEXT) < MIN_GUESSES
 
 
-def test_the_context_of_one_password_is_not_that_of_the_next() -> None:
+def test_the_context_of_one_password_does_not_affect_the_next() -> None:
     password = "zygomorphous7" * 2
     alone = estimated_guesses(password)
 
@@ -229,7 +227,7 @@ def test_passphrases_of_five_words_reach_the_highest_estimate(separator: str) ->
 
 
 def costly_passwords() -> Iterator[str]:
-    """Passwords of 256 characters that take long in zxcvbn, or in a search of one kind."""
+    """Yield passwords of 256 characters that are slow in zxcvbn, or in one of our searches."""
     shorter, longer = "a", "ab"
     while len(longer) < 256:
         shorter, longer = longer, longer + shorter
@@ -253,7 +251,7 @@ def test_the_cost_of_an_estimate_is_bounded() -> None:
 
 
 def seconds_of(password: str, context: list[str]) -> float:
-    """Seconds of the processor, of three tries the shortest."""
+    """Returns CPU seconds, the least of three runs."""
     tries: list[float] = []
     for _ in range(3):
         started = time.thread_time()

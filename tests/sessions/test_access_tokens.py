@@ -22,7 +22,7 @@ from app.composition import Portico
 from app.errors import Misconfigured
 from app.keys.services.signing_keys import SigningKeys
 from app.main import create_app
-from app.security.access_tokens import CLAIMS, FORMER_CLAIMS
+from app.security.access_tokens import CLAIMS, PREVIOUS_CLAIMS
 from app.security.keys import KeyPair
 from app.settings import Settings
 from app.testing.clients import ME, Api, Person
@@ -119,7 +119,7 @@ async def test_a_token_of_the_previous_release_is_accepted_during_an_upgrade(
     api: Api, ada: Person, app: FastAPI
 ) -> None:
     forger = Forger(app.state.portico, (await api.login(ada)).access_token or "")
-    claims = {name: forger.claims[name] for name in FORMER_CLAIMS}
+    claims = {name: forger.claims[name] for name in PREVIOUS_CLAIMS}
 
     laptop = api.with_bearer(forger.sign(forger.header, claims))
 

@@ -1,4 +1,4 @@
-"""Durations in the words that people read."""
+"""Durations in words."""
 
 from datetime import timedelta
 
@@ -20,11 +20,13 @@ from app.text.durations import in_words, rounded_up
         (timedelta(days=7), "7 days"),
     ],
 )
-def test_a_lifetime_is_told_as_it_is(duration: timedelta, words: str) -> None:
+def test_a_lifetime_is_written_in_the_largest_unit_that_fits(
+    duration: timedelta, words: str
+) -> None:
     assert in_words(duration) == words
 
 
-def test_another_language_writes_a_lifetime_in_its_own_way() -> None:
+def test_a_language_can_have_its_own_phrases() -> None:
     def phrase(count: int, unit: str) -> str:
         return f"{unit}: {count}"
 
@@ -52,7 +54,7 @@ def test_a_wait_is_rounded_up(seconds: int, words: str) -> None:
 
 
 @hypothesis.given(seconds=st.integers(1, 10**7))
-def test_nobody_is_told_to_come_back_too_early_or_much_too_late(seconds: int) -> None:
+def test_a_wait_is_never_rounded_down_nor_to_more_than_half_as_much_again(seconds: int) -> None:
     duration = timedelta(seconds=seconds)
 
     assert duration <= rounded_up(duration) <= duration * 1.5

@@ -1,4 +1,4 @@
-"""Which domains an address may have: public ones, and those that the operator names."""
+"""The domains that addresses may have: public ones, and those that the operator allows."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ INNER = {"email_domains_allowed": "corp.local, Münchner-Büro.LOCAL"}
 
 @pytest.fixture(scope="module")
 async def inner(settings: Settings, clock: FakeClock, mailer: Outbox) -> AsyncIterator[FastAPI]:
-    """A server of production that serves an inner network."""
+    """A production server that allows domains of an internal network."""
     changes = settings_of(**INNER).email_domains_allowed
     changed = settings.model_copy(update={"email_domains_allowed": changes, "debug": False})
     app = create_app(changed, clock, mailer)
@@ -45,9 +45,9 @@ async def inner(settings: Settings, clock: FakeClock, mailer: Outbox) -> AsyncIt
 
 @pytest.fixture
 async def employee(inner: FastAPI, api: Api) -> AsyncIterator[Api]:
-    """A guest of that server."""
+    """A guest client of that server."""
     assert api.access_token is None
-    # The test before has deleted all keys.
+    # The previous test has deleted all keys.
     await inner.state.portico.services[SigningKeys].refresh()
     async with Api.of(inner) as guest:
         yield guest
@@ -55,7 +55,7 @@ async def employee(inner: FastAPI, api: Api) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def first_start(empty_url: str) -> dict[str, str]:
-    """The settings of a server that nobody has started yet."""
+    """The settings for the first start of a server."""
     await asyncio.to_thread(migrations.upgrade, empty_url)
     return {
         "DATABASE_URL": make_url(empty_url).render_as_string(hide_password=False),
@@ -84,25 +84,25 @@ async def test_special_use_domains_are_refused_unless_they_are_allowed(
     assert emails == ["ada@corp.test", "eve@corp.local", "eve@mail.corp.local"]
 
 
-async def test_the_ending_of_a_name_is_not_a_domain(employee: Api, db: Database) -> None:
+async def test_only_whole_labels_match_an_allowed_domain(employee: Api, db: Database) -> None:
     assert await registered(employee, "eve@notcorp.local") == "InvalidInput"
     assert await registered(employee, "eve@corp.local.local") == "InvalidInput"
 
     assert await db.rows(EMAILS) == []
 
 
-async def test_public_domains_stay_open(employee: Api) -> None:
+async def test_public_domains_are_still_accepted(employee: Api) -> None:
     assert await registered(employee, "eve@example.com") == "SignedIn"
 
 
-async def test_a_domain_is_one_in_every_spelling(employee: Api, db: Database) -> None:
+async def test_all_spellings_of_a_domain_are_the_same_domain(employee: Api, db: Database) -> None:
     assert await registered(employee, "Eve@xn--mnchner-bro-thbi.LOCAL") == "SignedIn"
     assert await registered(employee, "eve@MÜNCHNER-BÜRO.local") == "EmailTaken"
 
     assert [row[0] for row in await db.rows(EMAILS)] == ["eve@münchner-büro.local"]
 
 
-async def test_an_address_is_changed_and_invited_within_the_same_domains(
+async def test_changes_and_invitations_allow_the_same_domains(
     employee: Api, grace: Person, db: Database
 ) -> None:
     admin = await employee.login(grace)
@@ -117,7 +117,7 @@ async def test_an_address_is_changed_and_invited_within_the_same_domains(
     assert [row[0] for row in await db.rows(EMAILS)] == [grace.email, "new@corp.local"]
 
 
-async def test_commands_keep_to_the_same_domains(
+async def test_commands_allow_the_same_domains(
     api: Api, db: Database, tmp_path: Path, settings: Settings
 ) -> None:
     people = [{"email": f"ada@{domain}"} for domain in ("corp.local", "x.test", "printer.local")]
@@ -156,7 +156,7 @@ def test_the_first_administrator_may_have_an_address_of_an_allowed_domain(
     assert "The first administrator: root@corp.local" in said
 
 
-def test_the_first_administrator_has_no_address_of_another_domain(
+def test_the_first_administrator_cannot_have_an_address_of_another_domain(
     tmp_path: Path, first_start: dict[str, str]
 ) -> None:
     refused = portico("serve", "--port", str(free_port()), cwd=tmp_path, **first_start)
@@ -165,7 +165,7 @@ def test_the_first_administrator_has_no_address_of_another_domain(
     assert "FIRST_ADMIN_EMAIL or FIRST_ADMIN_PASSWORD is refused" in refused.stderr
 
 
-async def test_whoever_has_an_address_keeps_it_when_the_domain_is_no_longer_allowed(
+async def test_a_user_keeps_an_address_whose_domain_is_no_longer_allowed(
     api: Api, employee: Api
 ) -> None:
     person = await employee.register(Person("eve@corp.local", PASSWORD))
@@ -174,15 +174,15 @@ async def test_whoever_has_an_address_keeps_it_when_the_domain_is_no_longer_allo
 
 
 @pytest.mark.parametrize("domain", ["*.local", "@corp.local", ".local", "a b", "x@y", "http://x"])
-def test_what_is_no_domain_is_refused(domain: str) -> None:
+def test_an_invalid_domain_is_refused(domain: str) -> None:
     with pytest.raises(ValidationError) as caught:
         settings_of(email_domains_allowed=f"corp.local,{domain}")
 
-    (fault,) = caught.value.errors(include_url=False)
-    assert "must be domains with commas" in fault["msg"]
+    (error,) = caught.value.errors(include_url=False)
+    assert "must be domains with commas" in error["msg"]
 
 
-def test_the_test_domain_is_allowed_with_debug_alone() -> None:
+def test_the_test_domain_is_allowed_only_with_debug() -> None:
     url: Any = "postgresql://db.example/portico"
     settled = settings_of(database_url=url, email_domains_allowed="Corp.LOCAL")
     debugged = settings_of(database_url=url, debug=True)

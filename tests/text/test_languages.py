@@ -1,4 +1,4 @@
-"""Languages that clients ask for: the one that fits best of those there are, whatever is sent."""
+"""Language negotiation: the best match among the offered languages, whatever the header is."""
 
 import hypothesis
 import pytest
@@ -33,7 +33,7 @@ OFFERED = ("en", "de", "pt-BR", "zh-Hant")
         (None, None),
     ],
 )
-def test_the_language_that_fits_best_is_chosen(header: str | None, language: str | None) -> None:
+def test_the_best_matching_language_is_chosen(header: str | None, language: str | None) -> None:
     assert best_language(header, OFFERED) == language
 
 
@@ -51,18 +51,18 @@ def test_the_language_that_fits_best_is_chosen(header: str | None, language: str
         "de/../en",
         "de_DE",
         "de\x00",
-        "ｄｅ",  # noqa: RUF001 - letters of another width
+        "ｄｅ",  # noqa: RUF001 - full-width letters
         "de-" + "a" * 9,
         "-de",
         "de-",
     ],
 )
-def test_what_is_not_well_formed_is_ignored(header: str) -> None:
+def test_malformed_parts_are_ignored(header: str) -> None:
     assert best_language(header, OFFERED) is None
     assert best_language(f"{header}, de;q=0.1", OFFERED) == "de"
 
 
-def test_a_header_that_no_browser_sends_is_ignored() -> None:
+def test_a_header_longer_than_any_browser_sends_is_ignored() -> None:
     longest = "de".ljust(MAX_CHARACTERS)
 
     assert best_language(longest, OFFERED) == "de"
@@ -75,5 +75,5 @@ RANGES = st.from_regex(
 
 
 @hypothesis.given(header=st.text() | st.lists(RANGES).map(",".join))
-def test_nothing_but_what_is_offered_is_ever_chosen(header: str) -> None:
+def test_only_offered_languages_are_chosen(header: str) -> None:
     assert best_language(header, OFFERED) in {*OFFERED, None}

@@ -91,7 +91,7 @@ query Find($search: String!) {
   users(filter: {search: $search}) { nodes { displayName } }
 }
 """
-# They are refused wherever they stand.
+# Refused anywhere in a line.
 NEVER = "\u200b\u200e\u202a\u202e\u2060\u2066\ufeff\u00ad\u034f\u061c\u3164\n\x07\ue000"
 JOINERS = "\u200c\u200d"
 VARIATIONS = "\ufe0e\ufe0f\U000e0100\u180b"
@@ -105,7 +105,7 @@ async def renamed(client: Api, name: str | None) -> Any:
     return (await client(UPDATE, input={"displayName": name}))["updateProfile"]
 
 
-async def test_names_of_all_scripts_are_kept_as_they_are_written(api: Api, ada: Person) -> None:
+async def test_names_in_all_scripts_are_stored_unchanged(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
 
     answers = {kind: await renamed(laptop, name) for kind, name in NAMES.items()}
@@ -113,7 +113,7 @@ async def test_names_of_all_scripts_are_kept_as_they_are_written(api: Api, ada: 
     assert answers == {kind: {"user": {"displayName": name}} for kind, name in NAMES.items()}
 
 
-async def test_a_name_with_what_cannot_be_seen_is_refused(api: Api, ada: Person) -> None:
+async def test_a_name_with_invisible_characters_is_refused(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
 
     answers = {kind: await renamed(laptop, name) for kind, name in NO_NAMES.items()}
@@ -123,7 +123,7 @@ async def test_a_name_with_what_cannot_be_seen_is_refused(api: Api, ada: Person)
     assert await laptop("{ me { displayName } }") == {"me": {"displayName": ada.name}}
 
 
-async def test_a_name_has_one_form(api: Api, ada: Person) -> None:
+async def test_a_name_is_stored_in_its_normal_form(api: Api, ada: Person) -> None:
     laptop = await api.login(ada)
 
     answers = {kind: await renamed(laptop, name) for kind, (name, _) in FORMS.items()}
@@ -131,7 +131,9 @@ async def test_a_name_has_one_form(api: Api, ada: Person) -> None:
     assert answers == {kind: {"user": {"displayName": form}} for kind, (_, form) in FORMS.items()}
 
 
-async def test_every_line_that_people_write_is_read_alike(api: Api, grace: Person) -> None:
+async def test_all_inputs_that_are_lines_of_text_follow_the_same_rules(
+    api: Api, grace: Person
+) -> None:
     admin = await api.login(grace)
     answers: dict[str, list[str]] = {}
     for number, line in enumerate([*NAMES.values(), *NO_NAMES.values()]):
@@ -143,13 +145,13 @@ async def test_every_line_that_people_write_is_read_alike(api: Api, grace: Perso
         data: dict[str, Any] = {**invited, **registered, **suspended}
         answers[line] = [data[each]["__typename"] for each in data]
 
-    # Whoever is the last administrator is not suspended, but the reason would have been taken.
+    # The last administrator cannot be suspended, but the reason was accepted.
     accepted = ["UserChanged", "SignedIn", "LastAdministrator"]
     good = dict.fromkeys(NAMES.values(), accepted)
     assert answers == good | {line: ["InvalidInput"] * 3 for line in NO_NAMES.values()}
 
 
-async def test_an_import_takes_names_of_all_scripts_and_leaves_nobody_out_for_an_empty_one(
+async def test_an_import_accepts_names_in_all_scripts_and_users_with_an_empty_name(
     api: Api, db: Database, tmp_path: Path, settings: Settings
 ) -> None:
     names = [*NAMES.values(), *NO_NAMES.values(), ""]
@@ -176,7 +178,7 @@ async def test_an_import_takes_names_of_all_scripts_and_leaves_nobody_out_for_an
     assert api.errors == []
 
 
-async def test_people_are_found_by_a_name_however_it_is_typed(api: Api, grace: Person) -> None:
+async def test_a_search_finds_a_name_in_all_its_spellings(api: Api, grace: Person) -> None:
     admin = await api.login(grace)
     persian = NAMES["Persian, with a non-joiner"]
     for name, typed in ((persian, persian[:5]), *map(reversed, FORMS.values())):
@@ -199,13 +201,13 @@ async def test_a_name_has_up_to_a_hundred_code_points(
 
 @hypothesis.settings(max_examples=300, deadline=None)
 @hypothesis.given(written=TEXTS)
-def test_a_line_is_in_its_one_form_after_one_step(written: str) -> None:
+def test_normalising_is_idempotent(written: str) -> None:
     assert normalised(normalised(written)) == normalised(written)
 
 
 @hypothesis.settings(max_examples=500, deadline=None)
 @hypothesis.given(written=TEXTS)
-def test_no_accepted_line_has_what_never_belongs_in_one(written: str) -> None:
+def test_no_accepted_line_contains_a_refused_character(written: str) -> None:
     line = normalised(written)
     hypothesis.assume(is_line(line))
 
@@ -219,14 +221,16 @@ def test_no_accepted_line_has_what_never_belongs_in_one(written: str) -> None:
     place=st.integers(1, 3),
     character=st.sampled_from(NEVER),
 )
-def test_one_such_character_anywhere_is_enough(line: str, place: int, character: str) -> None:
+def test_one_refused_character_anywhere_makes_a_line_invalid(
+    line: str, place: int, character: str
+) -> None:
     hypothesis.assume(place < len(line))
 
     assert not is_line(normalised(line[:place] + character + line[place:]))
 
 
 @hypothesis.given(names=st.lists(st.sampled_from([*NAMES.values()]), min_size=1, max_size=8))
-def test_names_side_by_side_are_a_name(names: list[str]) -> None:
+def test_valid_names_joined_by_spaces_are_a_valid_name(names: list[str]) -> None:
     line = " ".join(names)
 
     assert (normalised(line), is_line(line)) == (line, True)

@@ -1,4 +1,4 @@
-"""Control characters of the database cannot rewrite what an operator sees."""
+"""Control characters in data and settings cannot change what a terminal shows to an operator."""
 
 import asyncio
 from pathlib import Path
@@ -35,7 +35,7 @@ def assert_safe(shown: str) -> None:
     assert shown == visible(shown)
 
 
-async def test_the_name_of_a_host_stays_in_its_line(fleet: Fleet, tmp_path: Path) -> None:
+async def test_the_name_of_a_host_is_escaped(fleet: Fleet, tmp_path: Path) -> None:
     async with fleet.server(OLD) as server:
         await server.execute("UPDATE secret_fingerprints SET last_seen_on = :host", host=FORGED)
         keys = await run(fleet, tmp_path, "keys")
@@ -44,7 +44,7 @@ async def test_the_name_of_a_host_stays_in_its_line(fleet: Fleet, tmp_path: Path
     assert SHOWN in keys.stdout
 
 
-async def test_the_name_of_an_event_stays_in_its_line(fleet: Fleet, tmp_path: Path) -> None:
+async def test_the_name_of_an_event_is_escaped(fleet: Fleet, tmp_path: Path) -> None:
     async with fleet.server(OLD) as server:
         await server.api.register(ADA)
         async with server.portico.services[Database].begin() as session:
@@ -57,7 +57,7 @@ async def test_the_name_of_an_event_stays_in_its_line(fleet: Fleet, tmp_path: Pa
     assert f"({SHOWN}, " in verified.stderr
 
 
-async def test_a_message_in_the_log_stays_in_its_line(fleet: Fleet, tmp_path: Path) -> None:
+async def test_a_value_in_a_log_message_is_escaped(fleet: Fleet, tmp_path: Path) -> None:
     async with fleet.server(OLD) as server:
         await server.execute(ADD_KEY, forged=FORGED)
         jobs = await run(fleet, tmp_path, "jobs")
@@ -67,7 +67,7 @@ async def test_a_message_in_the_log_stays_in_its_line(fleet: Fleet, tmp_path: Pa
     assert f"WARNING app.keys.services.signing_keys: Signing key {SHOWN} is invalid" in jobs.stderr
 
 
-def test_a_setting_moves_no_cursor(tmp_path: Path) -> None:
+def test_an_invalid_setting_is_escaped(tmp_path: Path) -> None:
     result = portico("jobs", cwd=tmp_path, LOG_FORMAT=FORGED)
 
     assert result.returncode == 1

@@ -697,5 +697,5 @@ async def test_without_trusted_proxies_the_header_is_ignored(api: Api, ada: Pers
 
 
 def test_trusting_all_addresses_is_refused(settings: Settings) -> None:
-    with pytest.raises(ValueError, match="trust everybody"):
+    with pytest.raises(ValueError, match="trust every address"):
         Settings.model_validate({**settings.model_dump(), "trusted_proxies": "0.0.0.0/0"})

@@ -38,21 +38,25 @@ class RequestEmailChangeInput:
 
 VerifyEmailResult = Annotated[
     SignedIn | TokenInvalid | RateLimited,
-    strawberry.union("VerifyEmailResult", description="How a verification ended."),
+    strawberry.union("VerifyEmailResult", description="The outcomes of a verification."),
 ]
 RequestEmailVerificationResult = Annotated[
     RequestAccepted | RateLimited,
     strawberry.union(
-        "RequestEmailVerificationResult", description="How asking for another email ended."
+        "RequestEmailVerificationResult", description="The outcomes of asking for another email."
     ),
 ]
 RequestEmailChangeResult = Annotated[
     RequestAccepted | InvalidCredentials | InvalidInput | RateLimited,
-    strawberry.union("RequestEmailChangeResult", description="How asking for a change ended."),
+    strawberry.union(
+        "RequestEmailChangeResult", description="The outcomes of asking for a change."
+    ),
 ]
 ConfirmEmailChangeResult = Annotated[
     UserChanged | TokenInvalid | EmailTaken | RateLimited,
-    strawberry.union("ConfirmEmailChangeResult", description="How confirming a change ended."),
+    strawberry.union(
+        "ConfirmEmailChangeResult", description="The outcomes of confirming a change."
+    ),
 ]
 
 

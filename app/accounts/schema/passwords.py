@@ -34,7 +34,7 @@ class ResetPasswordInput:
     "former ones, and copies of them, are no longer valid."
 )
 class PasswordChanged:
-    user: User = strawberry.field(description="The person.")
+    user: User = strawberry.field(description="The user.")
     tokens: Tokens = strawberry.field(description="The tokens to use from now on.")
 
     @classmethod
@@ -56,16 +56,16 @@ class ChangePasswordInput:
 RequestPasswordResetResult = Annotated[
     RequestAccepted | RateLimited,
     strawberry.union(
-        "RequestPasswordResetResult", description="How asking for a new password ended."
+        "RequestPasswordResetResult", description="The outcomes of asking for a new password."
     ),
 ]
 ResetPasswordResult = Annotated[
     UserChanged | TokenInvalid | InvalidInput | RateLimited,
-    strawberry.union("ResetPasswordResult", description="How setting a password ended."),
+    strawberry.union("ResetPasswordResult", description="The outcomes of setting a password."),
 ]
 ChangePasswordResult = Annotated[
     PasswordChanged | InvalidCredentials | InvalidInput | RateLimited,
-    strawberry.union("ChangePasswordResult", description="How changing a password ended."),
+    strawberry.union("ChangePasswordResult", description="The outcomes of changing a password."),
 ]
 
 

@@ -42,12 +42,14 @@ class PersonalData:
 ExportPersonalDataResult = Annotated[
     PersonalData | InvalidCredentials | RateLimited,
     strawberry.union(
-        "ExportPersonalDataResult", description="How exporting the personal data ended."
+        "ExportPersonalDataResult", description="The outcomes of exporting the personal data."
     ),
 ]
 ExportUserDataResult = Annotated[
     PersonalData | NotFound | RateLimited,
-    strawberry.union("ExportUserDataResult", description="How exporting a user's data ended."),
+    strawberry.union(
+        "ExportUserDataResult", description="The outcomes of exporting a user's data."
+    ),
 ]
 
 

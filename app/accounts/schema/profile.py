@@ -42,11 +42,11 @@ class AccountDeleted:
 
 UpdateProfileResult = Annotated[
     UserChanged | InvalidInput,
-    strawberry.union("UpdateProfileResult", description="How changing the profile ended."),
+    strawberry.union("UpdateProfileResult", description="The outcomes of changing the profile."),
 ]
 DeleteAccountResult = Annotated[
     AccountDeleted | InvalidCredentials | LastAdministrator | RateLimited,
-    strawberry.union("DeleteAccountResult", description="How deleting the account ended."),
+    strawberry.union("DeleteAccountResult", description="The outcomes of deleting the account."),
 ]
 
 

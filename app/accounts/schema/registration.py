@@ -46,7 +46,7 @@ class VerificationSent:
 
 RegisterResult = Annotated[
     SignedIn | VerificationSent | EmailTaken | InvalidInput | RateLimited,
-    strawberry.union("RegisterResult", description="How a registration ended."),
+    strawberry.union("RegisterResult", description="The outcomes of a registration."),
 ]
 
 

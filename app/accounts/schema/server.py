@@ -22,7 +22,7 @@ class EmailVerification(Enum):
 class SignInMethod(Enum):
     PASSWORD = strawberry.enum_value("PASSWORD", description="Email address and password: `login`.")
     PASSKEY = strawberry.enum_value(
-        "PASSKEY", description="A passkey (WebAuthn). No server offers it yet."
+        "PASSKEY", description="A passkey (WebAuthn). Not supported yet."
     )
 
 

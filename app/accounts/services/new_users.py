@@ -93,7 +93,7 @@ async def delete_unconfirmed(
 async def is_unconfirmed(session: AsyncSession, user: UserRow) -> bool:
     """Building block: whether the account is an unconfirmed registration.
 
-    A stranger may have registered it with the address of somebody else.
+    It may have been registered by a person who does not own the address.
     """
     if user.email_verified or user.last_login_at is not None:
         return False

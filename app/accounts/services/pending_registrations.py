@@ -36,12 +36,12 @@ PURGE_BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class VerificationSent:
-    """An email with the next step was queued, for a new address and for a known one alike."""
+    """An email with the next step was queued, whether the address is new or known."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishRegistration:
-    """A registration was requested; the address may not belong to whoever requested it."""
+    """A registration was requested, perhaps by a person who does not own the address."""
 
     job: ClassVar[str] = "user.registration"
 

@@ -142,7 +142,7 @@ class PersonalData:
             head = await self._head(session, user_id)
             if head is None:
                 return
-            # Before the first piece leaves: whoever reads may go away in the middle.
+            # Before the first piece is sent: the client may disconnect before the last one.
             recorder = Recorder(operator, NO_CLIENT, self.clock())
             await recorder.record(session, AccountEvent.USER_EXPORTED, target=user_id)
         yield _json(head)[:-1]

@@ -82,7 +82,7 @@ class Checkpoint:
         text = evidence.checkpoint_text(
             self.number, self.at, self.previous, self.heads, begins_epoch=self.begins_epoch
         )
-        return evidence.is_signed(key, self.signature, text)
+        return evidence.is_valid_signature(key, self.signature, text)
 
 
 def read_checkpoints(lines: Iterable[bytes]) -> Iterator[Checkpoint]:

@@ -18,7 +18,7 @@ from app.database.database import Database
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.security import evidence
 from app.security.client import NO_CLIENT
-from app.security.keys import Secrets, mac, same
+from app.security.keys import Secrets, constant_time_equal, mac
 
 LOCK = 0x7472696D  # "trim"
 MAC_PURPOSE = "audit-retention"
@@ -93,7 +93,7 @@ def announced_day(row: Row[Any], secrets: Secrets) -> date | None:
     """Returns the day before which everything is removed; None if the MAC is invalid."""
     announcement = Announcement(row.before, row.chains, row.events)
     given = (row.mac or "").encode()
-    if any(same(given, valid.encode()) for valid in announcement.macs(secrets)):
+    if any(constant_time_equal(given, valid.encode()) for valid in announcement.macs(secrets)):
         return date.fromisoformat(row.before)
     return None
 

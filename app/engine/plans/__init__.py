@@ -1,1 +1,1 @@
-"""Plans: queries that are compiled once. `plan.py` explains them."""
+"""Plans: operations that are compiled once. `plan.py` explains them."""

@@ -1,8 +1,8 @@
 """Compiles a shape into one Python function.
 
-One function without a call and a frame for each field and each object takes a third of the time of
-functions composed of functions. Its text has response names as quoted strings and Python's own
-names of attributes, both of them checked, so no text of a client can become code.
+A single function, without a call and a frame for each field and object, takes a third of the time
+of composed functions. Its source contains response names as quoted strings, and attribute names
+that the schema declares and `Attribute` checks, so text from a client cannot become code.
 """
 
 from datetime import UTC, datetime
@@ -27,19 +27,19 @@ MAX_NESTING = 12
 
 
 def compiled(shape: Shape) -> Read:
-    """Returns the function that turns a value of this shape into its part of the answer."""
+    """Returns the function that converts a value of this shape to its part of the answer."""
     source = _Source(shape)
     exec(compile(source.text, "<plan>", "exec"), source.names)  # noqa: S102 - see above
     return source.names["complete"]
 
 
 def source_of(shape: Shape) -> str:
-    """Returns the text of the function that a shape is compiled into."""
+    """Returns the source of the function that a shape is compiled to."""
     return _Source(shape).text
 
 
 class _Source:
-    """The text of one function, and the objects that its names stand for."""
+    """The source of one function, and the objects that its names refer to."""
 
     def __init__(self, shape: Shape) -> None:
         self.names: dict[str, Any] = {"NotAsPlanned": NotAsPlanned, "UTC": UTC}
@@ -53,7 +53,7 @@ class _Source:
         return "\n".join(self._lines)
 
     def _write(self, shape: Shape, value: str, depth: int) -> str:
-        """Write how a value becomes its part of the answer; returns the variable that has it."""
+        """Write the conversion of a value; returns the variable that holds the result."""
         name = value if value.isidentifier() else self._assign(value, depth)
         if isinstance(shape, Leaf):
             self._write_leaf(shape, name, depth)
@@ -100,7 +100,7 @@ class _Source:
         if shape.of_class is not None:
             expected = self._known(shape.of_class)
             self._line(depth, f"if not isinstance({source}, {expected}): raise NotAsPlanned")
-        # The variables of the object and of those that it holds: each is read once.
+        # The variables of the object and of the objects it refers to: each is read once.
         objects = {(): source}
         entries: list[str] = []
         for key, part in shape.parts.items():
@@ -131,7 +131,7 @@ class _Source:
     def _object(
         self, path: tuple[str, ...], objects: dict[tuple[str, ...], str], depth: int
     ) -> str:
-        """Returns the variable of an object that is held at a path, and reads it if it is new."""
+        """Returns the variable of the object at a path; writes the code that reads it if new."""
         if path not in objects:
             holder = self._object(path[:-1], objects, depth)
             objects[path] = self._assign(f"{holder}.{path[-1]}", depth)

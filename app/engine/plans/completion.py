@@ -1,6 +1,7 @@
-"""How values become parts of an answer: the shapes that a plan consists of, and what is awaited.
+"""Completion: how values become parts of an answer, by shapes or by awaiting resolvers.
 
-A shape checks what the stock executor checks, and raises `NotAsPlanned` instead of reporting it.
+A shape makes the same checks as the stock executor, and raises `NotAsPlanned` instead of reporting
+an error.
 """
 
 import asyncio
@@ -17,13 +18,13 @@ from app.engine.attributes import Attribute
 from app.engine.plans.outcomes import Outcomes
 
 Read = Callable[[Any], Any]
-# Values of these classes are in the answer as they are.
+# Values of exactly these classes are put into the answer unchanged.
 EXACT: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
 ANY_DATETIME = datetime(2026, 1, 31, 12, 30, 45, 123456, tzinfo=UTC)
 
 
 class NotAsPlanned(Exception):
-    """The stock executor has to complete the answer, and to report what is wrong."""
+    """The stock executor has to complete the answer and report any error."""
 
 
 class Run(NamedTuple):
@@ -39,7 +40,7 @@ AwaitedRead = Callable[[Any, Run], Coroutine[Any, Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A scalar or an enum. A value of exactly this class needs no call of `write`."""
+    """A scalar or an enum. A value whose class is `exact` needs no call of `write`."""
 
     exact: type | None
     write: Read
@@ -66,7 +67,7 @@ class Record:
 
     parts: Mapping[str, Part | Constant]
     nullable: bool = False
-    # Of which class the object has to be, where the stock executor asks that.
+    # The required class of the object, if the stock executor checks it.
     of_class: type | None = None
 
 
@@ -119,7 +120,7 @@ def _exact_class(kind: GraphQLLeafType) -> type | None:
 
 
 def _keeps_datetimes(kind: GraphQLLeafType) -> bool:
-    """Whether a scalar leaves a `datetime` in UTC to what writes the answer as JSON."""
+    """Whether a scalar returns a `datetime` in UTC unchanged, for the JSON encoder to write."""
     try:
         return kind.coerce_output_value(ANY_DATETIME) is ANY_DATETIME
     except Exception:  # noqa: BLE001 - whatever it raises, it does not keep it
@@ -139,7 +140,7 @@ def many(item: Completion, *, nullable: bool) -> Completion:
 
 
 def is_cast(value: Any) -> bool:
-    """Whether `strawberry.cast` has said that a value is of another type than its class tells."""
+    """Whether `strawberry.cast` gave a value another type than that of its class."""
     return get_strawberry_type_cast(value) is not None
 
 
@@ -156,7 +157,7 @@ def chosen(reads: Mapping[type, AwaitedRead], *, nullable: bool) -> Awaited:
 
 
 def unless_none(read: AwaitedRead, *, nullable: bool) -> Awaited:
-    """Returns the completion that decides what null is before it reads."""
+    """Returns the completion that handles null before reading."""
 
     async def read_unless_none(value: Any, run: Run) -> Any:
         if value is not None:

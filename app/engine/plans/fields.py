@@ -1,4 +1,4 @@
-"""What is known of a field before any request: how it is read, and with which arguments."""
+"""The properties of a field that are known before any request: reader, resolver, arguments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from app.engine.plans.selections import Unplannable
 
 STRAWBERRY = "strawberry-definition"
 NO_VARIABLES = VariableValues({}, {})
-# Typed, they narrow to generics without a parameter.
+# Typed as functions to bool: their own type guards narrow to generics with unknown parameters.
 Test = Callable[[Any], bool]
 Convert = Callable[[dict[str, Any]], dict[str, Any]]
 is_leaf_type: Test = graphql.is_leaf_type
@@ -36,9 +36,9 @@ is_awaitable: Any = cast("Any", graphql.pyutils).is_awaitable
 
 
 def direct_read(field: GraphQLField) -> Attribute | Read | None:
-    """Returns how a field is read without arguments or waiting: its attribute or its method.
+    """Returns the attribute or method of a field that is read without arguments or awaiting.
 
-    None if it takes more than its object.
+    None if it needs more than its object.
     """
     definition: Any = field.extensions.get(STRAWBERRY)
     if not isinstance(definition, StrawberryField) or definition.extensions or field.args:
@@ -61,7 +61,8 @@ class Resolver:
 def resolver_of(schema: GraphQLSchema, field: GraphQLField, below: frozenset[str]) -> Resolver:
     """Returns a field's resolver: without Strawberry's wrappers if it has at most a guard.
 
-    The wrappers convert the same arguments again for each request, a tenth of a page of rows.
+    The wrappers convert the same arguments again for each request, which takes a tenth of the time
+    of a page of rows.
     """
     definition: Any = field.extensions.get(STRAWBERRY)
     resolver: Any = definition.base_resolver
@@ -83,15 +84,15 @@ def resolver_of(schema: GraphQLSchema, field: GraphQLField, below: frozenset[str
 
 
 def wrapped_resolver_of(field: GraphQLField) -> Resolver:
-    """Returns a field's resolver as the stock executor calls it, with all of its extensions."""
+    """Returns a field's resolver as the stock executor calls it, with all its extensions."""
     return Resolver(cast("Callable[..., Any]", field.resolve), _unchanged)
 
 
 def class_of(kind: GraphQLObjectType) -> type:
-    """Returns the class of which the objects of a type are.
+    """Returns the class of the objects of a type.
 
     Raises:
-        Unplannable: the type has a test of its own, or is one of several of a generic class.
+        Unplannable: the type has its own `is_type_of`, or shares a generic class with others.
 
     """
     definition: Any = kind.extensions.get(STRAWBERRY)
@@ -104,7 +105,7 @@ def classes_of(schema: GraphQLSchema, kind: Any) -> dict[type, GraphQLObjectType
     """Returns the types of an interface or a union by the classes of their objects.
 
     Raises:
-        Unplannable: something other than the class decides.
+        Unplannable: the type of an object does not depend on its class alone.
 
     """
     definition: Any = kind.extensions.get(STRAWBERRY)
@@ -128,7 +129,7 @@ def _converting(schema: GraphQLSchema, definition: Any) -> Convert:
 
 
 def _own(schema: GraphQLSchema) -> Any:
-    """Returns Strawberry's schema of a graphql-core schema; it has no public name for it."""
+    """Returns the Strawberry schema of a graphql-core schema; there is no public attribute."""
     return cast("Any", schema)._strawberry_schema  # noqa: SLF001 - see above
 
 
@@ -136,7 +137,7 @@ def fixed_arguments(field: GraphQLField, node: FieldNode) -> dict[str, Any]:
     try:
         return get_argument_values(field, node, NO_VARIABLES)
     except Exception as error:
-        # The type refuses a literal: the stock executor reports it with its location.
+        # A literal is invalid: the stock executor reports it with its location.
         raise Unplannable from error
 
 

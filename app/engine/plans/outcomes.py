@@ -1,7 +1,7 @@
-"""What the resolvers of root fields have returned or raised, so that none is called twice.
+"""What the resolvers of root fields returned or raised, so that none is called twice.
 
-A plan notes it before it completes the answer. Where it cannot, the stock executor completes what
-was noted: a mutation is not done again, and a query that was refused is not asked again.
+A plan records it before it completes the answer. If it cannot complete it, the stock executor does,
+with the recorded outcomes: no mutation runs twice, and no refused query is resolved again.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Outcomes = dict[str, Any]
 
 
 def replaying(outcomes: Outcomes) -> Callable[..., Any]:
-    """Returns the middleware with which the stock executor takes what was noted."""
+    """Returns the middleware that makes the stock executor use the recorded outcomes."""
 
     def resolve(next_: Callable[..., Any], source: Any, info: Any, **arguments: Any) -> Any:
         if info.path.prev is not None or info.path.key not in outcomes:

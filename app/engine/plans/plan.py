@@ -1,20 +1,20 @@
-"""Plans: what is the same each time an operation runs is worked out once, when it is sent again.
+"""Plans: everything that is the same each time an operation runs, computed once.
 
-graphql-core finds out for every request which fields are selected, which resolver each has and how
+For every request graphql-core determines which fields are selected, which resolver each has and how
 its value becomes JSON. With given values of the variables of `@include` and `@skip`, none of that
 depends on the request, so it is compiled here once:
 
 - fields that are attributes, or methods without arguments, are read, checked and written by one
   function for all of them, at any depth (`compiling.py`), which calls every method;
-- any other field (root fields, and those with arguments) has its ordinary resolver called, after
+- for any other field (root fields, and those with arguments) its ordinary resolver is called, after
   the same guard, so access and arguments are decided in one place.
 
-A plan never reports an error. Whatever is not as expected (a refusal, a null in a non-null field, a
-value of another class, a bug) raises, and the stock executor completes the answer, so errors, nulls
-and paths are its own. What root fields have returned or raised is noted and given to it: a mutation
-is never done twice. Fields below may be resolved again, which changes nothing.
-`README.md` beside this package has an example; `tests/engine/` compares plans with the stock
-executor on random documents.
+A plan never reports an error. It raises if anything is not as expected (a refusal, a null in a
+non-null field, a value of another class, a bug), and the stock executor completes the answer and
+produces errors, nulls and paths. It gets what root fields returned or raised, so that no mutation
+runs twice. Fields below may be resolved again, which has no side effects.
+The engine's `README.md` has an example; `tests/engine/` compares plans with the stock executor on
+random documents.
 """
 
 import asyncio
@@ -72,25 +72,25 @@ from app.engine.plans.fields import (
 from app.engine.plans.outcomes import Outcomes, Raised
 from app.engine.plans.selections import Conditions, Selections, Unplannable, names_below
 
-# Its path and its last entries, the executor's helpers, are None in plans: resolvers must not use
+# In plans its path and its last entries, the executor's helpers, are None: resolvers must not use
 # them.
 INFO: Any = GraphQLResolveInfo
 # The source of root fields: a source of None would be a missing object.
 ROOT = object()
-# An interface multiplies what is selected by the types that it may be. A plan has at most so many
-# fields, which take about 1 MiB.
+# An interface multiplies the selected fields by its possible types. A plan with this many fields
+# takes about 1 MiB.
 MAX_FIELDS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A field that goes through its resolver."""
+    """A field whose resolver is called."""
 
     key: str
     field: GraphQLField
     resolver: Resolver
     node: FieldNode
-    # The entries of a `GraphQLResolveInfo` that depend on the document alone.
+    # The entries of a `GraphQLResolveInfo` that depend only on the document.
     place: tuple[Any, ...]
     # None if they depend on variables.
     arguments: dict[str, Any] | None
@@ -102,7 +102,7 @@ class Step:
         return await self.completed(await value if is_awaitable(value) else value, run)
 
     async def resolve_at_root(self, run: Run) -> Any:
-        """Resolve, and note what the resolver returned or raised."""
+        """Resolve, and record what the resolver returned or raised."""
         try:
             value = self.call(ROOT, run)
             if is_awaitable(value):
@@ -160,20 +160,20 @@ class Plan:
         """Answer the operation.
 
         Raises:
-            Exception: whatever it is, the stock executor has to answer, with these outcomes.
+            Exception: of any kind: the stock executor has to answer, with these outcomes.
 
         """
         return self._run(Run(context, self._coerced(variables), outcomes))
 
     def _together(self, parts: Parts) -> RootRead:
-        """Returns what answers a query: its root fields are resolved concurrently."""
+        """Returns the function that answers a query: root fields are resolved concurrently."""
         keys, read, steps = list(parts), _read_of(parts), list(self.steps.values())
         if len(steps) <= 1:
             return self._in_turn(parts)
 
         async def answer(run: Run) -> dict[str, Any]:
             found = read(ROOT)
-            # All of them come to an end, so that none is resolved again.
+            # All of them are awaited, even if one raises, so that none is resolved again.
             values = await asyncio.gather(
                 *(step.resolve_at_root(run) for step in steps), return_exceptions=True
             )
@@ -186,7 +186,7 @@ class Plan:
         return answer
 
     def _in_turn(self, parts: Parts) -> RootRead:
-        """Returns what answers a mutation: its root fields are resolved one after the other."""
+        """Returns the function that answers a mutation: root fields are resolved in order."""
         keys, read, steps = list(parts), _read_of(parts), list(self.steps.values())
 
         async def answer(run: Run) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class Plan:
         definitions = self.operation.variable_definitions
         if not definitions:
             return NO_VARIABLES
-        # One error is enough to leave it to the stock executor; finding all takes long.
+        # One error is enough to leave the request to the stock executor; finding all takes long.
         values = get_variable_values(
             self.schema, definitions, variables, max_errors=1, hide_suggestions=True
         )
@@ -220,7 +220,7 @@ class Plan:
         return unless_none(self._with_steps(parts, of_class), nullable=nullable)
 
     def _abstract(self, kind: Any, sets: list[SelectionSetNode], *, nullable: bool) -> Completion:
-        """Returns how an interface or a union is completed, by the class of the object."""
+        """Returns the completion of an interface or a union, by the class of the object."""
         completions = {
             of_class: self._object(possible, sets)
             for of_class, possible in classes_of(self.schema, kind).items()
@@ -244,7 +244,7 @@ class Plan:
         async def complete(source: Any, run: Run) -> Any:
             found = read(source)
             if others:
-                # Concurrently, as the stock executor does it.
+                # Concurrently, as in the stock executor.
                 values = await gather(step.resolve(source, run) for step in steps)
                 found.update(zip((step.key for step in steps), values, strict=True))
             else:
@@ -264,7 +264,7 @@ class Plan:
             raise Unplannable
         shape = self._type(field.type, nodes)
         if kind is self.schema.mutation_type:
-            # Only its own resolver does all that a mutation's extensions do.
+            # The extensions of mutations may do more than `admit`, so all of them run.
             return self._step(kind, key, nodes, wrapped_resolver_of(field), shape)
         get = direct_read(field)
         if get is not None and not isinstance(shape, Awaited):
@@ -303,7 +303,7 @@ class Plan:
 
 
 def _read_of(parts: Parts, of_class: type | None = None) -> Read:
-    """Returns the function that reads those of the fields that are no steps."""
+    """Returns the function that reads the fields that are not steps."""
     reads = {key: each for key, each in parts.items() if not isinstance(each, Step)}
     return compiled(Record(reads, of_class=of_class))
 

@@ -1,4 +1,4 @@
-"""Which fields an object answers, found in the document and the values of its conditions."""
+"""The selected fields of an object, from the document and the values of its conditions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from graphql.language import (
     VariableNode,
 )
 
-# By the name of the variable: whether what it decides on is true.
+# The values of the variables of `@include` and `@skip`, by name.
 Conditions = Mapping[str, bool]
 
 
@@ -96,7 +96,7 @@ class Selections:
 
 
 def condition_of(directive: DirectiveNode) -> ValueNode | None:
-    """Returns what decides whether something is selected; None if it is no such directive."""
+    """Returns the `if` argument of `@include` or `@skip`; None for any other directive."""
     if directive.name.value not in {"include", "skip"}:
         return None
     return next((each.value for each in directive.arguments or () if each.name.value == "if"), None)
@@ -122,7 +122,7 @@ def condition_variables(
 def names_below(
     nodes: Iterable[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]
 ) -> frozenset[str]:
-    """Returns the names of all fields below, through fragments, whatever type they are of."""
+    """Returns the names of all fields below, through fragments, of any type."""
     sets = [node.selection_set for node in nodes]
     return frozenset(
         selection.name.value

@@ -56,11 +56,13 @@ class SuspendUserInput:
 
 CreateUserResult = Annotated[
     UserChanged | EmailTaken | InvalidInput,
-    strawberry.union("CreateUserResult", description="How creating an account ended."),
+    strawberry.union("CreateUserResult", description="The outcomes of creating an account."),
 ]
 UserChangeResult = Annotated[
     UserChanged | NotFound | LastAdministrator | InvalidInput,
-    strawberry.union("UserChangeResult", description="How changing the account of a user ended."),
+    strawberry.union(
+        "UserChangeResult", description="The outcomes of changing the account of a user."
+    ),
 ]
 
 
@@ -73,7 +75,9 @@ class UserDeleted:
 
 DeleteUserResult = Annotated[
     UserDeleted | NotFound | LastAdministrator,
-    strawberry.union("DeleteUserResult", description="How deleting the account of a user ended."),
+    strawberry.union(
+        "DeleteUserResult", description="The outcomes of deleting the account of a user."
+    ),
 ]
 
 

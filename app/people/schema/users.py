@@ -100,7 +100,7 @@ class UserBy:
 @strawberry.type(description="A user in a page.")
 class UserEdge:
     position: strawberry.Private[Callable[[UserRow], str]]
-    node: User = strawberry.field(description="The person.")
+    node: User = strawberry.field(description="The user.")
 
     @strawberry.field(
         description="The position of this user in the order, for `after` and `before`."

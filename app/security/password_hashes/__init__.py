@@ -1,1 +1,1 @@
-"""Password hashes: ours, and those that people bring from other systems."""
+"""Password hashes: those that Portico makes, and those of other systems that it accepts."""

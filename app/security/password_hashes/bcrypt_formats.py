@@ -1,17 +1,17 @@
-"""The formats that hold a bcrypt hash: bare, of Django, LDAP, Spring Security and WordPress."""
+"""The formats that hold a bcrypt hash: plain bcrypt, Django, LDAP, Spring Security, WordPress."""
 
 from collections.abc import Callable
 
 from app.security.password_hashes.derivations import Bcrypt
 from app.security.password_hashes.passlib_handlers import bcrypt64
 from app.security.password_hashes.preparations import (
-    AS_DJANGO_DOES,
-    AS_WORDPRESS_DOES,
     CUT_TO_72_BYTES,
+    DJANGO_SHA256,
+    WORDPRESS_HMAC,
     Preparation,
 )
-from app.security.password_hashes.refusals import Refused
-from app.security.password_hashes.spellings import Parts, Spelling
+from app.security.password_hashes.refusals import UnusableHash
+from app.security.password_hashes.regex_format import Parts, RegexFormat
 
 HASH = (
     r"\$(?P<version>2[abxy]?)\$(?P<cost>[0-9]{2})"
@@ -22,8 +22,10 @@ HASH = (
 def _bcrypt(preparation: Preparation) -> Callable[[Parts], Bcrypt]:
     def derive(parts: Parts) -> Bcrypt:
         if parts["version"] == "2x":
-            raise Refused("was made by a version of bcrypt that mistook non-ASCII characters")
-        # Some old libraries set bits that the last characters do not use.
+            raise UnusableHash(
+                "was made by a version of bcrypt with a bug for non-ASCII characters"
+            )
+        # Some old libraries set unused bits in the last character.
         salt: str = bcrypt64.repair_unused(parts["salt"])
         output: str = bcrypt64.repair_unused(parts["output"])
         return Bcrypt(f"${parts['version']}${parts['cost']}${salt}{output}", preparation)
@@ -31,15 +33,15 @@ def _bcrypt(preparation: Preparation) -> Callable[[Parts], Bcrypt]:
     return derive
 
 
-def _format(name: str, prefix: str, preparation: Preparation) -> Spelling:
-    return Spelling(name, prefix + r"\$2[abxy]?\$", prefix + HASH, _bcrypt(preparation))
+def _format(name: str, prefix: str, preparation: Preparation) -> RegexFormat:
+    return RegexFormat(name, prefix + r"\$2[abxy]?\$", prefix + HASH, _bcrypt(preparation))
 
 
 BCRYPT_FORMATS = (
     _format("bcrypt", "", CUT_TO_72_BYTES),
     _format("django_bcrypt", r"bcrypt\$", CUT_TO_72_BYTES),
-    _format("django_bcrypt_sha256", r"bcrypt_sha256\$", AS_DJANGO_DOES),
+    _format("django_bcrypt_sha256", r"bcrypt_sha256\$", DJANGO_SHA256),
     _format("ldap_bcrypt", r"(?i:\{crypt\})", CUT_TO_72_BYTES),
     _format("spring_bcrypt", r"(?i:\{bcrypt\})", CUT_TO_72_BYTES),
-    _format("wordpress", r"\$wp", AS_WORDPRESS_DOES),
+    _format("wordpress", r"\$wp", WORDPRESS_HMAC),
 )

@@ -1,7 +1,7 @@
-"""The functions that make a hash of a password, with the settings and the output of one hash.
+"""The key derivation functions, each with the settings, salt and output of one parsed hash.
 
-Each `check` refuses settings that are beyond the bounds, each `matches` verifies a password. The
-work is done by OpenSSL, argon2-cffi and bcrypt, which release the interpreter lock meanwhile.
+Each `check` refuses settings out of bounds, each `matches` verifies a password. OpenSSL,
+argon2-cffi and bcrypt do the work and release the interpreter lock meanwhile.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from app.security.password_hashes.bounds import (
     check_salt,
 )
 from app.security.password_hashes.passlib_handlers import UNREADABLE, handler_of
-from app.security.password_hashes.preparations import AS_UTF8, Preparation
-from app.security.password_hashes.refusals import DAMAGED, Refused
+from app.security.password_hashes.preparations import UTF8, Preparation
+from app.security.password_hashes.refusals import DAMAGED, UnusableHash
 
 DIGESTS = ("sha1", "sha224", "sha256", "sha384", "sha512")
 BCRYPT = handler_of("bcrypt")
@@ -34,35 +34,35 @@ ARGON2_VERSIONS = (0x10, 0x13)
 
 
 class Derivation(Protocol):
-    """A hash that was read."""
+    """A parsed hash."""
 
     def check(self) -> None:
-        """Refuse what must not be verified.
+        """Refuse a hash that must not be verified.
 
         Raises:
-            Refused: it asks for too much work, or its output is too short.
+            UnusableHash: it takes too much work, or its output is too short.
 
         """
         ...
 
     def matches(self, password: str) -> bool:
-        """Verify a password, as the system did that made the hash."""
+        """Verify a password the way the system that made the hash does."""
         ...
 
-    def keeps(self, password: str) -> bool:
-        """Returns whether all of a password counts, as it was typed."""
+    def uses_all_of(self, password: str) -> bool:
+        """Returns whether the hash depends on every byte of the password as it was typed."""
         ...
 
 
-class Exact:
-    """A hash of a password as it was typed."""
+class WholePassword:
+    """A hash that depends on every byte of the password, whatever the password is."""
 
-    def keeps(self, password: str) -> bool:  # noqa: ARG002 - of any
+    def uses_all_of(self, password: str) -> bool:  # noqa: ARG002 - true of any password
         return True
 
 
 @dataclass(frozen=True)
-class Pbkdf2(Exact):
+class Pbkdf2(WholePassword):
     """PBKDF2 with HMAC (RFC 8018, section 5.2)."""
 
     digest: str
@@ -72,13 +72,13 @@ class Pbkdf2(Exact):
 
     def check(self) -> None:
         if self.digest not in DIGESTS:
-            raise Refused("uses a digest that is not supported")
+            raise UnusableHash("uses a digest that is not supported")
         check_rounds(self.rounds, MAX_PBKDF2_ROUNDS)
         check_salt(self.salt)
         check_output(self.output)
 
     def matches(self, password: str) -> bool:
-        # Each block of the output takes all rounds anew and says no more than the first one.
+        # Each further block takes all rounds again and adds nothing to the check of the first one.
         block = self.output[: hashlib.new(self.digest).digest_size]
         derived = hashlib.pbkdf2_hmac(
             self.digest, password.encode(), self.salt, self.rounds, len(block)
@@ -96,9 +96,9 @@ class ScryptSettings:
 
     def check(self) -> None:
         if self.cost < 2 or self.cost.bit_count() != 1 or not self.block_size * self.parallelism:
-            raise Refused(DAMAGED)
+            raise UnusableHash(DAMAGED)
         if self.cost.bit_length() > 16 * self.block_size:
-            raise Refused("has a cost that scrypt does not allow for its block size")
+            raise UnusableHash("has a cost that scrypt does not allow for its block size")
         check_block_size(self.block_size)
         memory = self.block_size * max(self.cost, self.parallelism) >> 3
         check_memory(memory, memory * self.parallelism * 4, self.parallelism)
@@ -110,7 +110,7 @@ class ScryptSettings:
             n=self.cost,
             r=self.block_size,
             p=self.parallelism,
-            # Exactly what OpenSSL counts.
+            # The exact amount that OpenSSL computes.
             maxmem=128 * self.block_size * (self.cost + self.parallelism + 2),
             dklen=length,
         )
@@ -121,7 +121,7 @@ class Scrypt:
     settings: ScryptSettings
     salt: bytes
     output: bytes
-    preparation: Preparation = AS_UTF8
+    preparation: Preparation = UTF8
 
     def check(self) -> None:
         self.settings.check()
@@ -134,13 +134,16 @@ class Scrypt:
             self.settings.derive(secret, self.salt, len(self.output)), self.output
         )
 
-    def keeps(self, password: str) -> bool:
-        return self.preparation.keeps(password)
+    def uses_all_of(self, password: str) -> bool:
+        return self.preparation.uses_all_of(password)
 
 
 @dataclass(frozen=True)
-class FirebaseScrypt(Exact):
-    """Firebase's own: what scrypt derives encrypts a key of the project (firebase/scrypt)."""
+class FirebaseScrypt(WholePassword):
+    """Firebase's variant: the key that scrypt derives encrypts the project's signer key.
+
+    Reference: the repository firebase/scrypt.
+    """
 
     settings: ScryptSettings
     salt: bytes
@@ -152,7 +155,7 @@ class FirebaseScrypt(Exact):
         check_salt(self.salt)
         check_output(self.output)
         if len(self.output) != len(self.signer_key):
-            raise Refused(DAMAGED)
+            raise UnusableHash(DAMAGED)
 
     def matches(self, password: str) -> bool:
         key = self.settings.derive(password.encode(), self.salt, 32)
@@ -161,7 +164,7 @@ class FirebaseScrypt(Exact):
 
 
 @dataclass(frozen=True)
-class Argon2(Exact):
+class Argon2(WholePassword):
     """Argon2 (RFC 9106); memory in KiB."""
 
     variant: Type
@@ -174,13 +177,13 @@ class Argon2(Exact):
 
     def check(self) -> None:
         if self.version not in ARGON2_VERSIONS or not self.passes * self.parallelism:
-            raise Refused(DAMAGED)
+            raise UnusableHash(DAMAGED)
         if self.memory < 8 * self.parallelism:
-            raise Refused("has less memory than Argon2 allows for its parallelism")
+            raise UnusableHash("has less memory than Argon2 allows for its parallelism")
         check_memory(self.memory, self.memory * self.passes, self.parallelism)
         check_salt(self.salt)
         if len(self.salt) < ARGON2_MIN_SALT_BYTES:
-            raise Refused(f"has a salt of less than {ARGON2_MIN_SALT_BYTES} bytes")
+            raise UnusableHash(f"has a salt of less than {ARGON2_MIN_SALT_BYTES} bytes")
         check_output(self.output)
 
     def matches(self, password: str) -> bool:
@@ -199,7 +202,7 @@ class Argon2(Exact):
 
 @dataclass(frozen=True)
 class Bcrypt:
-    """bcrypt, as its text `$2b$…` says, of which the bits that no character uses are clear."""
+    """bcrypt; `text` is `$2b$…` with the unused bits of salt and output cleared."""
 
     text: str
     preparation: Preparation
@@ -208,13 +211,13 @@ class Bcrypt:
         try:
             parsed = BCRYPT.from_string(self.text)
         except UNREADABLE:
-            raise Refused(DAMAGED) from None
+            raise UnusableHash(DAMAGED) from None
         check_rounds(parsed.rounds, MAX_BCRYPT_COST)
 
     def matches(self, password: str) -> bool:
         secret = self.preparation.secret(password)
-        # Where a NUL ends a password differs between implementations; nothing can be typed so.
+        # Implementations differ in how they treat a NUL; no keyboard types one.
         return b"\0" not in secret and BCRYPT.verify(secret, self.text)
 
-    def keeps(self, password: str) -> bool:
-        return self.preparation.keeps(password)
+    def uses_all_of(self, password: str) -> bool:
+        return self.preparation.uses_all_of(password)

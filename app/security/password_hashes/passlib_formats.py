@@ -5,30 +5,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.security.password_hashes.bounds import MAX_OWN_BCRYPT_COST, MAX_PBKDF2_ROUNDS
-from app.security.password_hashes.derivations import Exact
+from app.security.password_hashes.derivations import WholePassword
 from app.security.password_hashes.passlib_handlers import UNREADABLE, handler_of
 from app.security.password_hashes.preparations import normalised
-from app.security.password_hashes.refusals import DAMAGED, NO_SALT, TOO_MUCH_WORK, Refused
+from app.security.password_hashes.refusals import DAMAGED, NO_SALT, TOO_MUCH_WORK, UnusableHash
 
-# `{ssha}`: names of schemes are case-insensitive (RFC 2307, section 5.3), and passlib's are not.
+# `{ssha}`: schemes are case-insensitive (RFC 2307, section 5.3), but passlib expects upper case.
 SCHEME = re.compile(r"\A\{[A-Za-z0-9-]+\}")
 MAX_CRYPT_ROUNDS = 1_000_000
 
 
 @dataclass(frozen=True)
-class PasslibHash(Exact):
+class PasslibHash(WholePassword):
     handler: Any
     text: str
     rounds: int
-    most_rounds: int
-    of_normalised: bool
+    max_rounds: int
+    normalises: bool
 
     def check(self) -> None:
-        if self.rounds > self.most_rounds:
-            raise Refused(TOO_MUCH_WORK)
+        if self.rounds > self.max_rounds:
+            raise UnusableHash(TOO_MUCH_WORK)
 
     def matches(self, password: str) -> bool:
-        secret = normalised(password) if self.of_normalised else password
+        secret = normalised(password) if self.normalises else password
         try:
             return self.handler.verify(secret, self.text)
         except UNREADABLE:
@@ -37,11 +37,11 @@ class PasslibHash(Exact):
 
 @dataclass(frozen=True)
 class PasslibFormat:
-    """One of passlib's handlers, and how many rounds it may take, as it counts them."""
+    """A handler of passlib, and the maximum of its rounds, in the handler's own unit."""
 
     name: str
-    most_rounds: int = MAX_PBKDF2_ROUNDS
-    of_normalised: bool = False
+    max_rounds: int = MAX_PBKDF2_ROUNDS
+    normalises: bool = False
 
     @property
     def handler(self) -> Any:
@@ -55,14 +55,14 @@ class PasslibFormat:
         try:
             parsed = _parsed(self.handler, known)
         except UNREADABLE:
-            raise Refused(DAMAGED) from None
+            raise UnusableHash(DAMAGED) from None
         if parsed.checksum is None:
-            # Settings for a hash to be made.
-            raise Refused(DAMAGED)
+            # Settings for a new hash, without a hash.
+            raise UnusableHash(DAMAGED)
         if not getattr(parsed, "salt", None):
-            raise Refused(NO_SALT)
+            raise UnusableHash(NO_SALT)
         rounds = getattr(parsed, "rounds", None) or 0
-        return PasslibHash(self.handler, known, rounds, self.most_rounds, self.of_normalised)
+        return PasslibHash(self.handler, known, rounds, self.max_rounds, self.normalises)
 
 
 def _upper_scheme(text: str) -> str:
@@ -70,21 +70,21 @@ def _upper_scheme(text: str) -> str:
 
 
 def _parsed(handler: Any, text: str) -> Any:
-    """Read a hash, as strictly as verifying it will."""
-    # Those of LDAP wrap the hash of another format, which says how much work it is.
+    """Parse a hash as strictly as verifying it does."""
+    # LDAP handlers wrap another format, which knows the number of rounds.
     wrapped = getattr(handler, "wrapped", None)
     if wrapped is None:
         return handler.from_string(text)
     return wrapped.from_string((handler.orig_prefix or "") + text.removeprefix(handler.prefix))
 
 
-OURS = PasslibFormat("bcrypt_sha256", MAX_OWN_BCRYPT_COST, of_normalised=True)
+OWN_FORMAT = PasslibFormat("bcrypt_sha256", MAX_OWN_BCRYPT_COST, normalises=True)
 PASSLIB_FORMATS = (
-    OURS,
+    OWN_FORMAT,
     PasslibFormat("django_salted_sha1"),
     PasslibFormat("django_salted_md5"),
-    # Those in Python alone hold the interpreter lock: they keep others waiting meanwhile, and may
-    # take less.
+    # Handlers in pure Python hold the interpreter lock and block other threads, so they may do
+    # less work.
     PasslibFormat("sha512_crypt", MAX_CRYPT_ROUNDS),
     PasslibFormat("sha256_crypt", MAX_CRYPT_ROUNDS),
     PasslibFormat("sha1_crypt", MAX_CRYPT_ROUNDS),

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from app.security.password_hashes.derivations import Pbkdf2
 from app.security.password_hashes.encodings import from_base64, from_hex, number, settings
-from app.security.password_hashes.refusals import DAMAGED, Refused
-from app.security.password_hashes.spellings import BASE64, HEX, Parts, Spelling
+from app.security.password_hashes.refusals import DAMAGED, UnusableHash
+from app.security.password_hashes.regex_format import BASE64, HEX, Parts, RegexFormat
 
 # `KeyDerivationPrf` of ASP.NET Core.
 ASP_NET_DIGESTS = ("sha1", "sha256", "sha512")
@@ -15,17 +15,17 @@ ASP_NET_MIN_SALT_BYTES = 16
 
 
 def _pbkdf2(parts: Parts) -> Pbkdf2:
-    """Read what passlib writes, rounds alone, and PHC strings, `i=…` and perhaps `l=…`."""
+    """Parse the form of passlib (rounds only) and PHC strings (`i=…` and optionally `l=…`)."""
     output = from_base64(parts["output"])
     rounds = parts["rounds"]
     if not rounds:
         given = settings(parts["settings"])
         if not {"i"} <= given.keys() <= {"i", "l"}:
-            raise Refused(DAMAGED)
+            raise UnusableHash(DAMAGED)
         if "l" in given and number(given["l"]) != len(output):
-            raise Refused(DAMAGED)
+            raise UnusableHash(DAMAGED)
         rounds = given["i"]
-    # Without a name it is SHA-1.
+    # The default is SHA-1.
     digest = parts["digest"].lower() or "sha1"
     return Pbkdf2(digest, number(rounds), from_base64(parts["salt"]), output)
 
@@ -44,7 +44,9 @@ def _spring(digest: str, rounds: int, salt_bytes: int) -> Callable[[Parts], Pbkd
     def derive(parts: Parts) -> Pbkdf2:
         content = from_hex(parts["content"])
         if len(content) != salt_bytes + 32:
-            raise Refused("was made with settings other than the defaults, which it does not name")
+            raise UnusableHash(
+                "was made with other settings than the defaults, and does not name them"
+            )
         return Pbkdf2(digest, rounds, content[:salt_bytes], content[salt_bytes:])
 
     return derive
@@ -58,67 +60,67 @@ def _asp_net_2(parts: Parts) -> Pbkdf2:
 def _asp_net_3(parts: Parts) -> Pbkdf2:
     content = from_base64(parts["content"])
     if len(content) < ASP_NET_HEADER.size:
-        raise Refused(DAMAGED)
+        raise UnusableHash(DAMAGED)
     header: tuple[int, int, int, int] = ASP_NET_HEADER.unpack_from(content)
     _, function, rounds, salt_bytes = header
     salt_end = ASP_NET_HEADER.size + salt_bytes
     if function >= len(ASP_NET_DIGESTS) or salt_end > len(content):
-        raise Refused(DAMAGED)
+        raise UnusableHash(DAMAGED)
     if salt_bytes < ASP_NET_MIN_SALT_BYTES:
-        raise Refused(f"has a salt of less than {ASP_NET_MIN_SALT_BYTES} bytes")
+        raise UnusableHash(f"has a salt of less than {ASP_NET_MIN_SALT_BYTES} bytes")
     salt = content[ASP_NET_HEADER.size : salt_end]
     return Pbkdf2(ASP_NET_DIGESTS[function], rounds, salt, content[salt_end:])
 
 
 PBKDF2_FORMATS = (
-    Spelling(
+    RegexFormat(
         "pbkdf2",
         r"\$pbkdf2(?:-[a-z0-9]+)?\$",
         r"\$pbkdf2(?:-(?P<digest>[a-z0-9]+))?\$(?:(?P<rounds>[0-9]+)|(?P<settings>[a-z][^$]*))"
         rf"\$(?P<salt>{BASE64})\$(?P<output>{BASE64})",
         _pbkdf2,
     ),
-    Spelling(
+    RegexFormat(
         "ldap_pbkdf2",
         r"(?i:\{pbkdf2(?:-sha[0-9]+)?\})[^$]*\$",
         r"(?i:\{pbkdf2(?:-(?P<digest>sha[0-9]+))?\})(?P<rounds>[0-9]+)"
         rf"\$(?P<salt>{BASE64})\$(?P<output>{BASE64})",
         _pbkdf2,
     ),
-    Spelling(
+    RegexFormat(
         "django_pbkdf2",
         r"pbkdf2_[a-z0-9]+\$",
         rf"pbkdf2_(?P<digest>[a-z0-9]+)\$(?P<rounds>[0-9]+)\$(?P<salt>[^$]*)\$(?P<output>{BASE64})",
         _django,
     ),
-    Spelling(
+    RegexFormat(
         "werkzeug_pbkdf2",
         r"pbkdf2:",
         rf"pbkdf2:(?P<digest>[a-z0-9]+):(?P<rounds>[0-9]+)\$(?P<salt>[^$]*)\$(?P<output>{HEX})",
         _werkzeug,
     ),
-    # `Pbkdf2PasswordEncoder`: the salt and the output, and in the name which defaults it had.
-    Spelling(
+    # `Pbkdf2PasswordEncoder`: salt and output; the prefix says which defaults were used.
+    RegexFormat(
         "spring_pbkdf2",
         rf"(?i:\{{pbkdf2\}}){HEX}\Z",
         rf"(?i:\{{pbkdf2\}})(?P<content>{HEX})",
         _spring("sha1", 185_000, 8),
     ),
-    Spelling(
+    RegexFormat(
         "spring_5_8_pbkdf2",
         r"(?i:\{pbkdf2@SpringSecurity_v5_8\})",
         rf"(?i:\{{pbkdf2@SpringSecurity_v5_8\}})(?P<content>{HEX})",
         _spring("sha256", 310_000, 16),
     ),
-    # 49 bytes of which the first is 0: nothing else tells these.
-    Spelling(
+    # 49 bytes, the first of which is 0: the format has no other mark.
+    RegexFormat(
         "asp_net_identity_2",
         r"A[A-P][A-Za-z0-9+/]{63}[AQgw]==\Z",
         r"(?P<content>.*)",
         _asp_net_2,
     ),
-    # The byte 1, and the number of a digest in four bytes.
-    Spelling(
+    # The byte 1, then the number of the digest in four bytes.
+    RegexFormat(
         "asp_net_identity_3",
         rf"AQAAAA{BASE64}\Z",
         r"(?P<content>.*)",

@@ -1,4 +1,4 @@
-"""What each system makes of a password before it hashes it."""
+"""What each system does to a password before hashing it."""
 
 import hashlib
 import hmac
@@ -8,36 +8,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 BCRYPT_BYTES = 72
-# What PHP's `trim` removes.
+# The characters that PHP's `trim` removes.
 PHP_WHITE_SPACE = " \t\n\r\0\x0b"
 
 
 def normalised(password: str) -> str:
-    """Compose it (NFC, as RFC 8265 does), so that two keyboards spell one password alike."""
+    """Normalise to NFC (RFC 8265, 4.2.2): keyboards differ in how they compose a character."""
     return unicodedata.normalize("NFC", password)
 
 
-def _as_it_is(secret: bytes) -> bytes:
+def _unchanged(secret: bytes) -> bytes:
     return secret
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What counts of a password, so that several spellings match, and what of that is hashed."""
+    """Which bytes of a password count (`reduce`), and how they are hashed beforehand (`digest`)."""
 
     reduce: Callable[[str], bytes] = str.encode
-    digest: Callable[[bytes], bytes] = _as_it_is
+    digest: Callable[[bytes], bytes] = _unchanged
 
     def secret(self, password: str) -> bytes:
-        """Returns what the function gets that makes the hash."""
+        """Returns the input of the key derivation function."""
         return self.digest(self.reduce(password))
 
-    def keeps(self, password: str) -> bool:
-        """Returns whether all of a password counts, as it was typed."""
+    def uses_all_of(self, password: str) -> bool:
+        """Returns whether every byte of a password counts as it was typed."""
         return self.reduce(password) == password.encode()
 
 
-def _composed_for_compatibility(password: str) -> bytes:
+def _nfkc(password: str) -> bytes:
     return unicodedata.normalize("NFKC", password).encode()
 
 
@@ -57,11 +57,11 @@ def _wordpress_hmac(secret: bytes) -> bytes:
     return b64encode(hmac.digest(b"wp-sha384", secret, "sha384"))
 
 
-AS_UTF8 = Preparation()
-AS_NFKC = Preparation(_composed_for_compatibility)
-# Without what bcrypt does not read; other systems did so, the library refuses longer passwords.
+UTF8 = Preparation()
+NFKC = Preparation(_nfkc)
+# bcrypt reads 72 bytes. Other systems cut what is longer, the library refuses it.
 CUT_TO_72_BYTES = Preparation(_cut)
-# What `BCryptSHA256PasswordHasher` gives to bcrypt.
-AS_DJANGO_DOES = Preparation(digest=_sha_256)
-# What WordPress 6.8 gives to bcrypt: trimmed, as `wp_authenticate` does too.
-AS_WORDPRESS_DOES = Preparation(_trimmed, _wordpress_hmac)
+# What Django's `BCryptSHA256PasswordHasher` passes to bcrypt.
+DJANGO_SHA256 = Preparation(digest=_sha_256)
+# What WordPress 6.8 passes to bcrypt; `wp_authenticate` trims the password too.
+WORDPRESS_HMAC = Preparation(_trimmed, _wordpress_hmac)

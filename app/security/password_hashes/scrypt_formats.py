@@ -3,9 +3,9 @@
 from app.security.password_hashes.derivations import FirebaseScrypt, Scrypt, ScryptSettings
 from app.security.password_hashes.encodings import from_base64, from_hex, number, settings
 from app.security.password_hashes.passlib_handlers import crypt64
-from app.security.password_hashes.preparations import AS_NFKC
-from app.security.password_hashes.refusals import DAMAGED, TOO_MUCH_WORK, Refused
-from app.security.password_hashes.spellings import BASE64, HEX, Parts, Spelling
+from app.security.password_hashes.preparations import NFKC
+from app.security.password_hashes.refusals import DAMAGED, TOO_MUCH_WORK, UnusableHash
+from app.security.password_hashes.regex_format import BASE64, HEX, Parts, RegexFormat
 
 MAX_LOG_COST = 63
 CRYPT64 = r"[./0-9A-Za-z]"
@@ -13,14 +13,14 @@ CRYPT64 = r"[./0-9A-Za-z]"
 
 def _cost(logarithm: int) -> int:
     if logarithm > MAX_LOG_COST:
-        raise Refused(TOO_MUCH_WORK)
+        raise UnusableHash(TOO_MUCH_WORK)
     return 1 << logarithm
 
 
 def _phc(parts: Parts) -> Scrypt:
     given = settings(parts["settings"])
     if set(given) != {"ln", "r", "p"}:
-        raise Refused(DAMAGED)
+        raise UnusableHash(DAMAGED)
     chosen = ScryptSettings(_cost(number(given["ln"])), number(given["r"]), number(given["p"]))
     return Scrypt(chosen, from_base64(parts["salt"]), from_base64(parts["output"]))
 
@@ -50,29 +50,29 @@ def _crypt(parts: Parts) -> Scrypt:
 
 
 def _spring(parts: Parts) -> Scrypt:
-    """Read one number: the logarithm of the cost, and 8 bits each of block size and parallelism."""
+    """Unpack one number: log2 of the cost, then 8 bits each for block size and parallelism."""
     packed = int(parts["packed"], 16)
     chosen = ScryptSettings(_cost(packed >> 16), packed >> 8 & 0xFF, packed & 0xFF)
     return Scrypt(chosen, from_base64(parts["salt"]), from_base64(parts["output"]))
 
 
 def _better_auth(parts: Parts) -> Scrypt:
-    # The salt is the text, not the bytes that it stands for.
+    # The salt is the hexadecimal text, not the decoded bytes.
     chosen = ScryptSettings(16384, 16, 1)
-    return Scrypt(chosen, parts["salt"].encode(), from_hex(parts["output"]), AS_NFKC)
+    return Scrypt(chosen, parts["salt"].encode(), from_hex(parts["output"]), NFKC)
 
 
 def _firebase(parts: Parts) -> FirebaseScrypt:
     given = settings(parts["settings"])
     if set(given) != {"m", "r", "ss", "sk"}:
-        raise Refused(DAMAGED)
+        raise UnusableHash(DAMAGED)
     return _firebase_scrypt(parts, given["m"], given["r"], given["ss"], given["sk"])
 
 
 def _supabase(parts: Parts) -> FirebaseScrypt:
     given = settings(parts["settings"])
     if set(given) != {"v", "n", "r", "p", "ss", "sk"} or (given["v"], given["p"]) != ("1", "1"):
-        raise Refused(DAMAGED)
+        raise UnusableHash(DAMAGED)
     return _firebase_scrypt(parts, given["n"], given["r"], given["ss"], given["sk"])
 
 
@@ -81,9 +81,9 @@ def _firebase_scrypt(
 ) -> FirebaseScrypt:
     salt = from_base64(parts["salt"])
     if not salt:
-        raise Refused(DAMAGED)
+        raise UnusableHash(DAMAGED)
     return FirebaseScrypt(
-        # What Firebase calls rounds is the block size.
+        # Firebase's "rounds" is the block size.
         ScryptSettings(_cost(number(memory_cost)), number(rounds), 1),
         salt + from_base64(separator),
         from_base64(signer_key),
@@ -92,55 +92,55 @@ def _firebase_scrypt(
 
 
 SCRYPT_FORMATS = (
-    Spelling(
+    RegexFormat(
         "scrypt",
         r"\$scrypt\$",
         rf"\$scrypt\$(?P<settings>[^$]*)\$(?P<salt>{BASE64})\$(?P<output>{BASE64})",
         _phc,
     ),
-    # Of crypt(3).
-    Spelling(
+    # The format of crypt(3).
+    RegexFormat(
         "scrypt_crypt",
         r"\$7\$",
         rf"\$7\$(?P<cost>{CRYPT64})(?P<block_size>{CRYPT64}{{5}})(?P<parallelism>{CRYPT64}{{5}})"
         rf"(?P<salt>{CRYPT64}*)\$(?P<output>{CRYPT64}{{43}})",
         _crypt,
     ),
-    Spelling(
+    RegexFormat(
         "django_scrypt",
         r"scrypt\$",
         r"scrypt\$(?P<cost>[0-9]+)\$(?P<salt>[^$]*)\$(?P<block_size>[0-9]+)"
         rf"\$(?P<parallelism>[0-9]+)\$(?P<output>{BASE64})",
         _django,
     ),
-    Spelling(
+    RegexFormat(
         "werkzeug_scrypt",
         r"scrypt:",
         r"scrypt:(?P<cost>[0-9]+):(?P<block_size>[0-9]+):(?P<parallelism>[0-9]+)"
         rf"\$(?P<salt>[^$]*)\$(?P<output>{HEX})",
         _werkzeug,
     ),
-    Spelling(
+    RegexFormat(
         "spring_scrypt",
         r"(?i:\{scrypt(?:@SpringSecurity_v5_8)?\})?\$[0-9a-f]{5,6}\$",
         r"(?i:\{scrypt(?:@SpringSecurity_v5_8)?\})?\$(?P<packed>[0-9a-f]{5,6})"
         rf"\$(?P<salt>{BASE64})\$(?P<output>{BASE64})",
         _spring,
     ),
-    Spelling(
+    RegexFormat(
         "better_auth",
         r"[0-9a-f]{32}:[0-9a-f]{128}\Z",
         r"(?P<salt>[0-9a-f]{32}):(?P<output>[0-9a-f]{128})",
         _better_auth,
     ),
-    Spelling(
+    RegexFormat(
         "firebase_scrypt",
         r"\$firebase-scrypt\$",
         rf"\$firebase-scrypt\$(?P<settings>[^$]*)\$(?P<salt>{BASE64})\$(?P<output>{BASE64})",
         _firebase,
     ),
     # The same hash, as Supabase writes it.
-    Spelling(
+    RegexFormat(
         "supabase_firebase_scrypt",
         r"\$fbscrypt\$",
         rf"\$fbscrypt\$(?P<settings>[^$]*)\$(?P<salt>{BASE64})\$(?P<output>{BASE64})",

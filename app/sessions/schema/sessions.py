@@ -87,11 +87,11 @@ class SessionEnded(Problem):
 
 RefreshSessionResult = Annotated[
     SignedIn | SessionEnded | RateLimited,
-    strawberry.union("RefreshSessionResult", description="How a refresh ended."),
+    strawberry.union("RefreshSessionResult", description="The outcomes of a refresh."),
 ]
 RevokeSessionResult = Annotated[
     SignedOut | NotFound,
-    strawberry.union("RevokeSessionResult", description="How ending one session ended."),
+    strawberry.union("RevokeSessionResult", description="The outcomes of ending one session."),
 ]
 
 

@@ -24,10 +24,12 @@ class Tokens:
         description="Send it as `Authorization: Bearer …`. A JWT (RFC 9068) that others can "
         "verify. Lifetime in minutes: ${access_token_expire_minutes}."
     )
-    access_token_expires_at: datetime = strawberry.field(description="When the access token ends.")
+    access_token_expires_at: datetime = strawberry.field(
+        description="When the access token expires."
+    )
     access_token_expires_in: int = strawberry.field(
-        description="The seconds from the issue of the access token to its end, for clients whose "
-        "clock is wrong."
+        description="The lifetime of the access token in seconds from when it was issued, for "
+        "clients whose clock is wrong."
     )
     refresh_token: str = strawberry.field(
         description="Opaque; valid for one refresh, which returns the next. Send it nowhere else. "
@@ -96,8 +98,8 @@ class InvalidCredentials(Problem):
 
 @strawberry.type(
     description="The password is right, but the address of this account has not been verified: "
-    "open the link in the email, or ask for another one. A registration that has yet to be "
-    "confirmed answers `InvalidCredentials`."
+    "open the link in the email, or request another one. For a registration that has yet to be "
+    "confirmed, the outcome is `InvalidCredentials`."
 )
 class EmailNotVerified(Problem):
     def is_wrong_guess(self) -> bool:
@@ -110,14 +112,15 @@ class EmailNotVerified(Problem):
 
 LoginResult = Annotated[
     SignedIn | InvalidCredentials | EmailNotVerified | RateLimited,
-    strawberry.union("LoginResult", description="How a sign-in ended."),
+    strawberry.union("LoginResult", description="The outcomes of a sign-in."),
 ]
 
 
 @strawberry.type
 class SignInMutations:
     @guest_field(
-        description="Sign in with email address and password. An unknown address takes as long.",
+        description="Sign in with email address and password. It takes the same time whether the "
+        "address is known or not.",
         limited_as=limits.SIGN_IN,
     )
     async def login(

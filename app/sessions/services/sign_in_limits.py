@@ -71,7 +71,7 @@ class SignInLimits:
     devices: Devices
 
     async def charges(self, caller: Caller) -> Sequence[Charge]:
-        """Return what a sign-in is charged to. An unknown email address is charged alike."""
+        """Returns the charges of a sign-in, which are the same for an unknown email address."""
         account = await self._account(caller.email)
         device = account and self.devices.known(caller.client, *account)
         if device:

@@ -55,14 +55,14 @@ class ChargedAttempt:
     moment: datetime
 
     def uncounted_keys(self, *, failed: bool, done: bool) -> list[bytes]:
-        """Return the keys of the budgets that do not count an attempt that ended like this."""
+        """Returns the keys of the budgets that do not count an attempt that ended like this."""
         counts = {Counted.ALL: True, Counted.FAILURES: failed, Counted.SUCCESSES: done}
         return [key for key, counted in self.keys if not counts[counted]]
 
 
 @dataclass(slots=True)
 class Ending:
-    """How an attempt ended. Unless that is said, every budget counts it."""
+    """The outcome of an attempt. If it is unknown, every budget counts the attempt."""
 
     failed: bool = True
     done: bool = True

@@ -22,9 +22,9 @@ from pydantic_core import PydanticCustomError
 
 from app.outcomes import InputIssue, InputIssueCode
 from app.security import passwords
+from app.security.password_hashes.formats import read
 from app.security.password_hashes.preparations import normalised
-from app.security.password_hashes.refusals import Refused
-from app.security.password_hashes.table import read
+from app.security.password_hashes.refusals import UnusableHash
 from app.text import email_addresses, text_lines
 
 MAX_EMAIL_BYTES = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
@@ -144,7 +144,7 @@ def password_hash(text: str) -> str:
     """Accept a hash of another system if a sign-in can verify it."""
     try:
         read(text)
-    except Refused as why:
+    except UnusableHash as why:
         raise _error(InputIssueCode.INVALID_FORMAT, f"This hash {why}.") from None
     return text
 

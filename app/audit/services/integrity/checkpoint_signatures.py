@@ -19,7 +19,7 @@ from app.audit.services.checkpoints import (
 )
 from app.audit.services.integrity.report import AuditReport, Epoch, InvalidAudit
 from app.audit.services.integrity.rows import READABLE_TIME, TOLERANCE, streamed
-from app.security.keys import Secrets, same
+from app.security.keys import Secrets, constant_time_equal
 
 CLOCK_WAS_WRONG = (
     "{name} is more than an hour earlier than the one before it: the clock of a server that made "
@@ -47,7 +47,7 @@ class CheckpointSignatures:
 
     def _has_valid_epoch_mac(self, row: Any) -> bool:
         macs = epoch_macs(self.secrets, row.number, row.previous_hash)
-        return any(same(row.epoch_mac, each) for each in macs)
+        return any(constant_time_equal(row.epoch_mac, each) for each in macs)
 
     async def check(self, connection: AsyncConnection, report: AuditReport) -> None:
         """Verify all checkpoints, up to the first invalid one."""

@@ -16,7 +16,7 @@ from app.audit.services.integrity.rows import streamed
 from app.clock import Clock
 from app.database.database import Database
 from app.database.identifiers import new_id
-from app.security.keys import Secrets, mac, same
+from app.security.keys import Secrets, constant_time_equal, mac
 
 CAN_RECORD = text(
     "SELECT current_setting('transaction_read_only') = 'off'"
@@ -84,7 +84,7 @@ class VerificationRecords:
             checkpoints=row.checkpoints,
             latest_event_at=row.latest_event_at,
         )
-        return any(same(row.mac, each) for each in macs)
+        return any(constant_time_equal(row.mac, each) for each in macs)
 
 
 def record_macs(

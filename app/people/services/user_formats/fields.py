@@ -8,7 +8,7 @@ from typing import Any, cast
 from app.users.services.inputs import UUID_TEXT
 
 Fields = dict[str, Any]
-# Written for a hash that has no known format: it is refused as invalid.
+# Written for a hash of an unknown format: it is refused as invalid.
 UNREADABLE_HASH = "?"
 TRUE_TEXTS = frozenset({"true", "t", "1"})
 

@@ -1,4 +1,4 @@
-"""A format of password hashes, and how one is described by a grammar."""
+"""A format of password hashes, and a format that regular expressions describe."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.security.password_hashes.derivations import Derivation
-from app.security.password_hashes.refusals import DAMAGED, Refused
+from app.security.password_hashes.refusals import DAMAGED, UnusableHash
 
 BASE64 = r"[A-Za-z0-9+/._-]*={0,2}"
 HEX = r"[0-9A-Fa-f]*"
@@ -15,39 +15,39 @@ Parts = Mapping[str, str]
 
 
 class Format(Protocol):
-    """One way of writing password hashes. No text is of two formats."""
+    """A text format of password hashes. Formats are disjoint: a text matches at most one."""
 
     @property
     def name(self) -> str: ...
 
     def identify(self, text: str) -> bool:
-        """Returns whether a text is of this format, damaged or not."""
+        """Returns whether a text is in this format, damaged or not."""
         ...
 
     def read(self, text: str) -> Derivation:
-        """Read a text of this format.
+        """Parse a text in this format.
 
         Raises:
-            Refused: it is damaged, or says something that is not supported.
+            UnusableHash: it is damaged, or uses something that is not supported.
 
         """
         ...
 
 
 @dataclass(frozen=True)
-class Spelling:
-    """A format that regular expressions describe: how its texts begin, and the whole of them."""
+class RegexFormat:
+    """A format described by regular expressions: one for the prefix, one for the whole text."""
 
     name: str
-    beginning: str
-    grammar: str
+    prefix: str
+    pattern: str
     derive: Callable[[Parts], Derivation]
 
     def identify(self, text: str) -> bool:
-        return re.match(self.beginning, text) is not None
+        return re.match(self.prefix, text) is not None
 
     def read(self, text: str) -> Derivation:
-        parts = re.fullmatch(self.grammar, text)
+        parts = re.fullmatch(self.pattern, text)
         if parts is None:
-            raise Refused(DAMAGED)
+            raise UnusableHash(DAMAGED)
         return self.derive(parts.groupdict(default=""))
