@@ -414,7 +414,7 @@ async def test_a_read_only_role_verifies_and_says_that_nothing_was_recorded(
     await asyncio.to_thread(migrations.upgrade, empty_url)
     await live(empty_url)
     async with role(empty_url) as reader:
-        await reader.given(
+        await reader.administer(
             "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
             "ALTER ROLE {role} SET default_transaction_read_only = on",
         )
@@ -437,7 +437,7 @@ async def test_roles_with_more_rights_than_serving_needs_are_reported(
     await asyncio.to_thread(migrations.upgrade, empty_url)
     async with role(empty_url) as server:
         await granted(server, tmp_path)
-        await server.given("GRANT TRUNCATE ON audit_events TO {role}")
+        await server.administer("GRANT TRUNCATE ON audit_events TO {role}")
 
         printed = await asyncio.to_thread(command, empty_url, tmp_path, "audit", "verify")
 

@@ -224,7 +224,7 @@ async def test_a_secret_that_opens_a_signing_key_is_refused_too(fleet: Fleet) ->
     async with fleet.server(OLD) as old:
         await old.execute("DELETE FROM secret_fingerprints")
 
-        with pytest.raises(Misconfigured, match="This SECRET_KEY is known"):
+        with pytest.raises(Misconfigured, match="already knows this SECRET_KEY"):
             await declare(fleet, OLD)
 
 
