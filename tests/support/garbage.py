@@ -1,6 +1,6 @@
 """Keeps the garbage collector away from what stays: imported modules and collected tests.
 
-It is given as `-p` in pyproject.toml, so that it comes before conftest.py, which imports most.
+pyproject.toml loads it with `-p`, before conftest.py, which imports most modules.
 """
 
 import gc
