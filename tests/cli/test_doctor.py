@@ -214,7 +214,7 @@ def test_the_embedded_database_is_checked_with_and_without_a_running_server(tmp_
         assert "failed" not in {each.state for each in findings.values()}
         assert findings["encryption"].text == "The database is on this machine, at a socket."
         signing = findings["signing keys"].text
-        assert signing.startswith("SECRET_KEY opens the one that signs, which is")
+        assert signing.startswith("SECRET_KEY opens the current signing key, which is")
 
 
 def test_with_a_wrong_password_no_other_check_of_the_database_runs(
@@ -383,8 +383,8 @@ def test_a_public_url_that_leads_elsewhere_is_reported(healthy: Healthy) -> None
     assert healthy.changed(PUBLIC_URL=elsewhere) == {
         "public address": Found(
             "failed",
-            f"{elsewhere}/.well-known/jwks.json answers 200, and no keys.",
-            "PUBLIC_URL has to lead to Portico.",
+            f"{elsewhere}/.well-known/jwks.json answers 200 without keys.",
+            "PUBLIC_URL must lead to Portico.",
         )
     }
 
