@@ -28,7 +28,7 @@ def records(stderr: str) -> list[dict[str, Any]]:
             ["ERROR"],
             "",
         ),
-        (("jobs", "retry"), {}, 1, ["ERROR"], "Give the id of a job, or --all, --waiting or both."),
+        (("jobs", "retry"), {}, 1, ["ERROR"], "Pass the id of a job, or --all, --waiting or both."),
         (("serve", "--prot", "1"), {}, 2, ["ERROR"], "No such option: --prot"),
         (
             ("mail", "test", "x"),

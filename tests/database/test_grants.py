@@ -283,7 +283,7 @@ async def test_roles_that_must_not_serve_are_refused(migrated: str) -> None:
         await other.administer("ALTER ROLE {role} SUPERUSER")
         superuser = await refusal(migrated, other.name)
         await other.administer("ALTER ROLE {role} NOSUPERUSER")
-        unknown = await refusal(migrated, other.name, "nobody here")
+        unknown = await refusal(migrated, other.name, "no such role")
         public = await refusal(migrated, "public")
         for table in OWN_TABLES:
             await owner.administer(f"ALTER TABLE {table} OWNER TO {{role}}")
@@ -292,7 +292,7 @@ async def test_roles_that_must_not_serve_are_refused(migrated: str) -> None:
             f"The role {other.name} is a superuser, which no grant limits: use another role."
         )
         assert unknown == (
-            'The role nobody here does not exist. Create it: CREATE ROLE "nobody here"'
+            'The role no such role does not exist. Create it: CREATE ROLE "no such role"'
         )
         assert public == 'The role public does not exist. Create it: CREATE ROLE "public"'
         assert await refusal(migrated, owner.name) == (

@@ -394,7 +394,7 @@ def test_a_job_that_cannot_be_retried_now_is_reported(
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert unknown.stderr == "portico: Job 7 has not failed and does not wait for its next try.\n"
     assert (without_id.returncode, without_id.stdout) == (both.returncode, both.stdout) == (1, "")
-    assert without_id.stderr == "portico: Give the id of a job, or --all, --waiting or both.\n"
+    assert without_id.stderr == "portico: Pass the id of a job, or --all, --waiting or both.\n"
 
 
 async def test_the_age_of_the_oldest_job_is_counted_from_when_it_was_due(

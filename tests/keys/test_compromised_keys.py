@@ -197,7 +197,7 @@ async def test_an_unknown_secret_is_refused_until_it_is_rotated_in(fleet: Fleet)
         (
             NEW,
             [],
-            "This ends every session. Give --yes, or run it on a terminal and confirm it there.",
+            "This ends every session. Use --yes, or run it on a terminal and confirm it there.",
         ),
     ],
 )
