@@ -35,7 +35,7 @@ EVENTS_WITH_REQUEST = "{ auditEvents { nodes { name at ipAddress requestId } } }
 
 @pytest.fixture
 def verify(app: FastAPI) -> Verify:
-    """Returns the findings of a verification, or what it counted."""
+    """Returns the findings of a verification, or the numbers of what it verified."""
 
     async def run() -> str:
         report = await app.state.portico.services[AuditVerifier].verify()

@@ -66,7 +66,7 @@ def day(days_ago: int) -> str:
 
 
 async def verdict(parts: Portico) -> str:
-    """Returns the findings of a verification, or what it counted."""
+    """Returns the findings of a verification, or the numbers of what it verified."""
     report = await parts.services[AuditVerifier].verify()
     if report.findings:
         return "\n".join(report.findings)
@@ -141,7 +141,7 @@ async def test_whole_days_older_than_the_retention_period_are_removed(
     assert await verify() == f"{trimmed} events since {day(KEEP_DAYS)}"
 
 
-async def test_a_day_is_removed_once_it_has_been_over_for_the_retention_period(
+async def test_a_day_is_removed_when_the_retention_period_after_it_is_over(
     sign_ins: SignIns, parts: Portico, db: Database, verify: Verify
 ) -> None:
     for days_ago in (KEEP_DAYS + 1, KEEP_DAYS):
@@ -215,7 +215,7 @@ async def half_trimmed(history: int, parts: Portico, db: Database) -> int:
     return history + 1 - 1 - 3
 
 
-async def test_a_removal_that_was_interrupted_is_valid_and_goes_on(
+async def test_an_interrupted_removal_is_valid_and_is_continued(
     half_trimmed: int, parts: Portico, verify: Verify
 ) -> None:
     assert await verify() == f"{half_trimmed} events since {day(KEEP_DAYS)}"

@@ -1,4 +1,4 @@
-"""`DATABASE_URL` is read as libpq reads it: compared with libpq, and with what its manual says."""
+"""`DATABASE_URL` is parsed as libpq parses it: compared with libpq itself and with its manual."""
 
 import pytest
 from hypothesis import example, given

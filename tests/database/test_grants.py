@@ -1,4 +1,4 @@
-"""`portico db grant`: what the role that serves can do to the audit, and who can do more."""
+"""`portico db grant`: the rights of the role that serves, and roles with more rights."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

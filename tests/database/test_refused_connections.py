@@ -338,7 +338,7 @@ async def writes(app: FastAPI) -> None:
 
 @pytest.mark.parametrize("closes", [True, False])
 @pytest.mark.parametrize("code", ["XX000", "58000", "28P01", "42501", "ZZ999"])
-async def test_a_pooler_that_ends_a_session_at_a_statement_is_an_outage_whatever_its_code(
+async def test_a_session_that_a_pooler_ends_is_an_outage_whatever_the_code(
     own: Postgres, caplog: pytest.LogCaptureFixture, code: str, *, closes: bool
 ) -> None:
     async with behind_fake_server(own) as (fake, _, guest):

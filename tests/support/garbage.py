@@ -1,4 +1,4 @@
-"""Keeps the garbage collector away from what stays: imported modules and collected tests.
+"""Excludes imported modules and collected tests from garbage collection.
 
 pyproject.toml loads it with `-p`, before conftest.py, which imports most modules.
 """

@@ -1,4 +1,4 @@
-"""Rate limits: what is counted, per what, and that owners of accounts are never locked out."""
+"""Rate limits: what is counted and refused, and that owners of accounts are never locked out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
