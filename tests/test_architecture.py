@@ -71,7 +71,7 @@ def test_every_other_package_imports_no_module() -> None:
 
 # Maps that are read with a default.
 PARTIAL = {
-    "app.database.migration_plan.BYTES_A_SECOND",
+    "app.database.migration_plan.BYTES_PER_SECOND",
     "app.engine.error_texts.GENERIC",
     "app.sessions.schema.sessions.MESSAGES",
 }

@@ -29,7 +29,7 @@ def url(server: Postgres, role: str, database: str) -> str:
 async def test_a_dump_is_restored_by_the_commands_of_the_manual(tmp_path: Path) -> None:
     with postgres() as server:
         served = url(server, "portico_a", "portico")
-        make_roles, *_passwords = shell_blocks(ROLES, "Making them")[0].splitlines()
+        make_roles, *_passwords = shell_blocks(ROLES, "Creating the roles")[0].splitlines()
         shell(server, tmp_path, make_roles)
         shell(
             server,

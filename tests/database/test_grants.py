@@ -361,8 +361,8 @@ async def test_a_server_whose_role_can_change_the_audit_says_so(
         "`portico db grant ROLE`, and serve as that role."
     )
     assert of_retention == (
-        "Warning   AUDIT_KEEP_DAYS is set, and this role may not remove events. Let the owner of "
-        "the tables run `portico db grant ROLE --audit-retention`."
+        "Warning   AUDIT_KEEP_DAYS is set, but this role may not remove events. The owner of the "
+        "tables has to run `portico db grant ROLE --audit-retention`."
     )
     assert await warnings(server.url, tmp_path / "granted") == []
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ from alembic import command
 from app.database import migrations
 from app.database.database import connect
 from app.testing.databases import on_server
+from tests.support.alembic import alembic
 from tests.support.postgres import BINARIES
-from tests.support.servers import ROOT, portico
+from tests.support.servers import portico
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 FORMER, OURS = "SELECT * FROM alembic_version", "SELECT version_num FROM portico_migrations"
@@ -59,16 +59,6 @@ async def made_by_a_previous_release(url: str, revision: str) -> None:
 async def used_by_another_application(url: str, revision: str) -> None:
     await on_server(url, "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
     await on_server(url, f"INSERT INTO alembic_version VALUES ('{revision}')")  # noqa: S608
-
-
-def alembic(url: str, *arguments: str) -> str:
-    """Returns the output of Alembic's own command."""
-    program = [sys.executable, "-m", "alembic", *arguments]
-    environment = {"DATABASE_URL": url, "SECRET_KEY": SECRET}
-    done = subprocess.run(
-        program, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout
 
 
 @pytest.mark.parametrize("revision", ["0005", "0011", "ae1027a6acf1"])
@@ -166,7 +156,7 @@ async def test_printed_sql_does_the_same_as_an_upgrade(
     await asyncio.to_thread(subprocess.run, psql, capture_output=True, check=True)
 
     assert await found(empty_url, OURS) == [(migrations.head(),)]
-    await asyncio.to_thread(command.check, migrations.config(empty_url))
+    await asyncio.to_thread(alembic, empty_url, "check")
     assert {tuple(config) for _, config in await found(empty_url, FUNCTIONS)} == {
         ("search_path=public, pg_temp",)
     }

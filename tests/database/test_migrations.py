@@ -16,6 +16,7 @@ from app.main import create_app
 from app.testing.clients import ME, Api, Person
 from app.testing.databases import on_server
 from app.testing.settings import settings_for
+from tests.support.alembic import alembic
 from tests.support.servers import portico
 
 ADA = Person("ada@example.com", "difference engine 1")
@@ -34,7 +35,7 @@ async def tables(url: str) -> set[str]:
 
 
 async def test_the_migrations_create_the_tables_of_the_models(migrated_url: str) -> None:
-    await asyncio.to_thread(command.check, migrations.config(migrated_url))
+    await asyncio.to_thread(alembic, migrated_url, "check")
 
 
 async def test_every_migration_is_downgraded_and_upgraded_again(empty_url: str) -> None:
