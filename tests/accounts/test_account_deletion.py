@@ -10,9 +10,9 @@ from pydantic import SecretStr
 from sqlalchemy import String, select, text
 
 from app.accounts.services.erasure import MAX_EVENTS_PER_TRANSACTION
-from app.database.base import Base
 from app.database.database import Database
 from app.main import create_app
+from app.modules import MODULES, tables_of
 from app.settings import Settings
 from app.testing.clients import ME, Api, Person
 from app.testing.commands import run
@@ -92,7 +92,7 @@ def tables_about_users() -> set[str]:
     """Returns the tables whose rows belong to a user, and the table of users."""
     return {"users"} | {
         table.name
-        for table in Base.metadata.tables.values()
+        for table in tables_of(MODULES)
         if any(key.column.table.name == "users" for key in table.foreign_keys)
     }
 
