@@ -97,10 +97,10 @@ class Written:
             await connection.close()
 
     async def _write(self, connection: asyncpg.Connection) -> None:
-        new, somebody = uuid.uuid4(), f"person{random.randint(1, ROWS)}@example.com"  # noqa: S311
+        new, existing = uuid.uuid4(), f"person{random.randint(1, ROWS)}@example.com"  # noqa: S311
         await connection.execute(REGISTER, new)
-        await connection.execute(SIGN_IN, somebody)
-        await connection.execute(START, new, somebody)
+        await connection.execute(SIGN_IN, existing)
+        await connection.execute(START, new, existing)
         await connection.execute(REFRESH, new)
         if self.events:
             await connection.execute(RECORD, new)

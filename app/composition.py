@@ -16,6 +16,7 @@ from app.audit.events import EventNames
 from app.clock import Clock, system_clock
 from app.config.settings import PlatformSettings
 from app.container import Container, Provider
+from app.database.base import AllTables
 from app.database.database import Database, connect
 from app.database.migrations import Branches
 from app.database.readiness import Readiness
@@ -26,7 +27,15 @@ from app.keys.services.signing_keys import SigningKeys
 from app.mail.emails import AllEmails
 from app.mail.mailer import Mailer
 from app.module import Erases, Module
-from app.modules import attempts_of, branches_of, budgets_of, emails_of, event_names, modules_named
+from app.modules import (
+    attempts_of,
+    branches_of,
+    budgets_of,
+    emails_of,
+    event_names,
+    modules_named,
+    tables_of,
+)
 from app.periodic import Task
 from app.security.cursor_ciphers import CursorCiphers
 from app.security.keys import Secrets
@@ -115,6 +124,7 @@ def build(settings: Settings, clock: Clock = system_clock, mailer: Mailer | None
     services.put(AllEmails, emails_of(modules))
     services.put(EventNames, event_names(modules))
     services.put(AllBudgets, budgets_of(modules))
+    services.put(AllTables, tables_of(modules))
     services.put(Handlers, _handlers(modules, services))
     services.put(ErasureSteps, _erasure_steps(modules, services))
     return Portico(modules, services)

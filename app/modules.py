@@ -11,6 +11,7 @@ from app.audit.events import EventNames
 from app.audit.module import MODULE as AUDIT
 from app.config.settings import PlatformSettings
 from app.config.sources import named_modules, read_settings_of
+from app.database.base import AllTables, Base
 from app.database.migrations import Branches
 from app.errors import Misconfigured
 from app.imports import import_attribute, import_module
@@ -52,6 +53,17 @@ def modules_named(names: tuple[str, ...]) -> tuple[Module, ...]:
 def branches_of(modules: Iterable[Module]) -> Branches:
     """Returns the migrations of all modules."""
     return Branches(tuple(each.migrations for each in modules if each.migrations is not None))
+
+
+def tables_of(modules: Iterable[Module]) -> AllTables:
+    """Returns the tables of all modules, which were imported before."""
+    places = tuple(module.models for module in modules if module.models is not None)
+    tables = {
+        mapper.local_table
+        for mapper in Base.registry.mappers
+        if mapper.class_.__module__.startswith(places)
+    }
+    return AllTables(tuple(each for each in Base.metadata.sorted_tables if each in tables))
 
 
 def emails_of(modules: Iterable[Module]) -> AllEmails:

@@ -1,6 +1,6 @@
 /* The clock of a machine that was set wrong: how many seconds stands in the file CLOCK_OFFSET names.
  *
- * Only the time of day. Waiting goes by the monotonic clock, which nobody sets. */
+ * Only the time of day. Waiting uses the monotonic clock, which is not changed. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -28,7 +28,7 @@ ME = "{ me { email } }"
 USERS = "{ users(first: 20) { nodes { email } pageInfo { endCursor } } }"
 # How often each operation occurs, of a hundred.
 MIX = {"register": 6, "login": 8, "refresh": 12, "me": 58, "users": 9, "logout": 4, "reset": 3}
-PASSWORD = "an apple a day 42"  # noqa: S105 - of nobody
+PASSWORD = "an apple a day 42"  # noqa: S105 - of simulated users
 PAUSE_SECONDS = (0.01, 0.09)
 
 
@@ -81,12 +81,12 @@ class Person:
         self._admin = Session(ADMIN, "", "")
 
     def live(self, over: threading.Event) -> None:
-        deeds = list(MIX)
+        operations = list(MIX)
         while not over.wait(self._lots.uniform(*PAUSE_SECONDS)):
-            deed = self._lots.choices(deeds, list(MIX.values()))[0]
+            operation = self._lots.choices(operations, list(MIX.values()))[0]
             if not self.ledger.alive:
-                deed = "register"
-            getattr(self, deed)()
+                operation = "register"
+            getattr(self, operation)()
 
     def register(self) -> None:
         email = f"soak-{self.number}-{len(self.ledger.asked)}@example.com"

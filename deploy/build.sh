@@ -1,29 +1,29 @@
 #!/bin/sh
-# What the image's build stage does, in two steps so that the first is kept while only Portico changes:
-#   build.sh dependencies VENV   makes the virtual environment, of exactly what requirements.lock names
+# The build stage of the image, in two steps: the first one is cached while only Portico changes:
+#   build.sh dependencies VENV   creates the virtual environment, with exactly the packages of requirements.lock
 #   build.sh portico VENV        adds Portico
-# CI runs it too, on a machine without Docker.
+# CI runs it too, without Docker.
 set -eu
 cd "$(dirname "$0")/.."
 step=$1 venv=$2
-# Beside it, and not in the image: what builds.
+# The build tools are outside of the virtual environment, so not in the image.
 tools=$(dirname "$venv")/tools
 
-# Wheels alone: nothing of theirs runs here.
+# Only wheels: no build code of packages runs here.
 into() {
   environment=$1
   shift
   "$tools/bin/uv" pip install --quiet --python "$environment/bin/python" --only-binary :all: "$@"
 }
 
-# Nothing can write compiled code where the image runs. Unchecked: the time of a copied file says nothing.
+# The file system of the image is read-only, so code is compiled here. Unchecked: copied files have new times.
 compile() {
   "$venv/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$@"
 }
 
 case $step in
   dependencies)
-    # Neither gets a pip of its own: nothing is installed later.
+    # Neither contains pip: nothing is installed later.
     python3 -m venv --without-pip "$tools" "$venv"
     python3 -m pip --quiet --disable-pip-version-check --python "$tools/bin/python" install \
       --only-binary :all: --require-hashes --requirement deploy/build.lock
@@ -36,7 +36,7 @@ case $step in
     "$tools/bin/python" -m hatchling build --target wheel --directory "$tools"
     into "$venv" --no-deps --no-index "$tools"/portico-*.whl
     compile "$venv"/lib/python3*/site-packages/app
-    # Whether all that it imports is there.
+    # Checks that all imports are installed.
     "$venv/bin/portico" --help >/dev/null
     ;;
   *)

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Writes the digest that each tag has now behind the images of compose.yaml and the Dockerfiles, as in
-# nginx:1.28-alpine@sha256:…, and renews those that are there. Run it where the registry can be reached, look at
+# Appends the current digest of each tag to the images of compose.yaml and the Dockerfiles, as in
+# nginx:1.28-alpine@sha256:…, and renews existing ones. Run it where the registry can be reached, review
 # the difference, start it once, and commit it. It needs docker with buildx, and pulls nothing.
 set -eu
 cd "$(dirname "$0")"
 
-# Those of others, without the digest that they may have.
+# Images of others, without their digest.
 named() {
   sed -nE -e 's/^ *image: *([^@ ]+).*/\1/p' -e 's/^FROM +([^@ ]+:[^@ ]+).*/\1/p' \
     compose.yaml Dockerfile pgbouncer.Dockerfile | grep -v '^portico' | sort -u
@@ -22,7 +22,7 @@ for image in $(named); do
   esac
   echo "$image@$digest"
   pattern=$(printf %s "$image" | sed 's/\./\\./g')
-  # In place, and only as a whole name.
+  # In place, and only whole names.
   sed -E -i "s|(image: *\|FROM +)$pattern(@sha256:[0-9a-f]+)?( \|\$)|\1$image@$digest\3|" \
     compose.yaml Dockerfile pgbouncer.Dockerfile
 done

@@ -1,18 +1,18 @@
 #!/bin/sh
-# The secrets of compose.yaml, a file each in SECRETS_DIRECTORY (`secrets` beside this script):
-#   secrets.sh make            makes the ones that are missing, and keeps the others
-#   secrets.sh renew ROLE      makes a new password for a role of the database that does not serve
-#   secrets.sh serve-as ROLE   has servers and the worker sign in as portico_a or portico_b, from their next start
+# The secrets of compose.yaml, one file each in SECRETS_DIRECTORY (`secrets` next to this script):
+#   secrets.sh make            creates the missing ones, and keeps the others
+#   secrets.sh renew ROLE      creates a new password for a role of the database that does not serve
+#   secrets.sh serve-as ROLE   makes servers and the worker sign in as portico_a or portico_b, from their next start
 # docs/operators/roles.md says what to run after the last two.
 set -eu
 umask 077
 directory=${SECRETS_DIRECTORY:-$(dirname "$0")/secrets}
 mkdir -p "$directory"
-# Containers have users of their own, so the files can be read by all, and their directory by its owner alone.
+# Containers run as other users, so all may read the files, but only the owner their directory.
 chmod 700 "$directory"
 cd "$directory"
 
-# In place, since a container that has the file keeps the one that it was started with.
+# In place, since a running container keeps the file that was mounted.
 put() {
   cat >"$1"
   chmod 644 "$1"
@@ -32,7 +32,7 @@ make() {
   derive
 }
 
-# What has a password in it.
+# Writes the URLs and the list of users, which contain passwords.
 derive() {
   role=$(cat serving_role)
   url portico_owner postgres:5432/portico owner_url

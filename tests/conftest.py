@@ -38,7 +38,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.fixture(scope="session")
 async def migrated_url(server_url: str, template: str) -> AsyncIterator[str]:
-    """A database for this process, with the tables of this release."""
+    """A database for this test process, with the tables of this release."""
     async with temporary_database(server_url, template=template) as url:
         yield url
 

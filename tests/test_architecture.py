@@ -28,14 +28,14 @@ def test_imports_run_one_way() -> None:
 
 
 def contract(key: str, named: str) -> Any:
-    """Returns the contract of import-linter that names this under a key."""
+    """Returns the contract of import-linter that lists a name under a key."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
     return next(each for each in contracts if named in each.get(key, ()))
 
 
 def layers_of(path: str) -> set[str]:
-    """Returns what the contract orders that has this path among its layers."""
+    """Returns the layers of the contract that contains this path."""
     layers: list[str] = contract("layers", path)["layers"]
     return {each for layer in layers for each in layer.split(" | ")}
 
@@ -57,27 +57,27 @@ def test_the_contracts_of_imports_name_every_module() -> None:
     assert modules <= set(contract("forbidden_modules", "app.users")["forbidden_modules"])
 
 
-# Packages that know modules: what their schemas are written with, commands, and their tests.
-BETWEEN = {"app.graphql", "app.cli", "app.testing"}
+# Packages that may import modules: helpers of their schemas, commands, and helpers of tests.
+PACKAGES_ABOVE_MODULES = {"app.graphql", "app.cli", "app.testing"}
 
 
-def test_every_package_is_a_module_or_knows_none() -> None:
+def test_every_other_package_imports_no_module() -> None:
     packages = {f"app.{path.parent.name}" for path in (ROOT / "app").glob("*/__init__.py")}
     modules = {f"app.{each.name}" for each in MODULES_OF_PORTICO}
     platform = contract("forbidden_modules", "app.users")["source_modules"]
 
-    assert packages - modules - BETWEEN == set(platform)
+    assert packages - modules - PACKAGES_ABOVE_MODULES == set(platform)
 
 
-# Those that are looked up with a default.
+# Maps that are read with a default.
 PARTIAL = {
-    "app.database.migration_plan.BYTES_A_SECOND",
+    "app.database.migration_plan.BYTES_PER_SECOND",
     "app.engine.error_texts.GENERIC",
     "app.sessions.schema.sessions.MESSAGES",
 }
 
 
-def test_what_maps_the_members_of_an_enum_maps_all_of_them() -> None:
+def test_a_map_with_enum_members_as_keys_has_all_of_them() -> None:
     names = (path.relative_to(ROOT).with_suffix("").parts for path in MODULES)
     modules = [import_module(".".join(each)) for each in names if "testing" not in each]
 
@@ -96,7 +96,7 @@ def incomplete_maps(module: ModuleType) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_module_says_what_it_is(path: Path) -> None:
+def test_every_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
@@ -124,13 +124,13 @@ def test_only_the_database_module_commits() -> None:
     ]
 
 
-JOINED_AS_THE_DATABASE_DOES = "app/security/evidence.py"
+JOINED_LIKE_THE_DATABASE = "app/security/evidence.py"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_what_is_hashed_is_never_joined_by_hand(path: Path) -> None:
+def test_hashed_parts_are_never_joined_by_hand(path: Path) -> None:
     """`keys.mac` and `keys.digest` take parts and encode them unambiguously."""
-    if path.relative_to(ROOT).as_posix() == JOINED_AS_THE_DATABASE_DOES:
+    if path.relative_to(ROOT).as_posix() == JOINED_LIKE_THE_DATABASE:
         return
     hashed = [
         argument
@@ -162,7 +162,7 @@ OPENS_CONNECTIONS = "app/database/connector.py"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_connections_are_made_in_one_place_where_any_failure_is_an_outage(path: Path) -> None:
+def test_connections_are_opened_in_one_place_where_any_failure_is_an_outage(path: Path) -> None:
     if path.relative_to(ROOT).as_posix() == OPENS_CONNECTIONS:
         return
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The container: services are made once, by the types of their parameters."""
+"""The container: services are created once, by the types of their parameters."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ HERE = "tests/test_container.py, line "
 
 @dataclass
 class Numbers:
-    """Counts how often it was made."""
+    """A service without dependencies."""
 
     made: int
 
@@ -57,13 +57,13 @@ def problem(*providers: object) -> str:
     return str(raised.value)
 
 
-def test_a_service_is_made_of_others_by_their_types() -> None:
+def test_a_service_receives_others_by_their_types() -> None:
     container = Container((Words, numbers), {})
 
     assert container[Words] == Words(Numbers(1))
 
 
-def test_a_service_is_made_once() -> None:
+def test_a_service_is_created_once() -> None:
     container = Container((Sentences, Words, numbers), {})
     sentences = container[Sentences]
 
@@ -71,22 +71,22 @@ def test_a_service_is_made_once() -> None:
     assert sentences.numbers is sentences.words.numbers is container[Numbers]
 
 
-def test_all_can_be_made_at_once() -> None:
+def test_all_services_are_created_by_one_call() -> None:
     made: list[Numbers] = []
 
-    def remembered() -> Numbers:
+    def recorded() -> Numbers:
         made.append(Numbers(1))
         return made[0]
 
-    Container((Words, remembered), {}).make_all()
+    Container((Words, recorded), {}).make_all()
 
     assert made == [Numbers(1)]
 
 
 def test_an_existing_instance_is_used() -> None:
-    given = Numbers(7)
+    existing = Numbers(7)
 
-    assert Container((Words, numbers), {Numbers: given})[Words].numbers is given
+    assert Container((Words, numbers), {Numbers: existing})[Words].numbers is existing
 
 
 def test_a_parameter_keeps_its_default_unless_its_type_is_provided() -> None:
@@ -95,18 +95,18 @@ def test_a_parameter_keeps_its_default_unless_its_type_is_provided() -> None:
 
 
 def test_a_missing_service_is_reported_with_what_needs_it_and_where() -> None:
-    said = problem(Words)
+    message = problem(Words)
 
-    assert said.startswith("No module provides Numbers, which Words (")
-    assert HERE in said
+    assert message.startswith("No module provides Numbers, which Words (")
+    assert HERE in message
 
 
 def test_a_service_that_is_provided_twice_is_reported_with_both_locations() -> None:
-    said = problem(numbers, other_numbers)
+    message = problem(numbers, other_numbers)
 
-    assert said.startswith("Numbers is provided twice: numbers (")
-    assert " and other_numbers (" in said
-    assert said.count(HERE) == 2
+    assert message.startswith("Numbers is provided twice: numbers (")
+    assert " and other_numbers (" in message
+    assert message.count(HERE) == 2
 
 
 def test_a_circular_dependency_is_reported() -> None:
@@ -114,7 +114,7 @@ def test_a_circular_dependency_is_reported() -> None:
 
 
 def test_a_provider_without_a_return_annotation_is_reported() -> None:
-    said = problem(unannotated)
+    message = problem(unannotated)
 
-    assert said.startswith("unannotated (")
-    assert said.endswith(") has no return annotation")
+    assert message.startswith("unannotated (")
+    assert message.endswith(") has no return annotation")

@@ -71,7 +71,7 @@ def label(document: Path) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=label)
-def test_files_and_functions_that_a_document_names_exist(document: Path) -> None:
+def test_files_and_names_in_a_document_exist(document: Path) -> None:
     assert [named for named in named_in(document) if not exists(*named)] == []
 
 
@@ -89,7 +89,7 @@ def test_a_page_links_to_no_file_outside_the_documentation(page: Path) -> None:
     assert [target for target in targets if not target.is_relative_to(DOCS)] == []
 
 
-def test_the_navigation_has_each_page_once() -> None:
+def test_the_navigation_lists_each_page_once() -> None:
     navigation = IN_NAVIGATION.findall((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
     assert sorted(navigation) == [page.relative_to(DOCS).as_posix() for page in PAGES]

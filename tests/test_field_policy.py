@@ -37,13 +37,13 @@ OWN = default_schema()
 SDL = print_sdl(OWN)
 SCHEMA: GraphQLSchema = build_schema(SDL)
 SECRETS = ("password", "token", "code", "secret", "credential", "answer")
-# Values with which mutations do what they are for, by the names of input fields. Other passwords,
-# tokens and texts than those that are valid are made from the schema.
+# Values with which mutations succeed, by the names of input fields. Other passwords,
+# tokens and texts are derived from the schema.
 VALUES = {"email": "new@example.com", "newEmail": "new@example.com", "role": "ADMIN"}
 
 
 def attempts() -> dict[str, str | None]:
-    """What each mutation prints that it tries, read as a client would."""
+    """Returns the attempt in the directive of each mutation, as a client reads it."""
     document = parse(SDL)
     mutation: Any = next(
         each for each in document.definitions if getattr(each, "name", None) and _is_root(each)
@@ -69,7 +69,7 @@ ONCE = {name for name in CHARGED if DECLARED[str(ATTEMPTS[name])].once}
 
 
 def inputs_of(name: str) -> set[str]:
-    """The names of all fields of all inputs of a mutation, however deep."""
+    """Returns the names of all fields of all inputs of a mutation, at any depth."""
     assert SCHEMA.mutation_type
     todo: list[Any] = [each.type for each in SCHEMA.mutation_type.fields[name].args.values()]
     names, seen = set[str](), set[str]()
@@ -83,15 +83,15 @@ def inputs_of(name: str) -> set[str]:
 
 
 async def ask(client: Api, name: str, **values: Any) -> Any:
-    """Ask a mutation with as little as it takes, and these values in place of others."""
+    """Call a mutation with its required arguments, and these values."""
     asked = smallest("mutation", name)
     return (await client(asked.document, **_replaced(asked.variables, VALUES | values)))[name]
 
 
-def _replaced(given: Any, values: dict[str, Any]) -> Any:
-    if not isinstance(given, dict):
-        return given
-    fields = cast("dict[str, Any]", given)
+def _replaced(value: Any, values: dict[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, Any]", value)
     return {key: values.get(key, _replaced(each, values)) for key, each in fields.items()}
 
 
@@ -154,9 +154,7 @@ async def test_a_field_that_is_charged_is_limited(
 
 
 @pytest.mark.parametrize("name", sorted(CHARGED))
-async def test_an_operation_tests_one_secret_however_it_is_written(
-    api: Api, grace: Person, name: str
-) -> None:
+async def test_an_operation_tests_at_most_one_secret(api: Api, grace: Person, name: str) -> None:
     admin = await api.login(grace)
     asked = smallest("mutation", name, aliases=("a", "b"))
 
@@ -166,7 +164,7 @@ async def test_an_operation_tests_one_secret_however_it_is_written(
     assert (refused == ["credentials"]) == (name in ONCE)
 
 
-def test_every_field_that_takes_the_size_of_a_page_costs_one() -> None:
+def test_every_field_with_a_page_size_costs_that_size() -> None:
     paged = {
         field.name.value
         for definition in parse(SDL).definitions
@@ -178,7 +176,7 @@ def test_every_field_that_takes_the_size_of_a_page_costs_one() -> None:
     assert paged == {"users", "sessions", "auditEvents"}
 
 
-def test_a_page_that_takes_no_size_costs_its_default_too() -> None:
+def test_a_page_without_a_size_argument_costs_the_default_size() -> None:
     @strawberry.type
     class NoteConnection:
         nodes: list[str]
@@ -196,7 +194,7 @@ def test_a_page_that_takes_no_size_costs_its_default_too() -> None:
     assert measured.operations[None]["cost"] == 1 + 50
 
 
-def test_a_new_connection_and_a_new_secret_need_nothing_but_their_declaration() -> None:
+def test_a_new_connection_or_secret_needs_only_its_declaration() -> None:
     @strawberry.type
     class Query:
         @strawberry.field
@@ -221,10 +219,10 @@ def test_a_field_for_guests_cannot_be_charged_to_a_user() -> None:
         guest_field(description="Tests a secret.", limited_as=PASSWORD)
 
 
-def test_clients_are_told_of_each_budget() -> None:
+def test_each_budget_is_documented_for_clients() -> None:
     page = (ROOT / "docs" / "clients" / "limits.md").read_text(encoding="utf-8")
     rows = [line.split("|") for line in page.splitlines() if "`THROTTLE_" in line]
-    told = {row[3].strip(): int(row[2].split()[0]) for row in rows}
+    documented = {row[3].strip(): int(row[2].split()[0]) for row in rows}
 
     expected = {f"`{each.setting.upper()}`": each.maximum for each in budgets_of(MODULES)}
-    assert told == expected
+    assert documented == expected

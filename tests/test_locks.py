@@ -1,4 +1,4 @@
-"""Developers get the versions that CI has tested."""
+"""The locks: developers install the versions that CI has tested."""
 
 import re
 import tomllib

@@ -34,8 +34,8 @@ NOTES = ("my_api.notes",)
 CREATE = 'mutation { createNote(input: {title: "Milk", body: ""}) { __typename } }'
 UPDATE = 'mutation { updateNote(input: {noteId: "$note", title: "Milk"}) { __typename } }'
 DELETE = 'mutation { deleteNote(input: {noteId: "$note"}) { __typename } }'
-NOBODYS = "Note_01a2083b222b76c2921b1272dc98660f"
-ASKED = {"createNote": CREATE, "updateNote": UPDATE, "deleteNote": DELETE}
+UNKNOWN_NOTE = "Note_01a2083b222b76c2921b1272dc98660f"
+MUTATIONS = {"createNote": CREATE, "updateNote": UPDATE, "deleteNote": DELETE}
 MODULE = "from app.module import Module\nMODULE = Module(name='own', {})"
 NO_SUCH_MODULE = (
     "portico: There is no Python module no_such_package.notes.module: is its project installed?\n"
@@ -131,25 +131,25 @@ async def test_the_export_of_the_schema_has_the_fields_of_modules(tmp_path: Path
 def test_root_fields_of_a_module_print_their_access_level() -> None:
     new = {name: each for name, each in root_fields(NOTES).items() if name not in root_fields(())}
 
-    assert set(new) == set(ASKED)
+    assert set(new) == set(MUTATIONS)
     assert all("access" in {each.name.value for each in new[name].directives or ()} for name in new)
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", MUTATIONS)
 async def test_guarded_fields_of_a_module_are_refused_to_guests(
     notes_app: FastAPI, name: str
 ) -> None:
     async with Api.of(notes_app) as guest:
-        data = await guest(ASKED[name].replace("$note", NOBODYS))
+        data = await guest(MUTATIONS[name].replace("$note", UNKNOWN_NOTE))
 
     assert (data, guest.last_code) == ({name: None}, "UNAUTHENTICATED")
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", MUTATIONS)
 async def test_guarded_fields_of_a_module_are_open_to_their_access_level(
     member: Api, name: str
 ) -> None:
-    data = await member(ASKED[name].replace("$note", NOBODYS))
+    data = await member(MUTATIONS[name].replace("$note", UNKNOWN_NOTE))
 
     assert (data[name]["__typename"], member.errors) == (
         "NoteSaved" if name == "createNote" else "NotFound",
@@ -195,19 +195,19 @@ async def test_an_upgrade_creates_the_tables_of_modules(empty_url: str) -> None:
 
 async def test_a_server_is_not_ready_without_the_tables_of_its_modules(migrated_url: str) -> None:
     parts = build(settings_for(migrated_url, modules=NOTES))
-    said = await parts.unready()
+    message = await parts.unready()
     await parts.stop()
 
-    assert said == "The database has not been migrated. Run `portico db upgrade`."
+    assert message == "The database has not been migrated. Run `portico db upgrade`."
 
 
 async def test_a_server_without_a_module_serves_on_a_database_that_has_it(notes_url: str) -> None:
     parts = build(settings_for(notes_url))
     await parts.start()
-    said = await parts.unready()
+    message = await parts.unready()
     await parts.stop()
 
-    assert said is None
+    assert message is None
 
 
 async def test_settings_of_modules_are_read_and_shown() -> None:
@@ -225,23 +225,23 @@ async def test_the_budget_of_a_module_has_a_setting() -> None:
 
 
 async def test_a_misspelled_setting_of_the_budget_of_a_module_is_an_error_that_names_it() -> None:
-    said = await command_problem("settings", MODULES="my_api.notes", THROTTLE_NOTE="7")
+    message = await command_problem("settings", MODULES="my_api.notes", THROTTLE_NOTE="7")
 
-    assert "Did you mean THROTTLE_NOTES?" in said
+    assert "Did you mean THROTTLE_NOTES?" in message
 
 
 async def test_a_misspelling_of_a_setting_of_a_module_is_an_error_that_names_it() -> None:
-    said = await command_problem("settings", MODULES="my_api.notes", NOTES_MAXX="7")
+    message = await command_problem("settings", MODULES="my_api.notes", NOTES_MAXX="7")
 
-    assert "NOTES_MAXX" in said
-    assert "NOTES_MAX?" in said
+    assert "NOTES_MAXX" in message
+    assert "NOTES_MAX?" in message
 
 
 async def test_an_invalid_setting_of_a_module_is_reported_in_one_line() -> None:
-    said = await command_problem("settings", MODULES="my_api.notes", NOTES_MAX="0")
+    message = await command_problem("settings", MODULES="my_api.notes", NOTES_MAX="0")
 
-    assert said.startswith("NOTES_MAX")
-    assert "\n" not in said
+    assert message.startswith("NOTES_MAX")
+    assert "\n" not in message
 
 
 def test_a_module_that_does_not_exist_is_reported() -> None:
@@ -352,13 +352,13 @@ def limits(budget: str, attempt: str) -> str:
     return LIMITS % (budget, attempt)
 
 
-def test_a_budget_that_there_is_already_is_refused(write: WriteModule) -> None:
+def test_an_existing_budget_is_refused(write: WriteModule) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits("sign_ups", "TRY"))
 
     assert problem_of(name) == f"The budget sign_ups is defined twice: by app.accounts and {name}"
 
 
-def test_a_budget_whose_setting_there_is_already_is_refused(write: WriteModule) -> None:
+def test_a_budget_with_an_existing_setting_is_refused(write: WriteModule) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits("scale", "TRY"))
 
     assert (
@@ -367,28 +367,28 @@ def test_a_budget_whose_setting_there_is_already_is_refused(write: WriteModule) 
     )
 
 
-def test_an_attempt_that_there_is_already_is_refused(write: WriteModule) -> None:
+def test_an_existing_attempt_is_refused(write: WriteModule) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits("tries", "SIGN_UP"))
 
     assert problem_of(name) == f"The attempt SIGN_UP is defined twice: by app.accounts and {name}"
 
 
 @pytest.mark.parametrize(
-    ("budget", "attempt", "said"),
+    ("budget", "attempt", "message"),
     [
         ("Tries!", "TRY", "'Tries!' is not the name of a budget, such as 'sign_ups'"),
         ("tries", "try", "'try' is not the name of an attempt, such as 'SIGN_UP'"),
     ],
 )
-def test_a_name_that_is_no_setting_or_no_value_of_an_enum_is_refused(
-    write: WriteModule, budget: str, attempt: str, said: str
+def test_an_invalid_name_of_a_budget_or_attempt_is_refused(
+    write: WriteModule, budget: str, attempt: str, message: str
 ) -> None:
     name = write(module=BRINGS_ATTEMPT, limits=limits(budget, attempt))
 
-    assert problem_of(name).startswith(f"{name}.module cannot be imported: ValueError: {said} (")
+    assert problem_of(name).startswith(f"{name}.module cannot be imported: ValueError: {message} (")
 
 
-def test_a_field_that_is_limited_as_what_no_module_brings_is_refused(write: WriteModule) -> None:
+def test_a_field_limited_as_an_unknown_attempt_is_refused(write: WriteModule) -> None:
     name = write(
         module=MODULE.format("schema='PACKAGE.schema'"),
         limits=limits("tries", "TRY"),
@@ -498,9 +498,9 @@ def test_a_module_must_not_redefine_a_node(write: WriteModule) -> None:
         """,
     )
 
-    said = problem_of(name)
-    assert said.startswith("The node Session is defined twice: by app.sessions.schema.")
-    assert said.endswith(f" and {name}.schema.session")
+    message = problem_of(name)
+    assert message.startswith("The node Session is defined twice: by app.sessions.schema.")
+    assert message.endswith(f" and {name}.schema.session")
 
 
 async def test_a_module_must_not_redefine_a_command(write: WriteModule) -> None:
@@ -516,28 +516,28 @@ async def test_a_module_must_not_redefine_a_command(write: WriteModule) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("--version",), ("db", "--help")])
-def test_help_is_given_where_a_module_cannot_be_loaded(
+def test_help_is_printed_if_a_module_cannot_be_loaded(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     broken = portico(*arguments, cwd=tmp_path, MODULES="no_such_package.notes")
-    whole = portico(*arguments, cwd=tmp_path)
+    working = portico(*arguments, cwd=tmp_path)
 
-    assert (broken.returncode, broken.stdout) == (whole.returncode, whole.stdout)
-    assert broken.stderr.removesuffix(whole.stderr) == NO_SUCH_MODULE
+    assert (broken.returncode, broken.stdout) == (working.returncode, working.stdout)
+    assert broken.stderr.removesuffix(working.stderr) == NO_SUCH_MODULE
 
 
 @pytest.mark.parametrize("arguments", [("db", "upgrade"), ("users", "list"), ("notes", "count")])
-def test_no_command_runs_where_a_module_cannot_be_loaded(
+def test_no_command_runs_if_a_module_cannot_be_loaded(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    ended = portico(*arguments, cwd=tmp_path, MODULES="no_such_package.notes")
+    result = portico(*arguments, cwd=tmp_path, MODULES="no_such_package.notes")
 
-    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", NO_SUCH_MODULE)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", NO_SUCH_MODULE)
     assert [each.suffix for each in tmp_path.iterdir()] == [".log"]
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"module": "x = = 1\n"}, "invalid syntax"),
         (
@@ -557,17 +557,17 @@ def test_no_command_runs_where_a_module_cannot_be_loaded(
     ids=["a syntax error", "a schema that fails", "a service that no module provides"],
 )
 def test_a_server_reports_an_invalid_module_in_one_line(
-    write: WriteModule, tmp_path: Path, files: dict[str, Any], said: str
+    write: WriteModule, tmp_path: Path, files: dict[str, Any], message: str
 ) -> None:
     name = write(**files)
 
-    ended = portico(
+    result = portico(
         "serve", "--port", str(free_port()), cwd=tmp_path, MODULES=name, PYTHONPATH=str(tmp_path)
     )
 
-    lines = ended.stderr.strip().splitlines()
-    assert (ended.returncode, len(lines)) == (1, 1), ended.stderr
+    lines = result.stderr.strip().splitlines()
+    assert (result.returncode, len(lines)) == (1, 1), result.stderr
     assert lines[0].startswith("portico: ")
-    assert said in lines[0]
+    assert message in lines[0]
     assert ", line " in lines[0]
     assert name in lines[0] or os.fspath(tmp_path) in lines[0]

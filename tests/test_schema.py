@@ -56,7 +56,7 @@ def undescribed(schema: GraphQLSchema) -> list[str]:
     return missing
 
 
-def test_the_committed_schema_is_what_the_code_serves() -> None:
+def test_the_committed_schema_matches_the_code() -> None:
     assert (ROOT / "schema.graphql").read_text(encoding="utf-8") == SDL
 
 
@@ -65,7 +65,7 @@ def test_every_type_field_argument_and_value_is_described() -> None:
 
 
 def stated(**settings: int) -> str:
-    """The schema of a server with these settings."""
+    """Returns the schema of a server with these settings."""
     return print_sdl(schema_of(settings_of(**settings), MODULES))
 
 
@@ -119,7 +119,7 @@ WORDS = {
 
 
 def described_root_fields() -> dict[str, tuple[str, dict[str, str]]]:
-    """The description of each root field, and the first argument of each of its directives."""
+    """Returns the description of each root field, and the first argument of each directive."""
     roots: list[Any] = [
         definition
         for definition in parse(SDL).definitions
@@ -136,13 +136,13 @@ def described_root_fields() -> dict[str, tuple[str, dict[str, str]]]:
 
 
 @pytest.mark.parametrize("name", described_root_fields())
-def test_the_description_of_a_root_field_says_what_its_directives_say(name: str) -> None:
+def test_the_description_of_a_root_field_matches_its_directives(name: str) -> None:
     description, directives = described_root_fields()[name]
 
-    said = [words for words in WORDS.values() if words in description]
+    access_texts = [words for words in WORDS.values() if words in description]
     limits = re.findall(r"Rate limited as `(\w+)`\.", description)
 
-    assert said == [WORDS[directives["access"]]]
+    assert access_texts == [WORDS[directives["access"]]]
     assert limits == [value for key, value in directives.items() if key == "rateLimited"]
 
 

@@ -21,7 +21,7 @@ OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
 @hypothesis.settings(
     max_examples=40,
     deadline=None,
-    # All examples of a role share a database on purpose: they are the requests of one client.
+    # All examples of a role share a database on purpose, as the requests of one client.
     suppress_health_check=[
         hypothesis.HealthCheck.function_scoped_fixture,
         hypothesis.HealthCheck.too_slow,

@@ -91,7 +91,7 @@ const checks = {
     await page.goto("/graphql");
     await shows(".graphiql-query-editor", "Welcome to Portico", "query Me");
   },
-  "a guest is nobody": async () => {
+  "a guest has no user": async () => {
     await run("{ me { email } }");
     await shows(".graphiql-response", '"me": null');
   },

@@ -1,4 +1,4 @@
-// Apollo Client itself against PORTICO_URL: automatic persisted queries, and codes that arrive.
+// Checks Apollo Client against PORTICO_URL: automatic persisted queries, and error codes.
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache } from "@apollo/client";
@@ -13,9 +13,9 @@ if (!PORTICO_URL) {
 }
 const uri = new URL("/graphql", PORTICO_URL).href;
 const sha256 = (text) => createHash("sha256").update(text).digest("hex");
-const unseen = () => gql`query Unseen${randomUUID().replaceAll("-", "")} { me { id } __typename }`;
+const newQuery = () => gql`query New${randomUUID().replaceAll("-", "")} { me { id } __typename }`;
 
-// A client of its own each time, so that nothing is known but what the server keeps.
+// Each call makes a new client, so that only the server has cached anything.
 function start(options = {}) {
   const calls = [];
   const http = new HttpLink({
@@ -44,8 +44,8 @@ async function refusal({ client }, query) {
 }
 
 const checks = {
-  async "an unknown hash is asked for its text, and known from then on"() {
-    const query = unseen();
+  async "the text of an unknown hash is requested, and stored"() {
+    const query = newQuery();
     const [first, second] = [start(), start()];
 
     const answer = await first.client.query({ query });
@@ -63,7 +63,7 @@ const checks = {
   },
 
   async "a known hash is answered over GET as well"() {
-    const query = unseen();
+    const query = newQuery();
     await start().client.query({ query });
     const reader = start({ useGETForHashedQueries: true });
 
@@ -75,8 +75,8 @@ const checks = {
     assert.deepEqual(data, { __typename: "Query", me: null });
   },
 
-  async "a hash of another text is refused, and not kept"() {
-    const [query, other] = [unseen(), unseen()];
+  async "a hash of another text is refused, and not stored"() {
+    const [query, other] = [newQuery(), newQuery()];
     const forger = start({ sha256: () => sha256(print(other)) });
 
     const code = await refusal(forger, query);
@@ -87,11 +87,11 @@ const checks = {
     assert.equal(victim.calls[0].code, "PERSISTED_QUERY_NOT_FOUND");
   },
 
-  async "the code of an unknown field arrives"() {
+  async "the error of an unknown field has its code"() {
     assert.equal(await refusal(plain(), gql`{ noSuchField }`), "GRAPHQL_VALIDATION_FAILED");
   },
 
-  async "the code of a refused field arrives"() {
+  async "the error of a refused field has its code"() {
     assert.equal(await refusal(plain(), gql`{ users { totalCount } }`), "UNAUTHENTICATED");
   },
 };

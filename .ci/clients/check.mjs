@@ -1,4 +1,4 @@
-// Holds schema.graphql against the tools that teams make their typed clients with.
+// Checks schema.graphql with the tools that generate typed clients.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync } from "node:fs";
 
@@ -7,7 +7,7 @@ const root = `${here}/../..`;
 const generated = `${here}/generated`;
 
 const checks = {
-  // ESLint sees no file outside of the folder it starts in.
+  // ESLint ignores files outside of the folder it starts in.
   "graphql-eslint": [
     ["eslint", "--config", `${here}/eslint.config.js`, "--max-warnings=0", "schema.graphql"],
   ],
@@ -33,7 +33,7 @@ function succeeds([tool, ...args]) {
   return run.status === 0;
 }
 
-// What an earlier run left behind must not stand in for what this one fails to write.
+// Otherwise files of an earlier run would hide that this one wrote none.
 rmSync(generated, { recursive: true, force: true });
 for (const folder of ["relay", "tada"]) mkdirSync(`${generated}/${folder}`, { recursive: true });
 

@@ -1,5 +1,5 @@
-// What client libraries make of each status code, against PORTICO_URL: whether data, and the code of
-// an error, arrive.
+// Checks how client libraries handle each status code, against PORTICO_URL: whether the data and the
+// code of an error reach the caller.
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { createServer } from "node:http";
@@ -17,7 +17,7 @@ if (!PORTICO_URL) {
 }
 const codeOf = (errors) => errors?.[0]?.extensions?.code;
 
-// Relay compiles its queries: this is what it makes of PARTIAL.
+// Relay compiles its queries: this is the result for PARTIAL.
 const PARTIAL = "query Partial { __typename users { totalCount } }";
 const scalar = (name) => ({ alias: null, args: null, kind: "ScalarField", name, storageKey: null });
 const users = {
@@ -35,7 +35,7 @@ const compiled = {
   params: { id: null, cacheID: "partial", metadata: {}, name: "Partial", operationKind: "query", text: PARTIAL },
 };
 
-// Each asks PARTIAL, with a `fetch` that may replace what is sent.
+// Each sends PARTIAL, with a `fetch` that may replace the body.
 const clients = {
   async "Apollo Client 4"(url, fetch) {
     const link = new HttpLink({ uri: url, fetch });
@@ -68,7 +68,7 @@ const clients = {
     return { data, code: codeOf(errors) };
   },
   async Relay(url, fetch) {
-    // As its documentation has it: the status is not looked at.
+    // As in its documentation: the status is ignored.
     const network = relay.Network.create(async ({ text: query }) => {
       const headers = {
         accept: "application/graphql-response+json, application/json;q=0.9",
@@ -81,7 +81,7 @@ const clients = {
     const environment = new relay.Environment({ network, store });
     try {
       const data = await relay.fetchQuery(environment, compiled, {}).toPromise();
-      // Errors beside data it shows to `@catch` and the like alone.
+      // Relay shows errors with data to directives such as `@catch` only.
       return { data: { __typename: "Query", ...data } };
     } catch (error) {
       return { data: undefined, code: codeOf(error.source.errors) };
@@ -126,13 +126,13 @@ let [passed, failed] = [0, 0];
 for (const [name, { url = endpoint, fetch: send = fetch, statuses, data, code }] of Object.entries(cases)) {
   for (const [client, ask] of Object.entries(clients)) {
     let status;
-    const noted = async (input, init) => {
+    const recorded = async (input, init) => {
       const response = await send(input, init);
       ({ status } = response);
       return response;
     };
     try {
-      const answer = await ask(url, noted);
+      const answer = await ask(url, recorded);
       assert.ok(statuses.includes(status), `the status was ${status}`);
       assert.deepEqual({ code, ...answer, data: answer.data ?? undefined }, { data, code });
       passed += 1;
@@ -145,29 +145,29 @@ for (const [name, { url = endpoint, fetch: send = fetch, statuses, data, code }]
 }
 unavailable.close();
 
-// What is tried of automatic persisted queries with Apollo Client 4 is in apollo.mjs.
+// apollo.mjs has the checks of automatic persisted queries with Apollo Client 4.
 const statuses = [];
-const noted = async (input, init) => {
+const recorded = async (input, init) => {
   const response = await fetch(input, init);
   statuses.push(response.status);
   return response;
 };
 const sha256 = (text) => createHash("sha256").update(text).digest("hex");
-const learning = new apollo3.ApolloClient({
+const persisted = new apollo3.ApolloClient({
   link: persisted3
     .createPersistedQueryLink({ sha256 })
-    .concat(new apollo3.HttpLink({ uri: endpoint, fetch: noted })),
+    .concat(new apollo3.HttpLink({ uri: endpoint, fetch: recorded })),
   cache: new apollo3.InMemoryCache(),
 });
-const unseen = `query Unseen${randomUUID().replaceAll("-", "")} { me { id } }`;
+const newQuery = `query New${randomUUID().replaceAll("-", "")} { me { id } }`;
 try {
-  const { data } = await learning.query({ query: apollo3.gql(unseen) });
+  const { data } = await persisted.query({ query: apollo3.gql(newQuery) });
   assert.deepEqual({ data, statuses }, { data: { me: null }, statuses: [422, 200] });
   passed += 1;
-  console.log("PASSED Apollo Client 3: an unknown hash is asked for its text: 422, 200");
+  console.log("PASSED Apollo Client 3: the text of an unknown hash is requested: 422, 200");
 } catch (error) {
   failed += 1;
-  console.log(`FAILED Apollo Client 3: an unknown hash is asked for its text\n${error.message}`);
+  console.log(`FAILED Apollo Client 3: the text of an unknown hash is requested\n${error.message}`);
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed ? 1 : 0;

@@ -1,5 +1,5 @@
 // oauth4webapi against PORTICO_URL: it finds the keys by the issuer, and validates access tokens by
-// RFC 9068. PORTICO_EMAIL and PORTICO_PASSWORD are of somebody who can sign in there.
+// RFC 9068. PORTICO_EMAIL and PORTICO_PASSWORD are those of a user of it.
 import assert from "node:assert/strict";
 import * as oauth from "oauth4webapi";
 

@@ -20,7 +20,7 @@ from app.accounts.services.server_facts import ServerFacts
 from app.accounts.services.trust import Trust
 from app.accounts.settings import AccountSettings
 from app.config.settings import PlatformSettings
-from app.database.base import Base
+from app.database.base import AllTables
 from app.jobs.handlers import Handles
 from app.mail.settings import MailSettings
 from app.module import Module, Periodic
@@ -44,8 +44,8 @@ def new_passwords(
     )
 
 
-def personal_tables() -> PersonalTables:
-    return PersonalTables.of(Base.metadata.tables.values())
+def personal_tables(tables: AllTables) -> PersonalTables:
+    return PersonalTables.of(tables)
 
 
 def server_facts(settings: AccountSettings, users: UserSettings) -> ServerFacts:

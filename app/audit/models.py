@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
-from app.database.personal_data import ABOUT_NOBODY, PersonalColumns
+from app.database.personal_data import NOT_ABOUT_USERS, PersonalColumns
 from app.database.rights import APPEND, Rights
 from app.database.table_info import table_info
 
@@ -87,7 +87,7 @@ class AuditChain(Base):
             {"SELECT": (), "UPDATE": ("signed_position",)},
             retention={"UPDATE": ("trimmed_position",)},
         ),
-        personal_data=ABOUT_NOBODY,
+        personal_data=NOT_ABOUT_USERS,
     )
 
     chain: Mapped[str] = mapped_column(primary_key=True)
@@ -103,7 +103,7 @@ class AuditCheckpoint(Base):
     __tablename__ = "audit_checkpoints"
     __table_args__ = (
         Index("ix_audit_checkpoints_heads", "heads", postgresql_using="gin"),
-        table_info(rights=APPEND, personal_data=ABOUT_NOBODY),
+        table_info(rights=APPEND, personal_data=NOT_ABOUT_USERS),
     )
 
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -129,7 +129,7 @@ class AuditVerification(Base):
         CheckConstraint(
             VALID_TIME.format("latest_event_at"), name="ck_audit_verifications_latest_event_at"
         ),
-        table_info(rights=APPEND, personal_data=ABOUT_NOBODY),
+        table_info(rights=APPEND, personal_data=NOT_ABOUT_USERS),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

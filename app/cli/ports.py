@@ -1,23 +1,23 @@
-"""Whether one can listen somewhere."""
+"""Checks whether a port is free."""
 
 import errno
 import socket
 
 from app.errors import Misconfigured
 
-NEIGHBOURS = 100
+PORTS_TO_TRY = 100
 
 
 def check_port(host: str, port: int, *, change: str = "--port {}") -> None:
-    """Find out that nothing can listen there before a database is started for it.
+    """Check that a port is free before a database is started.
 
     Args:
-        host: An address, or a name of one.
-        port: 0 is any that is free.
-        change: What an operator writes to listen elsewhere; `{}` is replaced by a free port.
+        host: An address or a host name.
+        port: 0 means any free port.
+        change: The option or setting for another port; `{}` is replaced by a free one.
 
     Raises:
-        Misconfigured: says why, and what to change.
+        Misconfigured: the port is in use, or cannot be opened.
 
     """
     try:
@@ -40,7 +40,7 @@ def _listen(host: str, port: int) -> None:
 
 
 def _free_after(host: str, port: int) -> int | None:
-    for other in range(port + 1, min(port + NEIGHBOURS, 65536)):
+    for other in range(port + 1, min(port + PORTS_TO_TRY, 65536)):
         try:
             _listen(host, other)
         except OSError:

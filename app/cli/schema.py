@@ -1,4 +1,4 @@
-"""Commands for developers: exporting the schema."""
+"""`portico schema`: exports the GraphQL schema."""
 
 from pathlib import Path
 from typing import Annotated

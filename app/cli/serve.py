@@ -51,7 +51,7 @@ def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
     """Serve, on uvicorn and httptools of these versions."""
     signal.signal(signal.SIGTERM, _terminate)
     given = read_settings()
-    settings = reached_at(given, http_url(host, port))
+    settings = with_public_url(given, http_url(host, port))
     log_to_stderr(settings.log_level, settings.log_format)
     setting_warnings.check(given, host)
     check_port(host, port)
@@ -77,22 +77,22 @@ def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
         if found != TESTED:
             to_stderr(logging.WARNING, UNTESTED.format(found=found, tested=TESTED))
         options = _options(ready, host, port, workers)
-        # Only this command needs uvicorn.
+        # Imported here: only this command needs uvicorn.
         import_module("app.server.run").run_server(options, found, management.replaced)
 
 
 def _check_schema(settings: Settings) -> None:
-    """Return if the schema can be built with MODULES, before each worker builds it.
+    """Check that the schema can be built with MODULES, before each worker builds it.
 
     Raises:
-        Misconfigured: names the module, and what is wrong.
+        Misconfigured: names the module and its error.
 
     """
     if settings.modules:
         import_module("app.main").default_schema(modules_named(settings.modules))
 
 
-def reached_at(settings: Settings, url: str) -> Settings:
+def with_public_url(settings: Settings, url: str) -> Settings:
     """Returns the settings of a server that clients reach at `url`, unless PUBLIC_URL is set."""
     if "public_url" in settings.model_fields_set:
         return settings
@@ -104,7 +104,7 @@ async def _prepare(settings: Settings, given: Settings) -> list[str]:
 
     Returns warnings about the privileges of the role.
     """
-    # Only this command needs the schema, whose libraries take a second to load.
+    # Imported here: the libraries of the schema take a second to load.
     app = import_module("app.main").create_app(settings)
     async with started(app.state.portico) as portico:
         await portico.services[Readiness].check_writable()
@@ -134,20 +134,20 @@ def _print_addresses(settings: Settings, base: str, management: str) -> None:
     out.print(metrics_line(management, settings.management_address))
 
 
-def _export_settings(given: Settings, settled: Settings) -> None:
+def _export_settings(given: Settings, settings: Settings) -> None:
     """Put derived settings into the environment, where workers read them.
 
     Secrets are left out: other processes of the same user can read the environment, but maybe not
     the files. Workers read secrets from where they were read here.
     """
     if given.embedded:
-        os.environ["DATABASE_URL"] = url_of(settled)
+        os.environ["DATABASE_URL"] = url_of(settings)
         if given.secret_key is None:
             os.environ["SECRET_KEY_FILE"] = str(secret_path(given.data_dir).resolve())
         if given.smtp_url is None:
             os.environ["SMTP_URL"] = CONSOLE
-    os.environ["PUBLIC_URL"] = settled.public_url
-    os.environ["DEBUG"] = str(settled.explore).lower()
+    os.environ["PUBLIC_URL"] = settings.public_url
+    os.environ["DEBUG"] = str(settings.explore).lower()
 
 
 def _options(settings: Settings, host: str, port: int, workers: int) -> ServerOptions:

@@ -1,9 +1,9 @@
 """The declarative base of all tables."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NewType
 
-from sqlalchemy import DateTime, MetaData, Text
+from sqlalchemy import DateTime, MetaData, Table, Text
 from sqlalchemy.orm import DeclarativeBase
 
 NAMES = {
@@ -18,3 +18,7 @@ NAMES = {
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), str: Text}
+
+
+# Those of the modules of one application: a process may have imported others.
+AllTables = NewType("AllTables", tuple[Table, ...])

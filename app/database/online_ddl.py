@@ -10,8 +10,8 @@ from alembic import op
 # soon and tries again. Not sooner: PostgreSQL cancels an autovacuum that blocks a lock only after
 # `deadlock_timeout`, a second.
 LOCK_TIMEOUT = "1500ms"
-# In a transaction, a statement locks others out while it runs. What takes longer on a big table
-# belongs outside of transactions, where it locks nobody out.
+# In a transaction, a statement blocks others while it runs. What takes longer on a big table
+# belongs outside of transactions, where it blocks none.
 STATEMENT_TIMEOUT = "5s"
 LIMITS = (
     f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
@@ -53,7 +53,7 @@ def create_index(
 
 
 def drop_index(name: str, table: str) -> None:
-    """Remove an index while others read and write. Commits what was done before."""
+    """Drop an index while others read and write. Commits what the migration has done before."""
     with op.get_context().autocommit_block():
         _drop(name, table)
 

@@ -1,4 +1,4 @@
-"""What of a table is in the copy of a user's data: declared on the table by `table_info`."""
+"""Which columns of a table are in the copy of a user's data: declared by `table_info`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,32 +16,32 @@ BINARY = "binary"
 
 @dataclass(frozen=True, slots=True)
 class PersonalColumns:
-    """The list that rows of a table make in a copy, and which of their columns are not in it."""
+    """The list of a table's rows in a copy, and which columns are in it."""
 
     list_name: str
     exported: tuple[str, ...]
-    # Why each of the other columns is not in it.
+    # The reason why each other column is not in it.
     withheld: Mapping[str, str] = field(default_factory=dict[str, str])
     newest_first: str = "id"
-    # Has the id of the user that a row is about.
+    # The column with the id of the user that a row is about.
     owner: str = "user_id"
 
 
 @dataclass(frozen=True, slots=True)
 class NotExported:
-    """Keeps a whole table out of copies, and says why."""
+    """Excludes a whole table from copies, with the reason."""
 
     reason: str
 
 
-ABOUT_NOBODY = NotExported("has nothing about users")
+NOT_ABOUT_USERS = NotExported("has nothing about users")
 
 
 def personal_tables(tables: Iterable[Table]) -> dict[str, tuple[Table, PersonalColumns]]:
-    """Returns the tables with rows about users, by the lists that they make.
+    """Returns the tables with rows about users, by the names of their lists.
 
     Raises:
-        Misconfigured: two make the same list, or it does not show which user a row is about.
+        Misconfigured: two tables have the same list, or the user of a row is ambiguous.
 
     """
     found: dict[str, tuple[Table, PersonalColumns]] = {}
@@ -64,12 +64,12 @@ def camel_case(name: str) -> str:
 
 
 def keys_to_users(table: Table) -> list[Column[Any]]:
-    """Returns the columns that name a user. They need not be read: the other table may be."""
+    """Returns the foreign keys to users. The table of users need not be loaded for that."""
     return [key.parent for key in table.foreign_keys if key.target_fullname == f"{USERS}.id"]
 
 
 def declared_of(table: Table) -> PersonalColumns | NotExported | None:
-    """Returns what a table declares itself."""
+    """Returns the declaration on a table, if it has one."""
     return table.info.get(KEY)
 
 
@@ -77,11 +77,11 @@ def _of(table: Table) -> PersonalColumns | None:
     declared = declared_of(table)
     if isinstance(declared, NotExported):
         return None
-    return declared or _undeclared(table)
+    return declared or _default(table)
 
 
-def _undeclared(table: Table) -> PersonalColumns | None:
-    """Returns what a table exports that declares nothing, if its rows are about users."""
+def _default(table: Table) -> PersonalColumns | None:
+    """Returns what a table without a declaration exports, if it has a foreign key to users."""
     owners = keys_to_users(table)
     if not owners:
         return None

@@ -1,4 +1,4 @@
-"""Which rights on a table serving takes: declared on it, and given by `portico db grant`."""
+"""The rights on a table that serving needs: declared on it, granted by `portico db grant`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,31 +6,31 @@ from dataclasses import dataclass, field
 from sqlalchemy import Table
 
 KEY = "rights"
-# Columns of each privilege; none named are the whole table.
+# The columns of each privilege; without columns, it is on the whole table.
 Privileges = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What the role that serves may do, and what it may do besides where the audit is trimmed."""
+    """Rights of the role that serves, and those it also needs for audit retention."""
 
     serving: Privileges
     retention: Privileges = field(default_factory=dict[str, tuple[str, ...]])
 
     def of(self, *, retention: bool) -> dict[str, tuple[str, ...]]:
         """Returns the columns of each privilege."""
-        given = dict(self.serving)
+        granted = dict(self.serving)
         for privilege, columns in self.retention.items() if retention else ():
-            given[privilege] = (*given.get(privilege, ()), *columns)
-        return given
+            granted[privilege] = (*granted.get(privilege, ()), *columns)
+        return granted
 
 
 ROWS = Rights({"SELECT": (), "INSERT": (), "UPDATE": (), "DELETE": ()})
 READ = Rights({"SELECT": ()})
-# It only grows.
+# Rows are never changed or deleted.
 APPEND = Rights({"SELECT": (), "INSERT": ()})
 
 
 def rights_of(table: Table) -> Rights:
-    """Returns the rights that a table declares; those to all of its rows where it declares none."""
+    """Returns the rights that a table declares, by default those on all rows."""
     return table.info.get(KEY, ROWS)

@@ -1,4 +1,4 @@
-"""What a table declares beside its columns: rights on it, and what is in copies of user data."""
+"""Declarations on a table: the rights of roles, and which columns are in copies of user data."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from app.database.rights import ROWS, Rights
 def table_info(
     *, rights: Rights = ROWS, personal_data: PersonalColumns | NotExported | None = None
 ) -> dict[str, Any]:
-    """Returns what declares it, for `__table_args__`.
+    """Returns the declarations, for `__table_args__`.
 
     Without `personal_data`, a table with a foreign key to `users` is in the copy of a user's data,
-    but for that key and for binary columns.
+    except that key and binary columns.
     """
     info = {of_roles.KEY: rights, of_users.KEY: personal_data}
     return {"info": info}

@@ -36,7 +36,7 @@ def retry(
 ) -> None:
     """Retry jobs now that failed or wait for their next try."""
     if (job_id is None) != (everything or waiting):
-        fail("Give the id of a job, or --all, --waiting or both.")
+        fail("Pass the id of a job, or --all, --waiting or both.")
     with database(read_settings()) as settings:
         lines = asyncio.run(_retry(settings, job_id, failed=everything, waiting=waiting))
     if not any(lines) and job_id is not None:

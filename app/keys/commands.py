@@ -27,7 +27,7 @@ CONFIRM = (
     "This ends every session, every link in an email and every waiting job, and the secrets that "
     "servers have now are no longer accepted. Is the SECRET_KEY given here the new one?"
 )
-NOT_CONFIRMED = "This ends every session. Give --yes, or run it on a terminal and confirm it there."
+NOT_CONFIRMED = "This ends every session. Use --yes, or run it on a terminal and confirm it there."
 
 
 def keys(context: typer.Context) -> None:

@@ -7,13 +7,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
-from app.database.personal_data import ABOUT_NOBODY
+from app.database.personal_data import NOT_ABOUT_USERS
 from app.database.table_info import table_info
 
 
 class SigningKey(Base):
     __tablename__ = "signing_keys"
-    __table_args__ = table_info(personal_data=ABOUT_NOBODY)
+    __table_args__ = table_info(personal_data=NOT_ABOUT_USERS)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
@@ -26,7 +26,7 @@ class SigningKey(Base):
 
 class SecretFingerprint(Base):
     __tablename__ = "secret_fingerprints"
-    __table_args__ = table_info(personal_data=ABOUT_NOBODY)
+    __table_args__ = table_info(personal_data=NOT_ABOUT_USERS)
 
     fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
     first_seen_at: Mapped[datetime]

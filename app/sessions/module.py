@@ -6,7 +6,7 @@ from app.clock import Clock
 from app.config.settings import PlatformSettings
 from app.keys.services.signing_keys import SigningKeys
 from app.keys.settings import KeySettings
-from app.module import Gauge, Module, Periodic
+from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
 from app.security.access_tokens import AccessTokens
 from app.security.device_tokens import DeviceTokens
@@ -15,6 +15,7 @@ from app.security.refresh_tokens import RefreshTokens
 from app.sessions import limits
 from app.sessions.emails import EMAILS
 from app.sessions.events import SessionEvent
+from app.sessions.metrics import GAUGES
 from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.compromise import Compromise
 from app.sessions.services.known_devices import Devices
@@ -83,26 +84,5 @@ MODULE = Module(
         Periodic(Sessions, Sessions.purge, PURGE_SECONDS),
         Periodic(PasswordFailures, PasswordFailures.purge, PURGE_SECONDS),
     ),
-    gauges=(
-        Gauge(
-            "portico_hashing_places_taken",
-            "Passwords that are being hashed, or waiting to be.",
-            Passwords,
-            lambda passwords: passwords.places_taken,
-        ),
-        Gauge(
-            "portico_token_cache_hits",
-            "Access tokens whose signature was in the cache.",
-            AccessTokens,
-            lambda tokens: tokens.verified_tokens.hits,
-            is_total=True,
-        ),
-        Gauge(
-            "portico_token_cache_misses",
-            "Access tokens whose signature had to be verified.",
-            AccessTokens,
-            lambda tokens: tokens.verified_tokens.misses,
-            is_total=True,
-        ),
-    ),
+    gauges=GAUGES,
 )

@@ -121,7 +121,7 @@ class Attempt:
         limits: What it is charged to.
         rule: The service that decides it, instead of `limits`.
         once: Whether one operation may do it only once: where it tests a secret, sends an email
-            for somebody who has yet to prove who they are, or has a large result.
+            for a user who has not proved who they are yet, or has a large result.
         charge_after_failure: Whether it is charged only once it was a wrong guess, and so never
             refused before: for secrets that cannot be guessed, whose owners must not wait because
             of what others try.

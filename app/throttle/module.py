@@ -2,11 +2,12 @@
 
 from app.clock import Clock
 from app.database.database import Database
-from app.module import Gauge, Module, Periodic
+from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
 from app.security.keys import Secrets
 from app.throttle.attempts import AllBudgets, Budget
 from app.throttle.events import ThrottleEvent
+from app.throttle.metrics import GAUGES
 from app.throttle.services.budgets import Budgets
 from app.throttle.settings import ThrottleSettings
 
@@ -36,13 +37,5 @@ MODULE = Module(
         Periodic(Budgets, Budgets.report, REPORT_SECONDS),
         Periodic(Budgets, Budgets.purge, PURGE_SECONDS),
     ),
-    gauges=(
-        Gauge(
-            "portico_budgets_refused",
-            "Attempts that were over a budget.",
-            Budgets,
-            lambda budgets: budgets.refused,
-            is_total=True,
-        ),
-    ),
+    gauges=GAUGES,
 )

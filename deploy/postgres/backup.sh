@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Backups of a database by schedule, as files named by their time (UTC); the BACKUP_KEEP newest are kept.
+# Scheduled backups of a database, in files named by their time (UTC); the BACKUP_KEEP newest are kept.
 #   backup.sh run     takes one whenever the newest is BACKUP_INTERVAL_SECONDS old
 #   backup.sh once    takes one now
 #   backup.sh check   fails if the newest is older than two intervals
 set -euo pipefail
 : "${BACKUP_DIRECTORY:?}" "${BACKUP_INTERVAL_SECONDS:=86400}" "${BACKUP_KEEP:=7}"
-# After a failure: soon, but not so soon that a database in trouble gets more of it.
+# After a failure: soon, without adding much load to a database that is in trouble.
 RETRY_SECONDS=300
 if [ "$BACKUP_KEEP" -lt 1 ]; then
   echo "backup.sh: BACKUP_KEEP is at least 1, not $BACKUP_KEEP" >&2
@@ -17,7 +17,7 @@ newest() {
   find "$BACKUP_DIRECTORY" -maxdepth 1 -name '*.dump' -printf '%f\n' | sort | tail -n 1
 }
 
-# By the time in its name: copying a file about may change the other one.
+# By the time in its name: copying a file may change its modification time.
 age_seconds() {
   local name=$1
   name=${name%.dump}
@@ -28,9 +28,9 @@ take() {
   local name partial
   name=$(date --utc +%Y-%m-%dT%H%M%SZ).dump
   partial=$BACKUP_DIRECTORY/$name.partial
-  # What an interrupted one left; not what another one is writing.
+  # Files of interrupted backups, but not those that are being written.
   find "$BACKUP_DIRECTORY" -maxdepth 1 -name '*.partial' -mmin +1440 -delete
-  # Budgets are in unlogged tables: they begin anew, as after a crash.
+  # Rate limit budgets are in unlogged tables: they are empty after a restore, as after a crash.
   (umask 077 && PGPASSWORD=$(cat /run/secrets/portico_backup_password) \
     pg_dump --format custom --no-unlogged-table-data --lock-wait-timeout 60s --file "$partial") || return 1
   pg_restore --list "$partial" >/dev/null || return 1
@@ -43,7 +43,7 @@ take() {
 }
 
 wait_seconds() {
-  # In the background: a signal ends `wait`, and would wait for `sleep`.
+  # In the background: a signal interrupts `wait`, but not `sleep`.
   sleep "$1" &
   wait $!
 }

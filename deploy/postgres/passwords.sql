@@ -1,4 +1,4 @@
--- Gives each role the password in its file. As often as one has changed, by the superuser on the socket:
+-- Sets the password of each role from its file. Run it after each change, as the superuser on the socket:
 --   docker compose exec postgres psql --username postgres --file /passwords.sql
 \set ON_ERROR_STOP 1
 \set owner `cat /run/secrets/portico_owner_password`
@@ -6,7 +6,7 @@
 \set b `cat /run/secrets/portico_b_password`
 \set backup `cat /run/secrets/portico_backup_password`
 \set replicator `cat /run/secrets/replicator_password`
--- Whatever the server logs, no password.
+-- The server must not log passwords.
 SET log_statement = 'none';
 SET log_min_duration_statement = -1;
 SET log_min_error_statement = 'panic';

@@ -15,8 +15,8 @@ from app.accounts.services.personal_data import MOST, RESERVED, USERS, Exported,
 from app.database.base import Base
 from app.database.database import Database
 from app.database.personal_data import (
-    ABOUT_NOBODY,
     BINARY,
+    NOT_ABOUT_USERS,
     OWNER,
     PersonalColumns,
     declared_of,
@@ -316,9 +316,9 @@ def test_each_table_declares_what_is_exported_of_it_or_that_nothing_is() -> None
 
 
 def test_a_table_that_is_about_nobody_names_no_user() -> None:
-    about_nobody = [table for table in HOUSE_TABLES if declared_of(table) == ABOUT_NOBODY]
+    not_about_users = [table for table in HOUSE_TABLES if declared_of(table) == NOT_ABOUT_USERS]
 
-    assert [table.name for table in about_nobody if keys_to_users(table)] == []
+    assert [table.name for table in not_about_users if keys_to_users(table)] == []
 
 
 @pytest.mark.parametrize("exported", EXPORTED_TABLES, ids=lambda each: each.table.name)

@@ -191,7 +191,7 @@ async def test_issues_of_length_have_the_limit(api: Api) -> None:
 @pytest.mark.parametrize("limit", [None, 8])
 def test_only_issues_of_length_have_a_limit(code: InputIssueCode, limit: int | None) -> None:
     bounded = code in {InputIssueCode.TOO_SHORT, InputIssueCode.TOO_LONG}
-    refused = pytest.raises(ValueError, match="do not fit together")
+    refused = pytest.raises(ValueError, match="does not match the limit")
     expected = nullcontext() if bounded is (limit is not None) else refused
 
     with expected:

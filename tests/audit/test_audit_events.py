@@ -1,4 +1,4 @@
-"""The audit: what is in it, who may read it, and that it can be proved."""
+"""The audit: what it contains, who may read it, and that tampering is found."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -30,12 +30,12 @@ query Events($filter: AuditFilter, $first: Int, $after: String) {
   }
 }
 """
-WHO = "{ auditEvents { nodes { name at ipAddress requestId } } }"
+EVENTS_WITH_REQUEST = "{ auditEvents { nodes { name at ipAddress requestId } } }"
 
 
 @pytest.fixture
 def verify(app: FastAPI) -> Verify:
-    """Returns the findings of a verification, or what it counted."""
+    """Returns the findings of a verification, or the numbers of what it verified."""
 
     async def run() -> str:
         report = await app.state.portico.services[AuditVerifier].verify()
@@ -51,7 +51,7 @@ def verify(app: FastAPI) -> Verify:
 
 @pytest.fixture
 async def history(api: Api, ada: Person, app: FastAPI, clock: FakeClock) -> int:
-    """Two days of sign-ins, some of them refused, with a checkpoint; how many events there are."""
+    """Makes two days of sign-ins, some refused, with checkpoints; returns the number of events."""
     for _ in range(2):
         for password in (ada.password, "wrong", ada.password):
             await api(LOGIN, input={"email": ada.email, "password": password})
@@ -61,13 +61,13 @@ async def history(api: Api, ada: Person, app: FastAPI, clock: FakeClock) -> int:
 
 
 async def tamper(db: Database, statement: str) -> None:
-    """Do what only the owner of the database can: go past its triggers."""
+    """Run a statement without triggers, as only the owner of the database can."""
     async with db.begin() as session:
         await session.execute(text("SET LOCAL session_replication_role = replica"))
         await session.execute(text(statement))
 
 
-async def test_what_happened_is_told_newest_first(api: Api, grace: Person, ada: Person) -> None:
+async def test_events_are_listed_newest_first(api: Api, grace: Person, ada: Person) -> None:
     admin = await api.login(grace)
     await mutate(admin, ROLE, userId=ada.id, role="ADMIN")
 
@@ -86,7 +86,9 @@ async def test_what_happened_is_told_newest_first(api: Api, grace: Person, ada: 
     assert edges[1]["node"]["name"] == "session.started"
 
 
-async def test_pages_meet_and_filters_narrow(api: Api, grace: Person, ada: Person) -> None:
+async def test_pages_have_every_event_once_and_filters_apply(
+    api: Api, grace: Person, ada: Person
+) -> None:
     admin = await api.login(grace)
     for _ in range(3):
         await api(LOGIN, input={"email": ada.email, "password": "wrong"})
@@ -108,7 +110,7 @@ async def test_pages_meet_and_filters_narrow(api: Api, grace: Person, ada: Perso
     ] * 3
 
 
-async def test_a_time_and_a_person_narrow_too(
+async def test_events_are_filtered_by_time_and_by_user(
     api: Api, grace: Person, ada: Person, clock: FakeClock
 ) -> None:
     admin = await api.login(grace)
@@ -135,7 +137,7 @@ async def test_a_time_and_a_person_narrow_too(
         ({"targetId": "Session_01a2083b2ca47f71a4f650add84d6212"}, "filter.targetId"),
     ],
 )
-async def test_what_makes_no_sense_is_refused(
+async def test_invalid_filters_and_pages_are_refused(
     api: Api, grace: Person, found: dict[str, Any], named: str
 ) -> None:
     admin = await api.login(grace)
@@ -154,11 +156,11 @@ async def test_an_event_is_a_node_for_administrators(api: Api, grace: Person, ad
     assert await member(node, id=event_id) == {"node": None}
 
 
-async def test_the_chains_hold(history: int, verify: Verify) -> None:
+async def test_chains_that_were_not_changed_are_valid(history: int, verify: Verify) -> None:
     assert await verify() == f"{history} events, 2 checkpoints, 0 erased"
 
 
-async def test_forty_who_write_at_once_make_sound_chains(
+async def test_forty_concurrent_writes_make_valid_chains(
     api: Api, ada: Person, verify: Verify
 ) -> None:
     await asyncio.gather(*(api.login(ada) for _ in range(40)))
@@ -178,7 +180,7 @@ async def test_forty_who_write_at_once_make_sound_chains(
     ],
 )
 @pytest.mark.usefixtures("history")
-async def test_the_application_can_change_nothing(
+async def test_the_application_cannot_change_an_event(
     db: Database, verify: Verify, statement: str
 ) -> None:
     before = await verify()
@@ -194,7 +196,7 @@ LAST = "(SELECT id FROM audit_events ORDER BY chain DESC, position DESC LIMIT 1)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ("name = 'session.ended'", "was altered"),
         ("at = at + interval '1 second'", "was altered"),
@@ -212,14 +214,14 @@ LAST = "(SELECT id FROM audit_events ORDER BY chain DESC, position DESC LIMIT 1)
 )
 @pytest.mark.parametrize("which", [FIRST, LAST], ids=["first", "last"])
 @pytest.mark.usefixtures("history")
-async def test_an_altered_or_moved_event_is_named(
-    db: Database, verify: Verify, which: str, change: str, said: str
+async def test_an_altered_or_moved_event_is_reported(
+    db: Database, verify: Verify, which: str, change: str, expected: str
 ) -> None:
     await tamper(db, f"UPDATE audit_events SET {change} WHERE id = {which}")  # noqa: S608
 
     verdict = await verify()
 
-    assert (said in verdict, verdict.startswith("event ")) == (True, True), verdict
+    assert (expected in verdict, verdict.startswith("event ")) == (True, True), verdict
 
 
 @pytest.mark.parametrize(
@@ -232,14 +234,14 @@ async def test_an_altered_or_moved_event_is_named(
     ],
 )
 @pytest.mark.usefixtures("history")
-async def test_a_removed_event_is_named(db: Database, verify: Verify, statement: str) -> None:
+async def test_a_removed_event_is_reported(db: Database, verify: Verify, statement: str) -> None:
     await tamper(db, statement)
 
     assert "was removed" in await verify()
 
 
 @pytest.mark.usefixtures("history")
-async def test_a_chain_cut_short_with_its_end_is_found_by_the_checkpoint(
+async def test_a_truncated_chain_with_a_matching_end_is_found_by_the_checkpoint(
     db: Database, verify: Verify
 ) -> None:
     await tamper(db, f"DELETE FROM audit_events WHERE id = {LAST}")  # noqa: S608
@@ -254,9 +256,7 @@ async def test_a_chain_cut_short_with_its_end_is_found_by_the_checkpoint(
 
 
 @pytest.mark.usefixtures("history")
-async def test_a_history_written_anew_is_found_by_the_checkpoint(
-    db: Database, verify: Verify
-) -> None:
+async def test_a_rewritten_history_is_found_by_the_checkpoint(db: Database, verify: Verify) -> None:
     await tamper(db, "DELETE FROM audit_events")
     await tamper(db, "DELETE FROM audit_chains")
     async with db.begin() as session:
@@ -270,12 +270,12 @@ async def test_a_history_written_anew_is_found_by_the_checkpoint(
 
     verdict = await verify()
 
-    said = ("was removed", "is not the one that was signed", "was inserted later")
-    assert any(each in verdict for each in said), verdict
+    expected = ("was removed", "is not the one that was signed", "was inserted later")
+    assert any(each in verdict for each in expected), verdict
 
 
-# Sound in itself: hashed as the database would have done, and the end of its chain moved along.
-PUT_IN = """
+# Consistent in itself: hashed as the database does it, with the end of its chain updated.
+INSERT_EVENT = """
 DO $$
 DECLARE
     e audit_events;
@@ -299,10 +299,10 @@ BESIDE = (
 
 @pytest.mark.parametrize("place", [BEHIND, BESIDE], ids=["behind", "beside"])
 @pytest.mark.usefixtures("history")
-async def test_an_event_that_was_put_in_before_the_last_checkpoint_is_named(
+async def test_an_event_that_was_inserted_before_the_last_checkpoint_is_reported(
     db: Database, verify: Verify, place: str
 ) -> None:
-    await tamper(db, PUT_IN.format(place=place))
+    await tamper(db, INSERT_EVENT.format(place=place))
 
     verdict = await verify()
 
@@ -310,7 +310,9 @@ async def test_an_event_that_was_put_in_before_the_last_checkpoint_is_named(
 
 
 @pytest.mark.usefixtures("history")
-async def test_an_event_beyond_the_end_of_its_chain_is_named(db: Database, verify: Verify) -> None:
+async def test_an_event_beyond_the_end_of_its_chain_is_reported(
+    db: Database, verify: Verify
+) -> None:
     await tamper(db, "UPDATE audit_chains SET position = 0")
 
     verdict = await verify()
@@ -318,7 +320,7 @@ async def test_an_event_beyond_the_end_of_its_chain_is_named(db: Database, verif
     assert (verdict.startswith("event 1 of"), verdict.endswith("was inserted")) == (True, True)
 
 
-async def test_a_clock_that_was_ahead_for_a_while_is_no_tampering(
+async def test_a_clock_that_was_ahead_for_a_while_is_not_reported_as_tampering(
     api: Api, ada: Person, app: FastAPI, clock: FakeClock, verify: Verify
 ) -> None:
     for days in (7, -7, 0):
@@ -330,7 +332,7 @@ async def test_a_clock_that_was_ahead_for_a_while_is_no_tampering(
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "expected"),
     [
         ("UPDATE audit_checkpoints SET heads = '{}' WHERE number = 1", "checkpoint 1 of"),
         ("UPDATE audit_checkpoints SET at = now() WHERE number = 2", "checkpoint 2 of"),
@@ -343,15 +345,15 @@ async def test_a_clock_that_was_ahead_for_a_while_is_no_tampering(
     ],
 )
 @pytest.mark.usefixtures("history")
-async def test_an_altered_or_removed_checkpoint_or_end_is_named(
-    db: Database, verify: Verify, statement: str, said: str
+async def test_an_altered_or_removed_checkpoint_or_end_is_reported(
+    db: Database, verify: Verify, statement: str, expected: str
 ) -> None:
     await tamper(db, statement)
 
-    assert said in await verify()
+    assert expected in await verify()
 
 
-async def test_checkpoints_outlive_the_keys_that_signed_them(
+async def test_checkpoints_stay_valid_after_their_signing_keys_are_deleted(
     history: int, app: FastAPI, verify: Verify, clock: FakeClock, db: Database
 ) -> None:
     keys = app.state.portico.services[SigningKeys]
@@ -363,7 +365,7 @@ async def test_checkpoints_outlive_the_keys_that_signed_them(
     assert await verify() == f"{history} events, 2 checkpoints, 0 erased"
 
 
-async def test_erasing_a_person_leaves_the_chains_sound(
+async def test_erasing_a_user_leaves_the_chains_valid(
     api: Api, ada: Person, verify: Verify, db: Database, app: FastAPI
 ) -> None:
     laptop = await api.login(ada)
@@ -375,7 +377,7 @@ async def test_erasing_a_person_leaves_the_chains_sound(
     assert (kept, await verify()) == ([], "4 events, 1 checkpoints, 3 erased")
 
 
-def test_the_command_says_that_all_is_well_or_what_is_not(
+def test_the_command_prints_a_summary_or_the_findings(
     history: int, settings: Settings, tmp_path: Path
 ) -> None:
     assert settings.database_url is not None
@@ -385,7 +387,7 @@ def test_the_command_says_that_all_is_well_or_what_is_not(
         "SECRET_KEY": settings.secret_key.get_secret_value(),
     }
 
-    sound = portico("audit", "verify", cwd=tmp_path, **environment)
+    valid = portico("audit", "verify", cwd=tmp_path, **environment)
     other = portico(
         "audit",
         "verify",
@@ -393,6 +395,6 @@ def test_the_command_says_that_all_is_well_or_what_is_not(
         **environment | {"SECRET_KEY": "Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA5Pq8"},
     )
 
-    assert sound.stdout.startswith(f"{history} events in ")
-    assert sound.stdout.endswith("2 checkpoints: valid.\n")
+    assert valid.stdout.startswith(f"{history} events in ")
+    assert valid.stdout.endswith("2 checkpoints: valid.\n")
     assert other.returncode == 1

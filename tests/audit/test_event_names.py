@@ -6,7 +6,7 @@ from app.audit.events import EventName, EventNames
 from app.modules import MODULES, event_names
 from app.testing.clients import Api
 
-WHAT_HAPPENED = '{ __type(name: "AuditEvent") { fields { name description } } }'
+NAME_DESCRIPTION = '{ __type(name: "AuditEvent") { fields { name description } } }'
 
 
 class NoteEvent(EventName):
@@ -33,8 +33,8 @@ def test_names_are_described_in_the_order_of_the_alphabet() -> None:
     )
 
 
-async def test_the_schema_tells_every_name_and_what_it_means(api: Api) -> None:
-    fields = (await api(WHAT_HAPPENED))["__type"]["fields"]
+async def test_the_schema_lists_every_name_with_its_meaning(api: Api) -> None:
+    fields = (await api(NAME_DESCRIPTION))["__type"]["fields"]
     (description,) = [each["description"] for each in fields if each["name"] == "name"]
 
     assert description == f"What happened. One of {event_names(MODULES).described}."

@@ -1,4 +1,4 @@
-"""The audit against its own operator: what `portico audit verify` notices, and a kept file."""
+"""`portico audit verify`: the tampering by a database owner that it finds, alone or with a file."""
 
 import asyncio
 import random
@@ -39,17 +39,17 @@ from tests.support.servers import portico
 
 # Commands are processes, which take seconds each to start.
 pytestmark = pytest.mark.timeout(180)
-# In a migrated database of nobody else.
+# Functions of the audit in a migrated database.
 FUNCTIONS = (
     "SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
     " AND (proname LIKE 'audit\\_%' OR oid IN (SELECT tgfoid FROM pg_trigger"
     " WHERE tgrelid::regclass::text LIKE 'audit\\_%'))"
 )
-MENDED = """
+REPLACED_FUNCTION = """
 CREATE OR REPLACE FUNCTION keep_audit_event() RETURNS trigger LANGUAGE plpgsql AS
 'BEGIN RETURN coalesce(NEW, OLD); END'
 """
-BY_OWNER = {
+CHANGES_BY_OWNER = {
     "ALTER TABLE audit_events DISABLE TRIGGER keep": "trigger keep on audit_events is disabled",
     "ALTER TABLE audit_chains ENABLE REPLICA TRIGGER trim": (
         "trigger trim on audit_chains is disabled"
@@ -57,7 +57,7 @@ BY_OWNER = {
     "DROP TRIGGER keep_all ON audit_checkpoints": (
         "trigger keep_all on audit_checkpoints is missing"
     ),
-    MENDED: "function keep_audit_event() was changed",
+    REPLACED_FUNCTION: "function keep_audit_event() was changed",
     "ALTER FUNCTION append_audit_event() SECURITY INVOKER": (
         "function append_audit_event() was changed"
     ),
@@ -76,7 +76,7 @@ BY_OWNER = {
 
 @dataclass
 class Audit:
-    """An audit with its checkpoints, and what is found out about it."""
+    """An audit with its checkpoints, and the findings of its verification."""
 
     parts: Portico
     db: Database
@@ -84,8 +84,8 @@ class Audit:
     person: Person
     clock: FakeClock
 
-    async def happens(self, days_ago: int = 0, times: int = 2) -> None:
-        """Sign-ins on a day, and a checkpoint."""
+    async def add_sign_ins(self, days_ago: int = 0, times: int = 2) -> None:
+        """Sign in on a day, and sign a checkpoint."""
         self.clock.pass_(days=-days_ago)
         for _ in range(times):
             await self.api(LOGIN, input=self.person.credentials)
@@ -109,7 +109,7 @@ class Audit:
 async def audit(app: FastAPI, db: Database, api: Api, ada: Person, clock: FakeClock) -> Audit:
     made = Audit(app.state.portico, db, api, ada, clock)
     for days_ago in (3, 2, 1):
-        await made.happens(days_ago)
+        await made.add_sign_ins(days_ago)
     return made
 
 
@@ -125,32 +125,32 @@ async def test_the_known_definitions_are_those_of_the_migrations(empty_url: str)
     assert named == {row[0] for row in await found(empty_url, FUNCTIONS)}
 
 
-async def test_what_keeps_the_audit_is_compared_with_what_the_migrations_made(
+async def test_triggers_functions_and_rules_are_compared_with_those_of_the_migrations(
     empty_url: str, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     seen: dict[str, list[str]] = {}
     engine = connect(empty_url, pool_size=1).engine
-    for statement in BY_OWNER:
+    for statement in CHANGES_BY_OWNER:
         async with engine.connect() as connection:
             await connection.execute(text(statement))
             seen[statement] = await differences(connection)
             await connection.rollback()
     await engine.dispose()
-    await on_server(empty_url, next(iter(BY_OWNER)))
+    await on_server(empty_url, next(iter(CHANGES_BY_OWNER)))
 
     refused = await asyncio.to_thread(
         portico, "audit", "verify", cwd=tmp_path, DATABASE_URL=empty_url, SECRET_KEY=SECRET
     )
 
-    assert seen == {statement: [said] for statement, said in BY_OWNER.items()}
+    assert seen == {statement: [message] for statement, message in CHANGES_BY_OWNER.items()}
     assert (refused.returncode, refused.stderr) == (
         1,
         "portico: trigger keep on audit_events is disabled.\n",
     )
 
 
-async def test_all_kinds_of_tampering_are_named_at_once(audit: Audit) -> None:
+async def test_all_kinds_of_tampering_are_reported_at_once(audit: Audit) -> None:
     for statement in (
         f"UPDATE audit_events SET name = 'session.ended' WHERE id = {FIRST}",  # noqa: S608
         f"UPDATE audit_events SET name = 'session.ended' WHERE id = {LAST}",  # noqa: S608
@@ -165,7 +165,7 @@ async def test_all_kinds_of_tampering_are_named_at_once(audit: Audit) -> None:
     assert others == "1 more chain is broken"
 
 
-async def test_chains_that_are_broken_too_are_counted(audit: Audit) -> None:
+async def test_further_broken_chains_are_counted(audit: Audit) -> None:
     await tamper(audit.db, "UPDATE audit_events SET name = 'session.ended'")
 
     chains = await audit.db.rows(text("SELECT count(*) FROM audit_chains"))
@@ -175,11 +175,11 @@ async def test_chains_that_are_broken_too_are_counted(audit: Audit) -> None:
     assert of_others == f"{chains[0][0] - 1} more chains are broken"
 
 
-async def test_a_checkpoint_of_a_wrong_clock_is_warned_of(audit: Audit) -> None:
-    await audit.happens()
+async def test_a_checkpoint_made_with_a_wrong_clock_causes_a_warning(audit: Audit) -> None:
+    await audit.add_sign_ins()
     audit.clock.pass_(hours=-2)
     at = audit.clock()
-    await audit.happens()
+    await audit.add_sign_ins()
 
     found = await audit.parts.services[AuditVerifier].verify()
 
@@ -193,7 +193,7 @@ async def test_a_checkpoint_of_a_wrong_clock_is_warned_of(audit: Audit) -> None:
 
 
 @pytest.mark.parametrize("at", ["294000-01-01", "0044-03-15 BC", "infinity"])
-async def test_times_that_the_owner_made_impossible_are_named(audit: Audit, at: str) -> None:
+async def test_impossible_times_written_by_the_owner_are_reported(audit: Audit, at: str) -> None:
     number = "SELECT max(number) FROM audit_checkpoints"
     for statement in (
         f"UPDATE audit_events SET at = '{at}' WHERE id = {FIRST}",  # noqa: S608
@@ -208,7 +208,7 @@ async def test_times_that_the_owner_made_impossible_are_named(audit: Audit, at: 
     assert of_event.endswith(" was altered: its time is out of range")
 
 
-async def test_an_audit_that_was_emptied_is_noticed(audit: Audit) -> None:
+async def test_an_emptied_audit_is_found(audit: Audit) -> None:
     for table in TABLES:
         await tamper(audit.db, f"DELETE FROM {table}")  # noqa: S608 - names of ours
 
@@ -217,7 +217,7 @@ async def test_an_audit_that_was_emptied_is_noticed(audit: Audit) -> None:
     ]
 
 
-async def test_removed_checkpoints_are_noticed_by_events_that_nobody_signed(audit: Audit) -> None:
+async def test_removed_checkpoints_are_found_by_unsigned_events(audit: Audit) -> None:
     await tamper(audit.db, "DELETE FROM audit_checkpoints WHERE number > 1")
     await tamper(
         audit.db,
@@ -225,15 +225,15 @@ async def test_removed_checkpoints_are_noticed_by_events_that_nobody_signed(audi
         " FROM audit_checkpoints WHERE heads ? chain), 0)",
     )
 
-    (said,) = await audit.findings()
+    (message,) = await audit.findings()
 
-    assert said.endswith(
+    assert message.endswith(
         "are not signed: checkpoints were removed, or no server was running to make them"
     )
 
 
-async def cut(audit: Audit) -> None:
-    """Remove the last checkpoints, and with them all that they signed and that came later."""
+async def truncate(audit: Audit) -> None:
+    """Remove the last checkpoints, the events that they signed, and later ones."""
     for statement in (
         "DELETE FROM audit_checkpoints WHERE number > 1",
         (
@@ -250,57 +250,57 @@ async def cut(audit: Audit) -> None:
         await tamper(audit.db, statement)
 
 
-async def test_an_audit_cut_short_is_noticed_by_the_last_verification_and_by_a_file(
+async def test_a_truncated_audit_is_found_by_the_last_verification_and_by_a_file(
     audit: Audit,
 ) -> None:
     file = await audit.file()
     before = await audit.parts.services[AuditVerifier].verify()
     assert before.findings == []
-    await cut(audit)
+    await truncate(audit)
     assert await audit.findings() == []
     (restored,) = await audit.findings(file)
     assert await audit.parts.services[VerificationRecords].record(before)
 
-    (cut_short,) = await audit.findings()
+    (after_record,) = await audit.findings()
 
     assert restored == (
         "the database ends at checkpoint 1, the file at 3: the database was restored from an older "
         "backup, or its last checkpoints were removed"
     )
-    assert cut_short.endswith("found 3 checkpoints, now there are 1: the last ones were removed")
+    assert after_record.endswith("found 3 checkpoints, now there are 1: the last ones were removed")
 
 
-async def test_an_audit_written_anew_with_the_secret_is_noticed_by_a_file(audit: Audit) -> None:
+async def test_an_audit_rewritten_with_the_secret_is_found_by_a_file(audit: Audit) -> None:
     file = await audit.file()
     for table in TABLES:
         await tamper(audit.db, f"DELETE FROM {table}")  # noqa: S608 - names of ours
     for days_ago in (3, 2, 1):
-        await audit.happens(days_ago)
+        await audit.add_sign_ins(days_ago)
     assert await audit.findings() == []
 
-    (said,) = await audit.findings(file)
+    (message,) = await audit.findings(file)
 
-    assert said.startswith("checkpoint 1 of ")
-    assert said.endswith(
+    assert message.startswith("checkpoint 1 of ")
+    assert message.endswith(
         "is not the one in the file: the audit was rewritten, or is a different one"
     )
 
 
-async def test_a_file_proves_itself_without_a_secret(audit: Audit) -> None:
+async def test_a_file_is_verified_without_a_secret(audit: Audit) -> None:
     lines = (await audit.file()).splitlines(keepends=True)
 
     assert [each.number for each in read_checkpoints(lines)] == [1, 2, 3]
     assert [each.number for each in read_checkpoints(lines[1:])] == [2, 3]
     first = orjson.loads(lines[0])
     heads = {chain: [position + 1, end] for chain, (position, end) in first["heads"].items()}
-    for altered, said in (
+    for altered, message in (
         ([orjson.dumps(first | {"heads": heads})], "line 1 was altered: its signature does not"),
         ([orjson.dumps(first | {"at": first["at"] + 1})], "line 1 was altered"),
         ([lines[0], lines[2]], "line 2 does not follow the line before"),
         ([lines[0], lines[1][:-9]], "line 2 is not a checkpoint"),
         ([b"{}"], "line 1 is not a checkpoint"),
     ):
-        with pytest.raises(InvalidFile, match=said):
+        with pytest.raises(InvalidFile, match=message):
             list(read_checkpoints(altered))
 
 
@@ -358,7 +358,7 @@ FORGED = (
 )
 
 
-async def test_verifications_that_were_forged_do_not_count(audit: Audit) -> None:
+async def test_forged_verifications_do_not_count(audit: Audit) -> None:
     verifier = audit.parts.services[AuditVerifier]
     records = audit.parts.services[VerificationRecords]
     report = await verifier.verify()
@@ -379,7 +379,7 @@ async def test_verifications_that_were_forged_do_not_count(audit: Audit) -> None
         await tamper(audit.db, "DELETE FROM audit_verifications WHERE events = 1000")
 
 
-async def test_a_verification_of_the_future_does_not_count(audit: Audit) -> None:
+async def test_a_verification_in_the_future_does_not_count(audit: Audit) -> None:
     verifier = audit.parts.services[AuditVerifier]
     records = audit.parts.services[VerificationRecords]
     await records.record(await verifier.verify())
@@ -395,7 +395,7 @@ async def test_a_verification_of_the_future_does_not_count(audit: Audit) -> None
 NEW_SECRET = "Qm4Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA1"
 
 
-async def test_a_verification_counts_under_every_secret_that_is_given(audit: Audit) -> None:
+async def test_a_verification_counts_under_every_secret_in_secret_key(audit: Audit) -> None:
     former, rotated, new = (
         replace(audit.parts.services[VerificationRecords], secrets=Secrets(secrets))
         for secrets in (SECRET, f"{NEW_SECRET},{SECRET}", NEW_SECRET)
@@ -408,13 +408,13 @@ async def test_a_verification_counts_under_every_secret_that_is_given(audit: Aud
     assert await new.last() is None
 
 
-async def test_a_role_that_may_only_read_verifies_and_says_that_it_is_not_recorded(
+async def test_a_read_only_role_verifies_and_says_that_nothing_was_recorded(
     empty_url: str, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     await live(empty_url)
     async with role(empty_url) as reader:
-        await reader.given(
+        await reader.administer(
             "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
             "ALTER ROLE {role} SET default_transaction_read_only = on",
         )
@@ -423,21 +423,21 @@ async def test_a_role_that_may_only_read_verifies_and_says_that_it_is_not_record
 
         printed = await asyncio.to_thread(command, reader.url, tmp_path, "audit", "verify")
 
-    said, verdict = printed.splitlines()
-    assert said == (
+    message, verdict = printed.splitlines()
+    assert message == (
         "This run is not recorded: the database is read-only, or this role may only read it."
     )
     assert verdict.endswith("valid.")
     assert await found(empty_url, VERIFIED) == []
 
 
-async def test_roles_that_can_do_more_than_serving_takes_are_named(
+async def test_roles_with_more_rights_than_serving_needs_are_reported(
     empty_url: str, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     async with role(empty_url) as server:
         await granted(server, tmp_path)
-        await server.given("GRANT TRUNCATE ON audit_events TO {role}")
+        await server.administer("GRANT TRUNCATE ON audit_events TO {role}")
 
         printed = await asyncio.to_thread(command, empty_url, tmp_path, "audit", "verify")
 
@@ -447,7 +447,7 @@ async def test_roles_that_can_do_more_than_serving_takes_are_named(
         )
 
 
-# As whoever owns the tables and has no SECRET_KEY; each as far as it can be made to look right.
+# By an owner of the tables without SECRET_KEY, who hides each change as far as possible.
 TAMPERING: dict[str, tuple[str, ...]] = {
     "alter": ("UPDATE audit_events SET name = 'session.ended' WHERE id = {event}",),
     "remove": ("DELETE FROM audit_events WHERE id = {event}",),
@@ -487,15 +487,15 @@ ANY_SIGNED = text(
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_whatever_happened_before_one_tampering_is_noticed(audit: Audit, seed: int) -> None:
+async def test_each_tampering_is_found_whatever_happened_before(audit: Audit, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a seed repeats a run
     file = await audit.file()
     for _ in range(6):
         what = chance.choice(("events", "late events", "trim", "export"))
         if what == "events":
-            await audit.happens(times=chance.randint(1, 3))
+            await audit.add_sign_ins(times=chance.randint(1, 3))
         elif what == "late events":
-            await audit.happens(chance.randint(2, 60), times=chance.randint(1, 3))
+            await audit.add_sign_ins(chance.randint(2, 60), times=chance.randint(1, 3))
         elif what == "trim":
             await with_retention(audit.parts, chance.choice((KEEP_DAYS, 5, 2)), batch=1).apply()
         else:
@@ -512,7 +512,7 @@ async def test_whatever_happened_before_one_tampering_is_noticed(audit: Audit, s
     assert await audit.findings() != [], kind
 
 
-async def test_a_replica_verifies_too(tmp_path: Path) -> None:
+async def test_an_audit_is_verified_on_a_replica_too(tmp_path: Path) -> None:
     with postgres() as primary:
         await asyncio.to_thread(migrations.upgrade, primary.url)
         await live(primary.url)

@@ -1,4 +1,4 @@
-"""Audit retention: what it removes, and that what is left can be proved."""
+"""Audit retention: what it removes, and that what is left can be verified."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -41,7 +41,7 @@ OLDEST = text(
 HOLD_SECOND_EVENT = text(
     "SELECT 1 FROM audit_events WHERE position = 2 ORDER BY chain LIMIT 1 FOR UPDATE"
 )
-TRIMMED_IN_PART = text(
+PARTLY_TRIMMED = text(
     "SELECT position, trimmed_position FROM audit_chains"
     " WHERE trimmed_position BETWEEN 1 AND position - 1"
 )
@@ -53,7 +53,7 @@ ANNOUNCE_ON = text(
     " VALUES (gen_random_uuid(), now() - :announced * interval '1 day', 'audit.trimmed',"
     "   jsonb_build_object('before', (now() AT TIME ZONE 'UTC')::date - CAST(:before AS int)))"
 )
-# As the application could: the event is chained, and signed with the others.
+# As the application could insert it: the event is chained, and signed with the others.
 ANNOUNCE = text(
     "INSERT INTO audit_events (id, at, name, details)"
     " VALUES (gen_random_uuid(), now(), 'audit.trimmed',"
@@ -66,7 +66,7 @@ def day(days_ago: int) -> str:
 
 
 async def verdict(parts: Portico) -> str:
-    """Returns the findings of a verification, or what it counted."""
+    """Returns the findings of a verification, or the numbers of what it verified."""
     report = await parts.services[AuditVerifier].verify()
     if report.findings:
         return "\n".join(report.findings)
@@ -94,7 +94,7 @@ def verify(parts: Portico) -> Verify:
 
 @pytest.fixture
 def sign_ins(api: Api, ada: Person, clock: FakeClock, parts: Portico) -> SignIns:
-    """Three sign-ins on a day that many days ago, and a checkpoint."""
+    """Makes three sign-ins on a day that many days ago, and a checkpoint."""
 
     async def run(days_ago: int) -> None:
         clock.pass_(days=-days_ago)
@@ -108,7 +108,7 @@ def sign_ins(api: Api, ada: Person, clock: FakeClock, parts: Portico) -> SignIns
 
 @pytest.fixture
 async def history(sign_ins: SignIns, db: Database) -> int:
-    """Sign-ins on four days, and a registration today; how many events there are."""
+    """Makes sign-ins on four days and a registration today; returns the number of events."""
     async with db.begin() as one_chain:
         for _ in range(3):
             await one_chain.execute(OLDEST)
@@ -119,7 +119,7 @@ async def history(sign_ins: SignIns, db: Database) -> int:
 
 @pytest.fixture
 async def trimmed(history: int, parts: Portico) -> int:
-    """The same after retention: two days are gone, and an announcement was added."""
+    """Applies retention to it: two days are removed, and an announcement is added."""
     await with_retention(parts).apply()
     return history - 6 + 1
 
@@ -141,7 +141,7 @@ async def test_whole_days_older_than_the_retention_period_are_removed(
     assert await verify() == f"{trimmed} events since {day(KEEP_DAYS)}"
 
 
-async def test_a_day_is_removed_once_it_has_been_over_for_the_retention_period(
+async def test_a_day_is_removed_when_the_retention_period_after_it_is_over(
     sign_ins: SignIns, parts: Portico, db: Database, verify: Verify
 ) -> None:
     for days_ago in (KEEP_DAYS + 1, KEEP_DAYS):
@@ -177,7 +177,7 @@ async def test_retention_that_is_applied_again_changes_nothing(
     assert await verify() == f"{trimmed} events since {day(KEEP_DAYS)}"
 
 
-async def test_workers_that_remove_at_once_announce_it_once(
+async def test_concurrent_removals_are_announced_once(
     history: int, parts: Portico, other_worker: FastAPI, db: Database, verify: Verify
 ) -> None:
     workers = (parts, other_worker.state.portico) * 3
@@ -207,15 +207,15 @@ async def test_the_audit_is_valid_at_every_moment_of_the_removal(
 
 @pytest.fixture
 async def half_trimmed(history: int, parts: Portico, db: Database) -> int:
-    """A removal that stopped in the middle of a day; how many events are left."""
+    """Stops a removal in the middle of a day; returns the number of events that are left."""
     async with db.begin() as other:
         await other.execute(HOLD_SECOND_EVENT)
         await with_retention(parts).apply()
-    assert await db.rows(TRIMMED_IN_PART) == [(3, 1)]
+    assert await db.rows(PARTLY_TRIMMED) == [(3, 1)]
     return history + 1 - 1 - 3
 
 
-async def test_a_removal_that_was_interrupted_is_valid_and_goes_on(
+async def test_an_interrupted_removal_is_valid_and_is_continued(
     half_trimmed: int, parts: Portico, verify: Verify
 ) -> None:
     assert await verify() == f"{half_trimmed} events since {day(KEEP_DAYS)}"
@@ -280,7 +280,7 @@ async def test_a_clock_that_was_set_back_removes_less(
     assert await verify() == f"{history - 3 + 1} events since {day(45)}"
 
 
-async def test_events_that_are_written_late_into_a_removed_day_are_valid_and_removed_next(
+async def test_late_events_of_a_removed_day_are_valid_and_removed_next(
     trimmed: int, sign_ins: SignIns, parts: Portico, verify: Verify
 ) -> None:
     for _ in range(8):
@@ -292,7 +292,7 @@ async def test_events_that_are_written_late_into_a_removed_day_are_valid_and_rem
     assert await verify() == f"{trimmed} events since {day(KEEP_DAYS)}"
 
 
-async def test_a_person_is_erased_from_what_is_left(
+async def test_a_user_is_erased_from_the_remaining_events(
     half_trimmed: int, api: Api, ada: Person, parts: Portico, db: Database, verify: Verify
 ) -> None:
     member = await api.login(ada)
@@ -306,7 +306,7 @@ async def test_a_person_is_erased_from_what_is_left(
 
 
 @pytest.mark.usefixtures("history")
-async def test_erasing_a_person_while_events_are_removed_fails_neither_of_them(
+async def test_a_user_is_erased_while_events_are_removed(
     api: Api, ada: Person, parts: Portico, db: Database, verify: Verify
 ) -> None:
     member = await api.login(ada)
@@ -321,7 +321,7 @@ async def test_erasing_a_person_while_events_are_removed_fails_neither_of_them(
     assert (kept, await verify()) == ([], f"11 events since {day(KEEP_DAYS)}")
 
 
-async def test_what_happened_before_there_were_chains_is_removed_by_the_day_it_was_signed(
+async def test_events_from_before_chains_are_removed_by_the_day_they_were_signed(
     empty_url: str,
 ) -> None:
     clock = FakeClock()
@@ -353,7 +353,7 @@ CHAINS = {
 
 
 def in_sql(statement: str) -> str:
-    """Write the chains that it names as SQL finds them."""
+    """Replace the names of chains by the SQL that finds them."""
     for name, query in CHAINS.items():
         statement = statement.replace(name, query)
     return statement
@@ -371,7 +371,7 @@ def in_sql(statement: str) -> str:
         "DELETE FROM audit_events",
     ],
 )
-async def test_the_database_lets_the_application_remove_nothing_that_was_not_announced(
+async def test_the_database_refuses_to_remove_events_without_an_announcement(
     history: int, db: Database, verify: Verify, statement: str
 ) -> None:
     with pytest.raises(DBAPIError, match=REFUSED):
@@ -390,7 +390,7 @@ async def test_the_database_lets_the_application_remove_nothing_that_was_not_ann
         "DELETE FROM audit_chains",
     ],
 )
-async def test_the_database_lets_the_application_remove_no_more_than_was_announced(
+async def test_the_database_refuses_to_remove_more_than_was_announced(
     trimmed: int, db: Database, verify: Verify, statement: str
 ) -> None:
     with pytest.raises(DBAPIError, match=REFUSED):
@@ -399,7 +399,7 @@ async def test_the_database_lets_the_application_remove_no_more_than_was_announc
     assert await verify() == f"{trimmed} events since {day(KEEP_DAYS)}"
 
 
-async def test_an_announcement_that_this_service_did_not_make_is_named(
+async def test_an_announcement_that_retention_did_not_make_is_reported(
     history: int, parts: Portico, db: Database, verify: Verify
 ) -> None:
     trim = text(
@@ -419,15 +419,15 @@ async def test_an_announcement_that_this_service_did_not_make_is_named(
             text("DELETE FROM audit_events WHERE left(chain, 10)::date < current_date - 9")
         )
 
-    said = await verify()
+    message = await verify()
     assert (history, await db.rows(DAYS)) == (14, [(day(0),)])
-    announcement, *_others = said.splitlines()
+    announcement, *_others = message.splitlines()
     assert announcement.endswith(
         ") was not made by this service, or was made with another SECRET_KEY"
     )
 
 
-async def test_a_foreign_announcement_does_not_widen_what_retention_removes(
+async def test_a_forged_announcement_does_not_make_retention_remove_more(
     history: int, parts: Portico, db: Database
 ) -> None:
     async with db.begin() as session:
@@ -456,12 +456,12 @@ async def test_a_foreign_announcement_does_not_widen_what_retention_removes(
                 " (now() AT TIME ZONE 'UTC')::date) WHERE name = 'audit.trimmed'"
             ),
         ),
-        # Without a trace of the day but what was signed.
+        # No trace of the day is left but its signatures.
         (
             "DELETE FROM audit_chains WHERE chain = KEPT",
             "DELETE FROM audit_events WHERE chain = KEPT",
         ),
-        # The announcement, and its chain as if it had never been there.
+        # The announcement is removed, and its chain looks as if it had never been there.
         (
             (
                 "UPDATE audit_chains c SET position = e.position - 1, hash = e.previous_hash"
@@ -469,7 +469,7 @@ async def test_a_foreign_announcement_does_not_widen_what_retention_removes(
             ),
             "DELETE FROM audit_events WHERE name = 'audit.trimmed'",
         ),
-        # Another history for a day that is gone: hashed and chained as it should be.
+        # Another history for a removed day, correctly hashed and chained.
         (
             (
                 "UPDATE audit_chains SET trimmed_position = 0, position = 0,"
@@ -485,9 +485,9 @@ async def test_removing_more_than_retention_would_is_found(
     for statement in statements:
         await tamper(db, in_sql(statement))
 
-    said = (await verify()).splitlines()[0]
+    message = (await verify()).splitlines()[0]
 
-    assert said.endswith((" was removed", "with another SECRET_KEY", " was inserted")), said
+    assert message.endswith((" was removed", "with another SECRET_KEY", " was inserted")), message
 
 
 async def trim(db: Database, where: str) -> None:
@@ -516,7 +516,7 @@ async def test_an_announcement_covers_neither_yesterday_nor_days_after_its_own(
 
 
 @pytest.mark.usefixtures("trimmed")
-async def test_events_of_a_removed_day_that_are_not_signed_yet_stay(
+async def test_unsigned_events_of_a_removed_day_are_kept(
     db: Database,
 ) -> None:
     async with db.begin() as session:
@@ -526,8 +526,8 @@ async def test_events_of_a_removed_day_that_are_not_signed_yet_stay(
         await trim(db, "position > signed_position AND audit_day(chain) < current_date - 40")
 
 
-# Sound in itself, behind what was removed: after a gap that the chain is said to be trimmed by.
-PUT_IN = """
+# Consistent in itself, behind removed events: after a gap that the chain declares as trimmed.
+INSERT_EVENT = """
 DO $$
 DECLARE
     e audit_events;
@@ -550,14 +550,14 @@ $$
 """
 
 
-@pytest.mark.parametrize(("gap", "said"), [("0", "was altered or moved"), ("1", "was removed")])
+@pytest.mark.parametrize(("gap", "message"), [("0", "was altered or moved"), ("1", "was removed")])
 @pytest.mark.usefixtures("trimmed")
-async def test_an_event_that_was_put_in_after_removed_ones_is_found(
-    db: Database, verify: Verify, gap: str, said: str
+async def test_an_event_that_was_inserted_after_removed_ones_is_found(
+    db: Database, verify: Verify, gap: str, message: str
 ) -> None:
-    await tamper(db, in_sql(PUT_IN.replace("GAP", gap)))
+    await tamper(db, in_sql(INSERT_EVENT.replace("GAP", gap)))
 
-    assert (await verify()).endswith(said)
+    assert (await verify()).endswith(message)
 
 
 KEYS = {"audit_events": "id", "audit_chains": "chain", "audit_checkpoints": "number"}
@@ -575,7 +575,7 @@ OTHER = {
     "uuid": "gen_random_uuid()",
 }
 COPY = "CREATE TABLE copy_of_{0} AS TABLE {0}"
-PUT_BACK = ("DELETE FROM {0}", "INSERT INTO {0} SELECT * FROM copy_of_{0}")
+RESTORE_COPY = ("DELETE FROM {0}", "INSERT INTO {0} SELECT * FROM copy_of_{0}")
 DROP_COPY = "DROP TABLE copy_of_{0}"
 
 
@@ -603,7 +603,7 @@ async def changes(db: Database) -> list[str]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("half_trimmed")
-async def test_every_row_that_is_removed_and_every_column_that_is_changed_is_found(
+async def test_every_removed_row_and_every_changed_column_is_found(
     db: Database, verify: Verify
 ) -> None:
     valid, unnoticed = await verify(), list[str]()
@@ -612,13 +612,13 @@ async def test_every_row_that_is_removed_and_every_column_that_is_changed_is_fou
         await tamper(db, statement)
         if await verify() == valid:
             unnoticed.append(statement)
-        await on_each_table(db, *PUT_BACK)
+        await on_each_table(db, *RESTORE_COPY)
     await on_each_table(db, DROP_COPY)
 
     assert (unnoticed, await verify()) == ([], valid)
 
 
-def test_the_command_says_since_when_there_are_events(
+def test_the_command_prints_the_date_of_the_first_event(
     trimmed: int, settings: Settings, tmp_path: Path
 ) -> None:
     assert settings.database_url is not None
@@ -627,7 +627,7 @@ def test_the_command_says_since_when_there_are_events(
     former = settings.secret_key.get_secret_value()
     new = "Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA5Pq8"
 
-    sound = portico("audit", "verify", cwd=tmp_path, SECRET_KEY=f"{new},{former}", **environment)
+    valid = portico("audit", "verify", cwd=tmp_path, SECRET_KEY=f"{new},{former}", **environment)
 
-    assert sound.stdout.startswith(f"{trimmed} events in ")
-    assert sound.stdout.endswith(f" chains since {day(KEEP_DAYS)}, 4 checkpoints: valid.\n")
+    assert valid.stdout.startswith(f"{trimmed} events in ")
+    assert valid.stdout.endswith(f" chains since {day(KEEP_DAYS)}, 4 checkpoints: valid.\n")

@@ -1,4 +1,4 @@
-"""Which libraries a command loads: those of the API only where it serves, or exports its schema."""
+"""Libraries that a command loads: those of the API only if it serves or exports the schema."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-# Of the API and its server, and what sends telemetry where there is a collector.
+# Libraries of the API and its server, and of telemetry, which is sent only to a collector.
 OF_THE_API = {"strawberry", "graphql", "fastapi", "starlette", "uvicorn", "httptools"}
 OF_TELEMETRY = {"opentelemetry.sdk", "opentelemetry.exporter"}
 LOADED = """
@@ -22,10 +22,10 @@ finally:
 
 
 def loaded_by(*arguments: str, **environment: str) -> set[str]:
-    """Run a command in a process of its own, and return which of these libraries it has loaded."""
+    """Run a command in a separate process; returns which of these libraries it loaded."""
     command = [sys.executable, "-c", LOADED, *arguments]
-    given = os.environ | environment
-    done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+    values = os.environ | environment
+    done = subprocess.run(command, env=values, capture_output=True, text=True, check=False)
     loaded = set(done.stderr.splitlines())
     assert "app.cli.main" in loaded, done.stderr
     return loaded & (OF_THE_API | OF_TELEMETRY)

@@ -1,4 +1,4 @@
-"""LOG_FORMAT=json: all that a command says on standard error is a record, an object a line."""
+"""LOG_FORMAT=json: all output of a command on standard error is one JSON object per line."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_serve import NOWHERE, SECRET
+from tests.cli.test_serve import NO_SERVER, SECRET
 from tests.support.servers import portico
 
 JSON = {"LOG_FORMAT": "json"}
@@ -19,10 +19,16 @@ def records(stderr: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("command", "settings", "code", "levels", "words"),
     [
-        (("jobs",), {"DATABASE_URL": NOWHERE}, 1, ["ERROR"], "SECRET_KEY is not set."),
+        (("jobs",), {"DATABASE_URL": NO_SERVER}, 1, ["ERROR"], "SECRET_KEY is not set."),
         (("jobs",), {"LIMIT_DEPTH": "none"}, 1, ["ERROR"], "LIMIT_DEPTH "),
-        (("worker",), {"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET}, 1, ["ERROR"], ""),
-        (("jobs", "retry"), {}, 1, ["ERROR"], "Give the id of a job, or --all, --waiting or both."),
+        (
+            ("worker",),
+            {"DATABASE_URL": NO_SERVER, "SECRET_KEY": SECRET},
+            1,
+            ["ERROR"],
+            "",
+        ),
+        (("jobs", "retry"), {}, 1, ["ERROR"], "Pass the id of a job, or --all, --waiting or both."),
         (("serve", "--prot", "1"), {}, 2, ["ERROR"], "No such option: --prot"),
         (
             ("mail", "test", "x"),
@@ -33,7 +39,7 @@ def records(stderr: str) -> list[dict[str, Any]]:
         ),
     ],
 )
-def test_what_is_wrong_is_a_record(
+def test_an_error_of_a_command_is_a_record(
     tmp_path: Path,
     command: tuple[str, ...],
     settings: dict[str, str],
@@ -49,22 +55,22 @@ def test_what_is_wrong_is_a_record(
     assert found[0]["logger"] == "portico"
 
 
-def test_what_a_command_prints_stays_as_it_is(tmp_path: Path) -> None:
+def test_the_output_of_a_command_is_not_a_record(tmp_path: Path) -> None:
     in_lines = portico("--help", cwd=tmp_path)
     in_records = portico("--help", cwd=tmp_path, **JSON)
 
     assert (in_records.stdout, in_records.stderr) == (in_lines.stdout, "")
 
 
-def test_an_invalid_format_is_named_in_the_default_one(tmp_path: Path) -> None:
+def test_an_invalid_format_is_reported_in_the_default_format(tmp_path: Path) -> None:
     result = portico("jobs", cwd=tmp_path, LOG_FORMAT="xml")
 
     assert result.returncode == 1
     assert result.stderr.startswith("portico: LOG_FORMAT ")
 
 
-def test_the_level_of_logs_holds_for_every_command(tmp_path: Path) -> None:
-    address = {"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET}
+def test_the_log_level_applies_to_every_command(tmp_path: Path) -> None:
+    address = {"DATABASE_URL": NO_SERVER, "SECRET_KEY": SECRET}
     result = portico("jobs", cwd=tmp_path, **address, **JSON, LOG_LEVEL="DEBUG")
 
     found = records(result.stderr)

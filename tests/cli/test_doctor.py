@@ -1,4 +1,4 @@
-"""`portico doctor`: a set-up that is well, and each thing that may be wrong with one."""
+"""`portico doctor`: a healthy set-up, and each problem that a set-up may have."""
 
 import asyncio
 import json
@@ -39,8 +39,8 @@ from tests.support.smtp_server import running_smtp_server
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 OTHER_SECRET = "Zx81kQw0Vb5Nn3Mj7Lp2Tr9Yc6Hd4Gf8"
 FRONTEND = "https://app.example.com"
-NOT_WARNED_OF = {"BCRYPT_ROUNDS": "12", "EMAIL_VERIFICATION": "required", "DEBUG": "false"}
-# What PostgreSQL needs to do its own work, and a role to be asked for its password.
+WITHOUT_WARNINGS = {"BCRYPT_ROUNDS": "12", "EMAIL_VERIFICATION": "required", "DEBUG": "false"}
+# A rule of pg_hba.conf, so that the role needs its password.
 ASKS_FOR_PASSWORD = "host all {role} 127.0.0.1/32 scram-sha-256"
 COUNTS = "SELECT (SELECT count(*) FROM signing_keys), (SELECT count(*) FROM pgqueuer)"
 TABLES = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -73,7 +73,7 @@ class Found(NamedTuple):
 
 
 def doctor(folder: Path, **environment: str) -> dict[str, Found]:
-    """What each check found. The exit code says whether one of them failed."""
+    """Returns what each check found, after comparing it with the exit code."""
     settings = {"DATA_DIR": str(folder / ".data"), "MANAGEMENT_ADDRESS": "off"} | environment
     result = CliRunner().invoke(CLI, ["doctor", "--json"], env=settings)
     assert PASSWORD not in result.output
@@ -85,7 +85,7 @@ def doctor(folder: Path, **environment: str) -> dict[str, Found]:
 
 @dataclass(frozen=True)
 class Healthy:
-    """A set-up with everything that Portico can have, and what the doctor finds there."""
+    """A set-up with everything that Portico can use, and its findings."""
 
     folder: Path
     primary: Postgres
@@ -94,7 +94,7 @@ class Healthy:
     findings: Mapping[str, Found]
 
     def changed(self, **changes: str) -> dict[str, Found]:
-        """What the doctor finds differently with other settings, but for what depends on that."""
+        """Returns findings whose state differs with other settings, without dependent checks."""
         now = doctor(self.folder, **(self.environment | changes))
         return {
             name: finding
@@ -119,7 +119,7 @@ async def healthy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hea
         async with role(primary.url) as server:
             await grant(primary.url, [server.name], retention=False)
             primary.admit(ASKS_FOR_PASSWORD.format(role=server.name))
-            environment = NOT_WARNED_OF | {
+            environment = WITHOUT_WARNINGS | {
                 "DATABASE_URL": server.url,
                 "DATABASE_READ_URL": replica.url,
                 "SECRET_KEY": SECRET,
@@ -138,7 +138,7 @@ async def healthy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hea
                 yield Healthy(folder, primary, server.name, environment, findings)
 
 
-async def test_all_is_well_with_a_set_up_that_is_well(healthy: Healthy) -> None:
+async def test_all_checks_of_a_healthy_set_up_are_ok(healthy: Healthy) -> None:
     states = {name: each.state for name, each in healthy.findings.items()}
     # Which server this is does not depend on Portico.
     has_trigrams = bool(await found(healthy.primary.url, AVAILABLE))
@@ -155,7 +155,7 @@ async def test_all_is_well_with_a_set_up_that_is_well(healthy: Healthy) -> None:
     )
 
 
-async def test_it_is_one_line_for_each_check_and_changes_nothing(healthy: Healthy) -> None:
+async def test_each_check_is_one_line_and_changes_nothing(healthy: Healthy) -> None:
     before = await found(healthy.primary.url, COUNTS)
 
     printed = await asyncio.to_thread(portico, "doctor", cwd=healthy.folder, **healthy.environment)
@@ -168,7 +168,7 @@ async def test_it_is_one_line_for_each_check_and_changes_nothing(healthy: Health
     assert await found(healthy.primary.url, COUNTS) == before
 
 
-def test_every_file_with_checks_is_examined() -> None:
+def test_the_checks_of_every_file_are_run() -> None:
     files = (ROOT / "app" / "cli" / "doctor").glob("*.py")
     modules = [import_module(f"app.cli.doctor.{path.stem}") for path in files]
     defined = [each.name for module in modules for each in checks_of(module)]
@@ -184,7 +184,7 @@ def test_the_manual_has_each_check() -> None:
     ]
 
 
-def test_settings_that_cannot_be_read_are_all_that_is_said(tmp_path: Path) -> None:
+def test_with_invalid_settings_no_other_check_runs(tmp_path: Path) -> None:
     findings = doctor(tmp_path, LOG_LEVEL="LOUD", SECRETKEY=SECRET)
 
     assert findings.pop("settings") == Found(
@@ -195,7 +195,7 @@ def test_settings_that_cannot_be_read_are_all_that_is_said(tmp_path: Path) -> No
     assert set(findings.values()) == {Found("not checked", "depends on: settings")}
 
 
-def test_before_the_first_start_nothing_is_made(tmp_path: Path) -> None:
+def test_before_the_first_start_no_database_is_created(tmp_path: Path) -> None:
     findings = doctor(tmp_path)
 
     assert findings["database"] == Found(
@@ -204,20 +204,20 @@ def test_before_the_first_start_nothing_is_made(tmp_path: Path) -> None:
     assert not (tmp_path / ".data").exists()
 
 
-def test_the_embedded_database_is_examined_beside_a_server_and_without_one(tmp_path: Path) -> None:
+def test_the_embedded_database_is_checked_with_and_without_a_running_server(tmp_path: Path) -> None:
     with serving(tmp_path):
-        beside = doctor(tmp_path)
+        with_server = doctor(tmp_path)
 
-    alone = doctor(tmp_path)
+    without_server = doctor(tmp_path)
 
-    for findings in (beside, alone):
+    for findings in (with_server, without_server):
         assert "failed" not in {each.state for each in findings.values()}
         assert findings["encryption"].text == "The database is on this machine, at a socket."
         signing = findings["signing keys"].text
-        assert signing.startswith("SECRET_KEY opens the one that signs, which is")
+        assert signing.startswith("SECRET_KEY opens the current signing key, which is")
 
 
-def test_a_wrong_password_is_the_only_thing_that_is_said_of_the_database(
+def test_with_a_wrong_password_no_other_check_of_the_database_runs(
     healthy: Healthy,
 ) -> None:
     url = make_url(healthy.environment["DATABASE_URL"]).set(password="wrong")
@@ -233,7 +233,9 @@ def test_a_wrong_password_is_the_only_thing_that_is_said_of_the_database(
     }
 
 
-async def test_a_database_that_was_not_migrated_stays_as_it_is(healthy: Healthy) -> None:
+async def test_a_database_that_was_not_migrated_is_reported_and_not_changed(
+    healthy: Healthy,
+) -> None:
     await on_server(healthy.primary.url, "CREATE DATABASE empty")
     url = make_url(healthy.environment["DATABASE_URL"]).set(database="empty")
     text = url.render_as_string(hide_password=False)
@@ -249,7 +251,7 @@ async def test_a_database_that_was_not_migrated_stays_as_it_is(healthy: Healthy)
     assert await found(str(make_url(healthy.primary.url).set(database="empty")), TABLES) == before
 
 
-def test_a_role_that_owns_everything_is_warned_of(healthy: Healthy) -> None:
+def test_a_role_that_owns_everything_causes_a_warning(healthy: Healthy) -> None:
     assert healthy.changed(DATABASE_URL=healthy.primary.url) == {
         "role": Found(
             "warning",
@@ -259,7 +261,7 @@ def test_a_role_that_owns_everything_is_warned_of(healthy: Healthy) -> None:
     }
 
 
-async def test_rights_that_are_missing_are_named(healthy: Healthy) -> None:
+async def test_missing_rights_are_reported(healthy: Healthy) -> None:
     async with granted(
         healthy,
         "REVOKE INSERT, DELETE ON users FROM {role}",
@@ -278,7 +280,7 @@ async def test_rights_that_are_missing_are_named(healthy: Healthy) -> None:
 
 @asynccontextmanager
 async def granted(healthy: Healthy, *statements: str) -> AsyncGenerator[None]:
-    """Change rights, and give them all again afterwards."""
+    """Change rights, and grant them all again afterwards."""
     for statement in statements:
         await on_server(healthy.primary.url, statement.format(role=healthy.role))
     try:
@@ -287,7 +289,7 @@ async def granted(healthy: Healthy, *statements: str) -> AsyncGenerator[None]:
         await grant(healthy.primary.url, [healthy.role], retention=False)
 
 
-async def test_a_table_that_another_schema_hides_is_named(healthy: Healthy) -> None:
+async def test_a_table_that_another_schema_hides_is_reported(healthy: Healthy) -> None:
     url = healthy.primary.url
     await on_server(url, f"CREATE SCHEMA {healthy.role} AUTHORIZATION {healthy.role}")
     await on_server(url, f"CREATE TABLE {healthy.role}.budgets (id int)")
@@ -305,7 +307,7 @@ async def test_a_table_that_another_schema_hides_is_named(healthy: Healthy) -> N
     assert set(wrong) <= {"tables", "rights"}
 
 
-def test_another_secret_than_the_one_of_the_keys_is_named(healthy: Healthy) -> None:
+def test_a_secret_that_does_not_open_the_keys_is_reported(healthy: Healthy) -> None:
     SECRETS.add(OTHER_SECRET)
 
     wrong = healthy.changed(SECRET_KEY=OTHER_SECRET)
@@ -317,7 +319,7 @@ def test_another_secret_than_the_one_of_the_keys_is_named(healthy: Healthy) -> N
     )
 
 
-def test_a_replica_that_was_promoted_is_named(healthy: Healthy) -> None:
+def test_a_promoted_replica_is_reported(healthy: Healthy) -> None:
     assert healthy.changed(DATABASE_READ_URL=healthy.primary.url) == {
         "replica": Found(
             "failed",
@@ -327,7 +329,7 @@ def test_a_replica_that_was_promoted_is_named(healthy: Healthy) -> None:
     }
 
 
-def test_a_standby_in_place_of_the_primary_is_named(healthy: Healthy) -> None:
+def test_a_standby_instead_of_the_primary_is_reported(healthy: Healthy) -> None:
     replica = healthy.environment["DATABASE_READ_URL"]
 
     wrong = healthy.changed(DATABASE_URL=replica)
@@ -340,7 +342,7 @@ def test_a_standby_in_place_of_the_primary_is_named(healthy: Healthy) -> None:
     assert set(wrong) == {"primary", "role"}
 
 
-def test_what_does_not_answer_over_the_network_is_named(healthy: Healthy) -> None:
+def test_services_that_do_not_answer_are_reported(healthy: Healthy) -> None:
     port = free_port()
 
     wrong = healthy.changed(
@@ -375,19 +377,19 @@ def test_what_does_not_answer_over_the_network_is_named(healthy: Healthy) -> Non
     }
 
 
-def test_an_address_that_leads_to_something_else_is_named(healthy: Healthy) -> None:
+def test_a_public_url_that_leads_elsewhere_is_reported(healthy: Healthy) -> None:
     elsewhere = healthy.environment["BREACHED_PASSWORDS_URL"].removesuffix("/")
 
     assert healthy.changed(PUBLIC_URL=elsewhere) == {
         "public address": Found(
             "failed",
-            f"{elsewhere}/.well-known/jwks.json answers 200, and no keys.",
-            "PUBLIC_URL has to lead to Portico.",
+            f"{elsewhere}/.well-known/jwks.json answers 200 without keys.",
+            "PUBLIC_URL must lead to Portico.",
         )
     }
 
 
-def test_settings_that_do_not_fit_each_other_are_warned_of(healthy: Healthy) -> None:
+def test_inconsistent_settings_cause_warnings(healthy: Healthy) -> None:
     with taken_port() as port:
         wrong = healthy.changed(
             CORS_ORIGINS="https://other.example.com",
@@ -425,7 +427,7 @@ def test_settings_that_do_not_fit_each_other_are_warned_of(healthy: Healthy) -> 
 
 @contextmanager
 def taken_port() -> Generator[int]:
-    """A port on which something listens that answers nothing."""
+    """A port with a listener that never answers."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -450,9 +452,7 @@ def taken_port() -> Generator[int]:
     ],
     ids=["failed", "late"],
 )
-async def test_jobs_that_failed_or_wait_for_long_are_counted(
-    healthy: Healthy, job: str, finding: Found
-) -> None:
+async def test_failed_and_late_jobs_are_counted(healthy: Healthy, job: str, finding: Found) -> None:
     await on_server(healthy.primary.url, job)
     try:
         wrong = await asyncio.to_thread(healthy.changed)
@@ -462,7 +462,7 @@ async def test_jobs_that_failed_or_wait_for_long_are_counted(
     assert wrong == {"jobs": finding}
 
 
-def test_a_database_that_hangs_does_not_make_the_doctor_hang(healthy: Healthy) -> None:
+def test_a_database_that_hangs_is_reported_in_time(healthy: Healthy) -> None:
     with healthy.primary.hanging():
         wrong = healthy.changed()
 
@@ -491,7 +491,7 @@ def test_a_database_that_hangs_does_not_make_the_doctor_hang(healthy: Healthy) -
         ),
     ],
 )
-def test_a_pooler_is_found_with_its_mode(
+def test_a_pooler_is_detected_with_its_mode(
     healthy: Healthy, mode: str, prepared: str, finding: Found
 ) -> None:
     with pgbouncer(healthy.primary, mode) as port:
@@ -509,8 +509,8 @@ def test_a_pooler_is_found_with_its_mode(
 
 @contextmanager
 def pgbouncer(server: Postgres, mode: str) -> Generator[int]:
-    """Run it before a server; it keeps no prepared statements, and takes all parameters."""
-    # As the user of PostgreSQL it reads what that can read.
+    """Run PgBouncer in front of a server, without prepared statements, with any parameters."""
+    # It runs as the user of PostgreSQL, whose directory only that user can read.
     folder = server.directory
     port = free_port()
     file = folder / "pgbouncer.ini"
@@ -547,20 +547,20 @@ def wait_for(port: int) -> None:
         ),
     ],
 )
-def test_clocks_that_differ_are_named(apart: timedelta, verdict: Any) -> None:
+def test_clocks_that_differ_are_reported(apart: timedelta, verdict: Any) -> None:
     theirs = datetime(2026, 12, 1, tzinfo=UTC)
 
     assert clocks.compared(theirs + apart, theirs, theirs + apart) == verdict
 
 
-def test_a_slow_answer_is_no_difference_of_clocks() -> None:
+def test_a_slow_answer_is_not_a_difference_of_clocks() -> None:
     theirs = datetime(2026, 12, 1, tzinfo=UTC)
     slow = timedelta(seconds=10)
 
     assert clocks.compared(theirs - slow, theirs, theirs + slow).state is State.OK
 
 
-def test_a_machine_that_has_lost_its_time_is_named() -> None:
+def test_a_clock_in_the_past_is_reported() -> None:
     long_ago = datetime(1970, 1, 1, tzinfo=UTC)
 
     assert clocks.compared(long_ago, long_ago, long_ago) == failed(

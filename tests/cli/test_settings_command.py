@@ -1,4 +1,4 @@
-"""`portico settings`, and what every command says of settings that are wrong."""
+"""`portico settings`, and how every command reports invalid settings."""
 
 import json
 import tomllib
@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from app.config.settings import PlatformSettings
 from app.modules import MODULES, settings_class
 from app.settings import Settings
-from tests.cli.test_serve import NOWHERE, SECRET
+from tests.cli.test_serve import NO_SERVER, SECRET
 from tests.support.servers import ROOT, portico
 
 HIDDEN = "hunter2-correct-horse"
@@ -24,15 +24,15 @@ FIELDS = settings_class(MODULES).model_fields
 
 
 def settings_in(folder: Path, **environment: str) -> dict[str, tuple[Any, str]]:
-    """The value and the source of each setting, as programs read them."""
+    """Returns the value and the source of each setting, as programs read them."""
     result = portico("settings", "--json", cwd=folder, **environment)
-    unsaid = [line for line in result.stderr.splitlines() if not line.startswith(NOT_COMPARED)]
-    assert (result.returncode, unsaid) == (0, [])
+    unexpected = [line for line in result.stderr.splitlines() if not line.startswith(NOT_COMPARED)]
+    assert (result.returncode, unexpected) == (0, [])
     read = json.loads(result.stdout)
     return {name: (each["value"], each["source"]) for name, each in read.items()}
 
 
-def test_settings_are_shown_with_where_they_come_from(tmp_path: Path) -> None:
+def test_settings_are_shown_with_their_source(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("log_format=json\nBCRYPT_ROUNDS=12\nCORS_ORIGINS=\n")
 
     shown = settings_in(tmp_path, LOG_LEVEL="ERROR", TRUSTED_PROXIES="10.0.0.0/8, 127.0.0.1")
@@ -43,7 +43,7 @@ def test_settings_are_shown_with_where_they_come_from(tmp_path: Path) -> None:
         "SECRET_KEY": ("the file .data/secret_key", "embedded"),
         "PUBLIC_URL": ("http://127.0.0.1:8000", "follows --host and --port"),
         "DEBUG": (True, "embedded"),
-        # The environment goes first: the file says 12.
+        # The environment precedes the file, which says 12.
         "BCRYPT_ROUNDS": (4, "environment"),
         "SMTP_URL": ("console:", "embedded"),
         "PRODUCT_NAME": ("Portico", "follows MAIL_FROM"),
@@ -74,7 +74,7 @@ def test_secrets_are_masked_and_hosts_are_not(tmp_path: Path) -> None:
     shown = settings_in(tmp_path, **values)
 
     assert (text.returncode, HIDDEN in text.stdout + text.stderr) == (0, False)
-    # The database is asked, and need not answer.
+    # The command asks the database, which need not answer.
     assert text.stderr.startswith(NOT_COMPARED)
     assert {name: shown[name][0] for name in values} == {
         "DATABASE_URL": "postgresql://portico:********@db.example:5432/portico?sslmode=require",
@@ -93,27 +93,27 @@ def types_of(field: Any) -> tuple[Any, ...]:
     return getattr(field.annotation, "__args__", (field.annotation,))
 
 
-def test_the_table_in_the_documentation_is_the_one_that_is_printed(tmp_path: Path) -> None:
+def test_the_table_in_the_documentation_is_the_printed_one(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "operators" / "settings.md").read_text(encoding="utf-8")
 
-    # Whatever is set, or wrong.
+    # It prints the table even if settings are invalid.
     printed = portico("settings", "--markdown", cwd=tmp_path, BCRYPT_ROUNDS="99")
 
     assert (printed.returncode, printed.stderr) == (0, "")
     assert printed.stdout in page
 
 
-def test_the_settings_of_the_house_are_those_of_its_modules() -> None:
-    brought = [module.settings for module in MODULES if module.settings is not None]
+def test_the_settings_are_those_of_the_platform_and_of_all_modules() -> None:
+    of_modules = [module.settings for module in MODULES if module.settings is not None]
 
-    assert Settings.__bases__ == (*reversed(brought), PlatformSettings)
+    assert Settings.__bases__ == (*reversed(of_modules), PlatformSettings)
 
 
 def test_every_setting_has_a_description() -> None:
     assert [name for name, field in FIELDS.items() if not field.description] == []
 
 
-def test_every_wrong_setting_is_a_line_and_no_secret_is_shown(tmp_path: Path) -> None:
+def test_every_invalid_setting_is_one_line_without_secrets(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOG_FORMATS=json\nLIMIT_QUERY=3\nTHROTTLE_SCALE=0\n")
 
     result = portico(
@@ -124,7 +124,7 @@ def test_every_wrong_setting_is_a_line_and_no_secret_is_shown(tmp_path: Path) ->
         PASSWORD_MIN_LENGTH="7",
         EMAIL_VERIFICATION="maybe",
         JOBS_WORKER=HIDDEN,
-        databaseUrl=NOWHERE,
+        databaseUrl=NO_SERVER,
         smpt_url=f"smtp://portico:{HIDDEN}@smtp.example",
     )
 
@@ -144,7 +144,7 @@ def test_every_wrong_setting_is_a_line_and_no_secret_is_shown(tmp_path: Path) ->
     assert not (tmp_path / ".data").exists()
 
 
-def test_a_name_of_another_program_is_listed_once_and_left_alone(tmp_path: Path) -> None:
+def test_a_variable_of_another_program_is_ignored_once_it_is_listed(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("UNRELATED_VARIABLES=LogLevel, LIMIT_RATE\nLIMIT_RATE=9\n")
 
     shown = settings_in(tmp_path, LOGLEVEL="trace")
@@ -153,7 +153,7 @@ def test_a_name_of_another_program_is_listed_once_and_left_alone(tmp_path: Path)
     assert shown["UNRELATED_VARIABLES"] == (["LogLevel", "LIMIT_RATE"], ".env")
 
 
-def test_a_file_of_settings_that_is_not_text_is_one_line(tmp_path: Path) -> None:
+def test_a_settings_file_that_is_not_text_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"MAIL_FROM=J\xf6rg <no-reply@example.com>\n")
 
     result = portico("settings", cwd=tmp_path)
@@ -162,7 +162,7 @@ def test_a_file_of_settings_that_is_not_text_is_one_line(tmp_path: Path) -> None
     assert result.stderr == "portico: .env is not UTF-8 text.\n"
 
 
-def test_a_line_of_a_file_that_sets_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_line_of_a_settings_file_that_sets_nothing_is_refused(tmp_path: Path) -> None:
     lines = ["# a comment", "", "DEBUG: false", "export LOG_LEVEL=INFO", "DEBUG", "set DEBUG=false"]
     (tmp_path / ".env").write_text("\n".join(lines))
 
@@ -174,7 +174,7 @@ def test_a_line_of_a_file_that_sets_nothing_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_the_version_is_the_one_of_the_project_whatever_the_settings_are(tmp_path: Path) -> None:
+def test_the_version_is_printed_even_with_invalid_settings(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DEBUG")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -185,7 +185,7 @@ def test_the_version_is_the_one_of_the_project_whatever_the_settings_are(tmp_pat
 
 
 @pytest.mark.parametrize("command", [("settings",), ("db", "upgrade"), ("serve",), ("jobs",)])
-def test_an_address_that_was_to_come_from_outside_and_is_empty_makes_no_database(
+def test_an_empty_database_url_in_the_environment_creates_no_database(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     result = portico(*command, cwd=tmp_path, DATABASE_URL="")
@@ -198,7 +198,7 @@ def test_an_address_that_was_to_come_from_outside_and_is_empty_makes_no_database
     assert not (tmp_path / ".data").exists()
 
 
-def test_an_empty_line_of_a_file_is_a_setting_that_is_not_set(tmp_path: Path) -> None:
+def test_an_empty_value_in_a_settings_file_is_not_set(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DATABASE_URL=\n")
 
     assert settings_in(tmp_path)["DATABASE_URL"] == ("PostgreSQL in .data", "embedded")

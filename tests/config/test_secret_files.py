@@ -13,7 +13,7 @@ from app.database import migrations
 from app.settings import Settings
 from app.testing.databases import on_server
 from app.testing.leaks import SECRETS
-from tests.cli.test_serve import NOWHERE, SECRET, workers_of
+from tests.cli.test_serve import NO_SERVER, SECRET, workers_of
 from tests.cli.test_settings_command import HIDDEN, MISSPELLED, settings_in, types_of
 from tests.support.roles import PASSWORD, role
 from tests.support.servers import portico, serving
@@ -73,7 +73,7 @@ def test_a_secret_set_twice_in_one_place_is_refused_with_both_names(tmp_path: Pa
         ("DATABASE_URL_FILE", "address", "address"),
     ],
 )
-@pytest.mark.parametrize("in_file", [f"DATABASE_URL={NOWHERE}", "DATABASE_URL_FILE=nowhere"])
+@pytest.mark.parametrize("in_file", [f"DATABASE_URL={NO_SERVER}", "DATABASE_URL_FILE=nowhere"])
 def test_the_environment_goes_first_with_a_file_too(
     tmp_path: Path, variable: str, value: str, source: str, in_file: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Backup and restoration, by the commands of docs/operators/backup.md."""
+"""Backup and restore, by the commands of docs/operators/backup.md."""
 
 from pathlib import Path
 
@@ -24,12 +24,12 @@ def url(server: Postgres, role: str, database: str) -> str:
     return f"postgresql://{role}@127.0.0.1:{server.port}/{database}"
 
 
-# A dozen commands, each of which starts anew.
+# It runs a dozen commands, each in a new process.
 @pytest.mark.timeout(180)
 async def test_a_dump_is_restored_by_the_commands_of_the_manual(tmp_path: Path) -> None:
     with postgres() as server:
         served = url(server, "portico_a", "portico")
-        make_roles, *_passwords = shell_blocks(ROLES, "Making them")[0].splitlines()
+        make_roles, *_passwords = shell_blocks(ROLES, "Creating the roles")[0].splitlines()
         shell(server, tmp_path, make_roles)
         shell(
             server,

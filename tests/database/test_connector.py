@@ -1,4 +1,4 @@
-"""Connections: which host, which password, which settings, and what a pooler makes of them."""
+"""Connections: their host, password and settings, with and without a pooler."""
 
 import asyncio
 import os
@@ -79,25 +79,25 @@ async def settings_in(database: Database) -> dict[str, str]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that is connected to, and never answers."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
-async def test_a_host_that_is_down_or_silent_gives_way_to_the_next(
+async def test_the_next_host_is_used_if_one_is_down_or_silent(
     primary: Postgres, silent_port: int
 ) -> None:
     url = uri(free_port(), silent_port, primary.port, connect_timeout="1")
     assert await is_standby(url) is False
 
 
-async def test_all_hosts_down_is_an_outage_that_names_each() -> None:
+async def test_an_outage_of_all_hosts_names_each() -> None:
     first, second = free_port(), free_port()
     with pytest.raises(NotConnected) as outage:
         await is_standby(uri(first, second))
-    told = str(outage.value.__cause__)
-    assert f"127.0.0.1:{first}: " in told
-    assert f"127.0.0.1:{second}: " in told
+    cause = str(outage.value.__cause__)
+    assert f"127.0.0.1:{first}: " in cause
+    assert f"127.0.0.1:{second}: " in cause
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ async def test_all_hosts_down_is_an_outage_that_names_each() -> None:
     ],
 )
 @pytest.mark.parametrize("reverse", [False, True])
-async def test_target_session_attrs_choose_among_hosts(
+async def test_target_session_attrs_select_a_host(
     primary: Postgres, standby: Postgres, attribute: str, *, wanted: bool, reverse: bool
 ) -> None:
     ports = (standby.port, primary.port) if reverse else (primary.port, standby.port)
     assert await is_standby(uri(*ports, target_session_attrs=attribute)) is wanted
 
 
-async def test_without_a_standby_prefer_standby_takes_what_there_is(primary: Postgres) -> None:
+async def test_prefer_standby_uses_the_primary_without_a_standby(primary: Postgres) -> None:
     url = uri(free_port(), primary.port, target_session_attrs="prefer-standby")
     assert await is_standby(url) is False
 
@@ -133,7 +133,7 @@ async def test_hosts_in_random_order_are_all_tried(primary: Postgres) -> None:
     assert [await is_standby(url) for _ in range(5)] == [False] * 5
 
 
-async def test_required_tls_is_never_given_up(primary: Postgres) -> None:
+async def test_required_tls_never_falls_back_to_plain_text(primary: Postgres) -> None:
     with pytest.raises(Unavailable):
         await is_standby(uri(primary.port, sslmode="require"))
     assert await is_standby(uri(primary.port, sslmode="prefer")) is False
@@ -141,7 +141,7 @@ async def test_required_tls_is_never_given_up(primary: Postgres) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "error"),
     [
         ({"sslmode": "verify-full", "sslrootcert": "/none"}, "sslrootcert: /none cannot be used"),
         ({"sslmode": "verify-ca", "sslrootcert": "{file}"}, "sslrootcert: {file} cannot be used"),
@@ -150,26 +150,26 @@ async def test_required_tls_is_never_given_up(primary: Postgres) -> None:
         ({"sslmode": "verify-full"}, "sslmode=verify-full needs sslrootcert"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named_before_anything_is_opened(
-    tmp_path: Path, parameters: dict[str, str], told: str
+def test_an_unusable_file_is_reported_before_a_connection_is_opened(
+    tmp_path: Path, parameters: dict[str, str], error: str
 ) -> None:
     file = tmp_path / "empty"
     file.touch()
-    given = {name: value.format(file=file) for name, value in parameters.items()}
+    formatted = {name: value.format(file=file) for name, value in parameters.items()}
     result = portico(
-        "db", "upgrade", cwd=tmp_path, DATABASE_URL=uri(1, **given), SECRET_KEY=SECRET,
+        "db", "upgrade", cwd=tmp_path, DATABASE_URL=uri(1, **formatted), SECRET_KEY=SECRET,
         HOME=str(tmp_path),
     )  # fmt: skip
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"portico: {told.format(file=file)}")
+    assert result.stderr.startswith(f"portico: {error.format(file=file)}")
     assert len(result.stderr.splitlines()) == 1
 
 
-async def test_settings_hold_from_the_start_of_a_connection(migrated_url: str) -> None:
+async def test_settings_apply_from_the_start_of_a_connection(migrated_url: str) -> None:
     options = "-c search_path=pg_catalog -c statement_timeout=1"
     url = make_url(migrated_url).update_query_dict({"options": options})
-    given = url.render_as_string(hide_password=False).replace("+", "%20")
-    database = Database(connect(given, pool_size=5, timeout_seconds=7), pool_size=5)
+    rendered = url.render_as_string(hide_password=False).replace("+", "%20")
+    database = Database(connect(rendered, pool_size=5, timeout_seconds=7), pool_size=5)
     assert await settings_in(database) == {
         "application_name": "portico",
         "idle_in_transaction_session_timeout": "7000",
@@ -191,7 +191,7 @@ async def pooled_url(migrated_url: str) -> AsyncIterator[str]:
         yield f"postgresql://{login}@127.0.0.1:{port}/{url.database}"
 
 
-async def test_where_a_pooler_refuses_settings_each_transaction_has_them_and_no_other(
+async def test_behind_a_pooler_that_refuses_settings_each_transaction_sets_them(
     pooled_url: str,
 ) -> None:
     url = f"{pooled_url}?options=-c%20search_path%3Dpg_catalog,%5C%20public"
@@ -210,7 +210,7 @@ async def test_where_a_pooler_refuses_settings_each_transaction_has_them_and_no_
 
 
 async def outside_of_transactions(database: Database) -> tuple[str, str]:
-    """The timeouts that whoever gets the server next would have."""
+    """Returns the timeouts that the next client of the server connection would have."""
     async with database.engine.connect() as connection:
         raw = await connection.get_raw_connection()
         driver = raw.driver_connection
@@ -221,7 +221,7 @@ async def outside_of_transactions(database: Database) -> tuple[str, str]:
         )
 
 
-async def test_a_setting_ends_with_its_transaction_however_that_ends(pooled_url: str) -> None:
+async def test_settings_end_with_their_transaction_even_if_it_fails(pooled_url: str) -> None:
     database = Database(connect(pooled_url, pool_size=5, timeout_seconds=0.5), pool_size=5)
     with pytest.raises(Unavailable):
         await database.rows(text("SELECT pg_sleep(5)"))
@@ -229,7 +229,7 @@ async def test_a_setting_ends_with_its_transaction_however_that_ends(pooled_url:
     await database.close()
 
 
-async def test_the_api_and_its_jobs_run_through_such_a_pooler(
+async def test_the_api_and_its_jobs_run_through_a_pooler_that_refuses_settings(
     api: Api, pooled_url: str, outbox: Outbox
 ) -> None:
     settings = settings_for(pooled_url, email_verification="required")
@@ -241,11 +241,11 @@ async def test_the_api_and_its_jobs_run_through_such_a_pooler(
         ada = guest.with_tokens(verified["verifyEmail"])
         assert answer["register"]["__typename"] == "VerificationSent"
         assert await ada(ME) == {"me": {"email": ADA.email}}
-    # Without verification: the same person, directly.
+    # `api` has a direct connection, and requires no verification.
     assert await (await api.login(ADA))(ME) == {"me": {"email": ADA.email}}
 
 
-async def test_an_import_says_that_it_needs_a_session_and_changes_nothing(
+async def test_an_import_through_a_pooler_is_refused_and_changes_nothing(
     api: Api, pooled_url: str, tmp_path: Path, db: Database
 ) -> None:
     (tmp_path / "people.ndjson").write_text('{"email": "eve@example.com"}\n')
@@ -266,7 +266,7 @@ async def test_an_import_says_that_it_needs_a_session_and_changes_nothing(
     assert api.errors == []
 
 
-async def test_an_import_through_a_pooler_that_was_configured_says_which_setting_to_unset(
+async def test_an_import_with_a_configured_pooler_names_the_setting_to_unset(
     api: Api, migrated_url: str, tmp_path: Path, db: Database
 ) -> None:
     (tmp_path / "people.ndjson").write_text('{"email": "eve@example.com"}\n')
@@ -284,7 +284,7 @@ async def test_an_import_through_a_pooler_that_was_configured_says_which_setting
     assert api.errors == []
 
 
-async def test_an_upgrade_through_such_a_pooler_does_all_that_one_without_does(
+async def test_an_upgrade_through_a_pooler_does_the_same_as_a_direct_one(
     empty_url: str, tmp_path: Path
 ) -> None:
     url = read_database_url(empty_url, os.environ)
@@ -293,9 +293,9 @@ async def test_an_upgrade_through_such_a_pooler_does_all_that_one_without_does(
         pooled = f"postgresql://{login}@127.0.0.1:{port}/{url.database}"
         results = [
             await asyncio.to_thread(
-                portico, "db", "upgrade", cwd=tmp_path, DATABASE_URL=given, SECRET_KEY=SECRET
+                portico, "db", "upgrade", cwd=tmp_path, DATABASE_URL=url_used, SECRET_KEY=SECRET
             )
-            for given in (pooled, empty_url)
+            for url_used in (pooled, empty_url)
         ]
     assert [result.returncode for result in results] == [0, 0]
     assert results[0].stdout == results[1].stdout
@@ -346,7 +346,7 @@ def test_a_password_file_is_read_as_libpq_reads_it(
     assert find_password(file, "h", 5432, "d", "u") == found
 
 
-def test_a_password_file_that_others_may_read_is_left_aside(
+def test_a_password_file_that_others_may_read_is_ignored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "passwords"

@@ -153,7 +153,7 @@ NO_DATABASE = {
 
 
 @pytest.mark.parametrize(("user", "database"), REFUSALS)
-def test_an_upgrade_that_is_refused_says_why(
+def test_a_refused_upgrade_reports_the_cause(
     own: Postgres, tmp_path: Path, user: str, database: str
 ) -> None:
     error_line = error_line_of(tmp_path, url_of(own, user, database), "db", "upgrade")
@@ -161,7 +161,7 @@ def test_an_upgrade_that_is_refused_says_why(
     assert error_line == REFUSALS[user, database]
 
 
-def test_a_server_without_privileges_says_which(own: Postgres, tmp_path: Path) -> None:
+def test_a_server_without_privileges_names_them(own: Postgres, tmp_path: Path) -> None:
     url = url_of(own, "without_rights", "migrated")
 
     assert error_line_of(tmp_path, url, "serve") == (
@@ -189,7 +189,7 @@ def test_neither_a_server_nor_a_worker_runs_on_a_standby(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("address", NO_DATABASE)
-def test_an_address_without_a_database_is_named_as_the_cause(tmp_path: Path, address: str) -> None:
+def test_a_missing_database_is_named_as_the_cause(tmp_path: Path, address: str) -> None:
     for command in (("db", "upgrade"), ("jobs",)):
         error_line = error_line_of(tmp_path, f"postgresql://{address}", *command)
         assert error_line.startswith(NO_DATABASE[address])
@@ -197,7 +197,7 @@ def test_an_address_without_a_database_is_named_as_the_cause(tmp_path: Path, add
 
 @contextmanager
 def answering(answer: Callable[[socket.socket], object]) -> Generator[int]:
-    """Listens at a port, and is not PostgreSQL."""
+    """Runs a server that is not PostgreSQL."""
     connections: list[socket.socket] = []
 
     def accept() -> None:

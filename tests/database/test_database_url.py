@@ -1,4 +1,4 @@
-"""`DATABASE_URL` is read as libpq reads it: compared with libpq, and with what its manual says."""
+"""`DATABASE_URL` is parsed as libpq parses it: compared with libpq itself and with its manual."""
 
 import pytest
 from hypothesis import example, given
@@ -66,16 +66,16 @@ def test_a_uri_is_split_as_libpq_splits_it(uri: str) -> None:
 @given(
     st.text() | URI, st.dictionaries(st.sampled_from([*filter(None, PARAMETERS.values())]), PART)
 )
-def test_any_text_is_read_or_refused_in_one_line(text: str, environment: dict[str, str]) -> None:
+def test_any_text_is_parsed_or_refused_in_one_line(text: str, environment: dict[str, str]) -> None:
     problem = refusal_of(text, environment)
     assert problem is None or problem.isprintable()
     assert problem is None or problem.startswith(("must ", "has "))
 
 
 @given(st.sampled_from(sorted(PARAMETERS)), PART)
-def test_a_value_of_any_parameter_is_read_or_refused_by_its_name(name: str, value: str) -> None:
-    given = {name: value.replace("%", "%25").replace("&", "%26").replace("=", "%3D")}
-    uri = "postgresql://u:hush@h/d?" + "".join(f"{key}={each}" for key, each in given.items())
+def test_any_value_of_a_parameter_is_parsed_or_refused_with_its_name(name: str, value: str) -> None:
+    query = {name: value.replace("%", "%25").replace("&", "%26").replace("=", "%3D")}
+    uri = "postgresql://u:hush@h/d?" + "".join(f"{key}={each}" for key, each in query.items())
     problem = refusal_of(uri, {}) or ""
     assert not problem or name in problem or "null" in problem
     assert "hush" not in problem
@@ -208,7 +208,7 @@ def test_every_parameter_of_libpq_is_known_with_its_environment_variable() -> No
         ),
     ],
 )
-def test_urls_of_hosting_providers_are_read(uri: str, expected: DatabaseUrl) -> None:
+def test_urls_of_hosting_providers_are_parsed(uri: str, expected: DatabaseUrl) -> None:
     assert read_database_url(uri, {}) == expected
 
 

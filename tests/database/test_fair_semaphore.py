@@ -1,4 +1,4 @@
-"""Those who wait are served in order, or refused after a time."""
+"""Waiting tasks get a permit in order, or are refused after a time."""
 
 import asyncio
 from contextlib import suppress

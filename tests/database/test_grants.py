@@ -1,4 +1,4 @@
-"""`portico db grant`: what the role that serves can do to the audit, and who can do more."""
+"""`portico db grant`: the rights of the role that serves, and roles with more rights."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -212,7 +212,7 @@ async def test_a_role_with_more_privileges_keeps_those_that_serving_needs(
     migrated: str, tmp_path: Path
 ) -> None:
     async with role(migrated) as made:
-        await made.given(*TO_SERVE, "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        await made.administer(*TO_SERVE, "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
 
         await granted(made, tmp_path)
 
@@ -224,13 +224,13 @@ async def test_roles_are_granted_by_the_upgrade_and_renewed_by_the_next(
     migrated: str, tmp_path: Path
 ) -> None:
     async with role(migrated) as one, role(migrated) as former, role(migrated) as reader:
-        await former.given(*TO_SERVE)
-        await reader.given("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+        await former.administer(*TO_SERVE)
+        await reader.administer("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
         first = await asyncio.to_thread(
             command, migrated, tmp_path, "db", "upgrade", "--grant", one.name
         )
         for each in (one, former):
-            await each.given(
+            await each.administer(
                 "REVOKE ALL ON sessions FROM {role}", "GRANT TRUNCATE ON audit_events TO {role}"
             )
 
@@ -261,10 +261,12 @@ async def test_retention_is_a_separate_privilege(migrated: str, tmp_path: Path) 
 async def test_names_are_quoted(migrated: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as gone, role(migrated) as made:
         odd_name = f'{made.name} "Ünïque"; --'
-        await made.given(f"ALTER ROLE {{role}} RENAME TO {quote(odd_name)}")
-        gone.push_async_callback(made.given, f"ALTER ROLE {quote(odd_name)} RENAME TO {{role}}")
+        await made.administer(f"ALTER ROLE {{role}} RENAME TO {quote(odd_name)}")
+        gone.push_async_callback(
+            made.administer, f"ALTER ROLE {quote(odd_name)} RENAME TO {{role}}"
+        )
         printed = await asyncio.to_thread(command, migrated, tmp_path, "db", "grant", odd_name)
-        await made.given(f"ALTER ROLE {quote(odd_name)} RENAME TO {{role}}")
+        await made.administer(f"ALTER ROLE {quote(odd_name)} RENAME TO {{role}}")
         gone.pop_all()
 
         assert printed == f"{odd_name} can serve.\n"
@@ -275,22 +277,22 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-async def test_roles_that_cannot_serve_are_refused(migrated: str) -> None:
+async def test_roles_that_must_not_serve_are_refused(migrated: str) -> None:
     async with role(migrated) as owner, role(migrated) as member, role(migrated) as other:
-        await member.given(f"GRANT {owner.name} TO {{role}}")
-        await other.given("ALTER ROLE {role} SUPERUSER")
+        await member.administer(f"GRANT {owner.name} TO {{role}}")
+        await other.administer("ALTER ROLE {role} SUPERUSER")
         superuser = await refusal(migrated, other.name)
-        await other.given("ALTER ROLE {role} NOSUPERUSER")
-        unknown = await refusal(migrated, other.name, "nobody here")
+        await other.administer("ALTER ROLE {role} NOSUPERUSER")
+        unknown = await refusal(migrated, other.name, "no such role")
         public = await refusal(migrated, "public")
         for table in OWN_TABLES:
-            await owner.given(f"ALTER TABLE {table} OWNER TO {{role}}")
+            await owner.administer(f"ALTER TABLE {table} OWNER TO {{role}}")
 
         assert superuser == (
             f"The role {other.name} is a superuser, which no grant limits: use another role."
         )
         assert unknown == (
-            'The role nobody here does not exist. Create it: CREATE ROLE "nobody here"'
+            'The role no such role does not exist. Create it: CREATE ROLE "no such role"'
         )
         assert public == 'The role public does not exist. Create it: CREATE ROLE "public"'
         assert await refusal(migrated, owner.name) == (
@@ -308,8 +310,8 @@ async def test_roles_that_cannot_serve_are_refused(migrated: str) -> None:
 
 async def test_privileges_from_another_role_are_named(migrated: str, tmp_path: Path) -> None:
     async with role(migrated) as group, role(migrated) as made:
-        await group.given("GRANT UPDATE, DELETE ON audit_events TO {role}")
-        await made.given(f"GRANT {group.name} TO {{role}}")
+        await group.administer("GRANT UPDATE, DELETE ON audit_events TO {role}")
+        await made.administer(f"GRANT {group.name} TO {{role}}")
 
         done = await asyncio.to_thread(
             portico,
@@ -359,16 +361,16 @@ async def test_a_server_whose_role_can_change_the_audit_says_so(
         "`portico db grant ROLE`, and serve as that role."
     )
     assert of_retention == (
-        "Warning   AUDIT_KEEP_DAYS is set, and this role may not remove events. Let the owner of "
-        "the tables run `portico db grant ROLE --audit-retention`."
+        "Warning   AUDIT_KEEP_DAYS is set, but this role may not remove events. The owner of the "
+        "tables has to run `portico db grant ROLE --audit-retention`."
     )
     assert await warnings(server.url, tmp_path / "granted") == []
 
 
-async def test_functions_of_others_in_the_schema_of_the_tables_are_never_called(
+async def test_functions_that_others_create_in_the_schema_are_never_called(
     server: Role, tmp_path: Path
 ) -> None:
-    await server.given("GRANT CREATE ON SCHEMA {schema} TO PUBLIC")
+    await server.administer("GRANT CREATE ON SCHEMA {schema} TO PUBLIC")
     before = await found(server.admin_url, COUNTS)
     for statement in OVERLOADED_FUNCTIONS:
         await on_server(server.url, statement)
@@ -424,17 +426,17 @@ async def test_times_out_of_range_are_refused(server: Role) -> None:
 async def test_a_checkpoint_that_does_not_follow_the_last_one_is_refused(server: Role) -> None:
     statements = [CHECKPOINT.format(at="now()", after=after) for after in (0, 2)]
 
-    said = (await answers(server.url, statements)).values()
+    messages = (await answers(server.url, statements)).values()
 
-    assert list(said) == [
+    assert list(messages) == [
         f"checkpoint {number} does not follow the last one (42501)" for number in (1, 3)
     ]
 
 
 async def test_the_verification_warns_of_members_of_the_owner(server: Role, tmp_path: Path) -> None:
     async with role(server.admin_url) as owner, role(server.admin_url) as member:
-        await owner.given(*(f"ALTER TABLE {table} OWNER TO {{role}}" for table in OWN_TABLES))
-        await member.given(f"GRANT {owner.name} TO {{role}}", "ALTER ROLE {role} NOINHERIT")
+        await owner.administer(*(f"ALTER TABLE {table} OWNER TO {{role}}" for table in OWN_TABLES))
+        await member.administer(f"GRANT {owner.name} TO {{role}}", "ALTER ROLE {role} NOINHERIT")
 
         printed = await asyncio.to_thread(
             portico,
@@ -458,7 +460,7 @@ async def test_the_verification_warns_of_members_of_a_role_that_serves(
     server: Role, tmp_path: Path
 ) -> None:
     async with role(server.admin_url) as member:
-        await member.given(
+        await member.administer(
             f"GRANT {server.name} TO {{role}}", "GRANT TRUNCATE ON audit_events TO {role}"
         )
 

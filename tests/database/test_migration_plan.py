@@ -1,4 +1,4 @@
-"""What `portico db upgrade` says of each migration, against the locks that PostgreSQL grants."""
+"""The plan that `portico db upgrade` prints, compared with the locks that PostgreSQL grants."""
 
 import asyncio
 from collections.abc import Generator
@@ -22,7 +22,7 @@ SELECT relation::regclass::text, mode FROM pg_locks
 JOIN pg_class ON pg_class.oid = relation AND relkind = 'r' AND relation >= 16384
 WHERE pid = pg_backend_pid() AND granted
 """
-# Of the modes that keep out whoever writes, the one that stands for each effect.
+# The lock modes that block writers, and their effects.
 MODES = {
     "ShareLock": Effect.BLOCKS_WRITES,
     "ShareRowExclusiveLock": Effect.BLOCKS_WRITES,
@@ -38,7 +38,7 @@ def in_order() -> list[Script]:
 
 @contextmanager
 def locks_at_commit() -> Generator[Locks]:
-    """Collect what each transaction holds just before it commits."""
+    """Collects the locks that each transaction holds just before it commits."""
     held: Locks = set()
 
     def look(connection: Connection) -> None:
@@ -85,9 +85,7 @@ async def tables(url: str) -> set[str]:
     return set(await fetched(url, EXISTING)) - {"portico_migrations"}
 
 
-async def test_a_plan_says_what_is_locked_and_changes_nothing(
-    empty_url: str, tmp_path: Path
-) -> None:
+async def test_a_plan_names_the_locks_and_changes_nothing(empty_url: str, tmp_path: Path) -> None:
     settings = {"DATABASE_URL": empty_url, "SECRET_KEY": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"}
     await migrate(empty_url, "0011")
     before = await tables(empty_url)

@@ -1,8 +1,7 @@
-"""The table of migrations is ours alone: nobody else's is taken for it, ours of before goes on."""
+"""The table of migrations: not confused with that of other programs, and taken over once."""
 
 import asyncio
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ from alembic import command
 from app.database import migrations
 from app.database.database import connect
 from app.testing.databases import on_server
+from tests.support.alembic import alembic
 from tests.support.postgres import BINARIES
-from tests.support.servers import ROOT, portico
+from tests.support.servers import portico
 
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 FORMER, OURS = "SELECT * FROM alembic_version", "SELECT version_num FROM portico_migrations"
@@ -25,7 +25,7 @@ ADA = (
     "INSERT INTO users (id, email, created_at, updated_at)"
     " VALUES (gen_random_uuid(), 'ada@example.com', now(), now())"
 )
-AS_IT_WAS = (
+FORMER_NAMES = (
     "ALTER TABLE portico_migrations RENAME TO alembic_version",
     "ALTER TABLE alembic_version RENAME CONSTRAINT portico_migrations_pkc TO alembic_version_pkc",
 )
@@ -48,11 +48,11 @@ async def upgrade(url: str, revision: str = "head") -> None:
     await asyncio.to_thread(command.upgrade, migrations.config(url), revision)
 
 
-async def made_by_a_release_of_before(url: str, revision: str) -> None:
-    """Make what those releases made, with somebody in it."""
+async def made_by_a_previous_release(url: str, revision: str) -> None:
+    """Create the tables as those releases did, with one user."""
     await upgrade(url, revision)
     await on_server(url, ADA)
-    for statement in AS_IT_WAS:
+    for statement in FORMER_NAMES:
         await on_server(url, statement)
 
 
@@ -61,18 +61,8 @@ async def used_by_another_application(url: str, revision: str) -> None:
     await on_server(url, f"INSERT INTO alembic_version VALUES ('{revision}')")  # noqa: S608
 
 
-def alembic(url: str, *arguments: str) -> str:
-    """What Alembic's own command prints."""
-    program = [sys.executable, "-m", "alembic", *arguments]
-    environment = {"DATABASE_URL": url, "SECRET_KEY": SECRET}
-    done = subprocess.run(
-        program, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
 @pytest.mark.parametrize("revision", ["0005", "0011", "ae1027a6acf1"])
-async def test_the_table_of_another_application_says_nothing_about_ours(
+async def test_the_migration_table_of_another_application_is_ignored(
     empty_url: str, revision: str
 ) -> None:
     await used_by_another_application(empty_url, revision)
@@ -85,7 +75,7 @@ async def test_the_table_of_another_application_says_nothing_about_ours(
     assert await found(empty_url, EMAILS) == []
 
 
-async def test_a_table_that_has_only_the_name_says_nothing_about_ours(empty_url: str) -> None:
+async def test_a_table_with_only_the_name_of_alembics_is_ignored(empty_url: str) -> None:
     await on_server(empty_url, "CREATE TABLE alembic_version (note text)")
 
     await asyncio.to_thread(migrations.upgrade, empty_url)
@@ -94,23 +84,23 @@ async def test_a_table_that_has_only_the_name_says_nothing_about_ours(empty_url:
 
 
 @pytest.mark.parametrize("revision", ["0001", "0005", "0006", "0009", "0011"])
-async def test_a_database_of_a_release_of_before_is_taken_over(
+async def test_the_migration_table_of_a_previous_release_is_taken_over(
     empty_url: str, revision: str
 ) -> None:
-    await made_by_a_release_of_before(empty_url, revision)
+    await made_by_a_previous_release(empty_url, revision)
 
     for _ in range(2):
         upgraded = await asyncio.to_thread(migrations.upgrade, empty_url)
 
         assert upgraded.newest
         assert await found(empty_url, OURS) == [(migrations.head(),)]
-        # Servers of the release before still read it.
+        # Servers of the previous release still read it.
         assert await found(empty_url, FORMER) == [(revision,)]
         assert await found(empty_url, EMAILS) == [("ada@example.com",)]
 
 
-async def test_a_revision_whose_tables_are_not_there_is_not_ours(empty_url: str) -> None:
-    await made_by_a_release_of_before(empty_url, "0003")
+async def test_a_revision_without_its_tables_is_ignored(empty_url: str) -> None:
+    await made_by_a_previous_release(empty_url, "0003")
     await on_server(empty_url, "UPDATE alembic_version SET version_num = '0007'")
     before = await found(empty_url, TABLES)
 
@@ -121,8 +111,8 @@ async def test_a_revision_whose_tables_are_not_there_is_not_ours(empty_url: str)
     assert await found(empty_url, EMAILS) == [("ada@example.com",)]
 
 
-async def test_runners_that_race_take_over_once(empty_url: str, tmp_path: Path) -> None:
-    await made_by_a_release_of_before(empty_url, "0004")
+async def test_concurrent_upgrades_take_the_table_over_once(empty_url: str, tmp_path: Path) -> None:
+    await made_by_a_previous_release(empty_url, "0004")
     settings = {"DATABASE_URL": empty_url, "SECRET_KEY": SECRET}
 
     upgrades = await asyncio.gather(
@@ -135,10 +125,10 @@ async def test_runners_that_race_take_over_once(empty_url: str, tmp_path: Path) 
     assert await found(empty_url, OURS) == [(migrations.head(),)]
 
 
-async def test_alembic_s_own_command_reads_what_is_there_and_takes_over_as_well(
+async def test_the_alembic_command_takes_the_table_over_too(
     empty_url: str,
 ) -> None:
-    await made_by_a_release_of_before(empty_url, "0005")
+    await made_by_a_previous_release(empty_url, "0005")
     before = await found(empty_url, TABLES)
 
     assert (await asyncio.to_thread(alembic, empty_url, "current")).strip() == "0005"
@@ -151,28 +141,28 @@ async def test_alembic_s_own_command_reads_what_is_there_and_takes_over_as_well(
 
 
 @pytest.mark.parametrize("revisions", ["head", "0005:head"])
-async def test_printed_sql_does_what_an_upgrade_does(
+async def test_printed_sql_does_the_same_as_an_upgrade(
     empty_url: str, tmp_path: Path, revisions: str
 ) -> None:
     start = revisions.partition(":")[0]
     if start != "head":
-        await made_by_a_release_of_before(empty_url, start)
+        await made_by_a_previous_release(empty_url, start)
     script = tmp_path / "upgrade.sql"
     script.write_text(await asyncio.to_thread(alembic, empty_url, "upgrade", revisions, "--sql"))
 
     url = make_url(empty_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    # What stands last is for servers with pg_trgm, and fails on others.
+    # The last statement is for servers with pg_trgm, and fails on others.
     psql = [BINARIES / "psql", "-q", "-d", url, "-f", script]
     await asyncio.to_thread(subprocess.run, psql, capture_output=True, check=True)
 
     assert await found(empty_url, OURS) == [(migrations.head(),)]
-    await asyncio.to_thread(command.check, migrations.config(empty_url))
+    await asyncio.to_thread(alembic, empty_url, "check")
     assert {tuple(config) for _, config in await found(empty_url, FUNCTIONS)} == {
         ("search_path=public, pg_temp",)
     }
 
 
-async def test_functions_see_our_tables_alone_whoever_calls_them(empty_url: str) -> None:
+async def test_functions_use_the_tables_of_portico_for_every_caller(empty_url: str) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
 
     functions = await found(empty_url, FUNCTIONS)
@@ -181,7 +171,7 @@ async def test_functions_see_our_tables_alone_whoever_calls_them(empty_url: str)
     assert [name for name, config in functions if config != ["search_path=public, pg_temp"]] == []
 
 
-async def test_functions_follow_a_schema_that_is_renamed(empty_url: str) -> None:
+async def test_functions_work_after_their_schema_is_renamed(empty_url: str) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     await on_server(empty_url, "ALTER SCHEMA public RENAME TO people")
     await on_server(empty_url, "CREATE SCHEMA public")

@@ -1,4 +1,4 @@
-"""Migrations: up, down, the same tables as the models, and code of another release on them."""
+"""Migrations: up, down, the same tables as the models, and servers of other releases."""
 
 import asyncio
 import sys
@@ -16,6 +16,7 @@ from app.main import create_app
 from app.testing.clients import ME, Api, Person
 from app.testing.databases import on_server
 from app.testing.settings import settings_for
+from tests.support.alembic import alembic
 from tests.support.servers import portico
 
 ADA = Person("ada@example.com", "difference engine 1")
@@ -33,11 +34,11 @@ async def tables(url: str) -> set[str]:
     return names
 
 
-async def test_the_models_are_what_the_migrations_make(migrated_url: str) -> None:
-    await asyncio.to_thread(command.check, migrations.config(migrated_url))
+async def test_the_migrations_create_the_tables_of_the_models(migrated_url: str) -> None:
+    await asyncio.to_thread(alembic, migrated_url, "check")
 
 
-async def test_every_migration_goes_down_and_up_again(empty_url: str) -> None:
+async def test_every_migration_is_downgraded_and_upgraded_again(empty_url: str) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     made = await tables(empty_url)
 
@@ -48,18 +49,18 @@ async def test_every_migration_goes_down_and_up_again(empty_url: str) -> None:
     assert await tables(empty_url) == made
 
 
-async def test_starters_that_race_migrate_once(empty_url: str) -> None:
+async def test_concurrent_upgrades_migrate_once(empty_url: str) -> None:
     code = "import sys; from app.database import migrations; migrations.upgrade(sys.argv[1])"
-    starters = [
+    upgrades = [
         await asyncio.create_subprocess_exec(sys.executable, "-c", code, empty_url)
         for _ in range(4)
     ]
 
-    assert [await starter.wait() for starter in starters] == [0, 0, 0, 0]
+    assert [await upgrade.wait() for upgrade in upgrades] == [0, 0, 0, 0]
     assert "users" in await tables(empty_url)
 
 
-async def test_a_release_serves_on_what_the_next_one_has_migrated(
+async def test_a_release_serves_on_a_database_migrated_by_the_next_one(
     empty_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
@@ -76,7 +77,7 @@ async def test_a_release_serves_on_what_the_next_one_has_migrated(
     assert "at revision 9999, of a newer release" in caplog.text
 
 
-async def test_a_release_that_starts_again_leaves_what_the_next_one_has_migrated(
+async def test_an_upgrade_does_not_change_a_database_migrated_by_the_next_release(
     empty_url: str, tmp_path: Path
 ) -> None:
     settings = {"DATABASE_URL": empty_url, "SECRET_KEY": "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"}
@@ -91,7 +92,7 @@ async def test_a_release_that_starts_again_leaves_what_the_next_one_has_migrated
     )
 
 
-async def test_a_release_refuses_what_is_not_migrated_for_it_yet(empty_url: str) -> None:
+async def test_a_release_does_not_start_before_its_migrations(empty_url: str) -> None:
     before = f"{migrations.head()}-1"
     await asyncio.to_thread(command.upgrade, migrations.config(empty_url), before)
     portico = create_app(settings_for(empty_url)).state.portico

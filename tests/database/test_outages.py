@@ -1,4 +1,4 @@
-"""Faults of the database: honest answers meanwhile, nothing half-done, and service afterwards."""
+"""Outages of the database: correct errors, no partial changes, and service afterwards."""
 
 import asyncio
 import time
@@ -21,32 +21,33 @@ from app.testing.settings import settings_for
 from tests.sessions.test_refreshing import REFRESH
 from tests.support.postgres import Postgres, postgres
 
-AWAY = "The server cannot do this now. Nothing was done: try again in a moment."
-UNKNOWN = "The connection broke. Check whether the operation was done before you retry."
+UNAVAILABLE = "The server cannot do this now. Nothing was done: try again in a moment."
+FATE_UNKNOWN = "The connection broke. Check whether the operation was done before you retry."
 EVE = Person("eve@example.com", "an apple a day 42")
 LOGOUT_EVERYWHERE = "mutation { logoutEverywhere { sessionsEnded } }"
-CUT = text(
+END_CONNECTIONS = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
-ON_SESSIONS = """
-CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NULL; END $$;
-CREATE CONSTRAINT TRIGGER fault AFTER INSERT ON sessions {when} FOR EACH ROW
-    EXECUTE FUNCTION fault()
+SESSION_TRIGGER = """
+CREATE FUNCTION on_new_session() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN {body}; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER on_new_session AFTER INSERT ON sessions {when} FOR EACH ROW
+    EXECUTE FUNCTION on_new_session()
 """
 
 
 @asynccontextmanager
-async def fault(db: Database, body: str, when: str = "") -> AsyncGenerator[None]:
-    """Something happens in the database whenever a session begins."""
+async def on_new_session(db: Database, body: str, when: str = "") -> AsyncGenerator[None]:
+    """Runs a statement in the database whenever a session is inserted."""
     async with db.begin() as session:
-        for statement in ON_SESSIONS.format(body=body, when=when).split(";\n"):
+        for statement in SESSION_TRIGGER.format(body=body, when=when).split(";\n"):
             await session.execute(text(statement))
     try:
         yield
     finally:
         async with db.begin() as session:
-            await session.execute(text("DROP FUNCTION fault CASCADE"))
+            await session.execute(text("DROP FUNCTION on_new_session CASCADE"))
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +78,12 @@ async def eve(own_api: Api) -> Api:
     return await own_api.login(EVE)
 
 
-async def test_nobody_notices_that_every_connection_was_cut(
+async def test_requests_succeed_after_every_connection_was_ended(
     api: Api, ada: Person, db: Database
 ) -> None:
     laptop = await api.login(ada)
     await asyncio.gather(*(laptop(ME) for _ in range(20)), *(api.login(ada) for _ in range(5)))
-    await db.rows(CUT)
+    await db.rows(END_CONNECTIONS)
     await asyncio.sleep(0.1)
 
     answers = await asyncio.gather(*(laptop(ME) for _ in range(20)))
@@ -92,9 +93,7 @@ async def test_nobody_notices_that_every_connection_was_cut(
     assert (len(phones), laptop.errors) == (5, [])
 
 
-async def test_while_the_database_is_away_answers_say_so_and_then_all_is_well(
-    own: Postgres, eve: Api
-) -> None:
+async def test_an_outage_is_reported_and_ends_by_itself(own: Postgres, eve: Api) -> None:
     own.stop("immediate")
     try:
         await eve(ME)
@@ -133,7 +132,7 @@ async def test_an_outage_is_a_503_without_data_unless_a_part_may_have_been_done(
         several = await ask("{ a: me { id } b: me { id } }", graphql)
         legacy = await ask("{ me { id } }", json)
         partly = await ask("{ __typename me { id } }", graphql)
-        deeds = await ask(parts, graphql)
+        mutation = await ask(parts, graphql)
     finally:
         own.start()
 
@@ -142,10 +141,12 @@ async def test_an_outage_is_a_503_without_data_unless_a_part_may_have_been_done(
     place = {"locations": [{"line": 1, "column": 14}], "path": ["me"]}
     data = {"__typename": "Query", "me": None}
     assert partly == (294, written, {"errors": [unavailable() | place], "data": data})
-    assert (deeds[0], deeds[1], deeds[2]["data"]) == (294, written, None)
+    assert (mutation[0], mutation[1], mutation[2]["data"]) == (294, written, None)
 
 
-async def test_a_database_that_hangs_hangs_nobody(own: Postgres, eve: Api) -> None:
+async def test_a_database_that_hangs_delays_requests_for_a_limited_time(
+    own: Postgres, eve: Api
+) -> None:
     with own.hanging():
         began = time.monotonic()
         answers = await asyncio.gather(
@@ -160,9 +161,7 @@ async def test_a_database_that_hangs_hangs_nobody(own: Postgres, eve: Api) -> No
     assert await (await eve.login(EVE))(ME) == {"me": {"email": EVE.email}}
 
 
-async def test_writers_that_wait_for_a_lock_keep_nobody_from_reading(
-    own: Postgres, eve: Api
-) -> None:
+async def test_writers_that_wait_for_a_lock_do_not_block_readers(own: Postgres, eve: Api) -> None:
     blocker = Database(db_module.connect(own.url, pool_size=5), pool_size=5)
     async with blocker.begin() as session:
         await session.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
@@ -176,35 +175,37 @@ async def test_writers_that_wait_for_a_lock_keep_nobody_from_reading(
     assert await (await eve.login(EVE))(ME) == {"me": {"email": EVE.email}}
 
 
-async def test_a_full_disk_is_said_and_leaves_nothing_half_done(api: Api, db: Database) -> None:
+async def test_a_full_disk_is_reported_and_changes_nothing(api: Api, db: Database) -> None:
     before = await contents(db)
-    async with fault(db, "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'"):
+    async with on_new_session(
+        db, "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'"
+    ):
         data = await api(REGISTER, input=EVE.registration)
 
-    assert (data, api.errors[0]["message"]) == (None, AWAY)
+    assert (data, api.errors[0]["message"]) == (None, UNAVAILABLE)
     assert await contents(db) == before
     assert (await api.register(EVE)).email == EVE.email
 
 
-async def test_a_commit_that_nobody_confirmed_says_so(api: Api, db: Database) -> None:
+async def test_an_unconfirmed_commit_is_reported_as_unknown(api: Api, db: Database) -> None:
     cut = "PERFORM pg_terminate_backend(pg_backend_pid())"
-    async with fault(db, cut, "DEFERRABLE INITIALLY DEFERRED"):
+    async with on_new_session(db, cut, "DEFERRABLE INITIALLY DEFERRED"):
         data = await api(REGISTER, input=EVE.registration)
 
-    assert (data, api.errors[0]["message"]) == (None, UNKNOWN)
+    assert (data, api.errors[0]["message"]) == (None, FATE_UNKNOWN)
     assert api.errors[0]["extensions"] == {"code": "SERVICE_UNAVAILABLE", "fate": "UNKNOWN"}
     assert api.last is not None
     assert (api.last.status_code, "retry-after" in api.last.headers) == (503, False)
 
 
-async def test_a_deadlock_is_lost_once_and_then_the_work_is_done(
+async def test_an_operation_is_retried_after_a_deadlock(
     api: Api, ada: Person, db: Database
 ) -> None:
     laptop, phone = await api.login(ada), await api.login(ada)
     touch = text("UPDATE sessions SET user_agent = 'x' WHERE id = :id")
     ids = [row[0] for row in await db.rows(text("SELECT id FROM sessions ORDER BY created_at"))]
     async with db.begin() as session:
-        # It waits for ever, so the other one is the one that is given up.
+        # It never checks for deadlocks, so PostgreSQL cancels the other transaction.
         await session.execute(text("SET LOCAL deadlock_timeout = '1h'"))
         await session.execute(touch, {"id": ids[-1]})
         leaving = asyncio.create_task(laptop(LOGOUT_EVERYWHERE))
@@ -216,7 +217,7 @@ async def test_a_deadlock_is_lost_once_and_then_the_work_is_done(
     assert (await phone(ME), laptop.errors) == ({"me": None}, [])
 
 
-async def test_a_clock_that_is_set_back_signs_nobody_out(
+async def test_a_clock_that_is_set_back_ends_no_session(
     api: Api, ada: Person, clock: FakeClock
 ) -> None:
     clock.pass_(hours=2)
@@ -224,7 +225,7 @@ async def test_a_clock_that_is_set_back_signs_nobody_out(
 
     clock.pass_(hours=-2)
 
-    # Others must not believe a token of the future, so neither do we; the session goes on.
+    # Other services refuse a token from the future, so this one does too; the session continues.
     assert (await laptop(ME), laptop.last_code) == ({"me": None}, "UNAUTHENTICATED")
     data = await api(REFRESH, token=laptop.refresh_token)
     refreshed = api.with_tokens(data["refreshSession"])
@@ -233,24 +234,24 @@ async def test_a_clock_that_is_set_back_signs_nobody_out(
 
 
 def unavailable() -> dict[str, object]:
-    return {"message": AWAY, "extensions": {"code": "SERVICE_UNAVAILABLE", "retryAfter": 2}}
+    return {"message": UNAVAILABLE, "extensions": {"code": "SERVICE_UNAVAILABLE", "retryAfter": 2}}
 
 
 @pytest.mark.parametrize(
     ("constraint", "words"),
     [
-        (f"CHECK (email <> '{EVE.email}')", 'violates check constraint "fault"'),
+        (f"CHECK (email <> '{EVE.email}')", 'violates check constraint "test_constraint"'),
         (f"CHECK (email <> '{EVE.email}' OR email::int = 1)", "invalid value (22P02)"),
     ],
 )
-async def test_a_fault_says_nothing_of_the_row_that_it_was_about(
+async def test_an_internal_error_reveals_nothing_of_its_row(
     api: Api, db: Database, caplog: pytest.LogCaptureFixture, constraint: str, words: str
 ) -> None:
-    await alter_users(db, f"ADD CONSTRAINT fault {constraint}")
+    await alter_users(db, f"ADD CONSTRAINT test_constraint {constraint}")
 
     await api(REGISTER, input=EVE.registration)
 
-    await alter_users(db, "DROP CONSTRAINT fault")
+    await alter_users(db, "DROP CONSTRAINT test_constraint")
     assert api.last_code == "INTERNAL_SERVER_ERROR"
     assert words in caplog.text
     assert list(SECRETS.leaks_in(caplog.text)) == []

@@ -1,4 +1,4 @@
-"""A database that lets nobody in any more: an outage, whatever it says, and nothing was done."""
+"""A database that refuses all connections: an outage, whatever its message; nothing is done."""
 
 import asyncio
 import struct
@@ -19,7 +19,7 @@ from app.testing.clients import LOGIN, ME, REGISTER, Api, Person
 from app.testing.databases import contents, on_server
 from app.testing.leaks import SECRETS
 from app.testing.settings import settings_for
-from tests.database.test_outages import AWAY, unavailable
+from tests.database.test_outages import UNAVAILABLE, unavailable
 from tests.sessions.test_refreshing import REFRESH
 from tests.support.postgres import Postgres, postgres
 from tests.support.servers import Server, serving
@@ -33,15 +33,15 @@ RESET = """
 mutation Reset($email: String!) { requestPasswordReset(input: {email: $email}) { __typename } }
 """
 CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'portico'"
-CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'portico'"
+END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'portico'"
 
 
 class Refusal(NamedTuple):
-    """How an operator shuts Portico out, how they let it in again, and what it hears meanwhile."""
+    """Statements that make the database refuse Portico and admit it again, and the error."""
 
-    shut_out: str
-    let_in: str
-    said: str
+    refuse: str
+    admit: str
+    message_of_postgresql: str
 
 
 REFUSALS = {
@@ -129,44 +129,44 @@ async def ask(own: Postgres, statement: str) -> Any:
     return rows[0][0] if rows else None
 
 
-async def cut(own: Postgres) -> None:
-    """End the connections that there are."""
+async def end_connections(own: Postgres) -> None:
+    """End all connections of Portico."""
     async with asyncio.timeout(20):
         while await ask(own, CONNECTIONS):
-            await ask(own, CUT)
+            await ask(own, END_CONNECTIONS)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
-async def test_a_database_that_lets_nobody_in_is_an_outage_that_ends_by_itself(
+async def test_a_database_that_refuses_the_role_is_an_outage_that_ends_by_itself(
     own: Postgres, server: Server, smtp: SmtpServer, ada: Api, refusal: Refusal
 ) -> None:
-    async with shut_out(server, ada, smtp, refusal.said):
-        await on_server(own.url, refusal.shut_out)
-        await cut(own)
+    async with refused_meanwhile(server, ada, smtp, refusal.message_of_postgresql):
+        await on_server(own.url, refusal.refuse)
+        await end_connections(own)
         await all_is_refused(ada)
-        await on_server(own.url, refusal.let_in)
+        await on_server(own.url, refusal.admit)
 
 
 async def test_a_rule_in_pg_hba_that_rejects_is_an_outage_that_ends_by_itself(
     own: Postgres, server: Server, smtp: SmtpServer, ada: Api
 ) -> None:
-    said = (
+    message_of_postgresql = (
         'pg_hba.conf rejects connection for host "127.0.0.1", user "portico", database "served", '
         "no encryption (28000)"
     )
-    async with shut_out(server, ada, smtp, said):
+    async with refused_meanwhile(server, ada, smtp, message_of_postgresql):
         with own.admitting("host all portico all reject"):
-            await cut(own)
+            await end_connections(own)
             await all_is_refused(ada)
 
 
 async def test_a_database_that_was_renamed_is_an_outage_that_ends_by_itself(
     own: Postgres, server: Server, smtp: SmtpServer, ada: Api
 ) -> None:
-    async with shut_out(server, ada, smtp, 'database "served" does not exist (3D000)'):
-        # It cannot be renamed while somebody is connected.
+    async with refused_meanwhile(server, ada, smtp, 'database "served" does not exist (3D000)'):
+        # It cannot be renamed while anyone is connected.
         await on_server(own.url, "ALTER DATABASE served ALLOW_CONNECTIONS false")
-        await cut(own)
+        await end_connections(own)
         await on_server(own.url, "ALTER DATABASE served RENAME TO hidden")
         await all_is_refused(ada)
         await on_server(own.url, "ALTER DATABASE hidden RENAME TO served")
@@ -174,13 +174,15 @@ async def test_a_database_that_was_renamed_is_an_outage_that_ends_by_itself(
 
 
 @asynccontextmanager
-async def shut_out(server: Server, ada: Api, smtp: SmtpServer, said: str) -> AsyncGenerator[None]:
-    """Meanwhile the log says what the database says, once; afterwards all is well."""
+async def refused_meanwhile(
+    server: Server, ada: Api, smtp: SmtpServer, message_of_postgresql: str
+) -> AsyncGenerator[None]:
+    """Check that the log has the error of the database once, and that service resumes."""
     before = len(server.output)
     yield
     await asyncio.to_thread(server.wait_until_ready)
     log = server.output[before:]
-    assert log.count(f"Not ready: {said}\n") == 1
+    assert log.count(f"Not ready: {message_of_postgresql}\n") == 1
     assert ("Traceback" in log, "Internal error" in log) == (False, False)
 
     assert await ada(ME) == {"me": {"email": ADA.email}}
@@ -220,54 +222,54 @@ def refusal_of(code: str, words: str = "not now") -> bytes:
 
 
 READY = message(b"Z", b"I")
-# What servers, poolers and what is neither have said to somebody who connects.
-WORDS = {
+# Answers of servers, poolers and other programs to a new connection.
+GREETINGS = {
     "an internal error": refusal_of("XX000", "Tenant or user not found"),
     "a feature that is missing": refusal_of("0A000", "channel binding is not supported"),
     "a protocol violation": refusal_of("08P01", "server login failed: wrong password"),
-    "a code that nobody knows": refusal_of("ZZ999"),
+    "an unknown code": refusal_of("ZZ999"),
     "no code at all": message(b"E", b"SFATAL\0Mno more connections allowed\0\0"),
     "a value of the wrong type": refusal_of("22023", "invalid value for parameter"),
     "a syntax error": refusal_of("42601", "unsupported command"),
     "an unknown way to sign in": message(b"R", struct.pack("!i", 99)),
     "another protocol": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
-    "an answer that is cut off": refusal_of("28000")[:9],
+    "an answer that is end_connections off": refusal_of("28000")[:9],
     "an answer that makes no sense": b"Z\0\0\0\1" + bytes(range(256)),
     "nothing": b"",
 }
 
 
-class Gatekeeper:
-    """Stands before a server, and lets everybody through until it is told what to say instead."""
+class FakeServer:
+    """Forwards connections to a server, until it is given another answer to send."""
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
-        self.words: bytes | None = None
-        # What whoever is connected hears in the place of the next answer.
+        self.greeting: bytes | None = None
+        # Sent to open connections instead of the next answer.
         self.answer: bytes | None = None
-        self.hangs_up = False
+        self.closes = False
         self._open = set[asyncio.StreamWriter]()
 
-    def shut(self, words: bytes) -> None:
-        self.words = words
+    def refuse(self, greeting: bytes) -> None:
+        self.greeting = greeting
         for writer in self._open:
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.words is not None:
+        if self.greeting is not None:
             await reader.read(65536)
-            writer.write(self.words)
+            writer.write(self.greeting)
             writer.close()
             return
         there = await asyncio.open_connection("127.0.0.1", self._server.port)
         self._open |= {writer, there[1]}
         await asyncio.gather(
-            self._ask(reader, there[1], writer),
+            self._forward(reader, there[1], writer),
             pass_on(there[0], writer),
             return_exceptions=True,
         )
 
-    async def _ask(
+    async def _forward(
         self,
         reader: asyncio.StreamReader,
         there: asyncio.StreamWriter,
@@ -278,7 +280,7 @@ class Gatekeeper:
                 there.write(data)
             else:
                 back.write(self.answer)
-                if self.hangs_up:
+                if self.closes:
                     back.close()
         there.close()
 
@@ -291,27 +293,27 @@ async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 @asynccontextmanager
-async def behind_gatekeeper(own: Postgres) -> AsyncGenerator[tuple[Gatekeeper, FastAPI, Api]]:
-    gatekeeper = Gatekeeper(own)
-    listening = await asyncio.start_server(gatekeeper.serve, "127.0.0.1", 0)
+async def behind_fake_server(own: Postgres) -> AsyncGenerator[tuple[FakeServer, FastAPI, Api]]:
+    fake = FakeServer(own)
+    listening = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     url = f"postgresql://portico:{PASSWORD}@127.0.0.1:{port}/served?sslmode=disable"
     app = create_app(settings_for(url, database_pool_size=5))
     async with listening, app.router.lifespan_context(app), Api.of(app) as guest:
-        yield gatekeeper, app, guest
+        yield fake, app, guest
 
 
-@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
-async def test_whatever_is_said_to_who_connects_is_an_outage_and_nothing_is_done(
-    own: Postgres, caplog: pytest.LogCaptureFixture, words: bytes
+@pytest.mark.parametrize("greeting", GREETINGS.values(), ids=GREETINGS)
+async def test_any_invalid_answer_to_a_new_connection_is_an_outage(
+    own: Postgres, caplog: pytest.LogCaptureFixture, greeting: bytes
 ) -> None:
     direct = Database(connect(url_of(own), pool_size=5), pool_size=5)
-    async with behind_gatekeeper(own) as (gatekeeper, app, guest):
+    async with behind_fake_server(own) as (fake, app, guest):
         before = await contents(direct)
-        gatekeeper.shut(words)
+        fake.refuse(greeting)
 
         assert await guest(REGISTER, input=EVE.registration) is None
-        assert guest.errors[0]["message"] == AWAY
+        assert guest.errors[0]["message"] == UNAVAILABLE
         assert guest.last is not None
         assert guest.last.status_code == 503
         assert (await guest.http.get("/health/ready")).status_code == 503
@@ -324,7 +326,7 @@ async def test_whatever_is_said_to_who_connects_is_an_outage_and_nothing_is_done
 
         assert await contents(direct) == before
         assert "Traceback" not in caplog.text
-        gatekeeper.words = None
+        fake.greeting = None
         assert (await guest.http.get("/health/ready")).status_code == 200
     await direct.close()
 
@@ -334,20 +336,20 @@ async def writes(app: FastAPI) -> None:
         await session.execute(text("DELETE FROM users"))
 
 
-@pytest.mark.parametrize("hangs_up", [True, False])
+@pytest.mark.parametrize("closes", [True, False])
 @pytest.mark.parametrize("code", ["XX000", "58000", "28P01", "42501", "ZZ999"])
-async def test_a_pooler_that_ends_a_session_at_a_statement_is_an_outage_whatever_its_code(
-    own: Postgres, caplog: pytest.LogCaptureFixture, code: str, *, hangs_up: bool
+async def test_a_session_that_a_pooler_ends_is_an_outage_whatever_the_code(
+    own: Postgres, caplog: pytest.LogCaptureFixture, code: str, *, closes: bool
 ) -> None:
-    async with behind_gatekeeper(own) as (gatekeeper, _, guest):
+    async with behind_fake_server(own) as (fake, _, guest):
         data = await guest(REGISTER, input=ADA.registration)
         if data["register"]["__typename"] == "SignedIn":
             ada = guest.with_tokens(data["register"])
         else:
             ada = await guest.login(ADA)
-        gatekeeper.hangs_up = hangs_up
-        gatekeeper.words = refusal_of(code, "all servers are down")
-        gatekeeper.answer = gatekeeper.words + READY
+        fake.closes = closes
+        fake.greeting = refusal_of(code, "all servers are down")
+        fake.answer = fake.greeting + READY
 
         assert await answer_to(ada, ME) == (503, {"errors": [unavailable()]})
         assert await answer_to(ada, LOGIN, input=ADA.credentials) == (
@@ -359,14 +361,14 @@ async def test_a_pooler_that_ends_a_session_at_a_statement_is_an_outage_whatever
             False,
             True,
         )
-        gatekeeper.words = gatekeeper.answer = None
+        fake.greeting = fake.answer = None
         assert await ada(ME) == {"me": {"email": ADA.email}}
 
 
-async def test_a_privilege_that_a_statement_lacks_is_a_fault_and_the_log_names_it(
+async def test_a_missing_privilege_is_an_internal_error_and_the_log_names_it(
     own: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with behind_gatekeeper(own) as (_, _, guest):
+    async with behind_fake_server(own) as (_, _, guest):
         await on_server(url_of(own), "REVOKE SELECT ON users FROM portico")
         try:
             answers = [await answer_to(guest, LOGIN, input=EVE.credentials) for _ in range(3)]
@@ -376,8 +378,8 @@ async def test_a_privilege_that_a_statement_lacks_is_a_fault_and_the_log_names_i
     assert [status for status, _ in answers] == [200] * 3
     codes = [answer["errors"][0]["extensions"]["code"] for _, answer in answers]
     assert codes == ["INTERNAL_SERVER_ERROR"] * 3
-    faults = [record for record in caplog.records if "Internal error" in record.message]
-    assert [record.message.split(": ")[1] for record in faults] == [
+    errors = [record for record in caplog.records if "Internal error" in record.message]
+    assert [record.message.split(": ")[1] for record in errors] == [
         "permission denied for table users (42501)"
     ] * 3
-    assert [record.exc_info is not None for record in faults] == [True, False, False]
+    assert [record.exc_info is not None for record in errors] == [True, False, False]

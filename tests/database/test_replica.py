@@ -1,4 +1,4 @@
-"""A streaming replica: it answers pages while it is fit to, and nothing that must be current."""
+"""A streaming replica: it answers pages while it is usable, and nothing that must be current."""
 
 import asyncio
 import os
@@ -33,8 +33,8 @@ PAGE = "query Page { users { nodes { email } } }"
 EVENTS = "{ auditEvents { nodes { name } } }"
 NOT_USED = "The replica is not used, the primary answers: {reason}"
 IN_USE = "The replica is in use."
-PATIENCE_SECONDS = 30
-CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'portico'"
+TIMEOUT_SECONDS = 30
+END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'portico'"
 IS_LOCKED = (
     "SELECT count(*) > 0 FROM pg_locks"
     " WHERE relation = 'audit_events'::regclass AND mode = 'AccessExclusiveLock'"
@@ -56,7 +56,7 @@ def replica(primary: Postgres) -> Iterator[Postgres]:
 
 @asynccontextmanager
 async def administrator(primary: Postgres, read_url: str, **changes: Any) -> AsyncGenerator[Api]:
-    """Somebody who asks for pages, once the server reads them from the replica."""
+    """An administrator who asks for pages, which the server may read from the replica."""
     settings = settings_for(primary.url, database_read_url=read_url, **changes)
     app = create_app(settings)
     async with app.router.lifespan_context(app), Api.of(app) as guest:
@@ -72,7 +72,7 @@ async def ada(
     primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[Api]:
     async with administrator(primary, replica.url) as person:
-        await heard(caplog, IN_USE)
+        await wait_for_log(caplog, IN_USE)
         yield person
 
 
@@ -84,18 +84,18 @@ async def run(server: Postgres, statement: str) -> Any:
 
 
 async def until(reached: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while not await reached():  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.05)
 
 
-async def heard(caplog: pytest.LogCaptureFixture, message: str) -> None:
-    """Wait until the log says so, and forget what it has said."""
+async def wait_for_log(caplog: pytest.LogCaptureFixture, message: str) -> None:
+    """Wait until the log has this message, and clear it."""
 
-    async def is_said() -> bool:
+    async def is_logged() -> bool:
         return message in caplog.messages
 
-    await until(is_said)
+    await until(is_logged)
     caplog.clear()
 
 
@@ -110,7 +110,7 @@ async def caught_up(primary: Postgres, replica: Postgres) -> None:
 
 @asynccontextmanager
 async def paused(primary: Postgres, replica: Postgres) -> AsyncGenerator[None]:
-    """What is written from now on does not get to the replica, which tells pages of both apart."""
+    """Pauses the replay, so that pages of the replica differ from those of the primary."""
     await caught_up(primary, replica)
     await run(replica, "SELECT pg_wal_replay_pause()::text")
     try:
@@ -125,8 +125,8 @@ async def emails(ada: Api) -> list[str]:
     return sorted(node["email"] for node in page["users"]["nodes"])
 
 
-async def joined(ada: Api, name: str) -> str:
-    """Somebody registers."""
+async def registered(ada: Api, name: str) -> str:
+    """Register a user; returns their address."""
     person = await ada.register(Person(f"{name}@example.com", "an apple a day 42"))
     return person.email
 
@@ -144,31 +144,31 @@ async def test_pages_come_from_the_replica_and_sessions_do_not(
         )
         assert await ada(TOTAL) == {"users": {"totalCount": 1, "nodes": [{"email": ADA.email}]}}
         names = [each["name"] for each in (await ada(EVENTS))["auditEvents"]["nodes"]]
-        assert (len(names) > 0, "USER_REGISTERED" in names) == (True, False)
+        assert (len(names) > 0, "user.registered" in names) == (True, False)
 
 
-async def test_without_the_replica_the_primary_answers_and_then_it_is_read_again(
+async def test_the_primary_answers_while_the_replica_is_down(
     ada: Api, primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     replica.stop("immediate")
     try:
-        gone = await joined(ada, "gone")
+        gone = await registered(ada, "gone")
         assert gone in await emails(ada)
-        assert [each for each in caplog.messages if each.startswith("The replica is left out")]
+        assert [each for each in caplog.messages if each.startswith("The replica is not used")]
     finally:
         replica.start()
 
-    await heard(caplog, IN_USE)
+    await wait_for_log(caplog, IN_USE)
     async with paused(primary, replica):
-        later = await joined(ada, "later")
+        later = await registered(ada, "later")
         assert gone in await emails(ada)
         assert later not in await emails(ada)
 
 
-async def test_a_replica_that_hangs_is_found_out_once_and_the_primary_answers(
+async def test_a_replica_that_hangs_is_detected_once_and_the_primary_answers(
     ada: Api, replica: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hung = await joined(ada, "hung")
+    hung = await registered(ada, "hung")
     with replica.hanging():
         pages = await asyncio.gather(*(emails(ada) for _ in range(10)))
         assert [hung in page for page in pages] == [True] * 10
@@ -176,10 +176,10 @@ async def test_a_replica_that_hangs_is_found_out_once_and_the_primary_answers(
         await asyncio.gather(*(emails(ada) for _ in range(10)))
         assert caplog.messages.count(NOT_USED.format(reason=NO_ANSWER)) == 1
 
-    await heard(caplog, IN_USE)
+    await wait_for_log(caplog, IN_USE)
 
 
-async def test_a_page_that_takes_long_is_not_taken_for_a_replica_that_hangs(
+async def test_a_slow_page_is_not_mistaken_for_a_replica_that_hangs(
     ada: Api, primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def is_locked() -> bool:
@@ -187,7 +187,7 @@ async def test_a_page_that_takes_long_is_not_taken_for_a_replica_that_hangs(
 
     database = Database(connect(primary.url, pool_size=5), pool_size=5)
     async with database.begin() as session:
-        # The lock is replayed on the replica, once somebody else's commit has sent it there.
+        # The lock is replayed on the replica once another commit has sent it there.
         await session.execute(text("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE"))
         await on_server(primary.url, "SELECT pg_logical_emit_message(true, 'portico', '')")
         await until(is_locked)
@@ -202,47 +202,47 @@ async def test_a_page_that_takes_long_is_not_taken_for_a_replica_that_hangs(
 
 @pytest.fixture
 async def portico_role(primary: Postgres, replica: Postgres) -> str:
-    """The address of the replica for a role of its own."""
+    """The URL of the replica for a separate role."""
     await on_server(primary.url, "CREATE ROLE portico LOGIN PASSWORD 'horse-battery-8'")
     await on_server(primary.url, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO portico")
     await caught_up(primary, replica)
     return replica.url.replace("postgres@", "portico:horse-battery-8@")
 
 
-async def test_a_replica_that_refuses_sign_ins_leaves_pages_to_the_primary(
+async def test_the_primary_answers_while_the_replica_refuses_the_role(
     primary: Postgres,
     replica: Postgres,
     portico_role: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with administrator(primary, portico_role) as ada:
-        await heard(caplog, IN_USE)
+        await wait_for_log(caplog, IN_USE)
         await on_server(primary.url, "ALTER ROLE portico NOLOGIN")
         await caught_up(primary, replica)
-        await run(replica, CUT)
+        await run(replica, END_CONNECTIONS)
 
-        refused = await joined(ada, "refused")
+        refused = await registered(ada, "refused")
         assert refused in await emails(ada)
         said = 'role "portico" is not permitted to log in (28000)'
-        await heard(caplog, NOT_USED.format(reason=said))
+        await wait_for_log(caplog, NOT_USED.format(reason=said))
         assert refused in await emails(ada)
 
         await on_server(primary.url, "ALTER ROLE portico LOGIN")
-        await heard(caplog, IN_USE)
+        await wait_for_log(caplog, IN_USE)
 
 
-async def test_a_replica_that_is_too_far_behind_is_left_out_until_it_is_not(
+async def test_a_replica_is_not_read_while_it_is_too_far_behind(
     primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with administrator(primary, replica.url, database_read_max_lag_seconds=1) as ada:
-        await heard(caplog, IN_USE)
+        await wait_for_log(caplog, IN_USE)
         async with paused(primary, replica):
-            behind = await joined(ada, "behind")
+            behind = await registered(ada, "behind")
             assert behind not in await emails(ada)
-            await heard(caplog, NOT_USED.format(reason=BEHIND.format(seconds=1)))
+            await wait_for_log(caplog, NOT_USED.format(reason=BEHIND.format(seconds=1)))
             assert behind in await emails(ada)
 
-        await heard(caplog, IN_USE)
+        await wait_for_log(caplog, IN_USE)
 
 
 async def test_a_replica_that_was_promoted_is_not_read(
@@ -250,21 +250,23 @@ async def test_a_replica_that_was_promoted_is_not_read(
 ) -> None:
     with streaming_replica(primary) as promoted:
         async with administrator(primary, promoted.url) as ada:
-            await heard(caplog, IN_USE)
+            await wait_for_log(caplog, IN_USE)
             promoted.run("pg_ctl", "-w", "-D", str(promoted.directory), "promote")
-            await heard(caplog, NOT_USED.format(reason=NOT_A_STANDBY))
+            await wait_for_log(caplog, NOT_USED.format(reason=NOT_A_STANDBY))
             await on_server(promoted.url, "UPDATE users SET email = 'parted-' || email")
 
             assert [email for email in await emails(ada) if email.startswith("parted")] == []
 
 
-async def test_a_primary_is_no_replica(primary: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_primary_is_not_used_as_a_replica(
+    primary: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
     async with administrator(primary, primary.url) as ada:
-        await heard(caplog, NOT_USED.format(reason=NOT_A_STANDBY))
+        await wait_for_log(caplog, NOT_USED.format(reason=NOT_A_STANDBY))
         assert ADA.email in await emails(ada)
 
 
-async def test_behind_a_pooler_too_a_replica_is_read_left_out_and_read_again(
+async def test_a_replica_behind_a_pooler_is_read_except_during_outages(
     primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     host = read_database_url(replica.url, os.environ).hosts[0]
@@ -272,30 +274,30 @@ async def test_behind_a_pooler_too_a_replica_is_read_left_out_and_read_again(
         refusing_pooler(host) as port,
         administrator(primary, f"postgresql://postgres@127.0.0.1:{port}/postgres") as ada,
     ):
-        await heard(caplog, IN_USE)
+        await wait_for_log(caplog, IN_USE)
         async with paused(primary, replica):
-            pooled = await joined(ada, "pooled")
+            pooled = await registered(ada, "pooled")
             assert pooled not in await emails(ada)
             with replica.hanging():
                 assert pooled in await emails(ada)
-                await heard(caplog, NOT_USED.format(reason=NO_ANSWER))
-        await heard(caplog, IN_USE)
+                await wait_for_log(caplog, NOT_USED.format(reason=NO_ANSWER))
+        await wait_for_log(caplog, IN_USE)
 
 
-async def test_metrics_say_whether_the_replica_is_read_and_how_far_it_is_behind(
+async def test_metrics_show_whether_the_replica_is_read_and_its_lag(
     primary: Postgres, replica: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
     lag = {"database_read_max_lag_seconds": 2, "management_address": address}
     async with administrator(primary, replica.url, **lag) as ada:
-        await heard(caplog, IN_USE)
-        await until(lambda: told(address, in_use=1, at_least=0))
+        await wait_for_log(caplog, IN_USE)
+        await until(lambda: metrics_show(address, in_use=1, at_least=0))
         async with paused(primary, replica):
-            await joined(ada, "measured")
-            await until(lambda: told(address, in_use=0, at_least=2))
+            await registered(ada, "measured")
+            await until(lambda: metrics_show(address, in_use=0, at_least=2))
 
 
-async def told(address: str, *, in_use: int, at_least: float) -> bool:
+async def metrics_show(address: str, *, in_use: int, at_least: float) -> bool:
     metrics = await replica_metrics(address)
     if metrics.keys() != {"portico_replica_in_use", "portico_replica_lag_seconds"}:
         return False
@@ -310,7 +312,7 @@ async def replica_metrics(address: str) -> dict[str, float]:
     return {name: float(value) for name, value in samples}
 
 
-async def test_without_a_replica_no_metric_says_that_it_is_left_out(primary: Postgres) -> None:
+async def test_without_a_replica_there_are_no_metrics_of_it(primary: Postgres) -> None:
     address = f"127.0.0.1:{free_port()}"
     app = create_app(settings_for(primary.url, management_address=address))
     async with app.router.lifespan_context(app):
@@ -322,8 +324,8 @@ POSITIONS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 50)), min_size=
 
 
 @given(POSITIONS)
-def test_the_lag_is_that_of_the_first_thing_that_is_missing(steps: list[tuple[int, int]]) -> None:
-    """Each second the primary writes something, and the replica has all but the last so much."""
+def test_the_lag_is_the_age_of_the_first_missing_change(steps: list[tuple[int, int]]) -> None:
+    """Each second the primary writes bytes, of which the replica lacks some at the end."""
     lag, history, complete = ReplicaLag(), list[WalPosition](), list[float]()
     written = 0
     for second, (more, missing) in enumerate(steps):
@@ -344,7 +346,7 @@ def test_a_replica_that_has_all_of_an_idle_primary_is_not_behind() -> None:
     assert lag.seconds(10_000.0) == 1.0
 
 
-def test_what_a_new_primary_has_lost_is_not_missed() -> None:
+def test_changes_that_a_new_primary_has_lost_are_not_missing() -> None:
     lag = ReplicaLag()
     lag.compare(WalPosition(0.0, 10), 10, None)
     lag.compare(WalPosition(1.0, 100), 10, None)

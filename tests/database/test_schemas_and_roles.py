@@ -1,4 +1,4 @@
-"""Schemas other than public, roles with few rights, and the extension that not everybody has."""
+"""Schemas other than public, roles with few rights, and servers without pg_trgm."""
 
 import asyncio
 from pathlib import Path
@@ -54,21 +54,21 @@ EXTENSIONS = (
 
 
 def command(url: str, cwd: Path, *arguments: str) -> str:
-    """What a command that succeeds prints."""
+    """Returns the output of a command that succeeds."""
     done = portico(*arguments, cwd=cwd, DATABASE_URL=url, SECRET_KEY=SECRET)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
 async def granted(server: Role, cwd: Path, *arguments: str) -> str:
-    """What `portico db grant` says to the administrator who gives a role what serving takes."""
+    """Grant a role the rights for serving; returns the output of `portico db grant`."""
     return await asyncio.to_thread(
         command, server.admin_url, cwd, "db", "grant", server.name, *arguments
     )
 
 
 async def live(url: str) -> None:
-    """Do what people do, and what runs beside them."""
+    """Register, sign in, change an address, and run jobs and periodic tasks."""
     outbox = Outbox()
     app = create_app(settings_for(url), mailer=outbox)
     async with app.router.lifespan_context(app), Api.of(app) as api:
@@ -92,7 +92,7 @@ async def with_trigrams(empty_url: str) -> str:
     return empty_url
 
 
-async def test_everything_lives_in_the_schema_of_the_role(empty_url: str, tmp_path: Path) -> None:
+async def test_everything_is_in_the_schema_of_the_role(empty_url: str, tmp_path: Path) -> None:
     before = await found(empty_url, IN_PUBLIC)
     async with role(empty_url, OWN_SCHEMA) as owner:
         printed = await asyncio.to_thread(command, owner.url, tmp_path, "db", "upgrade")
@@ -115,7 +115,7 @@ async def test_a_role_that_owns_nothing_serves_with_grants_alone(
         await live(server.url)
 
 
-async def test_a_role_that_owns_nothing_takes_people_over(empty_url: str, tmp_path: Path) -> None:
+async def test_a_role_that_owns_nothing_imports_users(empty_url: str, tmp_path: Path) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     (tmp_path / "people.jsonl").write_text('{"email": "eve@example.com"}\n')
     async with role(empty_url) as server:
@@ -153,12 +153,12 @@ async def test_an_upgrade_that_has_nothing_to_do_needs_no_privileges(
         await asyncio.to_thread(command, server.url, tmp_path, "db", "upgrade")
 
 
-async def test_nobody_deletes_events_behind_a_temporary_table(
+async def test_a_temporary_table_does_not_allow_deleting_events(
     empty_url: str, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     async with role(empty_url) as server:
-        await server.given(*TO_SERVE)
+        await server.administer(*TO_SERVE)
         await live(server.url)
         before = await found(empty_url, EVENTS)
 
@@ -179,12 +179,12 @@ async def in_one_transaction(by: Role, *statements: str) -> None:
         await engine.dispose()
 
 
-async def test_tables_in_a_schema_that_another_one_would_hide_are_not_made_twice(
+async def test_tables_are_not_created_again_in_a_schema_that_hides_them(
     empty_url: str,
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     async with role(empty_url, ("CREATE SCHEMA {role} AUTHORIZATION {role}",)) as owner:
-        await owner.given(*TO_SERVE)
+        await owner.administer(*TO_SERVE)
 
         with pytest.raises(
             MigrationBlocked, match=f'are in the schema "public", .* in "{owner.name}"'
@@ -195,12 +195,12 @@ async def test_tables_in_a_schema_that_another_one_would_hide_are_not_made_twice
         assert await found(owner.url, hidden) == []
 
 
-async def test_a_server_whose_search_path_lacks_the_tables_is_told_where_they_are(
+async def test_a_server_whose_search_path_lacks_the_tables_reports_where_they_are(
     empty_url: str, tmp_path: Path
 ) -> None:
     async with role(empty_url, OWN_SCHEMA) as owner, role(empty_url) as server:
         await asyncio.to_thread(migrations.upgrade, owner.url)
-        await server.given(*TO_SERVE, schema='"my people"')
+        await server.administer(*TO_SERVE, schema='"my people"')
 
         refused = await asyncio.to_thread(
             portico, "jobs", cwd=tmp_path, DATABASE_URL=server.url, SECRET_KEY=SECRET
@@ -219,14 +219,14 @@ async def test_a_server_whose_search_path_lacks_the_tables_is_told_where_they_ar
     [("serve", "--port", "{port}"), ("worker",), ("jobs",), ("users", "export", "-")],
     ids=lambda arguments: arguments[0],
 )
-async def test_a_table_of_somebody_else_that_hides_ours_is_named(
+async def test_a_foreign_table_that_hides_one_of_portico_is_reported(
     empty_url: str, tmp_path: Path, arguments: tuple[str, ...], hidden: str
 ) -> None:
     await asyncio.to_thread(migrations.upgrade, empty_url)
     hiding = ("CREATE SCHEMA {role} AUTHORIZATION {role}",)
     async with role(empty_url, hiding) as server:
-        await server.given(*TO_SERVE)
-        await server.given(f"CREATE TABLE {{role}}.{hidden} (id int)")
+        await server.administer(*TO_SERVE)
+        await server.administer(f"CREATE TABLE {{role}}.{hidden} (id int)")
         words = [word.format(port=free_port()) for word in arguments]
 
         refused = await asyncio.to_thread(
@@ -246,7 +246,7 @@ async def test_a_table_of_somebody_else_that_hides_ours_is_named(
     )
 
 
-async def test_an_upgrade_on_a_server_without_pg_trgm_says_that_searches_are_slower(
+async def test_an_upgrade_without_pg_trgm_warns_of_slower_searches(
     empty_url: str, tmp_path: Path
 ) -> None:
     if await found(empty_url, AVAILABLE):
@@ -264,7 +264,7 @@ async def test_the_extension_may_be_in_a_schema_that_is_not_on_the_search_path(
     with_trigrams: str,
 ) -> None:
     async with role(with_trigrams, (*OWN_SCHEMA, *EXTENSIONS)) as owner:
-        await owner.given("GRANT USAGE ON SCHEMA extensions TO {role}")
+        await owner.administer("GRANT USAGE ON SCHEMA extensions TO {role}")
 
         upgraded = await asyncio.to_thread(migrations.upgrade, owner.url)
         await live(owner.url)
@@ -273,12 +273,12 @@ async def test_the_extension_may_be_in_a_schema_that_is_not_on_the_search_path(
         assert "extensions.gin_trgm_ops" in (await found(owner.url, INDEX))[0][0]
 
 
-async def test_the_index_is_made_by_the_next_upgrade_once_it_can_be(with_trigrams: str) -> None:
+async def test_the_index_is_created_by_the_next_upgrade_with_pg_trgm(with_trigrams: str) -> None:
     async with role(with_trigrams, OWN_SCHEMA) as owner:
         notes = [await note(owner)]
-        await owner.given(*EXTENSIONS)
+        await owner.administer(*EXTENSIONS)
         notes.append(await note(owner))
-        await owner.given("GRANT USAGE ON SCHEMA extensions TO {role}")
+        await owner.administer("GRANT USAGE ON SCHEMA extensions TO {role}")
         notes.append(await note(owner))
         definition = (await found(owner.url, INDEX))[0][0]
 
@@ -300,7 +300,7 @@ async def note(owner: Role) -> str | None:
     return (await asyncio.to_thread(migrations.upgrade, owner.url)).note
 
 
-async def test_a_role_that_may_create_extensions_makes_it_by_itself(with_trigrams: str) -> None:
+async def test_a_role_that_may_create_extensions_creates_pg_trgm(with_trigrams: str) -> None:
     async with role(with_trigrams, OWN_SCHEMA) as owner:
         await on_server(with_trigrams, await grant_create(owner))
 

@@ -16,7 +16,7 @@ from tests.docs.pages import SHELL, Block, Page, console
 from tests.docs.places import ROOT, Place
 from tests.docs.shell import Failed, Running, Shell
 
-# Commands that go on until somebody stops them.
+# Commands that run until they are stopped.
 ENDLESS = re.compile(r"^[^#\n]*\bportico (?P<what>serve|worker)\b(?!.*--help)", re.MULTILINE)
 PORT = re.compile(r"\bportico serve\b(?!.*--port)")
 START_SECONDS = 120

@@ -1,4 +1,4 @@
-"""Batching: what resolvers of many objects load at the same time is read once."""
+"""Batching: values that resolvers of many objects load at the same time are read once."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

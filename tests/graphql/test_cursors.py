@@ -1,4 +1,4 @@
-"""Cursors: opaque, bound to one order, and of this server alone."""
+"""Cursors: opaque, bound to one order, and valid on this server only."""
 
 from itertools import permutations, product
 from typing import Any
@@ -51,10 +51,10 @@ async def test_a_cursor_reveals_no_personal_data(
 ) -> None:
     admin = await api.login(grace)
 
-    told = bytes.fromhex(await cursor_of(admin, ada, order))
+    decoded = bytes.fromhex(await cursor_of(admin, ada, order))
 
-    assert ada.email.encode() not in told
-    assert bytes.fromhex(ada.id.removeprefix("User_")) not in told
+    assert ada.email.encode() not in decoded
+    assert bytes.fromhex(ada.id.removeprefix("User_")) not in decoded
 
 
 async def test_a_cursor_by_creation_contains_an_id_and_a_time(
@@ -62,14 +62,14 @@ async def test_a_cursor_by_creation_contains_an_id_and_a_time(
 ) -> None:
     admin = await api.login(grace)
 
-    told = bytes.fromhex(await cursor_of(admin, ada, ORDERS[0]))
+    decoded = bytes.fromhex(await cursor_of(admin, ada, ORDERS[0]))
 
     # A checksum of the order's name, the id, and days, seconds and microseconds.
-    assert (len(told), told[4:20].hex()) == (4 + 16 + 12, ada.id.removeprefix("User_"))
+    assert (len(decoded), decoded[4:20].hex()) == (4 + 16 + 12, ada.id.removeprefix("User_"))
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_a_position_has_one_cursor(
+async def test_each_position_has_exactly_one_cursor(
     api: Api, ada: Person, grace: Person, order: dict[str, str]
 ) -> None:
     admin = await api.login(grace)
@@ -97,13 +97,13 @@ async def test_a_cursor_that_was_changed_anywhere_is_refused(
     assert not await is_refused(admin, cursor.hex(), order)
 
 
-def test_the_cursors_of_every_page_are_asked_for_here() -> None:
+def test_the_cursors_of_every_connection_are_tested_here() -> None:
     pages = connection_fields(core_schema(default_schema()))
 
     assert {"users", *OTHER_PAGES} == set(pages)
 
 
-async def test_a_cursor_of_one_page_is_none_of_another(
+async def test_a_cursor_of_one_connection_is_refused_by_another(
     api: Api, ada: Person, grace: Person
 ) -> None:
     admin = await api.login(grace)

@@ -122,7 +122,7 @@ PLACES = list(places())
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
-async def test_a_subject_is_accepted_wherever_an_id_is(
+async def test_a_subject_is_accepted_for_every_user_id(
     api: Api, grace: Person, place: Place
 ) -> None:
     admin = await api.login(grace)
@@ -131,12 +131,12 @@ async def test_a_subject_is_accepted_wherever_an_id_is(
     by_id = await answer(admin, place, ada.id, ada.id)
     by_subject = await answer(admin, place, subject_of(lin), lin.id)
     is_taken = admin.last_code is None
-    nobody_by_id = await answer(admin, place, f"User_{NOBODY.hex}", ada.id)
-    nobody_by_subject = await answer(admin, place, str(NOBODY), ada.id)
+    unknown_by_id = await answer(admin, place, f"User_{NOBODY.hex}", ada.id)
+    unknown_by_subject = await answer(admin, place, str(NOBODY), ada.id)
 
     assert by_subject == by_id
-    assert nobody_by_subject == nobody_by_id
-    assert (nobody_by_id != by_id) == is_taken
+    assert unknown_by_subject == unknown_by_id
+    assert (unknown_by_id != by_id) == is_taken
     assert is_taken == ("`subject`" in place.description)
 
 
@@ -178,8 +178,8 @@ async def test_a_member_learns_nothing_of_others_by_their_subject(
     assert laptop.errors == []
 
 
-def test_ids_of_users_are_accepted_in_more_fields_than_those_of_users() -> None:
-    """Otherwise the test above would compare nothing."""
+def test_arguments_that_take_user_ids_are_found() -> None:
+    """The tests above have a case for each of them."""
     described = {str(place) for place in PLACES if "`subject`" in place.description}
 
     assert {"user.by.id", "node.id", "auditEvents.filter.actorId"} < described

@@ -162,7 +162,7 @@ async def test_a_wildcard_matches_one_label_only(site: Api, origin: str, *, allo
     assert response.headers.get("access-control-allow-origin") == expected
 
 
-async def test_two_origins_count_as_none(site: Api) -> None:
+async def test_a_request_with_two_origins_is_treated_as_one_without(site: Api) -> None:
     headers = [*JSON.items(), ("origin", ORIGIN), ("origin", ORIGIN)]
     response = await site.http.post("/graphql", content=ASK, headers=headers)
 

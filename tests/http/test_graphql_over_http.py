@@ -281,7 +281,7 @@ async def test_errors_never_echo_what_was_sent(
     ("query", "message"),
     [
         ("query($a: Int) { __typename }", "Variable '$a' is never used."),
-        # In place of a value: `$ecret` without quotes may be a password.
+        # Instead of a value: `$ecret` without quotes may be a password.
         (
             "{ users(first: $a) { totalCount } }",
             "A variable that is not defined is used here.",
@@ -358,18 +358,18 @@ async def test_other_paths_are_not_found_and_do_not_redirect(api: Api, path: str
     assert "location" not in response.headers
 
 
-async def test_an_automatic_persisted_query_is_learned_and_then_known(api: Api) -> None:
+async def test_an_automatic_persisted_query_is_stored_and_then_found(api: Api) -> None:
     document = "query Learned { __typename }"
     digest = hashlib.sha256(document.encode()).hexdigest()
     extensions = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
 
     unknown = await post(api, json.dumps({"extensions": extensions}))
-    learned = await post(api, json.dumps({"query": document, "extensions": extensions}))
+    stored = await post(api, json.dumps({"query": document, "extensions": extensions}))
     known = await post(api, json.dumps({"extensions": extensions}))
     forged = await post(api, json.dumps({"query": "{ me { id } }", "extensions": extensions}))
 
     assert (unknown.status_code, code(unknown)) == (422, "PERSISTED_QUERY_NOT_FOUND")
-    assert (learned.json(), known.json()) == (ANSWER, ANSWER)
+    assert (stored.json(), known.json()) == (ANSWER, ANSWER)
     assert (forged.status_code, code(forged)) == (422, "BAD_REQUEST")
 
 
@@ -551,9 +551,9 @@ async def test_a_query_string_of_more_than_fifty_parameters_is_refused(api: Api)
 
 async def test_a_variable_with_many_errors_is_refused_after_a_few(api: Api) -> None:
     query = "query($f: UserFilter) { users(filter: $f) { totalCount } }"
-    faults = {f"x{number}": number for number in range(900)}
+    values = {f"x{number}": number for number in range(900)}
 
-    response = await post(api, json.dumps({"query": query, "variables": {"f": faults}}))
+    response = await post(api, json.dumps({"query": query, "variables": {"f": values}}))
 
     assert (response.status_code, code(response)) == (422, "BAD_USER_INPUT")
     assert len(response.json()["errors"]) <= 5

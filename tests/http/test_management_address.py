@@ -1,4 +1,4 @@
-"""The management address: metrics of a worker, and whether it is alive and ready."""
+"""The management address: metrics, liveness and readiness of a worker."""
 
 import asyncio
 from pathlib import Path
@@ -117,7 +117,7 @@ def test_a_worker_prints_where_its_metrics_are(
         taken = {"MANAGEMENT_ADDRESS": f"127.0.0.1:{worker.port}"}
         refused = portico("worker", cwd=tmp_path, **mailing_environment | taken)
 
-    # Before it is a warning about the role, which is the superuser of the tests.
+    # The line before is a warning about the role, which is the superuser of the tests.
     assert said[1:3] == [f"Metrics   {worker.url}/metrics", "Running jobs. Stop with Ctrl-C."]
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith(f"portico: Port {worker.port} is in use by another program.")

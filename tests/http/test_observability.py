@@ -25,10 +25,10 @@ from tests.cli.test_serve import REGISTER, SECRET, send
 from tests.support.postgres import postgres
 from tests.support.servers import Server, free_port, portico, serving, working
 
-MINE = "query Mine { me { email } }"
+MY_EMAIL = "query Mine { me { email } }"
 PASSWORD = "correct horse battery staple"
 EVE = Person("admin@example.com", PASSWORD)
-PATIENCE_SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 
 class Collector(ThreadingHTTPServer):
@@ -67,7 +67,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 def texts(attributes: Any) -> dict[str, str]:
@@ -113,7 +113,7 @@ def token(server: Server) -> str:
 
 def until(found: Callable[[], Any]) -> Any:
     """Wait for a result and return it."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (it := found()):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -125,7 +125,7 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 
 def test_a_line_has_the_user_the_operation_and_the_outcome(server: Server, token: str) -> None:
-    send(server, MINE, bearer=token)
+    send(server, MY_EMAIL, bearer=token)
 
     line = until(lambda: next((x for x in lines(server) if x.get("operationName") == "Mine"), None))
 
@@ -149,7 +149,7 @@ def test_a_line_has_the_code_of_a_refusal_and_the_type_of_a_problem(server: Serv
 
 
 def test_no_line_contains_an_email_address_or_a_secret(server: Server, token: str) -> None:
-    httpx.get(f"{server.url}/graphql", params={"query": MINE, "token": token})
+    httpx.get(f"{server.url}/graphql", params={"query": MY_EMAIL, "token": token})
     for secret in (token, "pot_" + "x" * 43, EVE.email, f"a-{EVE.email.replace('@', '%40')}"):
         httpx.get(f"{server.url}/nowhere/{secret}/?token={secret}")
     until(lambda: [x.get("path") for x in lines(server)].count("/nowhere/…/") == 4)
@@ -165,7 +165,7 @@ def test_metrics_count_requests_by_operation_and_outcome(
 ) -> None:
     for _ in range(2):
         # The second one finds the document and the token in the caches.
-        send(server, MINE, bearer=token)
+        send(server, MY_EMAIL, bearer=token)
     send(server, LOGIN, input=EVE.credentials | {"password": "wrong"})
 
     def shown() -> str:
@@ -187,7 +187,7 @@ def test_metrics_are_served_at_the_management_address_only(server: Server) -> No
 def test_a_trace_has_the_request_and_its_statements(
     server: Server, token: str, collector: Collector
 ) -> None:
-    send(server, MINE, bearer=token)
+    send(server, MY_EMAIL, bearer=token)
 
     def whole() -> list[Any]:
         spans = collector.trace("query me")

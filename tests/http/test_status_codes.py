@@ -72,12 +72,12 @@ async def ask(api: Api, sent: str | bytes, accept: str, **headers: str) -> Any:
     return await api.http.post("/graphql", content=sent, headers=names)
 
 
-def seen(response: Any) -> tuple[int, str, dict[str, Any]]:
+def received(response: Any) -> tuple[int, str, dict[str, Any]]:
     return response.status_code, response.headers["content-type"], response.json()
 
 
 def shape(response: Any) -> tuple[int, str, set[str], str]:
-    status, content_type, body = seen(response)
+    status, content_type, body = received(response)
     return status, content_type, set(body), body["errors"][0]["extensions"]["code"]
 
 
@@ -97,7 +97,7 @@ async def test_data_without_errors_has_a_200(api: Api, accept: str) -> None:
     response = await ask(api, json.dumps({"query": "{ me { id } }"}), accept)
 
     media_type = GRAPHQL_JSON if accept in MODERN else JSON
-    assert seen(response) == (200, f"{media_type}; charset=utf-8", {"data": {"me": None}})
+    assert received(response) == (200, f"{media_type}; charset=utf-8", {"data": {"me": None}})
 
 
 @pytest.mark.parametrize("query", [PARTIAL, NULL])

@@ -1,4 +1,4 @@
-"""Jobs and mail: what must not get lost, against a real SMTP server and real processes."""
+"""Jobs and emails: retries, failures and crashes, with a real SMTP server and real processes."""
 
 import asyncio
 import signal
@@ -49,7 +49,7 @@ STATES = text("SELECT status::text, attempts FROM pgqueuer")
 
 
 class Failing(Outbox):
-    """A mail server that is down for some tries."""
+    """A mail server that is down for the first tries."""
 
     failures: int = 0
 
@@ -61,12 +61,12 @@ class Failing(Outbox):
 
 
 def worker_with(app: FastAPI, mailer: Mailer) -> Worker:
-    """The worker of an application, but for who carries its emails and how long it waits."""
+    """Returns the worker of an application with another mailer and shorter delays."""
     parts: Portico = app.state.portico
     emails = replace(parts.services[OutgoingEmails], mailer=mailer)
     delivers = Handles(SendEmail, OutgoingEmails, OutgoingEmails.deliver)
     handlers = {**parts.services[Worker].handlers, SendEmail.job: delivers.bound_to(emails)}
-    # What was put back is looked for again after this long, if nobody announced it.
+    # After this time the worker looks for released jobs that were not announced.
     retake_after = timedelta(seconds=2)
     return replace(
         parts.services[Worker],
@@ -76,7 +76,7 @@ def worker_with(app: FastAPI, mailer: Mailer) -> Worker:
     )
 
 
-async def test_an_email_is_tried_again_until_it_is_taken(
+async def test_an_email_is_retried_until_it_is_accepted(
     api: Api, ada: Person, app: FastAPI, db: Database
 ) -> None:
     await api(REQUEST, email=ada.email)
@@ -89,7 +89,7 @@ async def test_an_email_is_tried_again_until_it_is_taken(
     assert await db.rows(STATES) == []
 
 
-async def test_a_mail_server_that_is_down_for_three_tries_gets_the_email_at_the_fourth(
+async def test_a_mail_server_that_is_down_for_three_tries_receives_the_email_at_the_fourth(
     api: Api, ada: Person, app: FastAPI, db: Database
 ) -> None:
     smtp = SmtpServer(port=free_port())
@@ -106,7 +106,7 @@ async def test_a_mail_server_that_is_down_for_three_tries_gets_the_email_at_the_
     assert (smtp.receivers, await db.rows(STATES)) == ([[ada.email]], [])
 
 
-async def test_an_email_that_keeps_failing_is_kept_and_can_be_tried_again(
+async def test_an_email_that_keeps_failing_is_kept_and_can_be_retried(
     api: Api, ada: Person, app: FastAPI, db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await api(REQUEST, email=ada.email)
@@ -135,7 +135,7 @@ async def test_an_email_that_keeps_failing_is_kept_and_can_be_tried_again(
         (SmtpServer(message_reply="554 5.6.0 not for ada@example.com"), "554 5.6.0"),
     ],
 )
-async def test_an_email_that_is_refused_for_good_is_tried_once_and_kept(
+async def test_an_email_with_a_permanent_error_is_tried_once_and_kept(
     api: Api,
     ada: Person,
     app: FastAPI,
@@ -166,7 +166,7 @@ async def test_an_email_that_is_refused_for_good_is_tried_once_and_kept(
         SmtpServer(message_reply="452 4.3.1 no space"),
     ],
 )
-async def test_an_email_that_may_be_taken_later_is_tried_again(
+async def test_an_email_with_a_temporary_error_is_retried(
     api: Api, ada: Person, app: FastAPI, smtp: SmtpServer
 ) -> None:
     await api(REQUEST, email=ada.email)
@@ -178,7 +178,7 @@ async def test_an_email_that_may_be_taken_later_is_tried_again(
     assert (kept.tries, smtp.tries, smtp.emails) == (3, 4, [])
 
 
-async def test_an_address_that_the_mail_server_cannot_take_fails_at_once_and_says_so(
+async def test_an_address_that_the_mail_server_does_not_support_fails_at_once(
     api: Api, app: FastAPI, db: Database, tmp_path: Path, settings: Settings
 ) -> None:
     await api.register(Person("jörg@example.com", "unterwegs nach Ulm"))
@@ -203,7 +203,7 @@ async def test_an_address_that_the_mail_server_cannot_take_fails_at_once_and_say
     assert (smtp.tries, smtp.emails) == (0, [])
 
 
-async def test_an_email_that_was_refused_for_good_is_sent_once_the_server_takes_it(
+async def test_a_failed_email_is_sent_by_a_retry_once_the_server_accepts_it(
     api: Api, ada: Person, app: FastAPI
 ) -> None:
     await api(REQUEST, email=ada.email)
@@ -218,7 +218,7 @@ async def test_an_email_that_was_refused_for_good_is_sent_once_the_server_takes_
     assert smtp.receivers == [[ada.email]]
 
 
-async def test_a_job_that_failed_for_good_is_gone_after_thirty_days(
+async def test_a_failed_job_is_deleted_after_thirty_days(
     api: Api, ada: Person, app: FastAPI, clock: FakeClock
 ) -> None:
     await api(REQUEST, email=ada.email)
@@ -235,7 +235,7 @@ async def test_a_job_that_failed_for_good_is_gone_after_thirty_days(
     assert await jobs.failed() == []
 
 
-async def test_what_is_rolled_back_sends_nothing(
+async def test_a_rolled_back_transaction_sends_no_email(
     api: Api, ada: Person, app: FastAPI, db: Database, outbox: Outbox, deliver: Deliver
 ) -> None:
     emails = app.state.portico.services[OutgoingEmails]
@@ -252,7 +252,7 @@ async def test_what_is_rolled_back_sends_nothing(
     assert (outbox.messages, api.errors) == ([], [])
 
 
-async def test_an_email_goes_out_whole() -> None:
+async def test_an_email_is_sent_with_all_its_headers_and_parts() -> None:
     with running_smtp_server() as smtp:
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "Portico <no-reply@example.com>")
         await mailer.send(MESSAGE)
@@ -273,7 +273,9 @@ async def test_an_email_goes_out_whole() -> None:
         ("o'neil+news@example.com", "o'neil+news@example.com", False),
     ],
 )
-async def test_an_address_of_any_script_is_reached(address: str, sent_to: str, utf8: bool) -> None:
+async def test_an_address_in_any_script_receives_email(
+    address: str, sent_to: str, utf8: bool
+) -> None:
     with running_smtp_server(enable_SMTPUTF8=utf8) as smtp:
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "no-reply@example.com")
         await mailer.send(replace(MESSAGE, to=address))
@@ -282,7 +284,7 @@ async def test_an_address_of_any_script_is_reached(address: str, sent_to: str, u
 
 
 @pytest.mark.parametrize("address", ["a@b.c\r\nBcc: x@y.z", "a@b.c, x@y.z", "x <a@b.c>"])
-async def test_an_address_brings_no_header_and_no_other_recipient(address: str) -> None:
+async def test_an_address_cannot_inject_a_header_or_another_recipient(address: str) -> None:
     with running_smtp_server() as smtp:
         mailer = SmtpMailer.of(f"smtp://127.0.0.1:{smtp.port}", "no-reply@example.com")
         with pytest.raises(Exception):  # noqa: B017, PT011 - the library's, several
@@ -291,7 +293,7 @@ async def test_an_address_brings_no_header_and_no_other_recipient(address: str) 
     assert smtp.emails == []
 
 
-async def test_nothing_goes_in_clear_unless_that_is_said() -> None:
+async def test_no_email_is_sent_without_tls_unless_that_is_configured() -> None:
     with running_smtp_server() as smtp:
         mailer = SmtpMailer.of(f"smtp://localhost:{smtp.port}", "no-reply@example.com")
         with pytest.raises(Exception):  # noqa: B017, PT011 - the library's
@@ -314,7 +316,7 @@ def at(mailing_environment: dict[str, str]) -> SmtpServer:
     return SmtpServer(port=int(mailing_environment["SMTP_URL"].rpartition(":")[2]))
 
 
-def test_what_was_answered_is_sent_though_the_server_is_killed_at_once(
+def test_an_email_is_sent_even_if_the_server_is_killed_right_after_its_answer(
     tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
     with serving(tmp_path, **mailing_environment) as server:
@@ -331,7 +333,7 @@ def test_what_was_answered_is_sent_though_the_server_is_killed_at_once(
     assert "https://app.example.com/verify-email#token=pot_" in words(email)
 
 
-def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
+def test_a_worker_killed_before_it_recorded_the_delivery_delivers_twice(
     tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
     with serving(tmp_path, **mailing_environment) as server:
@@ -351,7 +353,7 @@ def test_a_worker_killed_before_it_could_note_the_delivery_delivers_twice(
         assert send(server.url, verify) == {"verifyEmail": {"__typename": "SignedIn"}}
 
 
-async def test_the_command_shows_what_waits_and_tries_it_now(
+async def test_the_command_shows_waiting_jobs_and_retries_them_now(
     tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
     with serving(tmp_path, **mailing_environment) as server:
@@ -382,20 +384,20 @@ async def test_the_command_shows_what_waits_and_tries_it_now(
     )
 
 
-def test_a_job_that_cannot_be_tried_now_is_named(
+def test_a_job_that_cannot_be_retried_now_is_reported(
     tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
     unknown = portico("jobs", "retry", "7", cwd=tmp_path, **mailing_environment)
-    unsaid = portico("jobs", "retry", cwd=tmp_path, **mailing_environment)
+    without_id = portico("jobs", "retry", cwd=tmp_path, **mailing_environment)
     both = portico("jobs", "retry", "7", "--all", cwd=tmp_path, **mailing_environment)
 
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert unknown.stderr == "portico: Job 7 has not failed and does not wait for its next try.\n"
-    assert (unsaid.returncode, unsaid.stdout) == (both.returncode, both.stdout) == (1, "")
-    assert unsaid.stderr == "portico: Give the id of a job, or --all, --waiting or both.\n"
+    assert (without_id.returncode, without_id.stdout) == (both.returncode, both.stdout) == (1, "")
+    assert without_id.stderr == "portico: Pass the id of a job, or --all, --waiting or both.\n"
 
 
-async def test_the_oldest_job_is_the_one_that_has_been_due_for_longest(
+async def test_the_age_of_the_oldest_job_is_counted_from_when_it_was_due(
     api: Api, ada: Person, app: FastAPI, db: Database
 ) -> None:
     jobs = app.state.portico.services[Jobs]
@@ -415,7 +417,9 @@ async def test_the_oldest_job_is_the_one_that_has_been_due_for_longest(
     assert overdue.oldest_seconds // 3600 == 2
 
 
-def test_verification_without_a_mail_server_refuses_to_start(tmp_path: Path) -> None:
+def test_a_server_that_requires_verification_does_not_start_without_a_mail_server(
+    tmp_path: Path,
+) -> None:
     environment = {"EMAIL_VERIFICATION": "required", "SECRET_KEY": SECRET}
     url = "postgresql://portico@127.0.0.1:1/portico"
 
@@ -426,7 +430,7 @@ def test_verification_without_a_mail_server_refuses_to_start(tmp_path: Path) -> 
     assert (refused.returncode, "needs SMTP_URL" in refused.stderr) == (1, True)
 
 
-def test_a_newcomer_finds_the_email_on_the_console(tmp_path: Path) -> None:
+def test_without_a_mail_server_emails_are_printed_on_the_console(tmp_path: Path) -> None:
     with serving(tmp_path, EMAIL_VERIFICATION="required") as server:
         send(server.url, REGISTER)
         deadline = time.monotonic() + 20
@@ -436,7 +440,7 @@ def test_a_newcomer_finds_the_email_on_the_console(tmp_path: Path) -> None:
     assert f"{server.url}/verify-email#token=pot_" in server.output
 
 
-def test_a_worker_that_cannot_know_where_links_lead_refuses_to_start(
+def test_a_worker_without_a_public_url_for_links_does_not_start(
     tmp_path: Path, mailing_environment: dict[str, str]
 ) -> None:
     del mailing_environment["FRONTEND_URL"]
@@ -454,9 +458,9 @@ def test_a_worker_that_cannot_know_where_links_lead_refuses_to_start(
     assert "1 queued" in waiting.stdout
 
 
-def test_a_worker_of_the_embedded_database_says_where_links_lead(tmp_path: Path) -> None:
+def test_a_worker_of_the_embedded_database_warns_where_links_lead(tmp_path: Path) -> None:
     with serving(tmp_path):
-        # A password that is both in clear is refused as soon as the services are made.
+        # A password without TLS is refused as soon as the services are created.
         stopped = portico("worker", cwd=tmp_path, SMTP_URL="smtp://portico:x@127.0.0.1?tls=none")
 
     assert (stopped.returncode, stopped.stdout) == (

@@ -1,4 +1,4 @@
-"""Payloads of jobs: one codec, which also reads what the former release has queued."""
+"""Payloads of jobs: one codec, which also reads the jobs of the previous release."""
 
 import uuid
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Reminder:
         labels=st.lists(NO_SURROGATES).map(tuple),
     )
 )
-def test_what_was_written_is_read(reminder: Reminder) -> None:
+def test_a_payload_that_was_written_is_read(reminder: Reminder) -> None:
     assert read_payload(Reminder, write_payload(reminder)) == reminder
 
 
@@ -78,11 +78,11 @@ def test_what_was_written_is_read(reminder: Reminder) -> None:
         ({"email": None}, SendReset(None)),
     ],
 )
-def test_jobs_of_the_former_release_are_read(written: dict[str, Any], payload: Payload) -> None:
+def test_jobs_of_the_previous_release_are_read(written: dict[str, Any], payload: Payload) -> None:
     assert read_payload(type(payload), orjson.dumps(written)) == payload
 
 
-def test_the_former_release_reads_what_is_written() -> None:
+def test_the_previous_release_reads_the_jobs_of_this_one() -> None:
     written = [
         write_payload(SendEmail("verify_email", "a@b.c", "t")),
         write_payload(EraseIpAddresses(USER_ID)),
@@ -117,7 +117,7 @@ def test_a_field_of_a_newer_release_is_ignored() -> None:
         (b"a@b.c", "its payload is not a EraseIpAddresses"),
     ],
 )
-def test_another_shape_cannot_succeed_and_its_content_is_not_told(
+def test_a_payload_of_another_shape_fails_without_revealing_its_content(
     written: bytes, reason: str
 ) -> None:
     with pytest.raises(PermanentFailure) as refused:
@@ -126,7 +126,9 @@ def test_another_shape_cannot_succeed_and_its_content_is_not_told(
     assert str(refused.value) == reason
 
 
-async def test_a_job_of_another_shape_is_tried_once_and_kept(app: FastAPI, db: Database) -> None:
+async def test_a_job_with_a_payload_of_another_shape_is_tried_once_and_kept(
+    app: FastAPI, db: Database
+) -> None:
     @dataclass(frozen=True, slots=True)
     class OtherReset:
         job: ClassVar[str] = SendReset.job

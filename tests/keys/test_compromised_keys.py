@@ -1,4 +1,4 @@
-"""`portico keys compromised`: after a leak of SECRET_KEY nothing of it is of use to anybody."""
+"""`portico keys compromised`: after a leak of SECRET_KEY, everything under it is revoked."""
 
 import asyncio
 import subprocess
@@ -36,14 +36,16 @@ from tests.support.fleets import NEW, NEWER, OLD, Fleet, FleetServer
 from tests.support.servers import Server, portico
 
 ADA = Person("ada@example.com", "difference engine 1", "Ada Lovelace")
-RESET_ASKED = 'mutation { requestPasswordReset(input: {email: "ada@example.com"}) { __typename } }'
+REQUEST_RESET = (
+    'mutation { requestPasswordReset(input: {email: "ada@example.com"}) { __typename } }'
+)
 RESET = """
 mutation Reset($token: String!) {
   resetPassword(input: {token: $token, newPassword: "analytical engine 2"}) { __typename }
 }
 """
-LOST = "it was sealed with a SECRET_KEY that was declared compromised"
-COUNTED = (
+JOB_FAILED = "it was sealed with a SECRET_KEY that was declared compromised"
+COUNTS = (
     "SELECT (SELECT count(*) FROM signing_keys), (SELECT count(*) FROM one_time_tokens),"
     " (SELECT count(*) FROM sessions WHERE ended_at IS NULL),"
     " (SELECT count(*) FROM audit_checkpoints), (SELECT count(*) FROM audit_events),"
@@ -56,15 +58,15 @@ async def run(
     fleet: Fleet, folder: Path, secrets: str, *words: str
 ) -> subprocess.CompletedProcess[str]:
     assert fleet.settings.database_url is not None
-    given = {
+    environment = {
         "DATABASE_URL": fleet.settings.database_url.get_secret_value(),
         "SECRET_KEY": secrets,
     }
-    return await asyncio.to_thread(portico, *words, cwd=folder, **given)
+    return await asyncio.to_thread(portico, *words, cwd=folder, **environment)
 
 
 async def declare(fleet: Fleet, secret: str = NEW) -> CompromiseDeclared | AlreadyDeclared:
-    """What the command does, in a process that is here already."""
+    """Declare a leak as the command does, within this process."""
     process = other_process(fleet, secret)
     try:
         last = await process.services[Compromise].check()
@@ -77,14 +79,14 @@ async def declare(fleet: Fleet, secret: str = NEW) -> CompromiseDeclared | Alrea
         await process.stop()
 
 
-async def test_whatever_the_leaked_secret_protected_is_over(fleet: Fleet, tmp_path: Path) -> None:
+async def test_everything_under_the_leaked_secret_is_revoked(fleet: Fleet, tmp_path: Path) -> None:
     async with fleet.server(OLD) as old:
         await old.api.register(ADA)
         laptop = await old.api.login(ADA)
-        await old.api(RESET_ASKED)
+        await old.api(REQUEST_RESET)
         await old.portico.services[Worker].drain()
         link = fleet.mailer.token_for(ADA.email)
-        await old.api(RESET_ASKED)
+        await old.api(REQUEST_RESET)
 
         done = await run(fleet, tmp_path, NEW, "keys", "compromised", "--yes")
 
@@ -108,7 +110,7 @@ async def test_whatever_the_leaked_secret_protected_is_over(fleet: Fleet, tmp_pa
         )
         assert ended == [("REVOKED", 2)]
         (job,) = await new.portico.services[Jobs].failed()
-        assert (job.name, job.failure) == ("password.reset_asked", LOST)
+        assert (job.name, job.failure) == ("password.reset_asked", JOB_FAILED)
 
     retried = await run(fleet, tmp_path, NEW, "jobs", "retry", str(job.id))
     assert (retried.returncode, retried.stdout) == (1, "")
@@ -118,7 +120,7 @@ async def test_whatever_the_leaked_secret_protected_is_over(fleet: Fleet, tmp_pa
     )
 
 
-async def test_a_server_that_still_has_the_leaked_secret_serves_nothing_and_makes_no_key(
+async def test_a_server_with_the_leaked_secret_is_unavailable_and_creates_no_key(
     fleet: Fleet,
 ) -> None:
     async with fleet.server(OLD) as old:
@@ -127,17 +129,21 @@ async def test_a_server_that_still_has_the_leaked_secret_serves_nothing_and_make
         await declare(fleet)
         async with fleet.server(NEW) as new:
             telephone = await new.api.login(ADA)
-            before = await old.rows(COUNTED)
+            before = await old.rows(COUNTS)
 
-            # It has not noticed: the database refuses.
+            # This server does not know yet: the database refuses.
             with pytest.raises(DBAPIError, match="the secret that sealed it is not in force"):
                 await make_key(old)
             assert await old.readiness() == (503, NOT_ACCEPTED)
             for client in (old.api, laptop, old.api.with_bearer(telephone.access_token or "")):
                 assert await client(LOGIN, input=ADA.credentials) is None
                 assert client.last is not None
-                told = client.last.json()["errors"][0]["extensions"]
-                assert (client.last.status_code, client.last.headers["retry-after"], told) == (
+                extensions = client.last.json()["errors"][0]["extensions"]
+                assert (
+                    client.last.status_code,
+                    client.last.headers["retry-after"],
+                    extensions,
+                ) == (
                     503,
                     "2",
                     {"code": "SERVICE_UNAVAILABLE", "retryAfter": 2},
@@ -145,13 +151,13 @@ async def test_a_server_that_still_has_the_leaked_secret_serves_nothing_and_make
             await old.keys.refresh()
             assert not await old.portico.services[Checkpoints].sign()
 
-            assert await old.rows(COUNTED) == before
+            assert await old.rows(COUNTS) == before
             assert await new.readiness() == (200, None)
             assert await telephone(ME) == {"me": {"email": ADA.email}}
 
 
 @pytest.mark.parametrize("secrets", [OLD, f"{NEW},{OLD}", f"{OLD},{NEW}"])
-async def test_a_revoked_secret_does_not_come_back(fleet: Fleet, secrets: str) -> None:
+async def test_a_revoked_secret_is_refused_forever(fleet: Fleet, secrets: str) -> None:
     async with fleet.server(OLD):
         pass
     await declare(fleet)
@@ -164,7 +170,7 @@ async def test_a_revoked_secret_does_not_come_back(fleet: Fleet, secrets: str) -
     assert "former key back" not in str(refused.value)
 
 
-async def test_a_secret_that_nobody_knew_is_no_way_in_but_a_successor_is(fleet: Fleet) -> None:
+async def test_an_unknown_secret_is_refused_until_it_is_rotated_in(fleet: Fleet) -> None:
     async with fleet.server(OLD):
         pass
     await declare(fleet)
@@ -184,71 +190,75 @@ async def test_a_secret_that_nobody_knew_is_no_way_in_but_a_successor_is(fleet: 
 
 
 @pytest.mark.parametrize(
-    ("secrets", "words", "said"),
+    ("secrets", "words", "message"),
     [
         (OLD, ["--yes"], ALREADY_KNOWN),
         (f"{NEW},{OLD}", ["--yes"], ONE_KEY_ONLY),
         (
             NEW,
             [],
-            "This ends every session. Give --yes, or run it on a terminal and confirm it there.",
+            "This ends every session. Use --yes, or run it on a terminal and confirm it there.",
         ),
     ],
 )
-async def test_it_is_refused_in_one_line_and_nothing_happens(
-    fleet: Fleet, tmp_path: Path, secrets: str, words: list[str], said: str
+async def test_an_invalid_declaration_is_refused_in_one_line_and_changes_nothing(
+    fleet: Fleet, tmp_path: Path, secrets: str, words: list[str], message: str
 ) -> None:
     async with fleet.server(OLD) as old:
         await old.api.register(ADA)
         laptop = await old.api.login(ADA)
-        before = await old.rows(COUNTED)
+        before = await old.rows(COUNTS)
 
         refused = await run(fleet, tmp_path, secrets, "keys", "compromised", *words)
 
-        assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", f"portico: {said}\n")
-        assert await old.rows(COUNTED) == before
+        assert (refused.returncode, refused.stdout, refused.stderr) == (
+            1,
+            "",
+            f"portico: {message}\n",
+        )
+        assert await old.rows(COUNTS) == before
         assert await laptop(ME) == {"me": {"email": ADA.email}}
 
 
-async def test_a_secret_of_servers_that_never_announced_it_is_refused_too(fleet: Fleet) -> None:
+async def test_a_secret_that_opens_a_signing_key_is_refused_too(fleet: Fleet) -> None:
     async with fleet.server(OLD) as old:
         await old.execute("DELETE FROM secret_fingerprints")
 
-        with pytest.raises(Misconfigured, match="This SECRET_KEY is known"):
+        with pytest.raises(Misconfigured, match="already knows this SECRET_KEY"):
             await declare(fleet, OLD)
 
 
-async def test_run_twice_it_says_that_it_was_done(fleet: Fleet, tmp_path: Path) -> None:
+async def test_the_second_run_says_that_the_leak_was_declared(fleet: Fleet, tmp_path: Path) -> None:
     async with fleet.server(OLD) as old:
         await declare(fleet)
-        before = await old.rows(COUNTED)
+        before = await old.rows(COUNTS)
 
         again = await run(fleet, tmp_path, NEW, "keys", "compromised")
 
         assert (again.returncode, again.stderr) == (0, "")
         assert again.stdout.startswith("The leak was declared on ")
         assert again.stdout.endswith(" UTC with this SECRET_KEY. Nothing was changed.\n")
-        assert await old.rows(COUNTED) == before
+        assert await old.rows(COUNTS) == before
 
 
-async def test_of_two_operators_at_once_the_second_one_changes_nothing(fleet: Fleet) -> None:
+async def test_the_second_of_two_concurrent_runs_changes_nothing(fleet: Fleet) -> None:
     async with fleet.server(OLD) as old:
         other = other_process(fleet, NEWER)
         last: Any = await other.services[Compromise].check()
         await declare(fleet)
-        before = await old.rows(COUNTED)
+        before = await old.rows(COUNTS)
 
         with pytest.raises(Misconfigured, match=DECLARED_MEANWHILE[:40]):
             await other.services[Compromise].declare(last)
 
-        assert await old.rows(COUNTED) == before
+        assert await old.rows(COUNTS) == before
         await other.stop()
 
 
-async def test_interrupted_it_has_done_nothing_and_can_be_run_again(fleet: Fleet) -> None:
+async def test_an_interrupted_run_changes_nothing_and_can_be_repeated(fleet: Fleet) -> None:
     async with fleet.server(OLD) as old:
         await old.api.register(ADA)
-        before = await old.rows(COUNTED)
+        before = await old.rows(COUNTS)
         process = other_process(fleet, NEW)
         last: Any = await process.services[Compromise].check()
         async with old.portico.services[Database].begin() as session:
@@ -260,12 +270,12 @@ async def test_interrupted_it_has_done_nothing_and_can_be_run_again(fleet: Fleet
             with suppress(asyncio.CancelledError):
                 await work
         await process.stop()
-        assert await old.rows(COUNTED) == before
+        assert await old.rows(COUNTS) == before
 
         assert isinstance(await declare(fleet), CompromiseDeclared)
 
 
-async def test_the_audit_verifies_with_the_new_secret_alone_and_says_how_far(
+async def test_the_audit_is_verified_with_the_new_secret_alone_up_to_the_leak(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     async with fleet.server(OLD) as old:
@@ -291,20 +301,20 @@ async def test_the_audit_verifies_with_the_new_secret_alone_and_says_how_far(
         assert second.startswith("Of 1 checkpoints before ")
         assert second.endswith(f"Checkpoint 2 signs the hash of the last one, {hash_}.")
 
-        for change, said in FORGERIES.items():
+        for change, message in FORGERIES.items():
             await tamper(new, *SAVE, change)
             report = await new.portico.services[AuditVerifier].verify()
-            assert said in "\n".join(report.findings)
-            await tamper(new, *UNDO)
+            assert message in "\n".join(report.findings)
+            await tamper(new, *RESTORE)
 
 
 FORGERIES = {
-    # An event of the former part.
+    # An event before the leak.
     "UPDATE audit_events SET name = 'role.changed' WHERE name = 'user.registered'": "was altered",
-    # Signatures of the former part cannot be verified, but not be replaced either.
+    # Signatures from before the leak cannot be verified, but they cannot be replaced either.
     "UPDATE audit_checkpoints SET signature = '\\x00' WHERE number = 1": "was altered",
     "UPDATE audit_checkpoints SET previous_hash = '\\x00' WHERE number = 1": "was altered",
-    # Nobody else makes the beginning of an epoch.
+    # Only the new secret begins an epoch.
     "UPDATE audit_checkpoints SET epoch_mac = '\\x00' WHERE number = 2": "another SECRET_KEY",
     "UPDATE audit_checkpoints SET heads = '{}' WHERE number = 2": "was altered",
 }
@@ -312,7 +322,7 @@ SAVE = (
     "CREATE TABLE saved_events AS SELECT * FROM audit_events",
     "CREATE TABLE saved_checkpoints AS SELECT * FROM audit_checkpoints",
 )
-UNDO = (
+RESTORE = (
     "DELETE FROM audit_events",
     "DELETE FROM audit_checkpoints",
     "INSERT INTO audit_events SELECT * FROM saved_events",
@@ -323,25 +333,27 @@ UNDO = (
 
 
 async def tamper(server: FleetServer, *statements: str) -> None:
-    """Change what no application may, as the owner of the database can."""
+    """Run statements without triggers, as only the owner of the database can."""
     async with server.portico.services[Database].begin() as session:
         await session.execute(text("SET LOCAL session_replication_role = replica"))
         for statement in statements:
             await session.execute(text(statement))
 
 
-async def test_a_server_on_the_leaked_secret_ends_by_itself(fleet: Fleet, tmp_path: Path) -> None:
+async def test_a_server_with_the_leaked_secret_stops_by_itself(
+    fleet: Fleet, tmp_path: Path
+) -> None:
     assert fleet.settings.database_url is not None
-    given = {
+    environment = {
         "DATABASE_URL": fleet.settings.database_url.get_secret_value(),
         "SECRET_KEY": OLD,
         "SHUTDOWN_DELAY_SECONDS": "0",
     }
-    server = await asyncio.to_thread(start, tmp_path, given)
+    server = await asyncio.to_thread(start, tmp_path, environment)
     try:
         await asyncio.to_thread(server.wait_until_ready)
         await declare(fleet)
-        await asyncio.to_thread(until_ended, server)
+        await asyncio.to_thread(wait_until_ended, server)
     finally:
         if server.process.poll() is None:
             server.stop()
@@ -350,11 +362,11 @@ async def test_a_server_on_the_leaked_secret_ends_by_itself(fleet: Fleet, tmp_pa
     assert "former key back" not in server.output
 
 
-def start(folder: Path, given: dict[str, str]) -> Server:
-    return Server(folder, opened_at="127.0.0.1", port=None, **given)
+def start(folder: Path, environment: dict[str, str]) -> Server:
+    return Server(folder, opened_at="127.0.0.1", port=None, **environment)
 
 
-def until_ended(server: Server) -> None:
+def wait_until_ended(server: Server) -> None:
     for _ in range(200):
         if server.process.poll() is not None:
             return

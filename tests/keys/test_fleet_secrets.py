@@ -1,4 +1,4 @@
-"""Servers with different secrets: nobody is signed out, and each server says what it lacks."""
+"""Servers with different secrets: no user is signed out, each server reports what it lacks."""
 
 import asyncio
 from datetime import timedelta
@@ -42,7 +42,7 @@ async def test_a_key_that_a_server_cannot_open_verifies_there_and_is_published(
             "me": {"email": ADA.email}
         }
         assert made in await old.key_ids()
-        # What it signs itself, it signs with a key that it can open.
+        # It signs its own tokens with a key that it can open.
         telephone = await old.api.login(ADA)
         assert signed_with(telephone) != made
         assert await new.api.with_bearer(telephone.access_token or "")(ME) == {
@@ -50,7 +50,7 @@ async def test_a_key_that_a_server_cannot_open_verifies_there_and_is_published(
         }
 
 
-async def test_a_refresh_token_that_a_server_cannot_read_signs_nobody_out(fleet: Fleet) -> None:
+async def test_a_refresh_token_that_a_server_cannot_read_ends_no_session(fleet: Fleet) -> None:
     async with fleet.server(OLD) as old, fleet.server(f"{NEW},{OLD}") as new:
         await new.api.register(ADA)
         laptop = await new.api.login(ADA)
@@ -75,7 +75,7 @@ async def test_a_forged_refresh_token_is_unknown_where_all_servers_agree(fleet: 
         assert await reason(one.api, forged) == "UNKNOWN_TOKEN"
 
 
-async def test_a_server_that_lacks_what_others_seal_with_is_not_ready_and_says_so_once(
+async def test_a_server_that_lacks_a_sealing_secret_is_not_ready_and_logs_it_once(
     fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with fleet.server(OLD) as old, fleet.server(f"{NEW},{OLD}") as new:
@@ -83,19 +83,19 @@ async def test_a_server_that_lacks_what_others_seal_with_is_not_ready_and_says_s
         await old.keys.refresh()
 
         assert (seen, await new.readiness()) == ([(503, DIFFERS_FROM_OTHERS)] * 3, READY)
-        said = [each.message for each in caplog.records if "this one lacks" in each.message]
-        assert len(said) == 1
-        assert said[0].startswith("Other servers seal with a secret that this one lacks (")
+        messages = [each.message for each in caplog.records if "this one lacks" in each.message]
+        assert len(messages) == 1
+        assert messages[0].startswith("Other servers seal with a secret that this one lacks (")
         for secret in (OLD, NEW):
-            assert secret not in said[0]
+            assert secret not in messages[0]
 
-        # The others are gone, and so is what they had.
+        # The other servers are gone, and so are their secrets.
         fleet.clock.pass_(minutes=4)
         assert await old.readiness() == READY
         assert caplog.records[-1].message == NONE_MISSING
 
 
-async def test_a_server_that_lacks_a_secret_nobody_seals_with_is_ready_and_warns(
+async def test_a_server_that_lacks_a_secret_used_only_to_open_is_ready_and_warns(
     fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with fleet.server(OLD) as old, fleet.server(f"{OLD},{NEW}") as both:
@@ -107,7 +107,7 @@ async def test_a_server_that_lacks_a_secret_nobody_seals_with_is_ready_and_warns
 STEPS = (OLD, f"{OLD},{NEW}", f"{NEW},{OLD}", NEW)
 
 
-async def test_a_rotation_step_by_step_keeps_every_server_ready_and_every_session(
+async def test_a_stepwise_rotation_keeps_every_server_ready_and_every_session_active(
     fleet: Fleet,
 ) -> None:
     async with fleet.server(OLD) as first:
@@ -127,11 +127,11 @@ async def test_a_rotation_step_by_step_keeps_every_server_ready_and_every_sessio
                     for other in (former, latter):
                         elsewhere = other.api.with_bearer(laptop.access_token or "")
                         assert await elsewhere(ME) == {"me": {"email": ADA.email}}
-        # The servers before are stopped by now.
+        # The servers of the previous step are stopped by now.
         fleet.clock.pass_(minutes=4)
 
 
-async def test_a_forgotten_server_does_not_stop_those_that_went_on(fleet: Fleet) -> None:
+async def test_a_server_left_behind_does_not_affect_those_that_were_rotated(fleet: Fleet) -> None:
     async with fleet.server(OLD) as forgotten, fleet.server(f"{NEW},{OLD}") as new:
         await forgotten.keys.refresh()
         await new_key(new)
@@ -145,7 +145,7 @@ async def test_a_forgotten_server_does_not_stop_those_that_went_on(fleet: Fleet)
             assert (await new.readiness(), await alone.readiness()) == (READY, READY)
 
 
-async def test_a_server_does_not_start_with_secrets_that_others_do_not_seal_with(
+async def test_a_server_that_lacks_a_sealing_secret_does_not_start(
     fleet: Fleet,
 ) -> None:
     async with fleet.server(OLD), fleet.server(f"{NEW},{OLD}"):
@@ -154,33 +154,33 @@ async def test_a_server_does_not_start_with_secrets_that_others_do_not_seal_with
                 pass
 
 
-async def test_a_process_with_other_secrets_says_once_why_it_does_not_start(
+async def test_a_process_with_other_secrets_reports_once_why_it_does_not_start(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     async with fleet.server(OLD) as old:
         before = await old.key_ids()
 
-        given = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": NEW}
-        result = await asyncio.to_thread(portico, "keys", "rotate", cwd=tmp_path, **given)
+        environment = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": NEW}
+        result = await asyncio.to_thread(portico, "keys", "rotate", cwd=tmp_path, **environment)
 
         refused = (result.returncode, result.stdout, result.stderr)
         assert refused == (1, "", f"portico: {KEYS_NOT_OPENED}\n")
         assert await old.key_ids() == before
 
 
-async def test_no_key_is_made_that_no_server_could_sign_with(fleet: Fleet, tmp_path: Path) -> None:
+async def test_no_key_is_created_that_no_server_can_sign_with(fleet: Fleet, tmp_path: Path) -> None:
     async with fleet.server(OLD) as old:
         before = await old.key_ids()
 
-        given = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": f"{NEW},{OLD}"}
-        result = await asyncio.to_thread(portico, "keys", "rotate", cwd=tmp_path, **given)
+        environment = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": f"{NEW},{OLD}"}
+        result = await asyncio.to_thread(portico, "keys", "rotate", cwd=tmp_path, **environment)
 
         assert (result.returncode, result.stdout) == (1, "")
         assert result.stderr.endswith(f"portico: {UNKNOWN_TO_SERVERS}\n")
         assert await old.key_ids() == before
 
 
-async def test_a_deleted_key_opens_nothing_at_the_next_request_of_any_server(
+async def test_tokens_of_a_deleted_key_are_refused_by_every_server_at_once(
     fleet: Fleet,
 ) -> None:
     async with fleet.server(OLD) as one, fleet.server(OLD) as other:
@@ -202,7 +202,7 @@ async def test_a_deleted_key_opens_nothing_at_the_next_request_of_any_server(
             }
 
 
-async def test_one_deleted_key_refuses_its_tokens_alone_among_many_at_once(fleet: Fleet) -> None:
+async def test_only_the_tokens_of_the_deleted_key_are_refused(fleet: Fleet) -> None:
     async with fleet.server(OLD) as server:
         await server.api.register(ADA)
         former = await server.api.login(ADA)
@@ -216,7 +216,7 @@ async def test_one_deleted_key_refuses_its_tokens_alone_among_many_at_once(fleet
         assert answers == [{"me": None}, {"me": {"email": ADA.email}}] * 20
 
 
-async def test_a_rotated_key_signs_once_no_cached_jwks_lacks_it(fleet: Fleet) -> None:
+async def test_a_rotated_key_signs_only_when_no_cached_jwks_lacks_it(fleet: Fleet) -> None:
     async with fleet.server(OLD) as server:
         await server.api.register(ADA)
         (former,) = await server.key_ids()
@@ -233,7 +233,7 @@ async def test_a_rotated_key_signs_once_no_cached_jwks_lacks_it(fleet: Fleet) ->
         assert signed_with(await server.api.login(ADA)) == pair.id
 
 
-async def test_the_operator_sees_keys_and_secrets_and_how_they_differ(
+async def test_commands_show_keys_secrets_and_their_differences(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     async with fleet.server(OLD) as old:
@@ -241,9 +241,9 @@ async def test_the_operator_sees_keys_and_secrets_and_how_they_differ(
         (mine,) = old.portico.services[FleetSecrets].secrets.fingerprints
         same = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": OLD}
         keys = await asyncio.to_thread(portico, "keys", cwd=tmp_path, **same)
-        given = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": NEW}
-        other = await asyncio.to_thread(portico, "keys", cwd=tmp_path, **given)
-        settings = await asyncio.to_thread(portico, "settings", cwd=tmp_path, **given)
+        environment = {"DATABASE_URL": url_of(fleet), "SECRET_KEY": NEW}
+        other = await asyncio.to_thread(portico, "keys", cwd=tmp_path, **environment)
+        settings = await asyncio.to_thread(portico, "settings", cwd=tmp_path, **environment)
 
     table = keys.stdout.splitlines()
     assert (keys.returncode, keys.stderr) == (0, "")
@@ -263,7 +263,7 @@ async def test_the_operator_sees_keys_and_secrets_and_how_they_differ(
     assert settings.returncode == 0
 
 
-async def test_what_was_announced_in_the_future_makes_nobody_unready(fleet: Fleet) -> None:
+async def test_secrets_announced_in_the_future_make_no_server_unready(fleet: Fleet) -> None:
     async with fleet.server(OLD) as server:
         await server.execute(
             "INSERT INTO secret_fingerprints"

@@ -1,4 +1,4 @@
-"""Whoever can write to `signing_keys` and has no secret cannot make a key that counts."""
+"""An attacker who can write to `signing_keys` without a secret cannot add a key that counts."""
 
 import asyncio
 from datetime import timedelta
@@ -47,7 +47,7 @@ async def put(
 
 
 def forged(client: Api, pair: KeyPair) -> str:
-    """A token with the claims of a genuine one."""
+    """Returns a token with the claims of a genuine one."""
     claims = jwt.decode(client.access_token or "", options={"verify_signature": False})
     kind = jwt.get_unverified_header(client.access_token or "").get("typ")
     headers = {"kid": pair.id, "typ": kind}
@@ -100,7 +100,7 @@ async def test_a_planted_key_is_refused_after_a_leak_was_declared(fleet: Fleet) 
         assert await laptop(ME) == ACCEPTED
 
 
-async def test_the_public_half_of_a_key_cannot_be_exchanged(fleet: Fleet) -> None:
+async def test_the_public_half_of_a_key_cannot_be_replaced(fleet: Fleet) -> None:
     async with fleet.server(OLD) as server:
         await server.api.register(ADA)
         laptop = await server.api.login(ADA)
@@ -116,7 +116,7 @@ async def test_the_public_half_of_a_key_cannot_be_exchanged(fleet: Fleet) -> Non
 
 
 @pytest.mark.parametrize("jwk", [[], {}, "text", {"kty": "EC", "crv": "P-256", "x": 1, "y": None}])
-async def test_a_row_that_is_no_key_stops_nothing(fleet: Fleet, jwk: Any) -> None:
+async def test_a_row_that_is_not_a_key_breaks_nothing(fleet: Fleet, jwk: Any) -> None:
     async with fleet.server(OLD) as server:
         before = await server.key_ids()
         await put(server, "no-key", jwk, mine(server), None)
@@ -126,20 +126,20 @@ async def test_a_row_that_is_no_key_stops_nothing(fleet: Fleet, jwk: Any) -> Non
         assert await server.key_ids() == before
 
 
-async def test_the_operator_is_told_once_of_an_invalid_key(
+async def test_an_invalid_key_is_logged_once_and_shown_by_commands(
     fleet: Fleet, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with fleet.server(OLD) as server:
         planted = await plant(server, mine(server), "garbage")
         for _ in range(3):
             await server.key_ids()
-        said = [each.getMessage() for each in caplog.records if planted.id in each.getMessage()]
-        assert said == [INVALID_KEY % planted.id]
+        messages = [each.getMessage() for each in caplog.records if planted.id in each.getMessage()]
+        assert messages == [INVALID_KEY % planted.id]
         assert fleet.settings.database_url is not None
         url = fleet.settings.database_url.get_secret_value()
-        given = {"DATABASE_URL": url, "SECRET_KEY": OLD}
-        shown = await asyncio.to_thread(portico, "keys", cwd=tmp_path, **given)
-        doctor = await asyncio.to_thread(portico, "doctor", "--json", cwd=tmp_path, **given)
+        environment = {"DATABASE_URL": url, "SECRET_KEY": OLD}
+        shown = await asyncio.to_thread(portico, "keys", cwd=tmp_path, **environment)
+        doctor = await asyncio.to_thread(portico, "doctor", "--json", cwd=tmp_path, **environment)
 
     (line,) = [each for each in shown.stdout.splitlines() if planted.id in each]
     assert line.split()[-2:] == ["invalid", "no"]
@@ -147,7 +147,7 @@ async def test_the_operator_is_told_once_of_an_invalid_key(
     assert doctor.returncode == 1
 
 
-async def test_a_key_of_a_known_secret_that_this_server_lacks_counts_and_is_logged(
+async def test_a_key_under_a_known_secret_that_this_server_lacks_counts_and_is_logged(
     fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with fleet.server(OLD) as server:
@@ -161,5 +161,5 @@ async def test_a_key_of_a_known_secret_that_this_server_lacks_counts_and_is_logg
 
         assert other.id in await server.key_ids()
         assert await server.api.with_bearer(forged(laptop, other))(ME) == ACCEPTED
-        said = [each.getMessage() for each in caplog.records if other.id in each.getMessage()]
-        assert said == [UNVERIFIED_KEY % other.id]
+        messages = [each.getMessage() for each in caplog.records if other.id in each.getMessage()]
+        assert messages == [UNVERIFIED_KEY % other.id]

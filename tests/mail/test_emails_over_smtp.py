@@ -1,4 +1,4 @@
-"""A life by emails: each step over real HTTP, each email over real SMTP."""
+"""All emails of an account: each step over real HTTP, each email over real SMTP."""
 
 import asyncio
 import time
@@ -25,15 +25,15 @@ SIGNED_IN = "... on SignedIn { tokens { accessToken } }"
 
 
 class Step(NamedTuple):
-    """What is asked, what it comes to, and the emails that follow; `{token}` is of the last."""
+    """A mutation, the type of its result and its emails; `{token}` is the one of the last email."""
 
-    ask: str
-    answer: str
+    mutation: str
+    result: str
     emails: tuple[tuple[str, str], ...] = ()
-    more: str = ""
+    selection: str = ""
 
 
-LIFE = (
+ACCOUNT = (
     Step(
         f'register(input: {{email: "{ADA}", password: "{FIRST}"}})',
         "VerificationSent",
@@ -117,29 +117,31 @@ def test_every_step_is_answered_and_every_email_arrives(tmp_path: Path, empty_ur
         }
         asyncio.run(asyncio.to_thread(migrations.upgrade, empty_url))
         with serving(tmp_path, **environment, **ADMIN) as server:
-            for steps in (LIFE, INVITATION):
+            for steps in (ACCOUNT, INVITATION):
                 smtp.emails.clear()
-                walk(server, smtp, steps)
+                run_steps(server, smtp, steps)
 
 
-def walk(server: Server, smtp: SmtpServer, steps: tuple[Step, ...]) -> None:
+def run_steps(server: Server, smtp: SmtpServer, steps: tuple[Step, ...]) -> None:
     token, headers, arrived = "", dict[str, str](), 0
     for step in steps:
-        ask = step.ask.replace("{token}", token)
-        asked = f"mutation {{ done: {ask} {{ __typename {step.more} }} }}"
-        answer = httpx.post(f"{server.url}/graphql", json={"query": asked}, headers=headers).json()
-        assert answer["data"]["done"]["__typename"] == step.answer, (step, answer)
-        if step.more:
+        mutation = step.mutation.replace("{token}", token)
+        document = f"mutation {{ done: {mutation} {{ __typename {step.selection} }} }}"
+        answer = httpx.post(
+            f"{server.url}/graphql", json={"query": document}, headers=headers
+        ).json()
+        assert answer["data"]["done"]["__typename"] == step.result, (step, answer)
+        if step.selection:
             access_token = answer["data"]["done"]["tokens"]["accessToken"]
             headers = {"authorization": f"Bearer {access_token}"}
-        emails = wait(smtp, arrived, len(step.emails))
+        emails = wait_for(smtp, arrived, len(step.emails))
         assert sorted((to, subject) for to, subject, _ in emails) == sorted(step.emails)
         arrived += len(emails)
         token = next((found[0] for *_, text in emails if (found := TOKEN.search(text))), token)
 
 
-def wait(smtp: SmtpServer, after: int, number: int) -> list[tuple[str, str, str]]:
-    """Give so many emails that came after those, and no more."""
+def wait_for(smtp: SmtpServer, after: int, number: int) -> list[tuple[str, str, str]]:
+    """Wait for this number of new emails; returns all that have arrived."""
     deadline = time.monotonic() + 20
     while len(smtp.emails) < after + number and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""`portico mail test`: which step fails is said in the words of the mail server."""
+"""`portico mail test`: a failing step is reported with the reply of the mail server."""
 
 import base64
 import socket
@@ -29,13 +29,13 @@ def mail_test(cwd: Path, url: str, to: str = ADDRESS, **more: str) -> CompletedP
     return portico("mail", "test", to, cwd=cwd, SMTP_URL=url, **more)
 
 
-def said(result: CompletedProcess[str]) -> tuple[int, str, str]:
+def output_of(result: CompletedProcess[str]) -> tuple[int, str, str]:
     return result.returncode, result.stdout, result.stderr
 
 
 @contextmanager
 def listening(*replies: bytes) -> Generator[int]:
-    """Something that takes one connection and says these lines, one for each it hears."""
+    """Accepts one connection and sends these replies, each after a command."""
     with socket.create_server((HERE, 0)) as listener:
 
         def talk() -> None:
@@ -51,51 +51,51 @@ def listening(*replies: bytes) -> Generator[int]:
         thread.join()
 
 
-def test_an_email_that_is_taken_is_reported_with_what_the_server_said(tmp_path: Path) -> None:
+def test_an_accepted_email_is_reported_with_the_reply_of_the_server(tmp_path: Path) -> None:
     with running_smtp_server() as smtp:
         result = mail_test(tmp_path, f"smtp://{HERE}:{smtp.port}")
 
-    assert said(result) == (0, f"{HERE}:{smtp.port} accepted it: 250 taken\n", "")
+    assert output_of(result) == (0, f"{HERE}:{smtp.port} accepted it: 250 taken\n", "")
     assert smtp.receivers == [[ADDRESS]]
     assert smtp.emails[0]["Subject"] == "A test email from Portico"
 
 
-def test_a_name_without_an_address_is_named(tmp_path: Path) -> None:
+def test_a_host_name_without_an_address_is_reported(tmp_path: Path) -> None:
     result = mail_test(tmp_path, "smtp://mail.invalid")
 
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith("portico: mail.invalid in SMTP_URL was not found: ")
 
 
-def test_a_refused_connection_is_named(tmp_path: Path) -> None:
+def test_a_refused_connection_is_reported(tmp_path: Path) -> None:
     port = free_port()
 
     result = mail_test(tmp_path, f"smtp://{HERE}:{port}")
 
     error = f"portico: Cannot connect to {HERE}:{port}: Connection refused.\n"
-    assert said(result) == (1, "", error)
+    assert output_of(result) == (1, "", error)
 
 
 @pytest.mark.parametrize(
-    ("reply", "heard"),
+    ("reply", "quoted"),
     [
         (b"554 5.7.1 no service for you\r\n", "refuses the connection: 554 5.7.1 no service"),
         (b"HTTP/1.1 400 Bad Request\r\n", "does not speak SMTP: Malformed SMTP response line"),
         (b"554 \x1b[31mred\x1b[0m\x07\r\n", "refuses the connection: 554 ?[31mred?[0m?"),
     ],
 )
-def test_a_greeting_that_is_none_is_quoted_as_one_printable_line(
-    tmp_path: Path, reply: bytes, heard: str
+def test_an_invalid_greeting_is_quoted_as_one_printable_line(
+    tmp_path: Path, reply: bytes, quoted: str
 ) -> None:
     with listening(reply) as port:
         result = mail_test(tmp_path, f"smtp://{HERE}:{port}")
 
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
-    assert result.stderr.startswith(f"portico: {HERE}:{port} {heard}")
+    assert result.stderr.startswith(f"portico: {HERE}:{port} {quoted}")
     assert "\x1b" not in result.stderr
 
 
-def test_a_server_without_starttls_is_named(tmp_path: Path) -> None:
+def test_a_server_without_starttls_is_reported(tmp_path: Path) -> None:
     with running_smtp_server() as smtp:
         result = mail_test(tmp_path, f"smtp://{LOGIN}@{HERE}:{smtp.port}")
 
@@ -106,7 +106,7 @@ def test_a_server_without_starttls_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_server_that_expects_starttls_is_named_where_the_url_says_tls(tmp_path: Path) -> None:
+def test_a_server_that_expects_starttls_is_reported_if_the_url_says_tls(tmp_path: Path) -> None:
     with running_smtp_server() as smtp:
         result = mail_test(tmp_path, f"smtps://{HERE}:{smtp.port}")
 
@@ -118,7 +118,7 @@ def test_a_server_that_expects_starttls_is_named_where_the_url_says_tls(tmp_path
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_a_certificate_that_nobody_trusts_is_named(tmp_path: Path, scheme: str) -> None:
+def test_an_untrusted_certificate_is_reported(tmp_path: Path, scheme: str) -> None:
     context = serving_as(self_signed(tmp_path / "server.pem"))
     options: dict[str, Any] = {"tls_context": context, "require_starttls": True}
     if scheme == "smtps":
@@ -133,39 +133,41 @@ def test_a_certificate_that_nobody_trusts_is_named(tmp_path: Path, scheme: str) 
 
 
 @contextmanager
-def signing_in(tmp_path: Path, reply: str | None = None) -> Generator[tuple[SmtpServer, str]]:
-    """A mail server with TLS and one user; `reply` is what it says to everybody else."""
+def authenticating(tmp_path: Path, reply: str | None = None) -> Generator[tuple[SmtpServer, str]]:
+    """Runs a mail server with TLS and one user; `reply` answers all other sign-ins."""
     certificate = self_signed(tmp_path / "server.pem")
     with running_smtp_server(
-        **signing(reply), tls_context=serving_as(certificate), auth_required=True
+        **authentication(reply), tls_context=serving_as(certificate), auth_required=True
     ) as smtp:
         yield smtp, str(certificate)
 
 
-def signing(reply: str | None) -> dict[str, Any]:
-    """Returns the options of a mail server with one user; `reply` is for everybody else."""
+def authentication(reply: str | None) -> dict[str, Any]:
+    """Returns the options of a mail server with one user; `reply` answers all other sign-ins."""
 
-    def known(_server: Any, _session: Any, _envelope: Any, _method: str, given: Any) -> AuthResult:
-        is_known = (given.login, given.password) == (USER.encode(), PASSWORD.encode())
+    def authenticate(
+        _server: Any, _session: Any, _envelope: Any, _method: str, credentials: Any
+    ) -> AuthResult:
+        is_known = (credentials.login, credentials.password) == (USER.encode(), PASSWORD.encode())
         message = None if is_known else reply
         return AuthResult(success=is_known, handled=False, message=message)
 
-    return {"authenticator": known}
+    return {"authenticator": authenticate}
 
 
-def test_an_email_leaves_with_tls_and_a_password(tmp_path: Path) -> None:
-    with signing_in(tmp_path) as (smtp, trust):
+def test_an_email_is_sent_with_tls_and_a_password(tmp_path: Path) -> None:
+    with authenticating(tmp_path) as (smtp, trust):
         url = f"smtp://{LOGIN}@{HERE}:{smtp.port}"
         result = mail_test(tmp_path, url, SSL_CERT_FILE=trust)
 
-    assert said(result) == (0, f"{HERE}:{smtp.port} accepted it: 250 taken\n", "")
+    assert output_of(result) == (0, f"{HERE}:{smtp.port} accepted it: 250 taken\n", "")
 
 
-def test_a_refused_password_is_named_and_never_shown(tmp_path: Path) -> None:
+def test_a_refused_password_is_reported_and_never_shown(tmp_path: Path) -> None:
     wrong = "wr0ng-pass"
     sent = base64.b64encode(f"\0portico\0{wrong}".encode()).decode()
     reply = f"535 5.7.8 no: {wrong} {sent} {base64.b64encode(wrong.encode()).decode()}"
-    with signing_in(tmp_path, reply) as (smtp, trust):
+    with authenticating(tmp_path, reply) as (smtp, trust):
         url = f"smtp://portico:{wrong}@{HERE}:{smtp.port}"
         result = mail_test(tmp_path, url, SSL_CERT_FILE=trust)
 
@@ -188,17 +190,17 @@ def test_a_refused_password_is_named_and_never_shown(tmp_path: Path) -> None:
         (SmtpServer(message_reply="554 5.6.0 spam"), "refuses the message: 554 5.6.0 spam"),
     ],
 )
-def test_a_refused_sender_recipient_or_message_is_named(
+def test_a_refused_sender_recipient_or_message_is_reported(
     tmp_path: Path, smtp: SmtpServer, words: str
 ) -> None:
     with running_smtp_server(smtp):
         result = mail_test(tmp_path, f"smtp://{HERE}:{smtp.port}")
 
-    assert said(result) == (1, "", f"portico: {HERE}:{smtp.port} {words}\n")
+    assert output_of(result) == (1, "", f"portico: {HERE}:{smtp.port} {words}\n")
     assert smtp.emails == []
 
 
-def test_a_server_that_hangs_up_is_named(tmp_path: Path) -> None:
+def test_a_server_that_closes_the_connection_is_reported(tmp_path: Path) -> None:
     with listening(b"220 hello\r\n", b"250 hello\r\n") as port:
         result = mail_test(tmp_path, f"smtp://{HERE}:{port}")
 
@@ -206,7 +208,7 @@ def test_a_server_that_hangs_up_is_named(tmp_path: Path) -> None:
     assert result.stderr.startswith(f"portico: {HERE}:{port}: ")
 
 
-def test_an_address_that_is_none_sends_nothing(tmp_path: Path) -> None:
+def test_an_invalid_address_sends_nothing(tmp_path: Path) -> None:
     with running_smtp_server() as smtp:
         result = mail_test(tmp_path, f"smtp://{HERE}:{smtp.port}", to="operator")
 
@@ -214,7 +216,7 @@ def test_an_address_that_is_none_sends_nothing(tmp_path: Path) -> None:
     assert result.stderr.startswith("portico: operator is not an email address: ")
 
 
-def test_without_a_mail_server_it_is_said_where_emails_go(tmp_path: Path) -> None:
+def test_without_a_mail_server_the_command_says_where_emails_go(tmp_path: Path) -> None:
     console = portico("mail", "test", ADDRESS, cwd=tmp_path)
     unset = portico("mail", "test", ADDRESS, cwd=tmp_path, DATABASE_URL="postgresql://127.0.0.1/x")
 
@@ -223,13 +225,13 @@ def test_without_a_mail_server_it_is_said_where_emails_go(tmp_path: Path) -> Non
     assert console.stdout.endswith(
         "SMTP_URL=console: prints emails on standard output; no mail server is used.\n"
     )
-    assert said(unset) == (1, "", "portico: SMTP_URL is not set, so no mail can be sent.\n")
-    # It needs no database, so it makes none.
+    assert output_of(unset) == (1, "", "portico: SMTP_URL is not set, so no mail can be sent.\n")
+    # It needs no database, so it creates none.
     assert not (tmp_path / ".data").exists()
 
 
 async def test_a_check_signs_in_and_sends_nothing() -> None:
-    with running_smtp_server(**signing("535 no"), auth_require_tls=False) as smtp:
+    with running_smtp_server(**authentication("535 no"), auth_require_tls=False) as smtp:
         place = f"{HERE}:{smtp.port}"
         right = SmtpMailer.of(f"smtp://{LOGIN}@{place}", USER)
         found = await replace(right, without_tls=True).check()

@@ -1,4 +1,4 @@
-"""The links of emails, whatever they are for: once, in time, and for nothing else."""
+"""Links in emails: each works once, until it expires, for its own purpose only."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ SENT_TO_ADA = {
     TokenPurpose.RESET_PASSWORD,
     TokenPurpose.UNDO_EMAIL_CHANGE,
 }
-WON: dict[Use, str] = {verify: "SignedIn", reset: "UserChanged", confirm: "UserChanged"}
+USED: dict[Use, str] = {verify: "SignedIn", reset: "UserChanged", confirm: "UserChanged"}
 SWAPPED = [each for each in permutations(TokenPurpose, 2) if USES[each[0]] is not USES[each[1]]]
 
 
@@ -49,7 +49,7 @@ def issue(
     outbox: Outbox,
     deliver: Callable[[], Awaitable[None]],
 ) -> Issue:
-    """Have an email of a purpose sent, and give the token in it."""
+    """Returns a function that has an email of a purpose sent, and returns its token."""
 
     async def issued(purpose: TokenPurpose) -> str:
         to = ada.email if purpose in SENT_TO_ADA else "new@example.com"
@@ -75,7 +75,7 @@ def issue(
 
 
 @pytest.mark.parametrize("purpose", TokenPurpose)
-async def test_of_fifty_who_use_one_at_once_one_wins(
+async def test_one_of_fifty_concurrent_uses_succeeds(
     api: Api, issue: Issue, purpose: TokenPurpose
 ) -> None:
     token, use = await issue(purpose), USES[purpose]
@@ -83,15 +83,15 @@ async def test_of_fifty_who_use_one_at_once_one_wins(
     clients = [api.of_program(f"browser {number}") for number in range(50)]
     answers = await asyncio.gather(*(use(client, token) for client in clients))
 
-    assert sorted(answers) == sorted([WON[use], *["TokenInvalid"] * 49])
+    assert sorted(answers) == sorted([USED[use], *["TokenInvalid"] * 49])
 
 
 @pytest.mark.parametrize("purpose", TokenPurpose)
-async def test_another_client_is_too_late(
+async def test_a_used_link_is_invalid_for_another_client(
     api: Api, db: Database, issue: Issue, purpose: TokenPurpose
 ) -> None:
     token, use = await issue(purpose), USES[purpose]
-    assert await use(api, token) == WON[use]
+    assert await use(api, token) == USED[use]
     before = await contents(db)
 
     assert await use(api.of_program("another browser"), token) == "TokenInvalid"
@@ -100,7 +100,7 @@ async def test_another_client_is_too_late(
 
 
 @pytest.mark.parametrize("purpose", [TokenPurpose.RESET_PASSWORD, TokenPurpose.INVITATION])
-async def test_a_password_is_chosen_once_by_one_link(
+async def test_a_link_sets_a_password_once(
     api: Api, db: Database, issue: Issue, purpose: TokenPurpose
 ) -> None:
     token = await issue(purpose)
@@ -113,7 +113,7 @@ async def test_a_password_is_chosen_once_by_one_link(
 
 
 @pytest.mark.parametrize("purpose", TokenPurpose)
-async def test_one_that_has_expired_does_nothing(
+async def test_an_expired_link_does_nothing(
     api: Api, db: Database, issue: Issue, clock: FakeClock, purpose: TokenPurpose
 ) -> None:
     token, use = await issue(purpose), USES[purpose]
@@ -124,11 +124,11 @@ async def test_one_that_has_expired_does_nothing(
     assert await contents(db) == before
 
     clock.pass_(seconds=-60)
-    assert await use(api, token) == WON[use]
+    assert await use(api, token) == USED[use]
 
 
 @pytest.mark.parametrize(("made_for", "used_for"), SWAPPED)
-async def test_one_of_another_purpose_does_nothing_and_stays_good(
+async def test_a_link_used_for_another_purpose_does_nothing_and_stays_valid(
     api: Api, db: Database, issue: Issue, made_for: TokenPurpose, used_for: TokenPurpose
 ) -> None:
     token = await issue(made_for)
@@ -137,11 +137,11 @@ async def test_one_of_another_purpose_does_nothing_and_stays_good(
     assert await USES[used_for](api, token) == "TokenInvalid"
 
     assert await contents(db) == before
-    assert await USES[made_for](api, token) == WON[USES[made_for]]
+    assert await USES[made_for](api, token) == USED[USES[made_for]]
 
 
 @pytest.mark.parametrize("purpose", TokenPurpose)
-async def test_what_has_expired_is_deleted(
+async def test_expired_tokens_are_deleted(
     app: FastAPI, db: Database, issue: Issue, clock: FakeClock, purpose: TokenPurpose
 ) -> None:
     await issue(purpose)

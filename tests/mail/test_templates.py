@@ -1,4 +1,4 @@
-"""Templates of emails: which one an email is written by, and what is said of a wrong one."""
+"""Templates of emails: which one an email uses, and how an invalid one is reported."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ MODULE_EMAILS = emails_of(MODULES)
 
 @dataclass(frozen=True, slots=True)
 class FormerEmail:
-    """What a release without languages puts into the queue."""
+    """A job as a release without languages queues it."""
 
     job: ClassVar[str] = "mail.letter"
 
@@ -80,7 +80,7 @@ def write(folder: Path, **files: str) -> Path:
 async def translated(
     settings: Settings, clock: FakeClock, outbox: Outbox, api: Api, tmp_path: Path
 ) -> AsyncIterator[FastAPI]:
-    """A server of an operator who has translated two emails and named the product."""
+    """A server with two translated emails and a product name."""
     assert api.errors == []
     folder = write(
         tmp_path,
@@ -157,7 +157,7 @@ async def test_an_email_without_a_translation_is_written_in_english(
     assert (email.subject, '<html lang="en">' in email.html) == ("Your account was deleted", True)
 
 
-async def test_who_guesses_a_password_does_not_choose_the_language_of_the_warning(
+async def test_an_attacker_does_not_choose_the_language_of_the_warning(
     translated: FastAPI, ada: Person, outbox: Outbox, db: Database
 ) -> None:
     wrong = {"email": ada.email, "password": "wrong"}
@@ -198,7 +198,7 @@ END = "{% endblock %}\n"
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "fault"),
+    ("file", "content", "message"),
     [
         ("reset_password.txt", BODY, ", line 2: Unexpected end of template."),
         (
@@ -237,8 +237,8 @@ END = "{% endblock %}\n"
         ("reset_password.html", BODY + END, ": No email has this template."),
     ],
 )
-async def test_a_wrong_template_is_named_with_its_line(
-    tmp_path: Path, file: str, content: str, fault: str
+async def test_an_invalid_template_is_reported_with_its_line(
+    tmp_path: Path, file: str, content: str, message: str
 ) -> None:
     (tmp_path / file).write_text(content)
 
@@ -246,10 +246,10 @@ async def test_a_wrong_template_is_named_with_its_line(
 
     assert isinstance(result.exception, Misconfigured)
     (line,) = str(result.exception).splitlines()
-    assert line.startswith(f"{tmp_path / file}{fault}")
+    assert line.startswith(f"{tmp_path / file}{message}")
 
 
-async def test_a_fault_in_an_included_file_is_named_there(tmp_path: Path) -> None:
+async def test_an_error_in_an_included_file_is_reported_in_that_file(tmp_path: Path) -> None:
     write(tmp_path, _greeting="Hello,\n{{ nobody }}")
     write(tmp_path, reset_password=f"{BODY}{{% include '_greeting.txt' %}}{END}")
 
@@ -258,7 +258,7 @@ async def test_a_fault_in_an_included_file_is_named_there(tmp_path: Path) -> Non
     assert str(result.exception) == f"{tmp_path / '_greeting.txt'}, line 2: 'nobody' is undefined"
 
 
-async def test_two_files_of_one_template_are_named(tmp_path: Path) -> None:
+async def test_two_files_of_one_template_are_reported(tmp_path: Path) -> None:
     write(tmp_path, reset_password=BODY + END, reset_password__en=BODY + END)
 
     result = await run("mail", "templates", TEMPLATES_DIR=str(tmp_path))
@@ -268,7 +268,7 @@ async def test_two_files_of_one_template_are_named(tmp_path: Path) -> None:
     )
 
 
-async def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_utf_8_is_reported(tmp_path: Path) -> None:
     (tmp_path / "layout.txt").write_bytes(b"\xff")
 
     result = await run("mail", "templates", TEMPLATES_DIR=str(tmp_path))
@@ -276,7 +276,7 @@ async def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     assert str(result.exception) == f"{tmp_path / 'layout.txt'}: The file is not UTF-8 text."
 
 
-def test_a_server_with_wrong_templates_does_not_start_and_names_each(tmp_path: Path) -> None:
+def test_a_server_with_invalid_templates_does_not_start_and_reports_each(tmp_path: Path) -> None:
     folder = tmp_path / "templates"
     folder.mkdir()
     write(folder, layout="{{ one }}", duration="{{ two }}")
@@ -294,7 +294,7 @@ def test_a_server_with_wrong_templates_does_not_start_and_names_each(tmp_path: P
     assert f"{folder / 'duration.txt'}, line 1: There is no variable two." in result.stderr
 
 
-async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+async def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
     folder = tmp_path / "nowhere"
 
     result = await run("mail", "templates", TEMPLATES_DIR=str(folder))
@@ -304,7 +304,7 @@ async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     )
 
 
-async def test_templates_are_copied_to_be_changed_and_what_was_changed_stays(
+async def test_templates_are_copied_without_overwriting_changed_ones(
     tmp_path: Path,
 ) -> None:
     mine = write(tmp_path, layout="mine")
@@ -327,13 +327,13 @@ async def test_templates_are_copied_to_be_changed_and_what_was_changed_stays(
 async def test_the_variables_in_the_documentation_are_those_of_the_templates() -> None:
     page = (ROOT / "docs" / "operators" / "emails.md").read_text(encoding="utf-8")
 
-    # Whatever is set, or wrong.
+    # It prints the table even if settings are invalid.
     printed = await run("mail", "templates", "--markdown", TEMPLATES_DIR="/nowhere")
 
     assert printed.stdout in page
 
 
-def test_every_email_that_is_made_is_declared_by_its_module() -> None:
+def test_every_email_is_declared_by_its_module() -> None:
     for path in sorted((ROOT / "app").glob("*/emails.py")):
         module = import_module(f"app.{path.parent.name}.emails")
         made = {each for each in vars(module).values() if isinstance(each, Email)}
@@ -341,23 +341,21 @@ def test_every_email_that_is_made_is_declared_by_its_module() -> None:
         assert made == {email for each in declared for email in each.emails}
 
 
-def test_two_emails_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_emails_with_the_same_name_are_refused(tmp_path: Path) -> None:
     twice = ModuleEmails((Email("invitation"),), tmp_path)
 
     with pytest.raises(Misconfigured, match="Two modules declare an email named invitation"):
         Templates.load((*MODULE_EMAILS, twice), None)
 
 
-def test_an_email_without_a_template_is_named(tmp_path: Path) -> None:
+def test_an_email_without_a_template_is_reported(tmp_path: Path) -> None:
     weekly = ModuleEmails((Email("weekly"),), tmp_path)
 
     with pytest.raises(Misconfigured, match=r"The template weekly\.txt is missing"):
         Templates.load((*MODULE_EMAILS, weekly), None)
 
 
-async def test_an_email_that_no_module_declares_is_not_put_into_the_queue(
-    app: FastAPI, ada: Person
-) -> None:
+async def test_an_email_that_no_module_declares_is_not_queued(app: FastAPI, ada: Person) -> None:
     emails = app.state.portico.services[OutgoingEmails]
     weekly = Email("weekly")
 
@@ -367,14 +365,14 @@ async def test_an_email_that_no_module_declares_is_not_put_into_the_queue(
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "\u202ebackwards", "a bell\x07"])
-async def test_the_name_of_the_product_is_one_visible_line(name: str) -> None:
+async def test_the_product_name_is_one_visible_line(name: str) -> None:
     result = await run("settings", PRODUCT_NAME=name)
 
     assert str(result.exception) == "PRODUCT_NAME must be one line of visible characters."
 
 
 @pytest.mark.parametrize(
-    ("given", "product"),
+    ("environment", "product"),
     [
         ({}, "Portico"),
         ({"MAIL_FROM": "Acme <no-reply@acme.example>"}, "Acme"),
@@ -382,10 +380,10 @@ async def test_the_name_of_the_product_is_one_visible_line(name: str) -> None:
         ({"MAIL_FROM": "Mail <no-reply@acme.example>", "PRODUCT_NAME": " Acme  One "}, "Acme One"),
     ],
 )
-async def test_the_product_is_named_by_the_sender_of_emails_unless_it_has_a_name_of_its_own(
-    given: dict[str, str], product: str
+async def test_the_product_name_defaults_to_the_sender_of_emails(
+    environment: dict[str, str], product: str
 ) -> None:
-    result = await run("settings", **given)
+    result = await run("settings", **environment)
 
     lines = [line for line in result.stdout.splitlines() if line.startswith("PRODUCT_NAME ")]
     assert [line.endswith(f"  {product}") for line in lines] == [True]

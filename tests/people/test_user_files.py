@@ -177,11 +177,11 @@ async def test_an_id_and_an_external_id_are_kept_and_find_the_user(
         " totalCount nodes { id email externalId } } }",
         id="auth0|5f7c",
     )
-    nobody = await admin('{ users(filter: {externalId: "auth0|5f7"}) { nodes { email } } }')
+    unmatched = await admin('{ users(filter: {externalId: "auth0|5f7"}) { nodes { email } } }')
     person = {"id": f"User_{uuid.UUID(THEIR_ID).hex}", "externalId": "auth0|5f7c"}
     person |= {"email": eve["email"]}
     assert found == {"users": {"totalCount": 1, "nodes": [person]}}
-    assert nobody == {"users": {"nodes": []}}
+    assert unmatched == {"users": {"nodes": []}}
     assert await member("{ me { id email externalId } }") == {"me": person}
     claims = jwt.decode(member.access_token or "", options={"verify_signature": False})
     assert claims["sub"] == THEIR_ID

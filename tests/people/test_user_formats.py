@@ -302,7 +302,7 @@ async def test_unusable_and_unreadable_records_are_reported_by_number(
 
     arguments = ("users", "import", str(file), "--from", "keycloak")
     refused = await run(*arguments, **environment)
-    nobody = await db.rows(text("SELECT 1 FROM users"))
+    imported = await db.rows(text("SELECT 1 FROM users"))
     taken = await run(*arguments, "--skip-invalid", **environment)
 
     named = [
@@ -315,7 +315,7 @@ async def test_unusable_and_unreadable_records_are_reported_by_number(
         "record 8: the record is too long",
         "record 9: the file ends in the middle of it",
     ]
-    assert (refused.stdout.splitlines(), refused.exit_code, nobody) == (named, 1, [])
+    assert (refused.stdout.splitlines(), refused.exit_code, imported) == (named, 1, [])
     assert (
         refused.stderr == "portico: Invalid: 8 records. Nothing was changed: see --skip-invalid.\n"
     )
@@ -501,7 +501,7 @@ async def test_users_are_imported_without_unreadable_hashes_on_request(
 
     arguments = ("users", "import", str(file), "--drop-unreadable-hashes")
     refused = await run(*arguments, **environment)
-    nobody = await db.rows(text("SELECT 1 FROM users"))
+    imported = await db.rows(text("SELECT 1 FROM users"))
     taken = await run(*arguments, "--skip-invalid", **environment)
 
     why = "passwordHash: This hash has an unknown format."
@@ -509,7 +509,7 @@ async def test_users_are_imported_without_unreadable_hashes_on_request(
         f"line 1: {why} Without a password.",
         f"line 2: email: This is not an email address.; {why}",
     ]
-    assert (refused.stdout.splitlines(), refused.exit_code, nobody) == (named, 1, [])
+    assert (refused.stdout.splitlines(), refused.exit_code, imported) == (named, 1, [])
     assert taken.stdout.splitlines() == [
         *named,
         "1 user added, 0 existed already, 1 line skipped. 1 user without a password.",

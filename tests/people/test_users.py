@@ -224,7 +224,7 @@ async def test_a_cursor_of_another_order_is_refused(
         assert await admin(USERS, after=cursor, orderBy=other) == {"users": None}
         assert admin.last_code == "BAD_USER_INPUT"
         assert admin.errors[0]["message"] == (
-            "`after` is not a cursor of this server, in this order."
+            "`after` is not a cursor of this server and this order."
         )
 
 

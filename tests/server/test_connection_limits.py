@@ -30,8 +30,9 @@ CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 BODY = b'{"query": "{ me { email } }"}'
 REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
 CLOSING = REQUEST.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
-PATIENCE = 6
-CROWD, OTHER_FILES = 3000, 300
+TIMEOUT_SECONDS = 6
+MANY_CONNECTIONS = 3000
+OTHER_FILES = 300
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def server(migrated_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def connect(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_SECONDS)
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -63,7 +64,9 @@ def answer_to(connection: socket.socket, request: bytes) -> bytes:
 
 
 def is_served(server: Server) -> bool:
-    return httpx.post(f"{server.url}/graphql", json={"query": ME}, timeout=PATIENCE).is_success
+    return httpx.post(
+        f"{server.url}/graphql", json={"query": ME}, timeout=TIMEOUT_SECONDS
+    ).is_success
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_incomplete_and_too_large_requests_are_refused(
     assert received.startswith(answer)
     assert bool(received) == bool(answer)
     assert (b'{"errors":[{"message":' in received) == bool(answer)
-    assert time.monotonic() - began < PATIENCE - 1
+    assert time.monotonic() - began < TIMEOUT_SECONDS - 1
 
 
 def test_a_body_in_small_chunks_is_read_whole(server: Server) -> None:
@@ -122,14 +125,14 @@ def test_sending_bytes_slowly_does_not_extend_the_timeout(server: Server) -> Non
     with connect(server) as connection:
         began = time.monotonic()
         with contextlib.suppress(ConnectionError):
-            while time.monotonic() - began < PATIENCE:
+            while time.monotonic() - began < TIMEOUT_SECONDS:
                 connection.sendall(b"G")
                 connection.settimeout(0.2)
                 with contextlib.suppress(TimeoutError):
                     if b"408" in connection.recv(1000):
                         break
 
-    assert time.monotonic() - began < PATIENCE - 1
+    assert time.monotonic() - began < TIMEOUT_SECONDS - 1
 
 
 def test_a_connection_is_kept_for_the_next_request_and_no_longer(server: Server) -> None:
@@ -139,7 +142,7 @@ def test_a_connection_is_kept_for_the_next_request_and_no_longer(server: Server)
 
         assert rest(connection) == b""
 
-    assert 1 < time.monotonic() - began < PATIENCE - 1
+    assert 1 < time.monotonic() - began < TIMEOUT_SECONDS - 1
 
 
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
@@ -200,35 +203,38 @@ def test_a_client_that_does_not_read_is_disconnected(server: Server) -> None:
         connection.settimeout(0)
         began = time.monotonic()
         with contextlib.suppress(ConnectionError):
-            while time.monotonic() - began < 2 * PATIENCE:
+            while time.monotonic() - began < 2 * TIMEOUT_SECONDS:
                 with contextlib.suppress(BlockingIOError):
                     connection.send(REQUEST * 100)
                 time.sleep(0.002)
 
-    assert time.monotonic() - began < 2 * PATIENCE - 1
+    assert time.monotonic() - began < 2 * TIMEOUT_SECONDS - 1
     assert is_served(server)
 
 
 @pytest.fixture
-def crowd() -> int:
-    """Opens as many connections as the limit, or as this process may have open files."""
+def connection_count() -> int:
+    """Returns how many connections to open, after raising the limit of open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = CROWD + OTHER_FILES if hard == resource.RLIM_INFINITY else hard
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(most, CROWD + OTHER_FILES)), hard))
-    return min(CROWD, most - OTHER_FILES)
+    wanted = MANY_CONNECTIONS + OTHER_FILES
+    limit = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
+    return limit - OTHER_FILES
 
 
 @pytest.mark.parametrize(
-    "said",
+    "first_bytes",
     [b"", HEAD, HEAD + b"content-length: 100\r\n\r\n{", REQUEST, b"\x16\x03\x01\x02\x00"],
     ids=["nothing", "half a head", "half a body", "one request", "nonsense"],
 )
-def test_many_connections_do_not_block_new_clients(server: Server, crowd: int, said: bytes) -> None:
+def test_many_connections_do_not_block_new_clients(
+    server: Server, connection_count: int, first_bytes: bytes
+) -> None:
     with contextlib.ExitStack() as stack:
-        for number in range(crowd):
+        for number in range(connection_count):
             connection = stack.enter_context(connect(server))
             with contextlib.suppress(ConnectionError):
-                connection.sendall(said)
+                connection.sendall(first_bytes)
             assert number % 200 or is_served(server)
         assert all(is_served(server) for _ in range(20))
         assert len(psutil.Process(server.process.pid).net_connections("tcp")) < 40
@@ -251,7 +257,7 @@ def test_a_current_request_is_answered_while_the_server_stops(
         time.sleep(max(0, stops + 0.2 - time.monotonic()))
         kept.sendall(REQUEST)
         assert b"connection: close" in rest(kept)
-        assert server.process.wait(PATIENCE) == 0
+        assert server.process.wait(TIMEOUT_SECONDS) == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -261,18 +267,18 @@ def test_clients_that_connected_before_the_server_stopped_are_answered(
     settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "SHUTDOWN_DELAY_SECONDS": "1"}
     with serving(tmp_path, "--workers", workers, **settings) as server:
         answers: list[bytes] = []
-        crowd = [
+        clients = [
             threading.Thread(target=ask_until_refused, args=(server, answers)) for _ in range(8)
         ]
-        for each in crowd:
+        for each in clients:
             each.start()
         time.sleep(0.5)
 
         server.process.send_signal(signal.SIGTERM)
 
-        for each in crowd:
-            each.join(PATIENCE)
-        assert server.process.wait(PATIENCE) == 0
+        for each in clients:
+            each.join(TIMEOUT_SECONDS)
+        assert server.process.wait(TIMEOUT_SECONDS) == 0
     assert len(answers) > 100
     assert [answer for answer in answers if b"200 OK" not in answer] == []
 

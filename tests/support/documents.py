@@ -50,7 +50,7 @@ _arguments = st.sampled_from(
     ]
 )
 
-# What a client may send for `$page`, well typed or not.
+# What a client may send for `$page`, of the right type or not.
 page_values = st.one_of(
     st.none(),
     st.booleans(),
@@ -175,12 +175,12 @@ class Reference(NamedTuple):
         return fragments.get(name)
 
     def _entries(self, field: ast.FieldNode) -> int:
-        given = {"page": self.page}
+        variables = {"page": self.page}
         pages = [
             page
             for argument in field.arguments or ()
             if argument.name.value in {"first", "last"}
-            and (page := value_from_ast_untyped(argument.value, given)) is not None
+            and (page := value_from_ast_untyped(argument.value, variables)) is not None
         ]
         default = CONNECTION_FIELDS.get(field.name.value)
         return 1 if default is None else max(map(_clamped, pages), default=default)

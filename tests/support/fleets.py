@@ -63,7 +63,7 @@ class Fleet:
 
     @asynccontextmanager
     async def server(self, secrets: str, **changes: Any) -> AsyncGenerator[FleetServer]:
-        given = {"secret_key": SecretStr(secrets), **changes}
-        app = create_app(self.settings.model_copy(update=given), self.clock, self.mailer)
+        changed = {"secret_key": SecretStr(secrets), **changes}
+        app = create_app(self.settings.model_copy(update=changed), self.clock, self.mailer)
         async with app.router.lifespan_context(app), Api.of(app) as api:
             yield FleetServer(app, api)

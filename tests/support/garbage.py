@@ -1,6 +1,6 @@
-"""Keeps the garbage collector away from what stays: imported modules and collected tests.
+"""Excludes imported modules and collected tests from garbage collection.
 
-It is given as `-p` in pyproject.toml, so that it comes before conftest.py, which imports most.
+pyproject.toml loads it with `-p`, before conftest.py, which imports most modules.
 """
 
 import gc

@@ -35,21 +35,21 @@ class LogCapture(logging.Handler):
         if self not in logging.root.handlers:
             logging.root.addHandler(self)
 
-    def heard(self) -> str:
+    def take(self) -> str:
         """Returns what was logged since the last call."""
         lines, self._lines = self._lines, []
         return "\n".join(lines)
 
 
-EAR = LogCapture()
+LOG_CAPTURE = LogCapture()
 
 
 def pytest_configure() -> None:
-    EAR.listen()
+    LOG_CAPTURE.listen()
 
 
 def pytest_runtest_setup() -> None:
-    EAR.listen()
+    LOG_CAPTURE.listen()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,7 +65,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 def leaks(stderr: str) -> Iterator[str]:
     """Search what was logged since the last call; lines of several tests count for the last one."""
-    heard = {"a log record": EAR.heard(), "standard error": stderr} | servers.logged()
-    for where, text in heard.items():
+    captured = {"a log record": LOG_CAPTURE.take(), "standard error": stderr} | servers.logged()
+    for where, text in captured.items():
         for leak in SECRETS.leaks_in(text):
             yield f"in {where}, {leak}"

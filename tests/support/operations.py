@@ -1,4 +1,4 @@
-"""Operations made from the schema: each root field with its smallest valid arguments."""
+"""Operations made from the schema: each root field with nullable smallest valid arguments."""
 
 import uuid
 from collections.abc import Sequence
@@ -48,34 +48,34 @@ def smallest(operation: str, name: str, aliases: Sequence[str] = ()) -> Operatio
     }
     kind = _node_kind(named(field.type).name)
     declared = ", ".join(f"${key}: {each}" for key, each in needed.items())
-    given = ", ".join(f"{key}: ${key}" for key in needed)
-    selected = f"{name}{_bracketed(given)} {{ __typename }}"
+    arguments = ", ".join(f"{key}: ${key}" for key in needed)
+    selected = f"{name}{_bracketed(arguments)} {{ __typename }}"
     fields = " ".join(f"{alias}: {selected}" for alias in aliases) or selected
     document = f"{operation} {_bracketed(declared)} {{ {fields} }}"
     return Operation(document, {key: _value(each, key, kind) for key, each in needed.items()})
 
 
-def sample(given: Any, name: str = "") -> Any:
+def sample(type_: Any, name: str = "") -> Any:
     """Returns the smallest valid value of a type, for an argument or input field of that name."""
-    return _value(given, name, _node_kind(""))
+    return _value(type_, name, _node_kind(""))
 
 
-def _value(given: Any, name: str, kind: str) -> Any:
-    its = library.get_nullable_type(given)
-    if library.is_list_type(its):
+def _value(type_: Any, name: str, kind: str) -> Any:
+    nullable = library.get_nullable_type(type_)
+    if library.is_list_type(nullable):
         return []
-    if library.is_enum_type(its):
-        return next(iter(its.values))
-    if library.is_input_object_type(its):
-        return {key: _value(each.type, key, kind) for key, each in _needed(its).items()}
-    if its.name == "ID":
+    if library.is_enum_type(nullable):
+        return next(iter(nullable.values))
+    if library.is_input_object_type(nullable):
+        return {key: _value(each.type, key, kind) for key, each in _needed(nullable).items()}
+    if nullable.name == "ID":
         return f"{_node_kind(name.removesuffix('Id'), kind)}_{NOBODY.hex}"
-    return SCALARS[its.name]
+    return SCALARS[nullable.name]
 
 
-def _needed(its: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = its.fields
-    if its.is_one_of:
+def _needed(input_type: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = input_type.fields
+    if input_type.is_one_of:
         return dict([next(iter(fields.items()))])
     return {key: each for key, each in fields.items() if is_required(each)}
 

@@ -2,8 +2,8 @@
 
 `process` is read from the code: a test that reaches the module `subprocess`, through whatever
 helpers and fixtures of tests/, starts processes. `fast` are all others for which hypothesis draws
-no examples. Nobody writes these marks, and a test that starts a process without having the mark
-fails, so that `-m fast` stays what it says.
+no examples. The marks are not written by hand, and a test that starts a process without the mark
+fails, so that `-m fast` stays correct.
 """
 
 import inspect
@@ -40,8 +40,8 @@ def _draws_examples(item: pytest.Function) -> bool:
 def _starts_process(item: pytest.Function, plugins: Iterable[ModuleType]) -> bool:
     test: Any = item
     fixtures = [_fixture(name, [test.module, *plugins]) for name in item.fixturenames]
-    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return any(map(_reaches_subprocess, _functions_in([test.function, *fixtures, *given])))
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return any(map(_reaches_subprocess, _functions_in([test.function, *fixtures, *parameters])))
 
 
 def _fixture(name: str, modules: Iterable[ModuleType]) -> object:

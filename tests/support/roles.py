@@ -10,7 +10,7 @@ from app.testing.databases import on_server
 from app.testing.leaks import SECRETS
 
 PASSWORD = "horse-battery-8"
-# What README had before there was `portico db grant`.
+# Rights of a role that was set up without `portico db grant`.
 TO_SERVE = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
@@ -27,8 +27,8 @@ class Role:
         url = make_url(admin_url).set(username=self.name, password=PASSWORD)
         self.url = url.render_as_string(hide_password=False)
 
-    async def given(self, *statements: str, schema: str = "public") -> None:
-        """Let an administrator run statements, in which {role} is this one."""
+    async def administer(self, *statements: str, schema: str = "public") -> None:
+        """Run statements as an administrator; {role} is replaced by the name of this role."""
         for statement in statements:
             await on_server(self.admin_url, statement.format(role=self.name, schema=schema))
 
@@ -37,8 +37,8 @@ class Role:
 async def role(admin_url: str, statements: Sequence[str] = ()) -> AsyncGenerator[Role]:
     SECRETS.add(PASSWORD)
     made = Role(admin_url)
-    await made.given(f"CREATE ROLE {{role}} LOGIN PASSWORD '{PASSWORD}'", *statements)
+    await made.administer(f"CREATE ROLE {{role}} LOGIN PASSWORD '{PASSWORD}'", *statements)
     try:
         yield made
     finally:
-        await made.given("DROP OWNED BY {role} CASCADE", "DROP ROLE {role}")
+        await made.administer("DROP OWNED BY {role} CASCADE", "DROP ROLE {role}")

@@ -92,10 +92,10 @@ class RunPostgres:
         cached = self._cached()
         if cached.exists():
             shutil.copytree(cached, directory)
-            _give(directory)
+            _change_owner(directory)
             return
         directory.mkdir(mode=0o700)
-        _give(directory)
+        _change_owner(directory)
         _make_migrated(self._server)
         self._keep(cached)
 
@@ -104,7 +104,7 @@ class RunPostgres:
             shutil.rmtree(former, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=cached.parent) as drafts:
             draft = shutil.copytree(self._server.directory, Path(drafts) / "data")
-            # Another run may have been faster.
+            # Another run may have created it meanwhile.
             with suppress(OSError):
                 draft.rename(cached)
 
@@ -135,8 +135,8 @@ def _make_migrated(server: SocketCluster) -> None:
     server.stop()
 
 
-def _give(directory: Path) -> None:
-    """Give the files to the user that runs PostgreSQL."""
+def _change_owner(directory: Path) -> None:
+    """Make the user that runs PostgreSQL the owner of the files."""
     if USER is not None:
         for path in (directory, *directory.rglob("*")):
             shutil.chown(path, USER)
@@ -167,13 +167,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _directory_of_the_controller(config: pytest.Config) -> Path | None:
     """Returns the directory of the controller if this is a worker of pytest-xdist."""
-    given: dict[str, str] | None = getattr(config, "workerinput", None)
-    return Path(given["postgres"]) if given else None
+    worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
+    return Path(worker_input["postgres"]) if worker_input else None
 
 
 def _new_directory(config: pytest.Config) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="portico-tests-"))
-    _give(directory)
+    _change_owner(directory)
     # A session of its own: Ctrl-C must reach only the processes of pytest.
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", STOP, "sh", directory],

@@ -85,20 +85,20 @@ class Server:
         self.url = f"http://{self.host}:{self.port}"
         # Its output, which includes emails, and its log.
         name = f"server-{self.port}-{next(_starts)}"
-        self._said, self.log = cwd / f"{name}.out", cwd / f"{name}.log"
+        self._output, self.log = cwd / f"{name}.out", cwd / f"{name}.log"
         _logs[self.log] = 0
-        with self._said.open("w") as said, self.log.open("w") as log:
+        with self._output.open("w") as output, self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command,
                 cwd=cwd,
                 env=_environment({"LOG_LEVEL": "DEBUG"} | environment),
-                stdout=said,
+                stdout=output,
                 stderr=log,
             )
 
     @property
     def output(self) -> str:
-        return self._said.read_text() + self.log.read_text()
+        return self._output.read_text() + self.log.read_text()
 
     def wait_until_ready(self) -> float:
         """Returns the seconds that it took."""

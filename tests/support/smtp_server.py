@@ -18,7 +18,7 @@ TAKEN = "250 taken"
 
 @dataclass
 class SmtpServer:
-    """Keeps every email as often as it arrives."""
+    """Keeps every email that arrives, repeated ones too."""
 
     host: str = "127.0.0.1"
     emails: list[EmailMessage] = field(default_factory=list[EmailMessage])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.testing.leaks import Secrets, main
-from tests.support.log_search import EAR, leaks
+from tests.support.log_search import LOG_CAPTURE, leaks
 from tests.support.servers import Server, serving
 
 LINE = "2026-11-24 14:56:05 INFO app.mail: %s was sent"
@@ -59,7 +59,7 @@ def test_a_line_without_secrets_is_not_reported(line: str) -> None:
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
 def test_every_record_is_captured_once_with_its_traceback(level: int) -> None:
-    EAR.heard()
+    LOG_CAPTURE.take()
 
     logging.getLogger("app.anything").log(level, "It failed", exc_info=ValueError(ADDRESS))
 

@@ -162,7 +162,7 @@ def test_the_first_administrator_cannot_have_an_address_of_another_domain(
     refused = portico("serve", "--port", str(free_port()), cwd=tmp_path, **first_start)
 
     assert refused.returncode == 1
-    assert "FIRST_ADMIN_EMAIL or FIRST_ADMIN_PASSWORD is refused" in refused.stderr
+    assert "FIRST_ADMIN_EMAIL or FIRST_ADMIN_PASSWORD is invalid" in refused.stderr
 
 
 async def test_a_user_keeps_an_address_whose_domain_is_no_longer_allowed(

@@ -1,4 +1,4 @@
-"""Rate limits: what is counted, for whom, and who is never locked out."""
+"""Rate limits: what is counted and refused, and that owners of accounts are never locked out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,7 +40,7 @@ mutation Reset($input: ResetPasswordInput!) {
   resetPassword(input: $input) { __typename ... on UserChanged { deviceToken } }
 }
 """
-REFRESHED = """
+REFRESH_TOKENS = """
 mutation Refresh($token: String!) {
   refreshSession(input: {refreshToken: $token}) { ... on SignedIn { tokens { deviceToken } } }
 }
@@ -48,7 +48,7 @@ mutation Refresh($token: String!) {
 RENAME = """
 mutation Rename($name: String) { updateProfile(input: {displayName: $name}) { __typename } }
 """
-WAIT = """
+LOGIN_WAIT = """
 mutation Login($input: LoginInput!) {
   login(input: $input) { __typename ... on RateLimited { message retryAfter } }
 }
@@ -142,7 +142,7 @@ async def test_a_known_and_an_unknown_account_are_limited_alike(
     for email in (ada.email, "nobody@example.com"):
         guest = client()
         await guesses(guest, email, 8)
-        answer = await guest(WAIT, input={"email": email, "password": "wrong"})
+        answer = await guest(LOGIN_WAIT, input={"email": email, "password": "wrong"})
         bodies.append({**answer["login"], "retryAfter": round(answer["login"]["retryAfter"], -1)})
         clock.pass_(minutes=5)
 
@@ -170,7 +170,7 @@ async def test_a_sign_in_after_the_stated_wait_succeeds(
 ) -> None:
     guest = client()
     await guesses(guest, ada.email, 8)
-    wait = (await guest(WAIT, input=ada.credentials))["login"]["retryAfter"]
+    wait = (await guest(LOGIN_WAIT, input=ada.credentials))["login"]["retryAfter"]
 
     clock.pass_(seconds=wait)
 
@@ -205,7 +205,7 @@ async def test_the_table_has_neither_email_nor_ip_addresses(
 
     rows = await db.rows(text("SELECT encode(key, 'escape'), b::text FROM budgets b"))
 
-    # Of the address, of its sign-ups, of the account, and of the account from there.
+    # Budgets of the address, its sign-ups, the account, and the account from this address.
     assert len(rows) == 4
     assert "ada" not in str(rows)
     assert "203.0.113" not in str(rows)
@@ -226,68 +226,68 @@ async def test_a_known_device_is_not_locked_out_by_strangers(
 
 
 @pytest.mark.parametrize("tries", [1, 1000])
-async def test_strangers_at_any_rate_never_keep_a_known_device_waiting(
+async def test_attackers_at_any_rate_never_delay_a_known_device(
     client: Any, ada: Person, clock: FakeClock, tries: int
 ) -> None:
     tokens = (await client()(TOKENS, input=ada.credentials))["login"]["tokens"]
     laptop, refresh_token = client(device=tokens["deviceToken"]), tokens["refreshToken"]
 
     for minute in range(0, 40, 5):
-        await besiege(client, ada, minute, tries)
+        await attack(client, ada, minute, tries)
         assert await login(laptop, ada.email, ada.password) == "SignedIn"
-        # Nor one that is signed in still.
+        # A refresh token of the same device still works too.
         answer = (await client()(REFRESH, token=refresh_token))["refreshSession"]
         refresh_token = answer["tokens"]["refreshToken"]
         clock.pass_(minutes=5)
 
 
 @pytest.mark.parametrize("tries", [1, 1000])
-async def test_an_owner_on_a_new_device_waits_half_an_hour_for_an_email_at_most(
+async def test_an_owner_on_a_new_device_waits_at_most_half_an_hour_for_an_email(
     client: Any, limited: Any, ada: Person, outbox: Outbox, clock: FakeClock, tries: int
 ) -> None:
-    drain, entered = limited[0].state.portico.services[Worker].drain, ""
+    drain, signed_in = limited[0].state.portico.services[Worker].drain, ""
     for minute in range(0, 65, 5):
-        await besiege(client, ada, minute, tries)
-        # The worst moment to begin: this hour's emails are used up, and their links are over.
+        await attack(client, ada, minute, tries)
+        # The worst case: the emails of this hour are used up, and their links have expired.
         if minute > 30:
             await client()(REQUEST, email=ada.email)
         await drain()
-        if minute > 30 and not entered:
-            entered = await enter_by_email(client, outbox.token_for(ada.email), ada)
+        if minute > 30 and not signed_in:
+            signed_in = await sign_in_by_email(client, outbox.token_for(ada.email), ada)
         clock.pass_(minutes=5)
 
-    assert entered == "SignedIn"
+    assert signed_in == "SignedIn"
 
 
-async def besiege(client: Any, victim: Person, minute: int, tries: int) -> None:
-    """Strangers, each from another address, guess and ask for emails."""
-    # Of more than these, those that follow are refused, and cost and change nothing.
+async def attack(client: Any, victim: Person, minute: int, tries: int) -> None:
+    """Guess the password and request emails, each time from another address."""
+    # Further attempts are refused, and change nothing.
     for number in range(min(tries, 16)):
         await guesses(client(f"198.18.{minute}.{number}"), victim.email, 1)
     for number in range(min(tries, 4)):
         await client(f"198.19.{minute}.{number}")(REQUEST, email=victim.email)
 
 
-async def enter_by_email(client: Any, token: str, person: Person) -> str:
-    given = {"token": token, "newPassword": "a new engine 2"}
-    answer = (await client()(RESET, input=given))["resetPassword"]
+async def sign_in_by_email(client: Any, token: str, person: Person) -> str:
+    arguments = {"token": token, "newPassword": "a new engine 2"}
+    answer = (await client()(RESET, input=arguments))["resetPassword"]
     if answer["__typename"] == "TokenInvalid":
         return ""
-    return await login(client(device=answer["deviceToken"]), person.email, given["newPassword"])
+    return await login(client(device=answer["deviceToken"]), person.email, arguments["newPassword"])
 
 
-async def test_one_address_does_not_take_all_places_where_passwords_are_hashed(
+async def test_one_address_cannot_use_all_workers_that_hash_passwords(
     client: Any, limited: list[FastAPI], ada: Person
 ) -> None:
     stranger, slow = "198.51.100.1", bcrypt.hashpw(b"y", bcrypt.gensalt(10)).decode()
     verify = limited[0].state.portico.services[Passwords].verify
-    crowd = [asyncio.create_task(verify("y", slow, stranger)) for _ in range(60)]
+    checks = [asyncio.create_task(verify("y", slow, stranger)) for _ in range(60)]
     await asyncio.sleep(0)
 
     assert await login(client(stranger), ada.email, ada.password) == "RateLimited"
     assert await login(client(), ada.email, ada.password) == "SignedIn"
 
-    results = await asyncio.gather(*crowd, return_exceptions=True)
+    results = await asyncio.gather(*checks, return_exceptions=True)
     assert sum(isinstance(result, Overloaded) for result in results) > 40
 
 
@@ -321,7 +321,7 @@ async def test_the_name_of_an_account_cannot_collide_with_another_budget(
 async def test_a_refresh_gives_no_device_token(client: Any, ada: Person) -> None:
     first = (await client()(TOKENS, input=ada.credentials))["login"]["tokens"]
 
-    answer = await client()(REFRESHED, token=first["refreshToken"])
+    answer = await client()(REFRESH_TOKENS, token=first["refreshToken"])
 
     assert (first["deviceToken"] or "").startswith("pdt_")
     assert answer == {"refreshSession": {"tokens": {"deviceToken": None}}}
@@ -402,7 +402,7 @@ async def test_a_profile_changes_sixty_times_an_hour(client: Any, ada: Person) -
     assert await laptop("{ me { displayName } }") == {"me": {"displayName": "Ada 59"}}
 
 
-async def test_unknown_refresh_tokens_are_limited_and_keep_no_session_waiting(
+async def test_unknown_refresh_tokens_are_limited_and_delay_no_session(
     settings: Settings, clock: FakeClock, api: Api, ada: Person
 ) -> None:
     changes = {"throttle_scale": 1.0, "throttle_refreshes": 5}
@@ -580,7 +580,7 @@ async def test_sixty_tokens_from_one_address(client: Any, ada: Person) -> None:
     assert asked["requestPasswordReset"]["__typename"] == "RateLimited"
 
 
-async def test_a_stolen_session_does_not_find_out_the_password(client: Any, ada: Person) -> None:
+async def test_a_stolen_session_cannot_guess_the_password(client: Any, ada: Person) -> None:
     data = (await client()(LOGIN, input=ada.credentials))["login"]
     thief = client("198.51.100.7").with_tokens(data)
 
@@ -672,9 +672,7 @@ async def test_an_address_is_taken_from_trusted_proxies_only(
 
 
 @pytest.mark.usefixtures("api")
-async def test_of_two_headers_the_last_one_is_that_of_the_proxy(
-    limited: list[FastAPI], ada: Person
-) -> None:
+async def test_of_two_headers_the_last_one_is_used(limited: list[FastAPI], ada: Person) -> None:
     transport = httpx.ASGITransport(limited[0])
     two = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "203.0.113.9")]
     base = "http://portico"

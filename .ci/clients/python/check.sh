@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the Python client of schema.graphql, holds it to mypy's strict rules, and calls PORTICO_URL
+# Generates the Python client of schema.graphql, checks it with mypy's strict rules, and calls PORTICO_URL
 # with it as PORTICO_EMAIL, an administrator.
 set -eu
 : "${PORTICO_URL:?}" "${PORTICO_EMAIL:?}" "${PORTICO_PASSWORD:?}"
@@ -10,7 +10,7 @@ trap 'rm -rf "$venv"' EXIT
 python3 -m uv venv --quiet --clear "$venv"
 python3 -m uv pip sync --quiet --python "$venv" --require-hashes requirements.txt
 
-# What an earlier run left behind must not stand in for what this one fails to write.
+# Otherwise files of an earlier run would hide that this one wrote none.
 rm -rf generated
 mkdir generated
 "$venv/bin/ariadne-codegen" >"$venv/log" || { cat "$venv/log"; exit 1; }

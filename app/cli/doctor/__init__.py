@@ -1,1 +1,1 @@
-"""`portico doctor`: checks of a set-up that only read, and what each of them found."""
+"""`portico doctor`: read-only checks of a set-up, and their findings."""

@@ -46,13 +46,13 @@ def _findings() -> list[Finding]:
     try:
         given = read_settings()
     except Misconfigured as problem:
-        return _only(settings.settings, problem)
+        return _not_run(settings.settings, problem)
     set_levels(given.log_level)
     try:
         with set_up(given) as setup:
             return asyncio.run(_examine(setup))
     except Misconfigured as problem:
-        return _only(database.database, problem)
+        return _not_run(database.database, problem)
 
 
 async def _examine(setup: SetUp) -> list[Finding]:
@@ -63,12 +63,12 @@ async def _examine(setup: SetUp) -> list[Finding]:
             await setup.database.close()
 
 
-def _only(broken: Check, problem: Misconfigured) -> list[Finding]:
-    """Returns the findings if the checks cannot run."""
+def _not_run(failed: Check, problem: Misconfigured) -> list[Finding]:
+    """Returns the findings if one problem keeps all checks from running."""
     return [
-        Finding(broken.name, State.FAILED, " ".join(str(problem).splitlines()))
-        if each is broken
-        else Finding(each.name, State.NOT_CHECKED, f"depends on: {broken.name}")
+        Finding(failed.name, State.FAILED, " ".join(str(problem).splitlines()))
+        if each is failed
+        else Finding(each.name, State.NOT_CHECKED, f"depends on: {failed.name}")
         for each in CHECKS
     ]
 

@@ -1,4 +1,4 @@
-"""Checks of the database: the server, the role, the tables and what keeps it from working well."""
+"""Checks of the database: the server, the role, the tables, and its load."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from app.database.rights import ROWS, Rights, rights_of
 from app.users.models import User
 
 OLDEST_VERSION = 150_000
-# A migration waits for such a transaction, and no vacuum removes what it may still see.
+# Migrations wait for such a transaction, and vacuum keeps the rows that it may still see.
 LONG_TRANSACTION = timedelta(minutes=15)
 HELD_BACK_BYTES = 1024**3
 NEARLY_ALL = 0.9
@@ -36,7 +36,7 @@ OWNER = text("""
     FROM pg_class c JOIN pg_roles o ON o.oid = c.relowner
     WHERE c.oid = to_regclass(CAST(:table AS text))
 """)
-# Whether one has a privilege on every column, or on some that it takes, is for PostgreSQL to say.
+# PostgreSQL checks privileges on the whole table, or on any of its columns.
 MISSING_RIGHTS = text("""
     SELECT wanted.privilege || ' on ' || wanted.name
     FROM unnest(CAST(:names AS text[]), CAST(:privileges AS text[])) AS wanted(name, privilege)
@@ -51,7 +51,7 @@ MISSING_RIGHTS = text("""
     WHERE CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE') END
     ORDER BY 1
 """)
-# The kind of a process is hidden from other roles; those of the server itself have no user.
+# Other roles cannot see `backend_type`; the server's own processes have no user.
 CONNECTIONS = text("""
     SELECT least(
             current_setting('max_connections')::int
@@ -104,7 +104,7 @@ async def database(setup: SetUp) -> Verdict:
 
 @check("encryption", needs=database)
 async def encryption(setup: SetUp) -> Verdict:
-    """Whether others on the way can read along. Behind a pooler this is the way from there."""
+    """Whether the connection is encrypted; behind a pooler, the one from the pooler on."""
     hosts = setup.address.hosts
     if all(host.is_socket for host in hosts):
         return ok("The database is on this machine, at a socket.")
@@ -146,7 +146,7 @@ async def tables(setup: SetUp) -> Verdict:
 
 @check("role", needs=migrations)
 async def role(setup: SetUp) -> Verdict:
-    """Whether the database keeps this role from changing what happened."""
+    """Whether the database keeps this role from changing the audit."""
     [role] = await setup.db.rows(OWNER, {"table": TABLE})
     if setup.given.embedded:
         return ok(f"{role.name}, owner of the embedded database.")
@@ -185,7 +185,7 @@ async def rights(setup: SetUp) -> Verdict:
 
 
 def _rights() -> dict[str, Rights]:
-    """What `portico db grant` gives on each table."""
+    """Returns the rights that `portico db grant` gives on each table."""
     ours = {name: rights_of(table) for name, table in sorted(User.metadata.tables.items())}
     return ours | dict.fromkeys(QUEUE, ROWS)
 
@@ -225,7 +225,7 @@ async def size(setup: SetUp) -> Verdict:
 
 @check("transactions", needs=database)
 async def transactions(setup: SetUp) -> Verdict:
-    """The oldest transaction that this role may see: its own, or all with pg_read_all_stats."""
+    """Checks the oldest visible transaction: of this role, or of all with pg_read_all_stats."""
     oldest = next(iter(await setup.db.rows(OLDEST_TRANSACTION)), None)
     if oldest is None or oldest.age < LONG_TRANSACTION:
         return ok(f"None has been open for {in_largest_unit(LONG_TRANSACTION)}.")

@@ -1,4 +1,4 @@
-"""What is checked: the settings, and a connection to their database."""
+"""The set-up that is checked: the settings, and a connection to their database."""
 
 import os
 from collections.abc import Generator
@@ -18,25 +18,25 @@ from app.errors import Misconfigured
 from app.modules import branches_of, modules_named
 from app.settings import Settings
 
-# Few, since the server may have few left.
+# Few, since the server may have few free ones.
 CONNECTIONS = 2
 STATEMENT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """Settings as given, and with the defaults of the embedded database."""
+    """The settings as they were read, and with the values of the embedded database."""
 
     given: Settings
     settings: Settings
-    # None while there is none yet, as before the first start on the embedded database.
+    # None before the first start on the embedded database.
     database: Database | None
     clock: Clock = system_clock
 
     @property
     def db(self) -> Database:
         if self.database is None:
-            raise LookupError("there is no database")
+            raise LookupError("the set-up has no database")
         return self.database
 
     @property
@@ -71,13 +71,13 @@ def set_up(given: Settings) -> Generator[SetUp]:
     if not given.embedded:
         yield SetUp(given, given, opened(given, url_of(given)))
         return
-    settled = given.model_copy(update=embedded_values(given) | {"secret_key": _secret(given)})
+    settings = given.model_copy(update=embedded_values(given) | {"secret_key": _secret(given)})
     if is_new(given.data_dir):
-        yield SetUp(given, settled, None)
+        yield SetUp(given, settings, None)
         return
     with embedded_postgres(given.data_dir) as url:
-        settled = settled.model_copy(update={"database_url": SecretStr(url)})
-        yield SetUp(given, settled, opened(given, url))
+        settings = settings.model_copy(update={"database_url": SecretStr(url)})
+        yield SetUp(given, settings, opened(given, url))
 
 
 def _secret(given: Settings) -> SecretStr | None:

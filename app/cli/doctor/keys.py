@@ -1,4 +1,4 @@
-"""Checks of the keys that sign tokens, and of the clocks that tokens are judged by."""
+"""Checks of the signing keys, and of the clocks that the validity of tokens depends on."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,16 +22,16 @@ NOT_CHECKED_HINT = "Delete the rows of keys that none of your servers has create
 # A successor is published a day before it signs.
 SLACK = timedelta(days=1)
 NOW = text("SELECT clock_timestamp()")
-# Tokens of one server must not begin in the future of another one.
+# Otherwise tokens of one server are not valid yet on another one.
 APART = timedelta(seconds=2)
 FAR_APART = timedelta(seconds=30)
-# This code is not older.
+# The code is not older than this.
 EARLIEST = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @check("signing keys", needs=migrations)
 async def signing_keys(setup: SetUp) -> Verdict:
-    """Whether SECRET_KEY is that of the servers, and opens the key that signs now."""
+    """Whether SECRET_KEY is the one of the servers, and opens the current signing key."""
     secret = setup.settings.secret_key
     if secret is None:
         return failed("SECRET_KEY is not set.", "Set it, or SECRET_KEY_FILE.")
@@ -39,10 +39,10 @@ async def signing_keys(setup: SetUp) -> Verdict:
     state = await _state(setup, secrets)
     if state.revoked or state.missing_sealing:
         return failed(state.explanation or "")
-    return _judged(setup, await _found(setup, secrets, state), state)
+    return _verdict(setup, await _found(setup, secrets, state), state)
 
 
-def _judged(setup: SetUp, found: Mapping[str, ValidKey | None], state: SecretsState) -> Verdict:
+def _verdict(setup: SetUp, found: Mapping[str, ValidKey | None], state: SecretsState) -> Verdict:
     valid = [each for each in found.values() if each is not None]
     now = setup.clock()
     ready = [each for each in valid if each.public.signs_from <= now]
@@ -55,11 +55,13 @@ def _judged(setup: SetUp, found: Mapping[str, ValidKey | None], state: SecretsSt
         return failed(KEYS_NOT_OPENED)
     if invalid := [key_id for key_id, each in found.items() if each is None]:
         return failed(f"Signing keys are invalid: {', '.join(invalid)}.", INVALID_HINT)
-    return _aged(setup, now - signing.public.signs_from, valid, state)
+    return _verdict_of_valid(setup, now - signing.public.signs_from, valid, state)
 
 
-def _aged(setup: SetUp, age: timedelta, valid: Sequence[ValidKey], state: SecretsState) -> Verdict:
-    text = f"SECRET_KEY opens the one that signs, which is {in_largest_unit(age)} old."
+def _verdict_of_valid(
+    setup: SetUp, age: timedelta, valid: Sequence[ValidKey], state: SecretsState
+) -> Verdict:
+    text = f"SECRET_KEY opens the current signing key, which is {in_largest_unit(age)} old."
     if age > timedelta(days=setup.given.signing_key_rotate_days) + SLACK:
         return warning(text, "A running server replaces it: is one running?")
     if state.explanation:
@@ -94,10 +96,10 @@ async def clock(setup: SetUp) -> Verdict:
 
 
 def compared(before: datetime, theirs: datetime, after: datetime) -> Verdict:
-    """Judge a clock by the time of another machine, that was read between the two moments."""
+    """Compare a clock with that of another machine, which was read between the two times."""
     if after < EARLIEST:
         return failed(f"This machine has {after:%Y-%m-%d}, which is in the past.", "Set its clock.")
-    # Whatever lies between the two agrees.
+    # Any time between the two is consistent with the local clock.
     apart = max(before - theirs, theirs - after, timedelta(0))
     which = "ahead of" if before > theirs else "behind"
     if apart > APART:

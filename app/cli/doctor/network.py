@@ -1,4 +1,4 @@
-"""Checks of what is reached over the network beside the database, and of what reaches Portico."""
+"""Checks of other services on the network, and of the addresses of Portico itself."""
 
 import asyncio
 from typing import Any
@@ -21,13 +21,13 @@ from app.mail.mailer import NotSent, mailer_of
 HTTP_SECONDS = 5.0
 JWKS = "/.well-known/jwks.json"
 KEY_IDS = select(SigningKey.id)
-ANY_PASSWORD = "While it does not answer, breached passwords are accepted."  # noqa: S105 - a sentence
-OURS = "portico_"
+NOT_LOOKED_UP = "While it does not answer, breached passwords are accepted."
+METRIC_PREFIX = "portico_"
 
 
 @check("mail")
 async def mail(setup: SetUp) -> Verdict:
-    """Connect and sign in, and send nothing."""
+    """Connect to the mail server and sign in, without sending anything."""
     settings = setup.settings
     if settings.smtp_url is None:
         required = settings.email_verification == "required"
@@ -42,7 +42,7 @@ async def mail(setup: SetUp) -> Verdict:
 
 @check("public address", needs=migrations)
 async def public_address(setup: SetUp) -> Verdict:
-    """Whether clients that go by PUBLIC_URL find the keys of this database."""
+    """Whether clients find the keys of this database at PUBLIC_URL."""
     if "public_url" not in setup.given.model_fields_set:
         return not_checked("PUBLIC_URL is not set: it follows --host and --port.")
     address = setup.given.public_url + JWKS
@@ -57,8 +57,8 @@ async def public_address(setup: SetUp) -> Verdict:
     if found is None:
         where = warning if answer.is_server_error else failed
         return where(
-            f"{address} answers {answer.status_code}, and no keys.",
-            "PUBLIC_URL has to lead to Portico.",
+            f"{address} answers {answer.status_code} without keys.",
+            "PUBLIC_URL must lead to Portico.",
         )
     ours = await setup.db.rows(KEY_IDS)
     if found.isdisjoint(row[0] for row in ours):
@@ -70,7 +70,7 @@ async def public_address(setup: SetUp) -> Verdict:
 
 
 def _key_ids(answer: httpx.Response) -> set[str] | None:
-    """Returns the ids of the keys (RFC 7517), None where the answer is not a list of keys."""
+    """Returns the ids of the keys (RFC 7517); None if the answer is not a list of keys."""
     if answer.status_code != 200:
         return None
     try:
@@ -85,20 +85,20 @@ async def breached_passwords_service(setup: SetUp) -> Verdict:
     url = setup.given.breached_passwords_url
     if url is None:
         return not_checked("BREACHED_PASSWORDS_URL is not set.")
-    # Of the address its host alone: the rest may be a key.
+    # Only the host of the URL is shown: the rest may be a key.
     host = urlsplit(url.get_secret_value()).hostname
     try:
         number = await RangeService(url.get_secret_value()).check()
     except httpx.HTTPStatusError as error:
-        return warning(f"{host} answers {error.response.status_code}.", ANY_PASSWORD)
+        return warning(f"{host} answers {error.response.status_code}.", NOT_LOOKED_UP)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-        return warning(f"{host} cannot be reached: {type(error).__name__}.", ANY_PASSWORD)
+        return warning(f"{host} cannot be reached: {type(error).__name__}.", NOT_LOOKED_UP)
     return ok(f"{host} answers, with {number} hashes for one range.")
 
 
 @check("management")
 async def management(setup: SetUp) -> Verdict:
-    """Whether metrics can be read, or could be."""
+    """Whether metrics can be read, or their address is free."""
     address = setup.given.management_address or DEFAULT
     if address == OFF:
         return not_checked("MANAGEMENT_ADDRESS=off: there are no metrics.")
@@ -116,10 +116,10 @@ async def _has_metrics(address: str) -> bool:
         answer = await _get(f"http://{address}/metrics")
     except (httpx.HTTPError, TimeoutError):
         return False
-    return answer.status_code == 200 and OURS in answer.text
+    return answer.status_code == 200 and METRIC_PREFIX in answer.text
 
 
 async def _get(address: str) -> httpx.Response:
-    # The time that the library knows is that of each read, and an answer may drip.
+    # The timeouts of the library are for each read, so a slow answer could take longer.
     async with asyncio.timeout(HTTP_SECONDS), httpx.AsyncClient() as http:
         return await http.get(address)

@@ -1,4 +1,4 @@
-"""A check of the streaming replica that pages of administrators are read from."""
+"""A check of the streaming replica for the pages of administrators."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from app.database.outages import remove_values
 from app.database.readiness import REVISION
 from app.errors import Unavailable
 
-# Without a lag where all that has arrived is replayed: an idle primary sends nothing.
+# The lag is zero if all received changes are replayed: an idle primary sends none.
 STATE = text("""
     SELECT pg_is_in_recovery() AS is_standby,
         CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN interval '0'

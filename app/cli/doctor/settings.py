@@ -1,4 +1,4 @@
-"""Checks of settings, and of what they name on this machine."""
+"""Checks of settings, and of the files and limits of this machine."""
 
 import resource
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from app.modules import emails_of, modules_named
 from app.server.open_files import OTHER_FILES
 from app.text.origins import read_origin
 
-# Where `portico serve` listens unless it is told otherwise.
+# The defaults of `portico serve`.
 HOST, PORT = "127.0.0.1", 8000
 FULL_BYTES = 100 * 1024**2
 NEARLY_FULL_BYTES = 1024**3
@@ -42,7 +42,7 @@ async def settings(setup: SetUp) -> Verdict:
 
 @check("open files")
 async def open_files(setup: SetUp) -> Verdict:
-    """Whether the system lets a worker have as many connections as MAX_CONNECTIONS."""
+    """Whether a worker may have as many open files as MAX_CONNECTIONS needs."""
     wanted = setup.given.max_connections + OTHER_FILES
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY or limit >= wanted:
@@ -56,7 +56,7 @@ async def open_files(setup: SetUp) -> Verdict:
 @check("disk")
 async def disk(setup: SetUp) -> Verdict:
     if not setup.given.embedded:
-        return not_checked("The database has its disk elsewhere.")
+        return not_checked("The database is not the embedded one.")
     if not setup.given.data_dir.exists():
         return not_checked(f"{setup.given.data_dir} does not exist yet.")
     free = psutil.disk_usage(str(setup.given.data_dir)).free

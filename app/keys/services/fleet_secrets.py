@@ -54,12 +54,12 @@ OTHER_KEYS_EXIST = text(
 REVOKED = (
     "SECRET_KEY was declared compromised on {at:%Y-%m-%d %H:%M} UTC and replaced: this process "
     "stops. Start it with the new SECRET_KEY alone. The former one must not come back, not even "
-    "after a comma: anybody who has it could sign in as any user."
+    "after a comma: anyone who has it could sign in as any user."
 )
 MISSING_SEALING = (
     "Other servers seal with a secret that this one lacks ({secrets}): it cannot read their refresh"
-    " tokens and jobs, and is not ready. Give all servers the same secrets in SECRET_KEY, separated"
-    " by commas. If those servers are stopped, this passes in three minutes."
+    " tokens and jobs, and is not ready. Set the same secrets in SECRET_KEY on all servers,"
+    " separated by commas. If those servers are stopped, this passes in three minutes."
 )
 MISSING = (
     "Other servers have a secret that this one lacks ({secrets}). None seals with it yet: add it to"

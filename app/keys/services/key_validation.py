@@ -1,7 +1,7 @@
 """Validates rows of the signing keys.
 
-An attacker who can write to the table can add a row. So a row is valid only if it contains what
-nobody can make without a secret.
+An attacker who can write to the table can add a row. So a row is valid only if its contents
+require a secret to create.
 """
 
 from collections.abc import Set as AbstractSet

@@ -22,7 +22,7 @@ LIFETIMES = {
     TokenPurpose.RESET_PASSWORD: timedelta(minutes=30),
     TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
     TokenPurpose.INVITATION: timedelta(days=7),
-    # Somebody on holiday must not lose their account.
+    # A user on holiday must not lose their account.
     TokenPurpose.UNDO_EMAIL_CHANGE: timedelta(days=7),
 }
 

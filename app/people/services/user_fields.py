@@ -28,7 +28,7 @@ ZEROS = frozenset({"0", "0.0"})
 
 
 class Exported(NamedTuple):
-    """A user who is written to a file, now; without a hash if none is to be written."""
+    """A user to write to a file at a time; without a hash if hashes are not exported."""
 
     user: UserRow
     password_hash: str | None
@@ -42,7 +42,7 @@ Write = Callable[[Exported], Any]
 
 @dataclass(frozen=True, slots=True)
 class LineField:
-    """How a field is written, and what is stored in the columns that it is made of."""
+    """How a field is written to a file, and what is stored in its columns."""
 
     write: Write
     columns: Mapping[str, Fill]
@@ -52,14 +52,14 @@ class LineField:
 
 @dataclass(frozen=True, slots=True)
 class NotInFile:
-    """Why a column is not in the file; without `fill` it has its default after an import."""
+    """A column that is not in files, and why; without `fill`, an import uses its default."""
 
     reason: str
     fill: Fill | None = None
 
 
 class Imported(Input):
-    """Whatever may be left out may be null or an empty text too."""
+    """Optional fields may also be null or an empty text."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -68,11 +68,11 @@ class Imported(Input):
     def _leave_out_what_is_empty(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        given = cast("dict[str, Any]", values)
+        fields = cast("dict[str, Any]", values)
         needed = {to_camel(name) for name, each in cls.model_fields.items() if each.is_required()}
         return {
             name: each
-            for name, each in given.items()
+            for name, each in fields.items()
             if each is not None and (each != "" or name in needed)
         }
 
@@ -87,7 +87,7 @@ def _stored_id(user: "ImportedUser", now: datetime) -> Any:
 
 
 def _written_id(exported: Exported) -> str:
-    # The driver's UUID is none that orjson knows.
+    # orjson does not support the UUID class of the driver.
     return str(exported.user.id)
 
 
@@ -123,7 +123,7 @@ def _written_suspension(exported: Exported) -> dict[str, Any] | None:
     return {"reason": user.suspension_reason, "until": user.suspended_until}
 
 
-def _given(name: str, user: "ImportedUser", _now: datetime) -> Any:
+def _attribute(name: str, user: "ImportedUser", _now: datetime) -> Any:
     return getattr(user, name)
 
 
@@ -144,32 +144,35 @@ SUSPENSION = LineField(
 )
 PASSWORD_HASH = LineField(
     attrgetter("password_hash"),
-    {"password_hash": partial(_given, "password_hash")},
+    {"password_hash": partial(_attribute, "password_hash")},
     is_left_out=True,
 )
 
 
 class ImportedUser(Imported):
-    """A line. A field without a `LineField` is the column of its name, stored as it is read."""
+    """A line. A field without a `LineField` is stored in the column of the same name."""
 
     id: Annotated[UserId | None, ID] = Field(
         default=None, description="a UUID: the id of the user, and the `sub` of their tokens"
     )
     external_id: ExternalId | None = Field(
-        default=None, description="what another system calls them: up to 255 characters, unique"
+        default=None,
+        description="the id of the user in another system: up to 255 characters, unique",
     )
-    email: EmailAddress = Field(description="the address, the only field that must be there")
+    email: EmailAddress = Field(description="the email address, the only required field")
     display_name: OptionalName = Field(default=None, description="up to 100 characters")
     role: Literal["MEMBER", "ADMIN"] = Field(
-        default="MEMBER", description="`MEMBER`, unless it says `ADMIN`"
+        default="MEMBER", description="`MEMBER` (the default) or `ADMIN`"
     )
     email_verified: bool = Field(
-        default=False, description="whether they have shown that they read mail there"
+        default=False, description="whether the user has verified the address"
     )
     created_at: Annotated[PastDateTime | None, CREATED_AT] = Field(
-        default=None, description="when they registered; the time of the import if left out"
+        default=None, description="when the user registered, by default the time of the import"
     )
-    last_login_at: PastDateTime | None = Field(default=None, description="when they last signed in")
+    last_login_at: PastDateTime | None = Field(
+        default=None, description="when the user last signed in"
+    )
     suspension: Annotated[ImportedSuspension | None, SUSPENSION] = Field(
         default=None, description="its `reason`, and `until` when, if it has an end"
     )
@@ -180,13 +183,13 @@ class ImportedUser(Imported):
     @field_validator("created_at", "last_login_at", mode="before")
     @classmethod
     def _take_zero_as_unknown(cls, value: Any) -> Any:
-        """Old systems write 0 where they know no time, or where nothing has happened yet."""
+        """Returns None for 0, which old systems write for an unknown time."""
         return None if str(value) in ZEROS else value
 
 
 def _declared(name: str) -> LineField:
     metadata = ImportedUser.model_fields[name].metadata
-    plain = LineField(attrgetter(f"user.{name}"), {name: partial(_given, name)})
+    plain = LineField(attrgetter(f"user.{name}"), {name: partial(_attribute, name)})
     return next((each for each in metadata if isinstance(each, LineField)), plain)
 
 
@@ -195,11 +198,11 @@ FIELDS: Mapping[str, LineField] = {
     to_camel(name): _declared(name) for name in ImportedUser.model_fields
 }
 NOT_IN_FILE: Mapping[str, NotInFile] = {
-    "updated_at": NotInFile("the account changes by being imported", fill=_time_of_import),
-    "open_to_registration": NotInFile("nobody else may register an address that was imported"),
+    "updated_at": NotInFile("the time of the import", fill=_time_of_import),
+    "open_to_registration": NotInFile("an imported address cannot be registered again"),
     "device_generation": NotInFile("device tokens of another server are not valid here"),
 }
-# What an import stores, by columns of `users`.
+# What an import stores in each column of `users`.
 FILLS: Mapping[str, Fill] = {
     **{column: fill for field in FIELDS.values() for column, fill in field.columns.items()},
     **{column: each.fill for column, each in NOT_IN_FILE.items() if each.fill is not None},

@@ -8,8 +8,8 @@ export function SignIn() {
   const email = user?.email; // a refresh brings a new user object for the same person
   const shown = useRef(email);
 
-  // The control that was in use has gone with its form: hand the keyboard to its successor, but
-  // take it from nobody (a session may end while someone is typing a query).
+  // The focused control was removed with its form: move the focus to its successor, but do not
+  // take it from another element (a session may end while a user is typing a query).
   useEffect(() => {
     const changed = shown.current !== email;
     shown.current = email;
