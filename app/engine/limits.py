@@ -179,7 +179,7 @@ class Ruler:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The first limit that a document exceeds, and the sizes of its operations at most."""
+    """The first limit that a document exceeds, and the largest sizes of its operations."""
 
     excess: Excess | None
     operations: Mapping[str | None, Size]
