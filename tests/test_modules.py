@@ -515,7 +515,7 @@ async def test_a_module_must_not_redefine_a_command(write: WriteModule) -> None:
     assert str(raised.value) == f"The command `portico keys` of {name}.commands exists already"
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("--version",), ("db", "--help")])
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("db", "--help")])
 def test_help_is_printed_if_a_module_cannot_be_loaded(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:

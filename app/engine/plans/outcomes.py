@@ -24,9 +24,13 @@ def replaying(outcomes: Outcomes) -> Callable[..., Any]:
     def resolve(next_: Callable[..., Any], source: Any, info: Any, **arguments: Any) -> Any:
         if info.path.prev is not None or info.path.key not in outcomes:
             return next_(source, info, **arguments)
-        outcome = outcomes[info.path.key]
-        if isinstance(outcome, Raised):
-            raise outcome.error
-        return outcome
+        return _replayed(outcomes[info.path.key])
 
     return resolve
+
+
+async def _replayed(outcome: Any) -> Any:
+    # Awaited, as the resolver was: the executor ends other fields in good order if it raises.
+    if isinstance(outcome, Raised):
+        raise outcome.error
+    return outcome
