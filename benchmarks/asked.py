@@ -59,33 +59,13 @@ class Refreshed(Asked):
         self.tokens.append(answer["tokens"]["refreshToken"])
 
 
-@dataclass
-class SignedIn(Asked):
-    """People who sign in, one after the other."""
-
-    emails: deque[str] = field(default_factory=deque[str])
-    password: str = ""
-
-    def next(self) -> bytes:
-        self.emails.rotate()
-        variables = {"input": {"email": self.emails[0], "password": self.password}}
-        return orjson.dumps({"query": self.query, "variables": variables})
-
-    def learn(self, data: dict[str, Any]) -> None:
-        if "tokens" not in data["login"]:
-            raise BenchmarkFailed("A sign-in was refused")
-
-
-def all_asked(
-    refresh_tokens: list[str], user_id: str, emails: list[str], password: str
-) -> list[Asked]:
+def all_asked(refresh_tokens: list[str], user_id: str) -> list[Asked]:
     """Returns all operations that are measured in one process."""
     return [
         Asked(ME.name, ME.query),
         Asked(USERS.name, USERS.query),
+        Refreshed("refreshSession", REFRESH, tokens=deque(refresh_tokens)),
         Asked("node", NODE, {"id": user_id}),
         Asked("me with @include", INCLUDE, {"all": True}),
         Asked("users with sessions", SESSIONS),
-        Refreshed("refreshSession", REFRESH, tokens=deque(refresh_tokens)),
-        SignedIn("login", SIGN_IN, emails=deque(emails), password=password),
     ]

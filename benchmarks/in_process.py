@@ -47,7 +47,10 @@ def main(options: argparse.Namespace) -> None:
     with stage(options.people) as set_up:
         with set_up.portico({**CHEAP_HASHES, **UNTHROTTLED}, name="portico-login") as server:
             tokens, ids = _sign_in(set_up, server)
-        uvloop.run(_measured(set_up, tokens, ids, options))
+        text = uvloop.run(_measured(set_up, tokens, ids, options))
+        about = [f"- {name}: {value}" for name, value in machine(set_up).items()]
+    name = "profile.md" if options.plans == "on" else "profile-without-plans.md"
+    write_result(name, "\n".join([text, *about, ""]))
 
 
 def _sign_in(set_up: Stage, server: Server) -> tuple[list[dict[str, str]], list[str]]:
@@ -61,7 +64,7 @@ def _sign_in(set_up: Stage, server: Server) -> tuple[list[dict[str, str]], list[
 
 async def _measured(
     set_up: Stage, tokens: list[dict[str, str]], ids: list[str], options: argparse.Namespace
-) -> None:
+) -> str:
     values: dict[str, Any] = {
         "_env_file": None,
         "database_url": set_up.database_url,
@@ -76,9 +79,8 @@ async def _measured(
     app = create_app(settings_class(MODULES)(**values))
     parts = [f"# In one process, plans {options.plans}\n"]
     refreshed = [each["refreshToken"] for each in tokens]
-    emails = [address(number) for number in range(1, CONCURRENCY + 1)]
     async with app.router.lifespan_context(app):
-        for asked in all_asked(refreshed, ids[0], emails, set_up.password):
+        for asked in all_asked(refreshed, ids[0]):
             call = _call(app, tokens[0]["accessToken"], asked)
             await _run(call, options.requests // 4)
             milliseconds = [await _timed(call, options.requests) for _ in range(3)]
@@ -86,9 +88,7 @@ async def _measured(
             shown = ", ".join(f"{one:.3f}" for one in milliseconds)
             say(f"{asked.name}: {shown} ms of CPU a request")
             parts.append(f"## {asked.name}\n\n{shown} ms of CPU a request\n\n```\n{profile}```\n")
-    about = [f"- {name}: {value}" for name, value in machine(set_up).items()]
-    name = "profile.md" if options.plans == "on" else "profile-without-plans.md"
-    write_result(name, "\n".join([*parts, *about, ""]))
+    return "\n".join(parts)
 
 
 def _call(app: Any, token: str, asked: Asked) -> Call:
