@@ -99,11 +99,12 @@ class Executable:
         if self._conditions is None:
             self._conditions = condition_variables(self.node, self.fragments)
         values = tuple(variables.get(name, default) for name, default in self._conditions.items())
-        known = self.variants.get(values)
-        if known is not None:
-            return known
-        if len(self.variants) == MAX_VARIANTS or not all(isinstance(each, bool) for each in values):
+        # Before they are a key: clients send lists and objects too, and 1 equals True.
+        if not all(isinstance(each, bool) for each in values):
             return None
+        known = self.variants.get(values)
+        if known is not None or len(self.variants) == MAX_VARIANTS:
+            return known
         conditions = dict(zip(self._conditions, values, strict=True))
         self.variants[values] = Variant(conditions, self.planning)
         return self.variants[values]

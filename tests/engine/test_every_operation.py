@@ -357,13 +357,16 @@ async def test_each_combination_of_conditions_has_a_plan_up_to_a_limit() -> None
     assert [bool(each and each.plan) for each in variants] == [n < MAX_VARIANTS for n in range(16)]
 
 
-async def test_a_condition_that_is_not_a_boolean_is_refused_and_has_no_plan() -> None:
+@pytest.mark.parametrize("value", ["yes", None, 1, 1.0, [], [True], {}, {"a": True}])
+async def test_a_condition_that_is_not_a_boolean_is_refused_and_has_no_plan(value: Any) -> None:
     plans, text = engine(Planned.ALL), "query($a: Boolean!) { greeting @skip(if: $a) __typename }"
+    # The plan of true, which equals 1.
+    await answer(plans, text, {"a": True})
 
-    refused, _ = await answer(plans, text, {"a": "yes"})
+    refused, _ = await answer(plans, text, {"a": value})
 
     assert refused.code == "BAD_USER_INPUT"
-    assert variant_of(plans, text, {"a": "yes"}) is None
+    assert variant_of(plans, text, {"a": value}) is None
 
 
 async def test_an_operation_whose_plan_would_be_too_large_has_none() -> None:
