@@ -50,10 +50,7 @@ from stage import (
 Rounds = dict[str, dict[str, list[Round]]]
 ALL, AVAILABLE = "all", "available"
 # V8 and CPython's caches need time: warm up until a run is hardly faster than the last one.
-
 WARM_UP_SECONDS, WARM_UP_RUNS, STILL_WARMING = 3, 8, 1.05
-
-
 LOGOUT = "mutation { logout { sessionsEnded } }"
 
 
@@ -70,7 +67,8 @@ class Prepared:
 
 
 def main(options: argparse.Namespace) -> None:
-    require_wrk()
+    if not options.check:
+        require_wrk()
     peers, left_out = _chosen(options)
     install(peers)
     say(f"Core {SERVER_CORE}: the server under load. Core {OTHER_CORE}: PostgreSQL and wrk.")
@@ -82,10 +80,13 @@ def main(options: argparse.Namespace) -> None:
         ]
         if not options.only or PORTICO in options.only:
             servers.insert(0, stack.enter_context(set_up.portico()))
+        operations = _operations(options)
+        if options.check:
+            _check_each(servers, set_up, operations, prepared)
+            return
         measured = {
             operation.name: _measure(set_up, operation, servers, prepared, options)
-            for operation in OPERATIONS
-            if not options.operations or operation.name in options.operations
+            for operation in operations
         }
         about = {
             **machine(set_up),
@@ -107,7 +108,12 @@ def _chosen(options: argparse.Namespace) -> tuple[list[Peer], dict[str, str]]:
     for name, needed in absent.items():
         say(f"Left out: {name}, which needs {needed}.")
     kept = [peer for peer in peers if peer.name not in absent]
-    return kept, {"left out": ", ".join(absent)} if absent else {}
+    return kept, ({"left out": ", ".join(absent)} if absent else {})
+
+
+def _operations(options: argparse.Namespace) -> list[Operation]:
+    wanted = options.operations
+    return [operation for operation in OPERATIONS if not wanted or operation.name in wanted]
 
 
 def _measure(
@@ -160,6 +166,15 @@ def _warm_up(one_run: Callable[[], Round]) -> None:
         if now * STILL_WARMING > before:
             return
         before = now
+
+
+def _check_each(
+    servers: list[Server], set_up: Stage, operations: list[Operation], prepared: Prepared
+) -> None:
+    for server in servers:
+        for operation in operations:
+            _check(server, set_up, operation, prepared)
+        say(f"{label_of(server.name)}: correct")
 
 
 def _check(server: Server, set_up: Stage, operation: Operation, prepared: Prepared) -> None:
@@ -229,6 +244,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=[ALL, AVAILABLE],
         default=ALL,
         help=f"{AVAILABLE}: leave out those whose runtime or libraries are not installed",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="check the answers of each server, measure nothing"
     )
     parser.add_argument("--operations", nargs="+", choices=[one.name for one in OPERATIONS])
     parser.add_argument("--rounds", type=int, default=5)
