@@ -80,7 +80,7 @@ class Bun(Node):
     }
 
     def missing(self) -> str | None:
-        return None if shutil.which("npm") else "npm, which installs Bun"
+        return None if shutil.which("npm") else "npm, to install Bun"
 
     def _program(self) -> str:
         # npm installs the one of this system and processor.

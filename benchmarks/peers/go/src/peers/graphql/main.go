@@ -72,8 +72,19 @@ type query struct {
 	people *people.People
 }
 
+type viewerKey struct{}
+
+func withViewer(ctx context.Context, viewer *people.User) context.Context {
+	return context.WithValue(ctx, viewerKey{}, viewer)
+}
+
+func viewerOf(ctx context.Context) *people.User {
+	viewer, _ := ctx.Value(viewerKey{}).(*people.User)
+	return viewer
+}
+
 func (q *query) Me(ctx context.Context) *user {
-	viewer := people.ViewerOf(ctx)
+	viewer := viewerOf(ctx)
 	if viewer == nil {
 		return nil
 	}
@@ -91,7 +102,7 @@ func (q *query) Users(ctx context.Context, arguments pageArguments) (*connection
 	if arguments.After != nil {
 		after = *arguments.After
 	}
-	page, err := q.people.Page(ctx, people.ViewerOf(ctx), int(arguments.First), after)
+	page, err := q.people.Page(ctx, viewerOf(ctx), int(arguments.First), after)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +141,7 @@ func serve(found *people.People) http.Handler {
 			http.Error(w, "Internal error.", http.StatusInternalServerError)
 			return
 		}
-		handler.ServeHTTP(w, r.WithContext(people.WithViewer(r.Context(), viewer)))
+		handler.ServeHTTP(w, r.WithContext(withViewer(r.Context(), viewer)))
 	})
 }
 

@@ -1,3 +1,4 @@
+// Package people is what both servers share: who calls, and the reads of users.
 package people
 
 import (
@@ -100,13 +101,13 @@ func (p *People) Page(ctx context.Context, viewer *User, first int, after string
 		return nil, ErrForbidden
 	}
 	first = min(first, maxPage)
-	query, values := firstQuery, []interface{}{first + 1}
+	query, values := firstQuery, []any{first + 1}
 	if after != "" {
 		created, id, err := position(after)
 		if err != nil {
 			return nil, err
 		}
-		query, values = afterQuery, []interface{}{first + 1, created, id}
+		query, values = afterQuery, []any{first + 1, created, id}
 	}
 	rows, err := p.pool.Query(ctx, query, values...)
 	if err != nil {

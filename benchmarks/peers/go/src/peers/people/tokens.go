@@ -1,8 +1,6 @@
-// Package people is what both servers share: who calls, and the reads of users.
 package people
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"net/http"
 	"strings"
@@ -68,7 +66,7 @@ func (v *Verifier) claims(token string) *Claims {
 
 func (v *Verifier) verify(token string) *Claims {
 	var found accessToken
-	_, err := v.parser.ParseWithClaims(token, &found, func(*jwt.Token) (interface{}, error) {
+	_, err := v.parser.ParseWithClaims(token, &found, func(*jwt.Token) (any, error) {
 		return v.key, nil
 	})
 	if err != nil || found.ExpiresAt == nil {
@@ -92,17 +90,4 @@ func (p *People) Viewer(r *http.Request) (*User, error) {
 		return nil, nil
 	}
 	return p.viewer(r.Context(), claims)
-}
-
-type viewerKey struct{}
-
-// WithViewer returns a context that carries the viewer, who may be nil.
-func WithViewer(ctx context.Context, viewer *User) context.Context {
-	return context.WithValue(ctx, viewerKey{}, viewer)
-}
-
-// ViewerOf returns the viewer that a context carries, or nil.
-func ViewerOf(ctx context.Context) *User {
-	viewer, _ := ctx.Value(viewerKey{}).(*User)
-	return viewer
 }

@@ -81,7 +81,9 @@ func (s server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(body)
+	if _, err := w.Write(body); err != nil {
+		log.Print(err)
+	}
 }
 
 func (s server) answer(r *http.Request, asked *request) (*answer, error) {
