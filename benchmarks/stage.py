@@ -81,6 +81,8 @@ class Stage:
             "DATABASE_URL": self.database_url,
             "SECRET_KEY": self.secret_key,
             "PUBLIC_URL": PUBLIC_URL,
+            # Its default port may be that of another Portico on this machine.
+            "MANAGEMENT_ADDRESS": f"127.0.0.1:{free_port()}",
             "DEBUG": "false",
             "ACCESS_TOKEN_EXPIRE_MINUTES": str(TOKEN_MINUTES),
             **(settings or {}),
