@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from client import Client
+from database import address
 from operations import ME, USERS
 from processes import BenchmarkFailed
+from stage import ADMINISTRATORS, Server, Stage
 
 NODE = "query($id: ID!) { node(id: $id) { ... on User { id email isActive createdAt } } }"
 INCLUDE = "query($all: Boolean!) { me { id email isActive createdAt @include(if: $all) } }"
@@ -59,13 +62,37 @@ class Refreshed(Asked):
         self.tokens.append(answer["tokens"]["refreshToken"])
 
 
-def all_asked(refresh_tokens: list[str], user_id: str) -> list[Asked]:
+@dataclass(frozen=True)
+class SignedIn:
+    """One session of an administrator."""
+
+    user_id: str
+    access_token: str
+    refresh_token: str
+
+
+def sign_in(set_up: Stage, server: Server, sessions: int) -> list[SignedIn]:
+    """Sign the administrators in, in turn."""
+    client = Client(server.port)
+    emails = [address(set_up.people - n % ADMINISTRATORS) for n in range(sessions)]
+    inputs = [{"input": {"email": each, "password": set_up.password}} for each in emails]
+    logins = [client(SIGN_IN, each)["login"] for each in inputs]
+    return [
+        SignedIn(
+            each["user"]["id"], each["tokens"]["accessToken"], each["tokens"]["refreshToken"]
+        )
+        for each in logins
+    ]
+
+
+def all_asked(sessions: list[SignedIn]) -> list[Asked]:
     """Returns all operations that are measured in one process."""
+    refresh_tokens = deque(each.refresh_token for each in sessions)
     return [
         Asked(ME.name, ME.query),
         Asked(USERS.name, USERS.query),
-        Refreshed("refreshSession", REFRESH, tokens=deque(refresh_tokens)),
-        Asked("node", NODE, {"id": user_id}),
+        Refreshed("refreshSession", REFRESH, tokens=refresh_tokens),
+        Asked("node", NODE, {"id": sessions[0].user_id}),
         Asked("me with @include", INCLUDE, {"all": True}),
         Asked("users with sessions", SESSIONS),
     ]
