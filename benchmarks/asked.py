@@ -1,7 +1,7 @@
 """What is asked of one process: each operation with its next request, and what it learns."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,25 +64,27 @@ class Refreshed(Asked):
 
 @dataclass(frozen=True)
 class SignedIn:
-    """One session of an administrator."""
+    """One session of a user."""
 
     user_id: str
     access_token: str
     refresh_token: str
 
 
-def sign_in(set_up: Stage, server: Server, sessions: int) -> list[SignedIn]:
-    """Sign the administrators in, in turn."""
+def sign_in(set_up: Stage, server: Server, numbers: Iterable[int]) -> list[SignedIn]:
+    """Sign in as the n-th user, for each of the numbers."""
     client = Client(server.port)
-    emails = [address(set_up.people - n % ADMINISTRATORS) for n in range(sessions)]
-    inputs = [{"input": {"email": each, "password": set_up.password}} for each in emails]
+    inputs = [{"input": {"email": address(n), "password": set_up.password}} for n in numbers]
     logins = [client(SIGN_IN, each)["login"] for each in inputs]
     return [
-        SignedIn(
-            each["user"]["id"], each["tokens"]["accessToken"], each["tokens"]["refreshToken"]
-        )
+        SignedIn(each["user"]["id"], each["tokens"]["accessToken"], each["tokens"]["refreshToken"])
         for each in logins
     ]
+
+
+def sign_in_administrators(set_up: Stage, server: Server, sessions: int) -> list[SignedIn]:
+    """Sign the administrators in, in turn."""
+    return sign_in(set_up, server, (set_up.people - n % ADMINISTRATORS for n in range(sessions)))
 
 
 def all_asked(sessions: list[SignedIn]) -> list[Asked]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 import uvloop
-from asked import Asked, SignedIn, all_asked, sign_in
+from asked import Asked, SignedIn, all_asked, sign_in_administrators
 from script import run_script
 from stage import (
     CHEAP_HASHES,
@@ -42,16 +42,14 @@ Call = Callable[[], Awaitable[None]]
 def main(options: argparse.Namespace) -> None:
     with stage(options.people) as set_up:
         with set_up.portico({**CHEAP_HASHES, **UNTHROTTLED}, name="portico-login") as server:
-            sessions = sign_in(set_up, server, CONCURRENCY)
+            sessions = sign_in_administrators(set_up, server, CONCURRENCY)
         text = uvloop.run(_measured(set_up, sessions, options))
         about = [f"- {name}: {value}" for name, value in machine(set_up).items()]
     name = "profile.md" if options.plans == "on" else "profile-without-plans.md"
     write_result(name, "\n".join([text, *about, ""]))
 
 
-async def _measured(
-    set_up: Stage, sessions: list[SignedIn], options: argparse.Namespace
-) -> str:
+async def _measured(set_up: Stage, sessions: list[SignedIn], options: argparse.Namespace) -> str:
     values: dict[str, Any] = {
         "_env_file": None,
         "database_url": set_up.database_url,
