@@ -1,7 +1,7 @@
 """Portico under the load of a frontend: a mix of operations, and most of them alone."""
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -30,7 +30,6 @@ UPDATE_PROFILE = """
 mutation($input: UpdateProfileInput!) { updateProfile(input: $input) { __typename } }
 """
 Request = tuple[str, dict[str, object]]
-REFRESH_NAME, MIX_NAME = "refreshSession", "the mix"
 ORDER_SEED = 18
 LEGEND = (
     "Each operation alone, then the mix. CPU is user and system time of the server's process for "
@@ -40,69 +39,84 @@ LEGEND = (
 
 
 @dataclass(frozen=True)
+class Person:
+    """A member, and the administrator who lists users at the same time."""
+
+    number: int
+    session: SignedIn
+    administrator: SignedIn
+
+
+@dataclass(frozen=True)
 class Part:
     """How often one person sends an operation in a quarter of an hour, and why."""
 
     name: str
     times: int
     why: str
+    request: Callable[[Person, int], Request]
+
+    def requests(self, people: Iterable[Person], times: int) -> list[Request]:
+        return [self.request(person, turn) for turn in range(times) for person in people]
+
+
+def _me(person: Person, _turn: int) -> Request:
+    return person.session.access_token, _body(ME.query)
+
+
+def _include(person: Person, turn: int) -> Request:
+    return person.session.access_token, _body(INCLUDE, all=(person.number + turn) % 2 == 0)
+
+
+def _users(person: Person, _turn: int) -> Request:
+    return person.administrator.access_token, _body(USERS.query)
+
+
+def _node(person: Person, _turn: int) -> Request:
+    return person.session.access_token, _body(NODE, id=person.session.user_id)
+
+
+def _update_profile(person: Person, turn: int) -> Request:
+    changes = {"displayName": f"Person {person.number}, {turn}"}
+    return person.session.access_token, _body(UPDATE_PROFILE, input=changes)
+
+
+def _refresh(person: Person, _turn: int) -> Request:
+    return "", _body(REFRESH, input={"refreshToken": person.session.refresh_token})
+
+
+def _body(query: str, **variables: object) -> dict[str, object]:
+    return {"query": query, "variables": variables}
 
 
 # The lifetime of an access token is a quarter of an hour. In it, somebody at work opens 40 views.
 # Sign-ins are left out: a session lasts a month, so that there is one for thousands of these
 # requests, and their password hash would hide all others. `login.py` measures them.
+REFRESHES = Part("refreshSession", 1, "once in the lifetime of an access token", _refresh)
 MIX = (
-    Part("me", 40, "each view asks for the current user, for its header"),
-    Part("me with @include", 10, "a component is shown with details, or without"),
-    Part("users", 20, "every second view is a list, or its next page"),
-    Part("node", 25, "caches of clients fetch one object again, mostly after a change"),
-    Part("updateProfile", 4, "few views change anything"),
-    Part(REFRESH_NAME, 1, "once in the lifetime of an access token"),
+    Part("me", 40, "each view asks for the current user, for its header", _me),
+    Part("me with @include", 10, "a component is shown with details, or without", _include),
+    Part("users", 20, "every second view is a list, or its next page", _users),
+    Part("node", 25, "clients fetch one object of their cache again after a change", _node),
+    Part("updateProfile", 4, "few views change anything", _update_profile),
+    REFRESHES,
 )
+MIX_NAME = "the mix"
 NAMES = [*(part.name for part in MIX), MIX_NAME]
-
-
-@dataclass(frozen=True)
-class People:
-    """The sessions that requests are sent with. Only administrators may list users."""
-
-    members: Sequence[SignedIn]
-    administrators: Sequence[SignedIn]
-
-    def requests(self, name: str, times: int) -> Iterable[Request]:
-        """Yield an operation so many times for each member."""
-        for turn in range(times):
-            for number, member in enumerate(self.members):
-                yield self._request(name, number, member, turn)
-
-    def _request(self, name: str, number: int, member: SignedIn, turn: int) -> Request:
-        match name:
-            case "me":
-                return member.access_token, _body(ME.query)
-            case "me with @include":
-                return member.access_token, _body(INCLUDE, all=(number + turn) % 2 == 0)
-            case "users":
-                reader = self.administrators[number % len(self.administrators)]
-                return reader.access_token, _body(USERS.query)
-            case "node":
-                return member.access_token, _body(NODE, id=member.user_id)
-            case "updateProfile":
-                changed = {"displayName": f"Person {number}, {turn}"}
-                return member.access_token, _body(UPDATE_PROFILE, input=changed)
-            case _:
-                return "", _body(REFRESH, input={"refreshToken": member.refresh_token})
+REFRESHING = {REFRESHES.name, MIX_NAME}
 
 
 def main(options: argparse.Namespace) -> None:
     require_wrk()
     names = options.only or NAMES
     with stage(options.people) as set_up:
-        # A refresh token is valid once: each run of wrk begins with sessions of its own.
         with set_up.portico({**CHEAP_HASHES, **UNTHROTTLED}, name="portico-login") as server:
             administrators = sign_in_administrators(set_up, server, MEMBERS)
+            people = _people(set_up, server, administrators)
+            # A refresh token is valid once: runs that refresh begin with sessions of their own.
             turns = [
                 {
-                    name: People(sign_in(set_up, server, range(1, MEMBERS + 1)), administrators)
+                    name: _people(set_up, server, administrators) if name in REFRESHING else people
                     for name in names
                 }
                 for _ in range(options.rounds + 1)
@@ -119,35 +133,43 @@ def main(options: argparse.Namespace) -> None:
     print(text)
 
 
+def _people(set_up: Stage, server: Server, administrators: Sequence[SignedIn]) -> list[Person]:
+    members = sign_in(set_up, server, range(1, MEMBERS + 1))
+    pairs = zip(members, administrators, strict=True)
+    return [Person(number, *pair) for number, pair in enumerate(pairs, 1)]
+
+
 def _measured(
     set_up: Stage,
     server: Server,
-    turns: Sequence[Mapping[str, People]],
+    turns: Sequence[Mapping[str, Sequence[Person]]],
     options: argparse.Namespace,
 ) -> Mapping[str, list[Round]]:
     rounds: dict[str, list[Round]] = {name: [] for name in turns[0]}
-    someone = next(iter(turns[0].values()))
-    _check(server, someone)
+    people = next(iter(turns[0].values()))
+    _check(server, people)
     for number, turn in enumerate(turns):
-        for name, people in turn.items():
-            file = write_requests(set_up.directory / "requests.txt", _requests(name, people))
+        for name, fresh in turn.items():
+            file = write_requests(set_up.directory / "requests.txt", _requests(name, fresh))
             taken = _round(set_up, server, file, options)
             # The first round is the warm-up.
             if number:
                 rounds[name].append(taken)
             say(
-                f"{number}/{options.rounds} {name:18}{taken.requests_per_second:8.0f}/s"
+                f"{name} {number}/{options.rounds} {taken.requests_per_second:8.0f}/s"
                 f" {taken.cpu_ms_per_request:7.3f} ms CPU {taken.cpu_busy:5.0%} busy"
             )
-    _check(server, someone)
+    _check(server, people)
     return rounds
 
 
-def _requests(name: str, people: People) -> list[Request]:
+def _requests(name: str, people: Sequence[Person]) -> list[Request]:
     if name != MIX_NAME:
-        return list(people.requests(name, 1))
-    every = [each for part in MIX for each in people.requests(part.name, part.times)]
-    return shuffled(every, ORDER_SEED)
+        return [
+            request for part in MIX if part.name == name for request in part.requests(people, 1)
+        ]
+    mixed = [request for part in MIX for request in part.requests(people, part.times)]
+    return shuffled(mixed, ORDER_SEED)
 
 
 def _round(set_up: Stage, server: Server, file: Path, options: argparse.Namespace) -> Round:
@@ -163,28 +185,24 @@ def _round(set_up: Stage, server: Server, file: Path, options: argparse.Namespac
     return taken
 
 
-def _check(server: Server, people: People) -> None:
-    """Send each operation once, except the refreshes, whose answers wrk checks.
+def _check(server: Server, people: Sequence[Person]) -> None:
+    """Send each operation as each person, except refreshes, whose answers are checked under load.
 
     Raises:
         BenchmarkFailed: an answer has errors, so its speed would mean nothing.
 
     """
     for part in MIX:
-        if part.name != REFRESH_NAME:
-            for token, body in people.requests(part.name, 1):
+        if part is not REFRESHES:
+            for token, body in part.requests(people, 1):
                 _send(server, token, body)
 
 
 def _send(server: Server, token: str, body: Mapping[str, Any]) -> None:
     data = Client(server.port, token)(body["query"], body["variables"])
     for field, value in data.items():
-        if not value:
-            raise BenchmarkFailed(f"{field} has no answer")
-
-
-def _body(query: str, **variables: object) -> dict[str, object]:
-    return {"query": query, "variables": variables}
+        if not value or value.get("__typename") == "InvalidInput":
+            raise BenchmarkFailed(f"{field} answered {value}")
 
 
 def _table(rounds: Mapping[str, Sequence[Round]]) -> list[str]:

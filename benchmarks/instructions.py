@@ -9,6 +9,7 @@ import argparse
 import json
 import platform
 import re
+import sysconfig
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from client import Client
 from processes import BenchmarkFailed
 from script import run_script
 from stage import CHEAP_HASHES, RESULTS, UNTHROTTLED, Server, Stage, say, stage, write_result
-from tables import grid
+from tables import grid, report
 
-RESULT = "instructions.json"
+NAME = "instructions"
+RECORDED = RESULTS / f"{NAME}.json"
 TOLERANCE = 0.05
 SESSIONS = 16
 # Plans are made for the second request, and caches of the interpreter fill in the first dozen.
@@ -35,6 +37,10 @@ SAMPLES = 5
 IDLE_SECONDS = 1
 # Sets of strings are otherwise in another order in each process; jobs run at any time.
 FIXED = {"PYTHONHASHSEED": "0", "JOBS_WORKER": "false"}
+LEGEND = (
+    "Executed by the server's process outside of the kernel, for one client that sends one request "
+    "at a time. Median of five samples."
+)
 
 Counts = Mapping[str, int]
 Environment = Mapping[str, str]
@@ -45,7 +51,7 @@ class Counter:
     """Counts a server that is asked by one client, one request at a time.
 
     Under concurrent load, users are read from the database together, and how many at a time
-    depends on the time.
+    depends on the moment.
     """
 
     callgrind: Callgrind
@@ -89,7 +95,7 @@ def main(options: argparse.Namespace) -> None:
     if options.write:
         _write(counts, environment)
         return
-    recorded = json.loads((RESULTS / RESULT).read_text(encoding="utf-8"))
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     print("\n".join(_table(counts, recorded["instructions"])))
     for difference in _differences(environment, recorded["environment"]):
         print(f"Not comparable: {difference}")
@@ -120,9 +126,14 @@ def _environment() -> Environment:
         "processor": platform.machine(),
         "libc": " ".join(platform.libc_ver()),
         "valgrind": valgrind_version(),
-        "python": f"{platform.python_version()}, {platform.python_compiler()}",
+        "python": f"{platform.python_version()}, {platform.python_compiler()}, {_optimization()}",
         **{name: version(name) for name in names},
     }
+
+
+def _optimization() -> str:
+    arguments = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    return "with PGO" if "--enable-optimizations" in arguments else "without PGO"
 
 
 def _differences(environment: Environment, recorded: Environment) -> list[str]:
@@ -152,7 +163,7 @@ def _check(counts: Counts, recorded: Counts) -> None:
 
     """
     if counts.keys() != recorded.keys():
-        raise BenchmarkFailed(f"other operations are recorded in {RESULT}: record them by --write")
+        raise BenchmarkFailed("other operations are recorded: record these by --write")
     slower = [name for name in counts if counts[name] > recorded[name] * (1 + TOLERANCE)]
     if slower:
         raise BenchmarkFailed(
@@ -169,7 +180,11 @@ def _check(counts: Counts, recorded: Counts) -> None:
 
 def _write(counts: Counts, environment: Environment) -> None:
     recorded = {"instructions": counts, "environment": environment}
-    write_result(RESULT, json.dumps(recorded, indent=1))
+    write_result(RECORDED.name, json.dumps(recorded, indent=1))
+    rows = [[name, f"{count:,}"] for name, count in counts.items()]
+    table = grid(["operation", "instructions"], rows)
+    text = report("Instructions of a request", table, [LEGEND], environment)
+    write_result(f"{NAME}.md", text)
 
 
 if __name__ == "__main__":
