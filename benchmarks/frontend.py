@@ -239,6 +239,9 @@ if __name__ == "__main__":
     parser.add_argument("--only", nargs="+", choices=NAMES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5, help="of each round")
-    parser.add_argument("--connections", type=int, default=32)
+    # Each refresh needs a token that no other connection is using.
+    parser.add_argument(
+        "--connections", type=int, default=32, choices=range(1, MEMBERS), metavar="NUMBER"
+    )
     parser.add_argument("--people", type=int, default=100_000)
     run_script(main, parser)

@@ -6,6 +6,7 @@ local requests = {}
 local turn = 0
 local refresh_tokens = {}
 local threads = {}
+-- Of this thread; `done` reads it, so it is global.
 failed = 0
 
 local function headers_for(token)
