@@ -57,6 +57,8 @@ async def _measured(set_up: Stage, sessions: list[SignedIn], options: argparse.N
         "public_url": PUBLIC_URL,
         "access_token_expire_minutes": 24 * 60,
         "access_log": False,
+        # Its default port may be that of another server on this machine.
+        "management_address": "off",
         "bcrypt_rounds": 4,
         "throttle_scale": 1_000_000,
         "execution_plans": "repeated" if options.plans == "on" else "none",

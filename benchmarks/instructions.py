@@ -39,7 +39,7 @@ IDLE_SECONDS = 1
 FIXED = {"PYTHONHASHSEED": "0", "JOBS_WORKER": "false"}
 LEGEND = (
     "Executed by the server's process outside of the kernel, for one client that sends one request "
-    "at a time. Median of five samples."
+    f"at a time. Median of {SAMPLES} samples."
 )
 
 Counts = Mapping[str, int]
