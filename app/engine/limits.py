@@ -111,7 +111,10 @@ class Place(NamedTuple):
                 total[name] = min(total[name] + number * times, CEILING)
 
     def _counted(self, limit: str) -> tuple[str, int]:
-        """Returns which number of the total is increased, and how many times."""
+        """Returns which number of the total is increased, and how many times.
+
+        `page_cost` is the weight of fields at the top of a fragment.
+        """
         if limit == "cost":
             return "cost", self.entries
         if limit == "page_cost" and self.parents is not None:
