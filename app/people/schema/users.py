@@ -137,8 +137,8 @@ class UserConnection:
 
     @costly_field(
         cost=COUNT_COST,
-        description="How many match the filter, on all pages. Exact; counted only when asked for, "
-        "which takes the longer the more match.",
+        description="How many match the filter, on all pages. Exact. Counted only when asked for; "
+        "the more match, the longer it takes.",
     )
     async def total_count(self, info: Info) -> int:
         return await info.context.services[Users].count(admin(info), self.user_filter)
