@@ -5,6 +5,7 @@ and unions, under `@include` and `@skip`, with literals and variables as argumen
 """
 
 import json
+import os
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ from graphql import (
 
 from app.engine.plans.fields import is_list_type, is_non_null_type
 
+# The number of documents of one test; `.ci/run` sets more.
+EXAMPLES = int(os.environ.get("RANDOM_DOCUMENTS", "100"))
 MAX_DEPTH = 5
 LITERALS = {
     "Int": [0, 1, 3, -1, 2**31 - 1],

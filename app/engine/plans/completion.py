@@ -146,14 +146,9 @@ def leaf(kind: GraphQLLeafType, *, nullable: bool) -> Leaf:
 
 
 def _exact_class(kind: GraphQLLeafType) -> type | None:
-    if _is_specified(kind):
+    if kind.name in specified_scalar_types:
         return EXACT.get(kind.name)
     return datetime if kind.name == "DateTime" and _keeps_datetimes(kind) else None
-
-
-def _is_specified(kind: GraphQLLeafType) -> bool:
-    """Whether it is a scalar of the specification, and not another one of the same name."""
-    return specified_scalar_types.get(kind.name) is kind
 
 
 def _keeps_datetimes(kind: GraphQLLeafType) -> bool:
