@@ -98,11 +98,12 @@ class Writer:
         name = self.random.choice([*names, "__typename"])
         if name == "__typename":
             return f"{name} {self._directives()}"
-        response_name = self.random.choice([name, f"{name}2"])
+        response_name = self.random.choice([name, name, f"{name}2"])
+        written = name if response_name == name else f"{response_name}: {name}"
         arguments = self._arguments(kind, response_name, kind.fields[name])
         returned = _named(kind.fields[name].type)
         below = self.selection_set(returned, depth + 1) if is_composite_type(returned) else ""
-        return f"{response_name}: {name}{arguments} {self._directives()} {below}"
+        return f"{written}{arguments} {self._directives()} {below}"
 
     def _fragment(self, kind: Any, depth: int) -> str:
         other = self.random.choice(self._overlapping(kind))
