@@ -25,7 +25,7 @@ from graphql import (
 from app.engine.plans.fields import is_list_type, is_non_null_type
 
 # The number of documents of one test; `.ci/run` sets more.
-EXAMPLES = int(os.environ.get("RANDOM_DOCUMENTS", "100"))
+EXAMPLES = int(os.environ.get("RANDOM_DOCUMENTS", "50"))
 MAX_DEPTH = 5
 LITERALS = {
     "Int": [0, 1, 3, -1, 2**31 - 1],
