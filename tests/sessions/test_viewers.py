@@ -114,9 +114,9 @@ async def test_a_hanging_statement_delays_the_next_batch_only_briefly() -> None:
         asked: ClassVar[list[uuid.UUID]] = []
 
         async def fetch_now(
-            self, _query: Query, ids: list[uuid.UUID], now: datetime, keys: list[str]
+            self, _query: Query, ids: list[uuid.UUID], keys: list[str], **times: datetime
         ) -> list[Any]:
-            assert now
+            assert times.keys() == {"now", "touch_before"}
             assert keys == ["none"]
             self.asked.extend(ids)
             if len(self.asked) == 1:

@@ -122,10 +122,8 @@ class UserConnection:
 
     @strawberry.field(description="The users of this page with their cursors.")
     def edges(self) -> list[UserEdge]:
-        return [
-            UserEdge(node=User(row=row, now=self.now), position=self.cursor)
-            for row in self.page.rows
-        ]
+        now, position = self.now, self.cursor
+        return [UserEdge(node=User(row=row, now=now), position=position) for row in self.page.rows]
 
     @strawberry.field(description="The users of this page, without cursors.")
     def nodes(self) -> list[User]:

@@ -46,7 +46,8 @@ SESSIONS_QUERY = Query(
     select(
         *USER_COLUMNS,
         Session.id,
-        Session.last_used_at,
+        # Compared by the database: to decode a time would cost more than all other columns.
+        Session.last_used_at <= bindparam("touch_before", type_=Session.last_used_at.type),
         Session.used_generation,
         Session.first_generation,
         EXISTING_KEYS.scalar_subquery(),
@@ -108,7 +109,13 @@ class Viewers:
             ids = [waiting[0][0].session_id for waiting in batch.values()]
             now = self._clock()
             keys = {claims.key_id for claims, _ in _each(batch.values())}
-            rows = await self._db.fetch_now(SESSIONS_QUERY, ids=ids, now=now, keys=list(keys))
+            rows = await self._db.fetch_now(
+                SESSIONS_QUERY,
+                ids=ids,
+                now=now,
+                touch_before=now - TOUCH_AFTER,
+                keys=list(keys),
+            )
             if rows and rows[0][-1] != len(keys):
                 batch = await self._drop_deleted_keys(batch)
             viewers, stale = self._read(rows, batch, now)
@@ -138,7 +145,7 @@ class Viewers:
         width = len(USER_COLUMNS)
         refusal = self._account_policy.refusal
         for row in rows:
-            user, (session_id, last_used_at, used, first, _) = row[:width], row[width:]
+            user, (session_id, is_stale, used, first, _) = row[:width], row[width:]
             if session_id.int not in batch:
                 continue
             viewer = Viewer(UserRow._make(user), session_id)
@@ -146,7 +153,7 @@ class Viewers:
                 continue
             key = session_id.int
             viewers[key] = (viewer, first)
-            if now - last_used_at >= TOUCH_AFTER or _generation(batch[key]) > used:
+            if is_stale or _generation(batch[key]) > used:
                 stale[key] = batch[key]
         return viewers, stale
 
