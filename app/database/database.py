@@ -109,16 +109,17 @@ class Query:
 
     Building and looking up the statement and adapting the driver's rows would double the cost of
     such a statement. The driver keeps it prepared, so the database may keep one plan for all
-    values, unless `plan_depends_on_values`.
+    values, unless `plan_depends_on_values`. Of an INSERT, `columns` have parameters of their names.
     """
 
     def __init__(
         self,
         statement: Select[*tuple[Any, ...]] | UpdateBase | TextClause,
         *,
+        columns: Sequence[str] | None = None,
         plan_depends_on_values: bool = False,
     ) -> None:
-        compiled = statement.compile(dialect=asyncpg.dialect())
+        compiled = statement.compile(dialect=asyncpg.dialect(), column_keys=columns)
         self.sql = str(compiled)
         self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self.plan_depends_on_values = plan_depends_on_values
@@ -181,9 +182,7 @@ class Database:
         async with self._others.connection() as reserved:
             driver = reserved.driver
             transaction = driver.transaction(isolation="read_committed")
-            session = AsyncSession(
-                reserved.connection, expire_on_commit=False, info={DRIVER: driver}
-            )
+            session = session_on(reserved.connection, driver)
             try:
                 with raise_outages():
                     await transaction.start()
@@ -219,6 +218,10 @@ class Database:
 
         """
         return await self._others.change(query.sql, [values[name] for name in query.names])
+
+    async def fetch_to_change(self, query: Query, **values: Any) -> list[Sequence[Any]]:
+        """As `fetch`, but on the connections for changes, which no page of a list occupies."""
+        return await self._others.fetch(query.sql, [values[name] for name in query.names])
 
     async def rows(
         self, statement: Executable, parameters: dict[str, Any] | None = None
@@ -279,6 +282,14 @@ class Database:
         for share in self._shares:
             await share.close()
         await self.engine.dispose()
+
+
+def session_on(connection: AsyncConnection, driver: Any) -> AsyncSession:
+    """Returns a session for a connection and the driver's own connection below it.
+
+    The transaction must have begun on that one before a `Query` runs in the session.
+    """
+    return AsyncSession(connection, expire_on_commit=False, info={DRIVER: driver})
 
 
 def _no_session_state(connector: Connector) -> str:
