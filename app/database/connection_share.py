@@ -71,6 +71,11 @@ class ConnectionShare:
         self._idle: list[ReservedConnection] = []
         self.statements = 0
 
+    @property
+    def in_use(self) -> int:
+        """How many connections are in use, or being opened."""
+        return self._permits.taken
+
     async def fetch(
         self, sql: str, arguments: Sequence[Any], *, custom_plan: bool = False
     ) -> list[Sequence[Any]]:

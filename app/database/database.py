@@ -158,9 +158,8 @@ class Database:
 
     @property
     def connections_in_use(self) -> int:
-        """How many connections are in use, or reserved."""
-        pool: Any = self.engine.pool
-        return pool.checkedout()
+        """How many connections are in use: idle ones are open, but not counted."""
+        return sum(share.in_use for share in self._shares)
 
     @property
     def fetched_statements(self) -> int:
