@@ -138,6 +138,29 @@ class Query:
                 span.end()
 
 
+class UnitOfWork(AsyncSession):
+    """A session in a transaction of the driver. SQLAlchemy only sends statements in it."""
+
+    def __init__(self, reserved: ReservedConnection) -> None:
+        info = {DRIVER: reserved.driver}
+        super().__init__(reserved.connection, expire_on_commit=False, info=info)
+        self.of_driver: Any = None
+
+    async def start(self) -> None:
+        """Begin the transaction."""
+        self.of_driver = self.info[DRIVER].transaction(isolation="read_committed")
+        await self.of_driver.start()
+
+    async def rollback(self) -> None:
+        """Undo what was done until now. What follows is another transaction."""
+        await super().rollback()
+        await self.of_driver.rollback()
+        await self.start()
+
+    async def commit(self) -> None:
+        raise TypeError("a unit of work is committed by returning from `Database.begin`")
+
+
 class Database:
     """Units of work for services: `begin()` to change something, `fetch()` and `rows()` to read.
 
@@ -170,8 +193,8 @@ class Database:
     async def begin(self) -> AsyncGenerator[AsyncSession]:
         """Run one transaction: returning commits, raising rolls back.
 
-        The transaction is that of the driver, and SQLAlchemy only sends statements in it: its own
-        way to begin and commit takes as long as a whole small transaction.
+        The transaction is that of the driver: SQLAlchemy's way to begin and commit takes as long as
+        a whole small transaction.
 
         Raises:
             Unavailable: the database could not do it; nothing was done.
@@ -179,19 +202,17 @@ class Database:
 
         """
         async with self._others.connection() as reserved:
-            driver = reserved.driver
-            transaction = driver.transaction(isolation="read_committed")
-            session = session_on(reserved.connection, driver)
+            session = UnitOfWork(reserved)
             try:
                 with raise_outages():
-                    await transaction.start()
+                    await session.start()
                     yield session
                     if session.in_transaction():
-                        await session.commit()
-                await _commit(transaction)
+                        await session.flush()
+                await _commit(session.of_driver)
             except BaseException as error:
                 hanging = isinstance(error.__cause__, TimeoutError)
-                await _roll_back(reserved, transaction, hanging=hanging)
+                await _roll_back(reserved, session.of_driver, hanging=hanging)
                 raise
             finally:
                 if session.in_transaction():
