@@ -31,6 +31,8 @@ class ReservedConnection(NamedTuple):
     # The driver's own connection: SQLAlchemy's layers would double the cost of a statement.
     driver: Any
     until: float
+    # How often the share had been closed when the connection was opened.
+    closings: int
 
 
 Run = Callable[[Any, str, Sequence[Any]], Awaitable[list[Sequence[Any]]]]
@@ -70,6 +72,7 @@ class ConnectionShare:
         self._permits = FairSemaphore(size, WAIT_SECONDS)
         self._idle: list[ReservedConnection] = []
         self.statements = 0
+        self._closings = 0
 
     @property
     def in_use(self) -> int:
@@ -124,7 +127,8 @@ class ConnectionShare:
                 await self._give_back(reserved)
 
     async def close(self) -> None:
-        """Return the idle connections to the pool."""
+        """Return the idle connections to the pool; those in use follow when they are given back."""
+        self._closings += 1
         while self._idle:
             await self._idle.pop().connection.close()
 
@@ -196,11 +200,15 @@ class ConnectionShare:
         with raise_outages():
             connection = await self._engine.connect()
         driver = (await connection.get_raw_connection()).driver_connection
-        return ReservedConnection(connection, driver, time.monotonic() + MAX_AGE_SECONDS)
+        until = time.monotonic() + MAX_AGE_SECONDS
+        return ReservedConnection(connection, driver, until, self._closings)
 
     async def _give_back(self, reserved: ReservedConnection) -> None:
         if reserved.driver.is_closed() or reserved.connection.invalidated:
             await _drop(reserved)
+            return
+        if reserved.closings != self._closings:
+            await reserved.connection.close()
             return
         if reserved.connection.in_transaction():
             # Of SQLAlchemy's view only: in AUTOCOMMIT nothing is sent.
