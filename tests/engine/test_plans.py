@@ -140,7 +140,7 @@ def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
         def __getitem__(self, kind: Any) -> Any:
             return stand if kind in {Users, Sessions, AuditEvents} else portico.services[kind]
 
-    return Known(StandIns((), {}), lambda: NOW, Client(None, None, "request"))
+    return Known(StandIns((), {}), lambda: NOW, lambda: Client(None, None, "request"))
 
 
 def engine(planned: Planned) -> Engine:

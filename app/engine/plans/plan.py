@@ -99,7 +99,10 @@ class Step:
 
     async def resolve(self, source: Any, run: Run) -> Any:
         value = self.call(source, run)
-        return await self.completed(await value if is_awaitable(value) else value, run)
+        if is_awaitable(value):
+            value = await value
+        complete = self.complete
+        return await complete.read(value, run) if isinstance(complete, Awaited) else complete(value)
 
     async def resolve_at_root(self, run: Run) -> Any:
         """Resolve, and record what the resolver returned or raised."""
@@ -111,7 +114,8 @@ class Step:
             run.outcomes[self.key] = Raised(error)
             raise
         run.outcomes[self.key] = value
-        return await self.completed(value, run)
+        complete = self.complete
+        return await complete.read(value, run) if isinstance(complete, Awaited) else complete(value)
 
     def call(self, source: Any, run: Run) -> Any:
         arguments = self.arguments
@@ -121,10 +125,6 @@ class Step:
             )
         info = INFO._make((*self.place, run.variables, run.context, is_awaitable, None, None))
         return self.resolver.call(source, info, **arguments)
-
-    async def completed(self, value: Any, run: Run) -> Any:
-        complete = self.complete
-        return await complete.read(value, run) if isinstance(complete, Awaited) else complete(value)
 
 
 Parts = dict[str, Part | Constant | Step]
