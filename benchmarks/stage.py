@@ -91,8 +91,6 @@ class Stage:
             # Its default port may be that of another Portico on this machine.
             "MANAGEMENT_ADDRESS": f"127.0.0.1:{free_port()}",
             "DEBUG": "false",
-            # The default port may be that of another server on this machine.
-            "MANAGEMENT_ADDRESS": f"127.0.0.1:{free_port()}",
             "ACCESS_TOKEN_EXPIRE_MINUTES": str(TOKEN_MINUTES),
             **(settings or {}),
         }
