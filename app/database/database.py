@@ -7,22 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Executable, Row, Select, event
+from sqlalchemy import Executable, Row, Select, TextClause, UpdateBase, event
 from sqlalchemy.dialects.postgresql import asyncpg
-from sqlalchemy.exc import DisconnectionError, IntegrityError
-from sqlalchemy.ext.asyncio import (
-    AsyncConnection,
-    AsyncEngine,
-    AsyncSession,
-    async_sessionmaker,
-)
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from app.database.connection_share import ConnectionShare, ReservedConnection
 from app.database.connector import Connector, is_pooled
-from app.database.fair_semaphore import FairSemaphore
+from app.database.errors import sqlstate
 from app.database.libpq.database_url import read_database_url
 from app.database.outages import is_lost, outage_from, raise_outages, remove_values
-from app.database.read_pool import ReadPool
-from app.database.statements import count_and_trace
+from app.database.statements import begin_statement, count_and_trace
 from app.errors import CommitUnknown, Misconfigured
 
 URGENT_READS = 2
@@ -31,6 +26,10 @@ STATEMENT_SECONDS = 10.0
 # A server that does not report the timeout of a statement this much later is gone.
 ANSWER_SECONDS = 2
 ROLLBACK_SECONDS = 3
+# The first two characters of SQLSTATEs (PostgreSQL, appendix A).
+INTEGRITY_VIOLATION = "23"
+# The driver's connection, in the `info` of the session of a unit of work.
+DRIVER = "driver"
 NO_SESSION_STATE = (
     "This command needs a temporary table, which a pooler in transaction mode loses: for this"
     " command set DATABASE_URL to PostgreSQL itself and leave DATABASE_PREPARED_STATEMENTS unset."
@@ -106,20 +105,60 @@ def _discard_closed(connection: Any, _record: object, _proxy: object) -> None:
 
 
 class Query:
-    """A SELECT with named parameters, compiled once, for reads that run often.
+    """A statement with named parameters, compiled once, for what runs often.
 
     Building and looking up the statement and adapting the driver's rows would double the cost of
-    such a read. The driver keeps it prepared, so the database may keep one plan for all values,
-    unless `plan_depends_on_values`.
+    such a statement. The driver keeps it prepared, so the database may keep one plan for all
+    values, unless `plan_depends_on_values`. Of an INSERT, `columns` have parameters of their names.
     """
 
     def __init__(
-        self, statement: Select[*tuple[Any, ...]], *, plan_depends_on_values: bool = False
+        self,
+        statement: Select[*tuple[Any, ...]] | UpdateBase | TextClause,
+        *,
+        columns: Sequence[str] | None = None,
+        plan_depends_on_values: bool = False,
     ) -> None:
-        compiled = statement.compile(dialect=asyncpg.dialect())
+        compiled = statement.compile(dialect=asyncpg.dialect(), column_keys=columns)
         self.sql = str(compiled)
         self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self.plan_depends_on_values = plan_depends_on_values
+
+    async def run(self, session: AsyncSession, **values: Any) -> list[Sequence[Any]]:
+        """Building block: run the statement in the caller's transaction, on the driver itself.
+
+        What is pending in the session is not flushed before.
+        """
+        driver = session.info[DRIVER]
+        span = begin_statement(self.sql)
+        try:
+            return await driver.fetch(self.sql, *(values[name] for name in self.names))
+        finally:
+            if span is not None:
+                span.end()
+
+
+class UnitOfWork(AsyncSession):
+    """A session in a transaction of the driver. SQLAlchemy only sends statements in it."""
+
+    def __init__(self, reserved: ReservedConnection) -> None:
+        info = {DRIVER: reserved.driver}
+        super().__init__(reserved.connection, expire_on_commit=False, info=info)
+        self.of_driver: Any = None
+
+    async def start(self) -> None:
+        """Begin the transaction."""
+        self.of_driver = self.info[DRIVER].transaction(isolation="read_committed")
+        await self.of_driver.start()
+
+    async def rollback(self) -> None:
+        """Undo what was done until now. What follows is another transaction."""
+        await super().rollback()
+        await self.of_driver.rollback()
+        await self.start()
+
+    async def commit(self) -> None:
+        raise TypeError("a unit of work is committed by returning from `Database.begin`")
 
 
 class Database:
@@ -133,17 +172,17 @@ class Database:
 
     def __init__(self, link: Link, *, pool_size: int) -> None:
         self._connector, self.engine = link
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._urgent_reads = ReadPool(self.engine, URGENT_READS)
         reads = (pool_size - URGENT_READS) // 2
-        self._reads = ReadPool(self.engine, reads)
-        self._permits = FairSemaphore(pool_size - URGENT_READS - reads, POOL_WAIT_SECONDS)
+        self._urgent_reads = ConnectionShare(self.engine, URGENT_READS)
+        self._reads = ConnectionShare(self.engine, reads)
+        # At least one, for commands that have a single connection.
+        self._others = ConnectionShare(self.engine, max(1, pool_size - URGENT_READS - reads))
+        self._shares = (self._urgent_reads, self._reads, self._others)
 
     @property
     def connections_in_use(self) -> int:
-        """How many connections are in use, or reserved for reads."""
-        pool: Any = self.engine.pool
-        return pool.checkedout()
+        """How many connections are in use: idle ones are open, but not counted."""
+        return sum(share.in_use for share in self._shares)
 
     @property
     def fetched_statements(self) -> int:
@@ -154,22 +193,30 @@ class Database:
     async def begin(self) -> AsyncGenerator[AsyncSession]:
         """Run one transaction: returning commits, raising rolls back.
 
+        The transaction is that of the driver: SQLAlchemy's way to begin and commit takes as long as
+        a whole small transaction.
+
         Raises:
             Unavailable: the database could not do it; nothing was done.
             CommitUnknown: the connection broke during the commit.
 
         """
-        async with self._permits:
-            session = self._sessions()
+        async with self._others.connection() as reserved:
+            session = UnitOfWork(reserved)
             try:
                 with raise_outages():
+                    await session.start()
                     yield session
-                    await session.flush()
-                await _commit(session)
+                    if session.in_transaction():
+                        await session.flush()
+                await _commit(session.of_driver)
             except BaseException as error:
-                await _roll_back(session, hanging=isinstance(error.__cause__, TimeoutError))
+                hanging = isinstance(error.__cause__, TimeoutError)
+                await _roll_back(reserved, session.of_driver, hanging=hanging)
                 raise
-            await session.close()
+            finally:
+                if session.in_transaction():
+                    await session.close()
 
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
         """Run a compiled SELECT on the driver itself, once a connection is free."""
@@ -182,33 +229,38 @@ class Database:
         """As `fetch`, but on the two connections for the read that every request needs."""
         return await self._urgent_reads.fetch(query.sql, [values[name] for name in query.names])
 
+    async def change(self, query: Query, **values: Any) -> list[Sequence[Any]]:
+        """Run one compiled statement that changes rows, as a transaction of its own.
+
+        Raises:
+            Unavailable: the database could not do it; nothing was done.
+            CommitUnknown: the connection broke before the answer.
+
+        """
+        return await self._others.change(query.sql, [values[name] for name in query.names])
+
+    async def fetch_to_change(self, query: Query, **values: Any) -> list[Sequence[Any]]:
+        """As `fetch`, but on the connections for changes, which no page of a list occupies."""
+        return await self._others.fetch(query.sql, [values[name] for name in query.names])
+
     async def rows(
         self, statement: Executable, parameters: dict[str, Any] | None = None
     ) -> Sequence[Row[*tuple[Any, ...]]]:
-        """Read with one statement, on a connection that is returned to the pool at once."""
-        with raise_outages():
-            async with self._autocommit_connection() as connection:
+        """Read with one statement."""
+        async with self._others.connection() as reserved:
+            with raise_outages():
                 try:
-                    return (await connection.execute(statement, parameters)).all()
+                    return await _rows(reserved, statement, parameters)
                 except TimeoutError:
                     # The server does not answer: do not reuse the connection.
-                    await connection.invalidate()
+                    reserved.driver.terminate()
                     raise
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[AsyncConnection]:
-        """A connection in a transaction that is rolled back, for other uses than units of work."""
-        async with self._permits, self.engine.connect() as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _autocommit_connection(self) -> AsyncGenerator[AsyncConnection]:
-        """A connection for one statement, which is committed."""
-        async with self.connection() as connection:
-            if not await _is_pooled(connection):
-                await connection.execution_options(isolation_level="AUTOCOMMIT")
-            yield connection
-            await connection.commit()
+        """A connection in AUTOCOMMIT, for other uses than units of work."""
+        async with self._others.connection() as reserved:
+            yield reserved.connection
 
     @asynccontextmanager
     async def unlimited_connection(
@@ -241,15 +293,23 @@ class Database:
             await unlimited.engine.dispose()
 
     async def drop(self) -> None:
-        """Close the idle connections for reads, without waiting for the server."""
-        await self._urgent_reads.drop()
-        await self._reads.drop()
+        """Close the idle connections, without waiting for the server."""
+        for share in self._shares:
+            await share.drop()
 
     async def close(self) -> None:
         """Close idle connections. Later use opens new ones."""
-        await self._urgent_reads.close()
-        await self._reads.close()
+        for share in self._shares:
+            await share.close()
         await self.engine.dispose()
+
+
+def session_on(connection: AsyncConnection, driver: Any) -> AsyncSession:
+    """Returns a session for a connection and the driver's own connection below it.
+
+    The transaction must have begun on that one before a `Query` runs in the session.
+    """
+    return AsyncSession(connection, expire_on_commit=False, info={DRIVER: driver})
 
 
 def _no_session_state(connector: Connector) -> str:
@@ -266,14 +326,23 @@ async def _is_pooled(connection: AsyncConnection) -> bool:
     return is_pooled(raw.driver_connection)
 
 
-async def _commit(session: AsyncSession) -> None:
+async def _rows(
+    reserved: ReservedConnection, statement: Executable, parameters: dict[str, Any] | None
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    if not is_pooled(reserved.driver):
+        return (await reserved.connection.execute(statement, parameters)).all()
+    async with reserved.driver.transaction():
+        return (await reserved.connection.execute(statement, parameters)).all()
+
+
+async def _commit(transaction: Any) -> None:
     try:
-        await session.commit()
-    except IntegrityError as error:
-        remove_values(error)
-        raise
+        await transaction.commit()
     except Exception as error:
         remove_values(error)
+        if sqlstate(error).startswith(INTEGRITY_VIOLATION):
+            # Of a deferred constraint: it was rolled back.
+            raise
         # A conflict rolled it back. Any other error may have come before or after the commit.
         outage = outage_from(error)
         if outage is None or is_lost(error):
@@ -281,14 +350,20 @@ async def _commit(session: AsyncSession) -> None:
         raise outage from error
 
 
-async def _roll_back(session: AsyncSession, *, hanging: bool) -> None:
-    """Roll back; or close the connection if the server does not answer, which would hang."""
-    if hanging:
-        await session.invalidate()
+async def _roll_back(reserved: ReservedConnection, transaction: Any, *, hanging: bool) -> None:
+    """Roll back; or close the connection if that is not possible, or the server does not answer."""
+    driver = reserved.driver
+    if hanging or driver.is_closed():
+        driver.terminate()
         return
-    closing = asyncio.ensure_future(session.close())
-    done, _ = await asyncio.wait({closing}, timeout=ROLLBACK_SECONDS)
-    if not done:
-        closing.cancel()
-    # The earlier error is the one to report.
-    await asyncio.gather(closing, return_exceptions=True)
+    rolling_back = asyncio.ensure_future(transaction.rollback())
+    try:
+        await asyncio.wait({rolling_back}, timeout=ROLLBACK_SECONDS)
+    finally:
+        if not _succeeded(rolling_back):
+            rolling_back.cancel()
+            driver.terminate()
+
+
+def _succeeded(task: asyncio.Future[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None

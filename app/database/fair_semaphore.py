@@ -13,10 +13,15 @@ class FairSemaphore:
     """
 
     def __init__(self, size: int, wait_seconds: float) -> None:
-        self._free, self._wait_seconds = size, wait_seconds
+        self._size, self._free, self._wait_seconds = size, size, wait_seconds
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def taken(self) -> int:
+        """How many permits are in use."""
+        return self._size - self._free
 
     async def acquire(self) -> None:
         """Wait for a permit.

@@ -17,6 +17,28 @@ mutation Refresh($token: String!) {{
   }}
 }}
 """
+WAITING_FOR_LOCKS = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+CUT_FIRST_CHANGE = (
+    "CREATE SEQUENCE changes",
+    """
+    CREATE FUNCTION cut_first_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF nextval('changes') = 1 THEN
+            PERFORM pg_terminate_backend(pg_backend_pid());
+        END IF;
+        RETURN NULL;
+    END
+    $$
+    """,
+    """
+    CREATE CONSTRAINT TRIGGER cut_first_change AFTER UPDATE OF generation ON sessions
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut_first_change()
+    """,
+)
+CUT_NO_CHANGE = ("DROP FUNCTION cut_first_change CASCADE", "DROP SEQUENCE changes")
 LOGOUT = "mutation { logout { sessionsEnded } }"
 
 
@@ -28,6 +50,13 @@ async def reason(api: Api, token: str | None) -> str:
     answer = await refresh(api, token)
     assert answer["__typename"] == "SessionEnded", answer
     return answer["reason"]
+
+
+async def until_one_waits_for_a_lock(db: Database) -> None:
+    while True:
+        if (await db.rows(WAITING_FOR_LOCKS))[0][0]:
+            return
+        await asyncio.sleep(0.01)
 
 
 def token(signed_in: Any) -> str:
@@ -120,6 +149,45 @@ async def test_a_hundred_concurrent_refreshes_get_the_same_successor(
     assert [row[0] for row in rows] == [0, 1]
     last = await api.with_tokens(answers[-1])(ME)
     assert last == {"me": {"email": ada.email}}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("UPDATE sessions SET ended_at = now(), end_reason = 'LOGGED_OUT'", "LOGGED_OUT"),
+        ("UPDATE sessions SET expires_at = created_at", "EXPIRED"),
+        ("UPDATE sessions SET generation = 1, first_generation = 1", "PASSWORD_CHANGED"),
+        ("UPDATE sessions SET generation = 2", "TOKEN_REUSED"),
+    ],
+)
+async def test_a_refresh_obeys_a_change_that_is_committed_after_it_has_read_the_session(
+    api: Api, ada: Person, db: Database, change: str, expected: str
+) -> None:
+    laptop = await api.login(ada)
+    async with db.begin() as session:
+        await session.execute(text(change))
+        refreshing = asyncio.create_task(reason(api, laptop.refresh_token))
+        await until_one_waits_for_a_lock(db)
+
+    assert await refreshing == expected
+
+
+async def test_a_refresh_whose_connection_breaks_at_its_commit_is_decided_anew(
+    api: Api, ada: Person, db: Database
+) -> None:
+    laptop = await api.login(ada)
+    async with db.begin() as session:
+        for statement in CUT_FIRST_CHANGE:
+            await session.execute(text(statement))
+
+    signed_in = await refresh(api, laptop.refresh_token)
+
+    async with db.begin() as session:
+        cuts = await session.scalar(text("SELECT last_value FROM changes"))
+        for statement in CUT_NO_CHANGE:
+            await session.execute(text(statement))
+    assert cuts == 2
+    assert await api.with_tokens(signed_in)(ME) == {"me": {"email": ada.email}}
 
 
 async def test_the_first_use_of_a_generation_is_written_once(

@@ -59,7 +59,9 @@ class PasswordConfirmation:
         """Whether the password is not locked; if so, the count of wrong passwords is reset."""
         user, user_id = User, viewer.user.id
         unchanged = and_(
-            user.id == user_id, user.password_hash == current_hash, is_not_locked(user_id, SOURCE)
+            user.id == user_id,
+            user.password_hash == current_hash,
+            is_not_locked(user_id, SOURCE.value),
         )
         async with self.db.begin() as session:
             if await session.scalar(select(user.id).where(unchanged)) is None:

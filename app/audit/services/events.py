@@ -1,5 +1,6 @@
 """Records audit events, in the transaction of the change that they describe."""
 
+import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,8 @@ from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.events import EventName
-from app.audit.models import AuditEvent
+from app.audit.models import WRITTEN_COLUMNS, AuditEvent
+from app.database.database import Query
 from app.database.identifiers import new_id
 from app.security.client import Client
 from app.users.services.viewer import Operator, Viewer
@@ -17,6 +19,7 @@ from app.users.services.viewer import Operator, Viewer
 # A user, or an operator on the command line, who is not a user.
 Actor = uuid.UUID | Operator
 COMMAND_LINE = "command line"
+RECORD = Query(insert(AuditEvent), columns=WRITTEN_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +51,17 @@ class Recorder:
         ends: what the transaction does afterwards must be short, and wait for no lock.
         """
         by_command = isinstance(self.actor, Operator)
-        event = {
-            "id": new_id(self.at),
-            "at": self.at,
-            "name": name.value,
-            "actor_id": None if by_command else self.actor,
-            "target_id": target,
-            "ip_address": self.client.ip_address,
-            "request_id": self.client.request_id,
-            "details": {**details, "by": COMMAND_LINE} if by_command else details,
-        }
-        await session.execute(insert(AuditEvent), event)
+        await RECORD.run(
+            session,
+            id=new_id(self.at),
+            at=self.at,
+            name=name.value,
+            actor_id=None if by_command else self.actor,
+            target_id=target,
+            ip_address=self.client.ip_address,
+            request_id=self.client.request_id,
+            details=json.dumps({**details, "by": COMMAND_LINE} if by_command else details),
+        )
 
 
 async def erase_person(

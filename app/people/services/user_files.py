@@ -8,12 +8,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import case, null, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.accounts.services.new_users import delete_unconfirmed
 from app.audit.services.events import Recorder
 from app.clock import Clock
-from app.database.database import Database
+from app.database.database import Database, session_on
 from app.mail.models import TokenPurpose
 from app.people.events import PeopleEvent
 from app.people.services.user_fields import FILLS, Exported
@@ -220,7 +220,8 @@ class Import:
             yield step[1]
 
     async def _add(self, after: int) -> tuple[int, Step] | None:
-        async with AsyncSession(self.connection) as session, session.begin():
+        raw = await self.connection.get_raw_connection()
+        async with session_on(self.connection, raw.driver_connection) as session, session.begin():
             batch = {"after": after, "size": BATCH}
             upto, users = (await session.execute(NEXT_BATCH, batch)).one()
             if not users:

@@ -3,12 +3,15 @@
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database.database import Query
 from app.security.client import Client
 from app.security.device_tokens import Device, DeviceTokens
 from app.users.models import User
+
+GENERATION = Query(select(User.device_generation).where(User.id == bindparam("user_id")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +20,8 @@ class Devices:
 
     async def issue(self, session: AsyncSession, user_id: uuid.UUID) -> str:
         """Building block: a token for the device of this request, after a password or an email."""
-        user = User
-        generation = await session.scalar(select(user.device_generation).where(user.id == user_id))
-        return self.tokens.issue(user_id, generation or 0)
+        rows = await GENERATION.run(session, user_id=user_id)
+        return self.tokens.issue(user_id, rows[0][0] if rows else 0)
 
     def known(self, client: Client, user_id: uuid.UUID, generation: int) -> Device | None:
         """Returns the device if it has signed in to this account, and that has not ended since."""

@@ -8,13 +8,13 @@ and its table is in the write-ahead log.
 import uuid
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy import ColumnElement, bindparam, delete, exists, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
 from app.clock import Clock
-from app.database.database import Database
+from app.database.database import Database, Query
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.client import Client
 from app.security.keys import Secrets, mac
@@ -26,6 +26,10 @@ from app.users.models import User
 MAX_FAILURES_IN_A_ROW = 100
 # An address without an account has a row only so that a sign-in takes the same time.
 KEEP_UNKNOWN = timedelta(days=1)
+OF_ACCOUNT = PasswordFailure.account == bindparam("account")
+OF_SOURCE = PasswordFailure.source == bindparam("source")
+RESET = Query(delete(PasswordFailure).where(OF_ACCOUNT, OF_SOURCE))
+RESET_ALL = Query(delete(PasswordFailure).where(OF_ACCOUNT))
 
 
 class PasswordFailures:
@@ -72,9 +76,10 @@ class PasswordFailures:
         self, session: AsyncSession, user_id: uuid.UUID, source: PasswordSource | None = None
     ) -> None:
         """Building block: reset the count of a source after a right password, or all of them."""
-        table = PasswordFailure
-        where = (table.account == user_id,) if source is None else _of(user_id, source)
-        await session.execute(delete(table).where(*where))
+        if source is None:
+            await RESET_ALL.run(session, account=user_id)
+        else:
+            await RESET.run(session, account=user_id, source=source.value)
 
     async def purge(self) -> None:
         """Delete the counts of addresses without an account."""
@@ -96,16 +101,15 @@ class PasswordFailures:
         return uuid.UUID(bytes=mac(self._mac_key, account)[:16])
 
 
-def is_not_locked(user_id: uuid.UUID, source: PasswordSource) -> ColumnElement[bool]:
+def is_not_locked(
+    account: uuid.UUID | ColumnElement[uuid.UUID], source: str | ColumnElement[str]
+) -> ColumnElement[bool]:
     """Returns the condition that the password is not locked for a source.
 
     Part of the statement that signs a user in, so that a right guess that is concurrent with the
     hundredth wrong one succeeds only if it is committed first.
     """
-    locked = PasswordFailure.in_a_row >= MAX_FAILURES_IN_A_ROW
-    return ~exists().where(*_of(user_id, source), locked)
-
-
-def _of(user_id: uuid.UUID, source: PasswordSource) -> tuple[ColumnElement[bool], ...]:
     table = PasswordFailure
-    return table.account == user_id, table.source == source.value
+    # Not a parameter: `Query` has those only that have a value in each run.
+    locked = table.in_a_row >= literal_column(str(MAX_FAILURES_IN_A_ROW))
+    return ~exists().where(table.account == account, table.source == source, locked)

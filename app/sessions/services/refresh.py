@@ -7,18 +7,20 @@ unused. Any older token, or the predecessor later after its successor was used, 
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
 from app.clock import Clock
-from app.database.database import Database
+from app.database.database import Database, Query
 from app.database.outages import retry_on_conflict
-from app.errors import Unavailable
+from app.database.rows import returning
+from app.errors import CommitUnknown, Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.security.client import Client
 from app.security.refresh_tokens import Presented, RefreshTokens
@@ -36,14 +38,44 @@ from app.users.services.rows import USER_COLUMNS
 GRACE = timedelta(seconds=30)
 MISSING_SECRET = "a refresh token may be of a server with a secret that this one lacks"  # noqa: S105 - a message
 
+SESSION_AND_USER = (
+    select(*USER_COLUMNS, *SESSION_COLUMNS)
+    .join(User, User.id == Session.user_id)
+    .where(Session.id == bindparam("session_id"))
+)
+FIND = Query(SESSION_AND_USER)
+LOCK = Query(SESSION_AND_USER.with_for_update(of=Session))
+PRESENTED = bindparam("presented", type_=Session.generation.type)
+NOW = bindparam("now", type_=Session.rotated_at.type)
+# It finds no row if the session was ended or rotated since it was read: of concurrent refreshes
+# only one rotates. A token ahead of its row was issued before the database was restored from a
+# backup.
+ROTATED = (
+    update(Session)
+    .where(
+        Session.id == bindparam("session_id"),
+        Session.generation <= PRESENTED,
+        LIFETIME.is_active(NOW),
+    )
+    .values(
+        generation=bindparam("following", type_=Session.generation.type),
+        used_generation=func.greatest(Session.used_generation, PRESENTED),
+        rotated_at=NOW,
+        rotated_by=bindparam("program"),
+        last_used_at=NOW,
+        expires_at=bindparam("expires", type_=Session.expires_at.type),
+    )
+)
+ROTATE = Query(returning(ROTATED, SESSION_COLUMNS))
+
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
     reason: EndReason
 
 
-class LockedSession(NamedTuple):
-    """A locked session, with its user."""
+class FoundSession(NamedTuple):
+    """A session, with its user."""
 
     user: UserRow
     session: SessionRow
@@ -73,24 +105,16 @@ class TokenRefresh:
         presented = self.refresh_tokens.read(token)
         if presented is None:
             return SessionEnded(EndReason.UNKNOWN_TOKEN)
-        async with self.db.begin() as session:
-            locked = await self._lock(session, presented)
-            if locked is None:
-                return SessionEnded(EndReason.UNKNOWN_TOKEN)
-            if not self.refresh_tokens.matches(presented, locked.session.token_salt):
-                if await self.fleet.may_be_elsewhere(session):
-                    # After UNKNOWN_TOKEN, the client would sign its user out.
-                    raise Unavailable(MISSING_SECRET)
-                return SessionEnded(EndReason.UNKNOWN_TOKEN)
+        found = _found(await self.db.fetch_to_change(FIND, session_id=presented.session_id))
+        if found is None:
+            return SessionEnded(EndReason.UNKNOWN_TOKEN)
+        now = self.clock()
+        if self._may_rotate(found, presented, now):
             self.sign_in.access_tokens.check_can_issue()
-            end_reason = self._end_reason(locked, presented)
-            if end_reason is not None:
-                return SessionEnded(end_reason)
-            current = await self._rotate(session, locked, presented, client)
-            if current is None:
-                await self._end_as_copied(session, locked, client)
-                return SessionEnded(EndReason.TOKEN_REUSED)
-        return self.sign_in.signed_in(locked.user, StartedSession(current))
+            rotated = await self._rotate(presented, client, now)
+            if rotated is not None:
+                return self.sign_in.signed_in(found.user, StartedSession(rotated))
+        return await self._refresh_locked(presented, client)
 
     async def renew(
         self, session: AsyncSession, session_id: uuid.UUID, client: Client
@@ -111,60 +135,93 @@ class TokenRefresh:
         values = {"generation": following, "first_generation": following}
         return await changed_session(session, renewed.values(**values, **self._rotation(client)))
 
-    async def _lock(self, session: AsyncSession, presented: Presented) -> LockedSession | None:
-        # Concurrent refreshes run one after the other: the first one rotates, the others repeat it.
-        statement = (
-            select(*USER_COLUMNS, *SESSION_COLUMNS)
-            .join(User, User.id == Session.user_id)
-            .where(Session.id == presented.session_id)
-            .with_for_update(of=Session)
+    def _may_rotate(self, found: FoundSession, presented: Presented, now: datetime) -> bool:
+        """Whether a token is the latest one of an active session, as far as is known unlocked."""
+        return (
+            presented.generation >= found.session.generation
+            and self.refresh_tokens.matches(presented, found.session.token_salt)
+            and self._end_reason(found, presented, now) is None
         )
-        row = (await session.execute(statement)).one_or_none()
-        if row is None:
-            return None
-        width = len(USER_COLUMNS)
-        return LockedSession(UserRow._make(row[:width]), SessionRow._make(row[width:]))
-
-    def _end_reason(self, locked: LockedSession, presented: Presented) -> EndReason | None:
-        now = self.clock()
-        reason = locked.session.reason_of_end(now)
-        if reason is not None:
-            return reason
-        if presented.generation < locked.session.first_generation:
-            return EndReason.PASSWORD_CHANGED
-        return self.account_policy.refusal(locked.user, now)
 
     async def _rotate(
-        self, session: AsyncSession, locked: LockedSession, presented: Presented, client: Client
+        self, presented: Presented, client: Client, now: datetime
+    ) -> SessionRow | None:
+        """Rotate in one statement; None if the session has changed since it was read."""
+        try:
+            rows = await self.db.change(ROTATE, **self._rotation_values(presented, client, now))
+        except CommitUnknown:
+            # The row says whether it was rotated, and if so, this is a repetition.
+            return None
+        return _session(rows)
+
+    async def _refresh_locked(
+        self, presented: Presented, client: Client
+    ) -> SignedIn | SessionEnded:
+        """Decide about everything but the rotation of an unchanged session."""
+        async with self.db.begin() as session:
+            # Concurrent refreshes run one after the other.
+            locked = _found(await LOCK.run(session, session_id=presented.session_id))
+            if locked is None:
+                return SessionEnded(EndReason.UNKNOWN_TOKEN)
+            if not self.refresh_tokens.matches(presented, locked.session.token_salt):
+                if await self.fleet.may_be_elsewhere(session):
+                    # After UNKNOWN_TOKEN, the client would sign its user out.
+                    raise Unavailable(MISSING_SECRET)
+                return SessionEnded(EndReason.UNKNOWN_TOKEN)
+            self.sign_in.access_tokens.check_can_issue()
+            now = self.clock()
+            end_reason = self._end_reason(locked, presented, now)
+            if end_reason is not None:
+                return SessionEnded(end_reason)
+            current = await self._current(session, locked, presented, client, now)
+            if current is None:
+                await self._end_as_copied(session, locked, client)
+                return SessionEnded(EndReason.TOKEN_REUSED)
+        return self.sign_in.signed_in(locked.user, StartedSession(current))
+
+    def _end_reason(
+        self, found: FoundSession, presented: Presented, now: datetime
+    ) -> EndReason | None:
+        reason = found.session.reason_of_end(now)
+        if reason is not None:
+            return reason
+        if presented.generation < found.session.first_generation:
+            return EndReason.PASSWORD_CHANGED
+        return self.account_policy.refusal(found.user, now)
+
+    async def _current(
+        self,
+        session: AsyncSession,
+        locked: FoundSession,
+        presented: Presented,
+        client: Client,
+        now: datetime,
     ) -> SessionRow | None:
         """Returns the session after the refresh; None if the token must be a copy."""
         found = locked.session
-        # A token ahead of its row was issued before the database was restored from a backup.
         if presented.generation >= found.generation:
-            return await self._advance(session, presented, client)
+            values = self._rotation_values(presented, client, now)
+            return _session(await ROTATE.run(session, **values))
         unused = found.used_generation < found.generation
-        recent = self.clock() - found.rotated_at <= GRACE
+        recent = now - found.rotated_at <= GRACE
         if presented.generation != found.generation - 1 or not (recent or unused):
             return None
         if found.rotated_by != client.program:
-            recorder = Recorder(None, client, self.clock())
+            recorder = Recorder(None, client, now)
             await recorder.record(session, SessionEvent.TOKEN_REPEATED, target=locked.user.id)
         return found
 
-    async def _advance(
-        self, session: AsyncSession, presented: Presented, client: Client
-    ) -> SessionRow | None:
-        table = Session
-        return await changed_session(
-            session,
-            update(table)
-            .where(table.id == presented.session_id, table.generation <= presented.generation)
-            .values(
-                generation=presented.generation + 1,
-                used_generation=func.greatest(table.used_generation, presented.generation),
-                **self._rotation(client),
-            ),
-        )
+    def _rotation_values(
+        self, presented: Presented, client: Client, now: datetime
+    ) -> dict[str, Any]:
+        return {
+            "session_id": presented.session_id,
+            "presented": presented.generation,
+            "following": presented.generation + 1,
+            "now": now,
+            "expires": now + self.lifetimes.idle,
+            "program": client.program,
+        }
 
     def _rotation(self, client: Client) -> dict[str, Any]:
         now = self.clock()
@@ -176,9 +233,20 @@ class TokenRefresh:
         }
 
     async def _end_as_copied(
-        self, session: AsyncSession, locked: LockedSession, client: Client
+        self, session: AsyncSession, locked: FoundSession, client: Client
     ) -> None:
         recorder, user_id = Recorder(None, client, self.clock()), locked.user.id
         copied, reason = Session.id == locked.session.id, EndReason.TOKEN_REUSED
         await end_sessions(session, recorder, reason, user_id, copied)
         await recorder.record(session, SessionEvent.TOKEN_REUSED, target=user_id)
+
+
+def _found(rows: Sequence[Sequence[Any]]) -> FoundSession | None:
+    if not rows:
+        return None
+    row, width = rows[0], len(USER_COLUMNS)
+    return FoundSession(UserRow._make(row[:width]), SessionRow._make(row[width:]))
+
+
+def _session(rows: Sequence[Sequence[Any]]) -> SessionRow | None:
+    return SessionRow._make(rows[0]) if rows else None

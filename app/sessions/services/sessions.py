@@ -135,10 +135,22 @@ async def end_sessions(
         .returning(table.id)
     )
     ids = tuple((await session.scalars(ended)).all())
-    if ids:
-        event, count = SessionEvent.SESSION_ENDED, str(len(ids))
-        await recorder.record(session, event, target=owner, reason=reason.value, sessions=count)
+    await record_ended(session, recorder, reason, owner, len(ids))
     return ids
+
+
+async def record_ended(
+    session: AsyncSession, recorder: Recorder, reason: EndReason, owner: uuid.UUID, count: int
+) -> None:
+    """Building block: record that so many sessions of one user ended."""
+    if count:
+        await recorder.record(
+            session,
+            SessionEvent.SESSION_ENDED,
+            target=owner,
+            reason=reason.value,
+            sessions=str(count),
+        )
 
 
 def _may_see(viewer: Viewer | Operator, user_id: uuid.UUID) -> bool:

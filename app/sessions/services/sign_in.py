@@ -3,9 +3,9 @@
 import secrets
 import uuid
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, select, update
+from sqlalchemy import and_, bindparam, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,24 +14,32 @@ from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.identifiers import new_id
 from app.database.outages import retry_on_conflict
+from app.database.rows import returning
 from app.outcomes import InvalidCredentials
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
 from app.security.passwords import Passwords, Verification
 from app.security.refresh_tokens import RefreshTokens
 from app.sessions.events import SessionEvent
-from app.sessions.models import LIFETIME, EndReason, PasswordSource, Session, SessionRow
+from app.sessions.models import (
+    LIFETIME,
+    EndReason,
+    PasswordFailure,
+    PasswordSource,
+    Session,
+    SessionRow,
+)
 from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.known_devices import Devices
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn, Tokens
 from app.sessions.services.password_failures import PasswordFailures, is_not_locked
-from app.sessions.services.rows import changed_session
-from app.sessions.services.sessions import end_sessions
+from app.sessions.services.rows import SESSION_COLUMNS
+from app.sessions.services.sessions import record_ended
 from app.sessions.services.token_claims import TokenClaims
 from app.users.models import User, UserRow
 from app.users.services.inputs import account_key, normalised_address
-from app.users.services.rows import UNCONFIRMED, changed_user, is_active
+from app.users.services.rows import UNCONFIRMED, USER_COLUMNS, is_active
 
 SALT_BYTES = 16
 MAX_USER_AGENT_CHARACTERS = 300
@@ -70,6 +78,48 @@ CREDENTIALS_QUERY = Query(
         User.device_generation,
         UNCONFIRMED,
     ).where(User.email == bindparam("email", type_=User.email.type))
+)
+USER_ID = bindparam("user_id", type_=User.id.type)
+NOW = bindparam("now", type_=Session.created_at.type)
+# The account is as it was read before its password was verified, and may sign in.
+UNCHANGED = and_(
+    User.id == USER_ID,
+    User.password_hash == bindparam("verified_hash"),
+    User.device_generation == bindparam("seen_generation"),
+    is_active(NOW),
+    is_not_locked(USER_ID, bindparam("source", type_=PasswordFailure.source.type)),
+)
+FIND_UNCHANGED = Query(select(User.id).where(UNCHANGED))
+SIGNED_IN = (
+    update(User).where(UNCHANGED).values(last_login_at=NOW, password_hash=bindparam("new_hash"))
+)
+SIGN_IN = Query(returning(SIGNED_IN, USER_COLUMNS))
+START = Query(
+    returning(insert(Session), SESSION_COLUMNS),
+    columns=(
+        "id",
+        "user_id",
+        "token_salt",
+        "user_agent",
+        "ip_address",
+        "created_at",
+        "rotated_at",
+        "last_used_at",
+        "expires_at",
+        "ends_by",
+    ),
+)
+SURPLUS = (
+    select(Session.id)
+    .where(Session.user_id == USER_ID, LIFETIME.is_active(NOW))
+    .order_by(Session.id.desc())
+    .offset(literal_column(str(MAX_SESSIONS_PER_USER)))
+)
+END_SURPLUS = Query(
+    update(Session)
+    .where(Session.id.in_(SURPLUS), Session.ended_at.is_(None))
+    .values(ended_at=NOW, end_reason=bindparam("reason"))
+    .returning(Session.id)
 )
 
 
@@ -131,7 +181,8 @@ class SignIn:
         """
         self.access_tokens.check_can_issue()
         now = self.clock()
-        started = insert(Session).values(
+        rows = await START.run(
+            session,
             id=new_id(now),
             user_id=user.id,
             token_salt=secrets.token_bytes(SALT_BYTES),
@@ -143,14 +194,11 @@ class SignIn:
             expires_at=now + self.lifetimes.idle,
             ends_by=now + self.lifetimes.max,
         )
-        row = await changed_session(session, started)
-        if row is None:
-            raise LookupError("the insert returned no row")
         device_token = await self.devices.issue(session, user.id)
         recorder = Recorder(user.id, client, now)
         await self._end_oldest(session, user, recorder)
         await recorder.record(session, SessionEvent.SESSION_STARTED, target=user.id)
-        return StartedSession(row, device_token)
+        return StartedSession(SessionRow._make(rows[0]), device_token)
 
     def signed_in(self, user: UserRow, started: StartedSession) -> SignedIn:
         """Building block: make the tokens, once the session is committed."""
@@ -171,11 +219,11 @@ class SignIn:
         return SignedIn(user, session, tokens)
 
     async def _end_oldest(self, session: AsyncSession, user: UserRow, recorder: Recorder) -> None:
-        table = Session
-        is_active = LIFETIME.is_active(recorder.at)
-        active = select(table.id).where(table.user_id == user.id, is_active)
-        surplus = table.id.in_(active.order_by(table.id.desc()).offset(MAX_SESSIONS_PER_USER))
-        await end_sessions(session, recorder, EndReason.REVOKED, user.id, surplus)
+        reason = EndReason.REVOKED
+        ended = await END_SURPLUS.run(
+            session, user_id=user.id, now=recorder.at, reason=reason.value
+        )
+        await record_ended(session, recorder, reason, user.id, len(ended))
 
     def _source(self, credentials: Credentials | None, client: Client) -> PasswordSource:
         is_known = credentials and self.devices.known(
@@ -205,38 +253,36 @@ class SignIn:
     async def _finish(
         self, credentials: Credentials, verification: Verification, client: Client
     ) -> SignedIn | EmailNotVerified | None:
-        now, table, source = self.clock(), User, self._source(credentials, client)
-        # While the hash was computed, the account may have been suspended or its password changed:
-        # the update checks the row again, under lock.
-        unchanged = and_(
-            table.id == credentials.id,
-            table.password_hash == credentials.password_hash,
-            table.device_generation == credentials.device_generation,
-            is_active(now),
-            is_not_locked(credentials.id, source),
-        )
+        source = self._source(credentials, client)
+        seen: dict[str, Any] = {
+            "user_id": credentials.id,
+            "verified_hash": credentials.password_hash,
+            "seen_generation": credentials.device_generation,
+            "source": source.value,
+            "now": self.clock(),
+        }
         if self.account_policy.verified_only and not credentials.email_verified:
-            return await self._refuse_unverified(credentials.id, unchanged, client)
-        password_hash = verification.upgraded_hash or credentials.password_hash
-        signed_in = (
-            update(table).where(unchanged).values(last_login_at=now, password_hash=password_hash)
-        )
+            return await self._refuse_unverified(seen, client)
+        new_hash = verification.upgraded_hash or credentials.password_hash
         async with self.db.begin() as session:
-            user = await changed_user(session, signed_in)
-            if user is None:
+            # While the hash was computed, the account may have been suspended or its password
+            # changed: the update checks the row again, under lock.
+            rows = await SIGN_IN.run(session, **seen, new_hash=new_hash)
+            if not rows:
                 return None
+            user = UserRow._make(rows[0])
             await self.failures.reset(session, user.id, source)
             started = await self.start(session, user, client)
         return self.signed_in(user, started)
 
     async def _refuse_unverified(
-        self, user_id: uuid.UUID, unchanged: ColumnElement[bool], client: Client
+        self, seen: dict[str, Any], client: Client
     ) -> EmailNotVerified | None:
-        if not await self.db.rows(select(User.id).where(unchanged)):
+        if not await self.db.fetch_to_change(FIND_UNCHANGED, **seen):
             return None
         async with self.db.begin() as session:
             recorder = Recorder(None, client, self.clock())
-            await recorder.record(session, SessionEvent.SESSION_REFUSED, target=user_id)
+            await recorder.record(session, SessionEvent.SESSION_REFUSED, target=seen["user_id"])
         return EmailNotVerified()
 
 

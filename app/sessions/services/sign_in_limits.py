@@ -72,16 +72,17 @@ class SignInLimits:
 
     async def charges(self, caller: Caller) -> Sequence[Charge]:
         """Returns the charges of a sign-in, which are the same for an unknown email address."""
-        account = await self._account(caller.email)
+        address = normalised_address(caller.email)
+        account = await self._account(address) if address else None
         device = account and self.devices.known(caller.client, *account)
         if device:
             return tuple(_of_device(device.user_id, device.id))
         user_id = account.id if account else None
-        return tuple(_of_stranger(account_key(caller.email), caller.client.block, user_id))
+        key = address or account_key(caller.email)
+        return tuple(_of_stranger(key, caller.client.block, user_id))
 
-    async def _account(self, email: str) -> Account | None:
-        address = normalised_address(email)
-        rows = await self.db.fetch(ACCOUNT_BY_EMAIL, email=address) if address else []
+    async def _account(self, address: str) -> Account | None:
+        rows = await self.db.fetch(ACCOUNT_BY_EMAIL, email=address)
         return Account._make(rows[0]) if rows else None
 
 

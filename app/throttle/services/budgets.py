@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
 from app.clock import Clock
-from app.database.database import Database
-from app.errors import Overloaded
+from app.database.database import Database, Query
+from app.errors import CommitUnknown, ConnectionLost, Overloaded
 from app.outcomes import RateLimited
 from app.security.client import NO_CLIENT, Client
 from app.security.keys import Secrets, mac
@@ -28,12 +28,14 @@ from app.throttle.models import Budget as BudgetTable
 KEY_BYTES = 16
 REPORTED_AT_ONCE = 200
 TOO_MANY = "Too many attempts. Try again later."
-CHARGE = text(
-    "SELECT charge_budgets(:keys, :names, :targets, :most, :windows, :addresses, :moment)"
+CHARGE = Query(
+    text("SELECT charge_budgets(:keys, :names, :targets, :most, :windows, :addresses, :moment)")
 )
-REFUND = text(
-    "UPDATE budgets SET spent = array_remove(spent, CAST(:moment AS timestamptz))"
-    " WHERE key = ANY(:keys)"
+REFUND = Query(
+    text(
+        "UPDATE budgets SET spent = array_remove(spent, CAST(:moment AS timestamptz))"
+        " WHERE key = ANY(:keys)"
+    )
 )
 TAKE_REFUSED = text(
     "WITH due AS ("
@@ -116,7 +118,11 @@ class Budgets:
     ) -> ChargedAttempt | RateLimited:
         """Charge an attempt to all of these budgets, or to none if one of them is used up."""
         values = self._values(charges, client)
-        ((wait,),) = await self._db.rows(CHARGE, values)
+        try:
+            ((wait,),) = await self._db.change(CHARGE, **values)
+        except CommitUnknown as error:
+            # Whether or not it was charged, nothing was attempted.
+            raise ConnectionLost(str(error)) from error
         return self._charged(wait, charges, values["moment"])
 
     async def charge_within(self, session: AsyncSession, charge: Charge) -> RateLimited | None:
@@ -126,7 +132,7 @@ class Budgets:
         its third attempt must not be refused.
         """
         values = self._values((charge,), NO_CLIENT)
-        wait = await session.scalar(CHARGE, values)
+        ((wait,),) = await CHARGE.run(session, **values)
         charged = self._charged(wait, (charge,), values["moment"])
         return charged if isinstance(charged, RateLimited) else None
 
@@ -145,8 +151,7 @@ class Budgets:
     async def _refund(self, charged: ChargedAttempt, ending: Ending) -> None:
         keys = charged.uncounted_keys(failed=ending.failed, done=ending.done)
         if keys:
-            async with self._db.begin() as session:
-                await session.execute(REFUND, {"keys": keys, "moment": charged.moment})
+            await self._db.change(REFUND, keys=keys, moment=charged.moment)
 
     async def _report_some(self) -> int:
         now = self._clock()
