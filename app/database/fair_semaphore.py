@@ -43,7 +43,7 @@ class FairSemaphore:
         try:
             await permit
         except asyncio.CancelledError:
-            if permit.done() and not permit.cancelled():
+            if _is_granted(permit):
                 # It got the permit at the same moment: pass it on.
                 self.release()
             raise
@@ -73,3 +73,7 @@ class FairSemaphore:
         self._timer = (
             loop.call_at(self._waiting[0][0], self._refuse_late) if self._waiting else None
         )
+
+
+def _is_granted(permit: asyncio.Future[None]) -> bool:
+    return permit.done() and not permit.cancelled() and permit.exception() is None

@@ -54,3 +54,19 @@ async def test_a_permit_given_to_a_cancelled_task_is_not_lost(*, given_before: b
         semaphore.release()
 
     await asyncio.wait_for(semaphore.acquire(), 1)
+
+
+async def test_a_task_cancelled_at_the_moment_it_is_refused_returns_no_permit() -> None:
+    semaphore = FairSemaphore(1, wait_seconds=0)
+    await semaphore.acquire()
+
+    async def wait_and_cancel_the_next() -> None:
+        with pytest.raises(Unavailable):
+            await semaphore.acquire()
+        leaving.cancel()
+
+    first = asyncio.create_task(wait_and_cancel_the_next())
+    leaving = asyncio.create_task(semaphore.acquire())
+    await asyncio.wait({first, leaving})
+
+    assert (first.exception(), leaving.cancelled(), semaphore.taken) == (None, True, 1)
