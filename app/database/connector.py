@@ -47,6 +47,8 @@ WITHOUT_PREPARED_STATEMENTS: Mapping[str, Any] = {
     "prepared_statement_name_func": str,
 }
 
+BEGIN_READ_COMMITTED = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
 driver: Any = asyncpg
 
 log = logging.getLogger(__name__)
@@ -126,6 +128,17 @@ def is_pooled(connection: object) -> bool:
     """Whether a driver connection may use another server connection for each transaction."""
     # Not isinstance: the driver's metaclass accepts every connection as an instance of every class.
     return type(connection) is PooledConnection
+
+
+def begin_read_committed(connection: Any) -> str:
+    """Returns what begins a transaction on a driver connection, with the settings of a pooled one.
+
+    The driver's own transactions do not say whether the server has committed them or, because a
+    statement had failed, rolled them back.
+    """
+    if not is_pooled(connection):
+        return BEGIN_READ_COMMITTED
+    return f"{BEGIN_READ_COMMITTED}; {connection.transaction_settings}"
 
 
 @dataclass(slots=True)

@@ -13,12 +13,12 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app.database.connection_share import ConnectionShare, ReservedConnection
-from app.database.connector import Connector, is_pooled
+from app.database.connector import Connector, begin_read_committed, is_pooled
 from app.database.errors import sqlstate
 from app.database.libpq.database_url import read_database_url
 from app.database.outages import is_lost, outage_from, raise_outages, remove_values
 from app.database.statements import begin_statement, count_and_trace
-from app.errors import CommitUnknown, Misconfigured
+from app.errors import CommitUnknown, ConnectionLost, Misconfigured
 
 URGENT_READS = 2
 POOL_WAIT_SECONDS = 5
@@ -30,6 +30,9 @@ ROLLBACK_SECONDS = 3
 INTEGRITY_VIOLATION = "23"
 # The driver's connection, in the `info` of the session of a unit of work.
 DRIVER = "driver"
+# Also the answers to them.
+COMMIT = "COMMIT"
+ROLLBACK = "ROLLBACK"
 NO_SESSION_STATE = (
     "This command needs a temporary table, which a pooler in transaction mode loses: for this"
     " command set DATABASE_URL to PostgreSQL itself and leave DATABASE_PREPARED_STATEMENTS unset."
@@ -142,19 +145,18 @@ class UnitOfWork(AsyncSession):
     """A session in a transaction of the driver. SQLAlchemy only sends statements in it."""
 
     def __init__(self, reserved: ReservedConnection) -> None:
+        self._driver = reserved.driver
         info = {DRIVER: reserved.driver}
         super().__init__(reserved.connection, expire_on_commit=False, info=info)
-        self.of_driver: Any = None
 
     async def start(self) -> None:
         """Begin the transaction."""
-        self.of_driver = self.info[DRIVER].transaction(isolation="read_committed")
-        await self.of_driver.start()
+        await self._driver.execute(begin_read_committed(self._driver))
 
     async def rollback(self) -> None:
         """Undo what was done until now. What follows is another transaction."""
         await super().rollback()
-        await self.of_driver.rollback()
+        await self._driver.execute(ROLLBACK)
         await self.start()
 
     async def commit(self) -> None:
@@ -196,6 +198,9 @@ class Database:
         The transaction is that of the driver: SQLAlchemy's way to begin and commit takes as long as
         a whole small transaction.
 
+        If a statement has failed, returning is a RuntimeError, even if the block caught the error:
+        the database undoes such a transaction.
+
         Raises:
             Unavailable: the database could not do it; nothing was done.
             CommitUnknown: the connection broke during the commit.
@@ -209,10 +214,10 @@ class Database:
                     yield session
                     if session.in_transaction():
                         await session.flush()
-                await _commit(session.of_driver)
+                await _commit(reserved.driver)
             except BaseException as error:
                 hanging = isinstance(error.__cause__, TimeoutError)
-                await _roll_back(reserved, session.of_driver, hanging=hanging)
+                await _roll_back(reserved.driver, hanging=hanging)
                 raise
             finally:
                 if session.in_transaction():
@@ -335,9 +340,11 @@ async def _rows(
         return (await reserved.connection.execute(statement, parameters)).all()
 
 
-async def _commit(transaction: Any) -> None:
+async def _commit(driver: Any) -> None:
+    if driver.is_closed():
+        raise ConnectionLost("the connection was lost before the commit")
     try:
-        await transaction.commit()
+        done = await driver.execute(COMMIT)
     except Exception as error:
         remove_values(error)
         if sqlstate(error).startswith(INTEGRITY_VIOLATION):
@@ -348,15 +355,17 @@ async def _commit(transaction: Any) -> None:
         if outage is None or is_lost(error):
             raise CommitUnknown(f"during the commit: {error}") from error
         raise outage from error
+    if done != COMMIT:
+        # PostgreSQL answers ROLLBACK, and no error, after a failed statement.
+        raise RuntimeError("a statement of this unit of work has failed: nothing was committed")
 
 
-async def _roll_back(reserved: ReservedConnection, transaction: Any, *, hanging: bool) -> None:
+async def _roll_back(driver: Any, *, hanging: bool) -> None:
     """Roll back; or close the connection if that is not possible, or the server does not answer."""
-    driver = reserved.driver
     if hanging or driver.is_closed():
         driver.terminate()
         return
-    rolling_back = asyncio.ensure_future(transaction.rollback())
+    rolling_back = asyncio.ensure_future(driver.execute(ROLLBACK))
     try:
         await asyncio.wait({rolling_back}, timeout=ROLLBACK_SECONDS)
     finally:
@@ -365,5 +374,5 @@ async def _roll_back(reserved: ReservedConnection, transaction: Any, *, hanging:
             driver.terminate()
 
 
-def _succeeded(task: asyncio.Future[None]) -> bool:
+def _succeeded(task: asyncio.Future[Any]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None

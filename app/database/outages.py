@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it has none
+    InterfaceError,
+)
 from sqlalchemy.exc import DBAPIError
 
 from app.database.errors import DATA_EXCEPTION, ended_session, server_message, sqlstate
@@ -16,6 +19,8 @@ from app.errors import Conflict, ConnectionLost, Unavailable
 # SQLSTATEs (PostgreSQL, appendix A) of statements, by their beginning. Errors while connecting are
 # never classified by SQLSTATE: see `app.database.connection_pools`.
 CONNECTION_LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
+# What the driver raises, without an SQLSTATE, for a connection that has ended between statements.
+CLOSED = "connection is closed"
 UNAVAILABLE = ("53", "58", "25006", "57014", "55P03")
 CONFLICTS = ("40001", "40P01")
 RETRY_PAUSES: Sequence[float] = (0.02, 0.1, 0.4)
@@ -84,6 +89,8 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if isinstance(error, OSError | TimeoutError) or ended_session(error):
+        return True
+    if isinstance(error, InterfaceError) and CLOSED in str(error):
         return True
     return sqlstate(error).startswith(CONNECTION_LOST)
 
