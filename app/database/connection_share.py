@@ -15,7 +15,7 @@ from app.database.errors import server_message
 from app.database.fair_semaphore import FairSemaphore
 from app.database.outages import is_lost, raise_outages
 from app.database.statements import begin_statement
-from app.errors import CommitUnknown, ConnectionLost, Unavailable
+from app.errors import CommitUnknown, Conflict, ConnectionLost, Unavailable
 
 WAIT_SECONDS = 5
 MAX_AGE_SECONDS = 3600
@@ -56,7 +56,13 @@ async def _fetch_rows_with_custom_plan(
 async def _change_rows(driver: Any, sql: str, arguments: Sequence[Any]) -> list[Sequence[Any]]:
     if not is_pooled(driver):
         return await driver.fetch(sql, *arguments)
-    async with driver.transaction():
+    return await _change_rows_read_committed(driver, sql, arguments)
+
+
+async def _change_rows_read_committed(
+    driver: Any, sql: str, arguments: Sequence[Any]
+) -> list[Sequence[Any]]:
+    async with driver.transaction(isolation="read_committed"):
         return await driver.fetch(sql, *arguments)
 
 
@@ -106,7 +112,14 @@ class ConnectionShare:
 
         """
         async with self._permits:
-            return await self._fetch(_change_rows, sql, arguments, lost=CommitUnknown)
+            try:
+                return await self._fetch(_change_rows, sql, arguments, lost=CommitUnknown)
+            except Conflict:
+                # The default isolation of the database may be a stricter one, in which statements
+                # that wait for each other fail. Naming it takes a BEGIN.
+                return await self._fetch(
+                    _change_rows_read_committed, sql, arguments, lost=CommitUnknown
+                )
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[ReservedConnection]:
@@ -127,7 +140,7 @@ class ConnectionShare:
                 await self._give_back(reserved)
 
     async def close(self) -> None:
-        """Return the idle connections to the pool; those in use follow when they are given back."""
+        """Return the idle connections to the pool; those in use are closed when they are given back."""
         self._closings += 1
         while self._idle:
             await self._idle.pop().connection.close()
@@ -169,7 +182,7 @@ class ConnectionShare:
             if reserved.driver.is_closed() or is_lost(error):
                 await _drop(reserved)
                 raise lost(f"the connection was lost: {server_message(error)}") from error
-            self._idle.append(reserved)
+            await self._keep(reserved)
             with raise_outages():
                 raise
         except TimeoutError as error:
@@ -178,7 +191,7 @@ class ConnectionShare:
             raise unanswered("the database does not answer") from error
         except BaseException as error:
             # Cancelled, or the connection broke: its state is unknown.
-            was_lost = reserved.driver.is_closed()
+            was_lost = reserved.driver.is_closed() or is_lost(error)
             await reserved.connection.invalidate()
             if was_lost and isinstance(error, Exception):
                 reason = server_message(error) or type(error).__name__
@@ -187,7 +200,7 @@ class ConnectionShare:
         finally:
             if span is not None:
                 span.end()
-        self._idle.append(reserved)
+        await self._keep(reserved)
         return rows
 
     async def _take(self) -> ReservedConnection:
@@ -207,13 +220,18 @@ class ConnectionShare:
         if reserved.driver.is_closed() or reserved.connection.invalidated:
             await _drop(reserved)
             return
-        if reserved.closings != self._closings:
-            await reserved.connection.close()
-            return
         if reserved.connection.in_transaction():
             # Of SQLAlchemy's view only: in AUTOCOMMIT nothing is sent.
             await reserved.connection.rollback()
-        self._idle.append(reserved)
+        await self._keep(reserved)
+
+    async def _keep(self, reserved: ReservedConnection) -> None:
+        """Keep a connection for the next use, unless the share was closed meanwhile."""
+        if reserved.closings == self._closings:
+            self._idle.append(reserved)
+        else:
+            # Its pool is disposed of, and would keep it open.
+            await reserved.connection.invalidate()
 
 
 async def _drop(reserved: ReservedConnection) -> None:

@@ -5,8 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.database import Database, Query, connect
@@ -15,14 +14,21 @@ from app.errors import ConnectionLost
 POOL_SIZE = 5
 ADD = Query(text("INSERT INTO notes VALUES (CAST(:number AS integer))"))
 DIVIDE_BY_ZERO = Query(text("SELECT 1 / 0"))
-SLEEP = Query(text("SELECT pg_sleep(0.1)"))
+SLEEP = Query(text("SELECT pg_sleep(0.5)"))
 CONNECTION = Query(text("SELECT pg_backend_pid()"))
 END = text("SELECT pg_terminate_backend(:connection, 5000)")
 NUMBERS = text("SELECT number FROM notes ORDER BY number")
-OTHER_CONNECTIONS = text(
-    "SELECT count(*) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+INCREMENT = Query(text("UPDATE notes SET number = number + 1"))
+ISOLATION = Query(text("SELECT current_setting('transaction_isolation')"))
+STRICTEST_ISOLATION = text(
+    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation ="
+    " serializable', current_database()); END $$"
 )
+SLEEPING = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event = 'PgSleep'"
+)
+CONNECTIONS = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
 
 
 @pytest.fixture
@@ -76,3 +82,45 @@ async def test_a_connection_that_ends_between_statements_is_an_outage_and_nothin
 
     assert type(lost.value) is ConnectionLost
     assert await numbers(own) == []
+
+
+async def test_connections_in_use_while_their_database_is_closed_are_closed_afterwards(
+    own: Database, empty_url: str
+) -> None:
+    closed = Database(connect(empty_url, pool_size=POOL_SIZE), pool_size=POOL_SIZE)
+
+    async def change_slowly() -> None:
+        async with closed.begin() as session:
+            await SLEEP.run(session)
+
+    working = [
+        asyncio.create_task(closed.fetch(SLEEP)),
+        asyncio.create_task(closed.change(SLEEP)),
+        asyncio.create_task(change_slowly()),
+    ]
+    await until(own, SLEEPING, 3)
+    await closed.close()
+    await asyncio.gather(*working)
+
+    await until(own, CONNECTIONS, 1)
+
+
+async def test_changes_of_one_row_wait_for_each_other_whatever_isolation_is_the_default(
+    own: Database,
+) -> None:
+    async with own.begin() as session:
+        await ADD.run(session, number=0)
+        await session.execute(STRICTEST_ISOLATION)
+    await own.close()
+
+    await asyncio.gather(*(own.change(INCREMENT) for _ in range(50)))
+
+    assert await own.change(ISOLATION) == [("serializable",)]
+    assert await numbers(own) == [50]
+
+
+async def until(database: Database, counted: TextClause, count: int) -> None:
+    """Wait until a count in the database has this value."""
+    async with asyncio.timeout(5):
+        while [(count,)] != await database.rows(counted):
+            await asyncio.sleep(0.01)
