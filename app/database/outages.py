@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it has none
     InterfaceError,
+    InternalClientError,
 )
 from sqlalchemy.exc import DBAPIError
 
@@ -91,6 +92,9 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, OSError | TimeoutError) or ended_session(error):
         return True
     if isinstance(error, InterfaceError) and CLOSED in str(error):
+        return True
+    if isinstance(error, InternalClientError):
+        # The server has said that it ends the connection, and the end itself has not arrived yet.
         return True
     return sqlstate(error).startswith(CONNECTION_LOST)
 

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database.database import Database, Query, connect
+from app.database.libpq.database_url import read_database_url
 from app.errors import ConnectionLost
+from tests.support.pooler import late_pooler
 
 POOL_SIZE = 5
 ADD = Query(text("INSERT INTO notes VALUES (CAST(:number AS integer))"))
@@ -84,6 +86,21 @@ async def test_a_connection_that_ends_between_statements_is_an_outage_and_nothin
     assert await numbers(own) == []
 
 
+async def test_a_connection_whose_end_has_been_announced_is_an_outage(
+    own: Database, empty_url: str
+) -> None:
+    (server,) = read_database_url(empty_url, {}).hosts
+    async with late_pooler(server) as port, through(empty_url, port) as pooled:
+        with pytest.raises(ConnectionLost) as lost:
+            async with pooled.begin() as session:
+                ((connection,),) = await CONNECTION.run(session)
+                await own.rows(END, {"connection": connection})
+                await asyncio.sleep(0.05)
+                await CONNECTION.run(session)
+
+    assert type(lost.value) is ConnectionLost
+
+
 async def test_connections_in_use_while_their_database_is_closed_are_closed_afterwards(
     own: Database, empty_url: str
 ) -> None:
@@ -117,6 +134,16 @@ async def test_changes_of_one_row_wait_for_each_other_whatever_isolation_is_the_
 
     assert await own.change(ISOLATION) == [("serializable",)]
     assert await numbers(own) == [50]
+
+
+@asynccontextmanager
+async def through(url: str, port: int) -> AsyncGenerator[Database]:
+    """A database, reached through a port of this machine."""
+    there = make_url(url).set(host="127.0.0.1", port=port, query={})
+    text_of_url = there.render_as_string(hide_password=False)
+    database = Database(connect(text_of_url, pool_size=POOL_SIZE), pool_size=POOL_SIZE)
+    yield database
+    await database.close()
 
 
 async def until(database: Database, counted: TextClause, count: int) -> None:

@@ -1,4 +1,4 @@
-"""A fake pooler, which refuses start-up parameters as PgBouncer does.
+"""Fake poolers: one refuses start-up parameters as PgBouncer does, the other ends connections late.
 
 Everything else is forwarded unchanged. `.ci/environments/databases.py` tests PgBouncer itself.
 """
@@ -37,6 +37,22 @@ async def refusing_pooler(server: Host) -> AsyncGenerator[int]:
         yield port
 
 
+@asynccontextmanager
+async def late_pooler(server: Host) -> AsyncGenerator[int]:
+    """Forwards why the server ends a connection, and leaves the end of it to the client."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await _connect(server)
+        forwarding = asyncio.create_task(_forward(there[0], writer))
+        await _pass(reader, there[1])
+        await forwarding
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(serve, "127.0.0.1", port):
+        yield port
+
+
 async def _serve(server: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     packet = await _packet(reader)
     while _kind(packet) == TLS_REQUEST:
@@ -49,12 +65,15 @@ async def _serve(server: Host, reader: asyncio.StreamReader, writer: asyncio.Str
         await writer.drain()
         writer.close()
         return
-    if server.is_socket:
-        there = await asyncio.open_unix_connection(f"{server.address}/.s.PGSQL.{server.port}")
-    else:
-        there = await asyncio.open_connection(server.address, server.port)
+    there = await _connect(server)
     there[1].write(packet)
     await asyncio.gather(_pass(reader, there[1]), _pass(there[0], writer))
+
+
+async def _connect(server: Host) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if server.is_socket:
+        return await asyncio.open_unix_connection(f"{server.address}/.s.PGSQL.{server.port}")
+    return await asyncio.open_connection(server.address, server.port)
 
 
 async def _packet(reader: asyncio.StreamReader) -> bytes:
@@ -72,7 +91,11 @@ def _error(message: bytes) -> bytes:
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await _forward(reader, writer)
+    writer.close()
+
+
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
-    writer.close()
