@@ -17,6 +17,11 @@ mutation Refresh($token: String!) {{
   }}
 }}
 """
+REFRESH_ROLE = """
+mutation Refresh($token: String!) {
+  refreshSession(input: {refreshToken: $token}) { ... on SignedIn { user { role } } }
+}
+"""
 WAITING_FOR_LOCKS = text(
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -170,6 +175,20 @@ async def test_a_refresh_obeys_a_change_that_is_committed_after_it_has_read_the_
         await until_one_waits_for_a_lock(db)
 
     assert await refreshing == expected
+
+
+async def test_a_refresh_returns_the_user_as_of_the_rotation(
+    api: Api, ada: Person, db: Database
+) -> None:
+    laptop = await api.login(ada)
+    async with db.begin() as session:
+        # It can be read, and not changed.
+        await session.execute(text("LOCK TABLE sessions IN SHARE MODE"))
+        refreshing = asyncio.create_task(api(REFRESH_ROLE, token=laptop.refresh_token))
+        await until_one_waits_for_a_lock(db)
+        await session.execute(text("UPDATE users SET role = 'ADMIN'"))
+
+    assert await refreshing == {"refreshSession": {"user": {"role": "ADMIN"}}}
 
 
 async def test_a_refresh_whose_connection_breaks_at_its_commit_is_decided_anew(

@@ -38,8 +38,9 @@ from app.users.services.rows import USER_COLUMNS
 GRACE = timedelta(seconds=30)
 MISSING_SECRET = "a refresh token may be of a server with a secret that this one lacks"  # noqa: S105 - a message
 
+COLUMNS = (*USER_COLUMNS, *SESSION_COLUMNS)
 SESSION_AND_USER = (
-    select(*USER_COLUMNS, *SESSION_COLUMNS)
+    select(*COLUMNS)
     .join(User, User.id == Session.user_id)
     .where(Session.id == bindparam("session_id"))
 )
@@ -49,11 +50,13 @@ PRESENTED = bindparam("presented", type_=Session.generation.type)
 NOW = bindparam("now", type_=Session.rotated_at.type)
 # It finds no row if the session was ended or rotated since it was read: of concurrent refreshes
 # only one rotates. A token ahead of its row was issued before the database was restored from a
-# backup.
+# backup. The user is read again: an access token must not have claims of a role that was taken away
+# in between.
 ROTATED = (
     update(Session)
     .where(
         Session.id == bindparam("session_id"),
+        User.id == Session.user_id,
         Session.generation <= PRESENTED,
         LIFETIME.is_active(NOW),
     )
@@ -66,7 +69,7 @@ ROTATED = (
         expires_at=bindparam("expires", type_=Session.expires_at.type),
     )
 )
-ROTATE = Query(returning(ROTATED, SESSION_COLUMNS))
+ROTATE = Query(returning(ROTATED, COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class TokenRefresh:
             self.sign_in.access_tokens.check_can_issue()
             rotated = await self._rotate(presented, client, now)
             if rotated is not None:
-                return self.sign_in.signed_in(found.user, StartedSession(rotated))
+                return self._signed_in(rotated)
         return await self._refresh_locked(presented, client)
 
     async def renew(
@@ -145,14 +148,14 @@ class TokenRefresh:
 
     async def _rotate(
         self, presented: Presented, client: Client, now: datetime
-    ) -> SessionRow | None:
+    ) -> FoundSession | None:
         """Rotate in one statement; None if the session has changed since it was read."""
         try:
             rows = await self.db.change(ROTATE, **self._rotation_values(presented, client, now))
         except CommitUnknown:
             # The row says whether it was rotated, and if so, this is a repetition.
             return None
-        return _session(rows)
+        return _found(rows)
 
     async def _refresh_locked(
         self, presented: Presented, client: Client
@@ -177,7 +180,10 @@ class TokenRefresh:
             if current is None:
                 await self._end_as_copied(session, locked, client)
                 return SessionEnded(EndReason.TOKEN_REUSED)
-        return self.sign_in.signed_in(locked.user, StartedSession(current))
+        return self._signed_in(current)
+
+    def _signed_in(self, found: FoundSession) -> SignedIn:
+        return self.sign_in.signed_in(found.user, StartedSession(found.session))
 
     def _end_reason(
         self, found: FoundSession, presented: Presented, now: datetime
@@ -196,12 +202,12 @@ class TokenRefresh:
         presented: Presented,
         client: Client,
         now: datetime,
-    ) -> SessionRow | None:
+    ) -> FoundSession | None:
         """Returns the session after the refresh; None if the token must be a copy."""
         found = locked.session
         if presented.generation >= found.generation:
             values = self._rotation_values(presented, client, now)
-            return _session(await ROTATE.run(session, **values))
+            return _found(await ROTATE.run(session, **values))
         unused = found.used_generation < found.generation
         recent = now - found.rotated_at <= GRACE
         if presented.generation != found.generation - 1 or not (recent or unused):
@@ -209,7 +215,7 @@ class TokenRefresh:
         if found.rotated_by != client.program:
             recorder = Recorder(None, client, now)
             await recorder.record(session, SessionEvent.TOKEN_REPEATED, target=locked.user.id)
-        return found
+        return locked
 
     def _rotation_values(
         self, presented: Presented, client: Client, now: datetime
@@ -246,7 +252,3 @@ def _found(rows: Sequence[Sequence[Any]]) -> FoundSession | None:
         return None
     row, width = rows[0], len(USER_COLUMNS)
     return FoundSession(UserRow._make(row[:width]), SessionRow._make(row[width:]))
-
-
-def _session(rows: Sequence[Sequence[Any]]) -> SessionRow | None:
-    return SessionRow._make(rows[0]) if rows else None
