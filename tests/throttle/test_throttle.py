@@ -53,6 +53,22 @@ mutation Login($input: LoginInput!) {
   login(input: $input) { __typename ... on RateLimited { message retryAfter } }
 }
 """
+FAIL_REFUNDS = (
+    """
+    CREATE FUNCTION fail_refund() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF cardinality(NEW.spent) < cardinality(OLD.spent) THEN
+            RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100';
+        END IF;
+        RETURN NEW;
+    END
+    $$
+    """,
+    """
+    CREATE TRIGGER fail_refund BEFORE UPDATE ON budgets
+        FOR EACH ROW EXECUTE FUNCTION fail_refund()
+    """,
+)
 
 
 async def strict(settings: Settings, clock: FakeClock, outbox: Outbox) -> FastAPI:
@@ -187,6 +203,22 @@ async def test_a_correct_password_is_refunded_and_wrong_ones_are_not(
         assert await login(guest, ada.email, ada.password) == "SignedIn"
 
     assert await guesses(guest, ada.email, 2) == ["InvalidCredentials", "RateLimited"]
+
+
+async def test_a_sign_in_that_cannot_be_refunded_is_answered_and_stays_charged(
+    client: Any, ada: Person, db: Database
+) -> None:
+    async with db.begin() as session:
+        for statement in FAIL_REFUNDS:
+            await session.execute(text(statement))
+    try:
+        answers = [await login(client(), ada.email, ada.password) for _ in range(2)]
+    finally:
+        async with db.begin() as session:
+            await session.execute(text("DROP FUNCTION fail_refund CASCADE"))
+
+    assert answers == ["SignedIn"] * 2
+    assert (await guesses(client(), ada.email, 7))[5:] == ["InvalidCredentials", "RateLimited"]
 
 
 async def test_a_refused_attempt_is_no_audit_event_and_costs_no_hash(

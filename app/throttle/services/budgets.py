@@ -4,6 +4,7 @@ Windows slide, and a refused attempt is not charged: it succeeds after the time 
 states. All workers share the budgets; their keys are MACs, so the table names no one.
 """
 
+import logging
 import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database, Query
-from app.errors import CommitUnknown, ConnectionLost, Overloaded
+from app.errors import CommitUnknown, ConnectionLost, Overloaded, Unavailable
 from app.outcomes import RateLimited
 from app.security.client import NO_CLIENT, Client
 from app.security.keys import Secrets, mac
@@ -47,6 +48,8 @@ TAKE_REFUSED = text(
     " due.target_id IS NOT NULL"
     " AND NOT EXISTS (SELECT FROM users WHERE users.id = due.target_id) AS is_erased"
 )
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +153,13 @@ class Budgets:
 
     async def _refund(self, charged: ChargedAttempt, ending: Ending) -> None:
         keys = charged.uncounted_keys(failed=ending.failed, done=ending.done)
-        if keys:
+        if not keys:
+            return
+        try:
             await self._db.change(REFUND, keys=keys, moment=charged.moment)
+        except Unavailable as error:
+            # What the attempt did is committed, and its answer must not say otherwise.
+            log.warning("an attempt could not be refunded: %s", error.reason)
 
     async def _report_some(self) -> int:
         now = self._clock()
