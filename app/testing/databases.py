@@ -37,7 +37,8 @@ COMPARED_TABLES = """
     AND relpersistence = 'p' AND relname NOT IN
     ('signing_keys', 'secret_fingerprints', 'audit_checkpoints', 'audit_verifications')
 """
-COMPARED_COLUMNS = "to_jsonb(t) - 'last_used_at' - 'used_generation'"
+# Columns that servers write at any time: when a token was used, and up to where chains are signed.
+COMPARED_COLUMNS = "to_jsonb(t) - '{last_used_at,used_generation,signed_position}'::text[]"
 
 
 async def on_server(url: str, statement: str) -> None:
@@ -74,7 +75,7 @@ async def everything(database: Database) -> dict[str, list[str]]:
 
 
 async def contents(database: Database) -> dict[str, list[str]]:
-    """Returns all rows that a refusal must not change, without the times of their last use."""
+    """Returns all rows that a refusal must not change, without what servers write at any time."""
     return await _rows(database, TABLES + COMPARED_TABLES, COMPARED_COLUMNS)
 
 

@@ -27,6 +27,7 @@ from app.main import create_app
 from app.security.keys import Secrets
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.clock import FakeClock
+from app.testing.databases import contents
 from app.testing.databases import on_server
 from app.testing.settings import settings_for
 from tests.audit.test_audit_events import FIRST, LAST, tamper
@@ -175,11 +176,22 @@ async def test_further_broken_chains_are_counted(audit: Audit) -> None:
     assert of_others == f"{chains[0][0] - 1} more chains are broken"
 
 
+async def test_the_rows_that_refusals_must_not_change_are_not_those_of_checkpoints(
+    audit: Audit,
+) -> None:
+    await audit.api(LOGIN, input=audit.person.credentials)
+    before = await contents(audit.db)
+
+    assert await audit.parts.services[Checkpoints].sign()
+
+    assert await contents(audit.db) == before
+
+
 async def test_a_checkpoint_made_with_a_wrong_clock_causes_a_warning(audit: Audit) -> None:
     await audit.add_sign_ins()
     audit.clock.pass_(hours=-2)
-    at = audit.clock()
     await audit.add_sign_ins()
+    ((at,),) = await audit.db.rows(text("SELECT at FROM audit_checkpoints WHERE number = 5"))
 
     found = await audit.parts.services[AuditVerifier].verify()
 
