@@ -140,10 +140,10 @@ class ConnectionShare:
                 await self._give_back(reserved)
 
     async def close(self) -> None:
-        """Return the idle connections to the pool; those in use are closed when they are given back."""
+        """Close the idle connections; those in use are closed when they are given back."""
         self._closings += 1
         while self._idle:
-            await self._idle.pop().connection.close()
+            await _close(self._idle.pop())
 
     async def drop(self) -> None:
         """Close the idle connections without notifying the server, which may not answer."""
@@ -230,8 +230,7 @@ class ConnectionShare:
         if reserved.closings == self._closings:
             self._idle.append(reserved)
         else:
-            # Its pool is disposed of, and would keep it open.
-            await reserved.connection.invalidate()
+            await _close(reserved)
 
 
 async def _drop(reserved: ReservedConnection) -> None:
@@ -240,4 +239,12 @@ async def _drop(reserved: ReservedConnection) -> None:
     SQLAlchemy alone would first send a Terminate message, and wait two seconds for the server.
     """
     reserved.driver.terminate()
+    await reserved.connection.invalidate()
+
+
+async def _close(reserved: ReservedConnection) -> None:
+    """Close a connection that is idle, and tell the server.
+
+    Not by returning it: its pool may have been disposed of, and would keep it open.
+    """
     await reserved.connection.invalidate()

@@ -27,8 +27,7 @@ from app.main import create_app
 from app.security.keys import Secrets
 from app.testing.clients import LOGIN, Api, Person
 from app.testing.clock import FakeClock
-from app.testing.databases import contents
-from app.testing.databases import on_server
+from app.testing.databases import contents, on_server
 from app.testing.settings import settings_for
 from tests.audit.test_audit_events import FIRST, LAST, tamper
 from tests.audit.test_retention import KEEP_DAYS, with_retention
