@@ -12,7 +12,7 @@ from app.audit.module import MODULE as AUDIT
 from app.config.settings import PlatformSettings
 from app.config.sources import named_modules, read_settings_of
 from app.database.base import AllTables, Base
-from app.database.migrations import Branches
+from app.database.revisions import Branches
 from app.errors import Misconfigured
 from app.imports import import_attribute, import_module
 from app.jobs.module import MODULE as JOBS

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from app.cli.setup import database_alone, fail, out, url_of
-from app.database import grants, migrations
+from app.database import grants, migrations, revisions
 from app.database.grants import ExcessPrivileges
 from app.database.migration_plan import PendingMigration, TableEffect, pending
 from app.database.online_ddl import LOCK_TIMEOUT, STATEMENT_TIMEOUT
@@ -51,7 +51,7 @@ def upgrade(
             url_of(settings), roles, retention=audit_retention, branches=branches
         )
     out.print(
-        f"The database is at revision {migrations.head()}, the newest."
+        f"The database is at revision {revisions.head()}, the newest."
         if upgraded.newest
         else "A newer release has migrated the database already: nothing to do."
     )

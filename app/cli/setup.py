@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.text import Text
 
 from app.composition import Portico
-from app.database import migrations
 from app.database.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
+from app.imports import import_module
 from app.logs import logs_json, set_levels
 from app.mail.mailer import CONSOLE
 from app.modules import branches_of, modules_named
@@ -68,6 +68,8 @@ def database_alone(settings: Settings) -> Generator[Settings]:
     if is_new(settings.data_dir):
         out.print(f"Creating a database in {settings.data_dir}, once. This takes a few seconds …")
     with postgres as url:
+        # Imported here: a server on another database needs no Alembic.
+        migrations = import_module("app.database.migrations")
         migrations.upgrade(url, branches=branches_of(modules_named(settings.modules)))
         # Defaults that depend on the embedded database are set now: from here on it is a database
         # like any other.

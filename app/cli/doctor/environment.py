@@ -13,7 +13,7 @@ from app.clock import Clock, system_clock
 from app.database.database import Database, Link, connect
 from app.database.embedded import embedded_postgres, is_new, secret_path
 from app.database.libpq.database_url import DatabaseUrl, read_database_url
-from app.database.migrations import Branches
+from app.database.revisions import Branches
 from app.errors import Misconfigured
 from app.modules import branches_of, modules_named
 from app.settings import Settings
