@@ -3,8 +3,9 @@
 import gc
 import sys
 
-from app.cli.version import VERSION_OPTION, print_version
 from app.imports import import_module
+
+VERSION_OPTION = "--version"
 
 
 def main() -> None:
@@ -14,7 +15,7 @@ def main() -> None:
     """
     if sys.argv[1:] == [VERSION_OPTION]:
         # Needs none of them, and no settings.
-        print_version()
+        import_module("app.cli.version").print_version()
         return
     gc.disable()
     run = import_module("app.cli.main").main
