@@ -51,7 +51,7 @@ def parameters(function: Callable[..., Any]) -> list[tuple[str, object]]:
 
 @pytest.mark.parametrize(
     "declared",
-    declared_in(get_group(CLI)),
+    [*declared_in(get_group(CLI))],
     ids=lambda each: f"{each.path}:{each.function.__name__}",
 )
 def test_a_declared_command_runs_a_function_with_the_same_parameters(declared: Declared) -> None:
