@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from app.database.connector import Connector, is_pooled
+from app.database.fair_semaphore import FairSemaphore
 from app.database.libpq.database_url import read_database_url
 from app.database.outages import is_lost, outage_from, raise_outages, remove_values
 from app.database.read_pool import ReadPool
@@ -126,13 +127,17 @@ class Database:
 
     Two of its connections are for `fetch_now`, half of the others for `fetch`, the rest for all
     else: many pages at once block neither the one read that every request needs nor the writes.
+    Each of these gives its connections to those who have waited longest. SQLAlchemy's pool gives a
+    returned connection to whoever asks next, so that under load a waiting request may get none.
     """
 
     def __init__(self, link: Link, *, pool_size: int) -> None:
         self._connector, self.engine = link
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._urgent_reads = ReadPool(self.engine, URGENT_READS)
-        self._reads = ReadPool(self.engine, (pool_size - URGENT_READS) // 2)
+        reads = (pool_size - URGENT_READS) // 2
+        self._reads = ReadPool(self.engine, reads)
+        self._permits = FairSemaphore(pool_size - URGENT_READS - reads, POOL_WAIT_SECONDS)
 
     @property
     def connections_in_use(self) -> int:
@@ -154,16 +159,17 @@ class Database:
             CommitUnknown: the connection broke during the commit.
 
         """
-        session = self._sessions()
-        try:
-            with raise_outages():
-                yield session
-                await session.flush()
-            await _commit(session)
-        except BaseException as error:
-            await _roll_back(session, hanging=isinstance(error.__cause__, TimeoutError))
-            raise
-        await session.close()
+        async with self._permits:
+            session = self._sessions()
+            try:
+                with raise_outages():
+                    yield session
+                    await session.flush()
+                await _commit(session)
+            except BaseException as error:
+                await _roll_back(session, hanging=isinstance(error.__cause__, TimeoutError))
+                raise
+            await session.close()
 
     async def fetch(self, query: Query, **values: Any) -> list[Sequence[Any]]:
         """Run a compiled SELECT on the driver itself, once a connection is free."""
@@ -190,9 +196,15 @@ class Database:
                     raise
 
     @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection in a transaction that is rolled back, for other uses than units of work."""
+        async with self._permits, self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def _autocommit_connection(self) -> AsyncGenerator[AsyncConnection]:
         """A connection for one statement, which is committed."""
-        async with self.engine.connect() as connection:
+        async with self.connection() as connection:
             if not await _is_pooled(connection):
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
             yield connection

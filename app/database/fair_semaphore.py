@@ -43,6 +43,12 @@ class FairSemaphore:
                 self.release()
             raise
 
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.release()
+
     def release(self) -> None:
         """Pass the permit to the task that has waited longest."""
         while self._waiting:

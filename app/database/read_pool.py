@@ -74,13 +74,10 @@ class ReadPool:
                 does not answer.
 
         """
-        await self._permits.acquire()
-        try:
+        async with self._permits:
             return await self._fetch_with_retry(
                 _fetch_rows_with_custom_plan if custom_plan else _fetch_rows, sql, arguments
             )
-        finally:
-            self._permits.release()
 
     async def close(self) -> None:
         """Return the idle connections to the pool."""

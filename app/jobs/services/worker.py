@@ -231,7 +231,7 @@ class Worker:
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[tuple[QueueManager, asyncio.Event]]:
         """Yield a manager with its own connection, and the event of losing that connection."""
-        async with self.db.engine.connect() as connection:
+        async with self.db.connection() as connection:
             try:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
                 manager = self._manager(driver)
