@@ -55,7 +55,6 @@ from app.mail.mailer import Mailer
 from app.module import Module
 from app.modules import MODULES, attempts_of, event_names, read_settings, settings_class
 from app.periodic import every
-from app.security.client import Client
 from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
 from app.server.head_checks import HeadChecks
 from app.server.shutdown import Shutdown, stop_all_workers
@@ -186,15 +185,12 @@ def _endpoint(
 ) -> GraphQLOverHttp:
     services, fleet = portico.services, portico.services[FleetSecrets]
 
-    def context_of(client: Client, bearer: str | None) -> Context:
-        return Context(services, clock, client, bearer)
-
     return GraphQLOverHttp(
         engine,
         PersistedDocuments.load(
             settings.persisted_documents, only_trusted=settings.persisted_documents_only
         ),
-        context_of,
+        partial(Context, services, clock),
         lambda: fleet.state.revoked,
         GraphiQL.load(settings.product) if settings.explore else None,
         settings.max_body_bytes,

@@ -1,13 +1,16 @@
 """What is asked of one process: each operation with its next request, and what it learns."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from client import Client
+from database import address
 from operations import ME, USERS
 from processes import BenchmarkFailed
+from stage import ADMINISTRATORS, Server, Stage
 
 NODE = "query($id: ID!) { node(id: $id) { ... on User { id email isActive createdAt } } }"
 INCLUDE = "query($all: Boolean!) { me { id email isActive createdAt @include(if: $all) } }"
@@ -59,13 +62,39 @@ class Refreshed(Asked):
         self.tokens.append(answer["tokens"]["refreshToken"])
 
 
-def all_asked(refresh_tokens: list[str], user_id: str) -> list[Asked]:
+@dataclass(frozen=True)
+class SignedIn:
+    """One session of a user."""
+
+    user_id: str
+    access_token: str
+    refresh_token: str
+
+
+def sign_in(set_up: Stage, server: Server, numbers: Iterable[int]) -> list[SignedIn]:
+    """Sign in as the n-th user, for each of the numbers."""
+    client = Client(server.port)
+    inputs = [{"input": {"email": address(n), "password": set_up.password}} for n in numbers]
+    logins = [client(SIGN_IN, each)["login"] for each in inputs]
+    return [
+        SignedIn(each["user"]["id"], each["tokens"]["accessToken"], each["tokens"]["refreshToken"])
+        for each in logins
+    ]
+
+
+def sign_in_administrators(set_up: Stage, server: Server, sessions: int) -> list[SignedIn]:
+    """Sign the administrators in, in turn."""
+    return sign_in(set_up, server, (set_up.people - n % ADMINISTRATORS for n in range(sessions)))
+
+
+def all_asked(sessions: list[SignedIn]) -> list[Asked]:
     """Returns all operations that are measured in one process."""
+    refresh_tokens = deque(each.refresh_token for each in sessions)
     return [
         Asked(ME.name, ME.query),
         Asked(USERS.name, USERS.query),
-        Refreshed("refreshSession", REFRESH, tokens=deque(refresh_tokens)),
-        Asked("node", NODE, {"id": user_id}),
+        Refreshed("refreshSession", REFRESH, tokens=refresh_tokens),
+        Asked("node", NODE, {"id": sessions[0].user_id}),
         Asked("me with @include", INCLUDE, {"all": True}),
         Asked("users with sessions", SESSIONS),
     ]

@@ -16,16 +16,12 @@ from typing import Any
 
 import orjson
 import uvloop
-from asked import SIGN_IN, Asked, all_asked
-from client import Client
-from database import address
+from asked import Asked, SignedIn, all_asked, sign_in_administrators
 from script import run_script
 from stage import (
-    ADMINISTRATORS,
     CHEAP_HASHES,
     PUBLIC_URL,
     UNTHROTTLED,
-    Server,
     Stage,
     machine,
     say,
@@ -46,25 +42,14 @@ Call = Callable[[], Awaitable[None]]
 def main(options: argparse.Namespace) -> None:
     with stage(options.people) as set_up:
         with set_up.portico({**CHEAP_HASHES, **UNTHROTTLED}, name="portico-login") as server:
-            tokens, ids = _sign_in(set_up, server)
-        text = uvloop.run(_measured(set_up, tokens, ids, options))
+            sessions = sign_in_administrators(set_up, server, CONCURRENCY)
+        text = uvloop.run(_measured(set_up, sessions, options))
         about = [f"- {name}: {value}" for name, value in machine(set_up).items()]
     name = "profile.md" if options.plans == "on" else "profile-without-plans.md"
     write_result(name, "\n".join([text, *about, ""]))
 
 
-def _sign_in(set_up: Stage, server: Server) -> tuple[list[dict[str, str]], list[str]]:
-    """Sign administrators in. Returns their tokens and their ids."""
-    client = Client(server.port)
-    emails = [address(set_up.people - n % ADMINISTRATORS) for n in range(CONCURRENCY)]
-    inputs = [{"input": {"email": each, "password": set_up.password}} for each in emails]
-    logins = [client(SIGN_IN, each)["login"] for each in inputs]
-    return [each["tokens"] for each in logins], [each["user"]["id"] for each in logins]
-
-
-async def _measured(
-    set_up: Stage, tokens: list[dict[str, str]], ids: list[str], options: argparse.Namespace
-) -> str:
+async def _measured(set_up: Stage, sessions: list[SignedIn], options: argparse.Namespace) -> str:
     values: dict[str, Any] = {
         "_env_file": None,
         "database_url": set_up.database_url,
@@ -72,16 +57,17 @@ async def _measured(
         "public_url": PUBLIC_URL,
         "access_token_expire_minutes": 24 * 60,
         "access_log": False,
+        # Its default port may be that of another server on this machine.
+        "management_address": "off",
         "bcrypt_rounds": 4,
         "throttle_scale": 1_000_000,
         "execution_plans": "repeated" if options.plans == "on" else "none",
     }
     app = create_app(settings_class(MODULES)(**values))
     parts = [f"# In one process, plans {options.plans}\n"]
-    refreshed = [each["refreshToken"] for each in tokens]
     async with app.router.lifespan_context(app):
-        for asked in all_asked(refreshed, ids[0]):
-            call = _call(app, tokens[0]["accessToken"], asked)
+        for asked in all_asked(sessions):
+            call = _call(app, sessions[0].access_token, asked)
             await _run(call, options.requests // 4)
             milliseconds = [await _timed(call, options.requests) for _ in range(3)]
             profile = await _profiled(call, options.requests // 4)

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from processes import BenchmarkFailed, cpu_seconds, run
+from processes import BenchmarkFailed, cpu_seconds, resident_bytes, run
 
 SCRIPT = Path(__file__).parent / "post.lua"
 SPARE_SECONDS = 30
+MEBIBYTE = 1 << 20
 REST_LOOKS, REST_SECONDS, AT_REST = 40, 0.25, 0.1
 
 
@@ -27,6 +28,8 @@ class Round:
     p99_ms: float
     longest_ms: float
     bytes_per_request: float
+    # Of the server, after the run.
+    resident_mib: float
 
     def as_dict(self) -> dict[str, float]:
         return {name: round(value, 4) for name, value in asdict(self).items()}
@@ -109,4 +112,5 @@ def load(
         p99_ms=result["p99"] / 1000,
         longest_ms=result["longest"] / 1000,
         bytes_per_request=result["bytes"] / result["requests"],
+        resident_mib=resident_bytes(pid) / MEBIBYTE,
     )

@@ -38,16 +38,41 @@ def check(server: Server, stage: Stage, operation: Operation, token: str) -> Non
         BenchmarkFailed: the answer is wrong, so its speed would mean nothing.
 
     """
+    data = check_answer(server, stage, operation, token)
+    if operation is USERS:
+        _check_second_page(server, token, data)
+    if _is_answered(server, operation, token[:-6] + "AAAAAA"):
+        raise BenchmarkFailed(f"{server.name} answers a token whose signature is wrong")
+
+
+def check_answer(server: Server, stage: Stage, operation: Operation, token: str) -> dict[str, Any]:
+    """Send one request and return its answer if it agrees with the database.
+
+    Raises:
+        BenchmarkFailed: it does not.
+
+    """
     data = Client(server.port, token)(operation.query)
     correct = _is_first_member(data) if operation is ME else _is_first_page(data, stage)
     if not correct:
         raise BenchmarkFailed(f"{server.name} answers {operation.name} wrongly: {str(data)[:500]}")
-    if operation is USERS:
-        _check_second_page(server, token, data)
-    if Client(server.port, token[:-6] + "AAAAAA").send("POST", "/graphql", _body(operation))[1].get(
-        "data"
-    ) not in (None, {operation.name: None}):
-        raise BenchmarkFailed(f"{server.name} answers a token whose signature is wrong")
+    return data
+
+
+def check_ended_session(server: Server, operation: Operation, token: str) -> None:
+    """Check that a valid token of a session that was signed out is refused.
+
+    Raises:
+        BenchmarkFailed: the server does not ask the session.
+
+    """
+    if _is_answered(server, operation, token):
+        raise BenchmarkFailed(f"{server.name} answers a token whose session has ended")
+
+
+def _is_answered(server: Server, operation: Operation, token: str) -> bool:
+    _, answer = Client(server.port, token).send("POST", "/graphql", _body(operation))
+    return answer.get("data") not in (None, {operation.name: None})
 
 
 def _is_first_member(data: dict[str, Any]) -> bool:

@@ -1,113 +1,170 @@
-"""The servers of the comparison: how each is installed, started and called."""
+"""The servers of the comparison: what each consists of, and how it is started."""
 
-import hashlib
-import json
-import re
-import shutil
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from processes import accepts, free_port, run, running, wait_until
-from stage import Server, Stage, say
+from processes import BenchmarkFailed, accepts, free_port, running, wait_until
+from runtimes import Bun, Go, Node, PorticoPython, Python, Runtime
+from stage import Server, Stage
 
-HERE = Path(__file__).parent
-NODE, PYTHON = HERE / "peers" / "node", HERE / "peers" / "python"
-CACHE = HERE / ".cache"
+PORTICO = "portico"
 POOL_SIZE = 16
-INSTALL_SECONDS = 600
 
 
 @dataclass(frozen=True)
 class Peer:
     name: str
     label: str
-    package: str
-    # A Node script, or the ASGI application of a Python module.
+    runtime: Runtime
+    # A script, a program, or the ASGI application of a Python module.
     script: str
-    # Other versions that its speed depends on.
-    beside: tuple[str, ...]
+    # What its speed depends on: their versions are in the results.
+    packages: tuple[str, ...]
     remembers_tokens: bool = False
+    # Reads the session of the token from the database on every request, as Portico does.
+    asks_sessions: bool = False
+    # Does less than a GraphQL server must: what is left for those that do it all.
+    is_floor: bool = False
+    # Sends recorded answers, whatever the token.
+    is_fixed: bool = False
 
-    @property
-    def in_node(self) -> bool:
-        return self.script.endswith(".js")
 
-
-PORTICO = "portico"
-MERCURIUS_WITH = ("graphql-jit", "graphql", "fastify", "@fastify/jwt", "pg")
+NODE, BUN, PYTHON, PORTICO_PYTHON, GO = Node(), Bun(), Python(), PorticoPython(), Go()
+MERCURIUS = ("mercurius", "graphql-jit", "graphql", "fastify", "@fastify/jwt", "pg", "node")
+BUN_PACKAGES = ("bun", "graphql-jit", "graphql", "lru-cache")
+JWT, PGX = "github.com/golang-jwt/jwt", "github.com/jackc/pgx/v4"
 PEERS = (
-    Peer("mercurius", "mercurius + graphql-jit", "mercurius", "mercurius.js", MERCURIUS_WITH),
+    Peer(
+        "bun-cached",
+        "Bun + Bun.SQL + graphql-jit, token cache",
+        BUN,
+        "server.js",
+        BUN_PACKAGES,
+        remembers_tokens=True,
+        asks_sessions=True,
+    ),
+    Peer(
+        "bun",
+        "Bun + Bun.SQL + graphql-jit",
+        BUN,
+        "server.js",
+        BUN_PACKAGES,
+        asks_sessions=True,
+    ),
+    Peer(
+        "go",
+        "Go, graph-gophers + pgx",
+        GO,
+        "graphql",
+        ("go", "github.com/graph-gophers/graphql-go", PGX, JWT),
+        asks_sessions=True,
+    ),
+    Peer(
+        "go-plain",
+        "Go, pgx, no GraphQL, token cache",
+        GO,
+        "plain",
+        ("go", PGX, JWT, "github.com/hashicorp/golang-lru"),
+        remembers_tokens=True,
+        asks_sessions=True,
+        is_floor=True,
+    ),
     Peer(
         "mercurius-cached",
         "mercurius + graphql-jit, token cache",
-        "mercurius",
+        NODE,
         "mercurius.js",
-        MERCURIUS_WITH,
+        MERCURIUS,
         remembers_tokens=True,
     ),
-    Peer("yoga", "GraphQL Yoga", "graphql-yoga", "yoga.js", ("graphql", "fast-jwt", "pg")),
+    Peer("mercurius", "mercurius + graphql-jit", NODE, "mercurius.js", MERCURIUS),
+    Peer("yoga", "GraphQL Yoga", NODE, "yoga.js", ("graphql-yoga", "graphql", "fast-jwt", "pg")),
     Peer(
         "apollo",
         "Apollo Server",
-        "@apollo/server",
+        NODE,
         "apollo.js",
-        ("graphql", "fastify", "fast-jwt", "pg"),
+        ("@apollo/server", "graphql", "fastify", "fast-jwt", "pg"),
     ),
     Peer(
-        "ariadne", "Ariadne", "ariadne", "ariadne_peer:app", ("graphql-core", "uvicorn", "asyncpg")
+        "ariadne",
+        "Ariadne",
+        PYTHON,
+        "ariadne_peer:app",
+        ("ariadne", "graphql-core", "uvicorn", "asyncpg"),
     ),
     Peer(
         "strawberry",
         "Strawberry, tutorial style",
-        "strawberry-graphql",
+        PYTHON,
         "strawberry_peer:app",
-        ("graphql-core", "fastapi", "uvicorn", "sqlalchemy", "asyncpg"),
+        ("strawberry-graphql", "graphql-core", "fastapi", "uvicorn", "sqlalchemy", "asyncpg"),
+    ),
+    Peer(
+        "asgi",
+        "bare ASGI application, recorded answers",
+        PORTICO_PYTHON,
+        "asgi_floor:app",
+        ("uvicorn", "uvloop", "httptools"),
+        is_floor=True,
+        is_fixed=True,
     ),
 )
 
 
-def installed(peers: list[Peer]) -> list[Peer]:
-    """Install what these peers need, once, without the Node peers if Node is not installed."""
-    node = shutil.which("node") is not None and shutil.which("npm") is not None
-    if not node and any(peer.in_node for peer in peers):
-        say("Node is not installed: its servers are left out.")
-    kept = [peer for peer in peers if node or not peer.in_node]
-    if any(peer.in_node for peer in kept):
-        _install_node()
-    if any(not peer.in_node for peer in kept):
-        _install_python()
-    return kept
+def peer_of(name: str) -> Peer | None:
+    """Returns the peer of this name; None for Portico."""
+    return next((peer for peer in PEERS if peer.name == name), None)
 
 
 def label_of(name: str) -> str:
-    return next((peer.label for peer in PEERS if peer.name == name), "Portico")
+    peer = peer_of(name)
+    return peer.label if peer else "Portico"
+
+
+def is_floor(name: str) -> bool:
+    peer = peer_of(name)
+    return peer is not None and peer.is_floor
+
+
+def missing(peers: list[Peer]) -> dict[str, str]:
+    """Returns the names of the peers that cannot run here, with what they need."""
+    return {peer.name: needed for peer in peers if (needed := peer.runtime.missing())}
+
+
+def require(peers: list[Peer]) -> None:
+    """Check that all these peers can run here.
+
+    Raises:
+        BenchmarkFailed: something has to be installed first.
+
+    """
+    absent = missing(peers)
+    if absent:
+        needed = "\n".join(f"  {name} needs {what}" for name, what in absent.items())
+        raise BenchmarkFailed(
+            f"Not installed:\n{needed}\nInstall it, or leave these out with --peers available."
+        )
+
+
+def install(peers: list[Peer]) -> None:
+    """Install what these peers need, once."""
+    for runtime in dict.fromkeys(peer.runtime for peer in peers):
+        runtime.install()
 
 
 def versions(peers: list[Peer]) -> dict[str, str]:
-    """Returns the exact versions that were compared, from the lock files."""
-    found: dict[str, str] = {}
-    if any(peer.in_node for peer in peers):
-        found["node"] = run(["node", "--version"], seconds=10).strip().removeprefix("v")
-    for peer in peers:
-        names = (peer.package, *peer.beside)
-        found[peer.label] = ", ".join(f"{name} {_version(peer, name)}" for name in names)
-    return found
-
-
-def _version(peer: Peer, name: str) -> str:
-    if peer.in_node:
-        lock = json.loads((NODE / "package-lock.json").read_text(encoding="utf-8"))
-        return str(lock["packages"][f"node_modules/{name}"]["version"])
-    pins = (PYTHON / "requirements.txt").read_text(encoding="utf-8")
-    found = re.search(rf"^{re.escape(name)}==(\S+)", pins, re.MULTILINE)
-    return found[1] if found else "?"
+    """Returns the exact versions that were compared."""
+    return {
+        peer.label: ", ".join(f"{name} {peer.runtime.version_of(name)}" for name in peer.packages)
+        for peer in peers
+    }
 
 
 @contextmanager
-def started(peer: Peer, stage: Stage, public_key: Path) -> Generator[Server]:
+def started(peer: Peer, stage: Stage, public_key: Path, answers: Path) -> Generator[Server]:
     """Run a peer on the core for servers, in production mode, without logs."""
     port = free_port()
     environment = {
@@ -115,57 +172,17 @@ def started(peer: Peer, stage: Stage, public_key: Path) -> Generator[Server]:
         "PUBLIC_KEY_FILE": str(public_key),
         "POOL_SIZE": str(POOL_SIZE),
         "PORT": str(port),
-        "NODE_ENV": "production",
+        "UVICORN_PORT": str(port),
         "TOKEN_CACHE": "1" if peer.remembers_tokens else "0",
-        "PYTHONPATH": str(PYTHON),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "ANSWERS": str(answers),
+        **peer.runtime.environment,
     }
     with running(
         peer.name,
-        _command(peer, port),
+        peer.runtime.command(peer.script),
         directory=stage.directory,
         environment=environment,
         core=stage.server_core,
     ) as child:
         wait_until(lambda: accepts(port), child)
         yield Server(peer.name, port, child.process.pid)
-
-
-def _command(peer: Peer, port: int) -> list[str]:
-    if peer.in_node:
-        return ["node", str(NODE / peer.script)]
-    uvicorn = [str(CACHE / "python" / "bin" / "uvicorn"), peer.script, "--port", str(port)]
-    return [*uvicorn, "--no-access-log", "--log-level", "warning"]
-
-
-def _install_node() -> None:
-    lock = NODE / "package-lock.json"
-    if _is_current(NODE / "node_modules" / ".installed", lock):
-        return
-    say("Installing the Node peers …")
-    run(["npm", "ci", "--ignore-scripts"], seconds=INSTALL_SECONDS, cwd=NODE)
-    _note(NODE / "node_modules" / ".installed", lock)
-
-
-def _install_python() -> None:
-    pins, home = PYTHON / "requirements.txt", CACHE / "python"
-    if _is_current(home / ".installed", pins):
-        return
-    say("Installing the Python peers …")
-    CACHE.mkdir(exist_ok=True)
-    run([sys.executable, "-m", "venv", "--clear", str(home)], seconds=INSTALL_SECONDS)
-    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    run([*pip, "--require-hashes", "-r", str(pins)], seconds=INSTALL_SECONDS)
-    _note(home / ".installed", pins)
-
-
-def _is_current(mark: Path, pins: Path) -> bool:
-    return mark.exists() and mark.read_text(encoding="ascii") == _digest(pins)
-
-
-def _note(mark: Path, pins: Path) -> None:
-    mark.write_text(_digest(pins), encoding="ascii")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,19 +73,28 @@ class Stage:
 
     @contextmanager
     def portico(
-        self, settings: Mapping[str, str] | None = None, *, name: str = "portico"
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        name: str = "portico",
+        under: Sequence[str] = (),
     ) -> Generator[Server]:
-        """Run one worker of Portico as `portico serve` does in production."""
+        """Run one worker of Portico as `portico serve` does in production.
+
+        `under` is the command of a program that runs it, for example a profiler.
+        """
         port = free_port()
         environment = {
             "DATABASE_URL": self.database_url,
             "SECRET_KEY": self.secret_key,
             "PUBLIC_URL": PUBLIC_URL,
+            # Its default port may be that of another Portico on this machine.
+            "MANAGEMENT_ADDRESS": f"127.0.0.1:{free_port()}",
             "DEBUG": "false",
             "ACCESS_TOKEN_EXPIRE_MINUTES": str(TOKEN_MINUTES),
             **(settings or {}),
         }
-        command = [_portico(), "serve", "--port", str(port)]
+        command = [*under, sys.executable, _portico(), "serve", "--port", str(port)]
         with running(
             name,
             command,

@@ -1,6 +1,6 @@
 """The tables of the results, in Markdown."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import median
 
 from load import Round
@@ -10,9 +10,10 @@ PORTICO = "portico"
 BUSY = 0.9
 LEGEND = (
     "Median of the rounds, with the least and the greatest. CPU is user and system time of the "
-    "server's processes; busy is the share of its one core that it used. The ratio is Portico's "
-    "requests per second over the peer's in the same round: the median of them, with the least "
-    "and the greatest. By CPU it is the peer's CPU for a request over Portico's."
+    "server's processes; busy is the share of its one core that it used; MiB is its resident "
+    "memory after the last round. The ratio is Portico's requests per second over the peer's in "
+    "the same round: the median of them, with the least and the greatest. By CPU it is the peer's "
+    "CPU for a request over Portico's."
 )
 
 
@@ -21,12 +22,15 @@ def throughput(
     titles: Mapping[str, str],
     label_of: Callable[[str], str],
     about: Mapping[str, str],
+    floors: Collection[str],
 ) -> str:
+    """Returns the page of results. Floors are servers that do less than a GraphQL server must."""
     parts = ["# Throughput, one core each", ""]
     for operation, by_server in measured.items():
         parts += [f"## {titles[operation]}", "", *_table(by_server, label_of), ""]
-        if PORTICO in by_server and len(by_server) > 1:
-            parts += [_verdict(by_server, label_of), ""]
+        peers = [name for name in by_server if name != PORTICO and name not in floors]
+        if PORTICO in by_server and peers:
+            parts += [_verdict(by_server, peers, label_of), ""]
     parts += [LEGEND, "", *_listed(about)]
     return "\n".join(parts)
 
@@ -64,7 +68,7 @@ def _listed(about: Mapping[str, str]) -> list[str]:
 
 
 def _table(by_server: Mapping[str, Sequence[Round]], label_of: Callable[[str], str]) -> list[str]:
-    head = ("server", "requests/s", "least-greatest", "CPU ms", "busy", "p50 ms", "p99 ms")
+    head = ("server", "requests/s", "least-greatest", "CPU ms", "busy", "p50 ms", "p99 ms", "MiB")
     compared = PORTICO in by_server
     fastest_first = sorted(by_server, key=lambda name: -median(rates(by_server[name])))
     rows = [
@@ -87,6 +91,7 @@ def _numbers(rounds: Sequence[Round]) -> list[str]:
         f"{median(one.cpu_busy for one in rounds):.0%}",
         f"{median(one.p50_ms for one in rounds):.1f}",
         f"{median(one.p99_ms for one in rounds):.1f}",
+        f"{rounds[-1].resident_mib:.0f}",
     ]
 
 
@@ -98,13 +103,16 @@ def _ratios(by_server: Mapping[str, Sequence[Round]], name: str) -> list[str]:
     return [spread, f"{median(cpu_ratios(by_server, name)):.2f}x"]
 
 
-def _verdict(by_server: Mapping[str, Sequence[Round]], label_of: Callable[[str], str]) -> str:
-    peers = [name for name in by_server if name != PORTICO]
+def _verdict(
+    by_server: Mapping[str, Sequence[Round]],
+    peers: Sequence[str],
+    label_of: Callable[[str], str],
+) -> str:
     best = max(peers, key=lambda name: median(rates(by_server[name])))
     rounds = [one for taken in by_server.values() for one in taken]
     disturbed = sum(one.cpu_busy < BUSY for one in rounds)
     return (
-        f"Against the fastest peer, {label_of(best)}: "
+        f"Against the fastest GraphQL server, {label_of(best)}: "
         f"**{median(ratios(by_server, best)):.2f}x** its requests per second, "
         f"{median(cpu_ratios(by_server, best)):.2f}x by CPU. "
         f"In {disturbed} of {len(rounds)} rounds a server had less than {BUSY:.0%} of its core: "

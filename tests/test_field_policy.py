@@ -20,7 +20,13 @@ from app.database.database import Database
 from app.engine.engine import core_schema
 from app.engine.limits import DocumentLimits, measure
 from app.graphql.access import admin_field, guest_field, member_field
-from app.graphql.field_policy import connection_fields, credential_fields, field_costs
+from app.graphql.costs import costly_field
+from app.graphql.field_policy import (
+    connection_fields,
+    costly_fields,
+    credential_fields,
+    field_costs,
+)
 from app.graphql.pagination import First, PageInfo
 from app.graphql.schema import print_sdl
 from app.main import create_app, default_schema
@@ -66,6 +72,12 @@ CHARGED = {name for name, attempt in ATTEMPTS.items() if attempt}
 NOT_CHARGED = set(ATTEMPTS) - CHARGED
 DECLARED = {attempt.name: attempt for attempt in attempts_of(MODULES)}
 ONCE = {name for name in CHARGED if DECLARED[str(ATTEMPTS[name])].once}
+
+
+def _cost(field: FieldDefinitionNode) -> int | None:
+    directives: Any = field.directives or ()
+    printed = [each for each in directives if each.name.value == "cost"]
+    return int(printed[0].arguments[0].value.value) if printed else None
 
 
 def inputs_of(name: str) -> set[str]:
@@ -192,6 +204,44 @@ def test_a_page_without_a_size_argument_costs_the_default_size() -> None:
     measured = measure(parse("{ notes { nodes } }"), DocumentLimits(), field_costs(core))
 
     assert measured.operations[None]["cost"] == 1 + 50
+
+
+def test_fields_that_count_a_whole_list_cost_as_much_as_they_say() -> None:
+    costly = {
+        f"{definition.name.value}.{field.name.value}": (_cost(field), field.description.value)
+        for definition in cast("Any", parse(SDL)).definitions
+        for field in getattr(definition, "fields", ()) or ()
+        if field.name.value.endswith("Count") or _cost(field) is not None
+    }
+
+    assert {name: cost for name, (cost, _) in costly.items()} == {
+        "UserConnection.totalCount": costly_fields(core_schema(OWN))["totalCount"]
+    }
+    assert all(text.endswith(f"Costs {cost:,}.") for cost, text in costly.values())
+
+
+async def test_an_operation_counts_all_users_at_most_four_times(api: Api, grace: Person) -> None:
+    admin = await api.login(grace)
+
+    def counts(number: int) -> str:
+        return f"{{ {' '.join(f'a{n}: users {{ totalCount }}' for n in range(number))} }}"
+
+    assert await admin(counts(4)) == {f"a{n}": {"totalCount": 1} for n in range(4)}
+    assert await admin(counts(5)) is None
+    assert admin.errors[0]["message"] == "The operation costs 10,005; 10,000 are allowed."
+
+
+def test_the_highest_cost_of_a_name_counts() -> None:
+    @strawberry.type
+    class Cheap:
+        count: int = costly_field(cost=5, description="Some.")
+
+    @strawberry.type
+    class Query:
+        cheap: Cheap
+        count: int = costly_field(cost=7, description="All.")
+
+    assert costly_fields(core_schema(strawberry.Schema(Query))) == {"count": 7}
 
 
 def test_a_new_connection_or_secret_needs_only_its_declaration() -> None:

@@ -183,7 +183,8 @@ class PlatformSettings(BaseSettings):
         default=10_000,
         ge=1,
         description="the cost of an operation: each field costs 1, times the entries of the pages "
-        "it is on (50 without `first` and `last`)",
+        "it is on (50 without `first` and `last`); a field with `@cost` costs that, once for its "
+        "page",
     )
 
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(

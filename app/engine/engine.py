@@ -96,11 +96,12 @@ class Engine:
     async def run(self, operation: Operation, context: RequestContext) -> Answer | RequestError:
         """Execute. Every error is masked here, after execution, wherever it was raised."""
         executable = operation.executable
-        if executable.introspects or _has_many_values(operation.variables):
+        variables = operation.variables
+        if executable.introspects or (variables and _has_many_values(variables)):
             slow = partial(self._start, operation, context)
             started = await self._in_turn(context, object(), slow)
             return await self._finish(context, started)
-        variant = executable.variant(operation.variables)
+        variant = executable.variant(variables)
         if variant is None:
             return await self._finish(context, self._start(operation, context))
         if variant.is_due:
@@ -108,7 +109,7 @@ class Engine:
         outcomes: Outcomes = {}
         if variant.plan is not None:
             try:
-                return {"data": await variant.plan.run(context, operation.variables, outcomes)}
+                return {"data": await variant.plan.run(context, variables, outcomes)}
             except Exception as reason:  # noqa: BLE001 - the stock executor reports it
                 # The message of the error may quote what the client sent.
                 log.debug("A plan left the answer to the stock executor: %s", type(reason).__name__)

@@ -84,29 +84,28 @@ class Executable:
     variants: dict[tuple[bool, ...], Variant] = field(default_factory=dict[Any, Variant])
     # Its first root field: a bounded set of names, for logs and metrics.
     label: str = field(init=False)
+    name: str | None = field(init=False)
     # The variables of `@include` and `@skip`, with their defaults, once it has run.
     _conditions: Mapping[str, bool | None] | None = None
 
     def __post_init__(self) -> None:
-        self.label = _label(self.node)
-
-    @property
-    def name(self) -> str | None:
-        return name_of(self.node)
+        self.label, self.name = _label(self.node), name_of(self.node)
 
     def variant(self, variables: Mapping[str, Any]) -> Variant | None:
         """Returns the variant of these variables; None if the stock executor has to run it."""
-        if self._conditions is None:
-            self._conditions = condition_variables(self.node, self.fragments)
-        values = tuple(variables.get(name, default) for name, default in self._conditions.items())
-        # Before they are a key: clients send lists and objects too, and 1 equals True.
-        if not all(isinstance(each, bool) for each in values):
-            return None
+        conditions = self._conditions
+        if conditions is None:
+            conditions = self._conditions = condition_variables(self.node, self.fragments)
+        values: tuple[Any, ...] = ()
+        if conditions:
+            values = tuple(variables.get(name, default) for name, default in conditions.items())
+            # Before they are a key: clients send lists and objects too, and 1 equals True.
+            if not all(isinstance(each, bool) for each in values):
+                return None
         known = self.variants.get(values)
         if known is not None or len(self.variants) == MAX_VARIANTS:
             return known
-        conditions = dict(zip(self._conditions, values, strict=True))
-        self.variants[values] = Variant(conditions, self.planning)
+        self.variants[values] = Variant(dict(zip(conditions, values, strict=True)), self.planning)
         return self.variants[values]
 
 

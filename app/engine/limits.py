@@ -40,7 +40,8 @@ class DocumentLimits:
 
     `operations`, `fragments` and `directives` count as written, the others with fragments expanded,
     in the largest operation: `depth` in levels of fields, `spreads` with inline fragments, `cost`
-    in fields, each times the pages above it. An unused fragment has fields, aliases and spreads.
+    in fields or their weights, each times the pages above it. An unused fragment has fields,
+    aliases and spreads.
     """
 
     characters: int = 16_000
@@ -64,10 +65,13 @@ class FieldCosts:
 
     An operation may select one of the root fields `credential_fields`. `page_sizes` has the default
     number of entries of each field that returns a page; no page has more than `largest_page`.
+    `weights` has the cost of each field that does not cost 1. A page is asked for such a field
+    once, and not for each entry: its cost is not multiplied by the size of that page.
     """
 
     credential_fields: frozenset[str] = frozenset()
     page_sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
     largest_page: int = 100
 
 
@@ -86,11 +90,16 @@ class Excess:
 
 
 class Place(NamedTuple):
-    """The position of a selection; `weight` is the product of the sizes of the pages above it."""
+    """The position of a selection; `entries` is the product of the sizes of the pages above it.
+
+    `parents` is the same without the page that the field above returns. It is None at the top of a
+    fragment: it depends on where the fragment is spread.
+    """
 
     level: int = 0
     introspects: bool = False
-    weight: int = 1
+    entries: int = 1
+    parents: int | None = None
 
     def add(self, part: Mapping[str, int], total: Size) -> None:
         for limit, number in part.items():
@@ -98,8 +107,19 @@ class Place(NamedTuple):
                 deep = "introspection_depth" if self.introspects else limit
                 total[deep] = max(total[deep], self.level + number)
             elif self.level == 0 or limit not in ("root_fields", "credentials"):
-                weight = self.weight if limit == "cost" else 1
-                total[limit] = min(total[limit] + number * weight, CEILING)
+                name, times = self._counted(limit)
+                total[name] = min(total[name] + number * times, CEILING)
+
+    def _counted(self, limit: str) -> tuple[str, int]:
+        """Returns which number of the total is increased, and how many times.
+
+        `page_cost` is the weight of fields at the top of a fragment.
+        """
+        if limit == "cost":
+            return "cost", self.entries
+        if limit == "page_cost" and self.parents is not None:
+            return "cost", self.parents
+        return limit, 1
 
 
 class Outline(NamedTuple):
@@ -128,7 +148,8 @@ class Ruler:
         headed = (definition, *(definition.variable_definitions or ()))
         outline = Outline(Size(directives=sum(len(each.directives or ()) for each in headed)), [])
         # Not recursive: a document may have 200 levels of selections, and the stack is limited.
-        todo = [(definition.selection_set, Place())]
+        top = Place(parents=1 if isinstance(definition, Operation) else None)
+        todo = [(definition.selection_set, top)]
         while todo:
             selection_set, place = todo.pop()
             for selection in selection_set.selections:
@@ -149,12 +170,14 @@ class Ruler:
         tests_credential = name in self.costs.credential_fields
         numbers |= {"aliases": bool(selection.alias), "credentials": tests_credential}
         depth = "introspection_depth" if name in _INTROSPECTION else "depth"
-        return numbers | {depth: 1, "fields": 1, "root_fields": 1, "cost": 1}
+        weight = self.costs.weights.get(name)
+        cost = {"cost": 1} if weight is None else {"page_cost": weight}
+        return numbers | {depth: 1, "fields": 1, "root_fields": 1} | cost
 
     def _below(self, node: ast.FieldNode, place: Place) -> Place:
         introspects = place.introspects or node.name.value in _INTROSPECTION
-        weight = min(place.weight * self._entries(node), CEILING)
-        return Place(place.level + 1, introspects, weight)
+        entries = min(place.entries * self._entries(node), CEILING)
+        return Place(place.level + 1, introspects, entries, parents=place.entries)
 
     def _entries(self, node: ast.FieldNode) -> int:
         default = self.costs.page_sizes.get(node.name.value)

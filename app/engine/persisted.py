@@ -61,6 +61,8 @@ class PersistedDocuments:
             DocumentRefused: the document is unknown or not trusted, or the hash is wrong.
 
         """
+        if query is not None and not extensions and document_id is None and not self.only_trusted:
+            return query
         name = document_id or _apollo_hash(extensions)
         if name is None or (document_id is None and query is not None and not self.only_trusted):
             return self._text(query, name)

@@ -68,10 +68,10 @@ class Access(FieldExtension):
         return result
 
     async def admit(self, context: Context) -> None:
-        if self.level is AccessLevel.ADMIN:
-            await context.identify_admin()
-        elif self.level is AccessLevel.MEMBER:
+        if self.level is AccessLevel.MEMBER:
             await context.identify_member()
+        elif self.level is AccessLevel.ADMIN:
+            await context.identify_admin()
 
 
 def guest_field(*, description: str, limited_as: Attempt | None = None) -> Any:

@@ -1,6 +1,7 @@
 """The context of resolvers: the services, the caller and the client of a request."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -29,12 +30,21 @@ class Context:
 
     services: Container
     clock: Clock
-    client: Client
+    # Reads the client from the headers, for the fields that need it: few queries do.
+    read_client: Callable[[], Client]
     bearer: str | None = None
     viewer: Viewer | None = None
     # The type of the problem that a mutation returned, for the access log.
     problem: str | None = None
     batches: Batches = field(default_factory=Batches)
+    _client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """Who sent the request, as far as it is known."""
+        if self._client is None:
+            self._client = self.read_client()
+        return self._client
 
     @property
     def user_id(self) -> uuid.UUID | None:

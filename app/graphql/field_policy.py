@@ -9,12 +9,18 @@ from graphql import GraphQLField, GraphQLSchema
 from app.database.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from app.engine.limits import FieldCosts
 from app.graphql.charging import charged_as
+from app.graphql.costs import declared_cost
 
 PAGE_ARGUMENTS = frozenset({"first", "last"})
 
 
 def field_costs(schema: GraphQLSchema) -> FieldCosts:
-    return FieldCosts(credential_fields(schema), connection_fields(schema), MAX_PAGE_SIZE)
+    return FieldCosts(
+        credential_fields(schema),
+        connection_fields(schema),
+        costly_fields(schema),
+        largest_page=MAX_PAGE_SIZE,
+    )
 
 
 def credential_fields(schema: GraphQLSchema) -> frozenset[str]:
@@ -35,6 +41,16 @@ def connection_fields(schema: GraphQLSchema) -> Mapping[str, int]:
     """
     pages = (name for name, field in _fields(schema) if _is_page(field))
     return dict.fromkeys(pages, DEFAULT_PAGE_SIZE)
+
+
+def costly_fields(schema: GraphQLSchema) -> Mapping[str, int]:
+    """Returns the fields that do not cost 1, of any type, and the highest cost of that name."""
+    costs: dict[str, int] = {}
+    for name, field in _fields(schema):
+        cost = declared_cost(field)
+        if cost is not None:
+            costs[name] = max(cost, costs.get(name, cost))
+    return costs
 
 
 def _is_page(field: Any) -> bool:

@@ -46,7 +46,8 @@ DOCUMENT_LIMITS = (
     "${limit_aliases} aliases and ${limit_depth} levels of fields. One operation has at most "
     "${limit_root_fields} root fields, one of which may test a credential, and costs at most "
     "${limit_cost}: a field costs 1, times the entries of the pages that contain it. A page "
-    f"without `first` and `last` has {DEFAULT_PAGE_SIZE}."
+    f"without `first` and `last` has {DEFAULT_PAGE_SIZE}. Fields that cost more say so, and are "
+    "not multiplied by the size of the page that they belong to."
 )
 QUERY = f"The queries. Root fields run concurrently.\n\n{DOCUMENT_LIMITS}"
 MUTATION = "The mutations. Root fields run one after the other."

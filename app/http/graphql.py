@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from graphql import OperationType
@@ -31,8 +32,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 class GraphQLOverHttp:
     engine: Engine
     persisted: PersistedDocuments
-    # Makes the context of resolvers from the client and the bearer token of a request.
-    context_of: Callable[[Client, str | None], Any]
+    # Makes the context of resolvers from what reads the client, and from the bearer token.
+    context_of: Callable[[Callable[[], Client], str | None], Any]
     # Whether the secrets of this process are revoked, so that it must not answer.
     is_revoked: Callable[[], bool]
     graphiql: GraphiQL | None
@@ -76,7 +77,7 @@ class GraphQLOverHttp:
         if self.is_revoked():
             return try_later(Unavailable("the secrets of this process are revoked"))
         text = self._document_text(request)
-        context = self._context(scope, headers)
+        context = self.context_of(partial(self._client, scope, headers), bearer_token(headers))
         prepared = await self.engine.prepare(
             text, request.operation_name, request.variables, context
         )
@@ -100,17 +101,16 @@ class GraphQLOverHttp:
         except DocumentRefused as refusal:
             raise HttpRefusal(UNPROCESSABLE, refusal.message, code=refusal.code) from None
 
-    def _context(self, scope: Scope, headers: Headers) -> Any:
+    def _client(self, scope: Scope, headers: Headers) -> Client:
         peer = scope.get("client")
         address = peer[0] if peer else None
-        client = Client(
+        return Client(
             ip_address=self.proxies.client_address(address, headers.text(b"x-forwarded-for")),
             user_agent=headers.text(b"user-agent"),
             request_id=scope["state"]["request_id"],
             device_token=headers.text(b"portico-device"),
             accept_language=headers.text(b"accept-language"),
         )
-        return self.context_of(client, bearer_token(headers))
 
 
 def _wants_page(scope: Scope, accept: str | None) -> bool:

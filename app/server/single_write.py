@@ -4,7 +4,7 @@ Two writes would wake the client twice. That, and checking each header for forbi
 would be a tenth of what a small query costs.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -68,20 +68,12 @@ def _complete_response(cycle: RequestResponseCycle, start: Any, message: Any) ->
         return None
     body: bytes = message.get("body", b"")
     headers = [*cycle.default_headers, *start.get("headers", ())]
-    if not _declares_length(headers, len(body)):
+    named = dict(headers)
+    if named.get(b"content-length") != b"%d" % len(body) or not CONNECTION_HEADERS.isdisjoint(
+        named
+    ):
         return None
     lines = b"\r\n".join([b"%b: %b" % header for header in headers])
     if len(lines.translate(None, CONTROL_CHARACTERS)) != len(lines) - 2 * (len(headers) - 1):
         return None
     return b"%b%b\r\n\r\n%b" % (STATUS_LINE[start["status"]], lines, body)
-
-
-def _declares_length(headers: Iterable[tuple[bytes, bytes]], length: int) -> bool:
-    """Whether the headers declare this length, and nothing else about the connection."""
-    declared: bytes | None = None
-    for name, value in headers:
-        if name == b"content-length":
-            declared = value
-        elif name in CONNECTION_HEADERS:
-            return False
-    return declared == b"%d" % length

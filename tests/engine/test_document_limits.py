@@ -176,6 +176,40 @@ def test_the_size_of_a_page_multiplies_the_cost_of_its_fields(arguments: str, en
 
 
 @pytest.mark.parametrize(
+    ("document", "cost"),
+    [
+        ("{ users { totalCount } }", 1 + 2_000),
+        ("{ users(first: 0) { totalCount } }", 1 + 2_000),
+        ("{ users(first: 100) { totalCount } }", 1 + 2_000),
+        ("{ totalCount }", 2_000),
+        ("{ users { ... { totalCount } } }", 1 + 2_000),
+        ("{ users { ...F } } fragment F on T { totalCount }", 1 + 2_000),
+        ("{ ...F } fragment F on T { users { ...G } } fragment G on T { totalCount }", 1 + 2_000),
+        ("{ users { ...F } } fragment F on T { ...G } fragment G on T { totalCount }", 1 + 2_000),
+        ("{ users { a: totalCount b: totalCount } }", 1 + 2 * 2_000),
+        (
+            "{ users(first: 2) { ...F } } fragment F on T { nodes { totalCount } }",
+            1 + 2 + 2 * 2_000,
+        ),
+        (
+            "{ users(first: 3) { nodes { sessions(first: 9) { totalCount } } } }",
+            1 + 3 + 3 + 3 * 2_000,
+        ),
+    ],
+)
+def test_a_field_with_a_weight_costs_it_once_for_each_page(document: str, cost: int) -> None:
+    assert measured(document).operations[None]["cost"] == cost
+
+
+def test_aliases_do_not_multiply_a_field_with_a_weight_beyond_the_limit() -> None:
+    def counts(number: int) -> str:
+        return f"{{ users {{ {' '.join(f'a{n}: totalCount' for n in range(number))} }} }}"
+
+    assert measured(counts(4)).excess is None
+    assert measured(counts(5)).excess == Excess("cost", 10_000, 10_001)
+
+
+@pytest.mark.parametrize(
     ("definition", "variables", "cost"),
     [
         ("$page: Int", {"page": 71}, 10_225),

@@ -1,258 +1,36 @@
 """Plans against the stock executor, on a schema with all kinds of types and failing resolvers."""
 
 import asyncio
-import enum
 import gc
 import warnings
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from copy import deepcopy
 from random import Random
-from typing import Annotated, Any
+from typing import Any
 
 import hypothesis
 import pytest
 import strawberry
-from graphql import (
-    ArgumentNode,
-    BooleanValueNode,
-    DirectiveNode,
-    FieldNode,
-    InlineFragmentNode,
-    NameNode,
-    OperationDefinitionNode,
-    OperationType,
-    VariableNode,
-    Visitor,
-    parse,
-    print_ast,
-    visit,
-)
 from hypothesis import strategies as st
-from hypothesis_graphql import from_schema
-from strawberry.schema.config import StrawberryConfig
 
-from app.engine.attributes import Attribute, attribute_field
-from app.engine.context import FieldInfo, Requester
-from app.engine.documents import Document, Documents
-from app.engine.duty_cycle import DutyCycle
-from app.engine.engine import Engine, Operation, core_schema
-from app.engine.executable import MAX_VARIANTS, Planned, Planning, Variant
-from app.engine.limits import DocumentLimits, FieldCosts
+from app.engine.engine import core_schema
+from app.engine.executable import MAX_VARIANTS, Planned, Planning
 from app.engine.plans.plan import MAX_FIELDS
-from tests.engine.answers import by_path
+from tests.engine.answers import order_of_keys
+from tests.engine.random_documents import EXAMPLES, Sample, random_document
+from tests.engine.unusual_schema import SCHEMA, answer, engine, variant_of
 
-UNLIMITED = DocumentLimits(**dict.fromkeys(DocumentLimits.__dataclass_fields__, 10**9))
-REQUESTER = Requester("someone")
-
-
-@dataclass
-class Request:
-    """The context, in which root fields record that they were resolved."""
-
-    request_id: str | None = "request"
-    requester: Requester = REQUESTER
-    calls: list[str] = field(default_factory=list[str])
-
-
-class Info(FieldInfo[Request, None]):
-    pass
-
-
-@strawberry.enum
-class Then(enum.Enum):
-    """What a resolver does."""
-
-    ANSWER = "answer"
-    ANSWER_LATER = "answer later"
-    ANSWER_NULL = "answer null"
-    ANSWER_SOMETHING_ELSE = "answer something else"
-    RAISE = "raise"
-    RAISE_LATER = "raise later"
-
-
-async def do(then: Then, answer: Any) -> Any:
-    if then in {Then.ANSWER_LATER, Then.RAISE_LATER}:
-        await asyncio.sleep(0)
-    if then in {Then.RAISE, Then.RAISE_LATER}:
-        raise ValueError(then)
-    return {Then.ANSWER_NULL: None, Then.ANSWER_SOMETHING_ELSE: object()}.get(then, answer)
-
-
-@dataclass
-class Row:
-    number: int
-    title: str = "Ubik"
-
-
-@strawberry.interface
-class Node:
-    @strawberry.field
-    def number(self) -> int:
-        raise NotImplementedError
-
-
-@strawberry.type
-class Book(Node):
-    row: strawberry.Private[Row]
-    title: str = attribute_field(Attribute(("row", "title")), description="Its title.")
-
-    @strawberry.field
-    def number(self) -> int:
-        return self.row.number
-
-    @strawberry.field
-    def length(self) -> int | None:
-        return None
-
-    @strawberry.field
-    async def next(self, then: Then) -> "Book | None":
-        return await do(then, Book(row=Row(self.row.number + 1)))
-
-    @strawberry.field
-    async def must_have(self, then: Then) -> str:
-        return await do(then, f"{self.row.number}")
-
-    @strawberry.field
-    async def similar(self, info: Info, then: Then) -> list["Item"]:
-        assert info.names_below is not None
-        return await do(then, [Film(known_number=2), Book(row=Row(3))])
-
-
-@strawberry.type
-class Film(Node):
-    known_number: strawberry.Private[int]
-
-    @strawberry.field
-    def number(self) -> int:
-        return self.known_number
-
-    @strawberry.field
-    def title(self) -> str:
-        return f"Film {self.known_number}"
-
-    @strawberry.field
-    def books(self) -> list[Book | None]:
-        return [Book(row=Row(self.known_number)), None]
-
-
-@strawberry.type
-class Song:
-    words: str | None = None
-
-
-Item = Annotated[Book | Film | Song, strawberry.union("Item")]
-BOOK, FILM, SONG = Book(row=Row(1)), Film(known_number=2), Song()
-
-
-@strawberry.type
-class Query:
-    @strawberry.field
-    def greeting(self) -> str:
-        return "Hello"
-
-    @strawberry.field
-    async def book(self, info: Info, then: Then) -> Book | None:
-        info.context.calls.append("book")
-        return await do(then, BOOK)
-
-    @strawberry.field
-    async def must_have(self, info: Info, then: Then) -> Film:
-        info.context.calls.append("must_have")
-        return await do(then, FILM)
-
-    @strawberry.field
-    async def node(self, info: Info, then: Then, is_book: bool) -> Node | None:
-        info.context.calls.append("node")
-        return await do(then, BOOK if is_book else FILM)
-
-    @strawberry.field
-    async def items(self, info: Info, then: Then) -> list[Item | None] | None:
-        info.context.calls.append("items")
-        return await do(then, [BOOK, FILM, SONG, None])
-
-    @strawberry.field
-    async def nodes(self, info: Info, then: Then) -> list[Node] | None:
-        info.context.calls.append("nodes")
-        return await do(then, [BOOK, FILM])
-
-
-@strawberry.type
-class Mutation:
-    @strawberry.mutation
-    async def write(self, info: Info, then: Then) -> Book | None:
-        info.context.calls.append("write")
-        return await do(then, BOOK)
-
-    @strawberry.mutation
-    async def must_do(self, info: Info, then: Then) -> Item:
-        info.context.calls.append("must_do")
-        return await do(then, FILM)
-
-    @strawberry.mutation
-    async def remove(self, info: Info, then: Then, song: bool | None = None) -> Item | None:
-        info.context.calls.append("remove")
-        return await do(then, SONG if song else BOOK)
-
-    @strawberry.mutation
-    def count(self, info: Info) -> int:
-        info.context.calls.append("count")
-        return len(info.context.calls)
-
-
-SCHEMA = strawberry.Schema(Query, Mutation, config=StrawberryConfig(info_class=Info))
-CONDITIONS = ({"a": True, "b": False}, {"a": False}, {"a": False, "b": True})
-
-
-class Conditional(Visitor):
-    """Adds `@include` and `@skip` to some of the selections."""
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-        super().__init__()
-
-    def enter(self, node: Any, *_: Any) -> Any:
-        if not isinstance(node, FieldNode | InlineFragmentNode) or self._random.random() < 0.7:
-            return None
-        values = [
-            VariableNode(name=NameNode(value="a")),
-            VariableNode(name=NameNode(value="b")),
-            BooleanValueNode(value=True),
-        ]
-        argument = ArgumentNode(name=NameNode(value="if"), value=self._random.choice(values))
-        name = NameNode(value=self._random.choice(["include", "skip"]))
-        return replace(node, directives=(DirectiveNode(name=name, arguments=(argument,)),))
+STOCK, PLANS = engine(Planned.NONE), engine(Planned.ALL)
 
 
 @st.composite
-def documents(draw: st.DrawFn) -> tuple[str, bool]:
-    """One operation with conditions, and whether it is a mutation."""
-    document = parse(draw(from_schema(SCHEMA.as_str())))
-    document = visit(document, Conditional(draw(st.randoms(use_true_random=False))))
-    operation = document.definitions[0]
-    assert isinstance(operation, OperationDefinitionNode)
-    selected = print_ast(operation.selection_set)
-    kind = operation.operation.value
-    text = f"{kind} Q($a: Boolean!, $b: Boolean! = true, $unused: Boolean) {selected}"
-    # Both are used, or the document is not valid.
-    used = "... on Query" if kind == "query" else "... on Mutation"
-    known = f"{used} @skip(if: $a) {{ __typename }} {used} @skip(if: $b) {{ __typename }}"
-    text = text.replace(", $unused: Boolean", "").replace("{", f"{{ {known} ", 1)
-    return text, operation.operation is OperationType.MUTATION
-
-
-def engine(planned: Planned) -> Engine:
-    documents = Documents(
-        schema=core_schema(SCHEMA), limits=UNLIMITED, costs=FieldCosts(), planned=planned
-    )
-    return Engine(SCHEMA, documents, slow_work=DutyCycle(share=1))
-
-
-async def answer(one: Engine, text: str, variables: dict[str, Any]) -> tuple[Any, list[str]]:
-    """Returns an answer with its errors by path, and the calls."""
-    request = Request()
-    operation = await one.prepare(text, None, dict(variables), request)
-    assert isinstance(operation, Operation), operation
-    answered = await one.run(operation, request)
-    return by_path(answered), request.calls
+def samples(draw: st.DrawFn) -> tuple[str, Sample]:
+    """The kind of an operation, and a document with it."""
+    kind = draw(st.sampled_from(["query", "mutation"]))
+    sample = random_document(core_schema(SCHEMA), Random(draw(st.integers(0, 2**32))), kind)  # noqa: S311
+    hypothesis.assume(sample)
+    assert sample
+    return kind, sample
 
 
 def without_chance(answer: Any) -> Any:
@@ -263,42 +41,45 @@ def without_chance(answer: Any) -> Any:
     return answer if answer["data"] is not None else {"data": None}
 
 
-def variant_of(one: Engine, text: str, variables: dict[str, Any]) -> Variant | None:
-    document = one.documents.known(text)
-    assert isinstance(document, Document)
-    (executable,) = document.operations.values()
-    return executable.variant(variables)
-
-
-@hypothesis.settings(
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
-)
-@hypothesis.given(documents(), st.sampled_from(CONDITIONS))
-def test_every_operation_is_planned_with_the_same_answer_and_each_root_field_resolved_once(
-    document: tuple[str, bool], variables: dict[str, Any]
-) -> None:
-    text, mutates = document
-    stock, plans = engine(Planned.NONE), engine(Planned.ALL)
-
-    async def both() -> list[tuple[Any, list[str]]]:
-        return [await answer(stock, text, variables), await answer(plans, text, variables)]
-
+@pytest.fixture
+def coroutines_may_be_left() -> Iterator[None]:
+    """If a root field that must not be null raises, graphql-core does not await all others."""
     with warnings.catch_warnings():
-        # If a root field that must not be null raises, graphql-core cancels what it has not begun
-        # to await.
         warnings.filterwarnings("ignore", ".*was never awaited", RuntimeWarning)
-        (expected, calls), (planned, planned_calls) = asyncio.run(both())
+        yield
         gc.collect()
 
-    if mutates:
-        assert planned == expected
-    else:
-        assert without_chance(planned) == without_chance(expected)
-    # One after the other only in mutations.
-    assert planned_calls == calls if mutates else sorted(planned_calls) == sorted(calls)
-    variant = variant_of(plans, text, variables)
+
+@pytest.mark.usefixtures("coroutines_may_be_left")
+@hypothesis.settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+@hypothesis.given(samples())
+def test_every_operation_is_planned_with_the_same_answer_and_each_root_field_resolved_once(
+    drawn: tuple[str, Sample],
+) -> None:
+    kind, (text, variables) = drawn
+
+    async def all_answers() -> list[tuple[Any, list[str]]]:
+        # The second time, a plan must not show what the first request did.
+        engines = (STOCK, PLANS, PLANS)
+        return [await answer(each, text, deepcopy(variables)) for each in engines]
+
+    (expected, calls), *planned = asyncio.run(all_answers())
+
+    for answered, calls_of_plan in planned:
+        if kind == "mutation":
+            assert (answered, calls_of_plan) == (expected, calls)
+        else:
+            assert without_chance(answered) == without_chance(expected)
+            assert sorted(calls_of_plan) == sorted(calls)
+        assert order_of_keys(answered["data"]) == order_of_keys(expected["data"])
+    variant = variant_of(PLANS, text, variables)
     assert variant
     assert variant.planning is Planning.PLANNED
 
@@ -384,3 +165,101 @@ async def test_an_operation_whose_plan_would_be_too_large_has_none() -> None:
 
     planned = [variant_of(plans, each, {}) for each in (text, large)]
     assert [bool(each and each.plan) for each in planned] == [True, False]
+
+
+async def both(text: str, schema: strawberry.Schema = SCHEMA) -> tuple[Any, list[Any]]:
+    """Returns an answer of the stock executor, and three of one plan."""
+    stock, plans = engine(Planned.NONE, schema), engine(Planned.ALL, schema)
+    expected = await answer(stock, text, {})
+    planned = [await answer(plans, text, {}) for _ in range(3)]
+    variant = variant_of(plans, text, {})
+    assert variant
+    assert variant.planning is Planning.PLANNED
+    return expected, planned
+
+
+@pytest.mark.parametrize(
+    ("selected", "data"),
+    [
+        (
+            "function a: function(number: 4) functionOfRoot functionOfParent root",
+            {
+                "function": "function 3",
+                "a": "function 4",
+                "functionOfRoot": "functionOfRoot None",
+                "functionOfParent": "functionOfParent None",
+                "root": "None",
+            },
+        ),
+        ("a: place", {"a": "a None Query [1, 2]"}),
+        (
+            "a: book(then: ANSWER) { place } node(then: ANSWER, isBook: true) { __typename }",
+            {"a": {"place": "a.place"}, "node": {"__typename": "Book"}},
+        ),
+        (
+            "items(then: ANSWER) { ... on Book { place } }",
+            {"items": [{"place": "items.0.place"}, {}, {}, None]},
+        ),
+        (
+            """ book(then: ANSWER) { ...A ...A } book(then: ANSWER) { ...A language } }
+            fragment A on Book { language ... { language }""",
+            {"book": {"language": "language of 3"}},
+        ),
+        (
+            'tagged a: tagged(tags: ["b"]) filtered(by: {tags: ["c"]}, also: {n: 1})',
+            {
+                "tagged": "default more",
+                "a": "b more",
+                "filtered": "c more {'n': 1, 'more': True}",
+            },
+        ),
+    ],
+    ids=["functions", "path", "path below", "path in lists", "selected twice", "changed arguments"],
+)
+async def test_a_resolver_gets_what_the_stock_executor_passes(selected: str, data: Any) -> None:
+    expected, planned = await both(f"{{ {selected} }}")
+
+    assert planned == [expected] * 3
+    assert expected[0] == {"data": data}
+
+
+@pytest.mark.parametrize("then", ["ANSWER_AWAITABLE", "ANSWER_EXCEPTION", "ANSWER_UNDEFINED"])
+@pytest.mark.parametrize(
+    "selected",
+    [
+        "song(then: {}) {{ __typename }}",
+        "song(then: {}) {{ language }}",
+        "anything(then: {})",
+        "filtered(by: {{then: {}}})",
+        "book(then: ANSWER) {{ mustHave(then: {}) }}",
+        "others(then: {}) {{ __typename }}",
+    ],
+)
+async def test_what_only_the_stock_executor_completes_is_left_to_it(
+    then: str, selected: str
+) -> None:
+    expected, planned = await both(f"{{ {selected.format(then)} }}")
+
+    assert planned == [expected] * 3
+
+
+async def test_such_items_of_lists_are_left_to_it_too() -> None:
+    text = """{
+      others(then: ANSWER) { __typename }
+      a: others(then: ANSWER) { language }
+      mustHave(then: ANSWER) { song { __typename } others { __typename } details }
+    }"""
+
+    expected, planned = await both(text)
+
+    assert planned == [expected] * 3
+    song, none = {"__typename": "Song"}, [None, None, None]
+    assert expected[0]["data"] == {
+        "others": [song, song, *none],
+        "a": [{"language": "language"}, {"language": "language"}, *none],
+        "mustHave": {
+            "song": None,
+            "others": [song, song, *none],
+            "details": [{"number": 2}, {"number": 2}, *none],
+        },
+    }

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import uuid
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any
 
 import hypothesis
@@ -34,7 +35,8 @@ from app.sessions.models import SessionRow
 from app.sessions.services.sessions import Sessions
 from app.users.models import UserRow
 from app.users.services.viewer import Admin
-from tests.engine.answers import by_path
+from tests.engine.answers import by_path, order_of_keys
+from tests.engine.random_documents import EXAMPLES, random_document
 
 SCHEMA = default_schema()
 SDL: str = SCHEMA.as_str()
@@ -140,7 +142,7 @@ def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
         def __getitem__(self, kind: Any) -> Any:
             return stand if kind in {Users, Sessions, AuditEvents} else portico.services[kind]
 
-    return Known(StandIns((), {}), lambda: NOW, Client(None, None, "request"))
+    return Known(StandIns((), {}), lambda: NOW, lambda: Client(None, None, "request"))
 
 
 def engine(planned: Planned) -> Engine:
@@ -213,6 +215,29 @@ def test_a_plan_returns_the_answer_of_the_stock_executor(
     stock, *planned = answer(text, rows, failing)
 
     assert planned == [stock, stock]
+
+
+@hypothesis.settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+@hypothesis.given(
+    seed=st.integers(0, 2**32),
+    rows=st.sampled_from(ROWS),
+    failing=st.sets(st.sampled_from(FAILURES), max_size=2),
+)
+def test_a_plan_merges_fields_and_fragments_like_the_stock_executor(
+    answer: Callable[..., Any], seed: int, rows: list[Any], failing: set[str]
+) -> None:
+    sample = random_document(core_schema(SCHEMA), Random(seed), "query")  # noqa: S311
+    hypothesis.assume(sample)
+    assert sample
+
+    stock, *planned = answer(sample.text, rows, failing, sample.variables)
+
+    assert planned == [stock, stock]
+    if isinstance(stock, dict):
+        expected = order_of_keys(stock["data"])
+        assert [order_of_keys(each["data"]) for each in planned] == [expected, expected]
 
 
 def date() -> Any:

@@ -13,6 +13,7 @@ from app.engine.limits import DocumentLimits, FieldCosts, Measured, measure
 
 CREDENTIAL_FIELDS = frozenset({"login", "register"})
 CONNECTION_FIELDS = {"users": 50, "sessions": 20}
+WEIGHTS = {"totalCount": 2_000}
 MAXIMUM_PAGE = 100
 
 # Otherwise Hypothesis limits the time of each example, which fails on a busy machine.
@@ -31,7 +32,9 @@ REFETCH = """
     fragment Person on User { email sessions(first: 20) { edges { node { id } cursor } } }
 """
 
-_names = st.sampled_from(["id", "me", "users", "sessions", "login", "register", "__schema"])
+_names = st.sampled_from(
+    ["id", "me", "users", "sessions", "totalCount", "login", "register", "__schema"]
+)
 _directives = st.sampled_from(["", "", " @one", " @one @two(if: $on)"])
 _arguments = st.sampled_from(
     [
@@ -66,7 +69,7 @@ def measured(document: str | DocumentNode, limits: DocumentLimits | None = None)
     return measure(
         parse(document) if isinstance(document, str) else document,
         limits or DocumentLimits(),
-        FieldCosts(CREDENTIAL_FIELDS, CONNECTION_FIELDS),
+        FieldCosts(CREDENTIAL_FIELDS, CONNECTION_FIELDS, WEIGHTS),
     )
 
 
@@ -221,7 +224,13 @@ def _walk(
         yield from _walk(each.children, path)
 
 
-def _cost(selections: list[Expanded]) -> int:
-    return sum(
-        int(each.name is not None) + each.entries * _cost(each.children) for each in selections
-    )
+def _cost(selections: list[Expanded], entries: int = 1, parents: int = 1) -> int:
+    """Returns the cost of selections below so many entries of pages, which so many parents have."""
+    return sum(_cost_of(each, entries, parents) for each in selections)
+
+
+def _cost_of(each: Expanded, entries: int, parents: int) -> int:
+    if each.name is None:
+        return _cost(each.children, entries, parents)
+    own = WEIGHTS[each.name] * parents if each.name in WEIGHTS else entries
+    return own + _cost(each.children, entries * each.entries, parents=entries)

@@ -19,6 +19,7 @@ from app.engine.plans.completion import (
     Read,
     Record,
     Shape,
+    check_value,
     is_cast,
 )
 
@@ -64,7 +65,7 @@ class _Source:
             answer = self._write_not_none(shape, name, depth + 1)
             self._line(depth + 1, f"{name} = {answer}")
         else:
-            self._line(depth, f"if {name} is None: raise NotAsPlanned")
+            # Each of them refuses null.
             return self._write_not_none(shape, name, depth)
         return name
 
@@ -80,26 +81,25 @@ class _Source:
 
     def _write_not_none(self, shape: Record | Choice | Many, name: str, depth: int) -> str:
         if isinstance(shape, Record):
+            differs = f"{name}.__class__ is not {self._known(shape.exact)}"
+            check = f"{self._known(check_value)}({name}, {self._known(shape.of_class)})"
+            self._line(depth, f"if {differs}: {check}")
             return self._write_record(shape, name, depth)
         if isinstance(shape, Choice):
             return self._write_choice(shape, name, depth)
         return self._write_items(shape, name, depth)
 
     def _write_choice(self, shape: Choice, name: str, depth: int) -> str:
-        answer, branch = self._new_variable(), "if"
+        answer = self._new_variable()
         self._line(depth, f"if {self._known(is_cast)}({name}): raise NotAsPlanned")
         for of_class, record in shape.records.items():
-            self._line(depth, f"{branch} {name}.__class__ is {self._known(of_class)}:")
+            self._line(depth, f"elif {name}.__class__ is {self._known(of_class)}:")
             written = self._write_record(record, name, depth + 1)
             self._line(depth + 1, f"{answer} = {written}")
-            branch = "elif"
         self._line(depth, "else: raise NotAsPlanned")
         return answer
 
     def _write_record(self, shape: Record, source: str, depth: int) -> str:
-        if shape.of_class is not None:
-            expected = self._known(shape.of_class)
-            self._line(depth, f"if not isinstance({source}, {expected}): raise NotAsPlanned")
         # The variables of the object and of the objects it refers to: each is read once.
         objects = {(): source}
         entries: list[str] = []

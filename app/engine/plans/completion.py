@@ -5,12 +5,21 @@ an error.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-from graphql import GraphQLLeafType, specified_scalar_types
+import graphql
+from graphql import (
+    GraphQLBoolean,
+    GraphQLFloat,
+    GraphQLInt,
+    GraphQLLeafType,
+    Undefined,
+    is_enum_type,
+    specified_scalar_types,
+)
 from graphql.execution.values import VariableValues
 from strawberry.types.cast import get_strawberry_type_cast
 
@@ -18,6 +27,9 @@ from app.engine.attributes import Attribute
 from app.engine.plans.outcomes import Outcomes
 
 Read = Callable[[Any], Any]
+is_awaitable: Callable[[Any], bool] = cast("Any", graphql.pyutils).is_awaitable
+# Scalars that refuse everything that `check_value` does; `String` accepts objects.
+STRICT = (GraphQLInt, GraphQLFloat, GraphQLBoolean)
 # Values of exactly these classes are put into the answer unchanged.
 EXACT: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
 ANY_DATETIME = datetime(2026, 1, 31, 12, 30, 45, 123456, tzinfo=UTC)
@@ -67,8 +79,10 @@ class Record:
 
     parts: Mapping[str, Part | Constant]
     nullable: bool = False
+    # An object of exactly this class needs no call of `check_value`.
+    exact: type = object
     # The required class of the object, if the stock executor checks it.
-    of_class: type | None = None
+    of_class: type = object
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +112,33 @@ Shape = Leaf | Record | Choice | Many
 Completion = Shape | Awaited
 
 
+def check_value(value: Any, of_class: type = object) -> None:
+    """Leave a value to the stock executor that is not simply an object of this class.
+
+    It awaits awaitables, raises exceptions that were returned, and takes `Undefined` for null.
+    """
+    is_special = value is None or value is Undefined or isinstance(value, Exception)
+    if is_special or is_awaitable(value) or not isinstance(value, of_class):
+        raise NotAsPlanned
+
+
+def is_ordinary(of_class: type) -> bool:
+    """Whether `check_value` accepts all objects of a class."""
+    return not issubclass(of_class, Exception | Awaitable)
+
+
 def leaf(kind: GraphQLLeafType, *, nullable: bool) -> Leaf:
     """Returns the shape of a scalar or an enum."""
     coerce = kind.coerce_output_value
+    accepts_anything = not is_enum_type(kind) and kind not in STRICT
 
     def write(value: Any) -> Any:
         if value is None and nullable:
             return None
+        if accepts_anything:
+            check_value(value)
         written = coerce(value) if value is not None else None
-        if written is None:
+        if written is None or written is Undefined:
             raise NotAsPlanned
         return written
 
@@ -169,7 +201,7 @@ def unless_none(read: AwaitedRead, *, nullable: bool) -> Awaited:
     return Awaited(read_unless_none)
 
 
-async def gather(parts: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+async def gather(parts: Iterable[Awaitable[Any]]) -> list[Any]:
     """Await all concurrently. If one fails, the others are cancelled: the answer is not used."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:

@@ -19,7 +19,8 @@ random documents.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import NoneType
 from typing import Any, cast
 
 from graphql import (
@@ -34,6 +35,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.language import FragmentDefinitionNode, SelectionSetNode
+from graphql.pyutils import Path
 
 from app.engine.plans.compiling import compiled
 from app.engine.plans.completion import (
@@ -49,6 +51,7 @@ from app.engine.plans.completion import (
     Run,
     chosen,
     gather,
+    is_awaitable,
     leaf,
     many,
     unless_none,
@@ -58,25 +61,21 @@ from app.engine.plans.fields import (
     Resolver,
     class_of,
     classes_of,
-    depends_on_variables,
     direct_read,
+    exact_class_of,
     fixed_arguments,
     is_abstract_type,
-    is_awaitable,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
     resolver_of,
     wrapped_resolver_of,
 )
+from app.engine.plans.info import HELPERS, UNKNOWN_PATH
 from app.engine.plans.outcomes import Outcomes, Raised
 from app.engine.plans.selections import Conditions, Selections, Unplannable, names_below
 
-# In plans its path and its last entries, the executor's helpers, are None: resolvers must not use
-# them.
 INFO: Any = GraphQLResolveInfo
-# The source of root fields: a source of None would be a missing object.
-ROOT = object()
 # An interface multiplies the selected fields by its possible types. A plan with this many fields
 # takes about 1 MiB.
 MAX_FIELDS = 2_000
@@ -92,26 +91,36 @@ class Step:
     node: FieldNode
     # The entries of a `GraphQLResolveInfo` that depend only on the document.
     place: tuple[Any, ...]
-    # None if they depend on variables.
+    # None if they are not the same for each request.
     arguments: dict[str, Any] | None
     shape: Completion
     complete: Read | Awaited
 
+    def at_root(self) -> "Step":
+        """Returns the same step with its path, which is known for root fields only."""
+        name, nodes, returned, kind, _, *document = self.place
+        path = Path(None, self.key, kind.name)
+        return replace(self, place=(name, nodes, returned, kind, path, *document))
+
     async def resolve(self, source: Any, run: Run) -> Any:
         value = self.call(source, run)
-        return await self.completed(await value if is_awaitable(value) else value, run)
+        if is_awaitable(value):
+            value = await value
+        complete = self.complete
+        return await complete.read(value, run) if isinstance(complete, Awaited) else complete(value)
 
     async def resolve_at_root(self, run: Run) -> Any:
         """Resolve, and record what the resolver returned or raised."""
         try:
-            value = self.call(ROOT, run)
+            value = self.call(None, run)
             if is_awaitable(value):
                 value = await value
         except Exception as error:
             run.outcomes[self.key] = Raised(error)
             raise
         run.outcomes[self.key] = value
-        return await self.completed(value, run)
+        complete = self.complete
+        return await complete.read(value, run) if isinstance(complete, Awaited) else complete(value)
 
     def call(self, source: Any, run: Run) -> Any:
         arguments = self.arguments
@@ -119,12 +128,8 @@ class Step:
             arguments = self.resolver.convert(
                 get_argument_values(self.field, self.node, run.variables)
             )
-        info = INFO._make((*self.place, run.variables, run.context, is_awaitable, None, None))
+        info = INFO._make((*self.place, run.variables, run.context, is_awaitable, None, HELPERS))
         return self.resolver.call(source, info, **arguments)
-
-    async def completed(self, value: Any, run: Run) -> Any:
-        complete = self.complete
-        return await complete.read(value, run) if isinstance(complete, Awaited) else complete(value)
 
 
 Parts = dict[str, Part | Constant | Step]
@@ -147,7 +152,7 @@ class Plan:
         kind: GraphQLObjectType = cast("Any", schema.get_root_type(operation.operation))
         fields = self._selections.of(kind, [operation.selection_set])
         parts = self._parts(kind, fields)
-        self.steps = {key: each for key, each in parts.items() if isinstance(each, Step)}
+        self.steps = {key: each.at_root() for key, each in parts.items() if isinstance(each, Step)}
         self._run = self._in_turn(parts) if self._mutates else self._together(parts)
 
     @property
@@ -167,12 +172,12 @@ class Plan:
 
     def _together(self, parts: Parts) -> RootRead:
         """Returns the function that answers a query: root fields are resolved concurrently."""
-        keys, read, steps = list(parts), _read_of(parts), list(self.steps.values())
+        keys, read, steps = list(parts), _read_at_root(parts), list(self.steps.values())
         if len(steps) <= 1:
             return self._in_turn(parts)
 
         async def answer(run: Run) -> dict[str, Any]:
-            found = read(ROOT)
+            found = read(None)
             # All of them are awaited, even if one raises, so that none is resolved again.
             values = await asyncio.gather(
                 *(step.resolve_at_root(run) for step in steps), return_exceptions=True
@@ -187,10 +192,10 @@ class Plan:
 
     def _in_turn(self, parts: Parts) -> RootRead:
         """Returns the function that answers a mutation: root fields are resolved in order."""
-        keys, read, steps = list(parts), _read_of(parts), list(self.steps.values())
+        keys, read, steps = list(parts), _read_at_root(parts), list(self.steps.values())
 
         async def answer(run: Run) -> dict[str, Any]:
-            found = read(ROOT)
+            found = read(None)
             for step in steps:
                 found[step.key] = await step.resolve_at_root(run)
             return {key: found[key] for key in keys} if len(keys) > 1 else found
@@ -213,11 +218,11 @@ class Plan:
         self, kind: GraphQLObjectType, sets: list[SelectionSetNode], *, nullable: bool = False
     ) -> Record | Awaited:
         parts = self._parts(kind, self._selections.of(kind, sets))
-        of_class = class_of(kind) if kind.is_type_of else None
-        reads = {key: each for key, each in parts.items() if not isinstance(each, Step)}
-        if len(reads) == len(parts):
-            return Record(reads, nullable, of_class)
-        return unless_none(self._with_steps(parts, of_class), nullable=nullable)
+        of_class = class_of(kind) if kind.is_type_of else object
+        record = Record(_reads(parts), nullable, exact_class_of(kind), of_class)
+        if len(record.parts) == len(parts):
+            return record
+        return unless_none(self._with_steps(parts, record), nullable=nullable)
 
     def _abstract(self, kind: Any, sets: list[SelectionSetNode], *, nullable: bool) -> Completion:
         """Returns the completion of an interface or a union, by the class of the object."""
@@ -237,9 +242,9 @@ class Plan:
             raise Unplannable
         return {key: self._part(kind, key, nodes) for key, nodes in selected.items()}
 
-    def _with_steps(self, parts: Parts, of_class: type | None) -> AwaitedRead:
+    def _with_steps(self, parts: Parts, record: Record) -> AwaitedRead:
         steps = [each for each in parts.values() if isinstance(each, Step)]
-        keys, read, (first, *others) = list(parts), _read_of(parts, of_class), steps
+        keys, read, (first, *others) = list(parts), compiled(record), steps
 
         async def complete(source: Any, run: Run) -> Any:
             found = read(source)
@@ -266,7 +271,7 @@ class Plan:
         if kind is self.schema.mutation_type:
             # The extensions of mutations may do more than `admit`, so all of them run.
             return self._step(kind, key, nodes, wrapped_resolver_of(field), shape)
-        get = direct_read(field)
+        get = direct_read(self.schema, field)
         if get is not None and not isinstance(shape, Awaited):
             return Part(get, shape)
         below = names_below(nodes, self.fragments)
@@ -280,14 +285,14 @@ class Plan:
         resolver: Resolver,
         shape: Completion,
     ) -> Step:
-        name, fixed = nodes[0].name.value, None
+        name = nodes[0].name.value
         field = kind.fields[name]
-        if not depends_on_variables(nodes[0]):
-            fixed = resolver.convert(fixed_arguments(field, nodes[0]))
-        place = (name, nodes, field.type, kind, None)
+        fixed = fixed_arguments(field, nodes[0])
+        arguments = None if fixed is None else resolver.convert(fixed)
+        place = (name, nodes, field.type, kind, UNKNOWN_PATH)
         document = (self.schema, self.fragments, None, self.operation)
         complete = shape if isinstance(shape, Awaited) else compiled(shape)
-        return Step(key, field, resolver, nodes[0], place + document, fixed, shape, complete)
+        return Step(key, field, resolver, nodes[0], place + document, arguments, shape, complete)
 
     def _type(self, kind: Any, nodes: list[FieldNode]) -> Completion:
         needed = is_non_null_type(kind)
@@ -302,10 +307,13 @@ class Plan:
         return self._object(bare, sets, nullable=not needed)
 
 
-def _read_of(parts: Parts, of_class: type | None = None) -> Read:
-    """Returns the function that reads the fields that are not steps."""
-    reads = {key: each for key, each in parts.items() if not isinstance(each, Step)}
-    return compiled(Record(reads, of_class=of_class))
+def _reads(parts: Parts) -> dict[str, Part | Constant]:
+    return {key: each for key, each in parts.items() if not isinstance(each, Step)}
+
+
+def _read_at_root(parts: Parts) -> Read:
+    """Returns the function that reads the root fields that are not steps. The root is None."""
+    return compiled(Record(_reads(parts), exact=NoneType))
 
 
 def _awaited(completion: Record | Awaited) -> AwaitedRead:

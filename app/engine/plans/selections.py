@@ -47,8 +47,10 @@ class Selections:
 
         """
         fields: dict[str, list[FieldNode]] = {}
+        # Shared by the selection sets of a field that is selected several times.
+        seen = set[str]()
         for selection_set in selection_sets:
-            for node in self._flat(kind, selection_set, set()):
+            for node in self._flat(kind, selection_set, seen):
                 key = node.alias.value if node.alias else node.name.value
                 fields.setdefault(key, []).append(node)
         return fields
