@@ -18,8 +18,9 @@ from app.errors import Misconfigured
 from app.modules import branches_of, modules_named
 from app.settings import Settings
 
-# Few, since the server may have few free ones.
-CONNECTIONS = 2
+# The fewest that a `Database` can divide between reads and units of work, as DATABASE_POOL_SIZE may
+# be. Checks run one after another and open few: the server may have few free ones.
+CONNECTIONS = 5
 STATEMENT_SECONDS = 5.0
 
 
