@@ -58,7 +58,8 @@ def _ready(directory: Path) -> Spent:
     port = free_port()
     command = [_portico(), "serve", "--port", str(port)]
     began = time.perf_counter()
-    with running("portico", command, directory=directory) as child:
+    environment = {"MANAGEMENT_ADDRESS": f"127.0.0.1:{free_port()}"}
+    with running("portico", command, directory=directory, environment=environment) as child:
         wait_until(lambda: _is_ready(port), child)
         spent = Spent(time.perf_counter() - began, cpu_seconds(child.process.pid))
     say(f"ready after {spent.seconds:.2f} s, {spent.cpu:.2f} s of CPU")

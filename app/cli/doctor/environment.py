@@ -18,8 +18,8 @@ from app.errors import Misconfigured
 from app.modules import branches_of, modules_named
 from app.settings import Settings
 
-# The fewest that a `Database` can divide between reads and units of work, as DATABASE_POOL_SIZE may
-# be. Checks run one after another and open few: the server may have few free ones.
+# The least that DATABASE_POOL_SIZE may be: reads and units of work divide them. Checks open few of
+# them at once, since the server may have few free ones.
 CONNECTIONS = 5
 STATEMENT_SECONDS = 5.0
 
