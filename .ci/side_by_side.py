@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from app.database import migrations
+from app.database import revisions
 from tests.support.postgres import postgres
 from tests.support.servers import free_port
 
@@ -206,7 +206,7 @@ def main() -> None:
         old = servers.enter_context(serving("old", python, former, server.url))
         use_both(old, new)
         use_both(new, old)
-    print(f"{base[:12]} and the new code have served side by side on revision {migrations.head()}")
+    print(f"{base[:12]} and the new code have served side by side on revision {revisions.head()}")
 
 
 main()

@@ -18,9 +18,9 @@ from app.config.settings import PlatformSettings
 from app.container import Container, Provider
 from app.database.base import AllTables
 from app.database.database import Database, connect
-from app.database.migrations import Branches
 from app.database.readiness import Readiness
 from app.database.replica import Replica
+from app.database.revisions import Branches
 from app.errors import Misconfigured
 from app.jobs.handlers import Handler, Handlers, Handles
 from app.keys.services.signing_keys import SigningKeys

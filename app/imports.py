@@ -1,7 +1,10 @@
 """Imports by name, of what a setting names and of what only some commands need."""
 
+import gc
 import importlib
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -9,14 +12,15 @@ from app.errors import Misconfigured
 
 
 def import_module(path: str) -> ModuleType:
-    """Import a Python module.
+    """Import a Python module, without collecting garbage meanwhile.
 
     Raises:
         Misconfigured: it does not exist, or fails; names the file and the line.
 
     """
     try:
-        return importlib.import_module(path)
+        with _no_garbage_collection():
+            return importlib.import_module(path)
     except Misconfigured:
         raise
     except ModuleNotFoundError as missing:
@@ -40,6 +44,21 @@ def import_attribute(path: str, name: str, kind: type[Any]) -> Any:
     if not isinstance(found, kind):
         raise Misconfigured(f"The Python module {path} must define {name}, a {kind.__qualname__}")
     return found
+
+
+@contextmanager
+def _no_garbage_collection() -> Generator[None]:
+    """Suspend garbage collection.
+
+    What modules define stays: each collection would walk all of it again.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _failure(path: str, error: Exception) -> str:

@@ -64,7 +64,11 @@ class Erases(Generic[S]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """A part of the API. Python modules are named by paths, and imported when they are needed."""
+    """A part of the API. Python modules are named by paths, and imported when they are needed.
+
+    Its commands are not listed here: `portico` finds COMMANDS, a Typer, in `commands` beside
+    `module.py`, and gives help without importing all services.
+    """
 
     name: str
     # Classes and functions that make services; parameters are provided by their annotations.
@@ -87,8 +91,6 @@ class Module:
     budgets: tuple[Budget, ...] = ()
     # Claims that are added to the access tokens of a user.
     claims: Callable[[UserRow], Mapping[str, object]] | None = None
-    # Defines COMMANDS, a Typer, whose name is the name of the group in `portico`.
-    commands: str | None = None
     emails: ModuleEmails | None = None
     # The names of the events that it records in the audit.
     events: type[EventName] | None = None

@@ -1,4 +1,4 @@
-"""The list of modules: Portico's own, and those that the setting MODULES names."""
+"""The definitions of modules: Portico's own, and those that the setting MODULES names."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -6,30 +6,26 @@ from typing import Any
 
 from pydantic_settings import BaseSettings
 
-from app.accounts.module import MODULE as ACCOUNTS
 from app.audit.events import EventNames
-from app.audit.module import MODULE as AUDIT
 from app.config.settings import PlatformSettings
 from app.config.sources import named_modules, read_settings_of
 from app.database.base import AllTables, Base
-from app.database.migrations import Branches
+from app.database.revisions import Branches
 from app.errors import Misconfigured
 from app.imports import import_attribute, import_module
-from app.jobs.module import MODULE as JOBS
-from app.keys.module import MODULE as KEYS
 from app.mail.emails import AllEmails
-from app.mail.module import MODULE as MAIL
 from app.module import Module
-from app.people.module import MODULE as PEOPLE
-from app.sessions.module import MODULE as SESSIONS
+from app.module_paths import PORTICO
 from app.settings import Settings
 from app.throttle.attempts import AllBudgets, Attempt, Budget
-from app.throttle.module import MODULE as THROTTLE
 from app.throttle.settings import budget_settings
-from app.users.module import MODULE as USERS
 
-# Settings are in this order: those of throttle come just before those of the budgets.
-MODULES = (USERS, KEYS, JOBS, MAIL, AUDIT, SESSIONS, ACCOUNTS, PEOPLE, THROTTLE)
+
+def _definition(path: str) -> Module:
+    return import_attribute(f"{path}.module", "MODULE", Module)
+
+
+MODULES = tuple(map(_definition, PORTICO))
 
 
 @cache
@@ -40,10 +36,8 @@ def modules_named(names: tuple[str, ...]) -> tuple[Module, ...]:
         Misconfigured: one cannot be imported, or two define something of the same name.
 
     """
-    others = tuple(import_attribute(f"{name}.module", "MODULE", Module) for name in names)
-    modules = (*MODULES, *others)
-    own = tuple(f"app.{module.name}" for module in MODULES)
-    _check_names(zip((*own, *names), modules, strict=True))
+    modules = (*MODULES, *map(_definition, names))
+    _check_names(zip((*PORTICO, *names), modules, strict=True))
     for module in modules:
         if module.models is not None:
             import_module(module.models)

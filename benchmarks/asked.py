@@ -91,6 +91,7 @@ def all_asked(sessions: list[SignedIn]) -> list[Asked]:
     """Returns all operations that are measured in one process."""
     refresh_tokens = deque(each.refresh_token for each in sessions)
     return [
+        Asked("__typename", "{ __typename }"),
         Asked(ME.name, ME.query),
         Asked(USERS.name, USERS.query),
         Refreshed("refreshSession", REFRESH, tokens=refresh_tokens),

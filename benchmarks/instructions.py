@@ -11,16 +11,20 @@ import platform
 import re
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import requires, version
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 from asked import Asked, all_asked, sign_in_administrators
 from callgrind import Callgrind, require_valgrind, valgrind_version
 from client import Client
+from operations import ME, USERS
 from processes import BenchmarkFailed
 from script import run_script
+from servers import PEERS, started
 from stage import CHEAP_HASHES, RESULTS, UNTHROTTLED, Server, Stage, say, stage, write_result
 from tables import grid, report
 
@@ -42,7 +46,9 @@ LEGEND = (
     f"at a time. Median of {SAMPLES} samples."
 )
 
-Counts = Mapping[str, int]
+FLOOR = next(peer for peer in PEERS if peer.name == "asgi")
+
+Counts = dict[str, int]
 Environment = Mapping[str, str]
 
 
@@ -106,17 +112,45 @@ def main(options: argparse.Namespace) -> None:
 def _counts(set_up: Stage) -> Counts:
     with set_up.portico({**CHEAP_HASHES, **UNTHROTTLED}, name="portico-login") as server:
         sessions = sign_in_administrators(set_up, server, SESSIONS)
-    callgrind = Callgrind(set_up.directory)
+        answer = Client(server.port, sessions[0].access_token)(ME.query)
+    counts = _floor_counts(set_up, answer)
+    callgrind = Callgrind(_folder(set_up, "portico"))
     settings = {**UNTHROTTLED, **FIXED}
     with set_up.portico(settings, under=callgrind.command) as server:
-        counter = Counter(callgrind, server, Client(server.port, sessions[0].access_token))
-        callgrind.start(server.pid)
-        counter.measure_idle()
-        counts: dict[str, int] = {}
-        for asked in all_asked(sessions):
-            counts[asked.name] = counter.per_request(asked)
-            say(f"{asked.name}: {counts[asked.name]:,} instructions")
+        client = Client(server.port, sessions[0].access_token)
+        return counts | _counted(callgrind, server, client, all_asked(sessions))
+
+
+def _floor_counts(set_up: Stage, answer: dict[str, Any]) -> Counts:
+    """Count a bare ASGI application that answers `me` with bytes which it has already."""
+    folder = _folder(set_up, "floor")
+    answers = {ME.name: json.dumps({"data": answer}), USERS.name: ""}
+    for name, text in answers.items():
+        (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    callgrind = Callgrind(folder)
+    # It verifies no token.
+    no_key = folder / "none"
+    with started(FLOOR, set_up, no_key, folder, under=callgrind.command) as server:
+        return _counted(callgrind, server, Client(server.port), [Asked(FLOOR.label, ME.query)])
+
+
+def _counted(
+    callgrind: Callgrind, server: Server, client: Client, operations: Iterable[Asked]
+) -> Counts:
+    counter = Counter(callgrind, server, client)
+    callgrind.start(server.pid)
+    counter.measure_idle()
+    counts: dict[str, int] = {}
+    for asked in operations:
+        counts[asked.name] = counter.per_request(asked)
+        say(f"{asked.name}: {counts[asked.name]:,} instructions")
     return counts
+
+
+def _folder(set_up: Stage, name: str) -> Path:
+    folder = set_up.directory / f"callgrind-{name}"
+    folder.mkdir()
+    return folder
 
 
 def _environment() -> Environment:

@@ -5,10 +5,12 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 # Under valgrind, on a busy machine.
 START_SECONDS = 120
@@ -131,7 +133,7 @@ def attempt(
 def cpu_seconds(pid: int) -> float:
     """Returns the CPU time, user and system, of a process and all its descendants."""
     ticks = 0
-    for fields in _family(pid):
+    for fields in _family(pid).values():
         ticks += int(fields[11]) + int(fields[12])
     return ticks / TICKS_PER_SECOND
 
@@ -139,7 +141,30 @@ def cpu_seconds(pid: int) -> float:
 def resident_bytes(pid: int) -> int:
     """Returns the resident memory of a process and all its descendants."""
     page = os.sysconf("SC_PAGE_SIZE")
-    return sum(int(fields[21]) * page for fields in _family(pid))
+    return sum(int(fields[21]) * page for fields in _family(pid).values())
+
+
+class Memory(NamedTuple):
+    """The memory of a process and all its descendants, in bytes."""
+
+    # With pages that others share, such as libraries.
+    resident: int
+    # The same, but of a page that several share each has its part.
+    proportional: int
+    # What would be free if it ended.
+    private: int
+
+
+def memory_of(pid: int) -> Memory:
+    """Returns the memory of a process and all its descendants."""
+    kinds: Counter[str] = Counter()
+    for each in _family(pid):
+        for line in Path(f"/proc/{each}/smaps_rollup").read_text(encoding="ascii").splitlines():
+            name, _, size = line.partition(":")
+            if size.endswith(" kB"):
+                kinds[name] += int(size.removesuffix(" kB")) * 1024
+    private = kinds["Private_Clean"] + kinds["Private_Dirty"]
+    return Memory(kinds["Rss"], kinds["Pss"], private)
 
 
 def idle_share(*, seconds: float) -> float:
@@ -177,7 +202,7 @@ def _ticks() -> tuple[int, int]:
     return idle + waiting, user + nice + system + idle + waiting + sum(rest)
 
 
-def _family(pid: int) -> list[list[str]]:
+def _family(pid: int) -> dict[int, list[str]]:
     """/proc/<pid>/stat of a process and its descendants, from the field after the name on."""
     stats: dict[int, list[str]] = {}
     for entry in Path("/proc").iterdir():
@@ -192,7 +217,7 @@ def _family(pid: int) -> list[list[str]]:
         more = {child for child, fields in stats.items() if int(fields[1]) in members} - members
         members |= more
         found = bool(more)
-    return [stats[member] for member in members if member in stats]
+    return {member: stats[member] for member in members if member in stats}
 
 
 def _end(process: subprocess.Popen[bytes], stop_signal: signal.Signals) -> None:

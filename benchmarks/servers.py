@@ -1,6 +1,6 @@
 """The servers of the comparison: what each consists of, and how it is started."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,8 +164,13 @@ def versions(peers: list[Peer]) -> dict[str, str]:
 
 
 @contextmanager
-def started(peer: Peer, stage: Stage, public_key: Path, answers: Path) -> Generator[Server]:
-    """Run a peer on the core for servers, in production mode, without logs."""
+def started(
+    peer: Peer, stage: Stage, public_key: Path, answers: Path, *, under: Sequence[str] = ()
+) -> Generator[Server]:
+    """Run a peer on the core for servers, in production mode, without logs.
+
+    `under` is the command of a program that runs it, for example a profiler.
+    """
     port = free_port()
     environment = {
         "DATABASE_URL": stage.database_url,
@@ -179,7 +184,7 @@ def started(peer: Peer, stage: Stage, public_key: Path, answers: Path) -> Genera
     }
     with running(
         peer.name,
-        peer.runtime.command(peer.script),
+        [*under, *peer.runtime.command(peer.script)],
         directory=stage.directory,
         environment=environment,
         core=stage.server_core,

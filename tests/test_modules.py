@@ -38,7 +38,7 @@ UNKNOWN_NOTE = "Note_01a2083b222b76c2921b1272dc98660f"
 MUTATIONS = {"createNote": CREATE, "updateNote": UPDATE, "deleteNote": DELETE}
 MODULE = "from app.module import Module\nMODULE = Module(name='own', {})"
 NO_SUCH_MODULE = (
-    "portico: There is no Python module no_such_package.notes.module: is its project installed?\n"
+    "portico: There is no Python module no_such_package.notes: is its project installed?\n"
 )
 SERVICES = """
     class Missing:
@@ -505,8 +505,7 @@ def test_a_module_must_not_redefine_a_node(write: WriteModule) -> None:
 
 async def test_a_module_must_not_redefine_a_command(write: WriteModule) -> None:
     name = write(
-        module=MODULE.format("commands='PACKAGE.commands'"),
-        commands="import typer\nCOMMANDS = typer.Typer(name='keys')\n",
+        module=MODULE.format(""), commands="import typer\nCOMMANDS = typer.Typer(name='keys')\n"
     )
 
     with pytest.raises(Misconfigured) as raised:

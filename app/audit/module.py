@@ -53,5 +53,4 @@ MODULE = Module(
         Periodic(LastVerification, LastVerification.refresh, REFRESH_SECONDS),
     ),
     gauges=GAUGES,
-    commands="app.audit.commands",
 )

@@ -2,33 +2,29 @@
 
 import logging
 import sys
-from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from typing import Annotated
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli import database, schema, serve, settings, worker
-from app.cli.doctor import command as examination
-from app.cli.setup import fail, to_stderr
-from app.cli.version import VERSION_OPTION, print_version
+from app.cli import commands
+from app.cli.console import fail, to_stderr
+from app.cli.start import VERSION_OPTION
 from app.config.sources import named_modules, read_logging
-from app.database.errors import explanation
-from app.database.outages import remove_values
-from app.errors import MigrationBlocked, Misconfigured, Unavailable
-from app.imports import import_attribute
+from app.errors import Misconfigured
+from app.imports import import_attribute, import_module
 from app.logs import log_to_stderr, logs_json
-from app.module import Module
-from app.modules import MODULES, modules_named
-
-# Errors of the configuration or of other services, and no bugs.
-EXPECTED_ERRORS = (Misconfigured, MigrationBlocked, SQLAlchemyError, Unavailable, OSError)
+from app.module_paths import PORTICO
 
 log = logging.getLogger(__name__)
 
 
-def cli_of(modules: tuple[Module, ...]) -> typer.Typer:
-    """Returns the command, with the subcommands of modules.
+def cli_of(modules: Iterable[str]) -> typer.Typer:
+    """Returns the command, with the subcommands of the modules at these Python paths.
+
+    They are found without the `module.py`, which imports all services: `commands` of a module
+    imports none of them.
 
     Raises:
         Misconfigured: those of a module cannot be imported, or their name exists already.
@@ -40,15 +36,14 @@ def cli_of(modules: tuple[Module, ...]) -> typer.Typer:
         add_completion=False,
     )
     cli.callback()(portico)
-    cli.command()(serve.serve)
-    cli.command("worker")(worker.work)
-    cli.command("settings")(settings.show)
-    cli.command()(examination.doctor)
-    cli.add_typer(database.COMMANDS)
-    cli.add_typer(schema.COMMANDS)
-    for module in modules:
-        if module.commands is not None:
-            _add(cli, module.commands)
+    for command in commands.SINGLE:
+        cli.command()(command)
+    for group in commands.GROUPS:
+        cli.add_typer(group)
+    for path in modules:
+        import_module(path)
+        if find_spec(f"{path}.commands") is not None:
+            _add(cli, f"{path}.commands")
     return cli
 
 
@@ -59,16 +54,16 @@ def _add(cli: typer.Typer, path: str) -> None:
         Misconfigured: their name exists already.
 
     """
-    commands: typer.Typer = import_attribute(path, "COMMANDS", typer.Typer)
-    name = commands.info.name
+    group: typer.Typer = import_attribute(path, "COMMANDS", typer.Typer)
+    name = group.info.name
     if name in typer.main.get_group(cli).commands:
         raise Misconfigured(f"The command `portico {name}` of {path} exists already")
-    cli.add_typer(commands)
+    cli.add_typer(group)
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print_version()
+        import_module("app.cli.version").print_version()
         raise typer.Exit
 
 
@@ -97,10 +92,14 @@ def main() -> None:
     log_to_stderr(*read_logging())
     try:
         _run()
-    except EXPECTED_ERRORS as problem:
-        # Errors of connections are explained with the message of the database.
-        explained = isinstance(problem, SQLAlchemyError | Unavailable | ConnectionError)
-        _fail(problem, explanation(problem) if explained else str(problem))
+    except Exception as problem:
+        # Imported here: most commands that succeed, and help, need no SQLAlchemy.
+        failures = import_module("app.cli.failures")
+        if not isinstance(problem, failures.EXPECTED):
+            raise
+        line = failures.line_of(problem)
+        log.debug("The command failed", exc_info=problem)
+        fail(line)
 
 
 def _run() -> None:
@@ -114,9 +113,9 @@ def _run() -> None:
         fail(usage_error.format_message(), usage_error.exit_code)
     except typer.Abort:
         fail("Aborted.")
-    except EXPECTED_ERRORS:
-        raise
-    except Exception:
+    except Exception as problem:
+        if isinstance(problem, import_module("app.cli.failures").EXPECTED):
+            raise
         log.critical("The command failed", exc_info=True)
         sys.exit(1)
     sys.exit(code)
@@ -130,19 +129,13 @@ def _cli() -> typer.Typer:
 
     """
     try:
-        return cli_of(modules_named(named_modules()))
+        return cli_of((*PORTICO, *named_modules()))
     except Misconfigured as problem:
         if not _asks_for_help(sys.argv[1:]):
             raise
         to_stderr(logging.WARNING, str(problem))
-        return cli_of(MODULES)
+        return cli_of(PORTICO)
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:
     return not arguments or not {"--help", "--version"}.isdisjoint(arguments)
-
-
-def _fail(problem: Exception, line: str) -> NoReturn:
-    remove_values(problem)
-    log.debug("The command failed", exc_info=problem)
-    fail(line)

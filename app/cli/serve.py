@@ -5,16 +5,16 @@ import logging
 import os
 import signal
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
 from rich.markup import escape
 
 from app.cli import setting_warnings
 from app.cli.addresses import http_url
+from app.cli.console import out, to_stderr
 from app.cli.management import managed, metrics_line
 from app.cli.ports import check_port
-from app.cli.setup import database, out, started, to_stderr, url_of
+from app.cli.setup import database, started, url_of
 from app.composition import Portico
 from app.database.embedded import in_use, secret_path
 from app.database.readiness import Readiness
@@ -30,19 +30,13 @@ from app.settings import Settings
 
 FACTORY = "app.main:create_app_from_environment"
 FACTORY_WITH_HEAD_CHECKS = "app.main:create_app_with_head_checks_from_environment"
-PORT_HELP = "Port to listen on."
 UNTESTED = (
     "{found} are installed, this release is tested with {tested}: serving on uvicorn's "
     "h11 protocol, slower, without time limits for requests and without SHUTDOWN_DELAY_SECONDS."
 )
 
 
-def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help=PORT_HELP)] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
-) -> None:
-    """Serve the API. Without DATABASE_URL, it runs a database of its own in DATA_DIR."""
+def serve(host: str, port: int, workers: int) -> None:
     # An IPv6 address is in brackets in a URL, and not here.
     serve_on(installed_versions(), host.strip("[]"), port, workers)
 

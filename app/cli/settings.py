@@ -5,17 +5,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.cli.console import err, out
 from app.cli.management import DEFAULT
 from app.cli.masking import MASK, masked_url
-from app.cli.setup import checked, embedded_values, err, out
+from app.cli.setup import checked, embedded_values
 from app.composition import build
 from app.config.secret_files import file_variable
 from app.config.settings import UNSET
@@ -30,8 +30,6 @@ from app.modules import modules_named, read_settings, settings_class
 from app.settings import Settings
 
 NOT_COMPARED = "SECRET_KEY could not be compared with those of the servers. {reason}"
-AS_JSON = "One JSON object: for each setting its value, source and description."
-AS_MARKDOWN = "The reference table of all settings, whatever is set."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +41,13 @@ class InForce:
     description: str
 
 
-def show(
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help=AS_JSON)] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help=AS_MARKDOWN)] = False,
-) -> None:
-    """Show every setting that is in force and where it comes from. Secrets are masked."""
+def settings(*, as_json: bool, as_markdown: bool) -> None:
     if as_markdown:
         text = markdown()
     else:
         given = read_settings()
-        settings = dict(_in_force(given, read_sources(type(given))))
-        text = _as_json(settings) if as_json else _as_text(settings)
+        found = dict(_in_force(given, read_sources(type(given))))
+        text = _as_json(found) if as_json else _as_text(found)
     out.print(text, markup=False)
     if not as_markdown:
         _warn_of_secrets(read_settings())

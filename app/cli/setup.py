@@ -1,40 +1,22 @@
-"""What all commands share: a database, services, the console, and error lines."""
+"""What commands that use a database share: its settings, and started services."""
 
-import logging
-import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import SecretStr
-from rich.console import Console
-from rich.markup import escape
-from rich.text import Text
 
+from app.cli.console import out
 from app.composition import Portico
-from app.database import migrations
 from app.database.embedded import embedded_postgres, embedded_secret, is_new
 from app.errors import Misconfigured
-from app.logs import logs_json, set_levels
+from app.imports import import_module
+from app.logs import set_levels
 from app.mail.mailer import CONSOLE
 from app.modules import branches_of, modules_named
 from app.settings import Settings
-from app.text.visible import one_line, visible
 
 DEFAULT_ADMIN = "admin@example.com"
-
-log = logging.getLogger("portico")
-
-
-class SafeConsole(Console):
-    """A console that escapes control characters, so that no text can move the cursor."""
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(visible(text), **options)
-
-
-out = SafeConsole(highlight=False, soft_wrap=True)
-err = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -68,6 +50,8 @@ def database_alone(settings: Settings) -> Generator[Settings]:
     if is_new(settings.data_dir):
         out.print(f"Creating a database in {settings.data_dir}, once. This takes a few seconds …")
     with postgres as url:
+        # Imported here: a server on another database needs no Alembic.
+        migrations = import_module("app.database.migrations")
         migrations.upgrade(url, branches=branches_of(modules_named(settings.modules)))
         # Defaults that depend on the embedded database are set now: from here on it is a database
         # like any other.
@@ -106,18 +90,3 @@ async def checked(portico: Portico) -> AsyncGenerator[Portico]:
 
 def url_of(settings: Settings) -> str:
     return settings.database_url.get_secret_value() if settings.database_url else ""
-
-
-def fail(message: str, code: int = 1) -> NoReturn:
-    """Print an error for each line of the message, and exit."""
-    for line in message.rstrip("\n").split("\n"):
-        to_stderr(logging.ERROR, line)
-    sys.exit(code)
-
-
-def to_stderr(level: int, line: str) -> None:
-    """Print a line to standard error; as a record with LOG_FORMAT=json."""
-    if logs_json():
-        log.log(level, line)
-    else:
-        err.print(f"[red]portico:[/red] {escape(one_line(line))}")

@@ -3,8 +3,6 @@
 import sys
 from importlib.metadata import version
 
-VERSION_OPTION = "--version"
-
 
 def print_version() -> None:
     sys.stdout.write(f"portico {version('portico')}\n")

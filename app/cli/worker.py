@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import Gauge as Metric
 from rich.markup import escape
 
+from app.cli.console import out
 from app.cli.management import metrics_line, usable_address
 from app.cli.setting_warnings import check_links, open_management, privilege_warnings
-from app.cli.setup import database, out, started
+from app.cli.setup import database, started
 from app.composition import Portico, build
 from app.database.readiness import Readiness
 from app.http.management import Health, management
@@ -34,8 +35,7 @@ from app.telemetry.signals import flush_telemetry, start_telemetry
 CLOSING_SECONDS = 2
 
 
-def work() -> None:
-    """Run jobs, separately from the server. Stop it with Ctrl-C: a running job may finish."""
+def worker() -> None:
     given = read_settings()
     warn(check_links(given))
     address = usable_address(given.management_address)

@@ -8,34 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from zxcvbn import zxcvbn
 
 from app.config.lists import parts
 from app.database.libpq.database_url import read_database_url
+from app.imports import import_module
 from app.text.origins import read_origin
 
 ENV_FILE = ".env"
 # The key of the text that documents a default which is not a fixed value.
 UNSET = "unset"
-MIN_SECRET_BYTES = 32
-PLACEHOLDERS = (
-    "change",
-    "secret",
-    "example",
-    "placeholder",
-    "your-",
-    "yourkey",
-    "password",
-    "xxxx",
-)
-# The key in FastAPI's tutorial, and the prefix of the keys that Django generates for new projects.
-KNOWN_SECRETS = (
-    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
-    "django-insecure",
-)
-# zxcvbn estimates 10^29 or more for a random key, and 10^12 for alphabets and keyboard rows.
-MIN_GUESSES = 10**20
-ESTIMATED_CHARACTERS = 72
 
 
 class PlatformSettings(BaseSettings):
@@ -295,8 +276,11 @@ class PlatformSettings(BaseSettings):
     @field_validator("secret_key")
     @classmethod
     def _long_and_not_a_placeholder(cls, value: SecretStr | None) -> SecretStr | None:
-        for key in value.get_secret_value().split(",") if value else ():
-            check_secret(key.strip())
+        if value is not None:
+            # Imported here: the dictionaries of zxcvbn are needed only if a secret is set.
+            check = import_module("app.config.secret_strength").check
+            for key in value.get_secret_value().split(","):
+                check(key.strip())
         return value
 
     @property
@@ -308,25 +292,3 @@ class PlatformSettings(BaseSettings):
     def explore(self) -> bool:
         """Whether GraphiQL, introspection and suggestions are on."""
         return self.embedded if self.debug is None else self.debug
-
-
-def check_secret(key: str) -> None:
-    """Refuse a secret that could be guessed.
-
-    Raises:
-        ValueError: shorter than 32 bytes, a known placeholder, too few different characters, or too
-            few guesses in zxcvbn's estimate.
-
-    """
-    if len(key.encode()) < MIN_SECRET_BYTES:
-        msg = f"must be at least {MIN_SECRET_BYTES} bytes long"
-        raise ValueError(msg)
-    if any(known in key for known in KNOWN_SECRETS):
-        raise ValueError("is printed in a tutorial: generate a random one")
-    # Among many different characters such a word is a coincidence.
-    has_placeholder = len(set(key)) < 25 and any(word in key.lower() for word in PLACEHOLDERS)
-    if has_placeholder or len(set(key)) < MIN_SECRET_BYTES // 4:
-        msg = "looks like a placeholder"
-        raise ValueError(msg)
-    if zxcvbn(key[:ESTIMATED_CHARACTERS])["guesses"] < MIN_GUESSES:
-        raise ValueError("can be guessed: generate a random one")

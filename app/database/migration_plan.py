@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from alembic import command
 from app.database.migration_table import TABLE
-from app.database.migrations import NO_BRANCHES, Branches, config, known_revisions
+from app.database.migrations import config
+from app.database.revisions import NO_BRANCHES, Branches, known_revisions
 
 SIZES = text("""
     SELECT relname AS table, pg_table_size(oid) AS bytes FROM pg_class
@@ -28,7 +29,7 @@ class Effect(Enum):
     BUILDS_INDEX = "index built while others read and write (SHARE UPDATE EXCLUSIVE)"
     CHECKS_ROWS = "rows checked while others read and write (SHARE UPDATE EXCLUSIVE)"
     CHANGES_ROWS = "rows changed in batches while others read and write (ROW EXCLUSIVE)"
-    UNKNOWN = "not known_revisions: read the migration"
+    UNKNOWN = "not known: read the migration"
 
 
 # At least, on a slow disk in use. A million users are 215 MB, of which an index is built in 0.5 to

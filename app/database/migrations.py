@@ -1,27 +1,15 @@
-"""Runs Alembic from code, and returns the revisions that this code expects."""
+"""Runs Alembic from code."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import NewType
 
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
 
 from alembic import command
-
-PACKAGE = Path(__file__).parent.parent
-# Beside the package in the repository, within it in an installed wheel (pyproject.toml).
-SCRIPTS = next(
-    path / "alembic" for path in (PACKAGE, PACKAGE.parent) if (path / "alembic").exists()
-)
-# Directories of revisions that modules bring, each a branch of its own.
-Branches = NewType("Branches", tuple[Path, ...])
-NO_BRANCHES = Branches(())
+from app.database.revisions import NO_BRANCHES, SCRIPTS, VERSIONS, Branches
 
 
 @dataclass(frozen=True)
@@ -72,31 +60,8 @@ def upgrade(
 def config(url: str | None = None, branches: Branches = NO_BRANCHES) -> Config:
     settings = Config()
     settings.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    places = os.pathsep.join(map(str, (SCRIPTS / "versions", *branches)))
+    places = os.pathsep.join(map(str, (VERSIONS, *branches)))
     settings.set_main_option("version_locations", places.replace("%", "%%"))
     settings.set_main_option("path_separator", "os")
     settings.attributes["url"] = url
     return settings
-
-
-@cache
-def head() -> str:
-    """Returns the newest revision of Portico itself."""
-    revision = ScriptDirectory.from_config(config()).get_current_head()
-    if revision is None:
-        msg = "there are no migrations"
-        raise LookupError(msg)
-    return revision
-
-
-@cache
-def heads(branches: Branches) -> frozenset[str]:
-    """Returns the newest revisions of Portico itself and of each branch."""
-    return frozenset(ScriptDirectory.from_config(config(branches=branches)).get_heads())
-
-
-@cache
-def known_revisions(branches: Branches = NO_BRANCHES) -> frozenset[str]:
-    """Returns every revision in this code."""
-    scripts = ScriptDirectory.from_config(config(branches=branches))
-    return frozenset(script.revision for script in scripts.walk_revisions())

@@ -11,7 +11,7 @@ from app.database.database import Database
 from app.database.errors import NOT_WRITABLE, server_message, sqlstate
 from app.database.grants import ExcessPrivileges, excess_privileges
 from app.database.migration_table import TABLE
-from app.database.migrations import Branches, heads, known_revisions
+from app.database.revisions import Branches, heads, known_revisions
 from app.errors import Misconfigured, Unavailable
 
 UNDEFINED_TABLE = "42P01"
@@ -69,7 +69,7 @@ class Readiness:
         revisions = await self._revisions()
         newest = heads(self.branches)
         newer = revisions - known_revisions(self.branches)
-        # A branch without a known_revisions revision must have an unknown, newer one.
+        # A branch without a known revision must have an unknown, newer one.
         if not revisions or len(newest - revisions) > len(newer) or not revisions <= newest | newer:
             raise Misconfigured(NOT_MIGRATED)
 

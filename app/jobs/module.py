@@ -28,5 +28,4 @@ MODULE = Module(
     settings=JobSettings,
     services=(SealedPayloads, PersonMarks, Jobs, worker, cleanup),
     periodic=(Periodic(JobCleanup, JobCleanup.delete_old, PURGE_SECONDS),),
-    commands="app.jobs.commands",
 )

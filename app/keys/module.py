@@ -28,5 +28,4 @@ MODULE = Module(
     models="app.keys.models",
     periodic=(Periodic(SigningKeys, SigningKeys.refresh, REFRESH_SECONDS, in_worker=True),),
     gauges=GAUGES,
-    commands="app.keys.commands",
 )

@@ -36,5 +36,4 @@ MODULE = Module(
     jobs=(Handles(SendEmail, OutgoingEmails, OutgoingEmails.deliver),),
     budgets=(MAILS,),
     periodic=(Periodic(OneTimeTokens, OneTimeTokens.purge, PURGE_SECONDS),),
-    commands="app.mail.commands",
 )

@@ -18,5 +18,4 @@ MODULE = Module(
     attempts=(limits.INVITATION, limits.DELETION),
     services=(Administration, AdministratorAccounts, UserFiles, Users),
     schema="app.people.schema.part",
-    commands="app.people.commands",
 )

@@ -94,7 +94,7 @@ class Passwords:
         # faster. The pool is separate so that sign-ins do not wait for registrations.
         self._estimating = BoundedPool("estimating", 1, QUEUE_LENGTH)
         # Passwords for unknown addresses are checked against it, so that they take the same time.
-        self._dummy_hash = read(self._own.make("portico"))
+        self._dummy_hash = read(self._own.unmatchable())
 
     @property
     def places_taken(self) -> int:

@@ -5,10 +5,10 @@ import asyncio
 from typer.testing import CliRunner, Result
 
 from app.cli.main import cli_of
-from app.modules import MODULES, modules_named
+from app.module_paths import PORTICO
 
 # With the commands of Portico's own modules.
-CLI = cli_of(MODULES)
+CLI = cli_of(PORTICO)
 
 
 async def run(*arguments: str, stdin: str = "", **environment: str) -> Result:
@@ -17,7 +17,7 @@ async def run(*arguments: str, stdin: str = "", **environment: str) -> Result:
     MODULES in the environment adds the commands of other modules.
     """
     names = filter(None, environment.get("MODULES", "").split(","))
-    cli = cli_of(modules_named(tuple(names)))
+    cli = cli_of((*PORTICO, *names))
     invoke = CliRunner().invoke
     return await asyncio.to_thread(
         invoke, cli, arguments, input=stdin, env=environment, color=False

@@ -1,14 +1,23 @@
-"""Libraries that a command loads: those of the API only if it serves or exports the schema."""
+"""Libraries that a command loads: only those that it needs, and none for its help."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
+
+from app.testing.commands import CLI
 
 # Libraries of the API and its server, and of telemetry, which is sent only to a collector.
 OF_THE_API = {"strawberry", "graphql", "fastapi", "starlette", "uvicorn", "httptools"}
 OF_TELEMETRY = {"opentelemetry.sdk", "opentelemetry.exporter"}
+# Those that take longest to load, beside the API's.
+OF_SERVICES = {"sqlalchemy", "asyncpg", "alembic", "pgqueuer", "jinja2", "passlib", "cryptography"}
+FOR_PASSWORDS = {"zxcvbn", "httpx"}
+HEAVY = OF_THE_API | OF_TELEMETRY | OF_SERVICES | FOR_PASSWORDS | {"app.modules", "app.composition"}
 LOADED = """
 import sys
 from app.cli.main import main
@@ -22,21 +31,45 @@ finally:
 
 
 def loaded_by(*arguments: str, **environment: str) -> set[str]:
-    """Run a command in a separate process; returns which of these libraries it loaded."""
+    """Run a command in a separate process; returns the modules that it loaded."""
     command = [sys.executable, "-c", LOADED, *arguments]
     values = os.environ | environment
     done = subprocess.run(command, env=values, capture_output=True, text=True, check=False)
     loaded = set(done.stderr.splitlines())
     assert "app.cli.main" in loaded, done.stderr
-    return loaded & (OF_THE_API | OF_TELEMETRY)
+    return loaded
+
+
+def commands_in(group: TyperGroup, *path: str) -> Iterator[tuple[str, ...]]:
+    """Yield each command, as it is typed after `portico`."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands_in(command, *path, name)
+        else:
+            assert isinstance(command, TyperCommand)
+            yield (*path, name)
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("db", "upgrade"), ("doctor",), ("jobs",), ("users", "show", "a@example.com")],
+    [("db", "upgrade"), ("doctor",), ("jobs",), ("users", "show", "a@example.com")],
     ids=" ".join,
 )
 def test_a_command_loads_no_library_of_the_api(
     arguments: tuple[str, ...], environment: dict[str, str]
 ) -> None:
-    assert loaded_by(*arguments, **environment) == set()
+    assert loaded_by(*arguments, **environment) & (OF_THE_API | OF_TELEMETRY) == set()
+
+
+def test_a_command_on_a_migrated_database_loads_no_alembic(environment: dict[str, str]) -> None:
+    assert "alembic" not in loaded_by("jobs", **environment)
+
+
+@pytest.mark.parametrize("arguments", [(), *commands_in(get_group(CLI))], ids=" ".join)
+def test_help_loads_neither_services_nor_the_api(arguments: tuple[str, ...]) -> None:
+    assert loaded_by(*arguments, "--help") & HEAVY == set()
+
+
+def test_help_loads_no_services_of_other_modules() -> None:
+    loaded = loaded_by("notes", "count", "--help", MODULES="my_api.notes")
+    assert loaded & (HEAVY | {"my_api.notes.module", "my_api.notes.models"}) == set()

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from app.cli.doctor import keys as clocks
 from app.cli.doctor.command import CHECKS
 from app.cli.doctor.findings import State, checks_of, failed, ok, warning
-from app.database import migrations
+from app.database import migrations, revisions
 from app.database.grants import grant
 from app.testing.commands import CLI
 from app.testing.databases import on_server
@@ -151,7 +151,7 @@ async def test_all_checks_of_a_healthy_set_up_are_ok(healthy: Healthy) -> None:
         "ok", f"{healthy.role} serves, postgres owns the tables."
     )
     assert healthy.findings["migrations"] == Found(
-        "ok", f"The database is at revision {migrations.head()}, the newest."
+        "ok", f"The database is at revision {revisions.head()}, the newest."
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.config.secret_files import MAX_BYTES
 from app.config.sources import secret_files
-from app.database import migrations
+from app.database import migrations, revisions
 from app.settings import Settings
 from app.testing.databases import on_server
 from app.testing.leaks import SECRETS
@@ -176,7 +176,7 @@ def test_an_upgrade_needs_only_the_address_of_the_database(empty_url: str, tmp_p
 
     assert (upgraded.returncode, upgraded.stderr) == (0, "")
     assert upgraded.stdout.startswith(
-        f"The database is at revision {migrations.head()}, the newest.\n"
+        f"The database is at revision {revisions.head()}, the newest.\n"
     )
 
 

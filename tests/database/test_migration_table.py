@@ -10,7 +10,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from alembic import command
-from app.database import migrations
+from app.database import migrations, revisions
 from app.database.database import connect
 from app.testing.databases import on_server
 from tests.support.alembic import alembic
@@ -70,7 +70,7 @@ async def test_the_migration_table_of_another_application_is_ignored(
     upgraded = await asyncio.to_thread(migrations.upgrade, empty_url)
 
     assert upgraded.newest
-    assert await found(empty_url, OURS) == [(migrations.head(),)]
+    assert await found(empty_url, OURS) == [(revisions.head(),)]
     assert await found(empty_url, FORMER) == [(revision,)]
     assert await found(empty_url, EMAILS) == []
 
@@ -80,7 +80,7 @@ async def test_a_table_with_only_the_name_of_alembics_is_ignored(empty_url: str)
 
     await asyncio.to_thread(migrations.upgrade, empty_url)
 
-    assert await found(empty_url, OURS) == [(migrations.head(),)]
+    assert await found(empty_url, OURS) == [(revisions.head(),)]
 
 
 @pytest.mark.parametrize("revision", ["0001", "0005", "0006", "0009", "0011"])
@@ -93,7 +93,7 @@ async def test_the_migration_table_of_a_previous_release_is_taken_over(
         upgraded = await asyncio.to_thread(migrations.upgrade, empty_url)
 
         assert upgraded.newest
-        assert await found(empty_url, OURS) == [(migrations.head(),)]
+        assert await found(empty_url, OURS) == [(revisions.head(),)]
         # Servers of the previous release still read it.
         assert await found(empty_url, FORMER) == [(revision,)]
         assert await found(empty_url, EMAILS) == [("ada@example.com",)]
@@ -119,10 +119,10 @@ async def test_concurrent_upgrades_take_the_table_over_once(empty_url: str, tmp_
         *(asyncio.to_thread(portico, "db", "upgrade", cwd=tmp_path, **settings) for _ in range(2))
     )
 
-    newest = f"The database is at revision {migrations.head()}, the newest."
+    newest = f"The database is at revision {revisions.head()}, the newest."
     assert [(done.returncode, done.stderr) for done in upgrades] == [(0, "")] * 2
     assert [newest in done.stdout.splitlines() for done in upgrades] == [True] * 2
-    assert await found(empty_url, OURS) == [(migrations.head(),)]
+    assert await found(empty_url, OURS) == [(revisions.head(),)]
 
 
 async def test_the_alembic_command_takes_the_table_over_too(
@@ -136,26 +136,26 @@ async def test_the_alembic_command_takes_the_table_over_too(
     await asyncio.to_thread(alembic, empty_url, "upgrade", "head")
     current = await asyncio.to_thread(alembic, empty_url, "current")
 
-    assert current.strip() == f"{migrations.head()} (head)"
-    assert await found(empty_url, OURS) == [(migrations.head(),)]
+    assert current.strip() == f"{revisions.head()} (head)"
+    assert await found(empty_url, OURS) == [(revisions.head(),)]
 
 
-@pytest.mark.parametrize("revisions", ["head", "0005:head"])
+@pytest.mark.parametrize("wanted", ["head", "0005:head"])
 async def test_printed_sql_does_the_same_as_an_upgrade(
-    empty_url: str, tmp_path: Path, revisions: str
+    empty_url: str, tmp_path: Path, wanted: str
 ) -> None:
-    start = revisions.partition(":")[0]
+    start = wanted.partition(":")[0]
     if start != "head":
         await made_by_a_previous_release(empty_url, start)
     script = tmp_path / "upgrade.sql"
-    script.write_text(await asyncio.to_thread(alembic, empty_url, "upgrade", revisions, "--sql"))
+    script.write_text(await asyncio.to_thread(alembic, empty_url, "upgrade", wanted, "--sql"))
 
     url = make_url(empty_url).set(drivername="postgresql").render_as_string(hide_password=False)
     # The last statement is for servers with pg_trgm, and fails on others.
     psql = [BINARIES / "psql", "-q", "-d", url, "-f", script]
     await asyncio.to_thread(subprocess.run, psql, capture_output=True, check=True)
 
-    assert await found(empty_url, OURS) == [(migrations.head(),)]
+    assert await found(empty_url, OURS) == [(revisions.head(),)]
     await asyncio.to_thread(alembic, empty_url, "check")
     assert {tuple(config) for _, config in await found(empty_url, FUNCTIONS)} == {
         ("search_path=public, pg_temp",)

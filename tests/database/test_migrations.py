@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from alembic import command
-from app.database import migrations
+from app.database import migrations, revisions
 from app.database.database import connect
 from app.database.readiness import NOT_MIGRATED
 from app.errors import Misconfigured
@@ -93,7 +93,7 @@ async def test_an_upgrade_does_not_change_a_database_migrated_by_the_next_releas
 
 
 async def test_a_release_does_not_start_before_its_migrations(empty_url: str) -> None:
-    before = f"{migrations.head()}-1"
+    before = f"{revisions.head()}-1"
     await asyncio.to_thread(command.upgrade, migrations.config(empty_url), before)
     portico = create_app(settings_for(empty_url)).state.portico
 

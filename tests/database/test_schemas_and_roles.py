@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.audit.services.checkpoints import Checkpoints
-from app.database import migrations
+from app.database import migrations, revisions
 from app.database.after_upgrade import NO_SEARCH_INDEX, NOT_AVAILABLE
 from app.database.database import connect
 from app.errors import MigrationBlocked
@@ -99,9 +99,9 @@ async def test_everything_is_in_the_schema_of_the_role(empty_url: str, tmp_path:
         await live(owner.url)
         verified = await asyncio.to_thread(command, owner.url, tmp_path, "audit", "verify")
 
-        assert printed.startswith(f"The database is at revision {migrations.head()}, the newest.\n")
+        assert printed.startswith(f"The database is at revision {revisions.head()}, the newest.\n")
         assert verified.endswith("valid.\n")
-        assert await found(owner.url, OURS) == [(migrations.head(),)]
+        assert await found(owner.url, OURS) == [(revisions.head(),)]
         assert await found(empty_url, IN_PUBLIC) == before
 
 
@@ -255,7 +255,7 @@ async def test_an_upgrade_without_pg_trgm_warns_of_slower_searches(
     printed = await asyncio.to_thread(command, empty_url, tmp_path, "db", "upgrade")
 
     assert printed == (
-        f"The database is at revision {migrations.head()}, the newest.\n"
+        f"The database is at revision {revisions.head()}, the newest.\n"
         f"{NO_SEARCH_INDEX.format(reason=NOT_AVAILABLE)}\n"
     )
 

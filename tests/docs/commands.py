@@ -7,8 +7,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_group
 
 from app.cli.main import cli_of
-from app.modules import MODULES
-from my_api.notes.module import MODULE as NOTES
+from app.module_paths import PORTICO as MODULES
 from tests.docs.pages import SHELL, prose, read, shell_lines
 
 SPAN = re.compile(r"`([^`]+)`")
@@ -19,7 +18,7 @@ ENDS = re.compile(r"^(?:[|&;<>#].*|\d?>.*)$")
 USAGE = "[](),.:…"
 Command = TyperCommand | TyperGroup
 # With the commands of the example.
-PORTICO = get_group(cli_of((*MODULES, NOTES)))
+PORTICO = get_group(cli_of((*MODULES, "my_api.notes")))
 
 
 def unknown_commands(name: str, source: str) -> Generator[str]:

@@ -25,8 +25,8 @@ from app.people.services.user_formats import firebase, keycloak, supabase
 from app.people.services.user_formats.fields import UnusableRecord
 from app.people.services.user_formats.formats import formats, records_of
 from app.people.services.user_formats.json_lists import JsonList
-from app.people.services.user_formats.origins import Origin
 from app.people.services.user_formats.records import UnreadableFile
+from app.people.services.user_formats.systems import Origin
 from app.people.services.user_lines import Person as ImportedPerson
 from app.people.services.user_lines import read_person
 from app.testing.clients import Api, Person

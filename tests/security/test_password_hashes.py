@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from app.database.database import Database
 from app.security.password_hashes.formats import FORMATS, read, read_or_none
+from app.security.password_hashes.own_format import OwnHashes
 from app.security.password_hashes.refusals import UnusableHash
 from app.settings import Settings
 from app.testing.clients import LOGIN, Api, Person
@@ -440,3 +441,13 @@ def test_our_own_hashes_are_accepted_at_the_highest_cost_that_can_be_configured(
 )
 def test_a_hash_at_the_memory_limits_can_be_verified(password_hash: str) -> None:
     assert not read(password_hash).matches(PASSWORD)
+
+
+def test_an_unmatchable_hash_has_our_format_and_cost_and_matches_no_password() -> None:
+    hashes = OwnHashes(4)
+    unmatchable = hashes.unmatchable()
+    assert not hashes.outdated(unmatchable)
+    assert OwnHashes(5).outdated(unmatchable)
+    assert len(unmatchable) == len(hashes.make(PASSWORD))
+    assert [read(unmatchable).matches(each) for each in ("", "portico", PASSWORD)] == [False] * 3
+    assert hashes.unmatchable() != unmatchable

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from app.database import migrations
+from app.database import migrations, revisions
 from app.database.libpq.database_url import read_database_url
 from app.database.libpq.hosts import SOCKET_NAME, Host
 from app.testing.databases import temporary_database
@@ -122,7 +122,7 @@ def _version() -> str:
 
 def _sources() -> Iterator[Path]:
     """Returns the sources of migrations: their scripts, and the package that runs them."""
-    yield from migrations.SCRIPTS.rglob("*.py")
+    yield from revisions.SCRIPTS.rglob("*.py")
     yield from Path(migrations.__file__).parent.glob("*.py")
     yield Path(__file__)
 

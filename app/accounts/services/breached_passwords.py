@@ -1,7 +1,5 @@
-"""Passwords known from breaches: looked up in a service, by a prefix of the hash, or in a file."""
+"""Passwords known from breaches: looked up in a file, in a service, or in both."""
 
-import asyncio
-import logging
 import mmap
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,15 +8,10 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Protocol
 
-import httpx
-
 from app.errors import Misconfigured
+from app.imports import import_module
 
-PREFIX = 5
-TIMEOUT_SECONDS = 2.0
 HASH_CHARACTERS = 40
-
-log = logging.getLogger(__name__)
 
 
 class BreachedPasswords(Protocol):
@@ -36,47 +29,6 @@ class AnySource:
             if await source.contain(password):
                 return True
         return False
-
-
-@dataclass(frozen=True, slots=True)
-class RangeService:
-    """The range protocol of Have I Been Pwned: only five characters of the hash are sent.
-
-    The response is padded, so that its length does not reveal the range to a network observer.
-    """
-
-    url: str
-
-    async def contain(self, password: str) -> bool:
-        """Look a password up. If the service does not answer, the password is accepted."""
-        digest = _digest(password)
-        try:
-            lines = await self._range(digest[:PREFIX])
-        except (httpx.HTTPError, TimeoutError) as error:
-            log.warning("The breached-password service did not answer: %s", type(error).__name__)
-            return False
-        return any(
-            suffix == digest[PREFIX:] and count.strip().lstrip("0") != ""
-            for suffix, _, count in (line.partition(":") for line in lines)
-        )
-
-    async def check(self) -> int:
-        """Request the range of no particular password, and return how many hashes it has.
-
-        Raises:
-            HTTPError: the service does not answer, or answers with an error.
-            InvalidURL: the URL is invalid.
-            TimeoutError: the service does not answer in time.
-
-        """
-        return len(await self._range("0" * PREFIX))
-
-    async def _range(self, prefix: str) -> list[str]:
-        # The timeout of the library is per read, and a response may arrive byte by byte.
-        async with asyncio.timeout(TIMEOUT_SECONDS), httpx.AsyncClient() as http:
-            address = f"{self.url.rstrip('/')}/{prefix}"
-            answer = await http.get(address, headers={"Add-Padding": "true"})
-        return answer.raise_for_status().text.splitlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +58,7 @@ class HashFile:
         return cls(path)
 
     async def contain(self, password: str) -> bool:
-        wanted = _digest(password).encode()
+        wanted = sha1_of(password).encode()
         with _mapped(self.path) as text:
             low, high = 0, len(text)
             while low < high:
@@ -131,7 +83,8 @@ def breached_passwords_of(url: str | None, path: Path | None) -> BreachedPasswor
     """
     sources: list[BreachedPasswords] = [HashFile.of(path)] if path else []
     if url:
-        sources.append(RangeService(url))
+        # Imported here: only this source needs an HTTP client.
+        sources.append(import_module("app.accounts.services.breached_ranges").RangeService(url))
     return AnySource(tuple(sources))
 
 
@@ -141,6 +94,6 @@ def _mapped(path: Path) -> Generator[mmap.mmap]:
         yield text
 
 
-def _digest(password: str) -> str:
-    # The hash of the protocol, used for the lookup only: bcrypt protects the stored password.
+def sha1_of(password: str) -> str:
+    """Returns the hash by which passwords are looked up. bcrypt protects those that are stored."""
     return sha1(password.encode(), usedforsecurity=False).hexdigest().upper()

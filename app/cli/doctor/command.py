@@ -2,19 +2,18 @@
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
 from rich.markup import escape
 
+from app.cli.console import out
 from app.cli.doctor import database, keys, network, pooler, replica, settings
 from app.cli.doctor.environment import SetUp, set_up
 from app.cli.doctor.findings import Check, Finding, State, checks_of
 from app.cli.doctor.runner import examine
-from app.cli.setup import out
 from app.errors import Misconfigured
 from app.logs import set_levels
 from app.modules import read_settings
@@ -28,18 +27,13 @@ COLOURS = {
     State.FAILED: "red",
     State.NOT_CHECKED: "dim",
 }
-AS_JSON = "A JSON list: for each check its name, state, text and hint."
 
 
-def doctor(*, as_json: Annotated[bool, typer.Option("--json", help=AS_JSON)] = False) -> None:
-    """Check settings, database, keys, mail and addresses, and change nothing.
-
-    Exit code 1 if a check failed; warnings do not count.
-    """
+def doctor(*, as_json: bool) -> None:
     findings = _findings()
     out.print(_as_json(findings) if as_json else _as_text(findings), markup=not as_json)
     if any(each.state is State.FAILED for each in findings):
-        raise typer.Exit(1)
+        sys.exit(1)
 
 
 def _findings() -> list[Finding]:

@@ -11,8 +11,8 @@ from app.cli.sizes import in_bytes, in_largest_unit
 from app.database.after_upgrade import IS_AVAILABLE, IS_VALID, NOT_AVAILABLE, SCHEMA_OF_EXTENSION
 from app.database.libpq.hosts import Host
 from app.database.migration_table import TABLE
-from app.database.migrations import head
 from app.database.readiness import Readiness
+from app.database.revisions import head
 from app.database.rights import ROWS, Rights, rights_of
 from app.users.models import User
 

@@ -13,13 +13,14 @@ from app.clock import Clock, system_clock
 from app.database.database import Database, Link, connect
 from app.database.embedded import embedded_postgres, is_new, secret_path
 from app.database.libpq.database_url import DatabaseUrl, read_database_url
-from app.database.migrations import Branches
+from app.database.revisions import Branches
 from app.errors import Misconfigured
 from app.modules import branches_of, modules_named
 from app.settings import Settings
 
-# Few, since the server may have few free ones.
-CONNECTIONS = 2
+# The least that DATABASE_POOL_SIZE may be: reads and units of work divide them. Checks open few of
+# them at once, since the server may have few free ones.
+CONNECTIONS = 5
 STATEMENT_SECONDS = 5.0
 
 

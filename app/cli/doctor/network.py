@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 from sqlalchemy import select
 
-from app.accounts.services.breached_passwords import RangeService
+from app.accounts.services.breached_ranges import RangeService
 from app.cli.doctor.database import migrations
 from app.cli.doctor.environment import SetUp
 from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, warning

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -16,8 +16,9 @@ from rich.table import Table
 
 from app.accounts.services.last_administrator import LastAdministrator
 from app.accounts.services.personal_data import PersonalData
+from app.cli.console import fail, out
 from app.cli.private_files import DASH, private_file
-from app.cli.setup import database, fail, out, started
+from app.cli.setup import database, started
 from app.clock import system_clock
 from app.composition import build
 from app.container import Container
@@ -38,11 +39,6 @@ from app.text.visible import one_line
 from app.users.models import UserRow
 from app.users.services.inputs import normalised_address
 from app.users.services.viewer import Operator
-
-UserArgument = Annotated[
-    str, typer.Argument(metavar="USER", help="The address, the id or the subject of the user.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 OPERATOR = Operator()
 NO_SUCH_USER = "No user has this address or id."
@@ -65,60 +61,33 @@ class Found(NamedTuple):
         return self.overview.user
 
 
-def show(user: UserArgument, *, as_json: AsJson = False) -> None:
-    """Show a user, and whether they can sign in."""
+def show(user: str, *, as_json: bool) -> None:
     with database(read_settings()) as settings:
         asyncio.run(_show(settings, user, as_json=as_json))
 
 
-def suspend(
-    user: UserArgument,
-    *,
-    reason: Annotated[str, typer.Option(help="The reason, for administrators to read.")],
-    until: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="When it ends by itself, such as 2027-01-31T12:00:00Z. Default: never.",
-        ),
-    ] = None,
-) -> None:
-    """Suspend a user: their sessions end, and they cannot sign in."""
+def suspend(user: str, *, reason: str, until: str | None) -> None:
     end = _time(until) if until is not None else None
     with database(read_settings()) as settings:
         asyncio.run(_suspend(settings, user, reason, end))
 
 
-def reinstate(user: UserArgument) -> None:
-    """End the suspension of a user. They can sign in again."""
+def reinstate(user: str) -> None:
     with database(read_settings()) as settings:
         asyncio.run(_reinstate(settings, user))
 
 
-def delete(
-    user: UserArgument, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
-) -> None:
-    """Delete an account and the personal data in it. An email notifies the user."""
+def delete(user: str, *, yes: bool) -> None:
     with database(read_settings()) as settings:
         asyncio.run(_delete(settings, user, yes=yes))
 
 
-def sessions(
-    user: UserArgument,
-    *,
-    end: Annotated[bool, typer.Option("--end", help="End all of them.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List the active sessions of a user, newest first. With --end, end them."""
+def sessions(user: str, *, end: bool, as_json: bool) -> None:
     with database(read_settings()) as settings:
         asyncio.run(_sessions(settings, user, end=end, as_json=as_json))
 
 
-def personal_data(
-    user: UserArgument,
-    file: Annotated[Path, typer.Argument(help="The file to write; - is standard output.")],
-) -> None:
-    """Export the personal data of a user, as one JSON document."""
+def personal_data(user: str, file: Path) -> None:
     with database(read_settings()) as settings:
         asyncio.run(_write_personal_data(settings, user, file))
 

@@ -6,13 +6,14 @@ from collections.abc import Generator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import typer
 
+from app.cli.console import fail, out
 from app.cli.private_files import DASH, private_file
 from app.cli.progress import Meter
-from app.cli.setup import database, fail, out, started
+from app.cli.setup import database, started
 from app.composition import build
 from app.modules import read_settings
 from app.people.services.administrator_accounts import AdministratorAccounts
@@ -20,8 +21,8 @@ from app.people.services.user_files import Import, Invalid, Place, UserFiles, Wi
 from app.people.services.user_formats.fields import decoded
 from app.people.services.user_formats.firebase import HashParameters
 from app.people.services.user_formats.formats import Format, Records, formats, records_of
-from app.people.services.user_formats.origins import Origin
 from app.people.services.user_formats.records import UnreadableFile
+from app.people.services.user_formats.systems import Origin
 from app.settings import Settings
 from app.text.visible import one_line
 
@@ -88,14 +89,7 @@ class ImportReport:
         return self.number_invalid + self._number_without_password
 
 
-def create_admin(
-    email: Annotated[str, typer.Argument(help="The email address.")],
-    *,
-    promote: Annotated[
-        bool, typer.Option("--promote", help="Make a user who has an account an administrator.")
-    ] = False,
-) -> None:
-    """Create an administrator. The password is prompted for, or read from standard input."""
+def create_admin(email: str, *, promote: bool) -> None:
     password = None if promote else _password()
     with database(read_settings()) as settings:
         asyncio.run(_create_admin(settings, email, password))
@@ -103,38 +97,17 @@ def create_admin(
 
 
 def import_users(  # noqa: PLR0913 - each is an option of the command
-    file: Annotated[Path, typer.Argument(help="The file to read; - is standard input.")],
+    file: Path,
     *,
-    origin: Annotated[
-        Origin, typer.Option("--from", help="The system that wrote the file.")
-    ] = Origin.PORTICO,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Change nothing; show what is invalid, with exit code 1."),
-    ] = False,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Skip invalid records.")
-    ] = False,
-    drop_unreadable_hashes: Annotated[
-        bool,
-        typer.Option(
-            "--drop-unreadable-hashes",
-            help="Import users whose password hash cannot be verified without a password.",
-        ),
-    ] = False,
-    firebase_signer_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="FIREBASE_SIGNER_KEY", help="Of the project, in base64: `base64_signer_key`."
-        ),
-    ] = None,
-    firebase_salt_separator: Annotated[
-        str, typer.Option(help="Of the project, in base64: `base64_salt_separator`.")
-    ] = "Bw==",
-    firebase_rounds: Annotated[int, typer.Option(min=1, help="Of the project: `rounds`.")] = 8,
-    firebase_mem_cost: Annotated[int, typer.Option(min=1, help="Of the project: `mem_cost`.")] = 14,
+    origin: Origin,
+    dry_run: bool,
+    skip_invalid: bool,
+    drop_unreadable_hashes: bool,
+    firebase_signer_key: str | None,
+    firebase_salt_separator: str,
+    firebase_rounds: int,
+    firebase_mem_cost: int,
 ) -> None:
-    """Import users. A second run adds only what is missing, also after an interruption."""
     hashes = firebase_signer_key and HashParameters(
         _base64(firebase_signer_key, "--firebase-signer-key"),
         _base64(firebase_salt_separator, "--firebase-salt-separator"),
@@ -150,15 +123,7 @@ def import_users(  # noqa: PLR0913 - each is an option of the command
         asyncio.run(_import(settings, opened, options))
 
 
-def export_users(
-    file: Annotated[Path, typer.Argument(help="The file to write; - is standard output.")],
-    *,
-    with_password_hashes: Annotated[
-        bool,
-        typer.Option("--with-password-hashes", help="Include the password hashes, as secrets."),
-    ] = False,
-) -> None:
-    """Export all users, one JSON object per line."""
+def export_users(file: Path, *, with_password_hashes: bool) -> None:
     with database(read_settings()) as settings:
         asyncio.run(_export(settings, file, with_hashes=with_password_hashes))
 

@@ -1,9 +1,14 @@
 """The only format in which Portico writes hashes: bcrypt of HMAC-SHA-256."""
 
+import os
 from typing import Any
 
 from app.security.password_hashes.passlib_formats import OWN_FORMAT
+from app.security.password_hashes.passlib_handlers import bcrypt64
 from app.security.password_hashes.preparations import normalised
+
+# bcrypt keeps 23 of the 24 bytes that it computes.
+DIGEST_BYTES = 23
 
 
 class OwnHashes:
@@ -14,6 +19,16 @@ class OwnHashes:
 
     def make(self, password: str) -> str:
         return self._handler.hash(normalised(password))
+
+    def unmatchable(self) -> str:
+        """Returns a hash that no password has, but that takes the same time to verify.
+
+        Its digest is random, and so it is made at once.
+        """
+        # Not at the first sign-in: the library tests its backend.
+        self._handler.set_backend()
+        digest = bcrypt64.encode_bytes(os.urandom(DIGEST_BYTES)).decode()
+        return self._handler(use_defaults=True, checksum=digest).to_string()
 
     def outdated(self, password_hash: str) -> bool:
         """Returns whether a hash is in the format of another system, or has another cost."""

@@ -18,7 +18,7 @@ from app.audit.services.integrity.rows import NO_SORT
 from app.database.database import Database
 from app.database.grants import ExcessPrivileges, excess_privileges_of_granted_roles
 from app.database.migration_table import TABLE
-from app.database.migrations import head
+from app.database.revisions import head
 from app.security.keys import Secrets
 
 REVISION = text(f"SELECT version_num FROM {TABLE}")  # noqa: S608 - a name of ours

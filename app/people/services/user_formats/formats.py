@@ -8,8 +8,9 @@ from typing import Any, BinaryIO
 from app.people.services.user_formats import auth0, cognito, django, firebase, keycloak, supabase
 from app.people.services.user_formats.fields import Fields
 from app.people.services.user_formats.firebase import HashParameters
-from app.people.services.user_formats.origins import Origin, check_origin
+from app.people.services.user_formats.origins import check_origin
 from app.people.services.user_formats.records import Record, Source, csv_rows, json_lines, json_list
+from app.people.services.user_formats.systems import Origin
 
 Reader = Callable[[Mapping[str, Any]], Fields]
 

@@ -1,25 +1,12 @@
-"""The systems whose exports can be imported, and how a record of another one is recognized."""
+"""How a record of another system than the named one is recognized."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from enum import StrEnum
 from typing import Any, Final
 
 from app.people.services.user_fields import FIELDS
 from app.people.services.user_formats.fields import UnusableRecord
-
-
-class Origin(StrEnum):
-    """The system that wrote a file."""
-
-    PORTICO = "portico"
-    AUTH0 = "auth0"
-    FIREBASE = "firebase"
-    KEYCLOAK = "keycloak"
-    SUPABASE = "supabase"
-    DJANGO = "django"
-    COGNITO = "cognito"
-
+from app.people.services.user_formats.systems import Origin
 
 # Fields of Portico that identify no system, since records of others have them too.
 SHARED = frozenset({"email", "role"})

@@ -26,7 +26,6 @@ MODULE = Module(
     periodic=(Periodic(Reminders, Reminders.enqueue_due, HOUR_SECONDS, in_worker=True),),
     attempts=(NOTE,),
     claims=claims,
-    commands="my_api.notes.commands",
     emails=EMAILS,
     events=NoteEvent,
 )

@@ -1,4 +1,4 @@
-"""`portico audit`: verifies the audit, and exports its checkpoints to a file."""
+"""`portico audit verify`, and the export of checkpoints to a file."""
 
 import asyncio
 import os
@@ -8,9 +8,8 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import BinaryIO
 
-import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -19,7 +18,8 @@ from app.audit.services.integrity.checkpoint_copies import CheckpointCopies
 from app.audit.services.integrity.records import VerificationRecords
 from app.audit.services.integrity.report import AuditReport, InvalidAudit
 from app.audit.services.integrity.verifier import AuditVerifier
-from app.cli.setup import database, fail, out
+from app.cli.console import fail, out
+from app.cli.setup import database
 from app.composition import Portico, build
 from app.database.readiness import Readiness
 from app.modules import read_settings
@@ -33,15 +33,9 @@ NOT_RECORDED = "This run is not recorded: the database is read-only, or this rol
 NOTHING_SIGNED = (
     "Nothing is signed yet, so SECRET_KEY was not checked: a running server makes checkpoints."
 )
-AGAINST_HELP = "Compare with a file that `portico audit checkpoints export` wrote."
-FILE_HELP = "The file to write or to continue; - is standard output."
 
 
-def verify(
-    *,
-    against: Annotated[Path | None, typer.Option(metavar="FILE", help=AGAINST_HELP)] = None,
-) -> None:
-    """Verify the audit: every event, chain and signature. Does not block writers."""
+def verify(*, against: Path | None) -> None:
     with database(read_settings()) as settings, _checkpoints_in(against) as checkpoints:
         try:
             report, recorded = asyncio.run(_verify(settings, checkpoints))
@@ -79,14 +73,7 @@ def verify(
         )
 
 
-def export_checkpoints(
-    file: Annotated[Path, typer.Argument(help=FILE_HELP)],
-) -> None:
-    """Append new checkpoints to a file, one line of JSON each.
-
-    Keep the file where operators of the database cannot change it. Each line is verified with the
-    public key in it, without SECRET_KEY.
-    """
+def export(file: Path) -> None:
     with database(read_settings()) as settings:
         try:
             number, last = asyncio.run(_export(settings, file))
@@ -191,14 +178,3 @@ def _opened_for_append(file: Path) -> Generator[BinaryIO]:
     with open(descriptor, "ab") as lines:  # noqa: PTH123 - Path.open sets no mode
         os.fchmod(descriptor, OWNER_ONLY)
         yield lines
-
-
-COMMANDS = typer.Typer(
-    name="audit", help="Verify the audit and export its checkpoints.", no_args_is_help=True
-)
-CHECKPOINTS = typer.Typer(
-    name="checkpoints", help="Copies of the checkpoints of the audit.", no_args_is_help=True
-)
-COMMANDS.add_typer(CHECKPOINTS)
-COMMANDS.command("verify")(verify)
-CHECKPOINTS.command("export")(export_checkpoints)

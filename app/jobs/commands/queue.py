@@ -1,15 +1,15 @@
-"""`portico jobs`: shows queued and failed jobs, and retries them."""
+"""`portico jobs` and `portico jobs retry`."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.setup import database, fail, out, started
+from app.cli.console import fail, out
+from app.cli.setup import database, started
 from app.composition import build
 from app.jobs.services.queue import DelayedJob, FailedJob, Jobs, SealedElsewhere
 from app.modules import read_settings
@@ -17,24 +17,12 @@ from app.settings import Settings
 from app.text.visible import one_line
 
 
-def jobs(context: typer.Context) -> None:
-    """Show queued jobs, jobs that wait for their next try, and failed jobs."""
-    if context.invoked_subcommand is None:
-        with database(read_settings()) as settings:
-            asyncio.run(_show(settings))
+def show() -> None:
+    with database(read_settings()) as settings:
+        asyncio.run(_show(settings))
 
 
-def retry(
-    job_id: Annotated[
-        int | None, typer.Argument(help="A job that failed, or waits for its next try.")
-    ] = None,
-    *,
-    everything: Annotated[bool, typer.Option("--all", help="All failed jobs.")] = False,
-    waiting: Annotated[
-        bool, typer.Option("--waiting", help="All jobs that wait for their next try.")
-    ] = False,
-) -> None:
-    """Retry jobs now that failed or wait for their next try."""
+def retry(job_id: int | None, *, everything: bool, waiting: bool) -> None:
     if (job_id is None) != (everything or waiting):
         fail("Pass the id of a job, or --all, --waiting or both.")
     with database(read_settings()) as settings:
@@ -131,8 +119,3 @@ def _jobs(number: int) -> str:
 
 def _shown(value: str) -> str:
     return escape(one_line(value))
-
-
-COMMANDS = typer.Typer(name="jobs", help="The queue of jobs.", invoke_without_command=True)
-COMMANDS.callback()(jobs)
-COMMANDS.command("retry")(retry)

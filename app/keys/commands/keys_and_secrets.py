@@ -4,13 +4,13 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.setup import checked, database, fail, out, started
+from app.cli.console import fail, out
+from app.cli.setup import checked, database, started
 from app.composition import Portico, build
 from app.database.database import Database
 from app.keys.services.fleet_secrets import FleetSecrets, KnownSecret
@@ -30,20 +30,12 @@ CONFIRM = (
 NOT_CONFIRMED = "This ends every session. Use --yes, or run it on a terminal and confirm it there."
 
 
-def keys(context: typer.Context) -> None:
-    """Show the signing keys, and the secrets of servers."""
-    if context.invoked_subcommand is None:
-        with database(read_settings()) as settings:
-            asyncio.run(_show(settings))
+def show() -> None:
+    with database(read_settings()) as settings:
+        asyncio.run(_show(settings))
 
 
-def rotate(
-    *,
-    at_once: Annotated[
-        bool, typer.Option("--now", help="Sign with it at once, before every cached JWKS has it.")
-    ] = False,
-) -> None:
-    """Publish a new key, and sign with it once every cached JWKS has it."""
+def rotate(*, at_once: bool) -> None:
     with database(read_settings()) as settings:
         pair = asyncio.run(_rotate(settings, at_once=at_once))
     if at_once:
@@ -58,11 +50,7 @@ def rotate(
     )
 
 
-def compromised(
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-) -> None:
-    """After a leak of SECRET_KEY: end all that it protects. Set the new SECRET_KEY alone."""
+def compromised(*, yes: bool) -> None:
     # One statement ends all sessions, however long it takes.
     given = read_settings().model_copy(update={"database_timeout_seconds": None})
     with database(given) as settings:
@@ -167,13 +155,3 @@ def _time(moment: datetime) -> str:
 
 def _minute(moment: datetime) -> str:
     return moment.strftime(MINUTE)
-
-
-COMMANDS = typer.Typer(
-    name="keys",
-    help="The keys that sign access tokens, and SECRET_KEY.",
-    invoke_without_command=True,
-)
-COMMANDS.callback()(keys)
-COMMANDS.command("rotate")(rotate)
-COMMANDS.command("compromised")(compromised)

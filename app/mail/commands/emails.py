@@ -1,15 +1,13 @@
-"""`portico mail`: sends a test email, and checks and copies templates."""
+"""`portico mail test` and `portico mail templates`."""
 
 import asyncio
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from email_validator import EmailNotValidError
 
-from app.cli.setup import fail, out
+from app.cli.console import fail, out
 from app.mail.mailer import CONSOLE, Mailer, Message, NotSent, mailer_of, recipient_address
 from app.mail.services.template_files import kinds_of
 from app.mail.services.templates import Templates
@@ -22,17 +20,9 @@ TEXT = (
     "You do not have to do anything."
 )
 HTML = f"<p>{TEXT.replace('`', '')}</p>"
-COPY = "Copy the templates of Portico into this directory; existing files are kept."
-AS_MARKDOWN = "Print the reference of all templates and variables; ignores settings."
 
 
-def send_test(
-    address: Annotated[str, typer.Argument(help="The recipient: one of your addresses.")],
-) -> None:
-    """Send one email now, through SMTP_URL, and print the reply of the mail server.
-
-    Uses no database and no queue. The exit code is 1 if the email was not accepted.
-    """
+def send_test(address: str) -> None:
     settings = read_settings()
     try:
         recipient_address(address)
@@ -46,15 +36,7 @@ def send_test(
     out.print(reply, markup=False)
 
 
-def templates(
-    *,
-    copy: Annotated[Path | None, typer.Option("--copy", help=COPY)] = None,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help=AS_MARKDOWN)] = False,
-) -> None:
-    """Check all templates of emails, and show their languages and files.
-
-    Templates in TEMPLATES_DIR replace those of the same name. The exit code is 1 if one is invalid.
-    """
+def templates(*, copy: Path | None, as_markdown: bool) -> None:
     if copy is not None:
         _copy_shipped(copy)
     elif as_markdown:
@@ -109,10 +91,3 @@ def _mailer(settings: Settings) -> Mailer:
     if settings.smtp_url is not None:
         return mailer_of(settings.smtp_url.get_secret_value(), settings.mail_from)
     return mailer_of(CONSOLE if settings.embedded else None, settings.mail_from)
-
-
-COMMANDS = typer.Typer(
-    name="mail", help="Emails: the mail server and templates.", no_args_is_help=True
-)
-COMMANDS.command("test")(send_test)
-COMMANDS.command("templates")(templates)
