@@ -126,6 +126,8 @@ def test_a_payload_of_another_shape_fails_without_revealing_its_content(
     assert str(refused.value) == reason
 
 
+# It empties the database afterwards.
+@pytest.mark.usefixtures("api")
 async def test_a_job_with_a_payload_of_another_shape_is_tried_once_and_kept(
     app: FastAPI, db: Database
 ) -> None:
