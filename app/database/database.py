@@ -168,8 +168,8 @@ class Database:
 
     Two of its connections are for `fetch_now`, half of the others for `fetch`, the rest for all
     else: many pages at once block neither the one read that every request needs nor the writes.
-    Each of these gives its connections to those who have waited longest. SQLAlchemy's pool gives a
-    returned connection to whoever asks next, so that under load a waiting request may get none.
+    Each of these serves requests in the order in which they arrive. SQLAlchemy's pool prefers new
+    requests to waiting ones, which starve under load.
     """
 
     def __init__(self, link: Link, *, pool_size: int) -> None:

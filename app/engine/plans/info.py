@@ -23,7 +23,7 @@ _tracked = set[asyncio.Future[Any]]()
 
 
 def _track(values: Sequence[Any]) -> None:
-    """Let work end that the resolver started and nobody awaits."""
+    """Run awaitables to their end that a resolver has started but does not await."""
     ending = asyncio.gather(*filter(is_awaitable, values), return_exceptions=True)
     _tracked.add(ending)
     ending.add_done_callback(_tracked.discard)
