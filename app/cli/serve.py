@@ -140,6 +140,7 @@ def _export_settings(given: Settings, settings: Settings) -> None:
             os.environ["SECRET_KEY_FILE"] = str(secret_path(given.data_dir).resolve())
         if given.smtp_url is None:
             os.environ["SMTP_URL"] = CONSOLE
+        os.environ["CORS_ORIGINS"] = ",".join(settings.cors_origins)
     os.environ["PUBLIC_URL"] = settings.public_url
     os.environ["DEBUG"] = str(settings.explore).lower()
 

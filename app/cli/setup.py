@@ -15,6 +15,7 @@ from app.logs import set_levels
 from app.mail.mailer import CONSOLE
 from app.modules import branches_of, modules_named
 from app.settings import Settings
+from app.text.origins import LOOPBACK_ORIGINS
 
 DEFAULT_ADMIN = "admin@example.com"
 
@@ -63,6 +64,7 @@ def embedded_values(settings: Settings) -> dict[str, Any]:
     """Returns the defaults of settings with the embedded database."""
     return {
         "debug": settings.explore,
+        "cors_origins": settings.cors_origins or LOOPBACK_ORIGINS,
         "smtp_url": settings.smtp_url or SecretStr(CONSOLE),
         "first_admin_email": settings.first_admin_email or DEFAULT_ADMIN,
     }

@@ -102,7 +102,9 @@ class PlatformSettings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="origins of your frontends, separated by commas, and patterns such as "
-        "`https://*.preview.example.com`; missing: browsers refuse the answers",
+        "`https://*.preview.example.com` and `http://localhost:*`; missing: browsers refuse the "
+        "answers",
+        json_schema_extra={UNSET: "any port of loopback when embedded"},
     )
     persisted_documents: Path | None = Field(
         default=None,

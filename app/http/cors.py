@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.http.asgi import ASGIApp, Receive, Scope, Send
 from app.http.headers import Headers
 from app.http.refusals import refusal_body, send_refusal
-from app.text.origins import pattern_of
+from app.text.origins import LOOPBACK_ORIGINS, pattern_of
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -17,6 +17,8 @@ ALLOWED_METHODS = (b"access-control-allow-methods", b"GET, HEAD, POST")
 EXPOSED_HEADERS = (b"access-control-expose-headers", b"allow, date, retry-after, x-request-id")
 # How long a browser may cache a preflight: the longest that Chromium does.
 MAX_AGE = (b"access-control-max-age", b"7200")
+# Scripts may send cookies with their requests, and read the answers to such requests.
+ALLOW_CREDENTIALS = (b"access-control-allow-credentials", b"true")
 # Caches must not answer one origin with a response for another one.
 VARY_ORIGIN = (b"vary", b"origin")
 VARY_REQUEST_HEADERS = (b"vary", b"access-control-request-headers")
@@ -33,33 +35,46 @@ ORIGIN_NOT_ALLOWED = "This origin is not allowed: it is not in CORS_ORIGINS."
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """The allowed origins. Cookies and other credentials of browsers are never allowed.
+    """The allowed origins.
 
     Origins are compared as bytes: browsers send scheme and host in lower case, and leave out the
     default port.
     """
 
     exact: frozenset[bytes]
+    loopback: tuple[re.Pattern[bytes], ...]
     patterns: tuple[re.Pattern[bytes], ...]
 
     @classmethod
     def of(cls, origins: Sequence[str]) -> "Cors":
         """Returns them from origins as `origins.read_origin` normalizes them."""
+        loopback = [origin for origin in origins if origin in LOOPBACK_ORIGINS]
+        others = [origin for origin in origins if origin not in LOOPBACK_ORIGINS]
         return cls(
-            frozenset(origin.encode() for origin in origins if "*" not in origin),
-            tuple(pattern_of(origin) for origin in origins if "*" in origin),
+            frozenset(origin.encode() for origin in others if "*" not in origin),
+            tuple(map(pattern_of, loopback)),
+            tuple(pattern_of(origin) for origin in others if "*" in origin),
         )
 
     def allows(self, origin: bytes) -> bool:
-        return origin in self.exact or any(each.fullmatch(origin) for each in self.patterns)
+        """Whether scripts of the origin may read answers."""
+        return self.allows_credentials(origin) or _matches(origin, self.patterns)
+
+    def allows_credentials(self, origin: bytes) -> bool:
+        """Whether they may do so with cookies: never where a `*` stands for a part of the host.
+
+        Anybody may be able to get a host that matches such a pattern.
+        """
+        return origin in self.exact or _matches(origin, self.loopback)
 
     def headers_for(self, origin: bytes | None) -> Fields:
         """Returns the headers of every answer to a request from this origin."""
-        if not self.exact and not self.patterns:
+        if not self.exact and not self.loopback and not self.patterns:
             return ()
         if origin is None or not self.allows(origin):
             return (VARY_ORIGIN,)
-        return (VARY_ORIGIN, (b"access-control-allow-origin", origin), EXPOSED_HEADERS)
+        allowed = (VARY_ORIGIN, (b"access-control-allow-origin", origin), EXPOSED_HEADERS)
+        return (*allowed, ALLOW_CREDENTIALS) if self.allows_credentials(origin) else allowed
 
 
 class Preflights:
@@ -102,6 +117,10 @@ def origin_in(fields: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """Returns the origin in the header fields of a request; None if there is none or several."""
     origins = [value for name, value in fields if name == b"origin"]
     return origins[0] if len(origins) == 1 else None
+
+
+def _matches(origin: bytes, patterns: Iterable[re.Pattern[bytes]]) -> bool:
+    return any(pattern.fullmatch(origin) for pattern in patterns)
 
 
 def _requested_headers(headers: Headers) -> bytes | None:

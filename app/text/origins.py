@@ -1,6 +1,7 @@
 """Origins (RFC 6454) and patterns of origins, as in CORS_ORIGINS."""
 
 import re
+from urllib.parse import urlsplit
 
 ORIGIN = re.compile(
     r"(?P<scheme>https?)://"
@@ -20,6 +21,9 @@ TOO_WIDE = (
 # What `*` matches. Not a dot: `https://*.a.example` must not match `https://x.y.a.example`.
 WITHIN_A_LABEL = "[a-z0-9-]+"
 FIXED_LABELS = 2
+# Any port of the machine on which the browser runs. Nobody else can serve a page there.
+LOOPBACK_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
+ANY_PORT = "(?::[0-9]{1,5})?"
 
 
 def read_origin(text: str) -> str:
@@ -29,7 +33,10 @@ def read_origin(text: str) -> str:
         ValueError: it is invalid, or its `*` could match names that others can register.
 
     """
-    match = ORIGIN.fullmatch(text.strip().removesuffix("/").lower())
+    origin = text.strip().removesuffix("/").lower()
+    if origin in LOOPBACK_ORIGINS:
+        return origin
+    match = ORIGIN.fullmatch(origin)
     if match is None:
         raise ValueError(NOT_AN_ORIGIN)
     scheme, host, port = match["scheme"], match["host"], match["port"]
@@ -42,8 +49,20 @@ def read_origin(text: str) -> str:
     return f"{scheme}://{host}:{int(port)}"
 
 
+def origin_of_url(url: str) -> str:
+    """Returns the origin of an absolute URL, as browsers send it."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    if parts.port in {None, DEFAULT_PORTS.get(parts.scheme)}:
+        return f"{parts.scheme}://{host}"
+    return f"{parts.scheme}://{host}:{parts.port}"
+
+
 def pattern_of(origin: str) -> re.Pattern[bytes]:
     """Returns the regular expression for a pattern with `*`, normalized by `read_origin`."""
+    if origin in LOOPBACK_ORIGINS:
+        return re.compile((re.escape(origin.removesuffix(":*")) + ANY_PORT).encode())
     parts = (re.escape(part) for part in origin.split("*"))
     return re.compile(WITHIN_A_LABEL.join(parts).encode())
 

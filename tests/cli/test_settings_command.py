@@ -43,6 +43,10 @@ def test_settings_are_shown_with_their_source(tmp_path: Path) -> None:
         "SECRET_KEY": ("the file .data/secret_key", "embedded"),
         "PUBLIC_URL": ("http://127.0.0.1:8000", "follows --host and --port"),
         "DEBUG": (True, "embedded"),
+        "CORS_ORIGINS": (
+            ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"],
+            "embedded",
+        ),
         # The environment precedes the file, which says 12.
         "BCRYPT_ROUNDS": (4, "environment"),
         "SMTP_URL": ("console:", "embedded"),

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,11 +13,13 @@ from app.main import create_app
 from app.settings import Settings
 from app.testing.clients import Api
 from app.testing.settings import settings_for
+from app.text.origins import LOOPBACK_ORIGINS
 from tests.cli.test_serve import SECRET
 from tests.support.servers import Server, serving, serving_untested
 
 ORIGINS = "https://app.example, http://localhost:5173, https://*.preview.example"
 ORIGIN = "https://app.example"
+PREVIEW = "https://a.preview.example"
 STRANGER = "https://evil.example"
 ASK = json.dumps({"query": "{ __typename }"})
 JSON = {"content-type": "application/json"}
@@ -61,6 +64,7 @@ async def test_an_allowed_origin_may_send_all_headers_that_it_requests(
     assert (response.status_code, response.content) == (204, b"")
     assert of_cors(response) == allowed | {
         "access-control-allow-origin": ORIGIN,
+        "access-control-allow-credentials": "true",
         "access-control-allow-methods": "GET, HEAD, POST",
         "access-control-max-age": "7200",
         "access-control-expose-headers": EXPOSED,
@@ -114,6 +118,7 @@ async def test_an_answer_can_be_read_by_an_allowed_origin_and_varies_for_caches(
 
     assert await ask(origin=ORIGIN) == {
         "access-control-allow-origin": ORIGIN,
+        "access-control-allow-credentials": "true",
         "access-control-expose-headers": EXPOSED,
         "vary": "accept, origin",
     }
@@ -196,8 +201,86 @@ async def test_refusals_can_be_read_by_an_allowed_origin_only(
     assert (friend.status_code, stranger.status_code) == (status, status)
     assert friend.headers["access-control-allow-origin"] == ORIGIN
     assert friend.headers["access-control-expose-headers"] == EXPOSED
-    assert "access-control-allow-origin" not in stranger.headers
-    assert "access-control-allow-credentials" not in friend.headers
+    assert friend.headers["access-control-allow-credentials"] == "true"
+    assert not any(name.startswith("access-control-") for name in stranger.headers)
+
+
+async def test_origins_that_match_a_pattern_are_allowed_without_credentials(site: Api) -> None:
+    response = await preflight(site, PREVIEW, "content-type")
+    answer = await site.http.post("/graphql", content=ASK, headers=JSON | {"origin": PREVIEW})
+
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (204, PREVIEW)
+    assert answer.headers["access-control-allow-origin"] == PREVIEW
+    assert "access-control-allow-credentials" not in {*response.headers, *answer.headers}
+
+
+@pytest.fixture(scope="module")
+async def loopback_site(settings: Settings) -> AsyncIterator[Api]:
+    assert settings.database_url is not None
+    url = settings.database_url.get_secret_value()
+    app = create_app(settings_for(url, cors_origins=",".join(LOOPBACK_ORIGINS)))
+    async with app.router.lifespan_context(app), Api.of(app) as api:
+        yield api
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://localhost:5173", True),
+        ("http://localhost:1", True),
+        ("http://localhost", True),
+        ("http://127.0.0.1:3000", True),
+        ("http://127.0.0.1", True),
+        ("http://[::1]:8080", True),
+        ("http://[::1]", True),
+        ("https://localhost:5173", False),
+        ("https://127.0.0.1", False),
+        ("http://localhost.evil.example", False),
+        ("http://localhost.evil.example:5173", False),
+        ("http://localhost.:5173", False),
+        ("http://app.localhost:5173", False),
+        ("http://evil-localhost:5173", False),
+        ("http://127.0.0.1.nip.io:5173", False),
+        ("http://127.0.0.1.nip.io", False),
+        ("http://127x0x0x1:5173", False),
+        ("http://127.0.0.2:5173", False),
+        ("http://127.1:5173", False),
+        ("http://0.0.0.0:5173", False),
+        ("http://[::]:5173", False),
+        ("http://[::1%25lo]:5173", False),
+        ("http://[::ffff:127.0.0.1]:5173", False),
+        ("http://localhost@evil.example", False),
+        ("http://localhost:80@evil.example", False),
+        ("http://localhost:5173@evil.example:80", False),
+        ("http://evil.example@localhost:5173", False),
+        ("http://evil.example#localhost:5173", False),
+        ("http://evil.example/http://localhost:5173", False),
+        ("http://localhost:5173/", False),
+        ("http://localhost:5173/.evil.example", False),
+        ("http://localhost:", False),
+        ("http://localhost:517300", False),
+        ("http://localhost:*", False),
+        ("http://localhost:5173\n", False),
+        ("http://localhost:5173, http://evil.example", False),
+        ("http://LOCALHOST:5173", False),
+        ("HTTP://localhost:5173", False),
+        ("localhost:5173", False),
+        ("file://localhost:5173", False),
+        ("null", False),
+    ],
+)
+async def test_any_port_of_loopback_is_allowed_with_credentials(
+    loopback_site: Api, origin: str, *, allowed: bool
+) -> None:
+    headers: Any = [(b"content-type", b"application/json"), (b"origin", origin.encode())]
+    response = await loopback_site.http.post("/graphql", content=ASK, headers=headers)
+
+    expected = {
+        "access-control-allow-origin": origin,
+        "access-control-allow-credentials": "true",
+        "access-control-expose-headers": EXPOSED,
+    }
+    assert of_cors(response) == {"vary": "accept, origin"} | (expected if allowed else {})
 
 
 async def test_without_allowed_origins_there_are_no_cors_headers(api: Api) -> None:
@@ -269,6 +352,21 @@ def test_refusals_before_the_application_can_be_read_by_an_allowed_origin_only(
     assert b"access-control-expose-headers: " + EXPOSED.encode() in friend
     assert not any(line.startswith(b"access-control-") for line in stranger)
     assert {b"vary: origin"} <= {*friend} & {*stranger}
+
+
+@pytest.mark.parametrize("chosen", ["", ORIGIN])
+def test_loopback_is_allowed_with_the_embedded_database_unless_other_origins_are(
+    tmp_path: Path, chosen: str
+) -> None:
+    local = "http://localhost:5173"
+    asked = {"origin": local, "access-control-request-method": "POST"}
+
+    with serving(tmp_path, CORS_ORIGINS=chosen) as embedded:
+        response = httpx.options(f"{embedded.url}/graphql", headers=asked)
+
+    allowed = {"access-control-allow-origin": local, "access-control-allow-credentials": "true"}
+    found = {name: response.headers[name] for name in allowed if name in response.headers}
+    assert (response.status_code, found) == ((403, {}) if chosen else (204, allowed))
 
 
 def test_the_origin_of_a_request_does_not_apply_to_the_next_one(server: Server) -> None:

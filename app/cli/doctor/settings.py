@@ -78,7 +78,7 @@ async def frontend(setup: SetUp) -> Verdict:
         return failed("FRONTEND_URL is not an address such as https://app.example.com.")
     if frontend == own:
         return ok(f"{frontend} is the origin of PUBLIC_URL.")
-    if Cors.of(given.cors_origins).allows(frontend.encode()):
+    if Cors.of(setup.settings.cors_origins).allows(frontend.encode()):
         return ok(f"{frontend} is in CORS_ORIGINS.")
     return warning(
         f"{frontend} of FRONTEND_URL is not in CORS_ORIGINS: browsers do not let it read answers.",
