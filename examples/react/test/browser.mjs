@@ -1,0 +1,375 @@
+// Drives the whole app in Chromium as people do, against a Portico of its own, and reads the emails that Portico prints.
+// `--screenshots FOLDER` keeps the two pictures of the README there.
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+import { startApp, startPortico } from "./servers.mjs";
+
+const { values: options } = parseArgs({ options: { screenshots: { type: "string" } } });
+const scratch = await mkdtemp(join(tmpdir(), "portico-react-"));
+const screenshots = options.screenshots ?? scratch;
+
+const ADMIN = { email: "admin@example.com", password: "correct horse battery staple" };
+const PHONE = { width: 390, height: 844 };
+const DESKTOP = { width: 1280, height: 800 };
+
+const app = await startApp(join(scratch, "app"));
+const portico = await startPortico(join(scratch, "data"), app.url, ADMIN.password);
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), // Chromium's sandbox refuses root
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost", // no network but these two
+  ],
+});
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+// What no page may do: break the content security policy, or fail in its console.
+const offences = [];
+
+/** A browser of its own: its cookies are not those of the others. */
+async function device() {
+  const context = await browser.newContext({ baseURL: app.url, viewport: DESKTOP, locale: "en-GB" });
+  context.setDefaultTimeout(10_000);
+  context.on("weberror", (error) => offences.push(`page error: ${error.error().message}`));
+  context.on("console", (message) => {
+    const offline = message.text().includes("ERR_INTERNET_DISCONNECTED");
+    if (message.type() === "error" && !offline) offences.push(`console: ${message.text()}`);
+  });
+  return new Tab(await context.newPage());
+}
+
+/** A tab, and what a person does in it. */
+class Tab {
+  constructor(page) {
+    this.page = page;
+  }
+
+  async anotherTab(path) {
+    const tab = new Tab(await this.page.context().newPage());
+    await tab.page.goto(path);
+    return tab;
+  }
+
+  button = (name) => this.page.getByRole("button", { name, exact: true });
+  press = (name) => this.button(name).click();
+  follow = (name) => this.page.getByRole("link", { name, exact: true }).click();
+  open = (path) => this.page.goto(path);
+  see = (text) => this.page.getByText(text).first().waitFor();
+  at = (title) => this.page.getByRole("heading", { level: 1, name: title, exact: true }).waitFor();
+  told = (text) => this.page.getByRole("status").filter({ hasText: text }).waitFor();
+  warned = (text) => this.page.getByRole("alert").filter({ hasText: text }).waitFor();
+  field = (label) => this.page.getByLabel(label, { exact: true });
+
+  async fill(fields) {
+    for (const [label, value] of Object.entries(fields)) await this.field(label).fill(value);
+  }
+
+  async signIn({ email, password }) {
+    await this.fill({ Email: email, Password: password });
+    await this.press("Sign in");
+  }
+
+  rows = () => this.page.locator("main .list > li p:first-child a").allTextContents();
+
+  /** Looks at a page as it is now: for everybody, in light and dark, and on a phone. */
+  async inspect() {
+    for (const colorScheme of ["dark", "light"]) {
+      await this.page.emulateMedia({ colorScheme });
+      await this.page.evaluate(axe);
+      const violations = await this.page.evaluate(async () => {
+        const { violations } = await globalThis.axe.run();
+        return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(", ")}`);
+      });
+      assert.deepEqual(violations, [], `${this.page.url()} in ${colorScheme}`);
+    }
+    await this.page.setViewportSize(PHONE);
+    const width = await this.page.evaluate(() => document.documentElement.scrollWidth);
+    assert.equal(width, PHONE.width, `${this.page.url()} scrolls sideways on a phone`);
+    await this.page.setViewportSize(DESKTOP);
+  }
+}
+
+const lin = { email: "lin@example.com", password: "difference engine 1" };
+const laptop = await device();
+const phone = await device();
+const office = await device();
+let secondTab;
+
+const checks = {
+  "guests are asked to sign in, whatever page they open": async () => {
+    await laptop.open("/sessions");
+    await laptop.at("Sign in");
+    await laptop.inspect();
+    await laptop.follow("Request another verification email");
+    await laptop.at("Verify your email");
+    await laptop.inspect();
+    await laptop.open("/no-such-page");
+    await laptop.at("This page does not exist");
+    await laptop.inspect();
+  },
+  "a password that is refused is explained at its field": async () => {
+    await laptop.open("/register");
+    await laptop.see("At least 8 characters");
+    await laptop.inspect();
+    await laptop.fill({ Name: "Lin", Email: lin.email, Password: "12345678" });
+    await laptop.press("Create account");
+    await laptop.warned("Some fields are invalid.");
+    const field = laptop.field("Password");
+    assert.equal(await field.getAttribute("aria-invalid"), "true");
+    assert.ok(await field.evaluate((element) => element === document.activeElement));
+    await laptop.inspect();
+  },
+  "a registration is confirmed with the emailed link": async () => {
+    await laptop.fill({ Password: lin.password });
+    await laptop.press("Create account");
+    await laptop.told("We have sent you an email.");
+    await laptop.open(await portico.linkIn("Confirm your registration", lin.email));
+    await laptop.at("Verify your email");
+    assert.equal(laptop.page.url(), `${app.url}/verify-email`);
+    await laptop.inspect();
+    await laptop.press("Verify");
+    await laptop.told(`${lin.email} is verified, and you are signed in.`);
+    await laptop.follow("Continue");
+    await laptop.at("Profile");
+    await laptop.inspect();
+  },
+  "a reload stays signed in, and so does another tab": async () => {
+    await laptop.page.reload();
+    await laptop.at("Profile");
+    secondTab = await laptop.anotherTab("/sessions");
+    await secondTab.at("Sessions");
+    await secondTab.see("Where you are signed in");
+  },
+  "no script can read what keeps people signed in": async () => {
+    const readable = await laptop.page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length]);
+    assert.deepEqual(readable, ["", 0, 0]);
+  },
+  "a changed name is seen at once wherever it is shown": async () => {
+    await laptop.fill({ Name: "Lin of Lund" });
+    await laptop.press("Save");
+    await laptop.told("Saved.");
+    await laptop.page.getByRole("banner").getByText("Lin of Lund").waitFor();
+  },
+  "the password is changed, and the session continues": async () => {
+    await laptop.follow("Password");
+    await laptop.see("At least 8 characters");
+    await laptop.inspect();
+    await laptop.fill({ "Current password": "not this one", "New password": "difference engine 2" });
+    await laptop.press("Change password");
+    await laptop.warned("password");
+    await laptop.fill({ "Current password": lin.password });
+    await laptop.press("Change password");
+    await laptop.told("Your password is changed.");
+    lin.password = "difference engine 2";
+    await laptop.page.reload();
+    await laptop.at("Password");
+  },
+  "another device is listed and can be signed out": async () => {
+    await phone.open("/");
+    await phone.signIn(lin);
+    await phone.at("Profile");
+    await laptop.follow("Sessions");
+    await laptop.button("Sign out Chrome on Linux").waitFor();
+    assert.equal(await laptop.page.getByText("this device", { exact: true }).count(), 1);
+    await laptop.inspect();
+    await laptop.press("Sign out Chrome on Linux");
+    await laptop.button("Sign out Chrome on Linux").waitFor({ state: "detached" });
+    await phone.follow("Sessions");
+    await phone.at("Sign in");
+    await phone.see("ended");
+  },
+  "an address changes with the link that goes to the new one": async () => {
+    await laptop.follow("Email");
+    await laptop.inspect();
+    await laptop.fill({ "New email": "lin@example.org", Password: lin.password });
+    await laptop.press("Send the link");
+    await laptop.told("link");
+    lin.email = "lin@example.org";
+    await laptop.open(await portico.linkIn("Confirm your new email address", lin.email));
+    await laptop.at("Confirm the change");
+    await laptop.inspect();
+    await laptop.press("Confirm");
+    await laptop.told(`The address of the account is ${lin.email} now.`);
+    await laptop.follow("Continue");
+    await laptop.see(lin.email);
+  },
+  "signing out is seen in the other tab": async () => {
+    await laptop.press("Sign out");
+    await laptop.at("Sign in");
+    await secondTab.at("Sign in");
+  },
+  "a forgotten password is replaced with the emailed link": async () => {
+    await laptop.follow("Forgot your password?");
+    await laptop.at("Forgot your password?");
+    await laptop.inspect();
+    await laptop.fill({ Email: lin.email });
+    await laptop.press("Send the email");
+    await laptop.told("link");
+    await laptop.open(await portico.linkIn("Choose a new password", lin.email));
+    await laptop.at("Choose a new password");
+    await laptop.see("At least 8 characters");
+    await laptop.inspect();
+    await laptop.fill({ "New password": "short" });
+    await laptop.press("Set password");
+    await laptop.warned("Some fields are invalid.");
+    await laptop.fill({ "New password": "analytical engine 3" });
+    await laptop.press("Set password");
+    await laptop.told("Your password is changed.");
+    lin.password = "analytical engine 3";
+    await laptop.follow("Sign in");
+    await laptop.signIn({ ...lin, password: "difference engine 2" });
+    await laptop.warned("");
+    await laptop.signIn(lin);
+    await laptop.at("Profile");
+  },
+  "a used link says so, and where to get another one": async () => {
+    await phone.open(await portico.linkIn("Choose a new password", lin.email));
+    await phone.see("At least 8 characters");
+    await phone.fill({ "New password": "another engine 4" });
+    await phone.press("Set password");
+    await phone.warned("This link is invalid or has expired.");
+    await phone.follow("Request another email");
+    await phone.at("Forgot your password?");
+  },
+  "signing out everywhere ends the sessions of all devices": async () => {
+    await phone.open("/sign-in");
+    await phone.signIn(lin);
+    await phone.at("Profile");
+    await laptop.follow("Sessions");
+    await laptop.press("Sign out everywhere");
+    await laptop.at("Sign in");
+    await phone.follow("Password");
+    await phone.page.reload();
+    await phone.at("Sign in");
+  },
+  "administrators page through users in both directions": async () => {
+    await portico.createUsers(ADMIN, 23);
+    await office.open("/users?order=email");
+    await office.signIn(ADMIN);
+    await office.at("Users");
+    await office.told("25 users");
+    const pages = [await office.rows()];
+    await office.inspect();
+    for (const first of ["user09@example.com", "user19@example.com"]) {
+      await office.follow("Next page");
+      await office.see(first);
+      pages.push(await office.rows());
+    }
+    const expected = ["admin@example.com", "lin@example.org"];
+    for (let number = 1; number <= 23; number += 1) expected.push(`user${String(number).padStart(2, "0")}@example.com`);
+    assert.deepEqual(pages.flat(), expected);
+    assert.equal(await office.page.getByRole("link", { name: "Next page" }).count(), 0);
+    await office.follow("Previous page");
+    await office.see(pages[1][0]);
+    assert.deepEqual(await office.rows(), pages[1]);
+    await office.page.reload();
+    await office.see(pages[1][0]);
+    assert.deepEqual(await office.rows(), pages[1]);
+  },
+  "administrators search and order users": async () => {
+    await office.fill({ Search: "user1" });
+    await office.page.getByLabel("Order").selectOption("Newest first");
+    await office.press("Search");
+    await office.told("10 users");
+    assert.deepEqual((await office.rows()).slice(0, 2), ["user19@example.com", "user18@example.com"]);
+  },
+  "a suspension ends the user's sessions, and says why to administrators": async () => {
+    await phone.signIn(lin);
+    await phone.at("Profile");
+    await office.fill({ Search: "lin@" });
+    await office.press("Search");
+    await office.told("1 user");
+    await office.follow(lin.email);
+    await office.at("Lin of Lund");
+    await office.press("Suspend");
+    await office.warned("Some fields are invalid.");
+    await office.inspect();
+    await office.fill({ Reason: "Sent advertisements.", Until: "2099-01-01T00:00" });
+    await office.press("Suspend");
+    await office.see("Sent advertisements.");
+    await office.see("1 Jan 2099");
+    await office.inspect();
+    await phone.follow("Password");
+    await phone.page.reload();
+    await phone.at("Sign in");
+    await phone.see("suspended");
+  },
+  "a reinstated user can sign in": async () => {
+    await office.press("Reinstate");
+    await office.button("Suspend").waitFor();
+    await phone.signIn(lin);
+    await phone.at("Password");
+  },
+  "members have no page of users": async () => {
+    assert.equal(await phone.page.getByRole("link", { name: "Users" }).count(), 0);
+    await phone.open("/users");
+    await phone.warned("Only administrators can do that.");
+    await phone.inspect();
+  },
+  "a server that cannot be reached is told, and what was typed stays": async () => {
+    await phone.open("/");
+    await phone.at("Profile");
+    await phone.page.context().setOffline(true);
+    await phone.fill({ Name: "Lin, offline" });
+    await phone.press("Save");
+    await phone.warned("The server could not be reached.");
+    await phone.page.context().setOffline(false);
+    await phone.press("Save");
+    await phone.told("Saved.");
+  },
+  "another user who signs in in another tab replaces the first one": async () => {
+    const other = await phone.anotherTab("/");
+    await other.press("Sign out");
+    await other.signIn(ADMIN);
+    await other.see(ADMIN.email);
+    await phone.see(ADMIN.email);
+    assert.equal(await phone.page.getByText(lin.email).count(), 0);
+  },
+  "a deleted account is gone": async () => {
+    await laptop.open("/sign-in");
+    await laptop.signIn(lin);
+    await laptop.follow("Profile");
+    await laptop.follow("Delete account");
+    await laptop.at("Delete account");
+    await laptop.inspect();
+    await laptop.fill({ Password: lin.password });
+    await laptop.press("Delete account");
+    await laptop.at("Sign in");
+    await laptop.signIn(lin);
+    await laptop.warned("");
+  },
+  "the pictures of the README": async () => {
+    await office.open("/users?order=email");
+    await office.told("24 users");
+    await office.page.screenshot({ path: join(screenshots, "users.png") });
+    await office.page.emulateMedia({ colorScheme: "dark" });
+    await office.page.setViewportSize(PHONE);
+    await office.open("/sessions");
+    await office.see("this device");
+    await office.page.screenshot({ path: join(screenshots, "phone.png") });
+    for (const name of ["users.png", "phone.png"]) assert.ok((await stat(join(screenshots, name))).size > 10_000);
+  },
+};
+
+let failed = false;
+for (const [name, check] of Object.entries(checks)) {
+  let failure;
+  await check().catch((error) => (failure = error.message));
+  failure = offences[0] ?? failure; // what a page did wrong is likelier the cause
+  if (failure) { await office.page.screenshot({ path: "/tmp/shots/failed.png" }); console.log(office.page.url(), await office.rows(), await office.page.locator("nav").last().innerHTML()); }
+  console.log(failure ? `FAILED: ${name}: ${failure}` : `ok: ${name}`);
+  failed = Boolean(failure);
+  if (failed) break; // each one begins where the one before has ended
+}
+await browser.close();
+await Promise.all([app.stop(), portico.stop()]);
+await rm(scratch, { recursive: true });
+process.exitCode = failed ? 1 : 0;

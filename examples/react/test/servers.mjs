@@ -1,0 +1,92 @@
+// The servers of the test: Portico on a database of its own, and the app as it is built for production.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { build, preview } from "vite";
+
+const PORTICO_PORT = process.env.PORTICO_PORT ?? "8767";
+const APP_PORT = Number(process.env.APP_PORT ?? "8768");
+const PORTICO = `http://localhost:${PORTICO_PORT}`;
+
+/** Builds and serves the app, with the headers of `vite.config.ts`. */
+export async function startApp(outDir) {
+  process.env.VITE_PORTICO_URL = `${PORTICO}/graphql`;
+  const options = { logLevel: "error", build: { outDir, emptyOutDir: true }, preview: { port: APP_PORT } };
+  await build(options);
+  const server = await preview(options);
+  return { url: `http://localhost:${APP_PORT}`, stop: () => server.close() };
+}
+
+export async function startPortico(dataDir, frontend, adminPassword) {
+  const command = process.env.PORTICO ?? join(import.meta.dirname, "../../../.venv/bin/portico");
+  const child = spawn(command, ["serve", "--port", PORTICO_PORT], {
+    env: {
+      ...process.env,
+      DATA_DIR: dataDir,
+      FRONTEND_URL: frontend,
+      CORS_ORIGINS: frontend,
+      EMAIL_VERIFICATION: "required",
+      FIRST_ADMIN_PASSWORD: adminPassword,
+      MANAGEMENT_ADDRESS: "off",
+      THROTTLE_SCALE: "1000", // one computer does here what many people do
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let printed = "";
+  let logged = "";
+  child.stdout.on("data", (text) => (printed += text));
+  child.stderr.on("data", (text) => (logged += text));
+
+  async function until(what, condition) {
+    for (let tries = 0; tries < 300; tries += 1) {
+      const value = await condition();
+      if (value) return value;
+      await wait(100);
+    }
+    throw new Error(`no ${what}; Portico logged:\n${logged.slice(-2_000)}`);
+  }
+
+  const isReady = () => fetch(`${PORTICO}/health/ready`).then(({ ok }) => ok, () => false);
+  await until("answer of Portico", isReady);
+
+  async function ask(query, variables, token) {
+    const response = await fetch(`${PORTICO}/graphql`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) },
+      body: JSON.stringify({ query, variables }),
+    });
+    const { data, errors } = await response.json();
+    if (errors) throw new Error(errors[0].message);
+    return data;
+  }
+
+  return {
+    /** The link in the newest email to this address whose subject has this text. */
+    linkIn: (subject, to) =>
+      until(`email "${subject}" to ${to}`, () => {
+        const emails = printed.split(/^-{10,}$/m).filter((email) => email.includes(`To: ${to}\n`));
+        const email = emails.filter((text) => text.match(/^Subject: (.*)$/m)?.[1].includes(subject)).at(-1);
+        return email?.match(/^http\S+$/m)?.[0];
+      }),
+
+    /** Creates `user01@example.com` and so on, one after the other. */
+    async createUsers(admin, count) {
+      const { login } = await ask(
+        "mutation ($input: LoginInput!) { login(input: $input) { ... on SignedIn { tokens { accessToken } } } }",
+        { input: admin },
+      );
+      for (let number = 1; number <= count; number += 1)
+        await ask(
+          "mutation ($input: CreateUserInput!) { createUser(input: $input) { __typename } }",
+          { input: { email: `user${String(number).padStart(2, "0")}@example.com`, displayName: `User ${number}` } },
+          login.tokens.accessToken,
+        );
+    },
+
+    async stop() {
+      child.kill("SIGTERM");
+      await once(child, "exit");
+    },
+  };
+}
