@@ -1,4 +1,18 @@
 import { CombinedGraphQLErrors } from "@apollo/client/errors";
+import { graphql } from "./gql";
+
+// All mutations spread it: what there is to tell of an outcome that is a problem.
+graphql(`
+  fragment Problem on Problem {
+    message
+    ... on InvalidInput {
+      issues {
+        path
+        message
+      }
+    }
+  }
+`);
 
 export interface Issue {
   path: readonly string[];

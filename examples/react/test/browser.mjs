@@ -283,7 +283,7 @@ const checks = {
   },
   "a suspension ends the user's sessions, and says why to administrators": async () => {
     await phone.signIn(lin);
-    await phone.at("Profile");
+    await phone.at("Password");
     await office.fill({ Search: "lin@" });
     await office.press("Search");
     await office.told("1 user");
@@ -297,8 +297,7 @@ const checks = {
     await office.see("Sent advertisements.");
     await office.see("1 Jan 2099");
     await office.inspect();
-    await phone.follow("Password");
-    await phone.page.reload();
+    await phone.follow("Sessions");
     await phone.at("Sign in");
     await phone.see("suspended");
   },
@@ -306,7 +305,7 @@ const checks = {
     await office.press("Reinstate");
     await office.button("Suspend").waitFor();
     await phone.signIn(lin);
-    await phone.at("Password");
+    await phone.at("Sessions");
   },
   "members have no page of users": async () => {
     assert.equal(await phone.page.getByRole("link", { name: "Users" }).count(), 0);

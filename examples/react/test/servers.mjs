@@ -1,13 +1,21 @@
 // The servers of the test: Portico on a database of its own, and the app as it is built for production.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { build, preview } from "vite";
 
-const PORTICO_PORT = process.env.PORTICO_PORT ?? "8767";
-const APP_PORT = Number(process.env.APP_PORT ?? "8768");
+const [PORTICO_PORT, APP_PORT] = await Promise.all([freePort(), freePort()]);
 const PORTICO = `http://localhost:${PORTICO_PORT}`;
+
+async function freePort() {
+  const server = createServer().listen(0, "localhost");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  return port;
+}
 
 /** Builds and serves the app, with the headers of `vite.config.ts`. */
 export async function startApp(outDir) {
@@ -20,7 +28,7 @@ export async function startApp(outDir) {
 
 export async function startPortico(dataDir, frontend, adminPassword) {
   const command = process.env.PORTICO ?? join(import.meta.dirname, "../../../.venv/bin/portico");
-  const child = spawn(command, ["serve", "--port", PORTICO_PORT], {
+  const child = spawn(command, ["serve", "--port", String(PORTICO_PORT)], {
     env: {
       ...process.env,
       DATA_DIR: dataDir,

@@ -12,15 +12,7 @@ const RequestEmailChange = graphql(`
       ... on RequestAccepted {
         message
       }
-      ... on Problem {
-        message
-      }
-      ... on InvalidInput {
-        issues {
-          path
-          message
-        }
-      }
+      ...Problem
     }
   }
 `);

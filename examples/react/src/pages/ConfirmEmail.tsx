@@ -15,9 +15,7 @@ const ConfirmEmailChange = graphql(`
           email
         }
       }
-      ... on Problem {
-        message
-      }
+      ...Problem
     }
   }
 `);

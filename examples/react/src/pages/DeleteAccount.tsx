@@ -12,9 +12,7 @@ const DeleteAccountMutation = graphql(`
       ... on AccountDeleted {
         message
       }
-      ... on Problem {
-        message
-      }
+      ...Problem
     }
   }
 `);

@@ -12,9 +12,7 @@ const RequestPasswordReset = graphql(`
       ... on RequestAccepted {
         message
       }
-      ... on Problem {
-        message
-      }
+      ...Problem
     }
   }
 `);

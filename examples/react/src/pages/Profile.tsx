@@ -18,15 +18,7 @@ const UpdateProfile = graphql(`
           displayName
         }
       }
-      ... on Problem {
-        message
-      }
-      ... on InvalidInput {
-        issues {
-          path
-          message
-        }
-      }
+      ...Problem
     }
   }
 `);

@@ -12,9 +12,7 @@ const RequestEmailVerification = graphql(`
       ... on RequestAccepted {
         message
       }
-      ... on Problem {
-        message
-      }
+      ...Problem
     }
   }
 `);

@@ -32,9 +32,7 @@ const RevokeSession = graphql(`
       ... on SignedOut {
         endedSessionIds
       }
-      ... on Problem {
-        message
-      }
+      ...Problem
     }
   }
 `);

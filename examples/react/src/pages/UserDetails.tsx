@@ -2,7 +2,7 @@ import { useSuspenseQuery } from "@apollo/client/react";
 import { Link, useParams } from "react-router";
 import { useMutate } from "../apollo";
 import { graphql } from "../gql";
-import type { SuspendMutation } from "../gql/graphql";
+import type { UserChangeFragment } from "../gql/graphql";
 import { done, problem, unhandled } from "../results";
 import { Field, Form, type Values } from "../ui/Form";
 import { Card, Page } from "../ui/Page";
@@ -40,15 +40,7 @@ graphql(`
         ...UserDetails
       }
     }
-    ... on Problem {
-      message
-    }
-    ... on InvalidInput {
-      issues {
-        path
-        message
-      }
-    }
+    ...Problem
   }
 `);
 
@@ -68,9 +60,7 @@ const Reinstate = graphql(`
   }
 `);
 
-type UserChange = NonNullable<SuspendMutation["outcome"]>;
-
-function resultOf(outcome: UserChange, message: string) {
+function resultOf(outcome: UserChangeFragment, message: string) {
   switch (outcome.__typename) {
     case "UserChanged":
       return done(message);
@@ -86,18 +76,8 @@ function resultOf(outcome: UserChange, message: string) {
 export function UserDetails() {
   const { id = "" } = useParams();
   const { data } = useSuspenseQuery(UserById, { variables: { id }, fetchPolicy: "cache-and-network" });
-  const mutate = useMutate();
   const { user } = data;
   if (!user) return <Page title="No such user"><Link to="/users">All users</Link></Page>;
-
-  async function suspend({ reason, until }: Values<"reason" | "until">) {
-    const input = { userId: id, reason, until: until ? new Date(until).toISOString() : null };
-    return resultOf((await mutate({ mutation: Suspend, variables: { input } })).outcome, "Suspended.");
-  }
-
-  async function reinstate() {
-    return resultOf((await mutate({ mutation: Reinstate, variables: { input: { userId: id } } })).outcome, "Reinstated.");
-  }
 
   return (
     <Page title={user.displayName ?? user.email}>
@@ -113,26 +93,49 @@ export function UserDetails() {
           <dd>{user.lastLoginAt ? <When at={user.lastLoginAt} /> : "Never"}</dd>
         </dl>
       </Card>
-      {user.suspension ? (
-        <Card title="Suspended">
-          <dl>
-            <dt>Reason</dt>
-            <dd>{user.suspension.reason}</dd>
-            <dt>Until</dt>
-            <dd>{user.suspension.until ? <When at={user.suspension.until} /> : "Reinstated"}</dd>
-          </dl>
-          <Form submit={reinstate} button="Reinstate" />
-        </Card>
-      ) : (
-        <Card title="Suspend">
-          <p>Ends all sessions of this user. They cannot sign in until they are reinstated.</p>
-          <Form submit={suspend} button="Suspend" danger>
-            <Field name="reason" label="Reason" hint="Only administrators see it." />
-            <Field name="until" label="Until" type="datetime-local" hint="Leave it empty to suspend without an end." />
-          </Form>
-        </Card>
-      )}
+      {user.suspension ? <Suspended userId={id} {...user.suspension} /> : <Active userId={id} />}
       <Link to="/users">All users</Link>
     </Page>
+  );
+}
+
+function Active({ userId }: { userId: string }) {
+  const mutate = useMutate();
+
+  async function suspend({ reason, until }: Values<"reason" | "until">) {
+    const input = { userId, reason, until: until ? new Date(until).toISOString() : null };
+    const { outcome } = await mutate({ mutation: Suspend, variables: { input } });
+    return resultOf(outcome, "Suspended.");
+  }
+
+  return (
+    <Card title="Suspend">
+      <p>Ends all sessions of this user. They cannot sign in until they are reinstated.</p>
+      <Form submit={suspend} button="Suspend" danger>
+        <Field name="reason" label="Reason" hint="Only administrators see it." />
+        <Field name="until" label="Until" type="datetime-local" hint="Leave it empty to suspend without an end." />
+      </Form>
+    </Card>
+  );
+}
+
+function Suspended({ userId, reason, until }: { userId: string; reason: string; until: string | null }) {
+  const mutate = useMutate();
+
+  async function reinstate() {
+    const { outcome } = await mutate({ mutation: Reinstate, variables: { input: { userId } } });
+    return resultOf(outcome, "Reinstated.");
+  }
+
+  return (
+    <Card title="Suspended">
+      <dl>
+        <dt>Reason</dt>
+        <dd>{reason}</dd>
+        <dt>Until</dt>
+        <dd>{until ? <When at={until} /> : "Reinstated"}</dd>
+      </dl>
+      <Form submit={reinstate} button="Reinstate" />
+    </Card>
   );
 }
