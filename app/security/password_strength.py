@@ -10,8 +10,10 @@ from typing import Any, Self
 from app.imports import import_private_copy
 from app.security.password_limits import MAX_GUESSES
 
+# A copy without its dictionaries, which take 13 MiB: `RANKS` has what is needed of them.
 _zxcvbn = import_private_copy("zxcvbn")
-matching, scoring = _zxcvbn.matching, _zxcvbn.scoring
+matching: Any = _zxcvbn.matching
+scoring: Any = _zxcvbn.scoring
 MIN_GUESSES_OF_TWO = 10_000
 MIN_GUESSES_OF_PART = 50
 MIN_GUESSES_OF_CHARACTER = 10
@@ -149,8 +151,8 @@ class Ranks:
         best: dict[int, int] = {}
         for words in lists:
             for rank, word in enumerate(words, 1):
-                form = hash(_form(word))
-                best[form] = min(rank, best.get(form, rank))
+                hashed = hash(_form(word))
+                best[hashed] = min(rank, best.get(hashed, rank))
         hashes = sorted(best)
         return cls(array("q", hashes), array("i", (best[each] for each in hashes)))
 
@@ -224,7 +226,7 @@ def _spatial_matches(text: str) -> list[Any]:
     return matches
 
 
-# Only its words take much memory, and this copy of zxcvbn is not asked about them.
+# First: the memory that it frees is used again for the ranks.
 matching.RANKED_DICTIONARIES.clear()
 RANKS = Ranks.in_lists(_zxcvbn.frequency_lists.FREQUENCY_LISTS.values())
 _zxcvbn.frequency_lists.FREQUENCY_LISTS.clear()
