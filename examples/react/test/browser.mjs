@@ -358,12 +358,18 @@ const checks = {
   },
 };
 
+/** Tells what the people see where they cannot go on. */
+async function describe() {
+  for (const page of browser.contexts().flatMap((context) => context.pages()))
+    console.log(`${page.url()}: ${await page.locator("body").innerText()}\n`);
+}
+
 let failed = false;
 for (const [name, check] of Object.entries(checks)) {
   let failure;
   await check().catch((error) => (failure = error.message));
   failure = offences[0] ?? failure; // what a page did wrong is likelier the cause
-  if (failure) { await office.page.screenshot({ path: "/tmp/shots/failed.png" }); console.log(office.page.url(), await office.rows(), await office.page.locator("nav").last().innerHTML()); }
+  if (failure) await describe();
   console.log(failure ? `FAILED: ${name}: ${failure}` : `ok: ${name}`);
   failed = Boolean(failure);
   if (failed) break; // each one begins where the one before has ended
