@@ -305,7 +305,7 @@ const checks = {
     await office.press("Reinstate");
     await office.button("Suspend").waitFor();
     await phone.signIn(lin);
-    await phone.at("Sessions");
+    await phone.at("Password");
   },
   "members have no page of users": async () => {
     assert.equal(await phone.page.getByRole("link", { name: "Users" }).count(), 0);
