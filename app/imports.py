@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import sys
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,12 +13,14 @@ from app.errors import Misconfigured
 
 
 def import_module(path: str) -> ModuleType:
-    """Import a Python module, without collecting garbage meanwhile.
+    """Import a Python module, and exclude what it defines from garbage collection.
 
     Raises:
         Misconfigured: it does not exist, or fails; names the file and the line.
 
     """
+    if path in sys.modules:
+        return sys.modules[path]
     try:
         with _no_garbage_collection():
             return importlib.import_module(path)
@@ -48,9 +51,9 @@ def import_attribute(path: str, name: str, kind: type[Any]) -> Any:
 
 @contextmanager
 def _no_garbage_collection() -> Generator[None]:
-    """Suspend garbage collection.
+    """Suspend garbage collection, and exclude what exists afterwards from it.
 
-    What modules define stays: each collection would walk all of it again.
+    What modules define stays: each collection would visit all of it again.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -58,6 +61,7 @@ def _no_garbage_collection() -> Generator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
             gc.enable()
 
 
