@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from app.cli.console import out
 from app.composition import Portico
 from app.database.embedded import embedded_postgres, embedded_secret, is_new
+from app.database.upgrade_at_start import upgrade_at_start
 from app.errors import Misconfigured
-from app.imports import import_module
 from app.logs import set_levels
 from app.mail.mailer import CONSOLE
 from app.modules import branches_of, modules_named
@@ -50,9 +50,7 @@ def database_alone(settings: Settings) -> Generator[Settings]:
     if is_new(settings.data_dir):
         out.print(f"Creating a database in {settings.data_dir}, once. This takes a few seconds …")
     with postgres as url:
-        # Imported here: a server on another database needs no Alembic.
-        migrations = import_module("app.database.migrations")
-        migrations.upgrade(url, branches=branches_of(modules_named(settings.modules)))
+        upgrade_at_start(url, branches_of(modules_named(settings.modules)))
         # Defaults that depend on the embedded database are set now: from here on it is a database
         # like any other.
         settled = {"database_url": SecretStr(url), **embedded_values(settings)}

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from typer.core import TyperCommand, TyperGroup
@@ -63,6 +64,12 @@ def test_a_command_loads_no_library_of_the_api(
 
 def test_a_command_on_a_migrated_database_loads_no_alembic(environment: dict[str, str]) -> None:
     assert "alembic" not in loaded_by("jobs", **environment)
+
+
+def test_only_an_embedded_database_that_is_to_be_upgraded_loads_alembic(tmp_path: Path) -> None:
+    arguments = ("users", "show", "nobody@example.com")
+    assert "alembic" in loaded_by(*arguments, DATA_DIR=str(tmp_path))
+    assert "alembic" not in loaded_by(*arguments, DATA_DIR=str(tmp_path))
 
 
 @pytest.mark.parametrize("arguments", [(), *commands_in(get_group(CLI))], ids=" ".join)
