@@ -19,6 +19,7 @@ from app.database.after_upgrade import (
 )
 from app.database.base import Base
 from app.database.errors import sqlstate
+from app.database.migration_limits import LIMITS, STATEMENT_TIMEOUT
 from app.database.migration_lock import BLOCKING_CHECK_SECONDS, migration_engine
 from app.database.migration_table import (
     FORMER_TABLE,
@@ -29,7 +30,6 @@ from app.database.migration_table import (
     former_revision,
     statements_to_start_at,
 )
-from app.database.online_ddl import LIMITS, STATEMENT_TIMEOUT
 from app.errors import MigrationBlocked
 from app.modules import read_settings
 

@@ -13,7 +13,7 @@ from app.database.connection_pools import NoPool
 from app.database.connector import WITHOUT_PREPARED_STATEMENTS, Connector
 from app.database.database import session_settings
 from app.database.libpq.database_url import read_database_url
-from app.database.online_ddl import LIMITS
+from app.database.migration_limits import LIMITS
 from app.database.outages import raise_outages
 
 # The advisory lock of migrations: "portico" in ASCII.
