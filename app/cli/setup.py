@@ -1,6 +1,6 @@
 """What commands that use a database share: its settings, and started services."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from app.cli.console import out
 from app.composition import Portico
-from app.database.embedded import embedded_postgres, embedded_secret, is_new
+from app.database.embedded import do_nothing, embedded_postgres, embedded_secret, is_new
 from app.database.upgrade_at_start import upgrade_at_start
 from app.errors import Misconfigured
 from app.logs import set_levels
@@ -20,10 +20,12 @@ DEFAULT_ADMIN = "admin@example.com"
 
 
 @contextmanager
-def database(settings: Settings) -> Generator[Settings]:
+def database(
+    settings: Settings, meanwhile: Callable[[], object] = do_nothing
+) -> Generator[Settings]:
     """Yield settings with a database and a secret, the embedded ones if none are set.
 
-    Sets the log level of the settings.
+    Sets the log level of the settings. Calls `meanwhile` while an embedded database starts.
     """
     if not settings.embedded and settings.secret_key is None:
         msg = (
@@ -31,22 +33,24 @@ def database(settings: Settings) -> Generator[Settings]:
             "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
         raise Misconfigured(msg)
-    with database_alone(settings) as settled:
+    with database_alone(settings, meanwhile) as settled:
         key = settled.secret_key or SecretStr(embedded_secret(settings.data_dir))
         yield settled.model_copy(update={"secret_key": key})
 
 
 @contextmanager
-def database_alone(settings: Settings) -> Generator[Settings]:
+def database_alone(
+    settings: Settings, meanwhile: Callable[[], object] = do_nothing
+) -> Generator[Settings]:
     """Yield settings with a database, for commands that need no secret.
 
-    Sets the log level of the settings.
+    Sets the log level of the settings. Calls `meanwhile` while an embedded database starts.
     """
     set_levels(settings.log_level)
     if not settings.embedded:
         yield settings
         return
-    postgres = embedded_postgres(settings.data_dir)
+    postgres = embedded_postgres(settings.data_dir, meanwhile)
     if is_new(settings.data_dir):
         out.print(f"Creating a database in {settings.data_dir}, once. This takes a few seconds …")
     with postgres as url:
