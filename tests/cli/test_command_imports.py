@@ -80,3 +80,14 @@ def test_help_loads_neither_services_nor_the_api(arguments: tuple[str, ...]) -> 
 def test_help_loads_no_services_of_other_modules() -> None:
     loaded = loaded_by("notes", "count", "--help", MODULES="my_api.notes")
     assert loaded & (HEAVY | {"my_api.notes.module", "my_api.notes.models"}) == set()
+
+
+def test_the_application_is_not_visited_by_garbage_collections() -> None:
+    code = """
+import gc
+from app.imports import import_module
+import_module("app.main")
+print(gc.isenabled(), len(gc.get_objects()) < gc.get_freeze_count() / 100)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
