@@ -5,7 +5,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -19,10 +19,9 @@ def import_module(path: str) -> ModuleType:
         Misconfigured: it does not exist, or fails; names the file and the line.
 
     """
-    if path in sys.modules:
-        return sys.modules[path]
+    is_imported = path in sys.modules
     try:
-        with _no_garbage_collection():
+        with nullcontext() if is_imported else _no_garbage_collection():
             return importlib.import_module(path)
     except Misconfigured:
         raise
