@@ -19,10 +19,13 @@ def import_module(path: str) -> ModuleType:
         Misconfigured: it does not exist, or fails; names the file and the line.
 
     """
-    is_imported = path in sys.modules
+    with nullcontext() if path in sys.modules else _no_garbage_collection():
+        return _import(path)
+
+
+def _import(path: str) -> ModuleType:
     try:
-        with nullcontext() if is_imported else _no_garbage_collection():
-            return importlib.import_module(path)
+        return importlib.import_module(path)
     except Misconfigured:
         raise
     except ModuleNotFoundError as missing:
@@ -46,6 +49,26 @@ def import_attribute(path: str, name: str, kind: type[Any]) -> Any:
     if not isinstance(found, kind):
         raise Misconfigured(f"The Python module {path} must define {name}, a {kind.__qualname__}")
     return found
+
+
+def import_private_copy(path: str) -> ModuleType:
+    """Import a copy of a library that nothing else in this process shares.
+
+    Its memory is freed with the last reference to it, and changing it changes no other copy.
+    """
+    shared = _unload(path)
+    try:
+        # Not excluded from garbage collection, which frees it.
+        return _import(path)
+    finally:
+        _unload(path)
+        sys.modules.update(shared)
+
+
+def _unload(path: str) -> dict[str, ModuleType]:
+    """Remove a module and those within it from those that are imported, and return them."""
+    names = [name for name in sys.modules if f"{name}.".startswith(f"{path}.")]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 @contextmanager
