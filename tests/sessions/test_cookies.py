@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
-from graphql import GraphQLUnionType
 from sqlalchemy import text
 
 from app.database.database import Database
@@ -47,6 +47,15 @@ REFRESH = (
     f"mutation Refresh($input: RefreshSessionInput! = {{}}) "
     f"{{ result: refreshSession(input: $input) "
     f"{{ {SIGNED_IN} ... on SessionEnded {{ reason }} }} }}"
+)
+REQUEST_VERIFICATION = """
+mutation Request($email: String!) {
+  requestEmailVerification(input: {email: $email}) { __typename }
+}
+"""
+VERIFY = (
+    f"mutation Verify($input: VerifyEmailInput!) "
+    f"{{ result: verifyEmail(input: $input) {{ {SIGNED_IN} }} }}"
 )
 LOGOUT = """
 mutation Logout($input: LogoutInput) {
@@ -109,7 +118,8 @@ class Browser:
         self._store(response.headers.get("set-cookie"))
         answer = response.json()
         self.api.errors = answer.get("errors", [])
-        return (answer.get("data") or {}).get("result", answer.get("data"))
+        data: dict[str, Any] | None = answer.get("data")
+        return data and data.get("result", data)
 
     def _store(self, header: str | None) -> None:
         self.last_set = None
@@ -158,7 +168,7 @@ async def site(settings: Settings, clock: FakeClock) -> AsyncIterator[Callable[.
     url = settings.database_url.get_secret_value()
     app = create_app(settings_for(url, cors_origins=ORIGINS), clock)
     async with app.router.lifespan_context(app), Api.of(app) as guest:
-        yield lambda origin: Browser(guest, origin)
+        yield partial(Browser, guest)
 
 
 async def active_sessions(db: Database) -> int:
@@ -430,6 +440,23 @@ async def test_a_refused_sign_in_leaves_the_cookie_alone(browser: Browser, ada: 
     assert (await browser.refresh())["user"] == {"email": ada.email}
 
 
+async def test_a_link_opened_in_the_browser_that_registered_keeps_the_password(
+    browser: Browser, ada: Person, outbox: Outbox, deliver: Deliver
+) -> None:
+    """The page of the link may have no access token, but it has the cookie."""
+    session = (await browser.login(ada))["session"]
+    await browser(REQUEST_VERIFICATION, email=ada.email)
+    await deliver()
+    page = browser.other_tab()
+
+    link = {"token": outbox.token_for(ada.email), "delivery": "COOKIE"}
+    signed_in = page.take(await page(VERIFY, input=link))
+
+    assert signed_in["session"] != session
+    assert await browser(REFRESH) == {"__typename": "SessionEnded", "reason": "LOGGED_OUT"}
+    await page.login(ada)
+
+
 # ---- passwords and deletion --------------------------------------------------------------------
 
 
@@ -699,21 +726,25 @@ async def test_a_form_of_another_site_cannot_send_an_operation(
 # ---- over the whole schema ---------------------------------------------------------------------
 
 MUTATIONS = root_fields("mutation")
-DELIVERING = [
-    name
-    for name, field in MUTATIONS.items()
-    if "input" in field.args
-    and "delivery" in getattr(named(field.args["input"].type), "fields", {})
-]
+
+
+def inputs(name: str) -> set[str]:
+    """Returns the fields of the input of a mutation."""
+    argument = MUTATIONS[name].args.get("input")
+    return set(named(argument.type).fields) if argument else set()
+
+
+def members(name: str) -> set[str]:
+    """Returns the types that a mutation may return."""
+    result = named(MUTATIONS[name].type)
+    return {each.name for each in getattr(result, "types", [result])}
+
+
+DELIVERING = [name for name in MUTATIONS if "delivery" in inputs(name)]
 
 
 def test_every_mutation_that_signs_in_can_deliver_by_cookie() -> None:
-    def signs_in(field: Any) -> bool:
-        union = named(field.type)
-        members = union.types if isinstance(union, GraphQLUnionType) else []
-        return "SignedIn" in {member.name for member in members}
-
-    signing_in = {name for name, field in MUTATIONS.items() if signs_in(field)}
+    signing_in = {name for name in MUTATIONS if "SignedIn" in members(name)}
     assert signing_in - set(DELIVERING) == {"refreshSession"}
 
 
@@ -736,13 +767,11 @@ async def test_the_cookie_gives_no_access(browser: Browser, grace: Person, name:
     await browser.login(grace)
     browser.access_token = None
     operation = smallest("mutation", name)
-    level = "(level: GUEST)"
-    description = MUTATIONS[name].description
 
     await browser(operation.document, **operation.variables)
 
-    is_for_guests = "No sign-in needed." in description
-    assert (browser.code == "UNAUTHENTICATED") != is_for_guests, level
+    is_for_guests = "No sign-in needed." in MUTATIONS[name].description
+    assert (browser.code == "UNAUTHENTICATED") != is_for_guests
 
 
 def test_every_delivery_is_optional() -> None:
