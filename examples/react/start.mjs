@@ -1,11 +1,9 @@
 // Starts Portico and the app. Both end at Ctrl-C, and when one of them ends.
 import { spawn } from "node:child_process";
 
-const APP = "http://localhost:5173";
 const settings = {
-  DATA_DIR: ".data",
-  FRONTEND_URL: APP, // links in emails lead to this app
-  CORS_ORIGINS: APP, // its scripts may use the API, with the cookie
+  DATA_DIR: ".data", // an embedded database, with which pages of localhost may use the API
+  FRONTEND_URL: "http://localhost:5173", // links in emails lead to the app
   EMAIL_VERIFICATION: "required",
 };
 

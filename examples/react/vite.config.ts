@@ -7,6 +7,7 @@ export default defineConfig(({ mode }) => {
     plugins: [react()],
     // `@portico/client` is a link to its folder, which has a React of its own for its tests.
     resolve: { dedupe: ["react", "react-dom", "@apollo/client"] },
+    build: { chunkSizeWarningLimit: 700 }, // kB, of which a browser loads 165 compressed
     server: { port: 5173, strictPort: true },
     preview: {
       port: 5173,

@@ -8,6 +8,7 @@ import { build, preview } from "vite";
 
 const [PORTICO_PORT, APP_PORT] = await Promise.all([freePort(), freePort()]);
 const PORTICO = `http://localhost:${PORTICO_PORT}`;
+const PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1";
 
 async function freePort() {
   const server = createServer().listen(0, "localhost");
@@ -61,7 +62,7 @@ export async function startPortico(dataDir, frontend, adminPassword) {
   async function ask(query, variables, token) {
     const response = await fetch(`${PORTICO}/graphql`, {
       method: "POST",
-      headers: { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) },
+      headers: { "content-type": "application/json", "user-agent": PHONE, ...(token && { authorization: `Bearer ${token}` }) },
       body: JSON.stringify({ query, variables }),
     });
     const { data, errors } = await response.json();
@@ -78,16 +79,16 @@ export async function startPortico(dataDir, frontend, adminPassword) {
         return email?.match(/^http\S+$/m)?.[0];
       }),
 
-    /** Creates `user01@example.com` and so on, one after the other. */
-    async createUsers(admin, count) {
+    /** Creates an account for each of these people. */
+    async createUsers(admin, people) {
       const { login } = await ask(
         "mutation ($input: LoginInput!) { login(input: $input) { ... on SignedIn { tokens { accessToken } } } }",
         { input: admin },
       );
-      for (let number = 1; number <= count; number += 1)
+      for (const input of people)
         await ask(
           "mutation ($input: CreateUserInput!) { createUser(input: $input) { __typename } }",
-          { input: { email: `user${String(number).padStart(2, "0")}@example.com`, displayName: `User ${number}` } },
+          { input },
           login.tokens.accessToken,
         );
     },

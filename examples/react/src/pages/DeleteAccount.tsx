@@ -39,7 +39,7 @@ export function DeleteAccount() {
     <Page title="Delete account">
       <Card title="Delete your account and all its data">
         <p>This cannot be undone.</p>
-        <Form submit={remove} button="Delete account" danger>
+        <Form submit={remove} button="Delete account" look="danger">
           <Field name="password" label="Password" type="password" autoComplete="current-password" />
         </Form>
       </Card>

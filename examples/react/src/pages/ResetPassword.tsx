@@ -19,7 +19,9 @@ export function ResetPassword() {
   const mutate = useMutate();
 
   async function reset(token: string, { newPassword }: Values<"newPassword">) {
-    const { outcome } = await mutate({ mutation: ResetPasswordMutation, variables: { input: { token, newPassword } } });
+    // COOKIE: what tells this device from those of strangers who try passwords goes into the cookie.
+    const input = { token, newPassword, delivery: "COOKIE" } as const;
+    const { outcome } = await mutate({ mutation: ResetPasswordMutation, variables: { input } });
     switch (outcome.__typename) {
       case "UserChanged":
         return done("Your password is changed. Sign in with it.");

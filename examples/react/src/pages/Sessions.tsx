@@ -71,7 +71,7 @@ export function Sessions() {
                 <p className="minor">{ipAddress}, last used <When at={lastUsedAt} /></p>
               </div>
               {!isCurrent && (
-                <Form submit={() => revoke(id)} button="Sign out" label={`Sign out ${deviceName(userAgent)}`} />
+                <Form submit={() => revoke(id)} button="Sign out" label={`Sign out ${deviceName(userAgent)}`} look="quiet" />
               )}
             </li>
           ))}
@@ -79,7 +79,7 @@ export function Sessions() {
       </Card>
       <Card title="Lost a device?">
         <p>This ends all your sessions, the one on this device too.</p>
-        <Form submit={signOutEverywhere} button="Sign out everywhere" danger />
+        <Form submit={signOutEverywhere} button="Sign out everywhere" look="danger" />
       </Card>
     </Page>
   );

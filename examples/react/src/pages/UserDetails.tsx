@@ -111,7 +111,7 @@ function Active({ userId }: { userId: string }) {
   return (
     <Card title="Suspend">
       <p>Ends all sessions of this user. They cannot sign in until they are reinstated.</p>
-      <Form submit={suspend} button="Suspend" danger>
+      <Form submit={suspend} button="Suspend" look="danger">
         <Field name="reason" label="Reason" hint="Only administrators see it." />
         <Field name="until" label="Until" type="datetime-local" hint="Leave it empty to suspend without an end." />
       </Form>

@@ -72,11 +72,11 @@ export function Users() {
           <li key={id}>
             <div>
               <p><Link to={`/users/${id}`}>{email}</Link></p>
-              <p className="minor">{displayName ? `${displayName}, ` : ""}since <When at={createdAt} /></p>
+              <p className="minor">{displayName}</p>
             </div>
-            <p>
-              {role === "ADMIN" && <span className="tag">administrator</span>}{" "}
-              {!isActive && <span className="tag bad">suspended</span>}
+            <p className="minor">
+              {role === "ADMIN" && <span className="tag">administrator</span>}
+              {!isActive && <span className="tag bad">suspended</span>} <When at={createdAt} />
             </p>
           </li>
         ))}

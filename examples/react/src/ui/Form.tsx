@@ -11,13 +11,13 @@ interface FormProps<Name extends string> {
   button: string;
   /** The name of the button, where its text alone does not say what it is about. */
   label?: string;
-  danger?: boolean;
+  look?: "danger" | "quiet";
   /** Whether the form can be used again after it has succeeded. */
   reusable?: boolean;
   children?: ReactNode;
 }
 
-export function Form<Name extends string>({ submit, button, label, danger, reusable, children }: FormProps<Name>) {
+export function Form<Name extends string>({ submit, button, label, look, reusable, children }: FormProps<Name>) {
   const [result, run, pending] = useActionState(async (_: Result | null, form: HTMLFormElement) => {
     const values = Object.fromEntries(new FormData(form)) as Values<Name>;
     const next = await submit(values).catch((error: unknown) => problem({ message: explain(error) }));
@@ -39,7 +39,7 @@ export function Form<Name extends string>({ submit, button, label, danger, reusa
           }}
         >
           <Issues value={result?.issues ?? []}>{children}</Issues>
-          <button className={danger ? "danger" : undefined} disabled={pending} aria-label={label}>
+          <button className={look} disabled={pending} aria-label={label}>
             {button}
           </button>
         </form>
