@@ -2,9 +2,10 @@
 
 import gc
 import importlib
+import sys
 import traceback
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -12,15 +13,19 @@ from app.errors import Misconfigured
 
 
 def import_module(path: str) -> ModuleType:
-    """Import a Python module, without collecting garbage meanwhile.
+    """Import a Python module, and exclude what it defines from garbage collection.
 
     Raises:
         Misconfigured: it does not exist, or fails; names the file and the line.
 
     """
+    with nullcontext() if path in sys.modules else _no_garbage_collection():
+        return _import(path)
+
+
+def _import(path: str) -> ModuleType:
     try:
-        with _no_garbage_collection():
-            return importlib.import_module(path)
+        return importlib.import_module(path)
     except Misconfigured:
         raise
     except ModuleNotFoundError as missing:
@@ -46,11 +51,31 @@ def import_attribute(path: str, name: str, kind: type[Any]) -> Any:
     return found
 
 
+def import_private_copy(path: str) -> ModuleType:
+    """Import a copy of a library that nothing else in this process shares.
+
+    Its memory is freed with the last reference to it, and changing it changes no other copy.
+    """
+    shared = _unload(path)
+    try:
+        # Not excluded from garbage collection, which frees it.
+        return _import(path)
+    finally:
+        _unload(path)
+        sys.modules.update(shared)
+
+
+def _unload(path: str) -> dict[str, ModuleType]:
+    """Remove a module and those within it from those that are imported, and return them."""
+    names = [name for name in sys.modules if f"{name}.".startswith(f"{path}.")]
+    return {name: sys.modules.pop(name) for name in names}
+
+
 @contextmanager
 def _no_garbage_collection() -> Generator[None]:
-    """Suspend garbage collection.
+    """Suspend garbage collection, and exclude what exists afterwards from it.
 
-    What modules define stays: each collection would walk all of it again.
+    What modules define stays: each collection would visit all of it again.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -58,6 +83,7 @@ def _no_garbage_collection() -> Generator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
             gc.enable()
 
 
