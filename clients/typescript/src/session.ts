@@ -188,7 +188,6 @@ export function createSession({
     mutate(true, document, { ...input, delivery });
 
   async function signOut(options?: { everywhere?: boolean }) {
-    const token = accessToken;
     change(false, null, null);
     await exclusively(async () => {
       const input = { refreshToken: kept() };
@@ -196,7 +195,7 @@ export function createSession({
         // Only a valid access token ends the other sessions.
         const { tokens } = await ask(documents.refreshSession, input);
         await ask(documents.logoutEverywhere, {}, tokens?.accessToken);
-      } else await ask(documents.logout, input, token);
+      } else await ask(documents.logout, input);
       keep("");
       change(false, null, null); // also what signed in meanwhile
     });
