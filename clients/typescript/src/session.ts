@@ -202,7 +202,7 @@ export function createSession({
   }
 
   if (channel) channel.onmessage = hear;
-  page && addEventListener("online", whenOnline);
+  if (page) addEventListener("online", whenOnline);
   if (byCookie ? page : kept()) refreshQuietly();
   else if (!byCookie) show(null, null);
 
@@ -234,7 +234,7 @@ export function createSession({
     close() {
       closed = true;
       clearTimeout(retry);
-      page && removeEventListener("online", whenOnline);
+      if (page) removeEventListener("online", whenOnline);
       listeners.clear();
       channel?.close();
       channel = undefined;
