@@ -14,5 +14,9 @@ onSubmit(async () => {
   if (result?.__typename !== "SignedIn") return fail(answer);
   // Nobody would keep the tokens of the session that has begun.
   await ask(SIGN_OUT, {}, { Authorization: `Bearer ${result.tokens.accessToken}` });
-  finish("Your email address is verified", `You can sign in as ${result.user.email} now.`);
+  finish(
+    "Your email address is verified",
+    `You can sign in as ${result.user.email} now. If you get another email with a link to choose a ` +
+      "password, open that link first.",
+  );
 });
