@@ -1,6 +1,7 @@
 // Portico's GraphiQL page, driven in Chromium as a person would: PORTICO_URL, PORTICO_EMAIL and
 // PORTICO_PASSWORD name a running server (DEBUG on) and an account of it. SCREENSHOT=file.png
 // keeps a picture of the signed-in page.
+import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
 const { PORTICO_URL, PORTICO_EMAIL, PORTICO_PASSWORD, SCREENSHOT } = process.env;
@@ -91,6 +92,20 @@ const checks = {
     await page.goto("/graphql");
     await shows(".graphiql-query-editor", "Welcome to Portico", "query Me");
   },
+  "the docs are open on the description of the schema": async () => {
+    await shows(".graphiql-plugin", "Portico: accounts, sign-in and sessions.");
+    await button("Hide Documentation Explorer").click();
+    await page.reload();
+    await shows(".graphiql-query-editor", "query Me");
+    await button("Show Documentation Explorer").waitFor();
+  },
+  "the operation at the cursor is run": async () => {
+    const request = page.waitForRequest((each) => each.postData()?.includes('"Me"'));
+    await page.locator(".graphiql-query-editor .view-lines").getByText("createdAt").first().click();
+    await page.keyboard.press("ControlOrMeta+Enter");
+    assert.equal((await request).postDataJSON().operationName, "Me");
+    await shows(".graphiql-response", '"me": null');
+  },
   "a guest has no user": async () => {
     await run("{ me { email } }");
     await shows(".graphiql-response", '"me": null');
@@ -136,6 +151,24 @@ const checks = {
     await button("Show GraphiQL Explorer").click();
     await shows(".graphiql-plugin", "me", "users");
     if (SCREENSHOT) await page.screenshot({ path: SCREENSHOT });
+  },
+  "on a small screen everything is reachable": async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await button("Hide GraphiQL Explorer").click();
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+    await run("{ me { displayName } }");
+    await shows(".graphiql-response", '"displayName"');
+    for (const part of [".graphiql-query-editor", ".graphiql-response", ".portico-bar button"]) {
+      const { x, y, width, height } = await page.locator(part).first().boundingBox();
+      assert.ok(x >= 0 && x + width <= 390 && y >= 0 && y + height <= 844, part);
+      assert.ok(width > 40 && height > 30, part);
+    }
+    await button("Show Documentation Explorer").click();
+    const docs = await page.locator(".graphiql-plugin").boundingBox();
+    assert.equal(docs.width, 390);
+    await button("Hide Documentation Explorer").click();
+    await page.locator(".graphiql-query-editor .view-lines").click();
+    await page.setViewportSize({ width: 1280, height: 800 });
   },
   "another tab can be opened": async () => {
     await button("New tab").click();
