@@ -33,6 +33,7 @@ from app.graphql.schema_part import NodeKinds, SchemaPart
 from app.http.access_log import AccessLog, console_line, json_line
 from app.http.application import Application, is_traced
 from app.http.asgi import ASGIApp
+from app.http.cookies import CookieRules
 from app.http.cors import CORS, Cors, Preflights
 from app.http.fast_path import FastPath
 from app.http.graphiql_page import GraphiQL
@@ -119,7 +120,7 @@ def create_app(
             access_log.flush()
             await flush_telemetry()
 
-    endpoint = _endpoint(settings, portico, engine, clock)
+    endpoint = _endpoint(settings, portico, engine, clock, cors)
     app = Application(*_middleware(settings, endpoint, access_log, cors), lifespan=lifespan)
     app.state.portico, app.state.engine = portico, engine
     app.include_router(health_routes(unready))
@@ -185,7 +186,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
 
 
 def _endpoint(
-    settings: Settings, portico: Portico, engine: Engine, clock: Clock
+    settings: Settings, portico: Portico, engine: Engine, clock: Clock, cors: Cors
 ) -> GraphQLOverHttp:
     services, fleet = portico.services, portico.services[FleetSecrets]
 
@@ -199,6 +200,7 @@ def _endpoint(
         GraphiQL.load(settings.product) if settings.explore else None,
         settings.max_body_bytes,
         TrustedProxies.of(settings.trusted_proxies),
+        CookieRules.of(settings.public_url, cors),
     )
 
 

@@ -1,13 +1,6 @@
-"""Addresses of this machine: whether others reach them, and how they are written in a URL."""
+"""How addresses of this machine are written in a URL."""
 
 from ipaddress import ip_address
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def http_url(host: str, port: int) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from app.audit.services.retention import NOT_ALLOWED, AuditRetention
-from app.cli.addresses import http_url, is_loopback
+from app.cli.addresses import http_url
 from app.composition import Portico
 from app.config.settings import ENV_FILE
 from app.config.sources import read_sources, unknown_in_file
 from app.database.readiness import Readiness
 from app.errors import Misconfigured
 from app.settings import Settings
+from app.text.hosts import is_loopback
 
 USUAL_ROUNDS = 10
 SERVE_AS_ANOTHER_ROLE = (

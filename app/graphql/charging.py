@@ -19,7 +19,7 @@ from strawberry.types.field import StrawberryField
 from app import outcomes
 from app.errors import Misconfigured, Overloaded
 from app.graphql.context import Context, Info
-from app.graphql.problems import Problem, RateLimited, too_many_attempts
+from app.graphql.problems import MaybeGuess, Problem, RateLimited, too_many_attempts
 from app.throttle.attempts import Attempt, Caller, Charge
 from app.throttle.services.budgets import Budgets
 
@@ -156,7 +156,7 @@ async def _charges(attempt: Attempt, context: Context, caller: Caller) -> Sequen
 
 
 def _is_wrong_guess(result: Any) -> bool:
-    return isinstance(result, Problem) and result.is_wrong_guess()
+    return isinstance(result, MaybeGuess) and result.is_wrong_guess()
 
 
 def _refused(info: Info, refused: outcomes.RateLimited) -> RateLimited:

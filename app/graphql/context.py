@@ -1,9 +1,8 @@
 """The context of resolvers: the services, the caller and the client of a request."""
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from graphql import get_named_type
 
@@ -14,6 +13,7 @@ from app.errors import Forbidden, Unauthenticated
 from app.graphql.batching import Batches
 from app.security.access_tokens import AccessTokens
 from app.security.client import Client
+from app.security.session_cookie import SessionCookie
 from app.sessions.services.viewers import Viewers
 from app.users.services.viewer import Admin, Viewer
 
@@ -24,27 +24,48 @@ SIGN_IN_AGAIN = (
 ADMINISTRATORS_ONLY = "Only administrators may do this."
 
 
+class Head(Protocol):
+    """The head of a request, which is read for the fields that need it: few queries do."""
+
+    def client(self) -> Client: ...
+    def cookie(self) -> SessionCookie: ...
+
+
 @dataclass(slots=True)
 class Context:
     """One request. `viewer` is the user of its token, as of when the session was last read."""
 
     services: Container
     clock: Clock
-    # Reads the client from the headers, for the fields that need it: few queries do.
-    read_client: Callable[[], Client]
+    head: Head
     bearer: str | None = None
     viewer: Viewer | None = None
     # The type of the problem that a mutation returned, for the access log.
     problem: str | None = None
     batches: Batches = field(default_factory=Batches)
     _client: Client | None = None
+    _cookie: SessionCookie | None = None
 
     @property
     def client(self) -> Client:
         """Who sent the request, as far as it is known."""
         if self._client is None:
-            self._client = self.read_client()
+            client = self.head.client()
+            device_token = client.device_token or self.cookie.device_token
+            self._client = client._replace(device_token=device_token)
         return self._client
+
+    @property
+    def cookie(self) -> SessionCookie:
+        """The session cookie. Only fields that sign in, refresh, or end sessions may read it."""
+        if self._cookie is None:
+            self._cookie = self.head.cookie()
+        return self._cookie
+
+    @property
+    def changed_cookie(self) -> SessionCookie | None:
+        """The session cookie if the answer has to set it."""
+        return self._cookie if self._cookie is not None and self._cookie.has_changed else None
 
     @property
     def user_id(self) -> uuid.UUID | None:

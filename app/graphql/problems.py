@@ -33,11 +33,18 @@ publish_enum(
 )
 
 
+class MaybeGuess:
+    """A result that says whether a secret was wrong, for the limits that count wrong ones."""
+
+    def is_wrong_guess(self) -> bool:
+        raise NotImplementedError
+
+
 @strawberry.interface(
     description="A failure that the client can show to a person and act on. "
     "Every failing member of a result union implements it."
 )
-class Problem:
+class Problem(MaybeGuess):
     message: str = strawberry.field(description="One or two sentences for the person, in English.")
 
     def is_wrong_guess(self) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from graphql import OperationType
@@ -13,14 +12,15 @@ from app.errors import Overloaded, Unavailable
 from app.graphql.scalars import write_json
 from app.http.access_log import Line
 from app.http.asgi import Receive, Scope, Send
+from app.http.cookies import CookieRules
 from app.http.graphiql_page import GraphiQL
 from app.http.headers import Headers, bearer_token
 from app.http.negotiation import CONTENT_TYPES, GRAPHQL_JSON, JSON, negotiate, prefers_html
 from app.http.proxies import TrustedProxies
 from app.http.refusals import HttpRefusal
 from app.http.replies import UNPROCESSABLE, Reply, executed, not_executed, refused, try_later
+from app.http.request_head import RequestHead
 from app.http.requests import GraphQLRequest, read_get, read_post
-from app.security.client import Client
 
 ALLOW = ((b"allow", b"GET, HEAD, POST"),)
 ALLOW_POST = ((b"allow", b"POST"),)
@@ -32,13 +32,14 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 class GraphQLOverHttp:
     engine: Engine
     persisted: PersistedDocuments
-    # Makes the context of resolvers from what reads the client, and from the bearer token.
-    context_of: Callable[[Callable[[], Client], str | None], Any]
+    # Makes the context of resolvers from the head of the request and the bearer token.
+    context_of: Callable[[RequestHead, str | None], Any]
     # Whether the secrets of this process are revoked, so that it must not answer.
     is_revoked: Callable[[], bool]
     graphiql: GraphiQL | None
     max_body_bytes: int
     proxies: TrustedProxies
+    cookies: CookieRules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = scope["state"]["headers"]
@@ -77,7 +78,8 @@ class GraphQLOverHttp:
         if self.is_revoked():
             return try_later(Unavailable("the secrets of this process are revoked"))
         text = self._document_text(request)
-        context = self.context_of(partial(self._client, scope, headers), bearer_token(headers))
+        head = RequestHead(self.proxies, self.cookies, scope, headers)
+        context = self.context_of(head, bearer_token(headers))
         prepared = await self.engine.prepare(
             text, request.operation_name, request.variables, context
         )
@@ -93,24 +95,15 @@ class GraphQLOverHttp:
         line.outcome = context.problem or "ok"
         if isinstance(answer, RequestError):
             return not_executed(answer)
-        return executed(answer, in_parts=executable.in_parts)
+        reply = executed(answer, in_parts=executable.in_parts)
+        cookie = context.changed_cookie
+        return reply if cookie is None else reply.with_header(self.cookies.header(cookie))
 
     def _document_text(self, request: GraphQLRequest) -> str:
         try:
             return self.persisted.find(request.query, request.document_id, request.extensions)
         except DocumentRefused as refusal:
             raise HttpRefusal(UNPROCESSABLE, refusal.message, code=refusal.code) from None
-
-    def _client(self, scope: Scope, headers: Headers) -> Client:
-        peer = scope.get("client")
-        address = peer[0] if peer else None
-        return Client(
-            ip_address=self.proxies.client_address(address, headers.text(b"x-forwarded-for")),
-            user_agent=headers.text(b"user-agent"),
-            request_id=scope["state"]["request_id"],
-            device_token=headers.text(b"portico-device"),
-            accept_language=headers.text(b"accept-language"),
-        )
 
 
 def _wants_page(scope: Scope, accept: str | None) -> bool:

@@ -23,6 +23,9 @@ class Reply(NamedTuple):
     answer: dict[str, Any]
     headers: Fields = ()
 
+    def with_header(self, header: tuple[bytes, bytes]) -> "Reply":
+        return self._replace(headers=(*self.headers, header))
+
     def for_client(self, accepted: str | None) -> tuple[int, str]:
         """Returns the status code and the media type for a client, by the type it accepts.
 

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid, parseaddr
-from ipaddress import ip_address
 from typing import Protocol, TextIO
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -34,6 +33,7 @@ from aiosmtplib import (
 
 from app.errors import Misconfigured
 from app.text import email_addresses
+from app.text.hosts import is_loopback
 
 CONSOLE = "console:"
 SMTP_PORTS = {"smtp": 587, "smtps": 465}
@@ -188,7 +188,7 @@ class SmtpMailer:
             unquote(parts.username) if parts.username else None,
             unquote(parts.password) if parts.password else None,
             tls_from_start=parts.scheme == "smtps",
-            without_tls=tls_is_off or (parts.username is None and _is_loopback(parts.hostname)),
+            without_tls=tls_is_off or (parts.username is None and is_loopback(parts.hostname)),
             sender=sender,
         )
 
@@ -398,10 +398,3 @@ def mailer_of(url: str | None, sender: str) -> Mailer:
     if url is None:
         return NoMailer()
     return ConsoleMailer(sys.stdout) if url == CONSOLE else SmtpMailer.of(url, sender)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

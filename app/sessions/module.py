@@ -24,6 +24,7 @@ from app.sessions.services.password_failures import PasswordFailures
 from app.sessions.services.refresh import TokenRefresh
 from app.sessions.services.sessions import Sessions
 from app.sessions.services.sign_in import SignIn
+from app.sessions.services.sign_out import SignOut
 from app.sessions.services.viewers import Viewers
 from app.sessions.settings import SessionSettings
 from app.throttle.settings import ThrottleSettings
@@ -75,6 +76,7 @@ MODULE = Module(
         SignIn,
         TokenRefresh,
         Sessions,
+        SignOut,
         Viewers,
         Compromise,
     ),

@@ -1,6 +1,7 @@
 """Origins (RFC 6454) and patterns of origins, as in CORS_ORIGINS."""
 
 import re
+from urllib.parse import urlsplit
 
 ORIGIN = re.compile(
     r"(?P<scheme>https?)://"
@@ -46,6 +47,16 @@ def read_origin(text: str) -> str:
     if int(port) > LAST_PORT:
         raise ValueError(NOT_AN_ORIGIN)
     return f"{scheme}://{host}:{int(port)}"
+
+
+def origin_of_url(url: str) -> str:
+    """Returns the origin of an absolute URL, as browsers send it."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    if parts.port in {None, DEFAULT_PORTS.get(parts.scheme)}:
+        return f"{parts.scheme}://{host}"
+    return f"{parts.scheme}://{host}:{parts.port}"
 
 
 def pattern_of(origin: str) -> re.Pattern[bytes]:

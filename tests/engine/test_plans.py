@@ -31,6 +31,7 @@ from app.graphql.field_policy import field_costs
 from app.main import default_schema
 from app.people.services.users import Users
 from app.security.client import Client
+from app.security.session_cookie import SessionCookie
 from app.sessions.models import SessionRow
 from app.sessions.services.sessions import Sessions
 from app.users.models import UserRow
@@ -126,6 +127,14 @@ class Stand:
             raise RuntimeError(name)
 
 
+class NoHead:
+    def client(self) -> Client:
+        return Client(None, None, "request")
+
+    def cookie(self) -> SessionCookie:
+        return SessionCookie()
+
+
 def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
     stand: Any = Stand(rows, failing)
     viewer = Admin(user(1, role="ADMIN"), uuid.UUID(int=7))
@@ -142,7 +151,7 @@ def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
         def __getitem__(self, kind: Any) -> Any:
             return stand if kind in {Users, Sessions, AuditEvents} else portico.services[kind]
 
-    return Known(StandIns((), {}), lambda: NOW, lambda: Client(None, None, "request"))
+    return Known(StandIns((), {}), lambda: NOW, NoHead())
 
 
 def engine(planned: Planned) -> Engine:

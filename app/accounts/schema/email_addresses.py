@@ -13,6 +13,7 @@ from app.accounts.schema.results import (
     TokenInput,
     TokenInvalid,
     UserChanged,
+    token_field,
 )
 from app.accounts.services import email_addresses as service
 from app.accounts.services.email_addresses import EmailAddresses
@@ -20,7 +21,8 @@ from app.graphql.access import guest_field, member_field
 from app.graphql.context import Info, member
 from app.graphql.problems import InvalidInput, RateLimited
 from app.mail.services import one_time_tokens
-from app.sessions.schema.sign_in import InvalidCredentials, SignedIn
+from app.sessions.schema.delivery import TokenDelivery, cookie_for, delivery_field
+from app.sessions.schema.sign_in import InvalidCredentials, SignedIn, signed_in
 from app.sessions.services import outcomes as session_outcomes
 from app.users.services import outcomes as user_outcomes
 
@@ -28,6 +30,12 @@ VERIFICATION_REQUESTED = (
     "If there is an account to verify with this address, a link is on its way to it."
 )
 CHANGE_REQUESTED = "We have sent a link to the new address. Open it to confirm the change."
+
+
+@strawberry.input(description="The token of a link that verifies an address.")
+class VerifyEmailInput:
+    token: str = token_field()
+    delivery: TokenDelivery = delivery_field()
 
 
 @strawberry.input(description="A new address for the account.")
@@ -75,14 +83,14 @@ class EmailMutations:
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the name in the contract
-            TokenInput, strawberry.argument(description="The token.")
+            VerifyEmailInput, strawberry.argument(description="The token.")
         ],
     ) -> VerifyEmailResult:
-        context = info.context
+        context, cookie = info.context, cookie_for(info, input.delivery)
         viewer = await context.identify_if_valid()
         match await context.services[EmailAddresses].verify(input.token, viewer, context.client):
-            case session_outcomes.SignedIn() as signed_in:
-                return SignedIn.of(signed_in, info)
+            case session_outcomes.SignedIn() as outcome:
+                return await signed_in(outcome, info, cookie)
             case one_time_tokens.TokenInvalid():
                 return TokenInvalid.make()
 

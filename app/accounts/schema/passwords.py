@@ -6,7 +6,13 @@ import strawberry
 
 from app import outcomes
 from app.accounts import limits
-from app.accounts.schema.results import EmailInput, RequestAccepted, TokenInvalid, UserChanged
+from app.accounts.schema.results import (
+    EmailInput,
+    RequestAccepted,
+    TokenInvalid,
+    UserChanged,
+    token_field,
+)
 from app.accounts.services import passwords as service
 from app.accounts.services.passwords import PasswordChanges
 from app.graphql.access import guest_field, member_field
@@ -14,6 +20,12 @@ from app.graphql.context import Info, member
 from app.graphql.inputs import PASSWORD
 from app.graphql.problems import InvalidInput, RateLimited
 from app.mail.services import one_time_tokens
+from app.sessions.schema.delivery import (
+    TokenDelivery,
+    cookie_for,
+    cookie_of_session,
+    delivery_field,
+)
 from app.sessions.schema.sign_in import InvalidCredentials, Tokens
 from app.users.schema import User
 from app.users.services import outcomes as user_outcomes
@@ -25,8 +37,9 @@ RESET_REQUESTED = (
 
 @strawberry.input(description="A new password, with the token of an emailed link.")
 class ResetPasswordInput:
-    token: str = strawberry.field(description="The part of the link that begins with `pot_`.")
+    token: str = token_field()
     new_password: str = strawberry.field(description=PASSWORD)
+    delivery: TokenDelivery = delivery_field()
 
 
 @strawberry.type(
@@ -40,7 +53,9 @@ class PasswordChanged:
     @classmethod
     def of(cls, outcome: service.PasswordChanged, info: Info) -> "PasswordChanged":
         user = User(row=outcome.user, now=info.context.clock())
-        return cls(user=user, tokens=Tokens.of(outcome.tokens))
+        # A session whose refresh token is in the cookie keeps it there.
+        cookie = cookie_of_session(info, member(info).session_id)
+        return cls(user=user, tokens=Tokens.of(outcome.tokens, cookie))
 
 
 @strawberry.input(description="A new password, confirmed with the current one.")
@@ -99,11 +114,11 @@ class PasswordMutations:
             ResetPasswordInput, strawberry.argument(description="The token and the password.")
         ],
     ) -> ResetPasswordResult:
-        context = info.context
+        context, cookie = info.context, cookie_for(info, input.delivery)
         changes = context.services[PasswordChanges]
         match await changes.reset(input.token, input.new_password, context.client):
             case user_outcomes.UserChanged() as changed:
-                return UserChanged.of(changed, info)
+                return UserChanged.of(changed, info, cookie)
             case one_time_tokens.TokenInvalid():
                 return TokenInvalid.make()
             case outcomes.InvalidInput() as invalid:

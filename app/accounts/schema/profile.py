@@ -13,6 +13,7 @@ from app.accounts.services.profile import Profiles
 from app.graphql.access import member_field
 from app.graphql.context import Info, member
 from app.graphql.problems import InvalidInput, RateLimited
+from app.sessions.schema.delivery import cookie_of_session
 from app.sessions.schema.sign_in import InvalidCredentials
 from app.text.global_ids import global_id
 from app.users.services import outcomes as user_outcomes
@@ -86,6 +87,9 @@ class ProfileMutations:
         context = info.context
         match await context.services[Profiles].delete(member(info), input.password, context.client):
             case profile.AccountDeleted(user_id):
+                cookie = cookie_of_session(info, member(info).session_id)
+                if cookie is not None:
+                    cookie.clear()
                 return AccountDeleted(
                     message="Your account is deleted.", user_id=global_id("User", user_id)
                 )

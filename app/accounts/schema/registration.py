@@ -14,7 +14,8 @@ from app.graphql.access import guest_field
 from app.graphql.context import Info
 from app.graphql.inputs import PASSWORD, none_if_unset
 from app.graphql.problems import InvalidInput, RateLimited
-from app.sessions.schema.sign_in import SignedIn
+from app.sessions.schema.delivery import TokenDelivery, cookie_for, delivery_field
+from app.sessions.schema.sign_in import SignedIn, signed_in
 from app.sessions.services import outcomes as session_outcomes
 from app.users.services.inputs import MAX_EMAIL_BYTES, MAX_NAME_CHARACTERS
 
@@ -30,6 +31,7 @@ class RegisterInput:
         description=f"The display name, up to {MAX_NAME_CHARACTERS} characters; may be omitted, "
         "null or empty.",
     )
+    delivery: TokenDelivery = delivery_field()
 
 
 @strawberry.type(
@@ -64,11 +66,11 @@ class AccountMutations:
             RegisterInput, strawberry.argument(description="The account to create.")
         ],
     ) -> RegisterResult:
-        accounts = info.context.services[Accounts]
+        accounts, cookie = info.context.services[Accounts], cookie_for(info, input.delivery)
         name = none_if_unset(input.display_name)
         match await accounts.register(input.email, input.password, name, info.context.client):
-            case session_outcomes.SignedIn() as signed_in:
-                return SignedIn.of(signed_in, info)
+            case session_outcomes.SignedIn() as outcome:
+                return await signed_in(outcome, info, cookie)
             case service.VerificationSent():
                 return VerificationSent.make()
             case outcomes.EmailTaken():

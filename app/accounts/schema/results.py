@@ -1,9 +1,12 @@
 """Results and problems that several operations on accounts share."""
 
+from typing import Any
+
 import strawberry
 
 from app.graphql.context import Info
 from app.graphql.problems import Problem
+from app.security.session_cookie import SessionCookie
 from app.users.schema import User
 from app.users.services import outcomes as user_outcomes
 
@@ -13,13 +16,19 @@ class UserChanged:
     user: User = strawberry.field(description="The user after the change.")
     device_token: str | None = strawberry.field(
         default=None,
-        description="Returned by `resetPassword` only: a `Tokens.deviceToken` for the device that "
-        "opened the link. Send it with the `login` that follows.",
+        description="Returned by `resetPassword` only, unless it is in the cookie: a "
+        "`Tokens.deviceToken` for the device that opened the link. Send it with the `login` that "
+        "follows.",
     )
 
     @classmethod
-    def of(cls, outcome: user_outcomes.UserChanged, info: Info) -> "UserChanged":
+    def of(
+        cls, outcome: user_outcomes.UserChanged, info: Info, cookie: SessionCookie | None = None
+    ) -> "UserChanged":
         user = User(row=outcome.user, now=info.context.clock())
+        if cookie is not None:
+            cookie.store(None, outcome.device_token)
+            return cls(user=user)
         return cls(user=user, device_token=outcome.device_token)
 
 
@@ -64,9 +73,14 @@ class LastAdministrator(Problem):
         )
 
 
+def token_field() -> Any:
+    """Declare the field `token` of an input."""
+    return strawberry.field(description="The part of the link that begins with `pot_`.")
+
+
 @strawberry.input(description="The token of an emailed link.")
 class TokenInput:
-    token: str = strawberry.field(description="The part of the link that begins with `pot_`.")
+    token: str = token_field()
 
 
 @strawberry.input(description="An address.")

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from app.cli.addresses import is_loopback
 from app.cli.doctor.environment import SetUp
 from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, warning
 from app.cli.sizes import in_bytes, in_largest_unit
@@ -14,6 +13,7 @@ from app.database.migration_table import TABLE
 from app.database.readiness import Readiness
 from app.database.revisions import head
 from app.database.rights import ROWS, Rights, rights_of
+from app.text.hosts import is_loopback
 from app.users.models import User
 
 OLDEST_VERSION = 150_000

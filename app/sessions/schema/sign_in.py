@@ -9,11 +9,14 @@ from app import outcomes
 from app.graphql.access import guest_field
 from app.graphql.context import Info
 from app.graphql.problems import Problem, RateLimited
+from app.security.session_cookie import SessionCookie
 from app.sessions import limits
+from app.sessions.schema.delivery import TokenDelivery, cookie_for, delivery_field
 from app.sessions.schema.types import Session
 from app.sessions.services import outcomes as session_outcomes
 from app.sessions.services import sign_in as service
 from app.sessions.services.sign_in import SignIn
+from app.sessions.services.sign_out import SignOut
 from app.users.schema import User
 from app.users.services.viewer import Viewer
 
@@ -31,29 +34,38 @@ class Tokens:
         description="The lifetime of the access token in seconds from when it was issued, for "
         "clients whose clock is wrong."
     )
-    refresh_token: str = strawberry.field(
-        description="Opaque; valid for one refresh, which returns the next. Send it nowhere else. "
+    refresh_token: str | None = strawberry.field(
+        description="Null if it is in the cookie. "
+        "Opaque; valid for one refresh, which returns the next. Send it nowhere else. "
         "Lifetime in days: ${refresh_token_expire_days}, of a session in all: ${session_max_days}."
     )
     refresh_token_expires_at: datetime = strawberry.field(
         description="When the session ends, unless it is refreshed before."
     )
     device_token: str | None = strawberry.field(
-        description="Proof that this device has signed in to the account before; null after a "
-        "refresh. Keep it after signing out too, and send it as `Portico-Device` with the next "
-        "`login`: wrong passwords from other devices then do not lock this one out. It gives no "
-        "access, and is invalid once the password changes."
+        description="Proof that this device has signed in to the account before; null if it is in "
+        "the cookie, and after a refresh. Keep it after signing out too, and send it as "
+        "`Portico-Device` with the next `login`: wrong passwords from other devices then do not "
+        "lock this one out. It gives no access, and is invalid once the password changes."
     )
 
     @classmethod
-    def of(cls, tokens: session_outcomes.Tokens) -> "Tokens":
+    def of(cls, tokens: session_outcomes.Tokens, cookie: SessionCookie | None) -> "Tokens":
+        """Returns the tokens of an answer; the long-lived ones go into the cookie, if there is one.
+
+        Both are in one place only, or a script could read what the cookie hides.
+        """
+        refresh_token, device_token = tokens.refresh_token, tokens.device_token
+        if cookie is not None:
+            cookie.store(refresh_token, device_token)
+            refresh_token, device_token = None, None
         return cls(
             access_token=tokens.access_token,
             access_token_expires_at=tokens.access_token_expires_at,
             access_token_expires_in=tokens.access_token_expires_in_seconds,
-            refresh_token=tokens.refresh_token,
+            refresh_token=refresh_token,
             refresh_token_expires_at=tokens.refresh_token_expires_at,
-            device_token=tokens.device_token,
+            device_token=device_token,
         )
 
 
@@ -64,20 +76,38 @@ class SignedIn:
     tokens: Tokens = strawberry.field(description="The tokens to use from now on.")
 
     @classmethod
-    def of(cls, outcome: session_outcomes.SignedIn, info: Info) -> "SignedIn":
+    def of(
+        cls, outcome: session_outcomes.SignedIn, info: Info, cookie: SessionCookie | None
+    ) -> "SignedIn":
         # The rest of the response is for the user who signed in: they may see their own account.
         info.context.viewer = Viewer(outcome.user, outcome.session.id)
         return cls(
             user=User(row=outcome.user, now=info.context.clock()),
             session=Session(row=outcome.session, is_viewer_session=True),
-            tokens=Tokens.of(outcome.tokens),
+            tokens=Tokens.of(outcome.tokens, cookie),
         )
+
+
+async def signed_in(
+    outcome: session_outcomes.SignedIn, info: Info, cookie: SessionCookie | None
+) -> SignedIn:
+    """Returns the answer to a sign-in. The session that the cookie held before ends.
+
+    No other client has its refresh token, so it would stay active without being used.
+    """
+    replaced = cookie.refresh_token if cookie else None
+    answer = SignedIn.of(outcome, info, cookie)
+    if replaced is not None and replaced != outcome.tokens.refresh_token:
+        context = info.context
+        await context.services[SignOut].of_replaced(replaced, outcome.session.id, context.client)
+    return answer
 
 
 @strawberry.input(description="An email address and a password.")
 class LoginInput:
     email: str = strawberry.field(description="The address of the account, in any spelling.")
     password: str = strawberry.field(description="The password.")
+    delivery: TokenDelivery = delivery_field()
 
 
 @strawberry.type(
@@ -130,10 +160,10 @@ class SignInMutations:
             LoginInput, strawberry.argument(description="The address and password.")
         ],
     ) -> LoginResult:
-        sign_in = info.context.services[SignIn]
+        sign_in, cookie = info.context.services[SignIn], cookie_for(info, input.delivery)
         match await sign_in.login(input.email, input.password, info.context.client):
-            case session_outcomes.SignedIn() as signed_in:
-                return SignedIn.of(signed_in, info)
+            case session_outcomes.SignedIn() as outcome:
+                return await signed_in(outcome, info, cookie)
             case outcomes.InvalidCredentials():
                 return InvalidCredentials.make(verified_only=sign_in.account_policy.verified_only)
             case service.EmailNotVerified():

@@ -108,7 +108,7 @@ class TokenRefresh:
         presented = self.refresh_tokens.read(token)
         if presented is None:
             return SessionEnded(EndReason.UNKNOWN_TOKEN)
-        found = _found(await self.db.fetch_to_change(FIND, session_id=presented.session_id))
+        found = await find_session(self.db, presented.session_id)
         if found is None:
             return SessionEnded(EndReason.UNKNOWN_TOKEN)
         now = self.clock()
@@ -245,6 +245,11 @@ class TokenRefresh:
         copied, reason = Session.id == locked.session.id, EndReason.TOKEN_REUSED
         await end_sessions(session, recorder, reason, user_id, copied)
         await recorder.record(session, SessionEvent.TOKEN_REUSED, target=user_id)
+
+
+async def find_session(db: Database, session_id: uuid.UUID) -> FoundSession | None:
+    """Returns a session, active or not, as the primary has it."""
+    return _found(await db.fetch_to_change(FIND, session_id=session_id))
 
 
 def _found(rows: Sequence[Sequence[Any]]) -> FoundSession | None:

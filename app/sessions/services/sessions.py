@@ -28,6 +28,8 @@ NEWEST_FIRST = Keyset(Session.created_at.expression, Session.id.expression, desc
 @dataclass(frozen=True, slots=True)
 class SignedOut:
     session_ids: tuple[uuid.UUID, ...]
+    # Whether a refresh token that was sent is of no session.
+    has_unknown_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,6 @@ class Sessions:
         rows = await self.db.rows(statement)
         return SessionRow._make(rows[0]) if rows else None
 
-    async def logout(self, viewer: Viewer, client: Client) -> SignedOut:
-        """End the current session."""
-        only = Session.id == viewer.session_id
-        return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, only)
-
     async def logout_everywhere(
         self, viewer: Viewer, client: Client, *, keep_current: bool
     ) -> SignedOut:
@@ -71,7 +68,8 @@ class Sessions:
         which = Session.user_id == viewer.user.id
         if keep_current:
             which &= Session.id != viewer.session_id
-        return await self._end(viewer, client, EndReason.LOGGED_OUT, viewer.user.id, which)
+        owner = viewer.user.id
+        return await self.end(owner, client, EndReason.LOGGED_OUT, owner, which)
 
     async def revoke(
         self, viewer: Viewer, session_id: uuid.UUID, client: Client
@@ -81,7 +79,8 @@ class Sessions:
         if found is None:
             return NotFound()
         only = Session.id == session_id
-        ended = await self._end(viewer, client, EndReason.REVOKED, found.user_id, only)
+        actor, owner = viewer.user.id, found.user_id
+        ended = await self.end(actor, client, EndReason.REVOKED, owner, only)
         return ended if ended.session_ids else NotFound()
 
     async def purge(self) -> int:
@@ -102,15 +101,16 @@ class Sessions:
                 return total
 
     @retry_on_conflict
-    async def _end(
+    async def end(
         self,
-        viewer: Viewer,
+        actor: uuid.UUID,
         client: Client,
         reason: EndReason,
         owner: uuid.UUID,
         which: ColumnElement[bool],
     ) -> SignedOut:
-        recorder = Recorder.by(viewer, client, self.clock())
+        """End those sessions of a user that are active."""
+        recorder = Recorder(actor, client, self.clock())
         async with self.db.begin() as session:
             ended = await end_sessions(session, recorder, reason, owner, which & self._is_active())
         return SignedOut(ended)
