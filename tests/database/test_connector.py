@@ -33,7 +33,7 @@ from tests.support.servers import free_port, portico
 SECRET = "5Pq8Zt1mWc7Rk2Xv9Lb4Ny6Hd3Gf0JsA"
 ADA = Person("ada@example.com", "difference engine 1")
 VERIFY = f"""
-mutation Verify($input: TokenInput!) {{ verifyEmail(input: $input) {{ {SIGNED_IN} }} }}
+mutation Verify($input: VerifyEmailInput!) {{ verifyEmail(input: $input) {{ {SIGNED_IN} }} }}
 """
 IS_STANDBY = text("SELECT pg_is_in_recovery()")
 SETTINGS = text(
