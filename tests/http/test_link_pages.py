@@ -24,7 +24,12 @@ TOKEN = "pot_" + "0" * 43
 # Each input that a document can take.
 INPUTS = {
     "TokenInput": {"token": TOKEN},
-    "ResetPasswordInput": {"token": TOKEN, "newPassword": "difference engine 1"},
+    "VerifyEmailInput": {"token": TOKEN, "delivery": "COOKIE"},
+    "ResetPasswordInput": {
+        "token": TOKEN,
+        "newPassword": "difference engine 1",
+        "delivery": "COOKIE",
+    },
 }
 
 

@@ -1,5 +1,6 @@
 
 // What all pages share. The script of the page follows in the same module.
+const ENDPOINT = new URL("graphql", location.href);
 const UNREACHABLE = "The server could not be reached. Try again.";
 const WITHOUT_TOKEN = "This page needs the link of an email. Open the link again.";
 
@@ -15,14 +16,14 @@ addEventListener("hashchange", () => location.reload());
 if (!token) leave(WITHOUT_TOKEN);
 
 /** Returns the answer to an operation; its `errors` say so if the server could not be reached. */
-async function ask(query, variables, headers = {}) {
+async function ask(query, variables = {}, accessToken = null) {
   try {
-    const response = await fetch("graphql", {
+    const response = await fetch(ENDPOINT, {
       method: "POST",
       headers: {
         Accept: "application/graphql-response+json, application/json;q=0.9",
         "Content-Type": "application/json",
-        ...headers,
+        ...(accessToken && { Authorization: `Bearer ${accessToken}` }),
       },
       body: JSON.stringify({ query, variables }),
     });

@@ -14,15 +14,16 @@ import "./style.css";
 import "./workers.js";
 import operations from "./operations.graphql?raw";
 import { productName } from "./product.js";
-import { fetcher, learn } from "./session.js";
+import { fetcher } from "./session.js";
 import { SignIn } from "./SignIn.jsx";
 import { storage } from "./storage.js";
 
 const WELCOME = `# Welcome to ${productName}.
 #
 # Sign in above: requests of this
-# page then carry your token. A
-# reload signs you out.
+# page then carry your token. You
+# stay signed in after a reload,
+# and in other tabs.
 #
 # Ctrl-Enter runs the operation at
 # the cursor, Ctrl-Space completes
@@ -53,7 +54,6 @@ function Page() {
           storage={storage}
           defaultQuery={WELCOME}
           shouldPersistHeaders={false}
-          onSchemaChange={learn}
           inputValueDeprecation
           schemaDescription
         />
