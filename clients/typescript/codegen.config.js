@@ -1,42 +1,16 @@
-import { Kind, print, stripIgnoredCharacters, visit } from "graphql";
+import { readFileSync } from "node:fs";
+import { transformSync } from "esbuild";
 
-const minified = (definition) => JSON.stringify(stripIgnoredCharacters(print(definition)));
-
-function spreadsIn(definition) {
-  const names = [];
-  visit(definition, { FragmentSpread: ({ name }) => void names.push(name.value) });
-  return names;
-}
-
-/** Writes each operation with the fragments that it uses; a fragment is written once. */
-const minifiedDocuments = {
-  plugin(schema, documents) {
-    const definitions = documents.flatMap(({ document }) => document.definitions);
-    const operations = definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
-    const fragments = new Map(
-      definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION).map((one) => [one.name.value, one]),
-    );
-    const used = (definition) =>
-      new Set(spreadsIn(definition).flatMap((name) => [name, ...used(fragments.get(name))]));
-    return [
-      ...[...fragments].map(([name, fragment]) => `const ${name} = ${minified(fragment)};`),
-      "export const documents = {",
-      ...operations.map((operation) => {
-        const parts = [minified(operation), ...used(operation)];
-        return `  ${operation.name.value}: ${parts.join(" + ")},`;
-      }),
-      "};",
-    ].join("\n");
-  },
-};
+const source = readFileSync(new URL("src/documents.ts", import.meta.url), "utf8");
+const { code } = transformSync(source, { loader: "ts" });
+const documents = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 
 export default {
   schema: "../../schema.graphql",
-  documents: "src/operations.graphql",
-  pluginLoader: (name) => (name.endsWith("minified-documents") ? minifiedDocuments : import(name)),
+  documents: Object.values(documents),
   generates: {
     "src/generated.ts": {
-      plugins: ["typescript-operations", "minified-documents"],
+      plugins: ["typescript-operations"],
       config: {
         scalars: { DateTime: "string", JSON: "unknown" },
         strictScalars: true,

@@ -31,20 +31,36 @@ export type InputIssueCode =
 
 /** An email address and a password. */
 export type LoginInput = {
+  /** Where the refresh and the device token go. */
+  delivery?: TokenDelivery;
   /** The address of the account, in any spelling. */
   email: string;
   /** The password. */
   password: string;
 };
 
+/** Which sessions to end. */
+export type LogoutEverywhereInput = {
+  /** Whether to keep the current session. */
+  keepCurrent?: boolean;
+};
+
+/** A session to sign out of. */
+export type LogoutInput = {
+  /** A refresh token of the session, its latest or an earlier one. */
+  refreshToken?: string | null | undefined;
+};
+
 /** The session to refresh. */
 export type RefreshSessionInput = {
-  /** The latest refresh token. */
-  refreshToken: string;
+  /** The latest refresh token. If omitted, the one in the cookie. */
+  refreshToken?: string | null | undefined;
 };
 
 /** A new account. */
 export type RegisterInput = {
+  /** Where the refresh and the device token go. */
+  delivery?: TokenDelivery;
   /** The display name, up to 100 characters; may be omitted, null or empty. */
   displayName?: string | null | undefined;
   /** Up to 254 bytes; letters of any script; case does not matter. */
@@ -77,23 +93,20 @@ export type SessionEndReason =
   /** The refresh token does not exist, or no longer does. */
   | 'UNKNOWN_TOKEN';
 
-/** The token of an emailed link. */
-export type TokenInput = {
+/** Where the refresh token and the device token go. */
+export type TokenDelivery =
+  /** Into the answer. For apps that are not web pages, and for servers. */
+  | 'BODY'
+  /** Into a cookie that no script can read (HttpOnly, SameSite=Lax). For pages of the same site as this server whose origin is this server's own or named in CORS_ORIGINS; others get FORBIDDEN. */
+  | 'COOKIE';
+
+/** The token of a link that verifies an address. */
+export type VerifyEmailInput = {
+  /** Where the refresh and the device token go. */
+  delivery?: TokenDelivery;
   /** The part of the link that begins with `pot_`. */
   token: string;
 };
-
-export type SignInMutationVariables = Exact<{
-  input: LoginInput;
-}>;
-
-
-export type SignInMutation = { result:
-    | { __typename: 'EmailNotVerified', message: string }
-    | { __typename: 'InvalidCredentials', message: string }
-    | { __typename: 'RateLimited', retryAfter: number, message: string }
-    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string, deviceToken: string | null } }
-   };
 
 export type RegisterMutationVariables = Exact<{
   input: RegisterInput;
@@ -104,18 +117,18 @@ export type RegisterMutation = { result:
     | { __typename: 'EmailTaken', message: string }
     | { __typename: 'InvalidInput', message: string, issues: Array<{ path: Array<string>, code: InputIssueCode, message: string, limit: number | null }> }
     | { __typename: 'RateLimited', retryAfter: number, message: string }
-    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string, deviceToken: string | null } }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
     | { __typename: 'VerificationSent', message: string }
    };
 
 export type VerifyEmailMutationVariables = Exact<{
-  input: TokenInput;
+  input: VerifyEmailInput;
 }>;
 
 
 export type VerifyEmailMutation = { result:
-    | { __typename: 'RateLimited', retryAfter: number, message: string }
-    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string, deviceToken: string | null } }
+    | { __typename: 'RateLimited', message: string, retryAfter: number }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
     | { __typename: 'TokenInvalid', message: string }
    };
 
@@ -127,77 +140,43 @@ export type ChangePasswordMutationVariables = Exact<{
 export type ChangePasswordMutation = { result:
     | { __typename: 'InvalidCredentials', message: string }
     | { __typename: 'InvalidInput', message: string, issues: Array<{ path: Array<string>, code: InputIssueCode, message: string, limit: number | null }> }
-    | { __typename: 'PasswordChanged', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string, deviceToken: string | null } }
+    | { __typename: 'PasswordChanged', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
     | { __typename: 'RateLimited', retryAfter: number, message: string }
    | null };
 
-export type RefreshMutationVariables = Exact<{
+export type RefreshSessionMutationVariables = Exact<{
   input: RefreshSessionInput;
 }>;
 
 
-export type RefreshMutation = { result:
-    | { __typename: 'RateLimited', retryAfter: number, message: string }
-    | { __typename: 'SessionEnded', reason: SessionEndReason, message: string }
-    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string, deviceToken: string | null } }
+export type RefreshSessionMutation = { result:
+    | { __typename: 'RateLimited', message: string, retryAfter: number }
+    | { __typename: 'SessionEnded', message: string, reason: SessionEndReason }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
    };
 
-export type SignOutMutationVariables = Exact<{ [key: string]: never; }>;
+export type LoginMutationVariables = Exact<{
+  input: LoginInput;
+}>;
 
 
-export type SignOutMutation = { result: { sessionsEnded: number } | null };
+export type LoginMutation = { result:
+    | { __typename: 'EmailNotVerified', message: string }
+    | { __typename: 'InvalidCredentials', message: string }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+   };
 
-export type SignOutEverywhereMutationVariables = Exact<{ [key: string]: never; }>;
+export type LogoutMutationVariables = Exact<{
+  input: LogoutInput;
+}>;
 
 
-export type SignOutEverywhereMutation = { result: { sessionsEnded: number } | null };
+export type LogoutMutation = { result: { __typename: 'SignedOut' } | null };
 
-export type SessionFragment = { user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string, deviceToken: string | null } };
+export type LogoutEverywhereMutationVariables = Exact<{
+  input: LogoutEverywhereInput;
+}>;
 
-export type UserFragment = { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role };
 
-export type TokensFragment = { accessToken: string, accessTokenExpiresIn: number, refreshToken: string, deviceToken: string | null };
-
-type Problem_EmailNotVerified_Fragment = { message: string };
-
-type Problem_EmailTaken_Fragment = { message: string };
-
-type Problem_InvalidCredentials_Fragment = { message: string };
-
-type Problem_InvalidInput_Fragment = { message: string, issues: Array<{ path: Array<string>, code: InputIssueCode, message: string, limit: number | null }> };
-
-type Problem_LastAdministrator_Fragment = { message: string };
-
-type Problem_NotFound_Fragment = { message: string };
-
-type Problem_RateLimited_Fragment = { retryAfter: number, message: string };
-
-type Problem_SessionEnded_Fragment = { message: string };
-
-type Problem_TokenInvalid_Fragment = { message: string };
-
-export type ProblemFragment =
-  | Problem_EmailNotVerified_Fragment
-  | Problem_EmailTaken_Fragment
-  | Problem_InvalidCredentials_Fragment
-  | Problem_InvalidInput_Fragment
-  | Problem_LastAdministrator_Fragment
-  | Problem_NotFound_Fragment
-  | Problem_RateLimited_Fragment
-  | Problem_SessionEnded_Fragment
-  | Problem_TokenInvalid_Fragment
-;
-
-const Session = "fragment Session on SignedIn{user{...User}tokens{...Tokens}}";
-const User = "fragment User on User{id email emailVerified displayName role}";
-const Tokens = "fragment Tokens on Tokens{accessToken accessTokenExpiresIn refreshToken deviceToken}";
-const Problem = "fragment Problem on Problem{message ...on InvalidInput{issues{path code message limit}}...on RateLimited{retryAfter}}";
-export const documents = {
-  SignIn: "mutation SignIn($input:LoginInput!){result:login(input:$input){__typename ...Session ...Problem}}" + Session + User + Tokens + Problem,
-  Register: "mutation Register($input:RegisterInput!){result:register(input:$input){__typename ...Session ...Problem ...on VerificationSent{message}}}" + Session + User + Tokens + Problem,
-  VerifyEmail: "mutation VerifyEmail($input:TokenInput!){result:verifyEmail(input:$input){__typename ...Session ...Problem}}" + Session + User + Tokens + Problem,
-  ChangePassword: "mutation ChangePassword($input:ChangePasswordInput!){result:changePassword(input:$input){__typename ...on PasswordChanged{user{...User}tokens{...Tokens}}...Problem}}" + User + Tokens + Problem,
-  Refresh: "mutation Refresh($input:RefreshSessionInput!){result:refreshSession(input:$input){__typename ...Session ...Problem ...on SessionEnded{reason}}}" + Session + User + Tokens + Problem,
-  SignOut: "mutation SignOut{result:logout{sessionsEnded}}",
-  SignOutEverywhere: "mutation SignOutEverywhere{result:logoutEverywhere{sessionsEnded}}",
-};
+export type LogoutEverywhereMutation = { result: { __typename: 'SignedOut' } | null };

@@ -1,255 +1,247 @@
 import { ageSince } from "./age.js";
-import { resultOf, verdictOf } from "./answers.js";
+import { refusalIn, resultOf } from "./answers.js";
+import * as documents from "./documents.js";
 import { exclusiveRunner } from "./exclusive.js";
-import { documents, type RefreshMutation, type SessionFragment } from "./generated.js";
-import { memory } from "./memory.js";
-import type { Session, SessionEnd, SessionOptions, SessionStatus, User } from "./types.js";
+import type { Session, SessionEnd, SessionOptions, User } from "./types.js";
 
-const REQUEST_TIMEOUT_MS = 30_000;
-const EARLY_MS = 60_000;
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 30_000;
-
-type Operation = keyof typeof documents;
-
-/** What a request of this session ends with: a new session, or the same one with new tokens. */
-type Outcome = { __typename: string } & Partial<SessionFragment>;
-
-/** The state of a session, and what tabs tell each other about it. */
-interface State {
-  status: SessionStatus;
-  user: User | null;
-  endedBy: SessionEnd | null;
-  accessToken?: string;
-  /** In milliseconds. */
-  lifetime: number;
-  /** When the token was requested, as `Date.now()`. */
-  issuedAt: number;
-  /** Whether somebody signed in: a refresh in another tab does not undo a sign-out in this one. */
-  isNew?: boolean;
+const enum Milliseconds {
+  RequestTimeout = 30_000,
+  FirstRetry = 1_000,
+  LastRetry = 30_000,
 }
 
-const visible = ({ status, user, endedBy }: State) => JSON.stringify([status, user, endedBy]);
-const nobody = { user: null, endedBy: null, lifetime: 0, issuedAt: 0 };
+/** The part of its lifetime after which an access token is replaced. */
+const enum Share {
+  Used = 0.9,
+}
 
-export function createSession({ url, delivery = "COOKIE", storage, fetch: ownFetch }: SessionOptions): Session {
-  const send: typeof fetch = (...request) => (ownFetch ?? fetch)(...request);
-  const page = globalThis.location;
-  const endpoint = new URL(url, page?.href);
-  const name = `portico ${endpoint.origin}${endpoint.pathname}`;
+/** What is known of the session: how tabs tell each other. */
+type News = [
+  user: User | null,
+  endedBy: SessionEnd | null,
+  accessToken?: string,
+  lifetimeMs?: number,
+  issuedAt?: number,
+];
+
+/** The outcomes of the mutations, in one. */
+type Outcome = Partial<SessionEnd> & {
+  user: User;
+  tokens?: { accessToken: string; accessTokenExpiresIn: number; refreshToken: string | null };
+};
+
+const ignore = () => {};
+
+export function createSession({
+  url,
+  delivery = "COOKIE",
+  storage,
+  fetch: send = fetch,
+}: SessionOptions): Session {
+  const endpoint = addressOf(new Request(url));
+  const name = `portico ${endpoint}`;
   const byCookie = delivery === "COOKIE";
-  const kept = storage ?? memory();
-  const deviceKey = `${name} device`;
+  const credentials: RequestInit = byCookie ? { credentials: "include" } : {};
 
   // Without a page, as in Node, one process may have sessions of several users.
-  const isShared = page && (byCookie || storage === globalThis.localStorage);
-  let channel = isShared && globalThis.BroadcastChannel ? new BroadcastChannel(name) : undefined;
-  const exclusively = exclusiveRunner(isShared ? name : undefined);
+  const page = globalThis.location;
+  const isShared = page && (byCookie || (storage && storage === localStorage));
+  const locks = isShared ? navigator.locks : undefined;
+  const exclusively = exclusiveRunner(locks, name);
+  let channel = locks && new BroadcastChannel(name); // all browsers with the one have the other
 
-  const closing = new AbortController();
-  const delivered = byCookie ? { delivery } : {};
   const listeners = new Set<() => void>();
-  const mayContinue = byCookie || kept.getItem(name);
-  let state: State = { ...nobody, status: mayContinue ? "loading" : "signedOut" };
-  let age = ageSince(0);
-  let signOuts = 0;
-  let unfinished: string | null = null; // the refresh token of a sign-out that the server has not heard of
-  let refreshing: Promise<void> | undefined;
-  let retry: ReturnType<typeof setTimeout> | undefined;
-  let failures = 0;
   let settle: () => void;
   const ready = new Promise<void>((resolve) => (settle = resolve));
 
-  /** Takes this state over, and calls the listeners if that changes what they see. */
-  function show(next: State) {
-    const changed = visible(next) !== visible(state);
-    state = changed ? next : { ...next, user: state.user, endedBy: state.endedBy };
-    age = ageSince(next.issuedAt);
+  let loading = true;
+  let user: User | null = null;
+  let endedBy: SessionEnd | null = null;
+  let accessToken: string | undefined;
+  let lifetime = 0;
+  let age = ageSince(0);
+
+  let signOuts = 0;
+  let refreshing: Promise<void> | undefined;
+  let retry: ReturnType<typeof setTimeout>;
+  let failures = 0;
+  let closed: true | undefined;
+
+  let inMemory = "";
+  const kept = () => (storage ? storage.getItem(name) : inMemory) || null;
+  function keep(refreshToken: string) {
+    if (storage) storage.setItem(name, refreshToken);
+    else inMemory = refreshToken;
+  }
+
+  function show(...[nextUser, nextEnd, token, lifetimeMs = Infinity, issuedAt = 0]: News) {
+    const changed = loading || JSON.stringify([user, endedBy]) !== JSON.stringify([nextUser, nextEnd]);
+    accessToken = token;
+    lifetime = lifetimeMs;
+    age = ageSince(issuedAt);
+    loading = false;
     failures = 0;
     clearTimeout(retry);
-    if (state.status !== "loading") settle();
-    if (changed) for (const listener of listeners) listener();
+    if (!nextUser) signOuts += 1;
+    if (!changed) return;
+    user = nextUser;
+    endedBy = nextEnd;
+    settle();
+    for (const listener of listeners) listener();
   }
 
-  function change(next: State) {
-    show(next);
-    channel?.postMessage(next);
+  function change(isSignIn: boolean, ...news: News) {
+    show(...news);
+    channel?.postMessage([isSignIn, ...news]);
   }
 
-  function end(endedBy: SessionEnd | null) {
-    kept.removeItem(name);
-    change({ ...nobody, status: "signedOut", endedBy });
+  /** A refresh in another tab does not undo a sign-out in this one; a sign-in does. */
+  function hear({ data: [isSignIn, ...news] }: MessageEvent<[boolean, ...News]>) {
+    if (loading || user || isSignIn) show(...news);
   }
 
-  function requestOf(operation: Operation, input: object, accessToken?: string) {
-    const deviceToken = kept.getItem(deviceKey);
-    return new Request(endpoint, {
+  function sendAs(request: Request, token?: string) {
+    if (token) request.headers.set("Authorization", `Bearer ${token}`);
+    return send(request);
+  }
+
+  async function ask(document: string, input: object, token?: string) {
+    const request = new Request(endpoint, {
       method: "POST",
-      headers: {
-        Accept: "application/graphql-response+json",
-        "Content-Type": "application/json",
-        ...(deviceToken && { "Portico-Device": deviceToken }),
-        ...(accessToken && { Authorization: `Bearer ${accessToken}` }),
-      },
-      body: JSON.stringify({ query: documents[operation], variables: { input } }),
-      credentials: byCookie ? "include" : "omit",
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ query: document, variables: { input } }),
+      signal: AbortSignal.timeout(Milliseconds.RequestTimeout),
+      ...credentials,
     });
+    return resultOf<Outcome>(await sendAs(request, token));
   }
 
-  const ask = async <Result>(operation: Operation, input: object, accessToken?: string) =>
-    resultOf<Result>(await send(requestOf(operation, input, accessToken)));
-
-  /** Continues with these tokens, unless somebody signed out while they were on their way. */
-  async function adopt({ user, tokens }: SessionFragment, issuedAt: number, before: number, isNew: boolean) {
-    const { accessToken, refreshToken, deviceToken, accessTokenExpiresIn } = tokens;
-    if (before !== signOuts) {
-      await ask("SignOut", { refreshToken }, accessToken).catch(() => {});
-      return;
-    }
-    unfinished = null;
-    if (refreshToken) kept.setItem(name, refreshToken);
-    if (deviceToken) kept.setItem(deviceKey, deviceToken);
-    const lifetime = accessTokenExpiresIn * 1_000;
-    change({ status: "signedIn", user, endedBy: null, accessToken, lifetime, issuedAt, isNew });
-  }
-
-  /** Gets new tokens in place of this access token, unless that has happened meanwhile. */
-  async function renew(stale: string | undefined) {
-    if (state.accessToken !== stale || state.status === "signedOut") return;
-    const issuedAt = Date.now();
+  /** Asks for tokens and continues with them, unless somebody signed out while they were on their way. */
+  async function obtain(isSignIn: boolean, document: string, input: object, token?: string) {
     const before = signOuts;
-    const outcome = await ask<RefreshMutation["result"]>("Refresh", { refreshToken: kept.getItem(name) });
-    if (outcome.__typename === "SignedIn") await adopt(outcome, issuedAt, before, false);
-    else if (outcome.__typename === "RateLimited") throw Object.assign(new Error(outcome.message), outcome);
-    else if (before === signOuts) {
-      const { reason, message } = outcome;
-      const isGuest = state.status === "loading" && reason === "UNKNOWN_TOKEN";
-      end(isGuest ? null : { reason, message });
+    const issuedAt = Date.now();
+    const { tokens, ...outcome } = await ask(document, input, token);
+    if (tokens) {
+      if (signOuts === before) {
+        keep(tokens.refreshToken ?? "");
+        change(isSignIn, outcome.user, null, tokens.accessToken, tokens.accessTokenExpiresIn * 1_000, issuedAt);
+      } else await ask(documents.logout, {}, tokens.accessToken).catch(ignore);
     }
+    return outcome;
   }
 
-  const refresh = (stale: string | undefined) =>
+  /** Replaces this access token, unless that has happened meanwhile. */
+  async function renew(stale: string | undefined) {
+    if (accessToken !== stale || !(loading || user)) return;
+    const outcome = await obtain(false, documents.refreshSession, { refreshToken: kept() });
+    if (outcome.user || !(loading || user)) return;
+    if (!outcome.reason) throw new Error(outcome.message);
+    keep("");
+    change(false, null, user || outcome.reason !== "UNKNOWN_TOKEN" ? (outcome as SessionEnd) : null);
+  }
+
+  const refresh = (stale = accessToken) =>
     (refreshing ??= exclusively(() => renew(stale))
       .catch((error) => {
-        tryAgain(error.retryAfter);
+        clearTimeout(retry);
+        const delay = Math.min(Milliseconds.FirstRetry * 2 ** failures, Milliseconds.LastRetry);
+        failures += 1;
+        // Not at the same time as all other clients of a server that has restarted.
+        if (!closed) retry = setTimeout(refreshQuietly, delay * (1 + Math.random()));
         throw error;
       })
       .finally(() => (refreshing = undefined)));
 
-  const refreshQuietly = () => void refresh(state.accessToken).catch(() => {});
+  const refreshQuietly = () => void refresh().catch(ignore);
 
-  function tryAgain(seconds = 0) {
-    if (closing.signal.aborted) return;
-    const delay = Math.min(FIRST_RETRY_MS * 2 ** failures, LAST_RETRY_MS);
-    failures += 1;
-    clearTimeout(retry);
-    retry = setTimeout(refreshQuietly, Math.max(delay * (0.5 + Math.random()), seconds * 1_000));
-  }
-
-  const isDue = () => age() > state.lifetime - Math.min(EARLY_MS, state.lifetime / 4);
-
-  /** Sends a request with the access token, and once more if it was refused before it ran. */
-  async function deliver(request: Request, renewal: typeof renew) {
-    let { user } = state;
-    if (state.status === "loading" || (user && isDue()))
-      await renewal(state.accessToken).catch((error) => {
-        if (age() > state.lifetime) throw error;
-      });
-    user ??= state.user;
-    // What one user asked for is not done in the name of another.
-    const token = () => (state.user?.id === user?.id ? state.accessToken : undefined);
-    const authorized = () => {
-      const copy = request.clone();
-      if (token()) copy.headers.set("Authorization", `Bearer ${token()}`);
-      return copy;
-    };
-    const sent = token();
-    const response = await send(authorized());
-    if (!sent) return response;
-    const { unauthenticated, nothingRan } = await verdictOf(response);
-    if (!unauthenticated) return response;
-    await renewal(sent).catch(() => {});
-    return token() && token() !== sent && nothingRan ? send(authorized()) : response;
-  }
-
-  /** Runs a mutation that may begin a session; no refresh of a former one happens meanwhile. */
-  const mutate = <Result extends Outcome>(operation: Operation, input: object, isNew = true) =>
-    exclusively(async () => {
-      const before = signOuts;
-      const issuedAt = Date.now();
-      const response = await deliver(requestOf(operation, input), (stale) => renew(stale).catch(() => {}));
-      const { tokens, ...outcome } = await resultOf<Result>(response);
-      if (tokens) await adopt({ ...outcome, tokens } as unknown as SessionFragment, issuedAt, before, isNew);
-      return outcome as never;
-    });
-
-  async function signOut({ everywhere = false } = {}) {
-    const { accessToken } = state;
-    unfinished = kept.getItem(name) ?? unfinished;
-    signOuts += 1;
-    end(null);
-    await exclusively(async () => {
-      if (everywhere) await signOutEverywhere();
-      else await ask("SignOut", { refreshToken: unfinished }, accessToken);
-      unfinished = null;
-    });
-  }
-
-  async function signOutEverywhere() {
-    // Only a valid access token ends the other sessions.
-    const outcome = await ask<RefreshMutation["result"]>("Refresh", { refreshToken: unfinished });
-    if (outcome.__typename !== "SignedIn") throw new Error(outcome.message);
-    unfinished = outcome.tokens.refreshToken;
-    await ask("SignOutEverywhere", {}, outcome.tokens.accessToken);
-  }
-
-  const isOurs = (request: Request) => {
-    const { origin, pathname } = new URL(request.url);
-    return origin === endpoint.origin && pathname === endpoint.pathname && !request.headers.has("Authorization");
+  const whenOnline = () => {
+    if (failures) refreshQuietly();
   };
 
-  if (channel)
-    channel.onmessage = ({ data }: MessageEvent<State>) => {
-      if (state.status === "signedOut" && !data.isNew) return;
-      if (data.status === "signedOut" && !data.endedBy) signOuts += 1;
-      show(data);
-    };
-  globalThis.addEventListener?.("online", () => failures && refreshQuietly(), { signal: closing.signal });
-  if (state.status === "signedOut") settle!();
-  else if (page || !byCookie) refreshQuietly();
+  /** Sends a request with the access token, and once more if it was refused before it ran. */
+  async function deliver(request: Request) {
+    let owner = user;
+    if (age() > lifetime * Share.Used)
+      await refresh().catch((error) => {
+        if (age() > lifetime) throw error;
+      });
+    owner ??= user;
+    // What one user asked for is not done in the name of another.
+    const token = () => (user?.id === owner?.id ? accessToken : undefined);
+    const attempt = () => sendAs(new Request(request.clone(), credentials), token());
+    const sent = token();
+    const response = await attempt();
+    const [isRefused, nothingRan] = await refusalIn(response);
+    if (!isRefused) return response;
+    await refresh(sent).catch(ignore);
+    return nothingRan && token() && token() !== sent ? attempt() : response;
+  }
+
+  /** Runs a mutation that returns tokens, while no refresh of a former session is on its way. */
+  const mutate = (isSignIn: boolean, document: string, input: object) =>
+    exclusively(async () => {
+      await renew(accessToken);
+      return (await obtain(isSignIn, document, input, accessToken)) as never;
+    });
+
+  const signInBy = (document: string) => (input: object) =>
+    mutate(true, document, { ...input, delivery });
+
+  async function signOut(options?: { everywhere?: boolean }) {
+    const token = accessToken;
+    change(false, null, null);
+    await exclusively(async () => {
+      const input = { refreshToken: kept() };
+      if (options?.everywhere) {
+        // Only a valid access token ends the other sessions.
+        const { tokens } = await ask(documents.refreshSession, input);
+        await ask(documents.logoutEverywhere, {}, tokens?.accessToken);
+      } else await ask(documents.logout, input, token);
+      keep("");
+      change(false, null, null); // also what signed in meanwhile
+    });
+  }
+
+  if (channel) channel.onmessage = hear;
+  page && addEventListener("online", whenOnline);
+  if (byCookie ? page : kept()) refreshQuietly();
+  else if (!byCookie) show(null, null);
 
   return {
     get status() {
-      return state.status;
+      return loading ? "loading" : user ? "signedIn" : "signedOut";
     },
     get user() {
-      return state.user;
+      return user;
     },
     get endedBy() {
-      return state.endedBy;
+      return endedBy;
     },
     ready,
-    signIn: (input) => mutate("SignIn", { ...input, ...delivered }),
-    register: (input) => mutate("Register", { ...input, ...delivered }),
-    verifyEmail: (input) => mutate("VerifyEmail", { ...input, ...delivered }),
-    changePassword: (input) => mutate("ChangePassword", input, false),
+    signIn: signInBy(documents.login),
+    register: signInBy(documents.register),
+    verifyEmail: signInBy(documents.verifyEmail),
+    changePassword: (input) => mutate(false, documents.changePassword, input),
     signOut,
     subscribe(listener) {
       listeners.add(listener);
-      return () => void listeners.delete(listener);
+      return () => listeners.delete(listener);
     },
-    fetch: async (input, init) => {
+    async fetch(input, init) {
       const request = new Request(input, init);
-      if (!isOurs(request)) return send(request);
-      return deliver(byCookie ? new Request(request, { credentials: "include" }) : request, refresh);
+      const isOurs = addressOf(request) === endpoint && !request.headers.has("Authorization");
+      return isOurs ? deliver(request) : send(request);
     },
     close() {
-      closing.abort();
+      closed = true;
       clearTimeout(retry);
+      page && removeEventListener("online", whenOnline);
       listeners.clear();
       channel?.close();
       channel = undefined;
     },
   };
 }
+
+/** Origin and path. */
+const addressOf = ({ url }: Request) => url.replace(/[?#].*/, "");

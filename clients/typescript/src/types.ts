@@ -1,34 +1,38 @@
 import type * as api from "./generated.js";
 
 /** The user of a session. */
-export type User = api.UserFragment;
+export type User = Extract<api.LoginMutation["result"], { user: unknown }>["user"];
 
-/** Where the refresh token is kept: in a cookie that no script can read, or in `storage`. */
-export type Delivery = "COOKIE" | "BODY";
+/** For example `localStorage`. */
+export type TokenStorage = Pick<Storage, "getItem" | "setItem">;
 
-/** What keeps tokens with `delivery: "BODY"`, for example `localStorage`. */
-export type TokenStorage = Pick<Storage, "getItem" | "setItem" | "removeItem">;
-
-export interface SessionOptions {
+interface CommonOptions {
   /** The GraphQL endpoint. */
   url: string;
-  /** COOKIE unless cookies cannot work: the page and Portico are on different sites, or there is no browser. */
-  delivery?: Delivery;
-  /** With `delivery: "BODY"`, what keeps the refresh token. In memory if omitted: a reload signs out. */
-  storage?: TokenStorage;
   /** Sends the requests; `globalThis.fetch` if omitted. */
   fetch?: typeof fetch;
 }
+
+export type SessionOptions = CommonOptions &
+  (
+    | { delivery?: "COOKIE"; storage?: never }
+    | {
+        /** For where cookies cannot work: the page and Portico are on different sites, or there is no browser. */
+        delivery: "BODY";
+        /** Keeps the refresh token. In memory if omitted: a reload signs out. */
+        storage?: TokenStorage;
+      }
+  );
 
 /** `loading` until Portico has said whether a session exists. */
 export type SessionStatus = "loading" | "signedIn" | "signedOut";
 
 /** Why the server ended the session. */
-export type SessionEnd = Pick<Extract<api.RefreshMutation["result"], { reason: unknown }>, "reason" | "message">;
+export type SessionEnd = Extract<api.RefreshSessionMutation["result"], { reason: unknown }>;
 
 type WithoutTokens<Outcome> = Outcome extends { tokens: unknown } ? Omit<Outcome, "tokens"> : Outcome;
 
-export type SignInOutcome = WithoutTokens<api.SignInMutation["result"]>;
+export type SignInOutcome = WithoutTokens<api.LoginMutation["result"]>;
 export type RegisterOutcome = WithoutTokens<api.RegisterMutation["result"]>;
 export type VerifyEmailOutcome = WithoutTokens<api.VerifyEmailMutation["result"]>;
 export type ChangePasswordOutcome = WithoutTokens<NonNullable<api.ChangePasswordMutation["result"]>>;
@@ -50,7 +54,7 @@ export interface Session {
 
   signIn(input: Omit<api.LoginInput, "delivery">): Promise<SignInOutcome>;
   register(input: Omit<api.RegisterInput, "delivery">): Promise<RegisterOutcome>;
-  verifyEmail(input: Omit<api.VerifyEmailMutationVariables["input"], "delivery">): Promise<VerifyEmailOutcome>;
+  verifyEmail(input: Omit<api.VerifyEmailInput, "delivery">): Promise<VerifyEmailOutcome>;
   /** Continues the session with new tokens; the former ones are no longer valid. */
   changePassword(input: api.ChangePasswordInput): Promise<ChangePasswordOutcome>;
   /** Signs out here at once, then on the server. Rejects if the server could not be told. */
