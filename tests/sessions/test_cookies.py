@@ -48,6 +48,15 @@ REFRESH = (
     f"{{ result: refreshSession(input: $input) "
     f"{{ {SIGNED_IN} ... on SessionEnded {{ reason }} }} }}"
 )
+REQUEST_VERIFICATION = """
+mutation Request($email: String!) {
+  requestEmailVerification(input: {email: $email}) { __typename }
+}
+"""
+VERIFY = (
+    f"mutation Verify($input: VerifyEmailInput!) "
+    f"{{ result: verifyEmail(input: $input) {{ {SIGNED_IN} }} }}"
+)
 LOGOUT = """
 mutation Logout($input: LogoutInput) {
   result: logout(input: $input) { sessionsEnded endedSessionIds }
@@ -429,6 +438,23 @@ async def test_a_refused_sign_in_leaves_the_cookie_alone(browser: Browser, ada: 
 
     assert browser.last_set is None
     assert (await browser.refresh())["user"] == {"email": ada.email}
+
+
+async def test_a_link_opened_in_the_browser_that_registered_keeps_the_password(
+    browser: Browser, ada: Person, outbox: Outbox, deliver: Deliver
+) -> None:
+    """The page of the link may have no access token, but it has the cookie."""
+    session = (await browser.login(ada))["session"]
+    await browser(REQUEST_VERIFICATION, email=ada.email)
+    await deliver()
+    page = browser.other_tab()
+
+    link = {"token": outbox.token_for(ada.email), "delivery": "COOKIE"}
+    signed_in = page.take(await page(VERIFY, input=link))
+
+    assert signed_in["session"] != session
+    assert await browser(REFRESH) == {"__typename": "SessionEnded", "reason": "LOGGED_OUT"}
+    await page.login(ada)
 
 
 # ---- passwords and deletion --------------------------------------------------------------------

@@ -21,7 +21,12 @@ from app.graphql.access import guest_field, member_field
 from app.graphql.context import Info, member
 from app.graphql.problems import InvalidInput, RateLimited
 from app.mail.services import one_time_tokens
-from app.sessions.schema.delivery import TokenDelivery, cookie_for, delivery_field
+from app.sessions.schema.delivery import (
+    TokenDelivery,
+    cookie_for,
+    delivery_field,
+    viewer_of_request,
+)
 from app.sessions.schema.sign_in import InvalidCredentials, SignedIn, signed_in
 from app.sessions.services import outcomes as session_outcomes
 from app.users.services import outcomes as user_outcomes
@@ -74,9 +79,9 @@ class EmailMutations:
         description="Verify an address with the token of an emailed link, and sign in. If the "
         "address was not verified before, all other sessions of the account end and its password "
         "is removed, unless the link belongs to the registration that chose the password, or the "
-        "request has an access token of the account. Repeated by the same client (address and "
-        "user agent), within 30 seconds or while the session is unused, it returns the same "
-        "session.",
+        "request has an access token or the cookie of the account. Repeated by the same client "
+        "(address and user agent), within 30 seconds or while the session is unused, it returns "
+        "the same session.",
         limited_as=limits.LINK,
     )
     async def verify_email(
@@ -87,7 +92,7 @@ class EmailMutations:
         ],
     ) -> VerifyEmailResult:
         context, cookie = info.context, cookie_for(info, input.delivery)
-        viewer = await context.identify_if_valid()
+        viewer = await viewer_of_request(info)
         match await context.services[EmailAddresses].verify(input.token, viewer, context.client):
             case session_outcomes.SignedIn() as outcome:
                 return await signed_in(outcome, info, cookie)

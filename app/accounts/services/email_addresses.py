@@ -102,7 +102,7 @@ class EmailAddresses:
         If the address was not verified before, the account may have been created by a stranger:
         all its sessions, device tokens and links end, and its password is removed. There are two
         exceptions: the link belongs to the registration that chose the password (it confirms that
-        registration only), or the request has an active session of the account.
+        registration only), or the viewer is its user.
         """
         found = await self.tokens.find(token, TokenPurpose.VERIFY_EMAIL)
         signed_in = await self._verify(found, token, viewer, client) if found else None

@@ -10,6 +10,8 @@ import strawberry
 from app.graphql.context import Context, Info
 from app.security.refresh_tokens import RefreshTokens
 from app.security.session_cookie import SessionCookie
+from app.sessions.services.refresh import TokenRefresh
+from app.users.services.viewer import Viewer
 
 
 @strawberry.enum(description="Where the refresh token and the device token go.")
@@ -52,6 +54,16 @@ def cookie_of_session(info: Info, session_id: uuid.UUID) -> SessionCookie | None
     """Returns the cookie of the request if it holds this session; None if not."""
     context = info.context
     return context.cookie if _session_in(context) == session_id else None
+
+
+async def viewer_of_request(info: Info) -> Viewer | None:
+    """Returns the user of the access token or, without a valid one, of the cookie."""
+    context = info.context
+    viewer = await context.identify_if_valid()
+    token = context.cookie.refresh_token
+    if viewer is not None or token is None:
+        return viewer
+    return await context.services[TokenRefresh].viewer_of(token)
 
 
 def forget_ended(info: Info, ended: Iterable[uuid.UUID]) -> None:

@@ -34,6 +34,7 @@ from app.sessions.services.sessions import end_sessions
 from app.sessions.services.sign_in import SignIn, StartedSession
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
+from app.users.services.viewer import Viewer
 
 GRACE = timedelta(seconds=30)
 MISSING_SECRET = "a refresh token may be of a server with a secret that this one lacks"  # noqa: S105 - a message
@@ -118,6 +119,21 @@ class TokenRefresh:
             if rotated is not None:
                 return self._signed_in(rotated)
         return await self._refresh_locked(presented, client)
+
+    async def viewer_of(self, token: str) -> Viewer | None:
+        """Returns the user of a refresh token, without using it; None if it could not be used."""
+        presented = self.refresh_tokens.read(token)
+        found = await find_session(self.db, presented.session_id) if presented else None
+        if presented is None or found is None:
+            return None
+        session = found.session
+        is_usable = (
+            # The direct predecessor too: the next token may be on its way.
+            presented.generation >= session.generation - 1
+            and self.refresh_tokens.matches(presented, session.token_salt)
+            and self._end_reason(found, presented, self.clock()) is None
+        )
+        return Viewer(found.user, session.id) if is_usable else None
 
     async def renew(
         self, session: AsyncSession, session_id: uuid.UUID, client: Client
