@@ -1,7 +1,4 @@
 
-const REFRESH = `mutation Refresh {
-  result: refreshSession(input: {}) { ... on SignedIn { tokens { accessToken } } }
-}`;
 const VERIFY = `mutation VerifyEmail($input: VerifyEmailInput!) {
   result: verifyEmail(input: $input) {
     __typename
@@ -16,9 +13,7 @@ const delivery = isSecureContext ? "COOKIE" : "BODY";
 onSubmit(() => exclusively(verify));
 
 async function verify() {
-  // With a token of the account, its other sessions continue, and its password stays.
-  const { data } = await ask(REFRESH);
-  const answer = await ask(VERIFY, { input: { token, delivery } }, data?.result.tokens?.accessToken);
+  const answer = await ask(VERIFY, { input: { token, delivery } });
   const result = answer.data?.result;
   if (result?.__typename !== "SignedIn") return fail(answer);
   // Nobody would have the tokens of the session that has begun.
