@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import sys
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -44,6 +45,25 @@ def import_attribute(path: str, name: str, kind: type[Any]) -> Any:
     if not isinstance(found, kind):
         raise Misconfigured(f"The Python module {path} must define {name}, a {kind.__qualname__}")
     return found
+
+
+def import_private_copy(path: str) -> ModuleType:
+    """Import a copy of a library that nothing else in this process shares.
+
+    Its memory is freed with the last reference to it, and changing it changes no other copy.
+    """
+    shared = _unload(path)
+    try:
+        return import_module(path)
+    finally:
+        _unload(path)
+        sys.modules.update(shared)
+
+
+def _unload(path: str) -> dict[str, ModuleType]:
+    """Remove a module and those within it from those that are imported, and return them."""
+    names = [name for name in sys.modules if f"{name}.".startswith(f"{path}.")]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 @contextmanager

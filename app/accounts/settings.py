@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, SecretStr
 
 from app.mail.settings import LinkPage
-from app.security.password_strength import MAX_GUESSES
+from app.security.password_limits import MAX_GUESSES
 
 
 class AccountSettings(BaseModel):

@@ -1,6 +1,9 @@
 """Whether a SECRET_KEY could be guessed."""
 
-from zxcvbn import zxcvbn
+import gc
+from functools import cache
+
+from app.imports import import_private_copy
 
 MIN_SECRET_BYTES = 32
 PLACEHOLDERS = (
@@ -41,5 +44,14 @@ def check(key: str) -> None:
     if has_placeholder or len(set(key)) < MIN_SECRET_BYTES // 4:
         msg = "looks like a placeholder"
         raise ValueError(msg)
-    if zxcvbn(key[:ESTIMATED_CHARACTERS])["guesses"] < MIN_GUESSES:
+    if _estimated_guesses(key[:ESTIMATED_CHARACTERS]) < MIN_GUESSES:
         raise ValueError("can be guessed: generate a random one")
+
+
+# Settings are read several times at a start, with the same keys.
+@cache
+def _estimated_guesses(key: str) -> int:
+    # zxcvbn's dictionaries take 13 MiB, which a server must not keep for a single estimate.
+    guesses = int(import_private_copy("zxcvbn").zxcvbn(key)["guesses"])
+    gc.collect()
+    return guesses

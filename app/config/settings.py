@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.config import secret_strength
 from app.config.lists import parts
 from app.database.libpq.database_url import read_database_url
-from app.imports import import_module
 from app.text.origins import read_origin
 
 ENV_FILE = ".env"
@@ -279,10 +279,8 @@ class PlatformSettings(BaseSettings):
     @classmethod
     def _long_and_not_a_placeholder(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            # Imported here: the dictionaries of zxcvbn are needed only if a secret is set.
-            check = import_module("app.config.secret_strength").check
             for key in value.get_secret_value().split(","):
-                check(key.strip())
+                secret_strength.check(key.strip())
         return value
 
     @property

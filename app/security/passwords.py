@@ -13,14 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import FunctionType
 from typing import NamedTuple, TypeVar
 
 from app.errors import Overloaded
+from app.imports import import_attribute
 from app.security.cores import cores
 from app.security.password_hashes.formats import read, read_or_none
 from app.security.password_hashes.own_format import OwnHashes
 from app.security.password_hashes.preparations import normalised
-from app.security.password_strength import estimated_guesses
 
 MAX_CHARACTERS = 256
 QUEUE_LENGTH = 50
@@ -119,7 +120,7 @@ class Passwords:
         """Estimate how many guesses a password takes; attackers try the words of context first."""
         text = normalised(password)
         words = frozenset(normalised(word) for word in context)
-        return await self._estimating.run(lambda: estimated_guesses(text, words))
+        return await self._estimating.run(lambda: _estimated_guesses(text, words))
 
     def close(self) -> None:
         self._hashing.close()
@@ -138,6 +139,12 @@ class Passwords:
         # longer match the other spellings of that password.
         outdated = outdated and compared.uses_all_of(password)
         return Verification(matches, self._own.make(password) if outdated else None)
+
+
+def _estimated_guesses(password: str, context: frozenset[str]) -> int:
+    # Imported at the first estimate, which many workers never make: its words take memory.
+    path, name = "app.security.password_strength", "estimated_guesses"
+    return import_attribute(path, name, FunctionType)(password, context)
 
 
 def is_hashable(password: str) -> bool:

@@ -16,7 +16,7 @@ OF_THE_API = {"strawberry", "graphql", "fastapi", "starlette", "uvicorn", "httpt
 OF_TELEMETRY = {"opentelemetry.sdk", "opentelemetry.exporter"}
 # Those that take longest to load, beside the API's.
 OF_SERVICES = {"sqlalchemy", "asyncpg", "alembic", "pgqueuer", "jinja2", "passlib", "cryptography"}
-FOR_PASSWORDS = {"zxcvbn", "httpx"}
+FOR_PASSWORDS = {"app.security.password_strength", "httpx"}
 HEAVY = OF_THE_API | OF_TELEMETRY | OF_SERVICES | FOR_PASSWORDS | {"app.modules", "app.composition"}
 LOADED = """
 import sys

@@ -15,7 +15,8 @@ from zxcvbn import matching, zxcvbn
 from zxcvbn.adjacency_graphs import ADJACENCY_GRAPHS
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
-from app.security.password_strength import MAX_GUESSES, estimated_guesses
+from app.security.password_limits import MAX_GUESSES
+from app.security.password_strength import estimated_guesses
 from app.testing.settings import settings_of
 
 # zxcvbn looks up all parts of a password, once for each combination of letter substitutions.
