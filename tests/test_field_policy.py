@@ -94,9 +94,14 @@ def inputs_of(name: str) -> set[str]:
     return names
 
 
+def _is_secret(name: str) -> bool:
+    return any(secret in name.lower() for secret in SECRETS)
+
+
 async def ask(client: Api, name: str, **values: Any) -> Any:
-    """Call a mutation with its required arguments, and these values."""
-    asked = smallest("mutation", name)
+    """Call a mutation with its required arguments, every secret that it takes, and these values."""
+    secrets = {each for each in inputs_of(name) if _is_secret(each)}
+    asked = smallest("mutation", name, optional={"input", *secrets} if secrets else ())
     return (await client(asked.document, **_replaced(asked.variables, VALUES | values)))[name]
 
 
@@ -117,11 +122,7 @@ def test_the_attempts_of_modules_are_those_that_fields_declare() -> None:
 
 
 def test_every_field_that_takes_a_secret_is_charged() -> None:
-    takes = {
-        name
-        for name in ATTEMPTS
-        if any(secret in field.lower() for field in inputs_of(name) for secret in SECRETS)
-    }
+    takes = {name for name in ATTEMPTS if any(map(_is_secret, inputs_of(name)))}
 
     assert takes - CHARGED == set()
     assert takes - ONCE == set()

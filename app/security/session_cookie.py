@@ -42,19 +42,14 @@ class SessionCookie:
         tokens = (self.refresh_token, self.device_token)
         return SEPARATOR.join(token for token in tokens if token)
 
-    @property
-    def is_withheld(self) -> bool:
-        """Whether the request has a cookie that it may not use."""
-        return self._was_sent and self._refusal_to_read is not None
-
     def check_may_read(self) -> None:
-        """Refuse a request that may not read the cookie, whether or not it has one.
+        """Refuse a request that has a cookie which it may not use.
 
         Raises:
             Forbidden: says what is missing.
 
         """
-        if self._refusal_to_read:
+        if self._was_sent and self._refusal_to_read:
             raise Forbidden(self._refusal_to_read)
 
     def check_may_set(self) -> None:

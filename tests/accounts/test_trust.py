@@ -189,13 +189,13 @@ class TestChangedPassword:
         self, api: Api, ada: Person, laptop: Api, db: Database
     ) -> None:
         mutation = (
-            "mutation { logout { sessionsEnded }"
+            "mutation { logoutEverywhere { sessionsEnded }"
             ' changePassword(input: {currentPassword: "x", newPassword: "y"}) { __typename } }'
         )
 
         data = await laptop(mutation)
 
-        assert data == {"logout": {"sessionsEnded": 1}, "changePassword": None}
+        assert data == {"logoutEverywhere": {"sessionsEnded": 2}, "changePassword": None}
         assert await login(api, ada) == "SignedIn"
         assert await db.rows(text("SELECT 1 FROM budgets WHERE cardinality(spent) > 1")) == []
 

@@ -118,8 +118,8 @@ class Browser:
         self._store(response.headers.get("set-cookie"))
         answer = response.json()
         self.api.errors = answer.get("errors", [])
-        data: dict[str, Any] = answer.get("data") or {}
-        return data.get("result", data)
+        data: dict[str, Any] | None = answer.get("data")
+        return data and data.get("result", data)
 
     def _store(self, header: str | None) -> None:
         self.last_set = None

@@ -1,7 +1,7 @@
 """Operations made from the schema: each root field with nullable smallest valid arguments."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,14 +37,19 @@ def root_fields(operation: str) -> dict[str, Any]:
     return root.fields
 
 
-def smallest(operation: str, name: str, aliases: Sequence[str] = ()) -> Operation:
+def smallest(
+    operation: str, name: str, aliases: Sequence[str] = (), optional: Collection[str] = ()
+) -> Operation:
     """Returns an operation with the required arguments of a field; ids do not exist.
 
-    With aliases, it selects the field once for each of them.
+    With aliases, it selects the field once for each of them. `optional` names arguments and fields
+    of inputs that it has too.
     """
     field = root_fields(operation)[name]
     needed = {
-        key: each.type for key, each in field.args.items() if library.is_required_argument(each)
+        key: each.type
+        for key, each in field.args.items()
+        if library.is_required_argument(each) or key in optional
     }
     kind = _node_kind(named(field.type).name)
     declared = ", ".join(f"${key}: {each}" for key, each in needed.items())
@@ -52,7 +57,8 @@ def smallest(operation: str, name: str, aliases: Sequence[str] = ()) -> Operatio
     selected = f"{name}{_bracketed(arguments)} {{ __typename }}"
     fields = " ".join(f"{alias}: {selected}" for alias in aliases) or selected
     document = f"{operation} {_bracketed(declared)} {{ {fields} }}"
-    return Operation(document, {key: _value(each, key, kind) for key, each in needed.items()})
+    values = {key: _value(each, key, kind, optional) for key, each in needed.items()}
+    return Operation(document, values)
 
 
 def sample(type_: Any, name: str = "") -> Any:
@@ -60,24 +66,25 @@ def sample(type_: Any, name: str = "") -> Any:
     return _value(type_, name, _node_kind(""))
 
 
-def _value(type_: Any, name: str, kind: str) -> Any:
+def _value(type_: Any, name: str, kind: str, optional: Collection[str] = ()) -> Any:
     nullable = library.get_nullable_type(type_)
     if library.is_list_type(nullable):
         return []
     if library.is_enum_type(nullable):
         return next(iter(nullable.values))
     if library.is_input_object_type(nullable):
-        return {key: _value(each.type, key, kind) for key, each in _needed(nullable).items()}
+        needed = _needed(nullable, optional).items()
+        return {key: _value(each.type, key, kind, optional) for key, each in needed}
     if nullable.name == "ID":
         return f"{_node_kind(name.removesuffix('Id'), kind)}_{NOBODY.hex}"
     return SCALARS[nullable.name]
 
 
-def _needed(input_type: Any) -> dict[str, Any]:
+def _needed(input_type: Any, optional: Collection[str]) -> dict[str, Any]:
     fields: dict[str, Any] = input_type.fields
     if input_type.is_one_of:
         return dict([next(iter(fields.items()))])
-    return {key: each for key, each in fields.items() if is_required(each)}
+    return {key: each for key, each in fields.items() if is_required(each) or key in optional}
 
 
 def _node_kind(name: str, otherwise: str = "User") -> str:

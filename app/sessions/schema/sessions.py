@@ -220,8 +220,7 @@ def _refuse_unusable(context: Context) -> None:
         Forbidden: the origin may not use the cookie.
 
     """
-    if context.cookie.is_withheld:
-        context.cookie.check_may_read()
+    context.cookie.check_may_read()
     if context.bearer is not None:
         raise Unauthenticated(SIGN_IN_AGAIN)
 
