@@ -129,6 +129,8 @@ def _print_addresses(settings: Settings, base: str, management: str) -> None:
     )
     out.print(f"Keys      {base}/.well-known/jwks.json")
     out.print(f"Health    {base}/health/ready")
+    if settings.link_pages:
+        out.print("Emails    link to pages of this server: FRONTEND_URL is not set")
     out.print(metrics_line(management, settings.management_address))
 
 

@@ -333,6 +333,16 @@ const checks = {
     await phone.press("Save");
     await phone.told("Saved.");
   },
+  "a sign-out that the server was not told of says so": async () => {
+    await phone.page.context().setOffline(true);
+    await phone.press("Sign out");
+    await phone.at("Sign in");
+    await phone.told("the server could not be told");
+    await phone.inspect();
+    await phone.page.context().setOffline(false);
+    await phone.signIn(lin);
+    await phone.at("Profile");
+  },
   "another user who signs in in another tab replaces the first one": async () => {
     const other = await phone.anotherTab("/");
     await other.press("Sign out");
@@ -351,6 +361,7 @@ const checks = {
     await laptop.fill({ Password: lin.password });
     await laptop.press("Delete account");
     await laptop.at("Sign in");
+    await laptop.told("deleted");
     await laptop.signIn(lin);
     await laptop.warned("");
   },

@@ -1,3 +1,4 @@
+import { useNavigate } from "react-router";
 import { useMutate } from "../apollo";
 import { graphql } from "../gql";
 import { done, problem, unhandled } from "../results";
@@ -19,12 +20,14 @@ const DeleteAccountMutation = graphql(`
 
 export function DeleteAccount() {
   const mutate = useMutate();
+  const navigate = useNavigate();
 
   async function remove(input: Values<"password">) {
     const { outcome } = await mutate({ mutation: DeleteAccountMutation, variables: { input } });
     switch (outcome.__typename) {
       case "AccountDeleted":
         await session.signOut(); // the server has ended the sessions, and now all tabs know
+        await navigate("/sign-in", { replace: true, state: { notice: outcome.message } });
         return done(outcome.message);
       case "InvalidCredentials":
       case "LastAdministrator":

@@ -3,10 +3,10 @@ import { useMutate } from "../apollo";
 import { deviceName } from "../deviceName";
 import { graphql } from "../gql";
 import { done, problem, unhandled } from "../results";
-import { session } from "../session";
 import { Form } from "../ui/Form";
 import { Card, Page } from "../ui/Page";
 import { When } from "../ui/When";
+import { useSignOut } from "../useSignOut";
 
 const MySessions = graphql(`
   query MySessions {
@@ -40,6 +40,7 @@ const RevokeSession = graphql(`
 export function Sessions() {
   const { data, refetch } = useSuspenseQuery(MySessions, { fetchPolicy: "cache-and-network" });
   const mutate = useMutate();
+  const signOut = useSignOut();
 
   async function revoke(sessionId: string) {
     const { outcome } = await mutate({ mutation: RevokeSession, variables: { input: { sessionId } } });
@@ -56,7 +57,7 @@ export function Sessions() {
   }
 
   async function signOutEverywhere() {
-    await session.signOut({ everywhere: true });
+    await signOut({ everywhere: true });
     return done("Signed out everywhere.");
   }
 

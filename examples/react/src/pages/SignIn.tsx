@@ -1,8 +1,9 @@
 import { useSession } from "@portico/client/react";
 import { Link } from "react-router";
-import { problem, done, unhandled } from "../results";
+import { done, problem, unhandled } from "../results";
 import { session } from "../session";
 import { Field, Form, type Values } from "../ui/Form";
+import { useGuestState } from "../ui/GuestLayout";
 import { Page } from "../ui/Page";
 
 async function signIn({ email, password }: Values<"email" | "password">) {
@@ -21,9 +22,10 @@ async function signIn({ email, password }: Values<"email" | "password">) {
 
 export function SignIn() {
   const { endedBy } = useSession(session);
+  const { notice = endedBy?.message } = useGuestState();
   return (
     <Page title="Sign in">
-      {endedBy && <p className="notice">{endedBy.message}</p>}
+      <p role="status">{notice}</p>
       <Form submit={signIn} button="Sign in">
         <Field name="email" label="Email" type="email" autoComplete="username" />
         <Field name="password" label="Password" type="password" autoComplete="current-password" />

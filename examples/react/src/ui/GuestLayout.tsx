@@ -14,15 +14,18 @@ export function CardLayout() {
   );
 }
 
+/** What the page before tells: where people wanted to go, and what they should know. */
+export const useGuestState = () => (useLocation().state ?? {}) as { from?: string; notice?: string };
+
 /** The pages that only make sense before sign-in. Whoever is signed in, or signs in here, goes where they wanted to go. */
 export function GuestLayout() {
   const { status } = useSession(session);
-  const location = useLocation() as { state: { from?: string } | null };
+  const { from = "/" } = useGuestState();
   switch (status) {
     case "loading":
       return null;
     case "signedIn":
-      return <Navigate to={location.state?.from ?? "/"} replace />;
+      return <Navigate to={from} replace />;
     case "signedOut":
       return <CardLayout />;
   }

@@ -5,6 +5,7 @@ import { Navigate, NavLink, Outlet, useLocation } from "react-router";
 import { createClient } from "../apollo";
 import { useMe } from "../me";
 import { session } from "../session";
+import { useSignOut } from "../useSignOut";
 
 /** The pages for signed-in users. */
 export function MemberLayout() {
@@ -34,6 +35,7 @@ function Member() {
 
 function Frame() {
   const me = useMe();
+  const signOut = useSignOut();
   return (
     <div className="frame">
       <header>
@@ -47,7 +49,7 @@ function Frame() {
         </nav>
         <div className="account">
           <p>{me.displayName ?? me.email}</p>
-          <button className="quiet" onClick={() => session.signOut()}>Sign out</button>
+          <button className="quiet" onClick={() => signOut()}>Sign out</button>
         </div>
       </header>
       <main>
