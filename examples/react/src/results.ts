@@ -58,5 +58,6 @@ export function explain(error: unknown): string {
 /** The code of a refusal, of Apollo Client or of the session; undefined if no answer arrived. */
 function codeOf(error: unknown): unknown {
   if (CombinedGraphQLErrors.is(error)) return error.errors[0]?.extensions?.code;
-  return error instanceof Error && "code" in error ? error.code : undefined;
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : undefined; // that of a timeout is a number
 }

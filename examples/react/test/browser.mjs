@@ -111,7 +111,8 @@ let secondTab;
 
 const checks = {
   "guests are asked to sign in, whatever page they open": async () => {
-    await laptop.open("/sessions");
+    const response = await laptop.open("/sessions");
+    assert.match(response.headers()["content-security-policy"], /^default-src 'none'; script-src 'self';/);
     await laptop.at("Sign in");
     await laptop.inspect();
     await laptop.follow("Request another verification email");
@@ -285,6 +286,9 @@ const checks = {
     await office.press("Search");
     await office.told("2 users");
     assert.deepEqual(await office.rows(), ["sophie@example.com", "mary@example.com"]);
+    await office.page.goBack();
+    await office.told("25 users");
+    assert.equal(await office.field("Search").inputValue(), "");
   },
   "a suspension ends the user's sessions, and says why to administrators": async () => {
     await phone.signIn(lin);
@@ -364,6 +368,23 @@ const checks = {
     await laptop.told("deleted");
     await laptop.signIn(lin);
     await laptop.warned("");
+  },
+  "without required verification, a registration signs in at once, and the address is verified later": async () => {
+    await portico.restart({ EMAIL_VERIFICATION: "off" });
+    const mia = "mia@example.com";
+    await laptop.follow("Create an account");
+    await laptop.fill({ Email: mia, Password: "difference engine 7" });
+    await laptop.press("Create account");
+    await laptop.at("Profile");
+    await laptop.follow("Verify");
+    await laptop.fill({ Email: mia });
+    await laptop.press("Send the email");
+    await laptop.told("link");
+    await laptop.open(await portico.linkIn("Confirm your email address", mia));
+    await laptop.press("Verify");
+    await laptop.told(`${mia} is verified`);
+    await laptop.follow("Continue");
+    await laptop.see("verified");
   },
   "the pictures for the README are taken": async () => {
     await office.page.emulateMedia({ colorScheme: "dark" });

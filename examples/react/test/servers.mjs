@@ -27,25 +27,35 @@ export async function startApp(outDir) {
   return { url: `http://localhost:${APP_PORT}`, stop: () => server.close() };
 }
 
+/** Starts Portico on a new database, and tells how to use it. */
 export async function startPortico(dataDir, frontend, adminPassword) {
-  const command = process.env.PORTICO ?? join(import.meta.dirname, "../../../.venv/bin/portico");
-  const child = spawn(command, ["serve", "--port", String(PORTICO_PORT)], {
-    env: {
-      ...process.env,
-      DATA_DIR: dataDir,
-      FRONTEND_URL: frontend,
-      CORS_ORIGINS: frontend,
-      EMAIL_VERIFICATION: "required",
-      FIRST_ADMIN_PASSWORD: adminPassword,
-      MANAGEMENT_ADDRESS: "off",
-      THROTTLE_SCALE: "1000", // one computer does here what many people do
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const settings = {
+    DATA_DIR: dataDir,
+    FRONTEND_URL: frontend,
+    CORS_ORIGINS: frontend,
+    EMAIL_VERIFICATION: "required",
+    FIRST_ADMIN_PASSWORD: adminPassword,
+    MANAGEMENT_ADDRESS: "off",
+    THROTTLE_SCALE: "1000", // one computer does here what many people do
+  };
   let printed = "";
   let logged = "";
-  child.stdout.on("data", (text) => (printed += text));
-  child.stderr.on("data", (text) => (logged += text));
+  let child;
+
+  async function start(changes) {
+    const command = process.env.PORTICO ?? join(import.meta.dirname, "../../../.venv/bin/portico");
+    const env = { ...process.env, ...settings, ...changes };
+    child = spawn(command, ["serve", "--port", String(PORTICO_PORT)], { env, stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.on("data", (text) => (printed += text));
+    child.stderr.on("data", (text) => (logged += text));
+    const isReady = () => fetch(`${PORTICO}/health/ready`).then(({ ok }) => ok, () => false);
+    await until("answer of Portico", isReady);
+  }
+
+  async function stop() {
+    child.kill("SIGTERM");
+    await once(child, "exit");
+  }
 
   async function until(what, condition) {
     for (let tries = 0; tries < 300; tries += 1) {
@@ -55,9 +65,6 @@ export async function startPortico(dataDir, frontend, adminPassword) {
     }
     throw new Error(`no ${what}; Portico logged:\n${logged.slice(-2_000)}`);
   }
-
-  const isReady = () => fetch(`${PORTICO}/health/ready`).then(({ ok }) => ok, () => false);
-  await until("answer of Portico", isReady);
 
   async function ask(query, variables, token) {
     const response = await fetch(`${PORTICO}/graphql`, {
@@ -70,7 +77,15 @@ export async function startPortico(dataDir, frontend, adminPassword) {
     return data;
   }
 
+  await start();
   return {
+    stop,
+
+    async restart(changes) {
+      await stop();
+      await start(changes);
+    },
+
     /** The link in the newest email to this address whose subject has this text. */
     linkIn: (subject, to) =>
       until(`email "${subject}" to ${to}`, () => {
@@ -91,11 +106,6 @@ export async function startPortico(dataDir, frontend, adminPassword) {
           { input },
           login.tokens.accessToken,
         );
-    },
-
-    async stop() {
-      child.kill("SIGTERM");
-      await once(child, "exit");
     },
   };
 }

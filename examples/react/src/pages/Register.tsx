@@ -9,7 +9,7 @@ async function register({ email, password, displayName }: Values<"email" | "pass
   const outcome = await session.register({ email, password, displayName });
   switch (outcome.__typename) {
     case "SignedIn":
-      return done("You are signed in."); // GuestLayout leads on
+      return done("You are signed in."); // GuestLayout redirects now
     case "VerificationSent":
       return done(outcome.message);
     case "EmailTaken":

@@ -29,9 +29,6 @@ const RevokeSession = graphql(`
   mutation RevokeSession($input: RevokeSessionInput!) {
     outcome: revokeSession(input: $input) {
       __typename
-      ... on SignedOut {
-        endedSessionIds
-      }
       ...Problem
     }
   }

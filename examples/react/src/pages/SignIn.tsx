@@ -10,7 +10,7 @@ async function signIn({ email, password }: Values<"email" | "password">) {
   const outcome = await session.signIn({ email, password });
   switch (outcome.__typename) {
     case "SignedIn":
-      return done("You are signed in."); // GuestLayout leads on
+      return done("You are signed in."); // GuestLayout redirects now
     case "InvalidCredentials":
     case "EmailNotVerified":
     case "RateLimited":

@@ -51,12 +51,13 @@ export function Users() {
   });
   if (!data.users) return null;
   const { totalCount, nodes, pageInfo } = data.users;
-  const pageLink = (cursor: { after: string | null } | { before: string | null }) =>
-    `?${new URLSearchParams({ search, order, ...cursor } as Record<string, string>).toString()}`;
+  const linkTo = (side: "after" | "before", cursor: string | null) =>
+    `?${new URLSearchParams({ search, order, [side]: cursor ?? "" }).toString()}`;
 
   return (
     <Page title="Users">
-      <SearchForm role="search" className="bar">
+      {/* The key: the fields follow the address bar, also after "back". */}
+      <SearchForm key={`${order} ${search}`} role="search" className="bar">
         <label>Search <input type="search" name="search" defaultValue={search} /></label>
         <label>
           Order{" "}
@@ -82,8 +83,8 @@ export function Users() {
         ))}
       </ul>
       <nav aria-label="Pages" className="bar">
-        {pageInfo.hasPreviousPage && <Link to={pageLink({ before: pageInfo.startCursor })}>Previous page</Link>}
-        {pageInfo.hasNextPage && <Link to={pageLink({ after: pageInfo.endCursor })}>Next page</Link>}
+        {pageInfo.hasPreviousPage && <Link to={linkTo("before", pageInfo.startCursor)}>Previous page</Link>}
+        {pageInfo.hasNextPage && <Link to={linkTo("after", pageInfo.endCursor)}>Next page</Link>}
       </nav>
     </Page>
   );

@@ -1,5 +1,5 @@
-import { Navigate, Outlet, useLocation } from "react-router";
 import { useSession } from "@portico/client/react";
+import { Navigate, Outlet, useLocation } from "react-router";
 import { session } from "../session";
 
 /** The pages that anybody may open, such as those of emailed links. */
@@ -14,10 +14,10 @@ export function CardLayout() {
   );
 }
 
-/** What the page before tells: where people wanted to go, and what they should know. */
+/** What the page before passed on: the page that was asked for, and what to tell. */
 export const useGuestState = () => (useLocation().state ?? {}) as { from?: string; notice?: string };
 
-/** The pages that only make sense before sign-in. Whoever is signed in, or signs in here, goes where they wanted to go. */
+/** The pages for before sign-in. Users who are signed in, or sign in here, are redirected to the page they asked for. */
 export function GuestLayout() {
   const { status } = useSession(session);
   const { from = "/" } = useGuestState();

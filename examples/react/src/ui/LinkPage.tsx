@@ -4,7 +4,7 @@ import { Page } from "./Page";
 
 interface LinkPageProps {
   title: string;
-  /** Acts when the person presses its button: programs that look through emails open links too. */
+  /** Acts only when its button is pressed: programs that scan emails open links too. */
   form: (token: string) => ReactNode;
   children: ReactNode;
 }
