@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ask, password, register, sessionsOf } from "./accounts.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { password, register, sessionsOf } from "./accounts.js";
 import { openTab, startFrontend } from "./browser.js";
 import { startProxy } from "./proxy.js";
 
@@ -215,7 +216,7 @@ export function inChromium(world) {
     const release = proxy.holdAnswer("RefreshSession");
     proxy.forget();
     const asking = first.ask(me);
-    while (!proxy.count("RefreshSession")) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (!proxy.count("RefreshSession")) await sleep(10);
 
     const signingIn = second.signIn(another.email, password);
     release();
@@ -267,7 +268,7 @@ export function inChromium(world) {
     proxy.forget();
     const release = proxy.holdAnswer("RefreshSession");
     const reloading = first.page.reload();
-    while (!proxy.count("RefreshSession")) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (!proxy.count("RefreshSession")) await sleep(10);
     await reloading;
 
     const signingOut = second.signOut();
