@@ -291,17 +291,6 @@ export function inNode(world) {
     await assert.rejects(session.signIn(inputOf(user)), { message: "HTTP 502" });
   });
 
-  test("the session survives a restart of the server", async (t) => {
-    const { user, openSignedIn, answer } = await arrange(t);
-    const session = await openSignedIn();
-
-    await world.portico.stop();
-    await assert.rejects(answer(session, me), TypeError);
-    await world.portico.start();
-
-    assert.deepEqual(await answer(session, me), { data: { me: { email: user.email } } });
-  });
-
   test("signing out without a network signs out here, says so, and can be repeated", async (t) => {
     const { proxy, user, openSignedIn, answer } = await arrange(t);
     const storage = storageOf();
