@@ -15,7 +15,7 @@ const enum Share {
   Used = 0.9,
 }
 
-/** What is known of the session: how tabs tell each other. */
+/** What tabs tell each other about the session. */
 type News = [
   user: User | null,
   endedBy: SessionEnd | null,
@@ -91,8 +91,8 @@ export function createSession({
   }
 
   function change(isSignIn: boolean, ...news: News) {
-    show(...news);
     channel?.postMessage([isSignIn, ...news]);
+    show(...news);
   }
 
   /** A refresh in another tab does not undo a sign-out in this one; a sign-in does. */

@@ -20,7 +20,8 @@ const nothing: ExchangeIO = (operations) =>
 
 /**
  * Starts with new exchanges, and so with an empty cache, when another user is signed in, or nobody.
- * The active queries are asked again; a mutation whose answer is not there yet has an error.
+ * The active queries are asked again, and are marked as stale until they are answered; a mutation
+ * whose answer is not there yet has an error.
  *
  * It is the last exchange of the client, which has `fetch: session.fetch`, and creates those that cache and fetch.
  */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ask, password, register, sessionsOf } from "./accounts.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { password, register, sessionsOf } from "./accounts.js";
 import { openTab, startFrontend } from "./browser.js";
 import { startProxy } from "./proxy.js";
 
@@ -157,17 +158,23 @@ export function inChromium(world) {
     assert.deepEqual(await tab.state(), ["signedIn", user.email, null]);
   });
 
-  test("a page that is opened while the server restarts is signed in afterwards", async (t) => {
-    const { user, signedIn } = await arrange(t);
-    const tab = await signedIn();
+  test("pages stay signed in over a restart of the server, also one that is opened meanwhile", async (t) => {
+    const { user, tab, signedIn } = await arrange(t);
+    const [opened, reloaded] = [await signedIn(), await tab()];
+    await reloaded.ready();
     await world.portico.stop();
-    await tab.page.reload();
-    await tab.page.waitForFunction(() => window.session);
+    const failure = await opened.page.evaluate((query) => graphql(query).catch(({ name }) => name), me);
+    await reloaded.page.reload();
+    await reloaded.page.waitForFunction(() => window.session);
 
     await world.portico.start();
-    await tab.ready();
+    await reloaded.ready();
 
-    assert.deepEqual(await tab.state(), ["signedIn", user.email, null]);
+    assert.equal(failure, "TypeError");
+    for (const one of [opened, reloaded]) {
+      assert.deepEqual(await one.ask(me), { data: { me: { email: user.email } } });
+      assert.deepEqual(await one.state(), ["signedIn", user.email, null]);
+    }
   });
 
   test("signing in and out is seen by all tabs, which are told once", async (t) => {
@@ -215,7 +222,7 @@ export function inChromium(world) {
     const release = proxy.holdAnswer("RefreshSession");
     proxy.forget();
     const asking = first.ask(me);
-    while (!proxy.count("RefreshSession")) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (!proxy.count("RefreshSession")) await sleep(10);
 
     const signingIn = second.signIn(another.email, password);
     release();
@@ -267,7 +274,7 @@ export function inChromium(world) {
     proxy.forget();
     const release = proxy.holdAnswer("RefreshSession");
     const reloading = first.page.reload();
-    while (!proxy.count("RefreshSession")) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (!proxy.count("RefreshSession")) await sleep(10);
     await reloading;
 
     const signingOut = second.signOut();
