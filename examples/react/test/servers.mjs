@@ -36,6 +36,7 @@ export async function startPortico(dataDir, frontend, adminPassword) {
     EMAIL_VERIFICATION: "required",
     FIRST_ADMIN_PASSWORD: adminPassword,
     MANAGEMENT_ADDRESS: "off",
+    BCRYPT_ROUNDS: "4",
     THROTTLE_SCALE: "1000", // one computer does here what many people do
   };
   let printed = "";
