@@ -189,6 +189,7 @@ const checks = {
     await phone.signIn(lin);
     await phone.at("Profile");
     await laptop.follow("Sessions");
+    await laptop.at("Sessions");
     await laptop.button("Sign out Chrome on Linux").waitFor();
     assert.equal(await laptop.page.getByText("this device", { exact: true }).count(), 1);
     await laptop.inspect();
@@ -200,6 +201,7 @@ const checks = {
   },
   "an address changes with the link that goes to the new one": async () => {
     await laptop.follow("Email");
+    await laptop.at("Email");
     await laptop.inspect();
     await laptop.fill({ "New email": "lin@example.org", Password: lin.password });
     await laptop.press("Send the link");
@@ -237,6 +239,7 @@ const checks = {
     await laptop.told("Your password is changed.");
     lin.password = "analytical engine 3";
     await laptop.follow("Sign in");
+    await laptop.at("Sign in");
     await laptop.signIn({ ...lin, password: "difference engine 2" });
     await laptop.warned("");
     await laptop.signIn(lin);
@@ -378,10 +381,12 @@ const checks = {
     await portico.restart({ EMAIL_VERIFICATION: "off" });
     const mia = "mia@example.com";
     await laptop.follow("Create an account");
+    await laptop.at("Create an account");
     await laptop.fill({ Email: mia, Password: "difference engine 7" });
     await laptop.press("Create account");
     await laptop.at("Profile");
     await laptop.follow("Verify");
+    await laptop.at("Verify your email");
     await laptop.fill({ Email: mia });
     await laptop.press("Send the email");
     await laptop.told("link");
