@@ -159,6 +159,7 @@ const checks = {
     secondTab = await laptop.anotherTab("/sessions");
     await secondTab.at("Sessions");
     await secondTab.see("Where you are signed in");
+    await laptop.page.bringToFront(); // Chromium slows down what is behind another tab
   },
   "no script can read what keeps people signed in": async () => {
     const readable = await laptop.page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length]);

@@ -59,12 +59,12 @@ export async function startPortico(dataDir, frontend, adminPassword) {
   }
 
   async function until(what, condition) {
-    for (let tries = 0; tries < 300; tries += 1) {
+    for (let tries = 0; tries < 600; tries += 1) {
       const value = await condition();
       if (value) return value;
       await wait(100);
     }
-    throw new Error(`no ${what}; Portico logged:\n${logged.slice(-2_000)}`);
+    throw new Error(`no ${what}; Portico printed:\n${printed.slice(-2_000)}\nand logged:\n${logged.slice(-2_000)}`);
   }
 
   async function ask(query, variables, token) {
@@ -78,6 +78,7 @@ export async function startPortico(dataDir, frontend, adminPassword) {
     return data;
   }
 
+  process.on("exit", () => child.kill());
   await start();
   return {
     stop,
