@@ -1,6 +1,7 @@
 """The session cookie: signing in with it, refreshing, signing out, and who may use it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -658,6 +659,109 @@ async def test_two_cookies_of_the_name_are_refused(
         (error,) = response.json()["errors"]
         assert error["extensions"]["code"] == "FORBIDDEN"
         assert "set-cookie" not in response.headers
+
+
+@pytest.mark.parametrize("origin", [STRANGER, PREVIEW, "null"])
+async def test_two_cookies_of_the_name_do_not_let_other_origins_sign_in(
+    site: Callable[..., Browser], ada: Person, db: Database, origin: str
+) -> None:
+    before = await active_sessions(db)
+    headers = {"origin": origin, "cookie": f"{NAME}=a; {NAME}=b"}
+    credentials = {**ada.credentials, "delivery": "COOKIE"}
+
+    response = await send(site(origin), LOGIN, headers, input=credentials)
+
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert "set-cookie" not in response.headers
+    assert await active_sessions(db) == before
+
+
+async def test_after_two_cookies_of_the_name_one_can_still_sign_in(
+    browser: Browser, ada: Person
+) -> None:
+    headers = {"origin": OWN, "cookie": f"{NAME}=a; {NAME}=b"}
+    credentials = {**ada.credentials, "delivery": "COOKIE"}
+
+    response = await send(browser, LOGIN, headers, input=credentials)
+
+    assert response.json()["data"]["result"]["__typename"] == "SignedIn"
+    assert "set-cookie" in response.headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("origin", OWN), ("origin", OWN)],
+        [("origin", OWN), ("origin", STRANGER)],
+        [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+        [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")],
+        [("origin", STRANGER), ("sec-fetch-site", "same-origin, same-origin")],
+    ],
+)
+async def test_what_says_where_a_page_is_from_counts_only_once(
+    browser: Browser, ada: Person, headers: list[tuple[str, str]]
+) -> None:
+    """No browser sends it twice, so something on the way has added or joined it."""
+    await browser.login(ada)
+    cookie = ("cookie", f"{NAME}={browser.cookie}")
+
+    for query, variables in (
+        (REFRESH, {}),
+        (LOGIN, {"input": {**ada.credentials, "delivery": "COOKIE"}}),
+    ):
+        response = await send(browser, query, [*headers, cookie], **variables)
+
+        (error,) = response.json()["errors"]
+        assert error["extensions"]["code"] == "FORBIDDEN"
+        assert "set-cookie" not in response.headers
+    await browser.refresh()
+
+
+async def test_a_page_over_http_is_told_that_browsers_keep_no_secure_cookie_for_it(
+    settings: Settings, ada: Person, db: Database
+) -> None:
+    assert settings.database_url is not None
+    url, origin = settings.database_url.get_secret_value(), "http://192.0.2.1:8000"
+    before = await active_sessions(db)
+    app = create_app(settings_for(url, public_url=origin))
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        credentials = {**ada.credentials, "delivery": "COOKIE"}
+        response = await send(Browser(guest), LOGIN, {"origin": origin}, input=credentials)
+
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert "https" in error["message"]
+    assert "set-cookie" not in response.headers
+    assert await active_sessions(db) == before
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "pdt_" + "x" * 7000,
+        "pdt_\xe4",
+        "pdt_a b",
+        "pdt_a, b=c",
+        'pdt_"a"',
+        "pdt_a=b",
+        "pdt_",
+        "a" * 9000,
+    ],
+)
+async def test_only_tokens_are_put_into_the_cookie_again(
+    browser: Browser, ada: Person, junk: str
+) -> None:
+    """A cookie that is too long would not be kept, and the next refresh token would be lost."""
+    await browser.login(ada)
+    refresh_token = (browser.cookie or "").split(".")[0]
+    headers = [("origin", OWN), ("cookie", f"{NAME}={refresh_token}.{junk}".encode("latin-1"))]
+
+    response = await send(browser, REFRESH, headers)
+
+    assert response.json()["data"]["result"]["__typename"] == "SignedIn"
+    value = response.headers["set-cookie"].split(";")[0].removeprefix(f"{NAME}=")
+    assert re.fullmatch(r"prt_[A-Za-z0-9_-]{70}", value)
 
 
 @pytest.mark.parametrize(
