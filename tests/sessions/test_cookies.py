@@ -538,6 +538,45 @@ async def test_the_device_in_the_cookie_is_not_locked_out_by_strangers(
         await browser.login(ada)
 
 
+@pytest.fixture
+async def crowded(settings: Settings, clock: FakeClock) -> AsyncIterator[Browser]:
+    """Makes a browser at an address that has used up its unknown refresh tokens."""
+    assert settings.database_url is not None
+    url = settings.database_url.get_secret_value()
+    app = create_app(settings_for(url, throttle_scale=1, throttle_refreshes=3), clock)
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        for number in range(4):
+            await Browser(guest, OWN, unknown_token(number))(REFRESH)
+        yield Browser(guest)
+
+
+def unknown_token(number: int) -> str:
+    return f"prt_{number:070}"
+
+
+async def test_unknown_cookies_of_others_lock_no_browser_out(crowded: Browser, ada: Person) -> None:
+    ended = {"__typename": "SessionEnded", "reason": "UNKNOWN_TOKEN"}
+    limited = {"__typename": "RateLimited"}
+
+    assert await Browser(crowded.api, OWN, unknown_token(9))(REFRESH) == limited
+    assert await crowded(REFRESH) == ended
+    await crowded.login(ada)
+    await crowded.refresh()
+    assert (await crowded(LOGOUT))["sessionsEnded"] == 1
+
+
+async def test_a_sign_out_that_ended_a_session_is_not_refused_for_an_unknown_cookie(
+    crowded: Browser, ada: Person
+) -> None:
+    session = (await crowded.login(ada))["session"]
+    crowded.cookie = unknown_token(9)
+
+    answer = await crowded(LOGOUT)
+
+    assert answer == {"sessionsEnded": 1, "endedSessionIds": [session["id"]]}
+    assert crowded.cookie is None
+
+
 # ---- who may use the cookie --------------------------------------------------------------------
 
 

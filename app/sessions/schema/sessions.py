@@ -80,7 +80,9 @@ class SignedOut(MaybeGuess):
     )
 
     def is_wrong_guess(self) -> bool:
-        return self.has_unknown_token
+        # A sign-out that ended a session has happened, so it must not be refused afterwards. Each
+        # costs those who guess a session of their own.
+        return self.has_unknown_token and self.sessions_ended == 0
 
     @classmethod
     def of(cls, outcome: service.SignedOut, info: Info) -> "SignedOut":
