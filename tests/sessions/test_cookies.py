@@ -251,6 +251,50 @@ async def test_two_tabs_and_a_lost_answer_get_the_same_cookie(
     assert [await tab.email() for tab in tabs] == [ada.email] * 5
 
 
+async def test_a_request_that_two_others_overtake_gets_the_same_cookie(
+    browser: Browser, ada: Person
+) -> None:
+    """As when a browser starts with several tabs: one of them already has the next cookie."""
+    await browser.login(ada)
+    late = browser.other_tab()
+    first = browser.other_tab()
+    await first.refresh()
+    second = first.other_tab()
+
+    await second.refresh()
+    await late.refresh()
+
+    assert first.cookie == second.cookie == late.cookie
+    assert [await tab.email() for tab in (first, second, late)] == [ada.email] * 3
+
+
+@pytest.mark.parametrize("seconds", [29, 31])
+async def test_a_cookie_is_rotated_once_in_30_seconds(
+    browser: Browser, ada: Person, clock: FakeClock, seconds: int
+) -> None:
+    await browser.login(ada)
+    await browser.refresh()
+    former = browser.cookie
+
+    clock.pass_(seconds=seconds)
+    await browser.refresh()
+
+    assert (browser.cookie == former) == (seconds < 30)
+
+
+async def test_a_cookie_from_another_address_is_rotated_at_once(
+    browser: Browser, ada: Person
+) -> None:
+    await browser.login(ada)
+    await browser.refresh()
+    thief = browser.other_tab()
+    headers = [("origin", OWN), ("cookie", f"{NAME}={thief.cookie}"), ("user-agent", "another")]
+
+    response = await send(thief, REFRESH, headers)
+
+    assert response.headers["set-cookie"].split(";")[0] != f"{NAME}={thief.cookie}"
+
+
 async def test_a_copied_cookie_ends_the_session(
     browser: Browser, ada: Person, clock: FakeClock
 ) -> None:

@@ -148,7 +148,9 @@ class SessionMutations:
             token = cookie.refresh_token
         if token is None:
             return SessionEnded.without_cookie()
-        match await context.services[TokenRefresh].refresh(token, context.client):
+        token_refresh = context.services[TokenRefresh]
+        once = cookie is not None
+        match await token_refresh.refresh(token, context.client, once_in_grace=once):
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info, cookie)
             case refresh.SessionEnded() as ended:
