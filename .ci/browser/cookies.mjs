@@ -202,9 +202,11 @@ const checks = {
   },
   "tabs that refresh at the same time keep the session": async () => {
     const { context, app, session } = await signedInApp();
-    const tabs = [app, await open(context, APP), await open(context, APP)];
+    const tabs = [app];
+    while (tabs.length < 5) tabs.push(await open(context, APP));
     const owner = { email: ADA.email, session };
-    assert.deepEqual(await Promise.all(tabs.map(whoIsSignedIn)), [owner, owner, owner]);
+    const seenByTabs = await Promise.all(tabs.map(whoIsSignedIn));
+    assert.deepEqual(seenByTabs, tabs.map(() => owner));
     assert.deepEqual(await whoIsSignedIn(app), owner);
     await context.close();
   },
