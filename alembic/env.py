@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 from alembic.ddl.postgresql import PostgresqlImpl
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,16 +15,12 @@ from app.database.after_upgrade import (
     CREATE_SEARCH_INDEX,
     FIX_SEARCH_PATHS,
     SEARCH_INDEX,
-    build_search_index,
-    fix_search_paths,
+    run_last_steps,
 )
 from app.database.base import Base
-from app.database.connection_pools import NoPool
-from app.database.connector import WITHOUT_PREPARED_STATEMENTS, Connector
-from app.database.database import session_settings
 from app.database.errors import sqlstate
-from app.database.grants import grant_on, renew_grants
-from app.database.libpq.database_url import read_database_url
+from app.database.migration_limits import LIMITS, STATEMENT_TIMEOUT
+from app.database.migration_lock import BLOCKING_CHECK_SECONDS, migration_engine
 from app.database.migration_table import (
     FORMER_TABLE,
     OBJECTS_OF_REVISIONS,
@@ -36,26 +30,9 @@ from app.database.migration_table import (
     former_revision,
     statements_to_start_at,
 )
-from app.database.online_ddl import LIMITS, STATEMENT_TIMEOUT
-from app.database.outages import raise_outages
 from app.errors import MigrationBlocked
 from app.modules import read_settings
 
-# The advisory lock of migrations: "portico" in ASCII.
-MIGRATION_LOCK = 0x706F727469636F
-TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
-# A transaction keeps the snapshot of its last statement; one like this has none.
-WITHOUT_SNAPSHOT = LIMITS[0]
-LOCK_RETRY_SECONDS = 0.2
-# CREATE INDEX CONCURRENTLY waits for transactions, not for locks, so no timeout ends it.
-BLOCKING_CHECK_SECONDS: float = context.config.attributes.get("look_seconds", 5)
-BLOCKING_SESSIONS = text("""
-    SELECT DISTINCT other.pid, other.usename AS role, other.application_name AS program
-    FROM pg_stat_activity own, unnest(pg_blocking_pids(own.pid)) AS blocking
-    JOIN pg_stat_activity other ON other.pid = blocking
-    WHERE own.application_name = 'portico migrations' AND own.datname = current_database()
-    ORDER BY other.pid
-""")
 # Seconds until the next try: a minute in all, in which a blocking transaction may end.
 RETRY_PAUSES: Sequence[float] = context.config.attributes.get("pauses", (1, 2, 4, 8, 15, 30))
 # Lock timeout, and deadlock.
@@ -143,48 +120,12 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     return name != SEARCH_INDEX
 
 
-def _set_limits(connection: Connection) -> None:
-    """Set timeouts in transactions; statements outside of transactions block no others."""
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        for limit in LIMITS:
-            connection.exec_driver_sql(limit)
-
-
-def _engine() -> AsyncEngine:
+def _url() -> str:
     url = context.config.attributes.get("url") or read_settings().database_url
     if url is None:
         msg = "DATABASE_URL is not set; `portico db upgrade` also knows the embedded database"
         raise SystemExit(msg)
-    address = url if isinstance(url, str) else url.get_secret_value()
-    connector = Connector(
-        read_database_url(address, os.environ), "portico migrations", session_settings(None)
-    )
-    engine = connector.engine(
-        NoPool,
-        # Others keep a snapshot, so CREATE INDEX CONCURRENTLY would wait for our own transaction.
-        isolation_level="READ COMMITTED",
-        # Each statement runs once, and a pooler could lose prepared statements.
-        connect_args={**WITHOUT_PREPARED_STATEMENTS},
-    )
-    event.listen(engine.sync_engine, "begin", _set_limits)
-    return engine
-
-
-@asynccontextmanager
-async def _migration_lock(engine: AsyncEngine) -> AsyncGenerator[None]:
-    """Hold the advisory lock of migrations, so that one process runs them at a time.
-
-    It is released even if this process dies. It is held by a separate transaction, since migrations
-    commit in between, and a pooler keeps locks of transactions only. CREATE INDEX CONCURRENTLY
-    waits for every transaction with a snapshot, so a process that waits for the lock begins a new
-    transaction for each try.
-    """
-    async with engine.connect() as connection:
-        while not await connection.scalar(TRY_LOCK, {"lock": MIGRATION_LOCK}):
-            await connection.rollback()
-            await asyncio.sleep(LOCK_RETRY_SECONDS)
-        await connection.exec_driver_sql(WITHOUT_SNAPSHOT)
-        yield
+    return url if isinstance(url, str) else url.get_secret_value()
 
 
 async def _run(engine: AsyncEngine) -> bool:
@@ -192,26 +133,6 @@ async def _run(engine: AsyncEngine) -> bool:
         is_newest = await connection.run_sync(migrate)
         await connection.commit()
     return is_newest
-
-
-async def _after_upgrade(engine: AsyncEngine) -> None:
-    """Run the last steps of every upgrade; notes and warnings go into the attributes."""
-    async with engine.begin() as connection:
-        await connection.run_sync(fix_search_paths)
-    context.config.attributes["note"] = await build_search_index(engine)
-    context.config.attributes["warnings"] = await _grant_privileges(engine)
-
-
-async def _grant_privileges(engine: AsyncEngine) -> list[str]:
-    """Grant roles the privileges for serving; returns excess ones that remain."""
-    attributes = context.config.attributes
-    roles = attributes.get("grant_to", ())
-    async with engine.begin() as connection:
-        renewed = await renew_grants(connection, leave_out=roles)
-        granted = (
-            await grant_on(connection, roles, retention=attributes["retention"]) if roles else []
-        )
-    return [str(excess) for excess in (*renewed, *granted)]
 
 
 async def _run_with_retries(engine: AsyncEngine) -> bool:
@@ -250,42 +171,14 @@ async def _run_within_limits(engine: AsyncEngine) -> bool:
         raise
 
 
-async def _log_blocking_sessions(engine: AsyncEngine) -> None:
-    """Log each session that blocks a migration, once."""
-    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
-    logged: set[int] = set()
-    while True:
-        await asyncio.sleep(BLOCKING_CHECK_SECONDS)
-        async with autocommit.connect() as connection:
-            found = (await connection.execute(BLOCKING_SESSIONS)).all()
-        for session in found:
-            if session.pid not in logged:
-                log.warning(
-                    "Waiting for the transaction of process %d to end (role %s, program %s).",
-                    *session,
-                )
-        logged |= {session.pid for session in found}
-
-
-@asynccontextmanager
-async def _logging_blocking_sessions(engine: AsyncEngine) -> AsyncGenerator[None]:
-    logging_task = asyncio.create_task(_log_blocking_sessions(engine))
-    try:
-        yield
-    finally:
-        logging_task.cancel()
-        await asyncio.gather(logging_task, return_exceptions=True)
-
-
 async def main() -> None:
-    engine = _engine()
-    try:
-        with raise_outages():
-            async with _migration_lock(engine), _logging_blocking_sessions(engine):
-                if await _run_with_retries(engine):
-                    await _after_upgrade(engine)
-    finally:
-        await engine.dispose()
+    attributes = context.config.attributes
+    seconds = attributes.get("look_seconds", BLOCKING_CHECK_SECONDS)
+    async with migration_engine(_url(), seconds) as engine:
+        if await _run_with_retries(engine):
+            attributes["last_steps"] = await run_last_steps(
+                engine, attributes.get("grant_to", ()), retention=attributes.get("retention", False)
+            )
 
 
 if context.is_offline_mode():

@@ -5,7 +5,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -13,15 +13,19 @@ from app.errors import Misconfigured
 
 
 def import_module(path: str) -> ModuleType:
-    """Import a Python module, without collecting garbage meanwhile.
+    """Import a Python module, and exclude what it defines from garbage collection.
 
     Raises:
         Misconfigured: it does not exist, or fails; names the file and the line.
 
     """
+    with nullcontext() if path in sys.modules else _no_garbage_collection():
+        return _import(path)
+
+
+def _import(path: str) -> ModuleType:
     try:
-        with _no_garbage_collection():
-            return importlib.import_module(path)
+        return importlib.import_module(path)
     except Misconfigured:
         raise
     except ModuleNotFoundError as missing:
@@ -54,7 +58,8 @@ def import_private_copy(path: str) -> ModuleType:
     """
     shared = _unload(path)
     try:
-        return import_module(path)
+        # Not excluded from garbage collection, which frees it.
+        return _import(path)
     finally:
         _unload(path)
         sys.modules.update(shared)
@@ -68,9 +73,9 @@ def _unload(path: str) -> dict[str, ModuleType]:
 
 @contextmanager
 def _no_garbage_collection() -> Generator[None]:
-    """Suspend garbage collection.
+    """Suspend garbage collection, and exclude what exists afterwards from it.
 
-    What modules define stays: each collection would walk all of it again.
+    What modules define stays: each collection would visit all of it again.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -78,6 +83,7 @@ def _no_garbage_collection() -> Generator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
             gc.enable()
 
 

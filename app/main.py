@@ -39,6 +39,7 @@ from app.http.fast_path import FastPath
 from app.http.graphiql_page import GraphiQL
 from app.http.graphql import GraphQLOverHttp
 from app.http.health import STOPPING, health_routes
+from app.http.link_pages.pages import link_page_routes
 from app.http.management import Health, management
 from app.http.metrics import Metrics, Reading
 from app.http.proxies import TrustedProxies
@@ -125,6 +126,9 @@ def create_app(
     app.include_router(health_routes(unready))
     jwks = portico.services[SigningKeys].jwks
     app.include_router(well_known_routes(jwks, JWKS_MAX_AGE, settings.public_url))
+    app.include_router(
+        link_page_routes(settings.link_pages, settings.product, with_graphiql=settings.explore)
+    )
     return app
 
 

@@ -26,3 +26,16 @@ class Settings(  # pyright: ignore[reportIncompatibleVariableOverride] - the pla
     PlatformSettings,
 ):
     """The settings of the platform and of Portico's modules."""
+
+    @property
+    def link_pages(self) -> tuple[str, ...]:
+        """The paths of the pages for links in emails that this server serves itself.
+
+        Their documents are not persisted, so they cannot work if no others are allowed.
+        """
+        if self.frontend_url is not None or self.persisted_documents_only:
+            return ()
+        fields = AccountSettings.model_fields
+        chosen = {name: getattr(self, name) for name in fields if name.startswith("link_")}
+        own = [link for name, link in chosen.items() if link == fields[name].default]
+        return tuple(link.partition("#")[0] for link in own)

@@ -38,6 +38,7 @@ def test_a_wheel_installs_app_and_nothing_else(wheel: Path) -> None:
 def test_a_wheel_has_all_files_that_are_needed_and_its_types(wheel: Path) -> None:
     modules = (ROOT / "app").rglob("*.py")
     migrations = (ROOT / "alembic").rglob("*.py")
+    pages = (path for path in (ROOT / "app/http/link_pages").iterdir() if path.is_file())
     expected = {
         "app/py.typed",
         f"{DIST_INFO}/licenses/LICENSE",
@@ -47,6 +48,7 @@ def test_a_wheel_has_all_files_that_are_needed_and_its_types(wheel: Path) -> Non
             if "node_modules" not in path.parts
         ),
         *(f"app/{path.relative_to(ROOT).as_posix()}" for path in migrations),
+        *(path.relative_to(ROOT).as_posix() for path in pages),
     }
 
     assert expected - files(wheel) == set()

@@ -1,6 +1,7 @@
 // Portico's GraphiQL page, driven in Chromium as a person would: PORTICO_URL, PORTICO_EMAIL and
 // PORTICO_PASSWORD name a running server (DEBUG on) and an account of it. SCREENSHOT=file.png
 // keeps a picture of the signed-in page.
+import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
 const { PORTICO_URL, PORTICO_EMAIL, PORTICO_PASSWORD, SCREENSHOT } = process.env;
@@ -8,6 +9,8 @@ if (!PORTICO_URL || !PORTICO_EMAIL || !PORTICO_PASSWORD) {
   console.error("FAILED: PORTICO_URL, PORTICO_EMAIL and PORTICO_PASSWORD must be set.");
   process.exit(2);
 }
+const READER = `reader-${Date.now()}@example.com`;
+const PASSWORD = "difference engine 1";
 const { origin, hostname } = new URL(PORTICO_URL);
 
 const browser = await chromium.launch({
@@ -33,6 +36,7 @@ const page = await context.newPage();
 // What the page must never do, whatever else is being checked.
 const offences = [];
 const secrets = new Set();
+const answers = [];
 page.on("pageerror", (error) => offences.push(`page error: ${error.message}`));
 page.on("console", (message) => {
   // Monaco only warns when it cannot start a worker, and then works on the main thread.
@@ -46,8 +50,10 @@ context.on("request", (request) => {
 context.on("response", async (response) => {
   if (response.request().method() !== "POST") return;
   const text = await response.text().catch(() => "");
+  answers.push({ text, authorization: response.request().headers().authorization });
   const tokens = text.matchAll(/"(?:access|refresh)Token":\s*"([^"]+)"/g);
   for (const [, token] of tokens) secrets.add(token);
+  if (/"refreshToken":\s*"/.test(text)) offences.push("a refresh token was sent to the page");
 });
 
 const button = (name) => page.getByRole("button", { name, exact: true });
@@ -79,17 +85,74 @@ async function run(query) {
   await page.keyboard.press("ControlOrMeta+Enter");
 }
 
-async function signIn(password) {
-  await bar.getByLabel("Email").fill(PORTICO_EMAIL);
+/** Runs a query of this alias, and returns the Authorization header that it was sent with. */
+async function authorizationOf(alias) {
+  await run(`{ ${alias}: me { email } }`);
+  for (let tries = 0; tries < 100; tries += 1) {
+    const answer = answers.find(({ text }) => text.startsWith(`{"data":{"${alias}":`));
+    if (answer) return answer.authorization;
+    await page.waitForTimeout(100);
+  }
+  throw new Error(`${alias} was not answered`);
+}
+
+async function signIn(password, email = PORTICO_EMAIL) {
+  await bar.getByLabel("Email").fill(email);
   await page.keyboard.press("Tab");
   await page.keyboard.insertText(password);
   await page.keyboard.press("Enter");
 }
 
+/** Sends an operation as another client than the browser. */
+async function ask(query, accessToken) {
+  const response = await fetch(new URL("/graphql", PORTICO_URL), {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      ...(accessToken && { authorization: `Bearer ${accessToken}` }),
+    },
+    body: JSON.stringify({ query }),
+  });
+  return (await response.json()).data;
+}
+
+/** Returns how many sessions of READER live, without the one that looks. */
+async function sessions() {
+  const { login } = await ask(
+    `mutation { login(input: { email: "${READER}", password: "${PASSWORD}" }) {
+       ... on SignedIn { tokens { accessToken } } } }`,
+  );
+  const { accessToken } = login.tokens;
+  const { me } = await ask("{ me { sessions { nodes { isCurrent } } } }", accessToken);
+  await ask("mutation { logout { sessionsEnded } }", accessToken);
+  return me.sessions.nodes.filter(({ isCurrent }) => !isCurrent).length;
+}
+
+const { register } = await ask(
+  `mutation { register(input: { email: "${READER}", password: "${PASSWORD}" }) {
+     ... on SignedIn { tokens { accessToken } } } }`,
+);
+await ask("mutation { logout { sessionsEnded } }", register.tokens.accessToken);
+
 const checks = {
   "the page loads with its editor and a query to start from": async () => {
     await page.goto("/graphql");
     await shows(".graphiql-query-editor", "Welcome to Portico", "query Me");
+  },
+  "the docs are open on the description of the schema": async () => {
+    await shows(".graphiql-plugin", "Portico: accounts, sign-in and sessions.");
+    await button("Hide Documentation Explorer").click();
+    await page.reload();
+    await shows(".graphiql-query-editor", "query Me");
+    await button("Show Documentation Explorer").waitFor();
+  },
+  "the operation at the cursor is run": async () => {
+    await page.locator(".graphiql-query-editor .view-lines").click();
+    await page.keyboard.press("ControlOrMeta+End");
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("ControlOrMeta+Enter");
+    await shows(".graphiql-response", '"users": null', "UNAUTHENTICATED");
   },
   "a guest has no user": async () => {
     await run("{ me { email } }");
@@ -137,6 +200,24 @@ const checks = {
     await shows(".graphiql-plugin", "me", "users");
     if (SCREENSHOT) await page.screenshot({ path: SCREENSHOT });
   },
+  "on a small screen everything is reachable": async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await button("Hide GraphiQL Explorer").click();
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+    await run("{ me { displayName } }");
+    await shows(".graphiql-response", '"displayName"');
+    for (const part of [".graphiql-query-editor", ".graphiql-response", ".portico-bar button"]) {
+      const { x, y, width, height } = await page.locator(part).first().boundingBox();
+      assert.ok(x >= 0 && x + width <= 390 && y >= 0 && y + height <= 844, part);
+      assert.ok(width > 40 && height > 30, part);
+    }
+    await button("Show Documentation Explorer").click();
+    const docs = await page.locator(".graphiql-plugin").boundingBox();
+    assert.equal(docs.width, 390);
+    await button("Hide Documentation Explorer").click();
+    await page.locator(".graphiql-query-editor .view-lines").click();
+    await page.setViewportSize({ width: 1280, height: 800 });
+  },
   "another tab can be opened": async () => {
     await button("New tab").click();
     await page.locator(".graphiql-tab").nth(1).waitFor();
@@ -155,30 +236,51 @@ const checks = {
     await run("{ me { email } }");
     await shows(".graphiql-response", '"me": null');
   },
-  "the token is renewed before it expires": async () => {
-    const schema = await page.request.post("/graphql", {
-      data: { query: '{ __type(name: "Mutation") { fields { name } } }' },
-    });
-    if (!(await schema.text()).includes('"refreshSession"')) return "no refreshSession yet";
-    const shorten = async (route) => {
-      const response = await route.fetch();
-      const soon = new Date(Date.now() + 4_000).toISOString();
-      const text = await response.text();
-      const body = text.replace(/("accessTokenExpiresAt":\s*)"[^"]+"/, `$1"${soon}"`);
-      await route.fulfill({ response, body });
-    };
-    await page.route("**/graphql", shorten, { times: 1 });
-    const renewal = page.waitForRequest((request) =>
-      request.postData()?.includes("refreshSession"),
+  "a reload stays signed in, with one session": async () => {
+    await signIn(PASSWORD, READER);
+    await bar.getByRole("status").filter({ hasText: READER }).waitFor();
+    for (let reloads = 0; reloads < 3; reloads += 1) {
+      await page.reload();
+      await bar.getByRole("status").filter({ hasText: READER }).waitFor();
+    }
+    await run("{ me { email } }");
+    await shows(".graphiql-response", READER);
+    assert.equal(await sessions(), 1);
+  },
+  "another tab is signed in too, and both are signed out together": async () => {
+    const other = await context.newPage();
+    await other.goto("/graphql");
+    const otherBar = other.getByRole("banner");
+    await otherBar.getByRole("status").filter({ hasText: READER }).waitFor();
+    assert.equal(await sessions(), 1);
+    await otherBar.getByRole("button", { name: "Sign out", exact: true }).click();
+    await bar.getByLabel("Email").waitFor();
+    await run("{ me { email } }");
+    await shows(".graphiql-response", '"me": null');
+    assert.equal(await sessions(), 0);
+    await other.close();
+  },
+  "signing in again replaces the session that the browser has": async () => {
+    await signIn(PASSWORD, READER);
+    await bar.getByRole("status").filter({ hasText: READER }).waitFor();
+    await run(
+      `mutation { login(input: { email: "${READER}", password: "${PASSWORD}", delivery: COOKIE }) { __typename } }`,
     );
-    await signIn(PORTICO_PASSWORD);
-    const answered = await (await renewal).response();
-    const [, token] = (await answered.text()).match(/"accessToken":\s*"([^"]+)"/);
-    const next = page.waitForRequest((request) => request.postData()?.includes("renewed"));
-    await run("{ renewed: me { email } }");
-    const { authorization } = (await next).headers();
-    if (authorization !== `Bearer ${token}`) throw new Error("the old token was sent");
-    await shows(".graphiql-response", PORTICO_EMAIL);
+    await shows(".graphiql-response", "SignedIn");
+    assert.equal(await sessions(), 1);
+  },
+  "the token is renewed before it expires": async () => {
+    const first = await authorizationOf("first");
+    assert.equal(await authorizationOf("second"), first);
+    await page.evaluate(() => {
+      const { now } = Date;
+      Date.now = () => now() + 14.5 * 60_000; // of the 15 minutes of a token
+    });
+    const renewed = await authorizationOf("renewed");
+    assert.match(renewed, /^Bearer ey/);
+    assert.notEqual(renewed, first);
+    await shows(".graphiql-response", READER);
+    assert.equal(await sessions(), 1);
   },
 };
 

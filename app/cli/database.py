@@ -9,8 +9,8 @@ from app.cli.console import fail, out
 from app.cli.setup import database_alone, url_of
 from app.database import grants, migrations, revisions
 from app.database.grants import ExcessPrivileges
+from app.database.migration_limits import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from app.database.migration_plan import PendingMigration, TableEffect, pending
-from app.database.online_ddl import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from app.modules import branches_of, modules_named, read_settings
 
 TIMEOUTS = (

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -40,25 +40,27 @@ def cli_of(modules: Iterable[str]) -> typer.Typer:
         cli.command()(command)
     for group in commands.GROUPS:
         cli.add_typer(group)
+    names = set(typer.main.get_group(cli).commands)
     for path in modules:
         import_module(path)
         if find_spec(f"{path}.commands") is not None:
-            _add(cli, f"{path}.commands")
+            names.add(_add(cli, f"{path}.commands", names))
     return cli
 
 
-def _add(cli: typer.Typer, path: str) -> None:
-    """Add the commands of a module.
+def _add(cli: typer.Typer, path: str, names: Collection[str]) -> str:
+    """Add the commands of a module; returns their name, which must not be among `names`.
 
     Raises:
         Misconfigured: their name exists already.
 
     """
     group: typer.Typer = import_attribute(path, "COMMANDS", typer.Typer)
-    name = group.info.name
-    if name in typer.main.get_group(cli).commands:
+    name = str(group.info.name)
+    if name in names:
         raise Misconfigured(f"The command `portico {name}` of {path} exists already")
     cli.add_typer(group)
+    return name
 
 
 def _print_version(asked: bool) -> None:

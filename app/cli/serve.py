@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import NoReturn
 
 from rich.markup import escape
@@ -53,7 +53,7 @@ def serve_on(found: ServerVersions, host: str, port: int, workers: int) -> None:
     allow_connections(settings.max_connections)
     shared = settings.embedded and in_use(settings.data_dir)
     with (
-        database(settings) as ready,
+        database(settings, meanwhile=_import_app) as ready,
         managed(settings.management_address, workers) as management,
     ):
         privilege_warnings = asyncio.run(_prepare(ready, given))
@@ -83,7 +83,7 @@ def _check_schema(settings: Settings) -> None:
 
     """
     if settings.modules:
-        import_module("app.main").default_schema(modules_named(settings.modules))
+        _import_app().default_schema(modules_named(settings.modules))
 
 
 def with_public_url(settings: Settings, url: str) -> Settings:
@@ -93,13 +93,17 @@ def with_public_url(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"public_url": url})
 
 
+def _import_app() -> ModuleType:
+    # Imported here: only servers need the libraries of the schema, which take long to load.
+    return import_module("app.main")
+
+
 async def _prepare(settings: Settings, given: Settings) -> list[str]:
     """Check the database before a port is opened, and create the first administrator.
 
     Returns warnings about the privileges of the role.
     """
-    # Imported here: the libraries of the schema take a second to load.
-    app = import_module("app.main").create_app(settings)
+    app = _import_app().create_app(settings)
     async with started(app.state.portico) as portico:
         await portico.services[Readiness].check_writable()
         await _create_first_administrator(portico, settings)
@@ -125,6 +129,8 @@ def _print_addresses(settings: Settings, base: str, management: str) -> None:
     )
     out.print(f"Keys      {base}/.well-known/jwks.json")
     out.print(f"Health    {base}/health/ready")
+    if settings.link_pages:
+        out.print("Emails    link to pages of this server: FRONTEND_URL is not set")
     out.print(metrics_line(management, settings.management_address))
 
 

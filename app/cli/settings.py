@@ -43,14 +43,12 @@ class InForce:
 
 def settings(*, as_json: bool, as_markdown: bool) -> None:
     if as_markdown:
-        text = markdown()
-    else:
-        given = read_settings()
-        found = dict(_in_force(given, read_sources(type(given))))
-        text = _as_json(found) if as_json else _as_text(found)
-    out.print(text, markup=False)
-    if not as_markdown:
-        _warn_of_secrets(read_settings())
+        out.print(markdown(), markup=False)
+        return
+    given = read_settings()
+    found = dict(_in_force(given, read_sources(type(given))))
+    out.print(_as_json(found) if as_json else _as_text(found), markup=False)
+    _warn_of_secrets(given)
 
 
 def _warn_of_secrets(settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """What commands that use a database share: its settings, and started services."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from app.cli.console import out
 from app.composition import Portico
-from app.database.embedded import embedded_postgres, embedded_secret, is_new
+from app.database.embedded import do_nothing, embedded_postgres, embedded_secret, is_new
+from app.database.upgrade_at_start import upgrade_at_start
 from app.errors import Misconfigured
-from app.imports import import_module
 from app.logs import set_levels
 from app.mail.mailer import CONSOLE
 from app.modules import branches_of, modules_named
@@ -21,10 +21,12 @@ DEFAULT_ADMIN = "admin@example.com"
 
 
 @contextmanager
-def database(settings: Settings) -> Generator[Settings]:
+def database(
+    settings: Settings, meanwhile: Callable[[], object] = do_nothing
+) -> Generator[Settings]:
     """Yield settings with a database and a secret, the embedded ones if none are set.
 
-    Sets the log level of the settings.
+    Sets the log level of the settings. Calls `meanwhile` while an embedded database starts.
     """
     if not settings.embedded and settings.secret_key is None:
         msg = (
@@ -32,28 +34,28 @@ def database(settings: Settings) -> Generator[Settings]:
             "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
         raise Misconfigured(msg)
-    with database_alone(settings) as settled:
+    with database_alone(settings, meanwhile) as settled:
         key = settled.secret_key or SecretStr(embedded_secret(settings.data_dir))
         yield settled.model_copy(update={"secret_key": key})
 
 
 @contextmanager
-def database_alone(settings: Settings) -> Generator[Settings]:
+def database_alone(
+    settings: Settings, meanwhile: Callable[[], object] = do_nothing
+) -> Generator[Settings]:
     """Yield settings with a database, for commands that need no secret.
 
-    Sets the log level of the settings.
+    Sets the log level of the settings. Calls `meanwhile` while an embedded database starts.
     """
     set_levels(settings.log_level)
     if not settings.embedded:
         yield settings
         return
-    postgres = embedded_postgres(settings.data_dir)
+    postgres = embedded_postgres(settings.data_dir, meanwhile)
     if is_new(settings.data_dir):
         out.print(f"Creating a database in {settings.data_dir}, once. This takes a few seconds …")
     with postgres as url:
-        # Imported here: a server on another database needs no Alembic.
-        migrations = import_module("app.database.migrations")
-        migrations.upgrade(url, branches=branches_of(modules_named(settings.modules)))
+        upgrade_at_start(url, branches_of(modules_named(settings.modules)))
         # Defaults that depend on the embedded database are set now: from here on it is a database
         # like any other.
         settled = {"database_url": SecretStr(url), **embedded_values(settings)}

@@ -1,5 +1,7 @@
-"""The last steps of every upgrade, which can be repeated: search paths, and the search index."""
+"""The last steps of every upgrade, which can be repeated: search paths, search index, grants."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
@@ -7,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database.errors import server_message
+from app.database.grants import grant_on, renew_grants
 
 # A function runs with the search_path of its caller, whose temporary tables come before ours: with
 # one named audit_chains, a role that may delete events could bypass the trigger.
@@ -67,12 +70,48 @@ NOT_CREATED = (
 NOT_BUILT = "PostgreSQL says: {message}. Grant the missing privilege."
 
 
-def fix_search_paths(connection: Connection) -> None:
+@dataclass(frozen=True, slots=True)
+class LastSteps:
+    """What the last steps have to report."""
+
+    # Why there is no search index and what to do, or None.
+    note: str | None
+    # Excess privileges of roles that serve.
+    warnings: Sequence[str]
+
+
+async def run_last_steps(
+    engine: AsyncEngine, grant_to: Sequence[str] = (), *, retention: bool = False
+) -> LastSteps:
+    """Run the last steps on a database with all migrations, under the lock of migrations.
+
+    Raises:
+        Misconfigured: one of the roles in `grant_to` cannot be granted anything.
+        DBAPIError: the database refuses.
+
+    """
+    async with engine.begin() as connection:
+        await connection.run_sync(_fix_search_paths)
+    note = await _build_search_index(engine)
+    return LastSteps(note, await _grant_privileges(engine, grant_to, retention=retention))
+
+
+def _fix_search_paths(connection: Connection) -> None:
     """Make functions in PL/pgSQL use our tables alone, whatever the search_path of the caller."""
     connection.exec_driver_sql(FIX_SEARCH_PATHS)
 
 
-async def build_search_index(engine: AsyncEngine) -> str | None:
+async def _grant_privileges(
+    engine: AsyncEngine, roles: Sequence[str], *, retention: bool
+) -> list[str]:
+    """Grant roles the privileges for serving; returns excess ones that remain."""
+    async with engine.begin() as connection:
+        renewed = await renew_grants(connection, leave_out=roles)
+        granted = await grant_on(connection, roles, retention=retention) if roles else []
+    return [str(excess) for excess in (*renewed, *granted)]
+
+
+async def _build_search_index(engine: AsyncEngine) -> str | None:
     """Build the trigram index for searches, if it is missing and the server has pg_trgm.
 
     Others can write meanwhile. Returns why there is no index and what to do, or None. Portico works

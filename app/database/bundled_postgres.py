@@ -5,6 +5,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -40,12 +41,19 @@ _library.find_suitable_socket_dir = _socket_dir
 
 
 @contextmanager
-def run_bundled_postgres(directory: Path) -> Generator[str]:
-    """Run PostgreSQL on the data in `directory`, or join the running one; yields its URL."""
+def run_bundled_postgres(directory: Path, meanwhile: Callable[[], object]) -> Generator[str]:
+    """Run PostgreSQL on the data in `directory`, or join the running one; yields its URL.
+
+    Calls `meanwhile` while PostgreSQL starts.
+    """
     _forget_dead_owners(directory / HANDLES)
     server = get_server(directory, start=False)
-    _start(server, directory / "log")
+    # Leaving it stops PostgreSQL, also if `meanwhile` fails or is interrupted.
     with server:
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            starting = executor.submit(_start, server, directory / "log")
+            meanwhile()
+        starting.result()
         yield server.get_uri()
 
 

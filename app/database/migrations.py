@@ -9,6 +9,7 @@ from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
 
 from alembic import command
+from app.database.after_upgrade import LastSteps
 from app.database.revisions import NO_BRANCHES, SCRIPTS, VERSIONS, Branches
 
 
@@ -51,10 +52,10 @@ def upgrade(
         if not isinstance(error.__cause__, ResolutionError):
             raise
         return Upgraded(newest=False)
-    attributes = settings.attributes
-    return Upgraded(
-        newest=True, note=attributes.get("note"), warnings=tuple(attributes.get("warnings", ()))
-    )
+    last: LastSteps | None = settings.attributes.get("last_steps")
+    if last is None:
+        return Upgraded(newest=True)
+    return Upgraded(newest=True, note=last.note, warnings=last.warnings)
 
 
 def config(url: str | None = None, branches: Branches = NO_BRANCHES) -> Config:

@@ -1,6 +1,7 @@
 """The context of resolvers: the services, the caller and the client of a request."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -37,22 +38,30 @@ class Context:
 
     services: Container
     clock: Clock
-    head: Head
+    # Makes the head when it is first needed.
+    read_head: Callable[[], Head]
     bearer: str | None = None
     viewer: Viewer | None = None
     # The type of the problem that a mutation returned, for the access log.
     problem: str | None = None
     batches: Batches = field(default_factory=Batches)
+    _head: Head | None = None
     _client: Client | None = None
     _cookie: SessionCookie | None = None
+
+    @property
+    def head(self) -> Head:
+        if self._head is None:
+            self._head = self.read_head()
+        return self._head
 
     @property
     def client(self) -> Client:
         """Who sent the request, as far as it is known."""
         if self._client is None:
-            client = self.head.client()
-            device_token = client.device_token or self.cookie.device_token
-            self._client = client._replace(device_token=device_token)
+            self._client = self.head.client()
+            if self._client.device_token is None and self.cookie.device_token is not None:
+                self._client = self._client._replace(device_token=self.cookie.device_token)
         return self._client
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from graphql import OperationType
@@ -32,8 +33,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 class GraphQLOverHttp:
     engine: Engine
     persisted: PersistedDocuments
-    # Makes the context of resolvers from the head of the request and the bearer token.
-    context_of: Callable[[RequestHead, str | None], Any]
+    # Makes the context of resolvers from what reads the head of the request, and the bearer token.
+    context_of: Callable[[Callable[[], RequestHead], str | None], Any]
     # Whether the secrets of this process are revoked, so that it must not answer.
     is_revoked: Callable[[], bool]
     graphiql: GraphiQL | None
@@ -78,8 +79,8 @@ class GraphQLOverHttp:
         if self.is_revoked():
             return try_later(Unavailable("the secrets of this process are revoked"))
         text = self._document_text(request)
-        head = RequestHead(self.proxies, self.cookies, scope, headers)
-        context = self.context_of(head, bearer_token(headers))
+        read_head = partial(RequestHead, self.proxies, self.cookies, scope, headers)
+        context = self.context_of(read_head, bearer_token(headers))
         prepared = await self.engine.prepare(
             text, request.operation_name, request.variables, context
         )

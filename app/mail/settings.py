@@ -48,7 +48,8 @@ class MailSettings(BaseModel):
     )
     frontend_url: str | None = Field(
         default=None,
-        description="the base of the pages that links in emails lead to",
+        description="the base of the pages that links in emails lead to. If unset, they open "
+        "[pages of Portico](emails.md#pages-that-links-open)",
         json_schema_extra={UNSET: "`PUBLIC_URL`"},
     )
 

@@ -14,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 
+from app.imports import import_module
 from app.server.bounded_server import BoundedServer
 
 PR_SET_PDEATHSIG = 1
@@ -30,6 +31,8 @@ def run_worker(
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _exit_with_parent()
     config.configure_logging()
+    # uvicorn would import it with garbage collections over all that it defines.
+    import_module(str(config.app).partition(":")[0])
     WorkerServer(config, heartbeat, heartbeat_seconds).run(listeners)
 
 

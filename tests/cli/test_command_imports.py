@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from typer.core import TyperCommand, TyperGroup
@@ -65,6 +66,12 @@ def test_a_command_on_a_migrated_database_loads_no_alembic(environment: dict[str
     assert "alembic" not in loaded_by("jobs", **environment)
 
 
+def test_only_an_embedded_database_that_is_to_be_upgraded_loads_alembic(tmp_path: Path) -> None:
+    arguments = ("users", "show", "nobody@example.com")
+    assert "alembic" in loaded_by(*arguments, DATA_DIR=str(tmp_path))
+    assert "alembic" not in loaded_by(*arguments, DATA_DIR=str(tmp_path))
+
+
 @pytest.mark.parametrize("arguments", [(), *commands_in(get_group(CLI))], ids=" ".join)
 def test_help_loads_neither_services_nor_the_api(arguments: tuple[str, ...]) -> None:
     assert loaded_by(*arguments, "--help") & HEAVY == set()
@@ -73,3 +80,14 @@ def test_help_loads_neither_services_nor_the_api(arguments: tuple[str, ...]) -> 
 def test_help_loads_no_services_of_other_modules() -> None:
     loaded = loaded_by("notes", "count", "--help", MODULES="my_api.notes")
     assert loaded & (HEAVY | {"my_api.notes.module", "my_api.notes.models"}) == set()
+
+
+def test_the_application_is_not_visited_by_garbage_collections() -> None:
+    code = """
+import gc
+from app.imports import import_module
+import_module("app.main")
+print(gc.isenabled(), len(gc.get_objects()) < gc.get_freeze_count() / 100)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"

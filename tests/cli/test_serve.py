@@ -201,6 +201,18 @@ def test_addresses_and_tokens_have_the_address_of_the_server(
     ]
 
 
+@pytest.mark.parametrize("frontend", ["", "https://app.example.com"])
+def test_it_says_if_links_in_emails_open_its_own_pages(
+    tmp_path: Path, migrated_url: str, frontend: str
+) -> None:
+    settings = {"DATABASE_URL": migrated_url, "SECRET_KEY": SECRET, "FRONTEND_URL": frontend}
+    with serving(tmp_path, **settings) as server:
+        lines = [line for line in server.output.splitlines() if line.startswith("Emails")]
+
+    own = ["Emails    link to pages of this server: FRONTEND_URL is not set"]
+    assert lines == ([] if frontend else own)
+
+
 def test_tokens_have_the_public_url_as_issuer_if_it_is_set(
     tmp_path: Path, migrated_url: str
 ) -> None:

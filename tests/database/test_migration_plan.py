@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, TextClause, event, text
 from alembic import command
 from app.database import migrations
 from app.database.database import Database, connect
+from app.database.migration_limits import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from app.database.migration_plan import Effect, table_effects
-from app.database.online_ddl import LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from tests.support.servers import portico
 
 EXISTING = text("SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND oid >= 16384")

@@ -151,7 +151,7 @@ def context_of(portico: Portico, rows: list[Any], failing: set[str]) -> Context:
         def __getitem__(self, kind: Any) -> Any:
             return stand if kind in {Users, Sessions, AuditEvents} else portico.services[kind]
 
-    return Known(StandIns((), {}), lambda: NOW, NoHead())
+    return Known(StandIns((), {}), lambda: NOW, NoHead)
 
 
 def engine(planned: Planned) -> Engine:

@@ -71,7 +71,8 @@ async def frontend(setup: SetUp) -> Verdict:
     """Whether browsers let the frontend read answers."""
     given = setup.given
     if given.frontend_url is None:
-        return not_checked("FRONTEND_URL is not set: it follows PUBLIC_URL.")
+        follows = "pages of this server" if given.link_pages else "PUBLIC_URL"
+        return not_checked(f"FRONTEND_URL is not set: emails link to {follows}.")
     try:
         frontend, own = (_origin(url) for url in (given.frontend_url, given.public_url))
     except ValueError:

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "fflate";
 import { defineConfig } from "vite";
 
@@ -51,7 +52,17 @@ function shipCompressed() {
   };
 }
 
+const sourceOfClient = fileURLToPath(new URL("../../../clients/typescript/src", import.meta.url));
+
 export default defineConfig({
+  resolve: {
+    // The source, since its build is not checked in; React is that of this page.
+    alias: [
+      { find: /^@portico\/client$/, replacement: `${sourceOfClient}/index.ts` },
+      { find: "@portico/client/react", replacement: `${sourceOfClient}/react.ts` },
+    ],
+    dedupe: ["react"],
+  },
   base: "/graphql/", // index.html then names /graphql/assets/…
   plugins: [notePackages(), writeLicenses(), shipCompressed()],
   worker: {

@@ -1,44 +1,47 @@
-import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useSession } from "@portico/client/react";
+import { useEffect, useRef, useState } from "react";
 import { productName } from "./product.js";
-import { signIn, signOut, snapshot, subscribe } from "./session.js";
+import { session } from "./session.js";
+
+const UNREACHABLE = "Portico could not be reached.";
+const NOT_TOLD = "Signed out here. Portico could not be told: the session runs until it expires.";
 
 export function SignIn() {
-  const { user, notice } = useSyncExternalStore(subscribe, snapshot);
+  const { status, user, endedBy } = useSession(session);
+  const [notice, setNotice] = useState("");
   const bar = useRef(null);
-  const email = user?.email; // a refresh brings a new user object for the same person
-  const shown = useRef(email);
+  const before = useRef(status);
+  const leave = () => session.signOut().catch(() => setNotice(NOT_TOLD));
 
   // The focused control was removed with its form: move the focus to its successor, but do not
   // take it from another element (a session may end while a user is typing a query).
   useEffect(() => {
-    const changed = shown.current !== email;
-    shown.current = email;
-    if (changed && document.activeElement === document.body) {
+    const wasReplaced = before.current !== "loading" && before.current !== status;
+    before.current = status;
+    if (wasReplaced && document.activeElement === document.body) {
       bar.current.querySelector("input, button").focus();
     }
-  }, [email]);
+    if (status === "signedIn") setNotice("");
+  }, [status]);
 
   return (
     <header className="portico-bar" ref={bar}>
       <h1>{productName}</h1>
-      {user ? <SignedIn user={user} /> : <SignInForm notice={notice} />}
+      {status === "signedIn" && <SignedIn user={user} onLeave={leave} />}
+      {status === "signedOut" && <SignInForm notice={notice || reasonOf(endedBy)} />}
     </header>
   );
 }
 
-function SignedIn({ user }) {
-  const [busy, setBusy] = useState(false);
-  const leave = () => {
-    if (busy) return;
-    setBusy(true);
-    signOut();
-  };
+const reasonOf = (endedBy) => (endedBy ? `${endedBy.message} Please sign in again.` : "");
+
+function SignedIn({ user, onLeave }) {
   return (
     <>
       <p role="status">
         Signed in as <strong>{user.email}</strong> <span className="portico-role">{user.role}</span>
       </p>
-      <button type="button" onClick={leave} aria-disabled={busy}>
+      <button type="button" onClick={onLeave}>
         Sign out
       </button>
     </>
@@ -55,10 +58,12 @@ function SignInForm({ notice }) {
     if (busy) return;
     const { email, password } = event.currentTarget.elements;
     setBusy(true);
-    const problem = await signIn(email.value, password.value);
-    if (!problem) return; // this form is gone
+    const outcome = await session
+      .signIn({ email: email.value, password: password.value })
+      .catch(({ code, message }) => ({ message: code ? message : UNREACHABLE }));
+    if (outcome.__typename === "SignedIn") return; // this form is gone
     setBusy(false);
-    setFailure(problem);
+    setFailure(outcome.message);
     password.select();
   };
 

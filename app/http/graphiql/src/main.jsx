@@ -1,3 +1,4 @@
+import { DOC_EXPLORER_PLUGIN } from "@graphiql/plugin-doc-explorer";
 import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
 import { GraphiQL } from "graphiql";
@@ -11,33 +12,31 @@ import "@graphiql/plugin-explorer/style.css";
 import "graphiql/graphiql.css";
 import "./style.css";
 import "./workers.js";
+import operations from "./operations.graphql?raw";
 import { productName } from "./product.js";
-import { fetcher, learn } from "./session.js";
+import { fetcher } from "./session.js";
 import { SignIn } from "./SignIn.jsx";
 import { storage } from "./storage.js";
 
 const WELCOME = `# Welcome to ${productName}.
 #
-# Sign in above: every request of this page then
-# carries your token. It is kept in memory only and
-# renewed in time; a reload signs you out.
+# Sign in above: requests of this
+# page then carry your token. You
+# stay signed in after a reload,
+# and in other tabs.
 #
-# On the left: the docs, your history, and an
-# explorer that writes queries for you.
-#
-# Ctrl-Enter runs the query, Ctrl-Space completes
+# Ctrl-Enter runs the operation at
+# the cursor, Ctrl-Space completes
 # what you type.
 
-query Me {
-  me {
-    id
-    email
-    displayName
-    role
-    createdAt
-  }
-}
-`;
+${operations}`;
+
+// The docs are open until a panel is opened or closed; GraphiQL itself forgets that one was closed.
+// On a small screen they would hide the editors.
+const PANEL_CHOSEN = "graphiql:panelChosen";
+const isWide = matchMedia("(min-width: 701px)").matches;
+const firstPanel = isWide && !storage.getItem(PANEL_CHOSEN) ? DOC_EXPLORER_PLUGIN : undefined;
+const rememberChoice = () => storage.setItem(PANEL_CHOSEN, "true");
 
 // Outside the component: a new list on each render would reset the open panel.
 const plugins = [HISTORY_PLUGIN, explorerPlugin()];
@@ -50,10 +49,11 @@ function Page() {
         <GraphiQL
           fetcher={fetcher}
           plugins={plugins}
+          visiblePlugin={firstPanel}
+          onTogglePluginVisibility={rememberChoice}
           storage={storage}
           defaultQuery={WELCOME}
           shouldPersistHeaders={false}
-          onSchemaChange={learn}
           inputValueDeprecation
           schemaDescription
         />

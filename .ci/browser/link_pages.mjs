@@ -1,0 +1,246 @@
+// The pages that links in emails open, in Chromium, on a small screen: PORTICO_URL, PORTICO_EMAIL
+// and PORTICO_PASSWORD name a running server without FRONTEND_URL and an administrator of it;
+// PORTICO_EMAILS is the file to which it prints emails. SCREENSHOTS=folder keeps pictures.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { chromium } from "playwright-core";
+
+const { PORTICO_URL, PORTICO_EMAIL, PORTICO_PASSWORD, PORTICO_EMAILS, SCREENSHOTS } = process.env;
+if (!PORTICO_URL || !PORTICO_EMAIL || !PORTICO_PASSWORD || !PORTICO_EMAILS) {
+  console.error(
+    "FAILED: PORTICO_URL, PORTICO_EMAIL, PORTICO_PASSWORD and PORTICO_EMAILS must be set.",
+  );
+  process.exit(2);
+}
+const { origin, hostname } = new URL(PORTICO_URL);
+const PASSWORD = "difference engine 1";
+const NEW_PASSWORD = "analytical engine 2";
+const run = Date.now();
+const ada = `ada-${run}@example.com`;
+const moved = `countess-${run}@example.com`;
+const invited = `charles-${run}@example.com`;
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), // Chromium's sandbox refuses root
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${hostname}`, // no network but Portico
+  ],
+});
+const context = await browser.newContext({
+  viewport: { width: 390, height: 844 },
+  colorScheme: process.env.COLOR_SCHEME,
+});
+context.setDefaultTimeout(15_000);
+const page = await context.newPage();
+
+// What a page must never do, whatever else is being checked. A violation of its policy is an error.
+const offences = [];
+page.on("pageerror", (error) => offences.push(`page error: ${error.message}`));
+page.on("console", (message) => {
+  if (message.type() === "error") offences.push(`console: ${message.text()}`);
+});
+context.on("request", (request) => {
+  const url = request.url();
+  if (!url.startsWith("data:") && new URL(url).origin !== origin) offences.push(`request: ${url}`);
+  if (request.headers().referer?.includes("pot_")) offences.push(`referer: ${url}`);
+});
+const sent = [];
+page.on("request", (request) => {
+  if (request.method() === "POST") sent.push(request.postData());
+});
+
+async function ask(query, input, accessToken) {
+  const response = await fetch(new URL("/graphql", PORTICO_URL), {
+    method: "POST",
+    headers: {
+      accept: "application/graphql-response+json",
+      "content-type": "application/json",
+      ...(accessToken && { authorization: `Bearer ${accessToken}` }),
+    },
+    body: JSON.stringify({ query, variables: { input } }),
+  });
+  const { data, errors } = await response.json();
+  assert.equal(errors, undefined);
+  return data;
+}
+
+async function signIn(email, password) {
+  const { login } = await ask(
+    `mutation ($input: LoginInput!) { login(input: $input) {
+       __typename ... on SignedIn { tokens { accessToken } } } }`,
+    { email, password },
+  );
+  return login.tokens?.accessToken;
+}
+
+/** Returns the last link that was emailed to an address, with this subject. */
+async function link(email, subject) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const emails = (await readFile(PORTICO_EMAILS, "utf8")).split(/^-+$/m);
+    const last = emails.findLast((text) => text.includes(`To: ${email}\nSubject: ${subject}`));
+    const found = last?.match(/^http\S+$/m);
+    if (found) return found[0];
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`no link was sent to ${email}`);
+}
+
+const heading = (name) => page.getByRole("heading", { name, exact: true });
+const button = (name) => page.getByRole("button", { name, exact: true });
+
+async function open(url, name) {
+  sent.length = 0;
+  await page.goto("about:blank");
+  await page.goto(url);
+  await heading(name).waitFor();
+  assert.equal(page.url().includes("pot_"), false, "the token is in the address bar");
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.equal(width, 390, "the page is wider than the screen");
+}
+
+async function press(name, expected, text) {
+  await button(name).click();
+  await heading(expected).waitFor();
+  await page.getByRole("status").filter({ hasText: text }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), expected);
+}
+
+async function picture(name) {
+  if (SCREENSHOTS) await page.screenshot({ path: `${SCREENSHOTS}/${name}.png` });
+}
+
+const SESSIONS = "{ me { sessions { nodes { id } } } }";
+
+const checks = {
+  "an address is verified only when the button is pressed": async () => {
+    await ask("mutation ($input: RegisterInput!) { register(input: $input) { __typename } }", {
+      email: ada,
+      password: PASSWORD,
+    });
+    await ask(
+      `mutation ($input: EmailInput!) { requestEmailVerification(input: $input) { __typename } }`,
+      { email: ada },
+    );
+    await open(await link(ada, "Confirm your email address"), "Verify your email address");
+    assert.deepEqual(sent, []);
+    await picture("verify");
+    await press("Verify", "Your email address is verified", ada);
+    await picture("verified");
+  },
+  "a link to go on is offered": async () => {
+    await page.getByRole("link", { name: "Open GraphiQL" }).click();
+    await page.waitForURL(`${origin}/graphql`);
+  },
+  "the same link may be used again at once, and a page without a link asks for one": async () => {
+    await open(await link(ada, "Confirm your email address"), "Verify your email address");
+    await press("Verify", "Your email address is verified", ada);
+    await page.reload();
+    await page.getByRole("alert").filter({ hasText: "Open the link again." }).waitFor();
+    assert.equal(await page.locator("form").count(), 0);
+  },
+  "another link opened in the same tab is read": async () => {
+    await page.goto(`${origin}/verify-email#token=pot_${"0".repeat(43)}`);
+    await button("Verify").click();
+    await page.getByRole("alert").filter({ hasText: "invalid or has expired" }).waitFor();
+    assert.equal(await page.locator("form").count(), 0);
+    assert.equal(page.url(), `${origin}/verify-email`);
+  },
+  "a password that is easy to guess is refused beside its field": async () => {
+    await open(await link(ada, "Choose a password for your account"), "Choose a password");
+    await page.getByText("At least 8 characters, and not easy to guess.").waitFor();
+    await page.getByLabel("New password").fill("password");
+    await button("Set password").click();
+    await page.getByRole("listitem").waitFor();
+    const field = page.getByLabel("New password");
+    assert.equal(await field.getAttribute("aria-invalid"), "true");
+    assert.equal(await field.evaluate((input) => input === document.activeElement), true);
+    await picture("refused");
+  },
+  "a password can be shown, and is set": async () => {
+    const field = page.getByLabel("New password");
+    await field.fill(NEW_PASSWORD);
+    assert.equal(await page.getByRole("listitem").count(), 0);
+    await page.getByLabel("Show password").check();
+    assert.equal(await field.getAttribute("type"), "text");
+    await press("Set password", "Your password is set", ada);
+  },
+  "in a session of the account its password stays, and one session continues": async () => {
+    const guest = `grace-${run}@example.com`;
+    await ask("mutation ($input: RegisterInput!) { register(input: $input) { __typename } }", {
+      email: guest,
+      password: PASSWORD,
+    });
+    await page.goto(`${origin}/graphql`);
+    await page.getByLabel("Email").fill(guest);
+    await page.getByLabel("Password").fill(PASSWORD);
+    await page.keyboard.press("Enter");
+    await page.getByRole("status").filter({ hasText: guest }).waitFor();
+    await ask(
+      `mutation ($input: EmailInput!) { requestEmailVerification(input: $input) { __typename } }`,
+      { email: guest },
+    );
+    await open(await link(guest, "Confirm your email address"), "Verify your email address");
+    await press("Verify", "Your email address is verified", guest);
+    await page.getByRole("link", { name: "Open GraphiQL" }).click();
+    await page.getByRole("status").filter({ hasText: guest }).waitFor();
+    const { me } = await ask(SESSIONS, undefined, await signIn(guest, PASSWORD));
+    // Of the registration, of the browser, and of this sign-in.
+    assert.equal(me.sessions.nodes.length, 3);
+    await page.getByRole("button", { name: "Sign out", exact: true }).click();
+    await page.getByLabel("Email").waitFor();
+  },
+  "no session is left behind": async () => {
+    const { me } = await ask(SESSIONS, undefined, await signIn(ada, NEW_PASSWORD));
+    assert.equal(me.sessions.nodes.length, 1);
+  },
+  "a change of address is confirmed": async () => {
+    await ask(
+      `mutation ($input: RequestEmailChangeInput!) { requestEmailChange(input: $input) { __typename } }`,
+      { newEmail: moved, password: NEW_PASSWORD },
+      await signIn(ada, NEW_PASSWORD),
+    );
+    await open(await link(moved, "Confirm your new email address"), "Confirm the email address");
+    assert.deepEqual(sent, []);
+    await picture("confirm");
+    await press("Confirm", "The email address is confirmed", moved);
+  },
+  "and undone from the former address": async () => {
+    await open(await link(ada, "Your email address was changed"), "Confirm the email address");
+    await press("Confirm", "The email address is confirmed", ada);
+    assert.equal(await signIn(ada, NEW_PASSWORD), undefined);
+  },
+  "an invitation is accepted": async () => {
+    await ask(
+      `mutation ($input: CreateUserInput!) { createUser(input: $input) { __typename } }`,
+      { email: invited },
+      await signIn(PORTICO_EMAIL, PORTICO_PASSWORD),
+    );
+    await open(await link(invited, "You have been invited"), "Choose a password");
+    await page.getByLabel("New password").fill(NEW_PASSWORD);
+    await page.keyboard.press("Enter");
+    await heading("Your password is set").waitFor();
+    assert.equal(typeof (await signIn(invited, NEW_PASSWORD)), "string");
+  },
+};
+
+let passed = 0;
+let failed = 0;
+for (const [name, check] of Object.entries(checks)) {
+  offences.length = 0;
+  try {
+    await check();
+    assert.deepEqual(offences, []);
+    passed += 1;
+    console.log(`ok: ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED: ${name}: ${error.message} ${offences.join(" ")}`);
+  }
+}
+await browser.close();
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed ? 1 : 0;

@@ -1,0 +1,1 @@
+"""The pages that links in emails open while FRONTEND_URL is not set."""

@@ -1,0 +1,25 @@
+interface Answer {
+  data?: Record<string, unknown> | null;
+  errors?: { message: string; path?: (string | number)[]; extensions?: { code?: string } }[];
+}
+
+const read = (response: Response): Promise<Answer> => response.json().catch(() => ({}));
+
+/** Returns the result of one of our own operations; throws if there is none. */
+export async function resultOf<Result>(response: Response): Promise<Result> {
+  const { data, errors: [error] = [] } = await read(response);
+  if (data?.result) return data.result as Result;
+  throw Object.assign(new Error(error?.message ?? "HTTP " + response.status), error?.extensions);
+}
+
+/** Tells whether a field was refused for want of a valid token, and whether nothing else ran. */
+export async function refusalIn(response: Response): Promise<[isRefused: boolean, nothingRan: boolean]> {
+  const { data, errors = [] } = await read(response.clone());
+  const isRefusal = ({ extensions }: (typeof errors)[number]) => extensions?.code === "UNAUTHENTICATED";
+  return [
+    errors.some(isRefusal),
+    // Each root field has an error of its own. One that is null because of a field below it has run.
+    errors.every((error) => isRefusal(error) && error.path?.length === 1) &&
+      Object.keys(data ?? {}).length === errors.length,
+  ];
+}

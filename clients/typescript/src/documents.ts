@@ -1,0 +1,21 @@
+// What this package asks of Portico. The types of the answers are generated from these texts.
+
+const SESSION =
+  "{user{id email emailVerified displayName role}tokens{accessToken accessTokenExpiresIn refreshToken}}";
+const PROBLEM =
+  "...on Problem{message ...on InvalidInput{issues{path code message limit}}...on RateLimited{retryAfter}}";
+const SIGNED_IN = `${PROBLEM}...on SignedIn${SESSION}`;
+
+/** Each mutation has one input, whose type is named after it. */
+function mutation(name: string, selection = "") {
+  const field = name[0]?.toLowerCase() + name.slice(1);
+  return `mutation ${name}($input:${name}Input!){result:${field}(input:$input){__typename ${selection}}}`;
+}
+
+export const login = mutation("Login", SIGNED_IN);
+export const register = mutation("Register", `${SIGNED_IN}...on VerificationSent{message}`);
+export const verifyEmail = mutation("VerifyEmail", SIGNED_IN);
+export const changePassword = mutation("ChangePassword", `${PROBLEM}...on PasswordChanged${SESSION}`);
+export const refreshSession = mutation("RefreshSession", `${SIGNED_IN}...on SessionEnded{reason}`);
+export const logout = mutation("Logout");
+export const logoutEverywhere = mutation("LogoutEverywhere");

@@ -1,0 +1,182 @@
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+/** A new password, confirmed with the current one. */
+export type ChangePasswordInput = {
+  /** The current password. */
+  currentPassword: string;
+  /** Whether other sessions stay signed in. The current one always does. */
+  keepOtherSessions?: boolean;
+  /** 8 to 256 characters of any kind, and not easy to guess. */
+  newPassword: string;
+};
+
+/** What is wrong with one part of an input. */
+export type InputIssueCode =
+  /** Its format is invalid, it has characters that are not allowed, or it is a time out of range. */
+  | 'INVALID_FORMAT'
+  /** The password is known from a breach. */
+  | 'PASSWORD_BREACHED'
+  /** The password is among the first that an attacker would guess. */
+  | 'PASSWORD_TOO_GUESSABLE'
+  /** It is empty and must not be. */
+  | 'REQUIRED'
+  /** It has too many characters. */
+  | 'TOO_LONG'
+  /** It has too few characters. */
+  | 'TOO_SHORT'
+  /** It is the same as before. */
+  | 'UNCHANGED';
+
+/** An email address and a password. */
+export type LoginInput = {
+  /** Where the refresh and the device token go. */
+  delivery?: TokenDelivery;
+  /** The address of the account, in any spelling. */
+  email: string;
+  /** The password. */
+  password: string;
+};
+
+/** Which sessions to end. */
+export type LogoutEverywhereInput = {
+  /** Whether to keep the current session. */
+  keepCurrent?: boolean;
+};
+
+/** A session to sign out of. */
+export type LogoutInput = {
+  /** A refresh token of the session, its latest or an earlier one. */
+  refreshToken?: string | null | undefined;
+};
+
+/** The session to refresh. */
+export type RefreshSessionInput = {
+  /** The latest refresh token. If omitted, the one in the cookie. */
+  refreshToken?: string | null | undefined;
+};
+
+/** A new account. */
+export type RegisterInput = {
+  /** Where the refresh and the device token go. */
+  delivery?: TokenDelivery;
+  /** The display name, up to 100 characters; may be omitted, null or empty. */
+  displayName?: string | null | undefined;
+  /** Up to 254 bytes; letters of any script; case does not matter. */
+  email: string;
+  /** 8 to 256 characters of any kind, and not easy to guess. */
+  password: string;
+};
+
+/** What a user may do. */
+export type Role =
+  /** May see and change all users. */
+  | 'ADMIN'
+  /** May see and change their own account. */
+  | 'MEMBER';
+
+/** Why a session is over. */
+export type SessionEndReason =
+  /** It expired. */
+  | 'EXPIRED'
+  /** Its owner signed out. */
+  | 'LOGGED_OUT'
+  /** The password was changed. */
+  | 'PASSWORD_CHANGED'
+  /** Its owner ended it from another session or an administrator ended it, newer sessions replaced it, the server requires verified addresses now, or SECRET_KEY leaked. */
+  | 'REVOKED'
+  /** The account is suspended. */
+  | 'SUSPENDED'
+  /** A refresh token was used a second time: it was copied. */
+  | 'TOKEN_REUSED'
+  /** The refresh token does not exist, or no longer does. */
+  | 'UNKNOWN_TOKEN';
+
+/** Where the refresh token and the device token go. */
+export type TokenDelivery =
+  /** Into the answer. For apps that are not web pages, and for servers. */
+  | 'BODY'
+  /** Into a cookie that no script can read (HttpOnly, SameSite=Lax). For pages of the same site as this server whose origin is this server's own or named in CORS_ORIGINS; others get FORBIDDEN. */
+  | 'COOKIE';
+
+/** The token of a link that verifies an address. */
+export type VerifyEmailInput = {
+  /** Where the refresh and the device token go. */
+  delivery?: TokenDelivery;
+  /** The part of the link that begins with `pot_`. */
+  token: string;
+};
+
+export type RegisterMutationVariables = Exact<{
+  input: RegisterInput;
+}>;
+
+
+export type RegisterMutation = { result:
+    | { __typename: 'EmailTaken', message: string }
+    | { __typename: 'InvalidInput', message: string, issues: Array<{ path: Array<string>, code: InputIssueCode, message: string, limit: number | null }> }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+    | { __typename: 'VerificationSent', message: string }
+   };
+
+export type VerifyEmailMutationVariables = Exact<{
+  input: VerifyEmailInput;
+}>;
+
+
+export type VerifyEmailMutation = { result:
+    | { __typename: 'RateLimited', message: string, retryAfter: number }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+    | { __typename: 'TokenInvalid', message: string }
+   };
+
+export type ChangePasswordMutationVariables = Exact<{
+  input: ChangePasswordInput;
+}>;
+
+
+export type ChangePasswordMutation = { result:
+    | { __typename: 'InvalidCredentials', message: string }
+    | { __typename: 'InvalidInput', message: string, issues: Array<{ path: Array<string>, code: InputIssueCode, message: string, limit: number | null }> }
+    | { __typename: 'PasswordChanged', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+   | null };
+
+export type RefreshSessionMutationVariables = Exact<{
+  input: RefreshSessionInput;
+}>;
+
+
+export type RefreshSessionMutation = { result:
+    | { __typename: 'RateLimited', message: string, retryAfter: number }
+    | { __typename: 'SessionEnded', message: string, reason: SessionEndReason }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+   };
+
+export type LoginMutationVariables = Exact<{
+  input: LoginInput;
+}>;
+
+
+export type LoginMutation = { result:
+    | { __typename: 'EmailNotVerified', message: string }
+    | { __typename: 'InvalidCredentials', message: string }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+   };
+
+export type LogoutMutationVariables = Exact<{
+  input: LogoutInput;
+}>;
+
+
+export type LogoutMutation = { result: { __typename: 'SignedOut' } | null };
+
+export type LogoutEverywhereMutationVariables = Exact<{
+  input: LogoutEverywhereInput;
+}>;
+
+
+export type LogoutEverywhereMutation = { result: { __typename: 'SignedOut' } | null };

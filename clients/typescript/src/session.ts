@@ -1,0 +1,247 @@
+import { ageSince } from "./age.js";
+import { refusalIn, resultOf } from "./answers.js";
+import * as documents from "./documents.js";
+import { exclusiveRunner } from "./exclusive.js";
+import type { Session, SessionEnd, SessionOptions, User } from "./types.js";
+
+const enum Milliseconds {
+  RequestTimeout = 30_000,
+  FirstRetry = 1_000,
+  LastRetry = 30_000,
+}
+
+/** The part of its lifetime after which an access token is replaced. */
+const enum Share {
+  Used = 0.9,
+}
+
+/** What is known of the session: how tabs tell each other. */
+type News = [
+  user: User | null,
+  endedBy: SessionEnd | null,
+  accessToken?: string,
+  lifetimeMs?: number,
+  issuedAt?: number,
+];
+
+/** The outcomes of the mutations, in one. */
+type Outcome = Partial<SessionEnd> & {
+  user: User;
+  tokens?: { accessToken: string; accessTokenExpiresIn: number; refreshToken: string | null };
+};
+
+const ignore = () => {};
+
+export function createSession({
+  url,
+  delivery = "COOKIE",
+  storage,
+  fetch: send = fetch,
+}: SessionOptions): Session {
+  const endpoint = addressOf(new Request(url));
+  const name = `portico ${endpoint}`;
+  const byCookie = delivery === "COOKIE";
+  const credentials: RequestInit = byCookie ? { credentials: "include" } : {};
+
+  // Without a page, as in Node, one process may have sessions of several users.
+  const page = globalThis.location;
+  const isShared = page && (byCookie || (storage && storage === localStorage));
+  const locks = isShared ? navigator.locks : undefined;
+  const exclusively = exclusiveRunner(locks, name);
+  let channel = locks && new BroadcastChannel(name); // all browsers with the one have the other
+
+  const listeners = new Set<() => void>();
+  let settle: () => void;
+  const ready = new Promise<void>((resolve) => (settle = resolve));
+
+  let loading = true;
+  let user: User | null = null;
+  let endedBy: SessionEnd | null = null;
+  let accessToken: string | undefined;
+  let lifetime = 0;
+  let age = ageSince(0);
+
+  let signOuts = 0;
+  let refreshing: Promise<void> | undefined;
+  let retry: ReturnType<typeof setTimeout>;
+  let failures = 0;
+  let closed: true | undefined;
+
+  let inMemory = "";
+  const kept = () => (storage ? storage.getItem(name) : inMemory) || null;
+  function keep(refreshToken: string) {
+    if (storage) storage.setItem(name, refreshToken);
+    else inMemory = refreshToken;
+  }
+
+  function show(...[nextUser, nextEnd, token, lifetimeMs = Infinity, issuedAt = 0]: News) {
+    const changed = loading || JSON.stringify([user, endedBy]) !== JSON.stringify([nextUser, nextEnd]);
+    accessToken = token;
+    lifetime = lifetimeMs;
+    age = ageSince(issuedAt);
+    loading = false;
+    failures = 0;
+    clearTimeout(retry);
+    if (!nextUser) signOuts += 1;
+    if (!changed) return;
+    user = nextUser;
+    endedBy = nextEnd;
+    settle();
+    for (const listener of listeners) listener();
+  }
+
+  function change(isSignIn: boolean, ...news: News) {
+    show(...news);
+    channel?.postMessage([isSignIn, ...news]);
+  }
+
+  /** A refresh in another tab does not undo a sign-out in this one; a sign-in does. */
+  function hear({ data: [isSignIn, ...news] }: MessageEvent<[boolean, ...News]>) {
+    if (loading || user || isSignIn) show(...news);
+  }
+
+  function sendAs(request: Request, token?: string) {
+    if (token) request.headers.set("Authorization", `Bearer ${token}`);
+    return send(request);
+  }
+
+  async function ask(document: string, input: object, token?: string) {
+    const request = new Request(endpoint, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ query: document, variables: { input } }),
+      signal: AbortSignal.timeout(Milliseconds.RequestTimeout),
+      ...credentials,
+    });
+    return resultOf<Outcome>(await sendAs(request, token));
+  }
+
+  /** Asks for tokens and continues with them, unless somebody signed out while they were on their way. */
+  async function obtain(isSignIn: boolean, document: string, input: object, token?: string) {
+    const before = signOuts;
+    const issuedAt = Date.now();
+    const { tokens, ...outcome } = await ask(document, input, token);
+    if (tokens) {
+      if (signOuts === before) {
+        keep(tokens.refreshToken ?? "");
+        change(isSignIn, outcome.user, null, tokens.accessToken, tokens.accessTokenExpiresIn * 1_000, issuedAt);
+      } else await ask(documents.logout, {}, tokens.accessToken).catch(ignore);
+    }
+    return outcome;
+  }
+
+  /** Replaces this access token, unless that has happened meanwhile. */
+  async function renew(stale: string | undefined) {
+    if (accessToken !== stale || !(loading || user)) return;
+    const outcome = await obtain(false, documents.refreshSession, { refreshToken: kept() });
+    if (outcome.user || !(loading || user)) return;
+    if (!outcome.reason) throw new Error(outcome.message);
+    keep("");
+    change(false, null, user || outcome.reason !== "UNKNOWN_TOKEN" ? (outcome as SessionEnd) : null);
+  }
+
+  const refresh = (stale = accessToken) =>
+    (refreshing ??= exclusively(() => renew(stale))
+      .catch((error) => {
+        clearTimeout(retry);
+        const delay = Math.min(Milliseconds.FirstRetry * 2 ** failures, Milliseconds.LastRetry);
+        failures += 1;
+        // Not at the same time as all other clients of a server that has restarted.
+        if (!closed) retry = setTimeout(refreshQuietly, delay * (1 + Math.random()));
+        throw error;
+      })
+      .finally(() => (refreshing = undefined)));
+
+  const refreshQuietly = () => void refresh().catch(ignore);
+
+  const whenOnline = () => {
+    if (failures) refreshQuietly();
+  };
+
+  /** Sends a request with the access token, and once more if it was refused before it ran. */
+  async function deliver(request: Request) {
+    let owner = user;
+    if (age() > lifetime * Share.Used)
+      await refresh().catch((error) => {
+        if (age() > lifetime) throw error;
+      });
+    owner ??= user;
+    // What one user asked for is not done in the name of another.
+    const token = () => (user?.id === owner?.id ? accessToken : undefined);
+    const attempt = () => sendAs(new Request(request.clone(), credentials), token());
+    const sent = token();
+    const response = await attempt();
+    const [isRefused, nothingRan] = await refusalIn(response);
+    if (!isRefused) return response;
+    await refresh(sent).catch(ignore);
+    return nothingRan && token() && token() !== sent ? attempt() : response;
+  }
+
+  /** Runs a mutation that returns tokens, while no refresh of a former session is on its way. */
+  const mutate = (isSignIn: boolean, document: string, input: object) =>
+    exclusively(async () => {
+      await renew(accessToken);
+      return (await obtain(isSignIn, document, input, accessToken)) as never;
+    });
+
+  const signInBy = (document: string) => (input: object) =>
+    mutate(true, document, { ...input, delivery });
+
+  async function signOut(options?: { everywhere?: boolean }) {
+    const token = accessToken;
+    change(false, null, null);
+    await exclusively(async () => {
+      const input = { refreshToken: kept() };
+      if (options?.everywhere) {
+        // Only a valid access token ends the other sessions.
+        const { tokens } = await ask(documents.refreshSession, input);
+        await ask(documents.logoutEverywhere, {}, tokens?.accessToken);
+      } else await ask(documents.logout, input, token);
+      keep("");
+      change(false, null, null); // also what signed in meanwhile
+    });
+  }
+
+  if (channel) channel.onmessage = hear;
+  page && addEventListener("online", whenOnline);
+  if (byCookie ? page : kept()) refreshQuietly();
+  else if (!byCookie) show(null, null);
+
+  return {
+    get status() {
+      return loading ? "loading" : user ? "signedIn" : "signedOut";
+    },
+    get user() {
+      return user;
+    },
+    get endedBy() {
+      return endedBy;
+    },
+    ready,
+    signIn: signInBy(documents.login),
+    register: signInBy(documents.register),
+    verifyEmail: signInBy(documents.verifyEmail),
+    changePassword: (input) => mutate(false, documents.changePassword, input),
+    signOut,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async fetch(input, init) {
+      const request = new Request(input, init);
+      const isOurs = addressOf(request) === endpoint && !request.headers.has("Authorization");
+      return isOurs ? deliver(request) : send(request);
+    },
+    close() {
+      closed = true;
+      clearTimeout(retry);
+      page && removeEventListener("online", whenOnline);
+      listeners.clear();
+      channel?.close();
+      channel = undefined;
+    },
+  };
+}
+
+/** Origin and path. */
+const addressOf = ({ url }: Request) => url.replace(/[?#].*/, "");

@@ -1,0 +1,69 @@
+import type * as api from "./generated.js";
+
+/** The user of a session. */
+export type User = Extract<api.LoginMutation["result"], { user: unknown }>["user"];
+
+/** For example `localStorage`. */
+export type TokenStorage = Pick<Storage, "getItem" | "setItem">;
+
+interface CommonOptions {
+  /** The GraphQL endpoint. */
+  url: string;
+  /** Sends the requests; `globalThis.fetch` if omitted. */
+  fetch?: typeof fetch;
+}
+
+export type SessionOptions = CommonOptions &
+  (
+    | { delivery?: "COOKIE"; storage?: never }
+    | {
+        /** For where cookies cannot work: the page and Portico are on different sites, or there is no browser. */
+        delivery: "BODY";
+        /** Keeps the refresh token. In memory if omitted: a reload signs out. */
+        storage?: TokenStorage;
+      }
+  );
+
+/** `loading` until Portico has said whether a session exists. */
+export type SessionStatus = "loading" | "signedIn" | "signedOut";
+
+/** Why the server ended the session. */
+export type SessionEnd = Extract<api.RefreshSessionMutation["result"], { reason: unknown }>;
+
+type WithoutTokens<Outcome> = Outcome extends { tokens: unknown } ? Omit<Outcome, "tokens"> : Outcome;
+
+export type SignInOutcome = WithoutTokens<api.LoginMutation["result"]>;
+export type RegisterOutcome = WithoutTokens<api.RegisterMutation["result"]>;
+export type VerifyEmailOutcome = WithoutTokens<api.VerifyEmailMutation["result"]>;
+export type ChangePasswordOutcome = WithoutTokens<NonNullable<api.ChangePasswordMutation["result"]>>;
+
+/**
+ * A session of one user, in all tabs of a browser.
+ *
+ * The methods that ask Portico reject if it cannot be reached or refuses the request, with an `Error`
+ * whose `code` is the `extensions.code` of the refusal.
+ */
+export interface Session {
+  readonly status: SessionStatus;
+  /** Null unless signed in; the same object until it changes. */
+  readonly user: User | null;
+  /** Why the server ended the last session; null if it did not. */
+  readonly endedBy: SessionEnd | null;
+  /** Resolves when `status` is no longer `loading`. */
+  readonly ready: Promise<void>;
+
+  signIn(input: Omit<api.LoginInput, "delivery">): Promise<SignInOutcome>;
+  register(input: Omit<api.RegisterInput, "delivery">): Promise<RegisterOutcome>;
+  verifyEmail(input: Omit<api.VerifyEmailInput, "delivery">): Promise<VerifyEmailOutcome>;
+  /** Continues the session with new tokens; the former ones are no longer valid. */
+  changePassword(input: api.ChangePasswordInput): Promise<ChangePasswordOutcome>;
+  /** Signs out here at once, then on the server. Rejects if the server could not be told. */
+  signOut(options?: { everywhere?: boolean }): Promise<void>;
+
+  /** Calls the listener after each change of `status`, `user` or `endedBy`; returns what stops that. */
+  subscribe(listener: () => void): () => void;
+  /** A `fetch` that sends the access token, with requests to `url` alone. */
+  fetch: typeof fetch;
+  /** Stops listening to other tabs and trying again. The session itself continues. */
+  close(): void;
+}

@@ -1,0 +1,20 @@
+// Against a server of its own: PORTICO names the command if it is not that of this repository.
+import { after, before, suite } from "node:test";
+import { inChromium } from "./in_chromium.js";
+import { inNode } from "./in_node.js";
+import { startPortico } from "./portico.js";
+
+const port = Number(process.env.PORTICO_PORT ?? 8767);
+const frontend = new URL(process.env.PORTICO_FRONTEND ?? "http://localhost:8766");
+
+suite("a session of @portico/client", () => {
+  const world = { frontend };
+
+  before(async () => {
+    world.portico = await startPortico({ port, frontend: frontend.origin });
+  });
+  after(() => world.portico.close());
+
+  suite("in Node, with tokens in the answers", () => inNode(world));
+  suite("in Chromium, with a cookie", () => inChromium(world));
+});
