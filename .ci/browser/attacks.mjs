@@ -90,7 +90,8 @@ function defineSteps() {
     signals(endpoint, operation, type) {
       navigator.sendBeacon(endpoint, new Blob([JSON.stringify(operation)], { type }));
     },
-    loadsImage: (endpoint, operation) => loaded(make("img", { src: steps.url(endpoint, operation) })),
+    loadsImage: (endpoint, operation) =>
+      loaded(make("img", { src: steps.url(endpoint, operation) })),
     loadsScript: (endpoint, operation) =>
       loaded(make("script", { src: steps.url(endpoint, operation) })),
     loadsFrame: (endpoint, operation) =>
@@ -123,7 +124,7 @@ export async function attackFrom(page, endpoint, operation, seen) {
 
 /** Waits until it is so, for 3 s at most: the check that follows tells. */
 export async function until(condition) {
-  for (let turns = 0; turns < 300 && !condition(); turns += 1) {
+  for (let turns = 0; turns < 300 && !(await condition()); turns += 1) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

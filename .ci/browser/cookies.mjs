@@ -269,6 +269,7 @@ const checks = {
     ]) {
       const { context, app } = await signedInApp();
       await remove(context);
+      await until(async () => !(await cookieOf(context)));
       assert.equal(await cookieOf(context), undefined);
       assert.deepEqual(await whoIsSignedIn(app), { reason: "UNKNOWN_TOKEN" });
       await context.close();

@@ -142,7 +142,8 @@ function answerAsSite(request, response) {
   }
   response.setHeader("content-type", "text/html");
   // Their bytes are UTF-8, as browsers read them.
-  const cookies = searchParams.getAll("cookie").map((cookie) => Buffer.from(cookie).toString("latin1"));
+  const asBytes = (cookie) => Buffer.from(cookie).toString("latin1");
+  const cookies = searchParams.getAll("cookie").map(asBytes);
   if (cookies.length) response.setHeader("set-cookie", cookies);
   if (searchParams.has("clear")) response.setHeader("clear-site-data", '"cookies"');
   response.end("<!doctype html><title>A site</title>");
