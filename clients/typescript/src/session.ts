@@ -15,7 +15,7 @@ const enum Share {
   Used = 0.9,
 }
 
-/** What is known of the session: how tabs tell each other. */
+/** What tabs tell each other about the session. */
 type News = [
   user: User | null,
   endedBy: SessionEnd | null,
@@ -91,8 +91,8 @@ export function createSession({
   }
 
   function change(isSignIn: boolean, ...news: News) {
-    show(...news);
     channel?.postMessage([isSignIn, ...news]);
+    show(...news);
   }
 
   /** A refresh in another tab does not undo a sign-out in this one; a sign-in does. */
@@ -188,7 +188,6 @@ export function createSession({
     mutate(true, document, { ...input, delivery });
 
   async function signOut(options?: { everywhere?: boolean }) {
-    const token = accessToken;
     change(false, null, null);
     await exclusively(async () => {
       const input = { refreshToken: kept() };
@@ -196,14 +195,14 @@ export function createSession({
         // Only a valid access token ends the other sessions.
         const { tokens } = await ask(documents.refreshSession, input);
         await ask(documents.logoutEverywhere, {}, tokens?.accessToken);
-      } else await ask(documents.logout, input, token);
+      } else await ask(documents.logout, input);
       keep("");
       change(false, null, null); // also what signed in meanwhile
     });
   }
 
   if (channel) channel.onmessage = hear;
-  page && addEventListener("online", whenOnline);
+  if (page) addEventListener("online", whenOnline);
   if (byCookie ? page : kept()) refreshQuietly();
   else if (!byCookie) show(null, null);
 
@@ -235,7 +234,7 @@ export function createSession({
     close() {
       closed = true;
       clearTimeout(retry);
-      page && removeEventListener("online", whenOnline);
+      if (page) removeEventListener("online", whenOnline);
       listeners.clear();
       channel?.close();
       channel = undefined;
