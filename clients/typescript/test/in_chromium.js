@@ -55,6 +55,19 @@ export function inChromium(world) {
     assert.deepEqual(await guest.ask(me), { data: { me: null } });
   });
 
+  test("a page that may not use the cookie is signed out, and asks as a guest", async (t) => {
+    const { context, tab, signedIn } = await arrange(t);
+    await signedIn();
+    const second = { name: "portico", value: "tossed", domain: "localhost", path: "/graphql" };
+    await context.addCookies([second]);
+
+    const reloaded = await tab();
+    await reloaded.ready();
+
+    assert.deepEqual(await reloaded.state(), ["signedOut", null, null]);
+    assert.deepEqual(await reloaded.ask(me), { data: { me: null } });
+  });
+
   test("a reload stays signed in, and no script can read the refresh token", async (t) => {
     const { proxy, user, context, signedIn } = await arrange(t);
     const tab = await signedIn();
