@@ -15,7 +15,7 @@ const enum Share {
   Used = 0.9,
 }
 
-/** What is known of the session: how tabs tell each other. */
+/** What tabs tell each other about the session. */
 type News = [
   user: User | null,
   endedBy: SessionEnd | null,
@@ -31,6 +31,7 @@ type Outcome = Partial<SessionEnd> & {
 };
 
 const ignore = () => {};
+const { stringify } = JSON;
 
 export function createSession({
   url,
@@ -75,14 +76,14 @@ export function createSession({
   }
 
   function show(...[nextUser, nextEnd, token, lifetimeMs = Infinity, issuedAt = 0]: News) {
-    const changed = loading || JSON.stringify([user, endedBy]) !== JSON.stringify([nextUser, nextEnd]);
+    const changed = loading || stringify([user, endedBy]) !== stringify([nextUser, nextEnd]);
     accessToken = token;
     lifetime = lifetimeMs;
     age = ageSince(issuedAt);
     loading = false;
     failures = 0;
     clearTimeout(retry);
-    if (!nextUser) signOuts += 1;
+    if (!nextUser) signOuts++;
     if (!changed) return;
     user = nextUser;
     endedBy = nextEnd;
@@ -91,8 +92,8 @@ export function createSession({
   }
 
   function change(isSignIn: boolean, ...news: News) {
-    show(...news);
     channel?.postMessage([isSignIn, ...news]);
+    show(...news);
   }
 
   /** A refresh in another tab does not undo a sign-out in this one; a sign-in does. */
@@ -109,7 +110,7 @@ export function createSession({
     const request = new Request(endpoint, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ query: document, variables: { input } }),
+      body: stringify({ query: document, variables: { input } }),
       signal: AbortSignal.timeout(Milliseconds.RequestTimeout),
       ...credentials,
     });
@@ -143,9 +144,11 @@ export function createSession({
   const refresh = (stale = accessToken) =>
     (refreshing ??= exclusively(() => renew(stale))
       .catch((error) => {
+        // The page may not use the cookie, and will not be allowed to by waiting.
+        if (error.code === "FORBIDDEN") show(null, null);
         clearTimeout(retry);
         const delay = Math.min(Milliseconds.FirstRetry * 2 ** failures, Milliseconds.LastRetry);
-        failures += 1;
+        failures++;
         // Not at the same time as all other clients of a server that has restarted.
         if (!closed) retry = setTimeout(refreshQuietly, delay * (1 + Math.random()));
         throw error;
@@ -188,7 +191,6 @@ export function createSession({
     mutate(true, document, { ...input, delivery });
 
   async function signOut(options?: { everywhere?: boolean }) {
-    const token = accessToken;
     change(false, null, null);
     await exclusively(async () => {
       const input = { refreshToken: kept() };
@@ -196,14 +198,14 @@ export function createSession({
         // Only a valid access token ends the other sessions.
         const { tokens } = await ask(documents.refreshSession, input);
         await ask(documents.logoutEverywhere, {}, tokens?.accessToken);
-      } else await ask(documents.logout, input, token);
+      } else await ask(documents.logout, input);
       keep("");
       change(false, null, null); // also what signed in meanwhile
     });
   }
 
   if (channel) channel.onmessage = hear;
-  page && addEventListener("online", whenOnline);
+  if (page) addEventListener("online", whenOnline);
   if (byCookie ? page : kept()) refreshQuietly();
   else if (!byCookie) show(null, null);
 
@@ -235,7 +237,7 @@ export function createSession({
     close() {
       closed = true;
       clearTimeout(retry);
-      page && removeEventListener("online", whenOnline);
+      if (page) removeEventListener("online", whenOnline);
       listeners.clear();
       channel?.close();
       channel = undefined;
@@ -244,4 +246,4 @@ export function createSession({
 }
 
 /** Origin and path. */
-const addressOf = ({ url }: Request) => url.replace(/[?#].*/, "");
+const addressOf = ({ url }: Request) => url.split(/[?#]/)[0] as string;

@@ -1,5 +1,6 @@
 // Against a server of its own: PORTICO names the command if it is not that of this repository.
 import { after, before, suite } from "node:test";
+import { inAdapters } from "./in_adapters.js";
 import { inChromium } from "./in_chromium.js";
 import { inNode } from "./in_node.js";
 import { startPortico } from "./portico.js";
@@ -7,7 +8,7 @@ import { startPortico } from "./portico.js";
 const port = Number(process.env.PORTICO_PORT ?? 8767);
 const frontend = new URL(process.env.PORTICO_FRONTEND ?? "http://localhost:8766");
 
-suite("a session of @portico/client", () => {
+suite("a session of @portico/client", { timeout: 150_000 }, () => {
   const world = { frontend };
 
   before(async () => {
@@ -16,5 +17,6 @@ suite("a session of @portico/client", () => {
   after(() => world.portico.close());
 
   suite("in Node, with tokens in the answers", () => inNode(world));
+  suite("in Apollo Client and urql", () => inAdapters(world));
   suite("in Chromium, with a cookie", () => inChromium(world));
 });

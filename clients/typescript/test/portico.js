@@ -55,7 +55,7 @@ export async function startPortico({ port, frontend }) {
     /** Returns the token of the last emailed link for this address, as soon as it is there. */
     async emailedToken(email) {
       for (;;) {
-        const [, token] = printed.match(new RegExp(`To: ${email}[^]*?#token=(pot_\\w+)`)) ?? [];
+        const [, token] = printed.match(new RegExp(`To: ${email}[^]*?#token=(pot_[\\w-]+)\\s`)) ?? [];
         if (token) return token;
         await sleep(50);
       }

@@ -1,0 +1,30 @@
+// Compiled, not run: what the types of the package accept, and what they tell.
+import { createSession, type Session, type SignInOutcome, type User } from "@portico/client";
+import { useSession } from "@portico/client/react";
+
+const url = "https://id.example.com/graphql";
+
+export const inCookie: Session = createSession({ url });
+export const inStorage: Session = createSession({ url, delivery: "BODY", storage: localStorage });
+// @ts-expect-error A storage keeps tokens of the answer only.
+export const mixed: Session = createSession({ url, storage: localStorage });
+// @ts-expect-error The session says where the tokens go.
+export const delivered = inCookie.signIn({ email: "", password: "", delivery: "BODY" });
+
+export const current = (): User | null => useSession(inCookie).user;
+
+/** All outcomes are known: a new one in the schema is an error here. */
+export function textOf(outcome: SignInOutcome): string {
+  switch (outcome.__typename) {
+    case "SignedIn":
+      return outcome.user.email;
+    case "RateLimited":
+      return `${outcome.message} ${outcome.retryAfter}`;
+    case "InvalidCredentials":
+    case "EmailNotVerified":
+      return outcome.message;
+  }
+}
+
+// @ts-expect-error Tokens stay in the package.
+export const tokensOf = (outcome: SignInOutcome & { __typename: "SignedIn" }) => outcome.tokens;
