@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from app.http.asgi import Scope
-from app.http.cors import Cors, origin_of
+from app.http.cors import Cors
 from app.http.headers import Headers
 from app.security.session_cookie import SessionCookie
 from app.text.hosts import is_loopback
@@ -33,7 +33,13 @@ CROSS_SITE = (
     "The page is of another site than this server, so browsers keep no cookie for it. Call the "
     "server by a name of the same site (localhost and 127.0.0.1 are two), or use `delivery: BODY`."
 )
+NOT_HTTPS = (
+    "The page is not on https, so browsers do not keep the cookie. Use https, or http on localhost."
+)
 SEVERAL = "The request has several cookies of this name, and which one is right is unknown."
+
+# What browsers say about where a page is from. They say it once.
+PROVENANCE = frozenset({b"origin", b"sec-fetch-site"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,10 @@ class CookieRules:
     def read(self, scope: Scope, headers: Headers) -> SessionCookie:
         """Returns the cookie of a request, which has no tokens if the request may not read it."""
         values = self._values(scope) if b"cookie" in headers.values else []
-        if len(values) > 1:
-            return SessionCookie(values[0], refusal_to_read=SEVERAL)
         is_trusted, refusal_to_set = self._judge(headers)
         refusal_to_read = None if is_trusted else refusal_to_set or NOT_A_BROWSER
+        if len(values) > 1:
+            refusal_to_read = SEVERAL
         return SessionCookie(
             values[0] if values else None,
             refusal_to_read=refusal_to_read,
@@ -94,15 +100,22 @@ class CookieRules:
 
         Scripts cannot set `Origin` and `Sec-Fetch-Site` (WHATWG Fetch, forbidden request-headers).
         """
+        if headers.repeated & PROVENANCE:
+            return False, FOREIGN
         site = headers.values.get(b"sec-fetch-site")
         if site == b"same-origin":
             return True, None
-        if b"origin" not in headers.values:
+        origin = headers.values.get(b"origin")
+        if origin is None:
             return False, FOREIGN if site else None
-        origin = origin_of(headers)
-        is_trusted = origin is not None and (
-            origin == self.own_origin or self.cors.allows_credentials(origin)
-        )
-        if not is_trusted:
+        if origin != self.own_origin and not self.cors.allows_credentials(origin):
             return False, FOREIGN
-        return True, CROSS_SITE if site == b"cross-site" else None
+        return True, self._refusal_to_set(origin, site)
+
+    def _refusal_to_set(self, origin: bytes, site: bytes | None) -> str | None:
+        """Returns why browsers would not keep the cookie for a page that may have it."""
+        if site == b"cross-site":
+            return CROSS_SITE
+        url = urlsplit(origin.decode())
+        is_kept = url.scheme == "https" or is_loopback(url.hostname or "")
+        return None if is_kept or not self.name.startswith(HOST_PREFIX) else NOT_HTTPS

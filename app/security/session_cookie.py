@@ -1,9 +1,14 @@
 """The cookie that holds the tokens of a browser, which no script of a page can read."""
 
+import re
+
 from app.errors import Forbidden
 
 SEPARATOR = "."
 REFRESH_PREFIX, DEVICE_PREFIX = "prt_", "pdt_"
+# What a token may look like. It is put into the next cookie again: one of another form could make
+# that invalid or longer than browsers keep, and the next refresh token would be lost with it.
+TOKEN = re.compile(r"[A-Za-z0-9_-]{5,128}")
 
 
 class SessionCookie:
@@ -79,4 +84,4 @@ class SessionCookie:
 
 def _only(tokens: list[str], prefix: str) -> str | None:
     found = [token for token in tokens if token.startswith(prefix)]
-    return found[0] if len(found) == 1 else None
+    return found[0] if len(found) == 1 and TOKEN.fullmatch(found[0]) else None

@@ -1,6 +1,7 @@
 """The session cookie: signing in with it, refreshing, signing out, and who may use it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -248,6 +249,50 @@ async def test_two_tabs_and_a_lost_answer_get_the_same_cookie(
 
     assert len({tab.cookie for tab in tabs}) == 1
     assert [await tab.email() for tab in tabs] == [ada.email] * 5
+
+
+async def test_a_request_that_two_others_overtake_gets_the_same_cookie(
+    browser: Browser, ada: Person
+) -> None:
+    """As when a browser starts with several tabs: one of them already has the next cookie."""
+    await browser.login(ada)
+    late = browser.other_tab()
+    first = browser.other_tab()
+    await first.refresh()
+    second = first.other_tab()
+
+    await second.refresh()
+    await late.refresh()
+
+    assert first.cookie == second.cookie == late.cookie
+    assert [await tab.email() for tab in (first, second, late)] == [ada.email] * 3
+
+
+@pytest.mark.parametrize("seconds", [29, 31])
+async def test_a_cookie_is_rotated_once_in_30_seconds(
+    browser: Browser, ada: Person, clock: FakeClock, seconds: int
+) -> None:
+    await browser.login(ada)
+    await browser.refresh()
+    former = browser.cookie
+
+    clock.pass_(seconds=seconds)
+    await browser.refresh()
+
+    assert (browser.cookie == former) == (seconds < 30)
+
+
+async def test_a_cookie_from_another_address_is_rotated_at_once(
+    browser: Browser, ada: Person
+) -> None:
+    await browser.login(ada)
+    await browser.refresh()
+    thief = browser.other_tab()
+    headers = [("origin", OWN), ("cookie", f"{NAME}={thief.cookie}"), ("user-agent", "another")]
+
+    response = await send(thief, REFRESH, headers)
+
+    assert response.headers["set-cookie"].split(";")[0] != f"{NAME}={thief.cookie}"
 
 
 async def test_a_copied_cookie_ends_the_session(
@@ -537,6 +582,45 @@ async def test_the_device_in_the_cookie_is_not_locked_out_by_strangers(
         await browser.login(ada)
 
 
+@pytest.fixture
+async def crowded(settings: Settings, clock: FakeClock) -> AsyncIterator[Browser]:
+    """Makes a browser at an address that has used up its unknown refresh tokens."""
+    assert settings.database_url is not None
+    url = settings.database_url.get_secret_value()
+    app = create_app(settings_for(url, throttle_scale=1, throttle_refreshes=3), clock)
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        for number in range(4):
+            await Browser(guest, OWN, unknown_token(number))(REFRESH)
+        yield Browser(guest)
+
+
+def unknown_token(number: int) -> str:
+    return f"prt_{number:070}"
+
+
+async def test_unknown_cookies_of_others_lock_no_browser_out(crowded: Browser, ada: Person) -> None:
+    ended = {"__typename": "SessionEnded", "reason": "UNKNOWN_TOKEN"}
+    limited = {"__typename": "RateLimited"}
+
+    assert await Browser(crowded.api, OWN, unknown_token(9))(REFRESH) == limited
+    assert await crowded(REFRESH) == ended
+    await crowded.login(ada)
+    await crowded.refresh()
+    assert (await crowded(LOGOUT))["sessionsEnded"] == 1
+
+
+async def test_a_sign_out_that_ended_a_session_is_not_refused_for_an_unknown_cookie(
+    crowded: Browser, ada: Person
+) -> None:
+    session = (await crowded.login(ada))["session"]
+    crowded.cookie = unknown_token(9)
+
+    answer = await crowded(LOGOUT)
+
+    assert answer == {"sessionsEnded": 1, "endedSessionIds": [session["id"]]}
+    assert crowded.cookie is None
+
+
 # ---- who may use the cookie --------------------------------------------------------------------
 
 
@@ -658,6 +742,109 @@ async def test_two_cookies_of_the_name_are_refused(
         (error,) = response.json()["errors"]
         assert error["extensions"]["code"] == "FORBIDDEN"
         assert "set-cookie" not in response.headers
+
+
+@pytest.mark.parametrize("origin", [STRANGER, PREVIEW, "null"])
+async def test_two_cookies_of_the_name_do_not_let_other_origins_sign_in(
+    site: Callable[..., Browser], ada: Person, db: Database, origin: str
+) -> None:
+    before = await active_sessions(db)
+    headers = {"origin": origin, "cookie": f"{NAME}=a; {NAME}=b"}
+    credentials = {**ada.credentials, "delivery": "COOKIE"}
+
+    response = await send(site(origin), LOGIN, headers, input=credentials)
+
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert "set-cookie" not in response.headers
+    assert await active_sessions(db) == before
+
+
+async def test_after_two_cookies_of_the_name_one_can_still_sign_in(
+    browser: Browser, ada: Person
+) -> None:
+    headers = {"origin": OWN, "cookie": f"{NAME}=a; {NAME}=b"}
+    credentials = {**ada.credentials, "delivery": "COOKIE"}
+
+    response = await send(browser, LOGIN, headers, input=credentials)
+
+    assert response.json()["data"]["result"]["__typename"] == "SignedIn"
+    assert "set-cookie" in response.headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("origin", OWN), ("origin", OWN)],
+        [("origin", OWN), ("origin", STRANGER)],
+        [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+        [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")],
+        [("origin", STRANGER), ("sec-fetch-site", "same-origin, same-origin")],
+    ],
+)
+async def test_what_says_where_a_page_is_from_counts_only_once(
+    browser: Browser, ada: Person, headers: list[tuple[str, str]]
+) -> None:
+    """No browser sends it twice, so something on the way has added or joined it."""
+    await browser.login(ada)
+    cookie = ("cookie", f"{NAME}={browser.cookie}")
+
+    for query, variables in (
+        (REFRESH, {}),
+        (LOGIN, {"input": {**ada.credentials, "delivery": "COOKIE"}}),
+    ):
+        response = await send(browser, query, [*headers, cookie], **variables)
+
+        (error,) = response.json()["errors"]
+        assert error["extensions"]["code"] == "FORBIDDEN"
+        assert "set-cookie" not in response.headers
+    await browser.refresh()
+
+
+async def test_a_page_over_http_is_told_that_browsers_keep_no_secure_cookie_for_it(
+    settings: Settings, ada: Person, db: Database
+) -> None:
+    assert settings.database_url is not None
+    url, origin = settings.database_url.get_secret_value(), "http://192.0.2.1:8000"
+    before = await active_sessions(db)
+    app = create_app(settings_for(url, public_url=origin))
+    async with app.router.lifespan_context(app), Api.of(app) as guest:
+        credentials = {**ada.credentials, "delivery": "COOKIE"}
+        response = await send(Browser(guest), LOGIN, {"origin": origin}, input=credentials)
+
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert "https" in error["message"]
+    assert "set-cookie" not in response.headers
+    assert await active_sessions(db) == before
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "pdt_" + "x" * 7000,
+        "pdt_\xe4",
+        "pdt_a b",
+        "pdt_a, b=c",
+        'pdt_"a"',
+        "pdt_a=b",
+        "pdt_",
+        "a" * 9000,
+    ],
+)
+async def test_only_tokens_are_put_into_the_cookie_again(
+    browser: Browser, ada: Person, junk: str
+) -> None:
+    """A cookie that is too long would not be kept, and the next refresh token would be lost."""
+    await browser.login(ada)
+    refresh_token = (browser.cookie or "").split(".")[0]
+    headers = [("origin", OWN), ("cookie", f"{NAME}={refresh_token}.{junk}".encode("latin-1"))]
+
+    response = await send(browser, REFRESH, headers)
+
+    assert response.json()["data"]["result"]["__typename"] == "SignedIn"
+    value = response.headers["set-cookie"].split(";")[0].removeprefix(f"{NAME}=")
+    assert re.fullmatch(r"prt_[A-Za-z0-9_-]{70}", value)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ const ENDPOINT = new URL("graphql", location.href);
 const UNREACHABLE = "The server could not be reached. Try again.";
 const WITHOUT_TOKEN = "This page needs the link of an email. Open the link again.";
 
+// Over http, browsers keep the cookie on loopback only.
+const delivery = isSecureContext ? "COOKIE" : "BODY";
+
 const form = document.querySelector("form");
 const alertText = document.querySelector("[role=alert]");
 const button = document.querySelector("button");

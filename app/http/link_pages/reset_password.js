@@ -26,7 +26,7 @@ ask(LIMITS).then(({ data }) => {
 });
 
 onSubmit(async () => {
-  const answer = await ask(RESET, { input: { token, newPassword: password.value, delivery: "COOKIE" } });
+  const answer = await ask(RESET, { input: { token, newPassword: password.value, delivery } });
   const result = answer.data?.result;
   if (result?.__typename === "InvalidInput") return refuse(result.issues);
   if (result?.__typename !== "UserChanged") return fail(answer);

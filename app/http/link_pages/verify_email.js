@@ -7,8 +7,6 @@ const VERIFY = `mutation VerifyEmail($input: VerifyEmailInput!) {
   }
 }`;
 const SIGN_OUT = `mutation SignOut { logout { sessionsEnded } }`;
-// Over http, browsers keep the cookie on loopback only.
-const delivery = isSecureContext ? "COOKIE" : "BODY";
 
 onSubmit(() => exclusively(verify));
 

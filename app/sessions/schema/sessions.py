@@ -80,7 +80,9 @@ class SignedOut(MaybeGuess):
     )
 
     def is_wrong_guess(self) -> bool:
-        return self.has_unknown_token
+        # A sign-out that ended a session has happened, so it must not be refused afterwards. Each
+        # costs those who guess a session of their own.
+        return self.has_unknown_token and self.sessions_ended == 0
 
     @classmethod
     def of(cls, outcome: service.SignedOut, info: Info) -> "SignedOut":
@@ -146,7 +148,9 @@ class SessionMutations:
             token = cookie.refresh_token
         if token is None:
             return SessionEnded.without_cookie()
-        match await context.services[TokenRefresh].refresh(token, context.client):
+        token_refresh = context.services[TokenRefresh]
+        once = cookie is not None
+        match await token_refresh.refresh(token, context.client, once_in_grace=once):
             case session_outcomes.SignedIn() as signed_in:
                 return SignedIn.of(signed_in, info, cookie)
             case refresh.SessionEnded() as ended:

@@ -96,11 +96,18 @@ class TokenRefresh:
     lifetimes: Lifetimes
 
     @retry_on_conflict
-    async def refresh(self, token: str, client: Client) -> SignedIn | SessionEnded:
+    async def refresh(
+        self, token: str, client: Client, *, once_in_grace: bool = False
+    ) -> SignedIn | SessionEnded:
         """Refresh a session, or repeat its last refresh. A copied token ends it.
 
         Repeating it from another IP address or user agent is recorded: the token may be a copy, or
         the client may have changed networks.
+
+        With `once_in_grace` a token that is less than 30 s old is returned again instead of the
+        next one, to the client that got it: for tabs that share a cookie. Of three requests at
+        once the second may already have the next cookie, and a second rotation would make a copy
+        of the token of the third.
 
         Raises:
             Unavailable: the token may be of a server with a secret that this one lacks.
@@ -115,6 +122,8 @@ class TokenRefresh:
         now = self.clock()
         if self._may_rotate(found, presented, now):
             self.sign_in.access_tokens.check_can_issue()
+            if once_in_grace and self._was_just_issued(found.session, presented, client, now):
+                return self._signed_in(found)
             rotated = await self._rotate(presented, client, now)
             if rotated is not None:
                 return self._signed_in(rotated)
@@ -160,6 +169,16 @@ class TokenRefresh:
             presented.generation >= found.session.generation
             and self.refresh_tokens.matches(presented, found.session.token_salt)
             and self._end_reason(found, presented, now) is None
+        )
+
+    def _was_just_issued(
+        self, session: SessionRow, presented: Presented, client: Client, now: datetime
+    ) -> bool:
+        """Whether the latest token is of a refresh by the same client, less than 30 s ago."""
+        return (
+            session.first_generation < presented.generation == session.generation
+            and now - session.rotated_at <= GRACE
+            and session.rotated_by == client.program
         )
 
     async def _rotate(

@@ -31,6 +31,7 @@ type Outcome = Partial<SessionEnd> & {
 };
 
 const ignore = () => {};
+const { stringify } = JSON;
 
 export function createSession({
   url,
@@ -75,14 +76,14 @@ export function createSession({
   }
 
   function show(...[nextUser, nextEnd, token, lifetimeMs = Infinity, issuedAt = 0]: News) {
-    const changed = loading || JSON.stringify([user, endedBy]) !== JSON.stringify([nextUser, nextEnd]);
+    const changed = loading || stringify([user, endedBy]) !== stringify([nextUser, nextEnd]);
     accessToken = token;
     lifetime = lifetimeMs;
     age = ageSince(issuedAt);
     loading = false;
     failures = 0;
     clearTimeout(retry);
-    if (!nextUser) signOuts += 1;
+    if (!nextUser) signOuts++;
     if (!changed) return;
     user = nextUser;
     endedBy = nextEnd;
@@ -109,7 +110,7 @@ export function createSession({
     const request = new Request(endpoint, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ query: document, variables: { input } }),
+      body: stringify({ query: document, variables: { input } }),
       signal: AbortSignal.timeout(Milliseconds.RequestTimeout),
       ...credentials,
     });
@@ -143,9 +144,11 @@ export function createSession({
   const refresh = (stale = accessToken) =>
     (refreshing ??= exclusively(() => renew(stale))
       .catch((error) => {
+        // The page may not use the cookie, and will not be allowed to by waiting.
+        if (error.code === "FORBIDDEN") show(null, null);
         clearTimeout(retry);
         const delay = Math.min(Milliseconds.FirstRetry * 2 ** failures, Milliseconds.LastRetry);
-        failures += 1;
+        failures++;
         // Not at the same time as all other clients of a server that has restarted.
         if (!closed) retry = setTimeout(refreshQuietly, delay * (1 + Math.random()));
         throw error;
@@ -243,4 +246,4 @@ export function createSession({
 }
 
 /** Origin and path. */
-const addressOf = ({ url }: Request) => url.replace(/[?#].*/, "");
+const addressOf = ({ url }: Request) => url.split(/[?#]/)[0] as string;
