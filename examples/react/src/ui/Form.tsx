@@ -1,0 +1,77 @@
+import { createContext, startTransition, use, useActionState, useId, type ComponentProps, type ReactNode } from "react";
+import { explain, problem, type Issue, type Result } from "../results";
+
+const Issues = createContext<readonly Issue[]>([]);
+
+/** The text of the fields of a form, by their names. */
+export type Values<Name extends string> = Record<Name, string>;
+
+interface FormProps<Name extends string> {
+  submit: (values: Values<Name>) => Promise<Result>;
+  button: string;
+  /** The name of the button, where its text alone does not say what it is about. */
+  label?: string;
+  look?: "danger" | "quiet";
+  /** Whether the form can be used again after it has succeeded. */
+  reusable?: boolean;
+  children?: ReactNode;
+}
+
+export function Form<Name extends string>({ submit, button, label, look, reusable, children }: FormProps<Name>) {
+  const [result, run, pending] = useActionState(async (_: Result | null, form: HTMLFormElement) => {
+    const values = Object.fromEntries(new FormData(form)) as Values<Name>;
+    const next = await submit(values).catch((error: unknown) => problem({ message: explain(error) }));
+    focusOn(form, next.issues?.[0]);
+    return next;
+  }, null);
+  const usable = !result?.ok || reusable;
+
+  return (
+    <>
+      {usable && (
+        // Not `action={run}`: React would empty the fields after a refusal. The server checks the values.
+        <form
+          noValidate
+          onSubmit={(event) => {
+            event.preventDefault();
+            const form = event.currentTarget;
+            startTransition(() => { run(form); });
+          }}
+        >
+          <Issues value={result?.issues ?? []}>{children}</Issues>
+          <button className={look} disabled={pending} aria-label={label}>
+            {button}
+          </button>
+        </form>
+      )}
+      <p role="alert">{result?.ok === false && result.message}</p>
+      <p role="status">{result?.ok && result.message}</p>
+    </>
+  );
+}
+
+function focusOn(form: HTMLFormElement, issue: Issue | undefined) {
+  const field = issue && form.elements.namedItem(issue.path.at(-1) ?? "");
+  if (field instanceof HTMLElement) field.focus();
+}
+
+interface FieldProps extends ComponentProps<"input"> {
+  name: string;
+  label: string;
+  hint?: string | undefined;
+}
+
+export function Field({ name, label, hint, ...input }: FieldProps) {
+  const id = useId();
+  const issues = use(Issues).filter(({ path }) => path.at(-1) === name);
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      <input id={id} name={name} aria-describedby={`${id}-notes`} aria-invalid={issues.length > 0} {...input} />
+      <div id={`${id}-notes`} className="notes">
+        {issues.map(({ message }) => <p key={message} className="issue">{message}</p>)}
+        {issues.length === 0 && hint && <p>{hint}</p>}
+      </div>
+    </div>
+  );
+}

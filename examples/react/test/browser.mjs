@@ -1,0 +1,429 @@
+// Drives the whole app in Chromium as people do, against a Portico of its own, and reads the emails that Portico prints.
+// `--screenshots FOLDER` keeps the two pictures of the README there.
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+import { startApp, startPortico } from "./servers.mjs";
+
+const { values: options } = parseArgs({ options: { screenshots: { type: "string" } } });
+const scratch = await mkdtemp(join(tmpdir(), "portico-react-"));
+const screenshots = options.screenshots ?? scratch;
+
+const ADMIN = { email: "admin@example.com", password: "correct horse battery staple" };
+const PHONE = { width: 390, height: 844 };
+const DESKTOP = { width: 1280, height: 800 };
+
+const app = await startApp(join(scratch, "app"));
+const portico = await startPortico(join(scratch, "data"), app.url, ADMIN.password);
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), // Chromium's sandbox refuses root
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost", // no network but these two
+  ],
+});
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+// What no page may do: break the content security policy, or fail in its console.
+const offences = [];
+const EXPECTED = ["ERR_INTERNET_DISCONNECTED", "Only administrators may do this."];
+
+/** A browser of its own: its cookies are not those of the others. */
+async function device() {
+  const context = await browser.newContext({ baseURL: app.url, viewport: DESKTOP, locale: "en-GB" });
+  context.setDefaultTimeout(10_000);
+  context.on("weberror", (error) => offences.push(`page error: ${error.error().message}`));
+  context.on("console", (message) => {
+    const expected = EXPECTED.some((text) => message.text().includes(text));
+    if (message.type() === "error" && !expected) offences.push(`console: ${message.text()}`);
+  });
+  return new Tab(await context.newPage());
+}
+
+/** A tab, and what a person does in it. */
+class Tab {
+  constructor(page) {
+    this.page = page;
+  }
+
+  async anotherTab(path) {
+    const tab = new Tab(await this.page.context().newPage());
+    await tab.page.goto(path);
+    return tab;
+  }
+
+  button = (name) => this.page.getByRole("button", { name, exact: true });
+  press = (name) => this.button(name).click();
+  follow = (name) => this.page.getByRole("link", { name, exact: true }).click();
+  open = (path) => this.page.goto(path);
+  see = (text) => this.page.getByText(text).first().waitFor();
+  at = (title) => this.page.getByRole("heading", { level: 1, name: title, exact: true }).waitFor();
+  told = (text) => this.page.getByRole("status").filter({ hasText: text }).waitFor();
+  warned = (text) => this.page.getByRole("alert").filter({ hasText: text }).waitFor();
+  field = (label) => this.page.getByLabel(label, { exact: true });
+
+  async fill(fields) {
+    for (const [label, value] of Object.entries(fields)) await this.field(label).fill(value);
+  }
+
+  async signIn({ email, password }) {
+    await this.fill({ Email: email, Password: password });
+    await this.press("Sign in");
+  }
+
+  rows = () => this.page.locator("main .list > li p:first-child a").allTextContents();
+
+  async judge(rules) {
+    const violations = await this.page.evaluate(async (rules) => {
+      const { violations } = await globalThis.axe.run(rules);
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(", ")}`);
+    }, rules);
+    assert.deepEqual(violations, [], this.page.url());
+  }
+
+  /** Looks at a page as it is now: for everybody, in light and dark, and on a phone. */
+  async inspect() {
+    const loaded = await this.page.evaluate(() => "axe" in globalThis);
+    if (!loaded) await this.page.evaluate(axe);
+    await this.page.emulateMedia({ colorScheme: "dark" });
+    await this.judge({ runOnly: ["color-contrast"] });
+    await this.page.emulateMedia({ colorScheme: "light" });
+    await this.judge({});
+    await this.page.setViewportSize(PHONE);
+    const width = await this.page.evaluate(() => document.documentElement.scrollWidth);
+    assert.equal(width, PHONE.width, `${this.page.url()} scrolls sideways on a phone`);
+    await this.page.setViewportSize(DESKTOP);
+  }
+}
+
+const people = `Ada Lovelace, Alan Turing, Annie Easley, Barbara Liskov, Donald Knuth, Dorothy Vaughan, Edsger Dijkstra,
+  Evelyn Boyd, Frances Allen, Grace Hopper, Hedy Lamarr, Jean Bartik, Joan Clarke, Karen Jones, Kathleen Booth, Mary Wilkes,
+  Niklaus Wirth, Radia Perlman, Sister Kenneth, Sophie Wilson, Tony Hoare, Vint Cerf, Yukihiro Matsumoto`
+  .split(/,\s+/)
+  .map((displayName) => ({ displayName, email: `${displayName.split(" ")[0].toLowerCase()}@example.com` }));
+const lin = { email: "lin@example.com", password: "difference engine 1" };
+const laptop = await device();
+const phone = await device();
+const office = await device();
+let secondTab;
+
+const checks = {
+  "guests are asked to sign in, whatever page they open": async () => {
+    const response = await laptop.open("/sessions");
+    assert.match(response.headers()["content-security-policy"], /^default-src 'none'; script-src 'self';/);
+    await laptop.at("Sign in");
+    await laptop.inspect();
+    await laptop.follow("Request another verification email");
+    await laptop.at("Verify your email");
+    await laptop.inspect();
+    await laptop.open("/no-such-page");
+    await laptop.at("This page does not exist");
+    await laptop.inspect();
+  },
+  "a password that is refused is explained at its field": async () => {
+    await laptop.open("/register");
+    await laptop.see("At least 8 characters");
+    await laptop.inspect();
+    await laptop.fill({ Name: "Lin", Email: lin.email, Password: "12345678" });
+    await laptop.press("Create account");
+    await laptop.warned("Some fields are invalid.");
+    const field = laptop.field("Password");
+    assert.equal(await field.getAttribute("aria-invalid"), "true");
+    assert.ok(await field.evaluate((element) => element === document.activeElement));
+    await laptop.inspect();
+  },
+  "a registration is confirmed with the emailed link": async () => {
+    await laptop.fill({ Password: lin.password });
+    await laptop.press("Create account");
+    await laptop.told("We have sent you an email.");
+    await laptop.open(await portico.linkIn("Confirm your registration", lin.email));
+    await laptop.at("Verify your email");
+    assert.equal(laptop.page.url(), `${app.url}/verify-email`);
+    await laptop.inspect();
+    await laptop.press("Verify");
+    await laptop.told(`${lin.email} is verified, and you are signed in.`);
+    await laptop.follow("Continue");
+    await laptop.at("Profile");
+    await laptop.inspect();
+  },
+  "a reload stays signed in, and so does another tab": async () => {
+    await laptop.page.reload();
+    await laptop.at("Profile");
+    secondTab = await laptop.anotherTab("/sessions");
+    await secondTab.at("Sessions");
+    await secondTab.see("Where you are signed in");
+    await laptop.page.bringToFront(); // Chromium slows down what is behind another tab
+  },
+  "no script can read what keeps people signed in": async () => {
+    const readable = await laptop.page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length]);
+    assert.deepEqual(readable, ["", 0, 0]);
+  },
+  "a changed name is seen at once wherever it is shown": async () => {
+    await laptop.fill({ Name: "Lin of Lund" });
+    await laptop.press("Save");
+    await laptop.told("Saved.");
+    await laptop.page.getByRole("banner").getByText("Lin of Lund").waitFor();
+  },
+  "the password is changed, and the session continues": async () => {
+    await laptop.follow("Password");
+    await laptop.see("At least 8 characters");
+    await laptop.inspect();
+    await laptop.fill({ "Current password": "not this one", "New password": "difference engine 2" });
+    await laptop.press("Change password");
+    await laptop.warned("password");
+    await laptop.fill({ "Current password": lin.password });
+    await laptop.press("Change password");
+    await laptop.told("Your password is changed.");
+    lin.password = "difference engine 2";
+    await laptop.page.reload();
+    await laptop.at("Password");
+  },
+  "another device is listed and can be signed out": async () => {
+    await phone.open("/");
+    await phone.signIn(lin);
+    await phone.at("Profile");
+    await laptop.follow("Sessions");
+    await laptop.at("Sessions");
+    await laptop.button("Sign out Chrome on Linux").waitFor();
+    assert.equal(await laptop.page.getByText("this device", { exact: true }).count(), 1);
+    await laptop.inspect();
+    await laptop.press("Sign out Chrome on Linux");
+    await laptop.button("Sign out Chrome on Linux").waitFor({ state: "detached" });
+    await phone.follow("Sessions");
+    await phone.at("Sign in");
+    await phone.see("ended");
+  },
+  "an address changes with the link that goes to the new one": async () => {
+    await laptop.follow("Email");
+    await laptop.at("Email");
+    await laptop.inspect();
+    await laptop.fill({ "New email": "lin@example.org", Password: lin.password });
+    await laptop.press("Send the link");
+    await laptop.told("link");
+    lin.email = "lin@example.org";
+    await laptop.open(await portico.linkIn("Confirm your new email address", lin.email));
+    await laptop.at("Confirm the change");
+    await laptop.inspect();
+    await laptop.press("Confirm");
+    await laptop.told(`The address of the account is ${lin.email} now.`);
+    await laptop.follow("Continue");
+    await laptop.see(lin.email);
+  },
+  "signing out is seen in the other tab": async () => {
+    await laptop.press("Sign out");
+    await laptop.at("Sign in");
+    await secondTab.at("Sign in");
+  },
+  "a forgotten password is replaced with the emailed link": async () => {
+    await laptop.follow("Forgot your password?");
+    await laptop.at("Forgot your password?");
+    await laptop.inspect();
+    await laptop.fill({ Email: lin.email });
+    await laptop.press("Send the email");
+    await laptop.told("link");
+    await laptop.open(await portico.linkIn("Choose a new password", lin.email));
+    await laptop.at("Choose a new password");
+    await laptop.see("At least 8 characters");
+    await laptop.inspect();
+    await laptop.fill({ "New password": "short" });
+    await laptop.press("Set password");
+    await laptop.warned("Some fields are invalid.");
+    await laptop.fill({ "New password": "analytical engine 3" });
+    await laptop.press("Set password");
+    await laptop.told("Your password is changed.");
+    lin.password = "analytical engine 3";
+    await laptop.follow("Sign in");
+    await laptop.at("Sign in");
+    await laptop.signIn({ ...lin, password: "difference engine 2" });
+    await laptop.warned("");
+    await laptop.signIn(lin);
+    await laptop.at("Profile");
+  },
+  "a used link says so, and where to get another one": async () => {
+    await phone.open(await portico.linkIn("Choose a new password", lin.email));
+    await phone.see("At least 8 characters");
+    await phone.fill({ "New password": "another engine 4" });
+    await phone.press("Set password");
+    await phone.warned("This link is invalid or has expired.");
+    await phone.follow("Request another email");
+    await phone.at("Forgot your password?");
+  },
+  "signing out everywhere ends the sessions of all devices": async () => {
+    await phone.open("/sign-in");
+    await phone.signIn(lin);
+    await phone.at("Profile");
+    await laptop.follow("Sessions");
+    await laptop.press("Sign out everywhere");
+    await laptop.at("Sign in");
+    await phone.follow("Password");
+    await phone.page.reload();
+    await phone.at("Sign in");
+  },
+  "administrators page through users in both directions": async () => {
+    await portico.createUsers(ADMIN, people);
+    await office.open("/users?order=email");
+    await office.signIn(ADMIN);
+    await office.at("Users");
+    await office.told("25 users");
+    const emails = [ADMIN, lin, ...people].map(({ email }) => email).sort();
+    const pages = [await office.rows()];
+    await office.inspect();
+    for (const first of [10, 20].map((number) => emails[number])) {
+      await office.follow("Next page");
+      await office.see(first);
+      pages.push(await office.rows());
+    }
+    assert.deepEqual(pages.flat(), emails);
+    assert.equal(await office.page.getByRole("link", { name: "Next page" }).count(), 0);
+    await office.follow("Previous page");
+    await office.see(pages[1][0]);
+    assert.deepEqual(await office.rows(), pages[1]);
+    await office.page.reload();
+    await office.see(pages[1][0]);
+    assert.deepEqual(await office.rows(), pages[1]);
+  },
+  "administrators search and order users": async () => {
+    await office.fill({ Search: "wil" });
+    await office.page.getByLabel("Order").selectOption("Newest first");
+    await office.press("Search");
+    await office.told("2 users");
+    assert.deepEqual(await office.rows(), ["sophie@example.com", "mary@example.com"]);
+    await office.page.goBack();
+    await office.told("25 users");
+    assert.equal(await office.field("Search").inputValue(), "");
+  },
+  "a suspension ends the user's sessions, and says why to administrators": async () => {
+    await phone.signIn(lin);
+    await phone.at("Password");
+    await office.fill({ Search: "lin@" });
+    await office.press("Search");
+    await office.told("1 user");
+    await office.follow(lin.email);
+    await office.at("Lin of Lund");
+    await office.press("Suspend");
+    await office.warned("Some fields are invalid.");
+    await office.inspect();
+    await office.fill({ Reason: "Sent advertisements.", Until: "2099-01-01T00:00" });
+    await office.press("Suspend");
+    await office.see("Sent advertisements.");
+    await office.see("1 Jan 2099");
+    await office.inspect();
+    await phone.follow("Sessions");
+    await phone.at("Sign in");
+    await phone.see("suspended");
+    await office.open("/users?order=oldest");
+    await office.see("suspended");
+    await office.page.screenshot({ path: join(screenshots, "users.png") });
+    await office.page.goBack();
+  },
+  "a reinstated user can sign in": async () => {
+    await office.press("Reinstate");
+    await office.button("Suspend").waitFor();
+    await phone.signIn(lin);
+    await phone.at("Password");
+  },
+  "members have no page of users": async () => {
+    assert.equal(await phone.page.getByRole("link", { name: "Users" }).count(), 0);
+    await phone.open("/users");
+    await phone.warned("Only administrators can do that.");
+    await phone.inspect();
+  },
+  "a server that cannot be reached is told, and what was typed stays": async () => {
+    await phone.open("/");
+    await phone.at("Profile");
+    await phone.page.context().setOffline(true);
+    await phone.fill({ Name: "Lin, offline" });
+    await phone.press("Save");
+    await phone.warned("The server could not be reached.");
+    await phone.page.context().setOffline(false);
+    await phone.press("Save");
+    await phone.told("Saved.");
+  },
+  "a sign-out that the server was not told of says so": async () => {
+    await phone.page.context().setOffline(true);
+    await phone.press("Sign out");
+    await phone.at("Sign in");
+    await phone.told("the server could not be told");
+    await phone.inspect();
+    await phone.page.context().setOffline(false);
+    await phone.signIn(lin);
+    await phone.at("Profile");
+  },
+  "another user who signs in in another tab replaces the first one": async () => {
+    const other = await phone.anotherTab("/");
+    await other.press("Sign out");
+    await other.signIn(ADMIN);
+    await other.see(ADMIN.email);
+    await phone.see(ADMIN.email);
+    assert.equal(await phone.page.getByText(lin.email).count(), 0);
+  },
+  "a deleted account is gone": async () => {
+    await laptop.open("/sign-in");
+    await laptop.signIn(lin);
+    await laptop.follow("Profile");
+    await laptop.follow("Delete account");
+    await laptop.at("Delete account");
+    await laptop.inspect();
+    await laptop.fill({ Password: lin.password });
+    await laptop.press("Delete account");
+    await laptop.at("Sign in");
+    await laptop.told("deleted");
+    await laptop.signIn(lin);
+    await laptop.warned("");
+  },
+  "without required verification, a registration signs in at once, and the address is verified later": async () => {
+    await portico.restart({ EMAIL_VERIFICATION: "off" });
+    const mia = "mia@example.com";
+    await laptop.follow("Create an account");
+    await laptop.at("Create an account");
+    await laptop.fill({ Email: mia, Password: "difference engine 7" });
+    await laptop.press("Create account");
+    await laptop.at("Profile");
+    await laptop.follow("Verify");
+    await laptop.at("Verify your email");
+    await laptop.fill({ Email: mia });
+    await laptop.press("Send the email");
+    await laptop.told("link");
+    await laptop.open(await portico.linkIn("Confirm your email address", mia));
+    await laptop.press("Verify");
+    await laptop.told(`${mia} is verified`);
+    await laptop.follow("Continue");
+    await laptop.see("verified");
+  },
+  "the pictures for the README are taken": async () => {
+    await office.page.emulateMedia({ colorScheme: "dark" });
+    await office.page.setViewportSize(PHONE);
+    await office.open("/sessions");
+    await office.see("this device");
+    await office.page.screenshot({ path: join(screenshots, "phone.png") });
+    for (const name of ["users.png", "phone.png"]) assert.ok((await stat(join(screenshots, name))).size > 10_000);
+  },
+};
+
+/** Tells what the people see where they cannot go on. */
+async function describe() {
+  for (const page of browser.contexts().flatMap((context) => context.pages()))
+    console.log(`${page.url()}: ${await page.locator("body").innerText()}\n`);
+}
+
+let failed = false;
+for (const [name, check] of Object.entries(checks)) {
+  let failure;
+  await check().catch((error) => (failure = error.message));
+  failure = offences[0] ?? failure; // what a page did wrong is likelier the cause
+  if (failure) await describe();
+  console.log(failure ? `FAILED: ${name}: ${failure}` : `ok: ${name}`);
+  failed = Boolean(failure);
+  if (failed) break; // each one begins where the one before has ended
+}
+await browser.close();
+await Promise.all([app.stop(), portico.stop()]);
+await rm(scratch, { recursive: true });
+process.exitCode = failed ? 1 : 0;
