@@ -42,7 +42,7 @@ export function explain(error: unknown): string {
     case "UNAUTHENTICATED":
       return "You are signed out. Sign in to continue.";
     case "FORBIDDEN":
-      return "Only administrators can do that.";
+      return error instanceof Error ? error.message : "You may not do that.";
     case "RATE_LIMITED":
     case "SERVICE_UNAVAILABLE":
       return "The server is busy. Try again in a moment.";

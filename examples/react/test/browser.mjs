@@ -332,7 +332,7 @@ const checks = {
   "members have no page of users": async () => {
     assert.equal(await phone.page.getByRole("link", { name: "Users" }).count(), 0);
     await phone.open("/users");
-    await phone.warned("Only administrators can do that.");
+    await phone.warned("Only administrators may do this.");
     await phone.inspect();
   },
   "a server that cannot be reached is told, and what was typed stays": async () => {
