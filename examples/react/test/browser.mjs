@@ -346,6 +346,14 @@ const checks = {
     await phone.press("Save");
     await phone.told("Saved.");
   },
+  "a page that is opened while the server cannot be reached says so, and waits": async () => {
+    await phone.page.route("**/graphql", (route) => route.abort("internetdisconnected"));
+    await phone.open("/");
+    await phone.told("Connecting to the server");
+    await phone.inspect();
+    await phone.page.unroute("**/graphql");
+    await phone.at("Profile");
+  },
   "a sign-out that the server was not told of says so": async () => {
     await phone.page.context().setOffline(true);
     await phone.press("Sign out");

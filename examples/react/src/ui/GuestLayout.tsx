@@ -1,6 +1,7 @@
 import { useSession } from "@portico/client/react";
 import { Navigate, Outlet, useLocation } from "react-router";
 import { session } from "../session";
+import { Connecting } from "./Connecting";
 
 /** The pages that anybody may open, such as those of emailed links. */
 export function CardLayout() {
@@ -23,7 +24,7 @@ export function GuestLayout() {
   const { from = "/" } = useGuestState();
   switch (status) {
     case "loading":
-      return null;
+      return <Connecting />;
     case "signedIn":
       return <Navigate to={from} replace />;
     case "signedOut":

@@ -6,6 +6,7 @@ import { createClient } from "../apollo";
 import { useMe } from "../me";
 import { session } from "../session";
 import { useSignOut } from "../useSignOut";
+import { Connecting } from "./Connecting";
 
 /** The pages for signed-in users. */
 export function MemberLayout() {
@@ -13,7 +14,7 @@ export function MemberLayout() {
   const { pathname, search } = useLocation();
   switch (status) {
     case "loading":
-      return null;
+      return <Connecting />;
     case "signedOut":
       return <Navigate to="/sign-in" replace state={{ from: pathname + search }} />;
     case "signedIn":
