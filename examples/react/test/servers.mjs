@@ -56,6 +56,7 @@ export async function startPortico(dataDir, frontend, adminPassword) {
   async function stop() {
     child.kill("SIGTERM");
     await once(child, "exit");
+    if (/Internal error|Traceback/.test(printed + logged)) throw new Error(`Portico had an internal error:\n${logged}`);
   }
 
   async function until(what, condition) {
