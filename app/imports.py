@@ -3,6 +3,7 @@
 import gc
 import importlib
 import sys
+import threading
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
@@ -13,14 +14,19 @@ from app.errors import Misconfigured
 
 
 def import_module(path: str) -> ModuleType:
-    """Import a Python module, and exclude what it defines from garbage collection.
+    """Import a Python module. At the start, exclude what it defines from garbage collection.
 
     Raises:
         Misconfigured: it does not exist, or fails; names the file and the line.
 
     """
-    with nullcontext() if path in sys.modules else _no_garbage_collection():
+    with nullcontext() if path in sys.modules or _may_be_serving() else _no_garbage_collection():
         return _import(path)
+
+
+def _may_be_serving() -> bool:
+    """Whether requests may be under way, whose objects must not be excluded: in other threads."""
+    return threading.current_thread() is not threading.main_thread()
 
 
 def _import(path: str) -> ModuleType:

@@ -55,7 +55,8 @@ class PlatformSettings(BaseSettings):
         default="http://127.0.0.1:8000",
         description="where clients reach Portico, and the issuer (`iss`) of tokens, below which "
         "other services find its keys. Servers that share a database need the same one; if it "
-        "changes, tokens issued before are refused. `https://…` adds HSTS",
+        "changes, tokens issued before are refused. `https://…` adds HSTS. Except on loopback, the "
+        "session cookie of browsers is for https only",
         json_schema_extra={UNSET: "follows `--host` and `--port`"},
     )
     debug: bool | None = Field(

@@ -66,7 +66,10 @@ class Context:
 
     @property
     def cookie(self) -> SessionCookie:
-        """The session cookie. Only fields that sign in, refresh, or end sessions may read it."""
+        """The session cookie. Fields use its refresh token only to sign in, refresh or sign out.
+
+        Its device token is read as that of the header `Portico-Device` is.
+        """
         if self._cookie is None:
             self._cookie = self.head.cookie()
         return self._cookie

@@ -13,7 +13,7 @@ from app.http.cors import Cors
 from app.http.headers import Headers
 from app.security.session_cookie import SessionCookie
 from app.text.hosts import is_loopback
-from app.text.origins import origin_of_url
+from app.text.origins import origin_of_url, scheme_and_host
 
 NAME = b"portico"
 # Browsers take a cookie with this prefix only from the host itself, over https, for all paths:
@@ -36,10 +36,16 @@ CROSS_SITE = (
 NOT_HTTPS = (
     "The page is not on https, so browsers do not keep the cookie. Use https, or http on localhost."
 )
+WRONG_PUBLIC_URL = (
+    "PUBLIC_URL is an address of loopback, but the page is not: set it to the address of this "
+    "server, so that the cookie is secure."
+)
+REPEATED = "The request says more than once where the page is from."
 SEVERAL = "The request has several cookies of this name, and which one is right is unknown."
 
 # What browsers say about where a page is from. They say it once.
 PROVENANCE = frozenset({b"origin", b"sec-fetch-site"})
+SAME_ORIGIN = b"same-origin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +107,22 @@ class CookieRules:
         Scripts cannot set `Origin` and `Sec-Fetch-Site` (WHATWG Fetch, forbidden request-headers).
         """
         if headers.repeated & PROVENANCE:
-            return False, FOREIGN
-        site = headers.values.get(b"sec-fetch-site")
-        if site == b"same-origin":
-            return True, None
-        origin = headers.values.get(b"origin")
+            return False, REPEATED
+        site, origin = (headers.values.get(name) for name in (b"sec-fetch-site", b"origin"))
         if origin is None:
-            return False, FOREIGN if site else None
-        if origin != self.own_origin and not self.cors.allows_credentials(origin):
+            return site == SAME_ORIGIN, FOREIGN if site not in {None, SAME_ORIGIN} else None
+        if site != SAME_ORIGIN and not self._is_named(origin):
             return False, FOREIGN
-        return True, self._refusal_to_set(origin, site)
+        scheme, host = scheme_and_host(origin.decode("latin-1"))
+        if not self._is_secure and not is_loopback(host):
+            return False, WRONG_PUBLIC_URL
+        if self._is_secure and scheme != "https" and not is_loopback(host):
+            return True, NOT_HTTPS
+        return True, CROSS_SITE if site == b"cross-site" else None
 
-    def _refusal_to_set(self, origin: bytes, site: bytes | None) -> str | None:
-        """Returns why browsers would not keep the cookie for a page that may have it."""
-        if site == b"cross-site":
-            return CROSS_SITE
-        url = urlsplit(origin.decode())
-        is_kept = url.scheme == "https" or is_loopback(url.hostname or "")
-        return None if is_kept or not self.name.startswith(HOST_PREFIX) else NOT_HTTPS
+    def _is_named(self, origin: bytes) -> bool:
+        return origin == self.own_origin or self.cors.allows_credentials(origin)
+
+    @property
+    def _is_secure(self) -> bool:
+        return self.name.startswith(HOST_PREFIX)

@@ -59,6 +59,12 @@ def origin_of_url(url: str) -> str:
     return f"{parts.scheme}://{host}:{parts.port}"
 
 
+def scheme_and_host(origin: str) -> tuple[str, str]:
+    """Returns the scheme and the host of an origin, both empty if it is not one over http(s)."""
+    match = ORIGIN.fullmatch(origin)
+    return (match["scheme"], match["host"].strip("[]")) if match else ("", "")
+
+
 def pattern_of(origin: str) -> re.Pattern[bytes]:
     """Returns the regular expression for a pattern with `*`, normalized by `read_origin`."""
     if origin in LOOPBACK_ORIGINS:

@@ -25,7 +25,7 @@ Deliver = Callable[[], Awaitable[None]]
 # Of the PUBLIC_URL of tests.
 OWN = "http://127.0.0.1:8000"
 FRONTEND, PREVIEW, STRANGER = (
-    "https://app.example",
+    "http://localhost:5173",
     "https://a.preview.app.example",
     "https://x.example",
 )
@@ -282,7 +282,7 @@ async def test_a_cookie_is_rotated_once_in_30_seconds(
     assert (browser.cookie == former) == (seconds < 30)
 
 
-async def test_a_cookie_from_another_address_is_rotated_at_once(
+async def test_a_cookie_from_another_program_is_rotated_at_once(
     browser: Browser, ada: Person
 ) -> None:
     await browser.login(ada)
@@ -292,6 +292,7 @@ async def test_a_cookie_from_another_address_is_rotated_at_once(
 
     response = await send(thief, REFRESH, headers)
 
+    assert response.json()["data"]["result"]["__typename"] == "SignedIn"
     assert response.headers["set-cookie"].split(";")[0] != f"{NAME}={thief.cookie}"
 
 
@@ -405,6 +406,52 @@ async def test_an_earlier_refresh_token_signs_out_too(
     assert await browser(REFRESH) == {"__typename": "SessionEnded", "reason": "LOGGED_OUT"}
 
 
+async def test_a_refresh_token_from_before_a_change_of_password_ends_nothing(
+    browser: Browser, api: Api, ada: Person
+) -> None:
+    await browser.login(ada)
+    thief = browser.other_tab()
+    passwords = {"currentPassword": ada.password, "newPassword": NEW}
+    changed = await browser(CHANGE, input=passwords)
+    browser.access_token = changed["tokens"]["accessToken"]
+
+    assert await thief(LOGOUT) == {"sessionsEnded": 0, "endedSessionIds": []}
+    credentials = {**ada.credentials, "password": NEW, "delivery": "COOKIE"}
+    replacing = Browser(api, cookie=thief.cookie)
+    assert (await replacing(LOGIN, input=credentials))["__typename"] == "SignedIn"
+
+    assert await browser.email() == ada.email
+
+
+async def test_the_audit_names_the_owner_for_tokens_that_could_be_refreshed_only(
+    browser: Browser, ada: Person, grace: Person, db: Database, clock: FakeClock
+) -> None:
+    """Anybody may have a copy of an old one, and somebody else may sign in over a session."""
+    for tokens_behind in (1, 2):
+        await browser.login(ada)
+        copy = browser.other_tab()
+        for _ in range(tokens_behind):
+            clock.pass_(minutes=1)
+            await browser.refresh()
+        await copy(LOGOUT)
+        browser.cookie = None
+    await browser.login(ada)
+    await browser.login(grace)
+
+    rows = await db.rows(
+        text(
+            "SELECT details->>'reason', actor_id = target_id, actor_id IS NULL FROM audit_events"
+            " WHERE name = 'session.ended' ORDER BY id"
+        )
+    )
+
+    assert list(map(tuple, rows)) == [
+        ("LOGGED_OUT", True, False),
+        ("LOGGED_OUT", None, True),
+        ("REVOKED", False, False),
+    ]
+
+
 async def test_signing_out_ends_every_session_that_the_request_has_a_token_of(
     browser: Browser, api: Api, ada: Person, grace: Person
 ) -> None:
@@ -471,7 +518,7 @@ async def test_a_new_sign_in_ends_the_session_that_it_replaces(
     await browser.login(grace)
 
     assert await active_sessions(db) == before
-    assert await tab(REFRESH) == {"__typename": "SessionEnded", "reason": "LOGGED_OUT"}
+    assert await tab(REFRESH) == {"__typename": "SessionEnded", "reason": "REVOKED"}
     assert await browser.email() == grace.email
 
 
@@ -498,7 +545,7 @@ async def test_a_link_opened_in_the_browser_that_registered_keeps_the_password(
     signed_in = page.take(await page(VERIFY, input=link))
 
     assert signed_in["session"] != session
-    assert await browser(REFRESH) == {"__typename": "SessionEnded", "reason": "LOGGED_OUT"}
+    assert await browser(REFRESH) == {"__typename": "SessionEnded", "reason": "REVOKED"}
     await page.login(ada)
 
 
@@ -642,9 +689,9 @@ async def test_named_origins_may_use_the_cookie(
         PREVIEW,
         "null",
         "",
-        "https://app.example.evil.example",
-        "http://app.example",
-        "https://app.example:8443",
+        f"{FRONTEND}.evil.example",
+        "https://localhost:5173",
+        "http://localhost:8443",
         f"{FRONTEND}, {STRANGER}",
     ],
 )
@@ -716,6 +763,39 @@ async def test_a_page_of_another_site_is_told_that_cookies_cannot_work(
     assert "another site" in error["message"]
     assert "set-cookie" not in response.headers
     assert await active_sessions(db) == before
+
+
+async def test_a_page_of_the_internet_gets_no_cookie_of_loopback(
+    browser: Browser, ada: Person
+) -> None:
+    """PUBLIC_URL was forgotten behind a proxy: the cookie would be neither secure nor prefixed."""
+    headers = {"origin": "https://id.example", "sec-fetch-site": "same-origin"}
+    credentials = {**ada.credentials, "delivery": "COOKIE"}
+
+    response = await send(browser, LOGIN, headers, input=credentials)
+
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert "PUBLIC_URL" in error["message"]
+    assert "set-cookie" not in response.headers
+
+
+async def test_a_link_is_not_used_up_by_a_request_with_a_cookie_that_it_may_not_use(
+    browser: Browser, ada: Person, outbox: Outbox, deliver: Deliver
+) -> None:
+    """As a guest, the owner would lose the password."""
+    await browser.login(ada)
+    await browser(REQUEST_VERIFICATION, email=ada.email)
+    await deliver()
+    link = {"token": outbox.token_for(ada.email)}
+    two = f"{NAME}={browser.cookie}; {NAME}=tossed"
+
+    response = await send(browser, VERIFY, {"origin": OWN, "cookie": two}, input=link)
+
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert (await browser(VERIFY, input=link))["__typename"] == "SignedIn"
+    await browser.login(ada)
 
 
 async def test_programs_that_are_no_browsers_are_not_read_a_cookie(

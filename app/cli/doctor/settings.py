@@ -79,8 +79,15 @@ async def frontend(setup: SetUp) -> Verdict:
         return failed("FRONTEND_URL is not an address such as https://app.example.com.")
     if frontend == own:
         return ok(f"{frontend} is the origin of PUBLIC_URL.")
-    if Cors.of(setup.settings.cors_origins).allows(frontend.encode()):
+    cors, origin = Cors.of(setup.settings.cors_origins), frontend.encode()
+    if cors.allows_credentials(origin):
         return ok(f"{frontend} is in CORS_ORIGINS.")
+    if cors.allows(origin):
+        return warning(
+            f"{frontend} of FRONTEND_URL only matches a pattern in CORS_ORIGINS: it may read "
+            "answers, but not use the session cookie.",
+            "Add it by its name, unless the frontend uses `delivery: BODY`.",
+        )
     return warning(
         f"{frontend} of FRONTEND_URL is not in CORS_ORIGINS: browsers do not let it read answers.",
         "Add it, unless the frontend calls Portico from its own server.",

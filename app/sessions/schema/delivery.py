@@ -57,12 +57,20 @@ def cookie_of_session(info: Info, session_id: uuid.UUID) -> SessionCookie | None
 
 
 async def viewer_of_request(info: Info) -> Viewer | None:
-    """Returns the user of the access token or, without a valid one, of the cookie."""
+    """Returns the user of the access token or, without a valid one, of the cookie.
+
+    Raises:
+        Forbidden: the request has a cookie that it may not use, and nothing else.
+
+    """
     context = info.context
     viewer = await context.identify_if_valid()
-    token = context.cookie.refresh_token
-    if viewer is not None or token is None:
+    if viewer is not None:
         return viewer
+    context.cookie.check_may_read()
+    token = context.cookie.refresh_token
+    if token is None:
+        return None
     return await context.services[TokenRefresh].viewer_of(token)
 
 

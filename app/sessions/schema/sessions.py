@@ -35,7 +35,7 @@ publish_enum(
     TOKEN_REUSED="A refresh token was used a second time: it was copied.",  # noqa: S106 - words
     PASSWORD_CHANGED="The password was changed.",  # noqa: S106 - words
     SUSPENDED="The account is suspended.",
-    UNKNOWN_TOKEN="The refresh token does not exist, or no longer does.",  # noqa: S106 - words
+    UNKNOWN_TOKEN="The refresh token does not exist, or no longer does; or there is none.",  # noqa: S106 - words
     type_name="SessionEndReason",
 )
 MESSAGES = {
@@ -55,7 +55,9 @@ class RefreshSessionInput:
 @strawberry.input(description="A session to sign out of.")
 class LogoutInput:
     refresh_token: str | None = strawberry.field(
-        default=UNSET, description="A refresh token of the session, its latest or an earlier one."
+        default=UNSET,
+        description="A refresh token of the session, its latest or an earlier one, but none from "
+        "before its password was changed.",
     )
 
 
@@ -217,7 +219,9 @@ class SessionMutations:
 
 
 def _refuse_unusable(context: Context) -> None:
-    """Refuse a sign-out by a token or cookie that is not accepted: its session would go on.
+    """Refuse a sign-out that has only a token or cookie that is not accepted.
+
+    Its session would go on.
 
     Raises:
         Unauthenticated: the access token is invalid.

@@ -99,7 +99,7 @@ async def signed_in(
     answer = SignedIn.of(outcome, info, cookie)
     if replaced is not None and replaced != outcome.tokens.refresh_token:
         context = info.context
-        await context.services[SignOut].of_replaced(replaced, outcome.session.id, context.client)
+        await context.services[SignOut].of_replaced(replaced, outcome, context.client)
     return answer
 
 

@@ -136,11 +136,11 @@ class TokenRefresh:
         if presented is None or found is None:
             return None
         session = found.session
+        now = self.clock()
         is_usable = (
-            # The direct predecessor too: the next token may be on its way.
-            presented.generation >= session.generation - 1
+            (presented.generation >= session.generation or _is_repetition(session, presented, now))
             and self.refresh_tokens.matches(presented, session.token_salt)
-            and self._end_reason(found, presented, self.clock()) is None
+            and self._end_reason(found, presented, now) is None
         )
         return Viewer(found.user, session.id) if is_usable else None
 
@@ -243,9 +243,7 @@ class TokenRefresh:
         if presented.generation >= found.generation:
             values = self._rotation_values(presented, client, now)
             return _found(await ROTATE.run(session, **values))
-        unused = found.used_generation < found.generation
-        recent = now - found.rotated_at <= GRACE
-        if presented.generation != found.generation - 1 or not (recent or unused):
+        if not _is_repetition(found, presented, now):
             return None
         if found.rotated_by != client.program:
             recorder = Recorder(None, client, now)
@@ -280,6 +278,13 @@ class TokenRefresh:
         copied, reason = Session.id == locked.session.id, EndReason.TOKEN_REUSED
         await end_sessions(session, recorder, reason, user_id, copied)
         await recorder.record(session, SessionEvent.TOKEN_REUSED, target=user_id)
+
+
+def _is_repetition(session: SessionRow, presented: Presented, now: datetime) -> bool:
+    """Whether a token is the direct predecessor of one that may not have arrived."""
+    unused = session.used_generation < session.generation
+    recent = now - session.rotated_at <= GRACE
+    return presented.generation == session.generation - 1 and (recent or unused)
 
 
 async def find_session(db: Database, session_id: uuid.UUID) -> FoundSession | None:

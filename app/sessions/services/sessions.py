@@ -103,7 +103,7 @@ class Sessions:
     @retry_on_conflict
     async def end(
         self,
-        actor: uuid.UUID,
+        actor: uuid.UUID | None,
         client: Client,
         reason: EndReason,
         owner: uuid.UUID,

@@ -9,9 +9,10 @@ from app.database.database import Database
 from app.errors import Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.security.client import Client
-from app.security.refresh_tokens import RefreshTokens
+from app.security.refresh_tokens import Presented, RefreshTokens
 from app.sessions.models import EndReason, Session
-from app.sessions.services.refresh import MISSING_SECRET, find_session
+from app.sessions.services.outcomes import SignedIn
+from app.sessions.services.refresh import MISSING_SECRET, FoundSession, find_session
 from app.sessions.services.sessions import Sessions, SignedOut
 from app.users.services.viewer import Viewer
 
@@ -27,13 +28,21 @@ class SignOut:
 
     async def of_viewer(self, viewer: Viewer, client: Client) -> SignedOut:
         """End the current session."""
-        return await self._end(viewer.session_id, viewer.user.id, client)
+        only, owner = Session.id == viewer.session_id, viewer.user.id
+        return await self.sessions.end(owner, client, EndReason.LOGGED_OUT, owner, only)
 
-    async def of_token(self, token: str, client: Client) -> SignedOut | None:
+    async def of_token(
+        self,
+        token: str,
+        client: Client,
+        reason: EndReason = EndReason.LOGGED_OUT,
+        actor: uuid.UUID | None = None,
+    ) -> SignedOut | None:
         """End the session of a refresh token; None if the token is unknown.
 
-        Any token that the session ever had will do: a copy of an old one could end the session
-        anyway, by being used for a refresh.
+        An earlier token will do: a copy of it could end the session anyway, by being used for a
+        refresh. One from before a change of the password could not, and ends nothing here either.
+        The owner is recorded as the actor only for a token that could be refreshed.
 
         Raises:
             Unavailable: the token may be of a server with a secret that this one lacks.
@@ -44,23 +53,23 @@ class SignOut:
         if presented is None or found is None:
             return None
         if self.refresh_tokens.matches(presented, found.session.token_salt):
-            return await self._end(found.session.id, found.user.id, client)
+            return await self._end_of(found, presented, client, reason, actor)
         async with self.db.begin() as session:
             if await self.fleet.may_be_elsewhere(session):
                 # After a success, the client would forget a session that goes on.
                 raise Unavailable(MISSING_SECRET)
         return None
 
-    async def of_replaced(self, token: str, successor: uuid.UUID, client: Client) -> None:
+    async def of_replaced(self, token: str, successor: SignedIn, client: Client) -> None:
         """End the session of a refresh token, unless it is the one that replaced it.
 
         A failure is logged: the sign-in that replaced the session has been done.
         """
         presented = self.refresh_tokens.read(token)
-        if presented is None or presented.session_id == successor:
+        if presented is None or presented.session_id == successor.session.id:
             return
         try:
-            await self.of_token(token, client)
+            await self.of_token(token, client, EndReason.REVOKED, successor.user.id)
         except Exception:
             log.exception("A session that was replaced in a browser could not be ended")
 
@@ -78,6 +87,18 @@ class SignOut:
             ended += outcome.session_ids if outcome else ()
         return SignedOut(tuple(ended), has_unknown_token=has_unknown)
 
-    async def _end(self, session_id: uuid.UUID, owner: uuid.UUID, client: Client) -> SignedOut:
-        only, reason = Session.id == session_id, EndReason.LOGGED_OUT
-        return await self.sessions.end(owner, client, reason, owner, only)
+    async def _end_of(
+        self,
+        found: FoundSession,
+        presented: Presented,
+        client: Client,
+        reason: EndReason,
+        actor: uuid.UUID | None,
+    ) -> SignedOut:
+        session, owner = found.session, found.user.id
+        if presented.generation < session.first_generation:
+            return SignedOut(())
+        if actor is None and presented.generation >= session.generation - 1:
+            actor = owner
+        only = Session.id == session.id
+        return await self.sessions.end(actor, client, reason, owner, only)

@@ -3,13 +3,16 @@ interface Answer {
   errors?: { message: string; path?: (string | number)[]; extensions?: { code?: string } }[];
 }
 
+export const failure = (message: string, extensions?: { code?: string }) =>
+  Object.assign(new Error(message), extensions);
+
 const read = (response: Response): Promise<Answer> => response.json().catch(() => ({}));
 
 /** Returns the result of one of our own operations; throws if there is none. */
 export async function resultOf<Result>(response: Response): Promise<Result> {
   const { data, errors: [error] = [] } = await read(response);
   if (data?.result) return data.result as Result;
-  throw Object.assign(new Error(error?.message ?? "HTTP " + response.status), error?.extensions);
+  throw failure(error?.message ?? "HTTP " + response.status, error?.extensions);
 }
 
 /** Tells whether a field was refused for want of a valid token, and whether nothing else ran. */

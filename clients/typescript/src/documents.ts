@@ -9,7 +9,7 @@ const SIGNED_IN = `${PROBLEM}...on SignedIn${SESSION}`;
 /** Each mutation has one input, whose type is named after it. */
 function mutation(name: string, selection = "") {
   const field = name[0]?.toLowerCase() + name.slice(1);
-  return `mutation ${name}($input:${name}Input!){result:${field}(input:$input){__typename ${selection}}}`;
+  return `mutation ${name}($i:${name}Input!){result:${field}(input:$i){__typename ${selection}}}`;
 }
 
 export const login = mutation("Login", SIGNED_IN);
@@ -18,4 +18,3 @@ export const verifyEmail = mutation("VerifyEmail", SIGNED_IN);
 export const changePassword = mutation("ChangePassword", `${PROBLEM}...on PasswordChanged${SESSION}`);
 export const refreshSession = mutation("RefreshSession", `${SIGNED_IN}...on SessionEnded{reason}`);
 export const logout = mutation("Logout");
-export const logoutEverywhere = mutation("LogoutEverywhere");

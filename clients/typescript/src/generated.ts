@@ -39,15 +39,9 @@ export type LoginInput = {
   password: string;
 };
 
-/** Which sessions to end. */
-export type LogoutEverywhereInput = {
-  /** Whether to keep the current session. */
-  keepCurrent?: boolean;
-};
-
 /** A session to sign out of. */
 export type LogoutInput = {
-  /** A refresh token of the session, its latest or an earlier one. */
+  /** A refresh token of the session, its latest or an earlier one, but none from before its password was changed. */
   refreshToken?: string | null | undefined;
 };
 
@@ -90,7 +84,7 @@ export type SessionEndReason =
   | 'SUSPENDED'
   /** A refresh token was used a second time: it was copied. */
   | 'TOKEN_REUSED'
-  /** The refresh token does not exist, or no longer does. */
+  /** The refresh token does not exist, or no longer does; or there is none. */
   | 'UNKNOWN_TOKEN';
 
 /** Where the refresh token and the device token go. */
@@ -108,8 +102,54 @@ export type VerifyEmailInput = {
   token: string;
 };
 
+export type VerifyEmailMutationVariables = Exact<{
+  i: VerifyEmailInput;
+}>;
+
+
+export type VerifyEmailMutation = { result:
+    | { __typename: 'RateLimited', message: string, retryAfter: number }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+    | { __typename: 'TokenInvalid', message: string }
+   };
+
+export type RefreshSessionMutationVariables = Exact<{
+  i: RefreshSessionInput;
+}>;
+
+
+export type RefreshSessionMutation = { result:
+    | { __typename: 'RateLimited', message: string, retryAfter: number }
+    | { __typename: 'SessionEnded', message: string, reason: SessionEndReason }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+   };
+
+export type ChangePasswordMutationVariables = Exact<{
+  i: ChangePasswordInput;
+}>;
+
+
+export type ChangePasswordMutation = { result:
+    | { __typename: 'InvalidCredentials', message: string }
+    | { __typename: 'InvalidInput', message: string, issues: Array<{ path: Array<string>, code: InputIssueCode, message: string, limit: number | null }> }
+    | { __typename: 'PasswordChanged', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+   | null };
+
+export type LoginMutationVariables = Exact<{
+  i: LoginInput;
+}>;
+
+
+export type LoginMutation = { result:
+    | { __typename: 'EmailNotVerified', message: string }
+    | { __typename: 'InvalidCredentials', message: string }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+   };
+
 export type RegisterMutationVariables = Exact<{
-  input: RegisterInput;
+  i: RegisterInput;
 }>;
 
 
@@ -121,62 +161,9 @@ export type RegisterMutation = { result:
     | { __typename: 'VerificationSent', message: string }
    };
 
-export type VerifyEmailMutationVariables = Exact<{
-  input: VerifyEmailInput;
-}>;
-
-
-export type VerifyEmailMutation = { result:
-    | { __typename: 'RateLimited', message: string, retryAfter: number }
-    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
-    | { __typename: 'TokenInvalid', message: string }
-   };
-
-export type ChangePasswordMutationVariables = Exact<{
-  input: ChangePasswordInput;
-}>;
-
-
-export type ChangePasswordMutation = { result:
-    | { __typename: 'InvalidCredentials', message: string }
-    | { __typename: 'InvalidInput', message: string, issues: Array<{ path: Array<string>, code: InputIssueCode, message: string, limit: number | null }> }
-    | { __typename: 'PasswordChanged', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
-    | { __typename: 'RateLimited', retryAfter: number, message: string }
-   | null };
-
-export type RefreshSessionMutationVariables = Exact<{
-  input: RefreshSessionInput;
-}>;
-
-
-export type RefreshSessionMutation = { result:
-    | { __typename: 'RateLimited', message: string, retryAfter: number }
-    | { __typename: 'SessionEnded', message: string, reason: SessionEndReason }
-    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
-   };
-
-export type LoginMutationVariables = Exact<{
-  input: LoginInput;
-}>;
-
-
-export type LoginMutation = { result:
-    | { __typename: 'EmailNotVerified', message: string }
-    | { __typename: 'InvalidCredentials', message: string }
-    | { __typename: 'RateLimited', retryAfter: number, message: string }
-    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
-   };
-
 export type LogoutMutationVariables = Exact<{
-  input: LogoutInput;
+  i: LogoutInput;
 }>;
 
 
 export type LogoutMutation = { result: { __typename: 'SignedOut' } | null };
-
-export type LogoutEverywhereMutationVariables = Exact<{
-  input: LogoutEverywhereInput;
-}>;
-
-
-export type LogoutEverywhereMutation = { result: { __typename: 'SignedOut' } | null };

@@ -1,5 +1,5 @@
 import { ageSince } from "./age.js";
-import { refusalIn, resultOf } from "./answers.js";
+import { failure, refusalIn, resultOf } from "./answers.js";
 import * as documents from "./documents.js";
 import { exclusiveRunner } from "./exclusive.js";
 import type { Session, SessionEnd, SessionOptions, User } from "./types.js";
@@ -31,6 +31,7 @@ type Outcome = Partial<SessionEnd> & {
 };
 
 const ignore = () => {};
+const signedOut = () => failure("Signed out.", { code: "SIGNED_OUT" });
 const { stringify } = JSON;
 
 export function createSession({
@@ -41,7 +42,7 @@ export function createSession({
 }: SessionOptions): Session {
   const endpoint = addressOf(new Request(url));
   const name = `portico ${endpoint}`;
-  const byCookie = delivery === "COOKIE";
+  const byCookie = delivery !== "BODY";
   const credentials: RequestInit = byCookie ? { credentials: "include" } : {};
 
   // Without a page, as in Node, one process may have sessions of several users.
@@ -110,23 +111,25 @@ export function createSession({
     const request = new Request(endpoint, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: stringify({ query: document, variables: { input } }),
+      body: stringify({ query: document, variables: { i: input } }),
       signal: AbortSignal.timeout(Milliseconds.RequestTimeout),
       ...credentials,
     });
     return resultOf<Outcome>(await sendAs(request, token));
   }
 
-  /** Asks for tokens and continues with them, unless somebody signed out while they were on their way. */
+  /** Asks for tokens and continues with them; rejects if somebody signed out while they were on their way. */
   async function obtain(isSignIn: boolean, document: string, input: object, token?: string) {
     const before = signOuts;
     const issuedAt = Date.now();
     const { tokens, ...outcome } = await ask(document, input, token);
     if (tokens) {
-      if (signOuts === before) {
-        keep(tokens.refreshToken ?? "");
-        change(isSignIn, outcome.user, null, tokens.accessToken, tokens.accessTokenExpiresIn * 1_000, issuedAt);
-      } else await ask(documents.logout, {}, tokens.accessToken).catch(ignore);
+      if (signOuts !== before) {
+        await ask(documents.logout, {}, tokens.accessToken).catch(ignore);
+        throw signedOut();
+      }
+      keep(tokens.refreshToken ?? "");
+      change(isSignIn, outcome.user, null, tokens.accessToken, tokens.accessTokenExpiresIn * 1_000, issuedAt);
     }
     return outcome;
   }
@@ -136,7 +139,7 @@ export function createSession({
     if (accessToken !== stale || !(loading || user)) return;
     const outcome = await obtain(false, documents.refreshSession, { refreshToken: kept() });
     if (outcome.user || !(loading || user)) return;
-    if (!outcome.reason) throw new Error(outcome.message);
+    if (!outcome.reason) throw failure(outcome.message as string, { code: "RATE_LIMITED" });
     keep("");
     change(false, null, user || outcome.reason !== "UNKNOWN_TOKEN" ? (outcome as SessionEnd) : null);
   }
@@ -156,10 +159,6 @@ export function createSession({
       .finally(() => (refreshing = undefined)));
 
   const refreshQuietly = () => void refresh().catch(ignore);
-
-  const whenOnline = () => {
-    if (failures) refreshQuietly();
-  };
 
   /** Sends a request with the access token, and once more if it was refused before it ran. */
   async function deliver(request: Request) {
@@ -181,31 +180,30 @@ export function createSession({
   }
 
   /** Runs a mutation that returns tokens, while no refresh of a former session is on its way. */
-  const mutate = (isSignIn: boolean, document: string, input: object) =>
-    exclusively(async () => {
+  const mutate = (isSignIn: boolean, document: string, input: object) => {
+    const owner = user?.id;
+    return exclusively(async () => {
       await renew(accessToken);
+      // What one user asked for is not done in the name of another.
+      if (!isSignIn && user?.id !== owner) throw signedOut();
       return (await obtain(isSignIn, document, input, accessToken)) as never;
     });
+  };
 
   const signInBy = (document: string) => (input: object) =>
     mutate(true, document, { ...input, delivery });
 
-  async function signOut(options?: { everywhere?: boolean }) {
+  async function signOut() {
     change(false, null, null);
     await exclusively(async () => {
-      const input = { refreshToken: kept() };
-      if (options?.everywhere) {
-        // Only a valid access token ends the other sessions.
-        const { tokens } = await ask(documents.refreshSession, input);
-        await ask(documents.logoutEverywhere, {}, tokens?.accessToken);
-      } else await ask(documents.logout, input);
+      await ask(documents.logout, { refreshToken: kept() });
       keep("");
       change(false, null, null); // also what signed in meanwhile
     });
   }
 
   if (channel) channel.onmessage = hear;
-  if (page) addEventListener("online", whenOnline);
+  if (page) addEventListener("online", refreshQuietly);
   if (byCookie ? page : kept()) refreshQuietly();
   else if (!byCookie) show(null, null);
 
@@ -237,7 +235,7 @@ export function createSession({
     close() {
       closed = true;
       clearTimeout(retry);
-      if (page) removeEventListener("online", whenOnline);
+      if (page) removeEventListener("online", refreshQuietly);
       listeners.clear();
       channel?.close();
       channel = undefined;

@@ -38,7 +38,7 @@ export type VerifyEmailOutcome = WithoutTokens<api.VerifyEmailMutation["result"]
 export type ChangePasswordOutcome = WithoutTokens<NonNullable<api.ChangePasswordMutation["result"]>>;
 
 /**
- * A session of one user, in all tabs of a browser.
+ * A session of one user, in all tabs of the same origin.
  *
  * The methods that ask Portico reject if it cannot be reached or refuses the request, with an `Error`
  * whose `code` is the `extensions.code` of the refusal.
@@ -58,7 +58,7 @@ export interface Session {
   /** Continues the session with new tokens; the former ones are no longer valid. */
   changePassword(input: api.ChangePasswordInput): Promise<ChangePasswordOutcome>;
   /** Signs out here at once, then on the server. Rejects if the server could not be told. */
-  signOut(options?: { everywhere?: boolean }): Promise<void>;
+  signOut(): Promise<void>;
 
   /** Calls the listener after each change of `status`, `user` or `endedBy`; returns what stops that. */
   subscribe(listener: () => void): () => void;

@@ -67,7 +67,7 @@ export async function openTab(context, frontend, url, { withClock = false } = {}
     page,
     signIn: (email, password) =>
       page.evaluate((input) => session.signIn(input), { email, password }),
-    signOut: (options) => page.evaluate((given) => session.signOut(given), options),
+    signOut: () => page.evaluate(() => session.signOut()),
     ask: (query) => page.evaluate((text) => graphql(text), query),
     changes: () => page.evaluate(() => changes),
     ready: () => page.evaluate(() => session.ready),
