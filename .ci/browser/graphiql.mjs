@@ -11,6 +11,7 @@ if (!PORTICO_URL || !PORTICO_EMAIL || !PORTICO_PASSWORD) {
 }
 const READER = `reader-${Date.now()}@example.com`;
 const PASSWORD = "difference engine 1";
+const OFFLINE = "ERR_INTERNET_DISCONNECTED";
 const { origin, hostname } = new URL(PORTICO_URL);
 
 const browser = await chromium.launch({
@@ -41,7 +42,8 @@ page.on("pageerror", (error) => offences.push(`page error: ${error.message}`));
 page.on("console", (message) => {
   // Monaco only warns when it cannot start a worker, and then works on the main thread.
   const fallback = message.type() === "warning" && message.text().includes("worker");
-  if (message.type() === "error" || fallback) offences.push(`console: ${message.text()}`);
+  const expected = message.text().includes(OFFLINE);
+  if ((message.type() === "error" && !expected) || fallback) offences.push(`console: ${message.text()}`);
 });
 context.on("request", (request) => {
   const url = request.url();
@@ -69,6 +71,16 @@ async function shows(selector, ...texts) {
     [selector, texts],
   );
 }
+
+/** Lets no operation of the page reach the server, as with a network that is gone. */
+async function disconnect() {
+  await page.route("**/graphql", (route) => {
+    const isOperation = route.request().method() === "POST";
+    return isOperation ? route.abort("internetdisconnected") : route.continue();
+  });
+}
+
+const reconnect = () => page.unroute("**/graphql");
 
 async function write(text, editor = ".graphiql-query-editor") {
   await page.locator(`${editor} .view-lines`).click();
@@ -259,6 +271,39 @@ const checks = {
     await shows(".graphiql-response", '"me": null');
     assert.equal(await sessions(), 0);
     await other.close();
+  },
+  "a sign-out that the server did not hear of is told, and is tried again": async () => {
+    const unfinished = bar
+      .getByRole("alert")
+      .filter({ hasText: "the server could not be reached: a reload signs you in again." });
+    await signIn(PASSWORD, READER);
+    await bar.getByRole("status").filter({ hasText: READER }).waitFor();
+    await disconnect();
+    await button("Sign out").click();
+    await unfinished.waitFor();
+    await reconnect();
+    await page.reload();
+    await bar.getByRole("status").filter({ hasText: READER }).waitFor();
+    await disconnect();
+    await button("Sign out").click();
+    await unfinished.waitFor();
+    await button("Try again").click();
+    await button("Try again").waitFor();
+    assert.equal(await sessions(), 1);
+    await reconnect();
+    await button("Try again").click();
+    await unfinished.waitFor({ state: "detached" });
+    assert.equal(await sessions(), 0);
+    assert.equal(await page.evaluate(() => document.activeElement.name), "email");
+    await page.reload();
+    await bar.getByLabel("Email").waitFor();
+  },
+  "a page that cannot reach the server says that it is connecting": async () => {
+    await disconnect();
+    await page.reload();
+    await bar.getByRole("status").filter({ hasText: "Connecting" }).waitFor();
+    await reconnect();
+    await bar.getByLabel("Email").waitFor();
   },
   "signing in again replaces the session that the browser has": async () => {
     await signIn(PASSWORD, READER);

@@ -17,6 +17,9 @@ const PASSWORD = "difference engine 1";
 const NEW_PASSWORD = "analytical engine 2";
 const run = Date.now();
 const ada = `ada-${run}@example.com`;
+const grace = `grace-${run}@example.com`;
+const alan = `alan-${run}@example.com`;
+const kay = `kay-${run}@example.com`;
 const moved = `countess-${run}@example.com`;
 const invited = `charles-${run}@example.com`;
 
@@ -77,6 +80,37 @@ async function signIn(email, password) {
   return login.tokens?.accessToken;
 }
 
+/** Registers a user of this address, to which a link is sent. */
+async function register(email) {
+  await ask("mutation ($input: RegisterInput!) { register(input: $input) { __typename } }", {
+    email,
+    password: PASSWORD,
+  });
+  await ask(
+    "mutation ($input: EmailInput!) { requestEmailVerification(input: $input) { __typename } }",
+    { email },
+  );
+}
+
+async function signInToGraphiQL(email, password) {
+  await page.goto(`${origin}/graphql`);
+  await page.getByLabel("Email").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.keyboard.press("Enter");
+  await page.getByRole("status").filter({ hasText: email }).waitFor();
+}
+
+/** Returns what an administrator sees of the users with this address. */
+async function usersNamed(email) {
+  const { users } = await ask(
+    `query ($input: UserFilter) {
+       users(first: 2, filter: $input) { nodes { emailVerified sessions { nodes { id } } } } }`,
+    { search: email },
+    await signIn(PORTICO_EMAIL, PORTICO_PASSWORD),
+  );
+  return users.nodes;
+}
+
 /** Returns the last link that was emailed to an address, with this subject. */
 async function link(email, subject) {
   for (let tries = 0; tries < 100; tries += 1) {
@@ -109,38 +143,68 @@ async function press(name, expected, text) {
   assert.equal(await page.evaluate(() => document.activeElement.textContent), expected);
 }
 
+/** Opens a tab that holds the lock of @portico/client until it is closed. */
+async function tabThatChangesTheCookie() {
+  const tab = await context.newPage();
+  await tab.goto(`${origin}/verify-email`);
+  await tab.evaluate(async (name) => {
+    const forever = new Promise(() => {});
+    await new Promise((held) => {
+      navigator.locks.request(name, () => {
+        held();
+        return forever;
+      });
+    });
+  }, `portico ${origin}/graphql`);
+  return tab;
+}
+
+async function waitsForAnotherTab() {
+  for (let tries = 0; tries < 50; tries += 1) {
+    const { pending } = await page.evaluate(() => navigator.locks.query());
+    if (pending.length > 0) return;
+    await page.waitForTimeout(100);
+  }
+  throw new Error("the page does not wait for the lock");
+}
+
 async function picture(name) {
   if (SCREENSHOTS) await page.screenshot({ path: `${SCREENSHOTS}/${name}.png` });
 }
 
+const VERIFIED_WITHOUT_SESSION = [{ emailVerified: true, sessions: { nodes: [] } }];
+const LOST = "console: Failed to load resource: net::ERR_CONNECTION_RESET";
 const SESSIONS = "{ me { sessions { nodes { id } } } }";
 
 const checks = {
   "an address is verified only when the button is pressed": async () => {
-    await ask("mutation ($input: RegisterInput!) { register(input: $input) { __typename } }", {
-      email: ada,
-      password: PASSWORD,
-    });
-    await ask(
-      `mutation ($input: EmailInput!) { requestEmailVerification(input: $input) { __typename } }`,
-      { email: ada },
-    );
+    await register(ada);
     await open(await link(ada, "Confirm your email address"), "Verify your email address");
     assert.deepEqual(sent, []);
     await picture("verify");
-    await press("Verify", "Your email address is verified", ada);
+    await press("Verify", "Your email address is verified", `${ada}. You can sign in now.`);
     await picture("verified");
   },
   "a link to go on is offered": async () => {
     await page.getByRole("link", { name: "Open GraphiQL" }).click();
     await page.waitForURL(`${origin}/graphql`);
   },
-  "the same link may be used again at once, and a page without a link asks for one": async () => {
+  "a link works once": async () => {
     await open(await link(ada, "Confirm your email address"), "Verify your email address");
-    await press("Verify", "Your email address is verified", ada);
-    await page.reload();
-    await page.getByRole("alert").filter({ hasText: "Open the link again." }).waitFor();
+    await button("Verify").click();
+    await page.getByRole("alert").filter({ hasText: "invalid or has expired" }).waitFor();
     assert.equal(await page.locator("form").count(), 0);
+  },
+  "a page without a link asks for one, and sends nothing": async () => {
+    for (const path of ["/verify-email", "/reset-password", "/confirm-email"]) {
+      sent.length = 0;
+      await page.goto(origin + path);
+      await page.getByRole("alert").filter({ hasText: "Open the link again." }).waitFor();
+      await page.waitForLoadState("networkidle");
+      assert.equal(await page.locator("form").count(), 0);
+      assert.deepEqual(sent, []);
+      assert.deepEqual(offences, []);
+    }
   },
   "another link opened in the same tab is read": async () => {
     await page.goto(`${origin}/verify-email#token=pot_${"0".repeat(43)}`);
@@ -168,28 +232,52 @@ const checks = {
     assert.equal(await field.getAttribute("type"), "text");
     await press("Set password", "Your password is set", ada);
   },
-  "in a session of the account its password stays, and one session continues": async () => {
-    const guest = `grace-${run}@example.com`;
-    await ask("mutation ($input: RegisterInput!) { register(input: $input) { __typename } }", {
-      email: guest,
-      password: PASSWORD,
-    });
-    await page.goto(`${origin}/graphql`);
-    await page.getByLabel("Email").fill(guest);
-    await page.getByLabel("Password").fill(PASSWORD);
-    await page.keyboard.press("Enter");
-    await page.getByRole("status").filter({ hasText: guest }).waitFor();
-    await ask(
-      `mutation ($input: EmailInput!) { requestEmailVerification(input: $input) { __typename } }`,
-      { email: guest },
-    );
-    await open(await link(guest, "Confirm your email address"), "Verify your email address");
-    await press("Verify", "Your email address is verified", guest);
+  "in a session of the account its password stays, and the session continues": async () => {
+    await register(grace);
+    await signInToGraphiQL(grace, PASSWORD);
+    await open(await link(grace, "Confirm your email address"), "Verify your email address");
+    await press("Verify", "Your email address is verified", grace);
     await page.getByRole("link", { name: "Open GraphiQL" }).click();
-    await page.getByRole("status").filter({ hasText: guest }).waitFor();
-    const { me } = await ask(SESSIONS, undefined, await signIn(guest, PASSWORD));
-    // Of the registration, of the browser, and of this sign-in.
+    await page.getByRole("status").filter({ hasText: grace }).waitFor();
+    const { me } = await ask(SESSIONS, undefined, await signIn(grace, PASSWORD));
+    // Of the registration, of GraphiQL, and of this sign-in.
     assert.equal(me.sessions.nodes.length, 3);
+  },
+  "the link of another account leaves who is signed in as it is, and no session": async () => {
+    await register(alan);
+    await open(await link(alan, "Confirm your email address"), "Verify your email address");
+    await press("Verify", "Your email address is verified", alan);
+    await page.getByRole("link", { name: "Open GraphiQL" }).click();
+    await page.getByRole("status").filter({ hasText: grace }).waitFor();
+    assert.deepEqual(await usersNamed(alan), VERIFIED_WITHOUT_SESSION);
+  },
+  "a link whose answer was lost works again, and leaves no session": async () => {
+    await register(kay);
+    await open(await link(kay, "Confirm your email address"), "Verify your email address");
+    await page.route("**/graphql", async (route) => {
+      await route.fetch();
+      await route.abort("connectionreset");
+    });
+    await button("Verify").click();
+    await page.getByRole("alert").filter({ hasText: "could not be reached" }).waitFor();
+    await page.unroute("**/graphql");
+    await press("Verify", "Your email address is verified", kay);
+    assert.deepEqual(offences.splice(0), [LOST]);
+    assert.deepEqual(await usersNamed(kay), VERIFIED_WITHOUT_SESSION);
+  },
+  "a password is set while no other tab changes the cookie": async () => {
+    await open(await link(kay, "Choose a password for your account"), "Choose a password");
+    await page.getByText("At least 8 characters").waitFor();
+    await page.getByLabel("New password").fill(NEW_PASSWORD);
+    const other = await tabThatChangesTheCookie();
+    sent.length = 0;
+    await button("Set password").click();
+    await waitsForAnotherTab();
+    assert.deepEqual(sent, []);
+    await other.close();
+    await heading("Your password is set").waitFor();
+    await page.goto(`${origin}/graphql`);
+    await page.getByRole("status").filter({ hasText: grace }).waitFor();
     await page.getByRole("button", { name: "Sign out", exact: true }).click();
     await page.getByLabel("Email").waitFor();
   },

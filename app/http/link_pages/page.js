@@ -4,9 +4,6 @@ const ENDPOINT = new URL("graphql", location.href);
 const UNREACHABLE = "The server could not be reached. Try again.";
 const WITHOUT_TOKEN = "This page needs the link of an email. Open the link again.";
 
-// Over http, browsers keep the cookie on loopback only.
-const delivery = isSecureContext ? "COOKIE" : "BODY";
-
 const form = document.querySelector("form");
 const alertText = document.querySelector("[role=alert]");
 const button = document.querySelector("button");
@@ -19,16 +16,17 @@ addEventListener("hashchange", () => location.reload());
 if (!token) leave(WITHOUT_TOKEN);
 
 /** Returns the answer to an operation; its `errors` say so if the server could not be reached. */
-async function ask(query, variables = {}, accessToken = null) {
+async function ask(query, variables = {}, { headers, ...init } = {}) {
   try {
     const response = await fetch(ENDPOINT, {
       method: "POST",
       headers: {
         Accept: "application/graphql-response+json, application/json;q=0.9",
         "Content-Type": "application/json",
-        ...(accessToken && { Authorization: `Bearer ${accessToken}` }),
+        ...headers,
       },
       body: JSON.stringify({ query, variables }),
+      ...init,
     });
     return await response.json();
   } catch {

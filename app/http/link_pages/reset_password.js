@@ -9,29 +9,43 @@ const RESET = `mutation ResetPassword($input: ResetPasswordInput!) {
   }
 }`;
 
-const password = document.querySelector("#password");
-const issues = document.querySelector("#issues");
+// Over http, browsers keep the cookie on loopback only.
+const delivery = isSecureContext ? "COOKIE" : "BODY";
 
-document.querySelector("#show").addEventListener("change", ({ target }) => {
+const password = form.querySelector("#password");
+const issues = form.querySelector("#issues");
+
+form.querySelector("#show").addEventListener("change", ({ target }) => {
   password.type = target.checked ? "text" : "password";
 });
 
 password.addEventListener("input", () => showIssues([]));
 
-ask(LIMITS).then(({ data }) => {
+if (token) showLimits();
+
+onSubmit(() => exclusively(reset));
+
+async function showLimits() {
+  const { data } = await ask(LIMITS);
   if (!data?.server) return;
   password.minLength = data.server.passwordMinLength;
-  document.querySelector("#hint").textContent =
+  form.querySelector("#hint").textContent =
     `At least ${data.server.passwordMinLength} characters, and not easy to guess.`;
-});
+}
 
-onSubmit(async () => {
+async function reset() {
   const answer = await ask(RESET, { input: { token, newPassword: password.value, delivery } });
   const result = answer.data?.result;
   if (result?.__typename === "InvalidInput") return refuse(result.issues);
   if (result?.__typename !== "UserChanged") return fail(answer);
   finish("Your password is set", `You can sign in as ${result.user.email} with it now.`);
-});
+}
+
+/** Does this while no tab of this origin with @portico/client changes the cookie. */
+function exclusively(work) {
+  const name = `portico ${ENDPOINT.origin}${ENDPOINT.pathname}`;
+  return navigator.locks ? navigator.locks.request(name, work) : work();
+}
 
 function refuse(found) {
   showIssues(found);

@@ -8,23 +8,22 @@ const VERIFY = `mutation VerifyEmail($input: VerifyEmailInput!) {
 }`;
 const SIGN_OUT = `mutation SignOut { logout { sessionsEnded } }`;
 
-onSubmit(() => exclusively(verify));
-
-async function verify() {
-  const answer = await ask(VERIFY, { input: { token, delivery } });
+onSubmit(async () => {
+  // With the cookie, if there is one: it shows that this is the browser of the account. The answer
+  // leaves it as it is: a link, which anybody can send, changes nobody's session.
+  const answer = await ask(VERIFY, { input: { token, delivery: "BODY" } });
   const result = answer.data?.result;
   if (result?.__typename !== "SignedIn") return fail(answer);
-  // Nobody would have the tokens of the session that has begun.
-  if (delivery === "BODY") await ask(SIGN_OUT, {}, result.tokens.accessToken);
+  await signOut(result.tokens.accessToken);
   finish(
     "Your email address is verified",
-    `The address is ${result.user.email}. If you get another email with a link to choose a ` +
-      "password, open that link too.",
+    `The address is ${result.user.email}. You can sign in now. If you get another email with a ` +
+      "link to choose a password, open that link first.",
   );
-}
+});
 
-/** Does this while no page with @portico/client changes the cookie. */
-function exclusively(work) {
-  const name = `portico ${ENDPOINT.origin}${ENDPOINT.pathname}`;
-  return navigator.locks ? navigator.locks.request(name, work) : work();
+/** Ends the session that the verification started, and not that of the cookie. */
+async function signOut(accessToken) {
+  const headers = { Authorization: `Bearer ${accessToken}` };
+  await ask(SIGN_OUT, {}, { headers, credentials: "omit" });
 }

@@ -40,7 +40,7 @@ export async function startPortico({ port, frontend }) {
   async function stop() {
     if (server.exitCode !== null) return;
     server.kill();
-    await once(server, "exit");
+    await once(server, "close"); // all that it printed is here then
   }
 
   await start();
@@ -51,6 +51,7 @@ export async function startPortico({ port, frontend }) {
     async close() {
       await stop();
       rmSync(folder, { recursive: true, force: true });
+      if (/Internal error|Traceback/.test(printed)) throw new Error(`Portico had an internal error:\n${printed}`);
     },
     /** Returns the token of the last emailed link for this address, as soon as it is there. */
     async emailedToken(email) {

@@ -358,9 +358,13 @@ const checks = {
     await phone.page.context().setOffline(true);
     await phone.press("Sign out");
     await phone.at("Sign in");
-    await phone.told("the server could not be told");
+    await phone.told("the server could not be reached: a reload signs you in again.");
     await phone.inspect();
     await phone.page.context().setOffline(false);
+    await phone.page.reload();
+    await phone.at("Profile");
+    await phone.press("Sign out");
+    await phone.at("Sign in");
     await phone.signIn(lin);
     await phone.at("Profile");
   },

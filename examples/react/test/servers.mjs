@@ -55,7 +55,8 @@ export async function startPortico(dataDir, frontend, adminPassword) {
 
   async function stop() {
     child.kill("SIGTERM");
-    await once(child, "exit");
+    await once(child, "close"); // all that it printed is here then
+    if (/Internal error|Traceback/.test(printed + logged)) throw new Error(`Portico had an internal error:\n${logged}`);
   }
 
   async function until(what, condition) {

@@ -1,48 +1,79 @@
 import { useSession } from "@portico/client/react";
 import { useEffect, useRef, useState } from "react";
 import { productName } from "./product.js";
-import { session } from "./session.js";
+import { session, survivesReload } from "./session.js";
 
 const UNREACHABLE = "Portico could not be reached.";
-const NOT_TOLD = "Signed out here. Portico could not be told: the session runs until it expires.";
+const NOT_SIGNED_OUT =
+  "Signed out here, but the server could not be reached: " +
+  (survivesReload ? "a reload signs you in again." : "the session continues until it expires.");
 
 export function SignIn() {
   const { status, user, endedBy } = useSession(session);
-  const [notice, setNotice] = useState("");
+  const [isUnfinished, setIsUnfinished] = useState(false);
+  const view = status === "signedOut" && isUnfinished ? "signedOutHere" : status;
   const bar = useRef(null);
-  const before = useRef(status);
-  const leave = () => session.signOut().catch(() => setNotice(NOT_TOLD));
+  const before = useRef(view);
+  const signOut = () => session.signOut().catch(() => setIsUnfinished(true));
 
-  // The focused control was removed with its form: move the focus to its successor, but do not
+  // The focused control was removed with its view: move the focus to its successor, but do not
   // take it from another element (a session may end while a user is typing a query).
   useEffect(() => {
-    const wasReplaced = before.current !== "loading" && before.current !== status;
-    before.current = status;
+    const wasReplaced = before.current !== "loading" && before.current !== view;
+    before.current = view;
     if (wasReplaced && document.activeElement === document.body) {
       bar.current.querySelector("input, button").focus();
     }
-    if (status === "signedIn") setNotice("");
-  }, [status]);
+    if (view === "signedIn") setIsUnfinished(false);
+  }, [view]);
 
   return (
     <header className="portico-bar" ref={bar}>
       <h1>{productName}</h1>
-      {status === "signedIn" && <SignedIn user={user} onLeave={leave} />}
-      {status === "signedOut" && <SignInForm notice={notice || reasonOf(endedBy)} />}
+      {view === "loading" && <Connecting />}
+      {view === "signedIn" && <SignedIn user={user} onSignOut={signOut} />}
+      {view === "signedOutHere" && <SignOutAgain onDone={() => setIsUnfinished(false)} />}
+      {status === "signedOut" && <SignInForm notice={reasonOf(endedBy)} />}
     </header>
   );
 }
 
+// It appears after two seconds: most answers are faster.
+const Connecting = () => (
+  <p role="status" className="portico-late">
+    Connecting …
+  </p>
+);
+
 const reasonOf = (endedBy) => (endedBy ? `${endedBy.message} Please sign in again.` : "");
 
-function SignedIn({ user, onLeave }) {
+function SignedIn({ user, onSignOut }) {
   return (
     <>
       <p role="status">
         Signed in as <strong>{user.email}</strong> <span className="portico-role">{user.role}</span>
       </p>
-      <button type="button" onClick={onLeave}>
+      <button type="button" onClick={onSignOut}>
         Sign out
+      </button>
+    </>
+  );
+}
+
+function SignOutAgain({ onDone }) {
+  const [busy, setBusy] = useState(false);
+
+  const tryAgain = () => {
+    if (busy) return;
+    setBusy(true);
+    session.signOut().then(onDone, () => setBusy(false));
+  };
+
+  return (
+    <>
+      <p role="alert">{NOT_SIGNED_OUT}</p>
+      <button type="button" onClick={tryAgain} aria-disabled={busy}>
+        {busy ? "Trying again…" : "Try again"}
       </button>
     </>
   );

@@ -1,13 +1,15 @@
 // The session of this page. @portico/client keeps the access token in memory and the refresh token
-// in a cookie that no script reads, renews them, and tells other tabs.
+// in a cookie that no script reads, renews them, and tells other tabs of this origin.
 import { createSession } from "@portico/client";
 
 const ENDPOINT = "/graphql";
 
 // Over http, browsers keep the cookie on loopback only; elsewhere a reload signs out.
+export const survivesReload = isSecureContext;
+
 export const session = createSession({
   url: ENDPOINT,
-  delivery: isSecureContext ? "COOKIE" : "BODY",
+  delivery: survivesReload ? "COOKIE" : "BODY",
 });
 
 /** GraphiQL's fetcher: the token goes along unless the headers editor has an Authorization. */

@@ -26,7 +26,7 @@ export function DeleteAccount() {
     const { outcome } = await mutate({ mutation: DeleteAccountMutation, variables: { input } });
     switch (outcome.__typename) {
       case "AccountDeleted":
-        await session.signOut(); // the server has ended the sessions, and now all tabs know
+        await session.signOut(); // the server has ended the sessions, and now all tabs of this origin know
         await navigate("/sign-in", { replace: true, state: { notice: outcome.message } });
         return done(outcome.message);
       case "InvalidCredentials":

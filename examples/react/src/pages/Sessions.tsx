@@ -3,10 +3,10 @@ import { useMutate } from "../apollo";
 import { deviceName } from "../deviceName";
 import { graphql } from "../gql";
 import { done, problem, unhandled } from "../results";
+import { session } from "../session";
 import { Form } from "../ui/Form";
 import { Card, Page } from "../ui/Page";
 import { When } from "../ui/When";
-import { useSignOut } from "../useSignOut";
 
 const MySessions = graphql(`
   query MySessions {
@@ -34,10 +34,17 @@ const RevokeSession = graphql(`
   }
 `);
 
+const LogoutEverywhere = graphql(`
+  mutation LogoutEverywhere {
+    outcome: logoutEverywhere {
+      __typename
+    }
+  }
+`);
+
 export function Sessions() {
   const { data, refetch } = useSuspenseQuery(MySessions, { fetchPolicy: "cache-and-network" });
   const mutate = useMutate();
-  const signOut = useSignOut();
 
   async function revoke(sessionId: string) {
     const { outcome } = await mutate({ mutation: RevokeSession, variables: { input: { sessionId } } });
@@ -54,7 +61,8 @@ export function Sessions() {
   }
 
   async function signOutEverywhere() {
-    await signOut({ everywhere: true });
+    await mutate({ mutation: LogoutEverywhere });
+    await session.signOut(); // the server has ended the sessions, and now all tabs of this origin know
     return done("Signed out everywhere.");
   }
 
