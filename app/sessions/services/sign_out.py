@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sqlalchemy import and_
+
 from app.database.database import Database
 from app.errors import Unavailable
 from app.keys.services.fleet_secrets import FleetSecrets
@@ -96,9 +98,9 @@ class SignOut:
         actor: uuid.UUID | None,
     ) -> SignedOut:
         session, owner = found.session, found.user.id
-        if presented.generation < session.first_generation:
-            return SignedOut(())
         if actor is None and presented.generation >= session.generation - 1:
             actor = owner
-        only = Session.id == session.id
+        # Compared by the database: the password may be changed at this moment.
+        is_valid = Session.first_generation <= presented.generation
+        only = and_(Session.id == session.id, is_valid)
         return await self.sessions.end(actor, client, reason, owner, only)
