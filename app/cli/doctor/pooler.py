@@ -85,7 +85,9 @@ async def _is_shared(one: AsyncConnection, other: AsyncConnection) -> bool:
         held = await _server_in_transaction(one)
         second = await _server_of(other)
         await one.rollback()
-        if held == first or second != first:
+        # Then the server connection that was given back last is the next one of many poolers.
+        third = await _server_of(other)
+        if held == first or {second, third} != {first}:
             return True
     return False
 
