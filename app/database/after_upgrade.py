@@ -77,7 +77,7 @@ class LastSteps:
     # Why there is no search index and what to do, or None.
     note: str | None
     # Excess privileges of roles that serve.
-    warnings: Sequence[str]
+    warnings: tuple[str, ...]
 
 
 async def run_last_steps(
@@ -103,12 +103,12 @@ def _fix_search_paths(connection: Connection) -> None:
 
 async def _grant_privileges(
     engine: AsyncEngine, roles: Sequence[str], *, retention: bool
-) -> list[str]:
+) -> tuple[str, ...]:
     """Grant roles the privileges for serving; returns excess ones that remain."""
     async with engine.begin() as connection:
         renewed = await renew_grants(connection, leave_out=roles)
         granted = await grant_on(connection, roles, retention=retention) if roles else []
-    return [str(excess) for excess in (*renewed, *granted)]
+    return tuple(str(excess) for excess in (*renewed, *granted))
 
 
 async def _build_search_index(engine: AsyncEngine) -> str | None:
