@@ -63,7 +63,7 @@ class Cors:
     def allows_credentials(self, origin: bytes) -> bool:
         """Whether they may do so with cookies: never where a `*` stands for a part of the host.
 
-        Anybody may be able to get a host that matches such a pattern.
+        An attacker may be able to register a host that matches such a pattern.
         """
         return origin in self.exact or _matches(origin, self.loopback)
 

@@ -9,7 +9,7 @@ const alertText = document.querySelector("[role=alert]");
 const button = document.querySelector("button");
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 
-// Whoever reads the token in the address bar or the history could use it.
+// The token must not stay in the address bar and the history, where others could read it.
 history.replaceState(null, "", location.pathname);
 // Another link, opened in this tab, changes only the fragment.
 addEventListener("hashchange", () => location.reload());

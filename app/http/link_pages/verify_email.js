@@ -10,7 +10,7 @@ const SIGN_OUT = `mutation SignOut { logout { sessionsEnded } }`;
 
 onSubmit(async () => {
   // With the cookie, if there is one: it shows that this is the browser of the account. The answer
-  // leaves it as it is: a link, which anybody can send, changes nobody's session.
+  // leaves it as it is: a stranger may have sent the link, and must not change the session.
   const answer = await ask(VERIFY, { input: { token, delivery: "BODY" } });
   const result = answer.data?.result;
   if (result?.__typename !== "SignedIn") return fail(answer);
