@@ -13,8 +13,8 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.identifiers import new_id
 from app.mail.models import OneTimeToken, TokenPurpose
-from app.security import one_time_tokens
 from app.security.client import Client
+from app.security.random_tokens import LINK_TOKENS
 
 # Short for passwords (OWASP Forgot Password Cheat Sheet); other emails may be read later.
 LIFETIMES = {
@@ -74,12 +74,12 @@ class OneTimeTokens:
         display_name: str | None = None,
     ) -> Issued:
         """Building block: make a token, in the transaction that enqueues its email."""
-        token, now, lifetime = one_time_tokens.make(), self.clock(), LIFETIMES[purpose]
+        token, now, lifetime = LINK_TOKENS.make(), self.clock(), LIFETIMES[purpose]
         row = {
             "id": new_id(now),
             "user_id": user_id,
             "purpose": purpose.value,
-            "token_hash": one_time_tokens.digest(token),
+            "token_hash": LINK_TOKENS.digest(token),
             "email": email,
             "password_hash": password_hash,
             "display_name": display_name,
@@ -91,7 +91,7 @@ class OneTimeTokens:
 
     async def find(self, token: str, *purposes: TokenPurpose) -> TokenRow | None:
         """Returns an unused token without using it; None if it is invalid."""
-        digest = one_time_tokens.digest(token)
+        digest = LINK_TOKENS.digest(token)
         if digest is None:
             return None
         table = OneTimeToken
@@ -104,7 +104,7 @@ class OneTimeTokens:
 
     async def used(self, token: str, client: Client, *purposes: TokenPurpose) -> UsedToken | None:
         """Returns a token that this client has used, until it expires."""
-        digest = one_time_tokens.digest(token)
+        digest = LINK_TOKENS.digest(token)
         if digest is None:
             return None
         table = OneTimeToken
@@ -135,7 +135,7 @@ class OneTimeTokens:
         used = (
             update(table)
             .where(
-                table.token_hash == one_time_tokens.digest(token),
+                table.token_hash == LINK_TOKENS.digest(token),
                 table.used_at.is_(None),
                 table.expires_at > now,
             )
