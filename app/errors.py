@@ -1,5 +1,6 @@
 """Refusals that any field may meet: raised, they roll back and reach clients as coded errors."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -8,7 +9,7 @@ MAX_MESSAGE_CHARACTERS = 200
 
 
 class Code(StrEnum):
-    """The error codes that clients switch on: those of Apollo Server, and three in its style."""
+    """The error codes that clients switch on: those of Apollo Server, and others in its style."""
 
     PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -18,6 +19,8 @@ class Code(StrEnum):
     PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
+    STEP_UP_REQUIRED = "STEP_UP_REQUIRED"
+    SECOND_FACTOR_REQUIRED = "SECOND_FACTOR_REQUIRED"
     RATE_LIMITED = "RATE_LIMITED"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
@@ -41,7 +44,7 @@ class Refusal(Exception):
         self.message = message
 
     @property
-    def extensions(self) -> dict[str, int | str]:
+    def extensions(self) -> dict[str, Any]:
         """Details for programs, beside the code."""
         return {}
 
@@ -52,6 +55,27 @@ class Unauthenticated(Refusal):
 
 class Forbidden(Refusal):
     code = Code.FORBIDDEN
+
+
+class StepUpRequired(Refusal):
+    """The proof of who the user is was too long ago (RFC 9470, as an entry of `errors`)."""
+
+    code = Code.STEP_UP_REQUIRED
+
+    def __init__(self, *, max_age_seconds: int, methods: Sequence[str]) -> None:
+        super().__init__("Confirm that it is you: call `stepUp`, then send the request again.")
+        self.max_age_seconds = max_age_seconds
+        self.methods = methods
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        return {"maxAge": self.max_age_seconds, "methods": list(self.methods)}
+
+
+class SecondFactorRequired(Refusal):
+    """This server requires a second factor of the user, who has none yet."""
+
+    code = Code.SECOND_FACTOR_REQUIRED
 
 
 class BadInput(Refusal):

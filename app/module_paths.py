@@ -9,6 +9,7 @@ PORTICO = (
     "app.audit",
     "app.sessions",
     "app.accounts",
+    "app.factors",
     "app.people",
     "app.throttle",
 )

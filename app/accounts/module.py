@@ -26,6 +26,7 @@ from app.mail.settings import MailSettings
 from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
 from app.security.passwords import MAX_CHARACTERS, Passwords
+from app.sessions.services.factor_policy import FactorPolicy
 from app.users.settings import UserSettings
 
 
@@ -48,12 +49,15 @@ def personal_tables(tables: AllTables) -> PersonalTables:
     return PersonalTables.of(tables)
 
 
-def server_facts(settings: AccountSettings, users: UserSettings) -> ServerFacts:
+def server_facts(
+    settings: AccountSettings, users: UserSettings, policy: FactorPolicy
+) -> ServerFacts:
     return ServerFacts(
         version("portico"),
         verified_only=users.email_verification == "required",
         password_min_length=settings.password_min_length,
         password_max_length=MAX_CHARACTERS,
+        second_factor_required=policy.required,
     )
 
 

@@ -145,8 +145,9 @@ def _module_of(field: GraphQLField) -> str:
 
 def _caller(context: Context, arguments: dict[str, Any]) -> Caller:
     viewer = context.viewer
-    email = getattr(arguments.get("input"), "email", "")
-    return Caller(context.client, viewer.user.id if viewer else None, email)
+    given = arguments.get("input")
+    email, token = getattr(given, "email", ""), getattr(given, "token", "")
+    return Caller(context.client, viewer.user.id if viewer else None, email, token)
 
 
 async def _charges(attempt: Attempt, context: Context, caller: Caller) -> Sequence[Charge]:

@@ -69,7 +69,8 @@ class ModularSchema(strawberry.Schema):
         # Read by `get_fields` while the schema is being built.
         self._added = _added_fields(parts)
         base: Any = super()
-        base.__init__(query=query, mutation=mutation, config=config)
+        types = [kind for part in parts for kind in part.types]
+        base.__init__(query=query, mutation=mutation, types=types, config=config)
 
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
         return [*type_definition.fields, *self._added.get(type_definition.origin, ())]

@@ -25,4 +25,6 @@ class SchemaPart:
     mutations: tuple[type[Any], ...] = ()
     # Fields that are added to the types of other modules: `self` is an object of that type.
     fields: Mapping[type[Any], type[Any]] = field(default_factory=dict[type[Any], type[Any]])
+    # Those that are only reached through an interface.
+    types: tuple[type[Any], ...] = ()
     nodes: Mapping[str, NodeReader] = field(default_factory=dict[str, NodeReader])

@@ -5,5 +5,6 @@ from pathlib import Path
 from app.mail.emails import Email, ModuleEmails
 
 INVITATION = Email("invitation", "link_reset_password")
+FACTORS_RESET = Email("factors_reset")
 
-EMAILS = ModuleEmails((INVITATION,), Path(__file__).parent / "templates")
+EMAILS = ModuleEmails((INVITATION, FACTORS_RESET), Path(__file__).parent / "templates")

@@ -1,4 +1,4 @@
-"""How often an administrator may invite people and delete accounts."""
+"""How often an administrator may invite people, reset their factors and delete accounts."""
 
 from datetime import timedelta
 
@@ -17,10 +17,22 @@ DELETIONS = Budget(
     counts="accounts deleted by one administrator",
 )
 
+FACTOR_RESETS = Budget(
+    "factor_resets",
+    maximum=100,
+    window=timedelta(hours=1),
+    counts="accounts whose factors one administrator resets",
+)
+
 INVITATION = Attempt(
     name="INVITATION",
     description="An email to an address of an administrator's choice.",
     limits=(Limit(INVITATIONS, Per.USER, Counted.SUCCESSES),),
+)
+FACTOR_RESET = Attempt(
+    name="FACTOR_RESET",
+    description="The removal of the factors of a user by an administrator, and an email to them.",
+    limits=(Limit(FACTOR_RESETS, Per.USER, Counted.SUCCESSES),),
 )
 DELETION = Attempt(
     name="DELETION",

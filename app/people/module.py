@@ -15,7 +15,7 @@ MODULE = Module(
     settings=PeopleSettings,
     emails=EMAILS,
     events=PeopleEvent,
-    attempts=(limits.INVITATION, limits.DELETION),
+    attempts=(limits.INVITATION, limits.FACTOR_RESET, limits.DELETION),
     services=(Administration, AdministratorAccounts, UserFiles, Users),
     schema="app.people.schema.part",
 )

@@ -5,6 +5,10 @@ from app.audit.events import EventName
 
 class SessionEvent(EventName):
     SESSION_STARTED = "session.started", "a user signed in"
+    CHALLENGE_ISSUED = (
+        "challenge.issued",
+        "a password or a link was right, and a second factor was asked for",
+    )
     SESSION_REFUSED = "session.refused", "a sign-in failed"
     SESSION_ENDED = "session.ended", "sessions ended before their time"
     TOKEN_REUSED = "token.reused", "a copied refresh token was used"

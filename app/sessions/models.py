@@ -5,7 +5,8 @@ import uuid
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
@@ -26,6 +27,18 @@ class EndReason(enum.Enum):
     UNKNOWN_TOKEN = "UNKNOWN_TOKEN"  # noqa: S105 - a reason
 
 
+class AuthenticationMethod(enum.Enum):
+    """A way in which a user proves who they are."""
+
+    PASSWORD = "PASSWORD"  # noqa: S105 - a name
+    EMAIL = "EMAIL"
+    TOTP = "TOTP"
+    RECOVERY_CODE = "RECOVERY_CODE"
+
+
+# What proves a second factor.
+FACTOR_METHODS = frozenset({AuthenticationMethod.TOTP, AuthenticationMethod.RECOVERY_CODE})
+
 COUNTER = "a number that tells tokens apart"
 
 
@@ -39,6 +52,8 @@ class Session(Base):
                 exported=(
                     "id",
                     "created_at",
+                    "proved_at",
+                    "methods",
                     "last_used_at",
                     "rotated_at",
                     "expires_at",
@@ -55,6 +70,7 @@ class Session(Base):
                     "used_generation": COUNTER,
                     "first_generation": COUNTER,
                     "rotated_by": "a digest of address and program, which are exported",
+                    "must_step_up": "whether the next sensitive change asks for a proof again",
                 },
             )
         ),
@@ -79,6 +95,12 @@ class Session(Base):
     ends_by: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     end_reason: Mapped[str | None]
+    # When the user last proved who they are; null: when the session began.
+    proved_at: Mapped[datetime | None]
+    # How, an `AuthenticationMethod` each. Servers of the release before know passwords only.
+    methods: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{PASSWORD}'"))
+    # Whether that proof no longer suffices: the account got its first second factor since.
+    must_step_up: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 LIFETIME = SqlLifetime(
@@ -106,6 +128,13 @@ class SessionRow(NamedTuple):
     ends_by: datetime
     ended_at: datetime | None
     end_reason: str | None
+    proved_at: datetime | None
+    methods: list[str]
+
+    @property
+    def authenticated_at(self) -> datetime:
+        """When the user last proved who they are. A refresh does not move it."""
+        return self.proved_at or self.created_at
 
     @property
     def lifetime(self) -> Lifetime:
@@ -151,3 +180,37 @@ class PasswordFailure(Base):
 
 
 Index("ix_password_failures_user_id", PasswordFailure.user_id)
+
+
+class Challenge(Base):
+    """A sign-in whose first proof was right, until a second factor completes it."""
+
+    __tablename__ = "challenges"
+    __table_args__ = (
+        Index("ix_challenges_user_id", "user_id"),
+        table_info(
+            personal_data=PersonalColumns(
+                "challenges",
+                exported=("methods", "created_at", "expires_at", "used_at"),
+                withheld={
+                    "id": "names nothing outside of the table",
+                    "user_id": OWNER,
+                    "token_hash": "derived from a secret",
+                    "used_with": "a digest of address, program and code",
+                    "session_id": "which session it began",
+                },
+            )
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    # What was proved before, an `AuthenticationMethod` each.
+    methods: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    # The client that used it, with the same answer, gets the same session again.
+    used_with: Mapped[bytes | None]
+    session_id: Mapped[uuid.UUID | None]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from app.clock import Clock
 from app.config.settings import PlatformSettings
+from app.factors.settings import FactorSettings
 from app.keys.services.signing_keys import SigningKeys
 from app.keys.settings import KeySettings
 from app.module import Module, Periodic
@@ -17,14 +18,21 @@ from app.sessions.emails import EMAILS
 from app.sessions.events import SessionEvent
 from app.sessions.metrics import GAUGES
 from app.sessions.services.account_policy import AccountPolicy
+from app.sessions.services.challenges import Challenges
 from app.sessions.services.compromise import Compromise
+from app.sessions.services.factor_policy import FactorPolicy, FactorsRequired
+from app.sessions.services.freshness import Freshness
+from app.sessions.services.gate import Gate
 from app.sessions.services.known_devices import Devices
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.password_failures import PasswordFailures
 from app.sessions.services.refresh import TokenRefresh
+from app.sessions.services.repeated_sign_ins import RepeatedSignIns
+from app.sessions.services.session_tokens import SessionTokens
 from app.sessions.services.sessions import Sessions
 from app.sessions.services.sign_in import SignIn
 from app.sessions.services.sign_out import SignOut
+from app.sessions.services.starting import SessionStart
 from app.sessions.services.viewers import Viewers
 from app.sessions.settings import SessionSettings
 from app.throttle.settings import ThrottleSettings
@@ -58,6 +66,10 @@ def account_policy(settings: UserSettings) -> AccountPolicy:
     return AccountPolicy(verified_only=settings.email_verification == "required")
 
 
+def factor_policy(settings: FactorSettings) -> FactorPolicy:
+    return FactorPolicy(FactorsRequired(settings.second_factor_required))
+
+
 MODULE = Module(
     name="sessions",
     settings=SessionSettings,
@@ -69,10 +81,17 @@ MODULE = Module(
         lifetimes,
         passwords,
         account_policy,
+        factor_policy,
         RefreshTokens.of,
         DeviceTokens.of,
         Devices,
         PasswordFailures,
+        SessionTokens,
+        SessionStart,
+        Challenges,
+        Gate,
+        Freshness,
+        RepeatedSignIns,
         SignIn,
         TokenRefresh,
         Sessions,
@@ -84,6 +103,7 @@ MODULE = Module(
     models="app.sessions.models",
     periodic=(
         Periodic(Sessions, Sessions.purge, PURGE_SECONDS),
+        Periodic(Challenges, Challenges.purge, PURGE_SECONDS),
         Periodic(PasswordFailures, PasswordFailures.purge, PURGE_SECONDS),
     ),
     gauges=GAUGES,

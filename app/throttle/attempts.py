@@ -69,11 +69,12 @@ class Per(Enum):
 
 
 class Caller(NamedTuple):
-    """Who makes an attempt: the user if signed in, and the email address if the input has one."""
+    """Who makes an attempt: the user if signed in; the address and token if the input has them."""
 
     client: Client
     user_id: uuid.UUID | None = None
     email: str = ""
+    token: str = ""
 
 
 class Charge(NamedTuple):

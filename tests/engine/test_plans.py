@@ -81,6 +81,8 @@ def session(number: int) -> SessionRow:
         ends_by=NOW,
         ended_at=None,
         end_reason=None,
+        proved_at=None,
+        methods=["PASSWORD"],
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from app.database.database import Database, Query
 from app.security.access_tokens import Claims
 from app.sessions.services.account_policy import AccountPolicy
+from app.sessions.services.factor_policy import FactorPolicy, FactorsRequired
 from app.sessions.services.viewers import Viewers
 from app.testing.clients import ME, Api, Person
 from tests.sessions.test_sessions import LOGOUT
@@ -124,7 +125,8 @@ async def test_a_hanging_statement_delays_the_next_batch_only_briefly() -> None:
             return []
 
     stand: Any = Stand()
-    viewers = Viewers(stand, AccountPolicy(verified_only=False), lambda: datetime.now(UTC))
+    policies = (AccountPolicy(verified_only=False), FactorPolicy(FactorsRequired.OFF))
+    viewers = Viewers(stand, *policies, lambda: datetime.now(UTC))
     first, second = (Claims(uuid.uuid4(), uuid.UUID(int=number), 0, 0, "none") for number in (1, 2))
     hung = asyncio.create_task(viewers.find(first))
     await asyncio.sleep(0.01)

@@ -27,8 +27,9 @@ from app.sessions.schema.delivery import (
     delivery_field,
     viewer_of_request,
 )
-from app.sessions.schema.sign_in import InvalidCredentials, SignedIn, signed_in
+from app.sessions.schema.sign_in import ChallengeRequired, InvalidCredentials, SignedIn, signed_in
 from app.sessions.services import outcomes as session_outcomes
+from app.sessions.services.freshness import FRESH_WITHIN
 from app.users.services import outcomes as user_outcomes
 
 VERIFICATION_REQUESTED = (
@@ -50,7 +51,7 @@ class RequestEmailChangeInput:
 
 
 VerifyEmailResult = Annotated[
-    SignedIn | TokenInvalid | RateLimited,
+    SignedIn | ChallengeRequired | TokenInvalid | RateLimited,
     strawberry.union("VerifyEmailResult", description="The outcomes of a verification."),
 ]
 RequestEmailVerificationResult = Annotated[
@@ -76,7 +77,8 @@ ConfirmEmailChangeResult = Annotated[
 @strawberry.type
 class EmailMutations:
     @guest_field(
-        description="Verify an address with the token of an emailed link, and sign in. If the "
+        description="Verify an address with the token of an emailed link, and sign in; if the "
+        "account has a second factor, the result is a challenge. If the "
         "address was not verified before, all other sessions of the account end and its password "
         "is removed, unless the link belongs to the registration that chose the password, or the "
         "request has an access token or the cookie of the account. Repeated by the same client "
@@ -96,6 +98,8 @@ class EmailMutations:
         match await context.services[EmailAddresses].verify(input.token, viewer, context.client):
             case session_outcomes.SignedIn() as outcome:
                 return await signed_in(outcome, info, cookie)
+            case session_outcomes.ChallengeRequired() as outcome:
+                return ChallengeRequired.of(outcome)
             case one_time_tokens.TokenInvalid():
                 return TokenInvalid.make()
 
@@ -119,6 +123,7 @@ class EmailMutations:
         description="Request a change of address: a link is sent to the new address, and a notice "
         "to the current one.",
         limited_as=limits.EMAIL_CHANGE,
+        fresh_within=FRESH_WITHIN,
     )
     async def request_email_change(
         self,

@@ -27,6 +27,7 @@ from app.sessions.schema.delivery import (
     delivery_field,
 )
 from app.sessions.schema.sign_in import InvalidCredentials, Tokens
+from app.sessions.services.freshness import FRESH_WITHIN
 from app.users.schema import User
 from app.users.services import outcomes as user_outcomes
 
@@ -129,6 +130,7 @@ class PasswordMutations:
         "true; the current one continues with the returned tokens, and its former tokens are no "
         "longer valid.",
         limited_as=limits.PASSWORD,
+        fresh_within=FRESH_WITHIN,
     )
     async def change_password(
         self,

@@ -13,6 +13,7 @@ from app.graphql.context import Info, admin, member
 from app.graphql.problems import NotFound, RateLimited
 from app.graphql.scalars import JSON
 from app.sessions.schema.sign_in import InvalidCredentials
+from app.sessions.services.freshness import FRESH_WITHIN
 from app.text.global_ids import read_id_of
 from app.users.schema import UserInput
 
@@ -59,6 +60,7 @@ class PersonalDataMutations:
         description="Export all data about the current user, without secrets and without the "
         "identity of others. A mutation, since the audit records it.",
         limited_as=limits.EXPORT,
+        fresh_within=FRESH_WITHIN,
     )
     async def export_personal_data(
         self,
@@ -79,6 +81,7 @@ class PersonalDataMutations:
     @admin_field(
         description="Export all data about a user, as `exportPersonalData` does.",
         limited_as=limits.USER_EXPORT,
+        fresh_within=FRESH_WITHIN,
     )
     async def export_user_data(
         self,

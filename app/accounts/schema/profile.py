@@ -15,6 +15,7 @@ from app.graphql.context import Info, member
 from app.graphql.problems import InvalidInput, RateLimited
 from app.sessions.schema.delivery import cookie_of_session
 from app.sessions.schema.sign_in import InvalidCredentials
+from app.sessions.services.freshness import FRESH_WITHIN
 from app.text.global_ids import global_id
 from app.users.services import outcomes as user_outcomes
 from app.users.services.inputs import MAX_NAME_CHARACTERS
@@ -76,6 +77,7 @@ class ProfileMutations:
         description="Delete the account of the current user: sessions end at once, personal data "
         "is erased. This cannot be undone.",
         limited_as=limits.PASSWORD,
+        fresh_within=FRESH_WITHIN,
     )
     async def delete_account(
         self,

@@ -26,6 +26,13 @@ class SignInMethod(Enum):
     )
 
 
+@strawberry.enum(description="Who must have a second factor.")
+class SecondFactorRequirement(Enum):
+    OFF = strawberry.enum_value("OFF", description="Nobody: it is up to each user.")
+    ADMINS = strawberry.enum_value("ADMINS", description="Administrators.")
+    EVERYBODY = strawberry.enum_value("EVERYBODY", description="Everybody.")
+
+
 @strawberry.type(description="What the forms of a frontend need to know about this server.")
 class Server:
     facts: strawberry.Private[ServerFacts]
@@ -47,6 +54,13 @@ class Server:
     @strawberry.field(description="The maximum number of characters of a password.")
     def password_max_length(self) -> int:
         return self.facts.password_max_length
+
+    @strawberry.field(
+        description="Who must have a second factor. Those who have none can sign in and enroll "
+        "one; other fields answer them `SECOND_FACTOR_REQUIRED`."
+    )
+    def second_factor_required(self) -> SecondFactorRequirement:
+        return SecondFactorRequirement[self.facts.second_factor_required.name]
 
     @strawberry.field(description="The ways to sign in.")
     def sign_in_methods(self) -> list[SignInMethod]:

@@ -39,8 +39,9 @@ from app.outcomes import (
     RateLimited,
 )
 from app.security.client import Client
-from app.sessions.services.outcomes import SignedIn
-from app.sessions.services.sign_in import SignIn
+from app.sessions.models import AuthenticationMethod
+from app.sessions.services.gate import Gate
+from app.sessions.services.outcomes import ChallengeRequired, SignedIn, StartedSession
 from app.text.email_addresses import EmailDomains
 from app.throttle.services.budgets import Budgets
 from app.users.models import User, UserRow
@@ -88,7 +89,7 @@ class EmailAddresses:
     tokens: OneTimeTokens
     trust: Trust
     confirmation: PasswordConfirmation
-    sign_in: SignIn
+    gate: Gate
     repeats: RepeatedLinks
     budgets: Budgets
     clock: Clock
@@ -96,7 +97,7 @@ class EmailAddresses:
 
     async def verify(
         self, token: str, viewer: Viewer | None, client: Client
-    ) -> SignedIn | TokenInvalid:
+    ) -> SignedIn | ChallengeRequired | TokenInvalid:
         """Verify the address by a link that was sent to it, and sign the user in.
 
         If the address was not verified before, the account may have been created by a stranger:
@@ -111,7 +112,7 @@ class EmailAddresses:
     @retry_on_conflict
     async def _verify(
         self, found: TokenRow, token: str, viewer: Viewer | None, client: Client
-    ) -> SignedIn | None:
+    ) -> SignedIn | ChallengeRequired | None:
         now, user = self.clock(), User
         recorder = Recorder(found.user_id, client, now)
         unchanged = and_(user.id == found.user_id, user.email == found.email, is_active(now))
@@ -123,16 +124,18 @@ class EmailAddresses:
             if before is None or not await self.tokens.use(session, token):
                 return None
             proof = _proof(found, before, viewer)
-            values = {"email_verified": True, "last_login_at": now, **proof.values}
+            values = {"email_verified": True, **proof.values}
             row = await self.trust.change(session, proof.change, unchanged, values, recorder)
             if row is None:
                 raise LookupError("a locked row was deleted")
             if proof.change is Change.ADDRESS_PROVED:
                 await self._send_password_link(session, row, client)
             await recorder.record(session, AccountEvent.EMAIL_VERIFIED, target=row.id)
-            started = await self.sign_in.start(session, row, client)
-            await self.tokens.remember(session, found.id, client, started.session.id)
-        return self.sign_in.signed_in(row, started)
+            proved = (AuthenticationMethod.EMAIL,)
+            entered = await self.gate.enter(session, row, proved, client)
+            if isinstance(entered, StartedSession):
+                await self.tokens.remember(session, found.id, client, entered.session.id)
+        return self.gate.answer(entered)
 
     async def request_verification(self, email: str, client: Client) -> RequestAccepted:
         """Request another link. The work is the same for every address: a job looks it up."""

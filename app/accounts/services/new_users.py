@@ -22,7 +22,6 @@ class NewUser(NamedTuple):
     display_name: str | None
     role: Role = Role.MEMBER
     email_verified: bool = False
-    signs_in: bool = False
     open_to_registration: bool = False
 
 
@@ -45,7 +44,6 @@ async def new_user(session: AsyncSession, now: datetime, new: NewUser) -> UserRo
             role=new.role.value,
             created_at=now,
             updated_at=now,
-            last_login_at=now if new.signs_in else None,
             open_to_registration=new.open_to_registration,
         )
         .on_conflict_do_nothing(index_elements=[table.email])

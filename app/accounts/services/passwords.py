@@ -30,7 +30,7 @@ from app.sessions.models import Session
 from app.sessions.services.known_devices import Devices
 from app.sessions.services.outcomes import Tokens
 from app.sessions.services.refresh import TokenRefresh
-from app.sessions.services.sign_in import SignIn, StartedSession
+from app.sessions.services.session_tokens import SessionTokens
 from app.throttle.services.budgets import Budgets
 from app.users.models import User, UserRow
 from app.users.services.inputs import ChosenPassword, check, normalised_address
@@ -72,7 +72,7 @@ class PasswordChanges:
     budgets: Budgets
     devices: Devices
     token_refresh: TokenRefresh
-    sign_in: SignIn
+    session_tokens: SessionTokens
     clock: Clock
 
     async def request_reset(self, email: str, client: Client) -> RequestAccepted:
@@ -171,15 +171,22 @@ class PasswordChanges:
             if renewed is None:
                 raise Unauthenticated("The session has ended. Sign in again.")
             row = await self.trust.change(
-                session, change, unchanged, values, recorder, sessions=ended
+                session,
+                change,
+                unchanged,
+                values,
+                recorder,
+                sessions=ended,
+                current=viewer.session_id,
             )
             if row is None:
                 raise LookupError("a locked row was deleted")
-            started = StartedSession(renewed, await self.devices.issue(session, row.id))
+            device_token = await self.devices.issue(session, row.id)
             locale = self.emails.locale_of(client)
             await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
             await recorder.record(session, AccountEvent.PASSWORD_CHANGED, target=row.id)
-        return PasswordChanged(row, self.sign_in.signed_in(row, started).tokens)
+        signed_in = self.session_tokens.signed_in(row, renewed, device_token)
+        return PasswordChanged(row, signed_in.tokens)
 
     @retry_on_conflict
     async def _reset(

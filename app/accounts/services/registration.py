@@ -12,9 +12,10 @@ from app.database.database import Database
 from app.outcomes import EmailTaken, InputIssue, InvalidInput
 from app.security.client import Client
 from app.security.passwords import Passwords
+from app.sessions.models import AuthenticationMethod
 from app.sessions.services.account_policy import AccountPolicy
+from app.sessions.services.gate import Gate
 from app.sessions.services.outcomes import SignedIn
-from app.sessions.services.sign_in import SignIn
 from app.text.email_addresses import EmailDomains
 from app.users.services.inputs import Registration, check, normalised_address
 
@@ -24,7 +25,7 @@ class Accounts:
     db: Database
     passwords: Passwords
     new_passwords: NewPasswords
-    sign_in: SignIn
+    gate: Gate
     clock: Clock
     account_policy: AccountPolicy
     registrations: Registrations
@@ -50,14 +51,15 @@ class Accounts:
             return await self.registrations.accept(checked, password_hash, client)
         async with self.db.begin() as session:
             now, email, name = self.clock(), checked.email, checked.display_name
-            new = NewUser(email, password_hash, name, signs_in=True)
+            new = NewUser(email, password_hash, name)
             user = await new_user(session, now, new)
             if user is None:
                 return EmailTaken()
             recorder = Recorder(user.id, client, now)
             await recorder.record(session, AccountEvent.USER_REGISTERED, target=user.id)
-            started = await self.sign_in.start(session, user, client)
-        return self.sign_in.signed_in(user, started)
+            proved = (AuthenticationMethod.PASSWORD,)
+            started = await self.gate.pass_(session, user, proved, client)
+        return self.gate.signed_in(started)
 
     async def checked(
         self, email: str, password: str, display_name: str | None

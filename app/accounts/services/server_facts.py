@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.sessions.services.factor_policy import FactorsRequired
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
@@ -11,3 +13,4 @@ class ServerFacts:
     # In characters.
     password_min_length: int
     password_max_length: int
+    second_factor_required: FactorsRequired

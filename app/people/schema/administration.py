@@ -17,6 +17,7 @@ from app.graphql.problems import InvalidInput, NotFound
 from app.people import limits
 from app.people.services import administration as service
 from app.people.services.administration import Administration
+from app.sessions.services.freshness import FRESH_WITHIN
 from app.text.global_ids import global_id, read_id_of
 from app.users.models import Role
 from app.users.schema import UserInput
@@ -54,6 +55,15 @@ class SuspendUserInput:
     )
 
 
+@strawberry.input(description="A user who has lost their second factor and recovery codes.")
+class ResetUserFactorsInput:
+    user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")
+    reason: str = strawberry.field(
+        description=f"Why, in up to {MAX_REASON_CHARACTERS} characters, for the audit: how you "
+        "made sure that it is them."
+    )
+
+
 CreateUserResult = Annotated[
     UserChanged | EmailTaken | InvalidInput,
     strawberry.union("CreateUserResult", description="The outcomes of creating an account."),
@@ -87,6 +97,7 @@ class AdministrationMutations:
         description="Create an account for another person and send an invitation, with which they "
         "choose their password through `resetPassword`.",
         limited_as=limits.INVITATION,
+        fresh_within=FRESH_WITHIN,
     )
     async def create_user(
         self,
@@ -106,7 +117,10 @@ class AdministrationMutations:
             case outcomes.InvalidInput() as invalid:
                 return InvalidInput.of(invalid)
 
-    @admin_field(description="Change the role of a user, effective from their next request.")
+    @admin_field(
+        description="Change the role of a user, effective from their next request.",
+        fresh_within=FRESH_WITHIN,
+    )
     async def set_user_role(
         self,
         info: Info,
@@ -154,7 +168,7 @@ class AdministrationMutations:
         administration = context.services[Administration]
         return _result(await administration.reinstate(admin(info), user_id, context.client), info)
 
-    @admin_field(description="End all sessions of a user.")
+    @admin_field(description="End all sessions of a user.", fresh_within=FRESH_WITHIN)
     async def end_user_sessions(
         self,
         info: Info,
@@ -169,9 +183,30 @@ class AdministrationMutations:
         )
 
     @admin_field(
+        description="Remove all second factors and recovery codes of a user who has lost them. "
+        "Their sessions end, and an email tells them; signing in asks for the password only.",
+        limited_as=limits.FACTOR_RESET,
+        fresh_within=FRESH_WITHIN,
+    )
+    async def reset_user_factors(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the name in the contract
+            ResetUserFactorsInput, strawberry.argument(description="The user and the reason.")
+        ],
+    ) -> UserChangeResult | None:
+        context, user_id = info.context, read_id_of("User", input.user_id, "input.userId")
+        administration = context.services[Administration]
+        return _result(
+            await administration.reset_factors(admin(info), user_id, input.reason, context.client),
+            info,
+        )
+
+    @admin_field(
         description="Delete the account of a user, as `deleteAccount` does: sessions end at once, "
         "personal data is erased, and an email tells them. This cannot be undone.",
         limited_as=limits.DELETION,
+        fresh_within=FRESH_WITHIN,
     )
     async def delete_user(
         self,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.services.erasure import Erasure
@@ -16,16 +16,17 @@ from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
+from app.factors.models import has_factor
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import EmailTaken, InvalidInput, NotFound
-from app.people.emails import INVITATION
+from app.people.emails import FACTORS_RESET, INVITATION
 from app.people.events import PeopleEvent
 from app.security.client import Client
 from app.text.email_addresses import EmailDomains
 from app.users.models import Role, User, UserRow
-from app.users.services.inputs import Invitee, NewSuspension, check
+from app.users.services.inputs import FactorReset, Invitee, NewSuspension, check
 from app.users.services.outcomes import UserChanged
 from app.users.services.rows import changed_user, locked_user
 from app.users.services.viewer import Admin, Operator
@@ -180,6 +181,31 @@ class Administration:
             recorder = Recorder.by(by, client, self.clock())
             await self.trust.end(session, Change.SIGNED_OUT, user, recorder)
             return UserChanged(user)
+
+    @retry_on_conflict
+    async def reset_factors(
+        self, by: Admin | Operator, user_id: uuid.UUID, reason: str, client: Client
+    ) -> UserChanged | NotFound | InvalidInput:
+        """Remove all factors and recovery codes of a user, and end their sessions.
+
+        An email tells them. Nothing ends, and nothing is recorded, if they have none.
+        """
+        checked = check(FactorReset, {"reason": reason})
+        if not isinstance(checked, FactorReset):
+            return InvalidInput(checked)
+        recorder = Recorder.by(by, client, self.clock())
+        async with self.db.begin() as session:
+            user = await locked_user(session, User.id == user_id)
+            if user is None:
+                return NotFound()
+            if not await session.scalar(select(has_factor(user.id))):
+                return UserChanged(user)
+            locale = self.emails.locale_of(client)
+            await self.emails.enqueue(session, FACTORS_RESET, user.email, user.id, locale)
+            await self.trust.end(session, Change.FACTORS_RESET, user, recorder)
+            event, details = PeopleEvent.FACTORS_RESET, {"reason": checked.reason}
+            await recorder.record(session, event, target=user.id, **details)
+        return UserChanged(user)
 
     async def _changed(
         self, session: AsyncSession, user: UserRow, values: dict[str, Any]

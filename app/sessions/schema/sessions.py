@@ -184,7 +184,9 @@ class SessionMutations:
         cookie.forget_session()
         return SignedOut.of(ended, info)
 
-    @member_field(description="End all sessions of the current user, on every device.")
+    @member_field(
+        description="End all sessions of the current user, on every device.", without_factor=True
+    )
     async def logout_everywhere(
         self,
         info: Info,
@@ -200,7 +202,8 @@ class SessionMutations:
         return SignedOut.of(ended, info)
 
     @member_field(
-        description="End one session by its id. Members can end their own, administrators any."
+        description="End one session by its id. Members can end their own, administrators any: "
+        "that of another user within 10 minutes of a sign-in or `stepUp`."
     )
     async def revoke_session(
         self,

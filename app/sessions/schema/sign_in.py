@@ -11,6 +11,7 @@ from app.graphql.context import Info
 from app.graphql.problems import Problem, RateLimited
 from app.security.session_cookie import SessionCookie
 from app.sessions import limits
+from app.sessions.models import AuthenticationMethod
 from app.sessions.schema.delivery import TokenDelivery, cookie_for, delivery_field
 from app.sessions.schema.types import Session
 from app.sessions.services import outcomes as session_outcomes
@@ -88,6 +89,33 @@ class SignedIn:
         )
 
 
+@strawberry.type(
+    description="The question for a second factor, which completes a sign-in. It ends with a "
+    "change of the password, a reset, or a suspension."
+)
+class Challenge:
+    token: str = strawberry.field(
+        description="Send it to `answerChallenge`. Secret; it opens nothing else, and works once."
+    )
+    methods: list[AuthenticationMethod] = strawberry.field(description="What can answer it.")
+    expires_at: datetime = strawberry.field(description="When it expires: after 10 minutes.")
+
+
+@strawberry.type(
+    description="The first proof was right, and the account has a second factor: continue with "
+    "`answerChallenge`. Not a `Problem`, but a step of the sign-in."
+)
+class ChallengeRequired:
+    challenge: Challenge = strawberry.field(description="What to answer.")
+
+    @classmethod
+    def of(cls, outcome: session_outcomes.ChallengeRequired) -> "ChallengeRequired":
+        challenge = Challenge(
+            token=outcome.token, methods=list(outcome.methods), expires_at=outcome.expires_at
+        )
+        return cls(challenge=challenge)
+
+
 async def signed_in(
     outcome: session_outcomes.SignedIn, info: Info, cookie: SessionCookie | None
 ) -> SignedIn:
@@ -127,9 +155,9 @@ class InvalidCredentials(Problem):
 
 
 @strawberry.type(
-    description="The password is right, but the address of this account has not been verified: "
-    "open the link in the email, or request another one. For a registration that has yet to be "
-    "confirmed, the outcome is `InvalidCredentials`."
+    description="The address of this account has not been verified: open the link in the email, or "
+    "request another one. `login` returns it for the right password only; for a registration that "
+    "has yet to be confirmed, its outcome is `InvalidCredentials`."
 )
 class EmailNotVerified(Problem):
     def is_wrong_guess(self) -> bool:
@@ -139,9 +167,13 @@ class EmailNotVerified(Problem):
     def make(cls) -> "EmailNotVerified":
         return cls(message="Open the link in the email that we have sent you, then sign in.")
 
+    @classmethod
+    def before_enrollment(cls) -> "EmailNotVerified":
+        return cls(message="Verify your email address first: open the link in the email.")
+
 
 LoginResult = Annotated[
-    SignedIn | InvalidCredentials | EmailNotVerified | RateLimited,
+    SignedIn | ChallengeRequired | InvalidCredentials | EmailNotVerified | RateLimited,
     strawberry.union("LoginResult", description="The outcomes of a sign-in."),
 ]
 
@@ -149,8 +181,8 @@ LoginResult = Annotated[
 @strawberry.type
 class SignInMutations:
     @guest_field(
-        description="Sign in with email address and password. It takes the same time whether the "
-        "address is known or not.",
+        description="Sign in with email address and password. If the account has a second factor, "
+        "the result is a challenge. It takes the same time whether the address is known or not.",
         limited_as=limits.SIGN_IN,
     )
     async def login(
@@ -164,6 +196,8 @@ class SignInMutations:
         match await sign_in.login(input.email, input.password, info.context.client):
             case session_outcomes.SignedIn() as outcome:
                 return await signed_in(outcome, info, cookie)
+            case session_outcomes.ChallengeRequired() as outcome:
+                return ChallengeRequired.of(outcome)
             case outcomes.InvalidCredentials():
                 return InvalidCredentials.make(verified_only=sign_in.account_policy.verified_only)
             case service.EmailNotVerified():

@@ -10,7 +10,17 @@ from app.database.keyset_pages import Page
 from app.graphql.columns import column, computed
 from app.graphql.ids import Node, id_column
 from app.graphql.pagination import Cursors, PageInfo, PlainEncoding
-from app.sessions.models import SessionRow
+from app.graphql.problems import publish_enum
+from app.sessions.models import AuthenticationMethod, SessionRow
+
+publish_enum(
+    AuthenticationMethod,
+    "A way in which a user proves who they are.",
+    PASSWORD="The password.",  # noqa: S106 - words
+    EMAIL="A link in an email.",
+    TOTP="A code of an authenticator app (RFC 6238).",
+    RECOVERY_CODE="A recovery code, for users who have lost their factor.",
+)
 
 
 @strawberry.type(description="One sign-in, on one device, from login until it ends.")
@@ -29,6 +39,21 @@ class Session(Node):
     ip_address: str | None = column(
         "ip_address", description="The IP address of the client that signed in."
     )
+
+    @computed(
+        needs=("proved_at", "created_at"),
+        description="When the user last proved who they are, by a sign-in or `stepUp`. A refresh "
+        "does not move it.",
+    )
+    def authenticated_at(self) -> datetime:
+        return self.row.authenticated_at
+
+    @computed(
+        needs=("methods",),
+        description="By what the user has proved it since the session began.",
+    )
+    def methods(self) -> list[AuthenticationMethod]:
+        return [AuthenticationMethod(each) for each in self.row.methods]
 
     @computed(needs=(), description="Whether this is the current session.")
     def is_current(self) -> bool:

@@ -18,6 +18,7 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.errors import Misconfigured
+from app.factors.models import Factor, RecoveryCodes, TotpEnrollment
 from app.jobs.services.queue import Jobs
 from app.keys.models import SecretFingerprint, SigningKey
 from app.keys.services.fleet_secrets import FleetSecrets
@@ -26,13 +27,16 @@ from app.mail.models import OneTimeToken
 from app.security.client import NO_CLIENT
 from app.security.keys import Secrets
 from app.sessions.events import SessionEvent
-from app.sessions.models import LIFETIME, EndReason, Session
+from app.sessions.models import LIFETIME, Challenge, EndReason, Session
 
 # Until the commit, no session is started and no link is made; reads continue. Fails if another
 # transaction blocks the locks for longer than the timeout.
 LOCK_TABLES = (
     text("SET LOCAL lock_timeout = '30s'"),
-    text("LOCK TABLE sessions, one_time_tokens IN SHARE ROW EXCLUSIVE MODE"),
+    text(
+        "LOCK TABLE sessions, one_time_tokens, challenges, factors, totp_enrollments,"
+        " recovery_codes IN SHARE ROW EXCLUSIVE MODE"
+    ),
 )
 JOB_FAILED = "it was sealed with a SECRET_KEY that was declared compromised"
 
@@ -51,6 +55,7 @@ class CompromiseDeclared(NamedTuple):
     keys: int
     sessions: int
     links: int
+    factors: int
     jobs: int
     key_id: str
     former: LastCheckpoint
@@ -135,6 +140,11 @@ class Compromise:
         pair = await self.rotation.add(session, now)
         sessions = await _count(session, self._end_sessions(now))
         links = await _count(session, delete(OneTimeToken))
+        await session.execute(delete(Challenge))
+        # Sealed under the leaked secret: who has it and a copy of the database makes their codes.
+        factors = await _count(session, delete(Factor))
+        for table in (TotpEnrollment, RecoveryCodes):
+            await session.execute(delete(table))
         jobs = await self.jobs.fail_all(session, JOB_FAILED)
         # Last, since it locks the ends of all audit chains.
         former = await self.checkpoints.last(session)
@@ -144,12 +154,13 @@ class Compromise:
             keys=str(keys),
             sessions=str(sessions),
             links=str(links),
+            factors=str(factors),
             jobs=str(jobs),
             checkpoint=str(former.number),
             hash=former.hash.hex(),
         )
         await self.checkpoints.begin_epoch(session, pair)
-        return CompromiseDeclared(now, keys, sessions, links, jobs, pair.id, former)
+        return CompromiseDeclared(now, keys, sessions, links, factors, jobs, pair.id, former)
 
     async def _replace_secrets(self, session: AsyncSession, now: datetime) -> None:
         table = SecretFingerprint

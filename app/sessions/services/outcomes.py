@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from app.sessions.models import SessionRow
+from app.sessions.models import AuthenticationMethod, SessionRow
 from app.users.models import UserRow
 
 
@@ -23,3 +24,21 @@ class SignedIn:
     user: UserRow
     session: SessionRow
     tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeRequired:
+    """The first proof was right, and the account asks for a second factor."""
+
+    token: str
+    # The factors that answer it.
+    methods: tuple[AuthenticationMethod, ...]
+    expires_at: datetime
+
+
+class StartedSession(NamedTuple):
+    """A new session with its user, and the token of the device."""
+
+    user: UserRow
+    session: SessionRow
+    device_token: str | None

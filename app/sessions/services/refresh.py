@@ -30,8 +30,8 @@ from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.outcomes import SignedIn
 from app.sessions.services.rows import SESSION_COLUMNS, changed_session
+from app.sessions.services.session_tokens import SessionTokens
 from app.sessions.services.sessions import end_sessions
-from app.sessions.services.sign_in import SignIn, StartedSession
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
 from app.users.services.viewer import Viewer
@@ -90,7 +90,7 @@ class TokenRefresh:
     db: Database
     refresh_tokens: RefreshTokens
     fleet: FleetSecrets
-    sign_in: SignIn
+    session_tokens: SessionTokens
     account_policy: AccountPolicy
     clock: Clock
     lifetimes: Lifetimes
@@ -121,7 +121,7 @@ class TokenRefresh:
             return SessionEnded(EndReason.UNKNOWN_TOKEN)
         now = self.clock()
         if self._may_rotate(found, presented, now):
-            self.sign_in.access_tokens.check_can_issue()
+            self.session_tokens.check_can_issue()
             if once_in_grace and self._was_just_issued(found.session, presented, client, now):
                 return self._signed_in(found)
             rotated = await self._rotate(presented, client, now)
@@ -155,7 +155,7 @@ class TokenRefresh:
             Unavailable: this process cannot sign access tokens.
 
         """
-        self.sign_in.access_tokens.check_can_issue()
+        self.session_tokens.check_can_issue()
         table = Session
         is_active = LIFETIME.is_active(self.clock())
         following = table.generation + 1
@@ -206,7 +206,7 @@ class TokenRefresh:
                     # After UNKNOWN_TOKEN, the client would sign its user out.
                     raise Unavailable(MISSING_SECRET)
                 return SessionEnded(EndReason.UNKNOWN_TOKEN)
-            self.sign_in.access_tokens.check_can_issue()
+            self.session_tokens.check_can_issue()
             now = self.clock()
             end_reason = self._end_reason(locked, presented, now)
             if end_reason is not None:
@@ -218,7 +218,7 @@ class TokenRefresh:
         return self._signed_in(current)
 
     def _signed_in(self, found: FoundSession) -> SignedIn:
-        return self.sign_in.signed_in(found.user, StartedSession(found.session))
+        return self.session_tokens.signed_in(*found)
 
     def _end_reason(
         self, found: FoundSession, presented: Presented, now: datetime

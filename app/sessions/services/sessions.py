@@ -17,6 +17,7 @@ from app.outcomes import NotFound
 from app.security.client import Client
 from app.sessions.events import SessionEvent
 from app.sessions.models import LIFETIME, EndReason, Session, SessionRow
+from app.sessions.services.freshness import FRESH_WITHIN, Freshness
 from app.sessions.services.lifetimes import Lifetimes
 from app.sessions.services.rows import SESSION_COLUMNS
 from app.users.services.viewer import Operator, Viewer
@@ -37,6 +38,7 @@ class Sessions:
     db: Database
     clock: Clock
     lifetimes: Lifetimes
+    freshness: Freshness
 
     async def pages(
         self, user_ids: Sequence[uuid.UUID], viewer: Viewer | Operator, request: PageRequest
@@ -74,10 +76,17 @@ class Sessions:
     async def revoke(
         self, viewer: Viewer, session_id: uuid.UUID, client: Client
     ) -> SignedOut | NotFound:
-        """End one session by its id."""
+        """End one session by its id.
+
+        Raises:
+            StepUpRequired: it is of another user, and the proof of the administrator is too old.
+
+        """
         found = await self.by_id(viewer, session_id)
         if found is None:
             return NotFound()
+        if found.user_id != viewer.user.id:
+            await self.freshness.check(viewer, FRESH_WITHIN)
         only = Session.id == session_id
         actor, owner = viewer.user.id, found.user_id
         ended = await self.end(actor, client, EndReason.REVOKED, owner, only)

@@ -1,50 +1,29 @@
-"""Signing in with a password, and starting sessions."""
+"""Signing in with a password."""
 
-import secrets
 import uuid
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, literal_column, select, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import and_, bindparam, select, update
 
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database, Query
-from app.database.identifiers import new_id
 from app.database.outages import retry_on_conflict
 from app.database.rows import returning
 from app.outcomes import InvalidCredentials
-from app.security.access_tokens import AccessTokens
 from app.security.client import Client
 from app.security.passwords import Passwords, Verification
-from app.security.refresh_tokens import RefreshTokens
 from app.sessions.events import SessionEvent
-from app.sessions.models import (
-    LIFETIME,
-    EndReason,
-    PasswordFailure,
-    PasswordSource,
-    Session,
-    SessionRow,
-)
+from app.sessions.models import AuthenticationMethod, PasswordFailure, PasswordSource, Session
 from app.sessions.services.account_policy import AccountPolicy
+from app.sessions.services.gate import Gate
 from app.sessions.services.known_devices import Devices
-from app.sessions.services.lifetimes import Lifetimes
-from app.sessions.services.outcomes import SignedIn, Tokens
+from app.sessions.services.outcomes import ChallengeRequired, SignedIn
 from app.sessions.services.password_failures import PasswordFailures, is_not_locked
-from app.sessions.services.rows import SESSION_COLUMNS
-from app.sessions.services.sessions import record_ended
-from app.sessions.services.token_claims import TokenClaims
 from app.users.models import User, UserRow
 from app.users.services.inputs import account_key, normalised_address
 from app.users.services.rows import UNCONFIRMED, USER_COLUMNS, is_active
-
-SALT_BYTES = 16
-MAX_USER_AGENT_CHARACTERS = 300
-# A new session ends the oldest one: a script that signs in on each run does not fill the table.
-MAX_SESSIONS_PER_USER = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +40,6 @@ class Credentials(NamedTuple):
     device_generation: int
     # An unconfirmed registration.
     unconfirmed: bool
-
-
-class StartedSession(NamedTuple):
-    """A session, and the device token if one was issued with it."""
-
-    session: SessionRow
-    device_token: str | None = None
 
 
 CREDENTIALS_QUERY = Query(
@@ -90,58 +62,27 @@ UNCHANGED = and_(
     is_not_locked(USER_ID, bindparam("source", type_=PasswordFailure.source.type)),
 )
 FIND_UNCHANGED = Query(select(User.id).where(UNCHANGED))
-SIGNED_IN = (
-    update(User).where(UNCHANGED).values(last_login_at=NOW, password_hash=bindparam("new_hash"))
-)
-SIGN_IN = Query(returning(SIGNED_IN, USER_COLUMNS))
-START = Query(
-    returning(insert(Session), SESSION_COLUMNS),
-    columns=(
-        "id",
-        "user_id",
-        "token_salt",
-        "user_agent",
-        "ip_address",
-        "created_at",
-        "rotated_at",
-        "last_used_at",
-        "expires_at",
-        "ends_by",
-    ),
-)
-SURPLUS = (
-    select(Session.id)
-    .where(Session.user_id == USER_ID, LIFETIME.is_active(NOW))
-    .order_by(Session.id.desc())
-    .offset(literal_column(str(MAX_SESSIONS_PER_USER)))
-)
-END_SURPLUS = Query(
-    update(Session)
-    .where(Session.id.in_(SURPLUS), Session.ended_at.is_(None))
-    .values(ended_at=NOW, end_reason=bindparam("reason"))
-    .returning(Session.id)
-)
+STORE_HASH = update(User).where(UNCHANGED).values(password_hash=bindparam("new_hash"))
+PASSWORD_PROVED = Query(returning(STORE_HASH, USER_COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
     db: Database
     passwords: Passwords
-    access_tokens: AccessTokens
-    refresh_tokens: RefreshTokens
+    gate: Gate
     clock: Clock
-    lifetimes: Lifetimes
     account_policy: AccountPolicy
     failures: PasswordFailures
     devices: Devices
-    claims: TokenClaims
 
     async def login(
         self, email: str, password: str, client: Client
-    ) -> SignedIn | InvalidCredentials | EmailNotVerified:
-        """Sign in. Takes the same time if no account has this address (OWASP ASVS 6.3.8).
+    ) -> SignedIn | ChallengeRequired | InvalidCredentials | EmailNotVerified:
+        """Sign in, or get a challenge if the account has a second factor.
 
-        A wrong password is recorded and counted.
+        Takes the same time if no account has this address (OWASP ASVS 6.3.8). A wrong password is
+        recorded and counted.
 
         Raises:
             Overloaded: too many passwords are being hashed.
@@ -160,7 +101,7 @@ class SignIn:
 
     async def _attempt(
         self, credentials: Credentials | None, password: str, client: Client
-    ) -> SignedIn | EmailNotVerified | None:
+    ) -> SignedIn | ChallengeRequired | EmailNotVerified | None:
         # No connection is held: this takes a third of a second, and connections are few.
         password_hash = credentials.password_hash if credentials else None
         verification = await self.passwords.verify(password, password_hash, client.block)
@@ -171,59 +112,6 @@ class SignIn:
             # not, and signing in with the password just registered must not either.
             return None
         return await self._finish(credentials, verification, client)
-
-    async def start(self, session: AsyncSession, user: UserRow, client: Client) -> StartedSession:
-        """Building block: start a session in the caller's transaction, which has locked the user.
-
-        Raises:
-            Unavailable: this process cannot sign access tokens.
-
-        """
-        self.access_tokens.check_can_issue()
-        now = self.clock()
-        rows = await START.run(
-            session,
-            id=new_id(now),
-            user_id=user.id,
-            token_salt=secrets.token_bytes(SALT_BYTES),
-            user_agent=_printable(client.user_agent),
-            ip_address=client.ip_address,
-            created_at=now,
-            rotated_at=now,
-            last_used_at=now,
-            expires_at=now + self.lifetimes.idle,
-            ends_by=now + self.lifetimes.max,
-        )
-        device_token = await self.devices.issue(session, user.id)
-        recorder = Recorder(user.id, client, now)
-        await self._end_oldest(session, user, recorder)
-        await recorder.record(session, SessionEvent.SESSION_STARTED, target=user.id)
-        return StartedSession(SessionRow._make(rows[0]), device_token)
-
-    def signed_in(self, user: UserRow, started: StartedSession) -> SignedIn:
-        """Building block: make the tokens, once the session is committed."""
-        session = started.session
-        # `auth_time` is when the session was created: only a sign-in creates one.
-        access = self.access_tokens.issue(
-            user.id, session.id, session.generation, session.created_at, self.claims.of(user)
-        )
-        refresh = self.refresh_tokens.issue(session.id, session.generation, session.token_salt)
-        tokens = Tokens(
-            access.text,
-            access.expires_at,
-            access.expires_in,
-            refresh,
-            session.lifetime.effective_expiry,
-            started.device_token,
-        )
-        return SignedIn(user, session, tokens)
-
-    async def _end_oldest(self, session: AsyncSession, user: UserRow, recorder: Recorder) -> None:
-        reason = EndReason.REVOKED
-        ended = await END_SURPLUS.run(
-            session, user_id=user.id, now=recorder.at, reason=reason.value
-        )
-        await record_ended(session, recorder, reason, user.id, len(ended))
 
     def _source(self, credentials: Credentials | None, client: Client) -> PasswordSource:
         is_known = credentials and self.devices.known(
@@ -252,7 +140,7 @@ class SignIn:
     @retry_on_conflict
     async def _finish(
         self, credentials: Credentials, verification: Verification, client: Client
-    ) -> SignedIn | EmailNotVerified | None:
+    ) -> SignedIn | ChallengeRequired | EmailNotVerified | None:
         source = self._source(credentials, client)
         seen: dict[str, Any] = {
             "user_id": credentials.id,
@@ -267,13 +155,14 @@ class SignIn:
         async with self.db.begin() as session:
             # While the hash was computed, the account may have been suspended or its password
             # changed: the update checks the row again, under lock.
-            rows = await SIGN_IN.run(session, **seen, new_hash=new_hash)
+            rows = await PASSWORD_PROVED.run(session, **seen, new_hash=new_hash)
             if not rows:
                 return None
             user = UserRow._make(rows[0])
             await self.failures.reset(session, user.id, source)
-            started = await self.start(session, user, client)
-        return self.signed_in(user, started)
+            proved = (AuthenticationMethod.PASSWORD,)
+            entered = await self.gate.enter(session, user, proved, client)
+        return self.gate.answer(entered)
 
     async def _refuse_unverified(
         self, seen: dict[str, Any], client: Client
@@ -284,9 +173,3 @@ class SignIn:
             recorder = Recorder(None, client, self.clock())
             await recorder.record(session, SessionEvent.SESSION_REFUSED, target=seen["user_id"])
         return EmailNotVerified()
-
-
-def _printable(user_agent: str | None) -> str | None:
-    if user_agent is None:
-        return None
-    return "".join(c for c in user_agent if c.isprintable())[:MAX_USER_AGENT_CHARACTERS] or None

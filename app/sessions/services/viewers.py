@@ -12,7 +12,7 @@ from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Text, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from app.clock import Clock
@@ -21,6 +21,7 @@ from app.keys.models import SigningKey
 from app.security.access_tokens import Claims
 from app.sessions.models import LIFETIME, Session
 from app.sessions.services.account_policy import AccountPolicy
+from app.sessions.services.factor_policy import FactorPolicy
 from app.users.models import User, UserRow
 from app.users.services.rows import USER_COLUMNS
 from app.users.services.viewer import Viewer
@@ -42,28 +43,19 @@ log = logging.getLogger(__name__)
 KEY_IDS = bindparam("keys", type_=ARRAY(Text))
 # Once for all sessions of a statement: tokens that were signed with a deleted key are invalid.
 EXISTING_KEYS = select(func.count()).where(SigningKey.id == KEY_IDS.any_())
-SESSIONS_QUERY = Query(
-    select(
-        *USER_COLUMNS,
-        Session.id,
-        # Compared by the database: to decode a time would cost more than all other columns.
-        Session.last_used_at <= bindparam("touch_before", type_=Session.last_used_at.type),
-        Session.used_generation,
-        Session.first_generation,
-        EXISTING_KEYS.scalar_subquery(),
-    )
-    .join(User, User.id == Session.user_id)
-    .where(
-        Session.id == bindparam("ids", type_=ARRAY(UUID)).any_(),
-        LIFETIME.is_active(bindparam("now", type_=Session.ends_by.type)),
-    )
-)
 EXISTING_KEY_IDS = select(SigningKey.id)
 
 
 class Viewers:
-    def __init__(self, db: Database, account_policy: AccountPolicy, clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Database,
+        account_policy: AccountPolicy,
+        factor_policy: FactorPolicy,
+        clock: Clock,
+    ) -> None:
         self._db, self._account_policy, self._clock = db, account_policy, clock
+        self._query = _query(factor_policy.lacks_factor())
         self._waiting: Waiting = {}
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,7 +102,7 @@ class Viewers:
             now = self._clock()
             keys = {claims.key_id for claims, _ in _each(batch.values())}
             rows = await self._db.fetch_now(
-                SESSIONS_QUERY,
+                self._query,
                 ids=ids,
                 now=now,
                 touch_before=now - TOUCH_AFTER,
@@ -145,10 +137,10 @@ class Viewers:
         width = len(USER_COLUMNS)
         refusal = self._account_policy.refusal
         for row in rows:
-            user, (session_id, is_stale, used, first, _) = row[:width], row[width:]
+            user, (session_id, lacks_factor, is_stale, used, first, _) = row[:width], row[width:]
             if session_id.int not in batch:
                 continue
-            viewer = Viewer(UserRow._make(user), session_id)
+            viewer = Viewer(UserRow._make(user), session_id, lacks_factor)
             if refusal(viewer.user, now):
                 continue
             key = session_id.int
@@ -193,6 +185,26 @@ class Viewers:
         except Exception:
             log.exception("The last use of %d sessions could not be recorded", len(batch))
         _resolve(batch.values(), viewers)
+
+
+def _query(lacks_factor: ColumnElement[bool]) -> Query:
+    return Query(
+        select(
+            *USER_COLUMNS,
+            Session.id,
+            lacks_factor,
+            # Compared by the database: to decode a time would cost more than all other columns.
+            Session.last_used_at <= bindparam("touch_before", type_=Session.last_used_at.type),
+            Session.used_generation,
+            Session.first_generation,
+            EXISTING_KEYS.scalar_subquery(),
+        )
+        .join(User, User.id == Session.user_id)
+        .where(
+            Session.id == bindparam("ids", type_=ARRAY(UUID)).any_(),
+            LIFETIME.is_active(bindparam("now", type_=Session.ends_by.type)),
+        )
+    )
 
 
 def _generation(waiting: list[Waiter]) -> int:

@@ -273,6 +273,10 @@ class NewSuspension(Input):
     until: SuspensionEnd | None = None
 
 
+class FactorReset(Input):
+    reason: Reason
+
+
 class ChosenPassword(Input):
     new_password: NewPassword
 

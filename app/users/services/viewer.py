@@ -10,13 +10,15 @@ from app.users.models import Role, UserRow
 class Viewer:
     user: UserRow
     session_id: uuid.UUID
+    # Whether the server requires a second factor of the user, who has none.
+    lacks_factor: bool = False
 
     @property
     def is_admin(self) -> bool:
         return self.user.role == Role.ADMIN.value
 
     def as_admin(self) -> "Admin | None":
-        return Admin(self.user, self.session_id) if self.is_admin else None
+        return Admin(self.user, self.session_id, self.lacks_factor) if self.is_admin else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Second factors: enrollment, codes, recovery codes, challenges and step-up."""

@@ -1,0 +1,16 @@
+"""Audit events about second factors."""
+
+from app.audit.events import EventName
+
+
+class FactorEvent(EventName):
+    FACTOR_ADDED = "factor.added", "a second factor was enrolled"
+    FACTOR_REMOVED = "factor.removed", "a user removed a second factor"
+    FACTOR_REFUSED = "factor.refused", "a code of a second factor was wrong"
+    FACTOR_LOCKED = (
+        "factor.locked",
+        "codes of a second factor were wrong too often in a row and are locked",
+    )
+    RECOVERY_CODE_USED = "recovery_code.used", "a recovery code was used"
+    RECOVERY_CODES_RENEWED = "recovery_codes.renewed", "the recovery codes were replaced"
+    SESSION_STEPPED_UP = "session.stepped_up", "the user of a session proved again who they are"

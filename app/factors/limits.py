@@ -1,0 +1,37 @@
+"""How often one may enter codes, step up, and make recovery codes."""
+
+from datetime import timedelta
+
+from app.factors.services.factor_limits import FactorLimits
+from app.throttle.attempts import Attempt, Budget, Counted, Limit, Per
+
+PROOFS = Budget(
+    "proofs",
+    maximum=15,
+    window=timedelta(minutes=15),
+    counts="wrong passwords and codes that one user enters to step up, and to enroll a factor",
+)
+FACTOR_CHANGES = Budget(
+    "factor_changes",
+    maximum=20,
+    window=timedelta(hours=1),
+    counts="changes of the factors and recovery codes of one user",
+)
+
+CHALLENGE = Attempt(
+    name="CHALLENGE",
+    description="A code that completes a sign-in.",
+    rule=FactorLimits,
+    once=True,
+)
+PROOF = Attempt(
+    name="PROOF",
+    description="A password or a code in a session.",
+    limits=(Limit(PROOFS, Per.USER, Counted.FAILURES),),
+    once=True,
+)
+FACTOR_CHANGE = Attempt(
+    name="FACTOR_CHANGE",
+    description="A change of factors or recovery codes, and an email to the user.",
+    limits=(Limit(FACTOR_CHANGES, Per.USER, Counted.SUCCESSES),),
+)

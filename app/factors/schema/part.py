@@ -1,0 +1,15 @@
+"""What this module brings to the schema."""
+
+from app.factors.schema.challenges import ChallengeMutations
+from app.factors.schema.enrollment import EnrollmentMutations
+from app.factors.schema.step_up import StepUpMutations
+from app.factors.schema.types import TotpFactor, UserFactors, totp_factor_by_id
+from app.graphql.schema_part import SchemaPart
+from app.users.schema import User
+
+SCHEMA = SchemaPart(
+    mutations=(ChallengeMutations, EnrollmentMutations, StepUpMutations),
+    types=(TotpFactor,),
+    fields={User: UserFactors},
+    nodes={TotpFactor.__name__: totp_factor_by_id},
+)

@@ -1,0 +1,110 @@
+"""Codes of authenticator apps (TOTP, RFC 6238): each is accepted once."""
+
+import uuid
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.audit.services.events import Recorder
+from app.factors.emails import FACTOR_LOCKED
+from app.factors.events import FactorEvent
+from app.factors.models import Factor, TotpSecret
+from app.factors.services.factor_secrets import FactorSecrets
+from app.mail.services.outgoing_emails import OutgoingEmails
+from app.security import totp
+from app.users.models import UserRow
+
+# In a row. NIST SP 800-63B-4, 3.2.2 allows no more; a code is guessed with 3 in a million.
+MAX_WRONG_CODES = 100
+
+
+class CodeSource(Enum):
+    """Where a code was entered. Strangers and the owner's devices are counted separately."""
+
+    UNKNOWN_DEVICE = "UNKNOWN_DEVICE"
+    KNOWN_DEVICE = "KNOWN_DEVICE"
+
+
+COUNTS = {
+    CodeSource.UNKNOWN_DEVICE: TotpSecret.wrong_codes,
+    CodeSource.KNOWN_DEVICE: TotpSecret.wrong_codes_of_known,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TotpCodes:
+    secrets: FactorSecrets
+    emails: OutgoingEmails
+
+    async def accept(
+        self, session: AsyncSession, user: UserRow, code: str, source: CodeSource, by: Recorder
+    ) -> bool:
+        """Building block: accept a code once. The caller has locked the user.
+
+        A code that was accepted before is wrong, and so are those of earlier time steps (RFC 6238,
+        5.2). After a hundred wrong codes in a row none is accepted from the same kind of source,
+        until one is right from the other kind, or a recovery code is used.
+
+        Raises:
+            Unavailable: this server lacks the secret that sealed the factor.
+
+        """
+        table = TotpSecret
+        found = select(table.sealed_secret).where(table.user_id == user.id)
+        sealed = await session.scalar(found)
+        if sealed is None:
+            return False
+        step = totp.matching_step(self.secrets.open(sealed), totp.normalised(code), by.at)
+        if step is not None and await self._use(session, user.id, step, source, by):
+            return True
+        await self._count(session, user, source, by)
+        return False
+
+    async def _use(
+        self,
+        session: AsyncSession,
+        user_id: uuid.UUID,
+        step: int,
+        source: CodeSource,
+        by: Recorder,
+    ) -> bool:
+        table = TotpSecret
+        used = (
+            update(table)
+            .where(
+                table.user_id == user_id,
+                table.last_step < step,
+                COUNTS[source] < MAX_WRONG_CODES,
+            )
+            .values(last_step=step, wrong_codes=0, wrong_codes_of_known=0)
+            .returning(table.factor_id)
+        )
+        factor_id = await session.scalar(used)
+        if factor_id is None:
+            return False
+        factor = Factor
+        await session.execute(
+            update(factor).where(factor.id == factor_id).values(last_used_at=by.at)
+        )
+        return True
+
+    async def _count(
+        self, session: AsyncSession, user: UserRow, source: CodeSource, by: Recorder
+    ) -> None:
+        column = COUNTS[source]
+        values: dict[Any, Any] = {column: column + 1}
+        counted = update(TotpSecret).where(TotpSecret.user_id == user.id).values(values)
+        if await session.scalar(counted.returning(column)) != MAX_WRONG_CODES:
+            return
+        # The language is not that of the request, which is the attacker's.
+        await self.emails.enqueue(session, FACTOR_LOCKED, user.email, user.id, locale=None)
+        await by.record(session, FactorEvent.FACTOR_LOCKED, target=user.id, source=source.value)
+
+
+async def unlock(session: AsyncSession, user_id: uuid.UUID) -> None:
+    """Building block: accept codes again, after something stronger was proved."""
+    unlocked = update(TotpSecret).where(TotpSecret.user_id == user_id)
+    await session.execute(unlocked.values(wrong_codes=0, wrong_codes_of_known=0))

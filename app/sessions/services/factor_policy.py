@@ -1,0 +1,32 @@
+"""Of whom the server requires a second factor."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from sqlalchemy import ColumnElement, and_, false, not_
+
+from app.factors.models import has_factor
+from app.users.models import Role, User
+
+
+class FactorsRequired(Enum):
+    """Who must have a second factor."""
+
+    OFF = "off"
+    ADMINS = "admins"
+    EVERYBODY = "everybody"
+
+
+@dataclass(frozen=True, slots=True)
+class FactorPolicy:
+    required: FactorsRequired
+
+    def lacks_factor(self) -> ColumnElement[bool]:
+        """Returns the condition that a user has to have a factor, and has none."""
+        match self.required:
+            case FactorsRequired.OFF:
+                return false()
+            case FactorsRequired.ADMINS:
+                return and_(User.role == Role.ADMIN.value, not_(has_factor(User.id.expression)))
+            case FactorsRequired.EVERYBODY:
+                return not_(has_factor(User.id.expression))

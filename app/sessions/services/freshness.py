@@ -1,0 +1,121 @@
+"""Freshness: sensitive changes need a proof that is only minutes old (RFC 9470 in GraphQL)."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, bindparam, case, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clock import Clock
+from app.database.database import Database, Query
+from app.errors import StepUpRequired, Unauthenticated
+from app.factors.models import kinds_of
+from app.sessions.models import LIFETIME, AuthenticationMethod, Session, SessionRow
+from app.sessions.services.rows import changed_session
+from app.users.models import User
+from app.users.services.viewer import Viewer
+
+# For sensitive changes of an account, and for what administrators do to accounts of others.
+FRESH_WITHIN = timedelta(minutes=10)
+
+
+class Proof(NamedTuple):
+    """Whether the proof of a session is fresh, and what a new one can be made with."""
+
+    is_fresh: bool
+    factors: list[str] | None
+    has_password: bool
+
+    @property
+    def methods(self) -> list[AuthenticationMethod]:
+        """The strongest methods of the user: a password does not do where there is a factor."""
+        if self.factors:
+            return [each for each in AuthenticationMethod if each.value in self.factors]
+        return [AuthenticationMethod.PASSWORD] if self.has_password else []
+
+
+# Of a session that was deleted meanwhile.
+NO_PROOF = Proof(is_fresh=False, factors=None, has_password=False)
+SINCE = bindparam("since", type_=Session.created_at.type)
+IS_FRESH = and_(
+    Session.must_step_up.is_(False),
+    func.coalesce(Session.proved_at, Session.created_at) > SINCE,
+)
+PROOF = Query(
+    select(IS_FRESH, kinds_of(User.id.expression), User.password_hash.is_not(None))
+    .join(User, User.id == Session.user_id)
+    .where(Session.id == bindparam("session_id", type_=Session.id.type))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    db: Database
+    clock: Clock
+
+    async def check(self, viewer: Viewer, within: timedelta) -> None:
+        """Check that the user of a session has proved who they are within this time.
+
+        Raises:
+            StepUpRequired: they have not, or with less than their account asks for now.
+
+        """
+        rows = await self.db.fetch_to_change(PROOF, **self._values(viewer.session_id, within))
+        _check(rows, within)
+
+    async def check_locked(self, session: AsyncSession, viewer: Viewer, within: timedelta) -> None:
+        """Building block: as `check`, after the user was locked.
+
+        For changes of factors: one that was enrolled meanwhile makes former proofs insufficient.
+        """
+        rows = await PROOF.run(session, **self._values(viewer.session_id, within))
+        _check(rows, within)
+
+    def _values(self, session_id: uuid.UUID, within: timedelta) -> dict[str, uuid.UUID | datetime]:
+        return {"session_id": session_id, "since": self.clock() - within}
+
+
+def _check(rows: Sequence[Sequence[Any]], within: timedelta) -> None:
+    proof = Proof._make(rows[0]) if rows else NO_PROOF
+    if not proof.is_fresh:
+        methods = [each.value for each in proof.methods]
+        raise StepUpRequired(max_age_seconds=int(within.total_seconds()), methods=methods)
+
+
+async def end_freshness(
+    session: AsyncSession, user_id: uuid.UUID, current: uuid.UUID | None
+) -> None:
+    """Building block: let all sessions of a user but the current one have to step up."""
+    table = Session
+    others = (
+        table.user_id == user_id,
+        table.ended_at.is_(None),
+        table.id.is_distinct_from(current),
+    )
+    await session.execute(update(table).where(*others).values(must_step_up=True))
+
+
+async def record_proof(
+    session: AsyncSession, viewer: Viewer, method: AuthenticationMethod, now: datetime
+) -> SessionRow:
+    """Building block: record that the user of a session has just proved who they are.
+
+    Raises:
+        Unauthenticated: the session has ended meanwhile.
+
+    """
+    table, value = Session, method.value
+    is_known = table.methods.contains([value])
+    methods = case((is_known, table.methods), else_=func.array_append(table.methods, value))
+    proved = (
+        update(table)
+        .where(table.id == viewer.session_id, LIFETIME.is_active(now))
+        .values(proved_at=now, methods=methods, must_step_up=False)
+    )
+    row = await changed_session(session, proved)
+    if row is None:
+        raise Unauthenticated("The session has ended. Sign in again.")
+    return row

@@ -1,0 +1,77 @@
+"""The gate: the one way to a session. It decides between a session and a challenge.
+
+Whatever proves who a user is (a password, a link, a code) ends here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.factors.models import kinds_of
+from app.security.client import Client
+from app.sessions.models import FACTOR_METHODS, AuthenticationMethod
+from app.sessions.services.challenges import Challenges
+from app.sessions.services.outcomes import ChallengeRequired, SignedIn, StartedSession
+from app.sessions.services.session_tokens import SessionTokens
+from app.sessions.services.starting import SessionStart
+from app.users.models import UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    starts: SessionStart
+    challenges: Challenges
+    session_tokens: SessionTokens
+
+    async def enter(
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        proved: Sequence[AuthenticationMethod],
+        client: Client,
+    ) -> StartedSession | ChallengeRequired:
+        """Building block: start a session, or issue a challenge if a second factor is missing.
+
+        The caller has locked the user, so that a factor that is enrolled at the same moment is
+        either seen here, or ends what was proved without it.
+
+        Raises:
+            Unavailable: this process cannot sign access tokens.
+
+        """
+        if FACTOR_METHODS.isdisjoint(proved):
+            kinds: list[str] | None = await session.scalar(select(kinds_of(user.id)))
+            if kinds:
+                return await self.challenges.issue(session, user, proved, kinds, client)
+        return await self.starts.start(session, user, proved, client)
+
+    async def pass_(
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        proved: Sequence[AuthenticationMethod],
+        client: Client,
+    ) -> StartedSession:
+        """Building block: as `enter`, where nothing is missing: an answer, or a new account.
+
+        Raises:
+            LookupError: a second factor is missing nevertheless. Rolls back.
+
+        """
+        match await self.enter(session, user, proved, client):
+            case StartedSession() as started:
+                return started
+            case ChallengeRequired():
+                raise LookupError("a second factor is missing")
+
+    def answer(self, entered: StartedSession | ChallengeRequired) -> SignedIn | ChallengeRequired:
+        """Building block: make the tokens of a session, once the transaction is committed."""
+        if isinstance(entered, ChallengeRequired):
+            return entered
+        return self.signed_in(entered)
+
+    def signed_in(self, started: StartedSession) -> SignedIn:
+        """Building block: as `answer`, after `pass_`."""
+        return self.session_tokens.signed_in(*started)

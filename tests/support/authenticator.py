@@ -1,0 +1,101 @@
+"""An authenticator app, and what a user does with it."""
+
+from base64 import b32decode
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+
+from app.database.database import Database
+from app.security import totp
+from app.testing.clients import Api, Person
+from app.testing.clock import FakeClock
+
+BEGIN = """
+mutation { beginTotpEnrollment {
+  __typename
+  ... on TotpEnrollment { secret otpauthUri expiresAt }
+  ... on Problem { message }
+} }
+"""
+CONFIRM = """
+mutation ($code: String!) { confirmTotpEnrollment(input: {code: $code}) {
+  __typename
+  ... on FactorAdded { recoveryCodes factor { id createdAt lastUsedAt } }
+  ... on Problem { message }
+} }
+"""
+LOGIN = """
+mutation ($input: LoginInput!) { login(input: $input) {
+  __typename
+  ... on ChallengeRequired { challenge { token methods expiresAt } }
+  ... on SignedIn { session { id methods } tokens { accessToken refreshToken deviceToken } }
+  ... on Problem { message }
+} }
+"""
+ANSWER = """
+mutation ($input: AnswerChallengeInput!) { answerChallenge(input: $input) {
+  __typename
+  ... on SignedIn { session { id methods } tokens { accessToken refreshToken deviceToken } }
+  ... on Problem { message }
+} }
+"""
+
+
+@dataclass(slots=True)
+class Authenticator:
+    """An app with a secret, whose clock is that of the tests."""
+
+    secret: str
+    clock: FakeClock
+
+    def code(self, drift: int = 0) -> str:
+        """Returns the code of now, or of so many periods later."""
+        step = int(self.clock().timestamp()) // totp.PERIOD_SECONDS + drift
+        return totp.code_at(b32decode(self.secret), step).decode()
+
+    def next_code(self) -> str:
+        """Wait for a code that was not shown before, and return it."""
+        self.clock.pass_(seconds=totp.PERIOD_SECONDS)
+        return self.code()
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """A person with a factor, and the session in which it was enrolled."""
+
+    person: Person
+    app: Authenticator
+    codes: list[str]
+    session: Api
+    factor_id: str
+
+    async def sign_in(self, guest: Api) -> Api:
+        """Sign in with the password and a code."""
+        token = await self.challenge(guest)
+        data = await guest(ANSWER, input={"token": token, "answer": {"totp": self.app.next_code()}})
+        assert data["answerChallenge"]["__typename"] == "SignedIn", data
+        return guest.with_tokens(data["answerChallenge"])
+
+    async def challenge(self, guest: Api) -> str:
+        """Enter the password, and return the token of the challenge."""
+        data = await guest(LOGIN, input=self.person.credentials)
+        assert data["login"]["__typename"] == "ChallengeRequired", data
+        return data["login"]["challenge"]["token"]
+
+
+async def verify(db: Database, person: Person) -> None:
+    """Let a person have proved their address."""
+    async with db.begin() as session:
+        verified = text("UPDATE users SET email_verified = true WHERE email = :email")
+        await session.execute(verified, {"email": person.email})
+
+
+async def enroll(guest: Api, db: Database, person: Person, clock: FakeClock) -> Enrolled:
+    """Let a person sign in and enroll an authenticator app."""
+    await verify(db, person)
+    session = await guest.login(person)
+    begun: dict[str, Any] = (await session(BEGIN))["beginTotpEnrollment"]
+    app = Authenticator(begun["secret"], clock)
+    added = (await session(CONFIRM, code=app.code()))["confirmTotpEnrollment"]
+    return Enrolled(person, app, added["recoveryCodes"], session, added["factor"]["id"])
