@@ -23,9 +23,9 @@ from tests.support.authenticator import (
     FACTORS,
     REMOVE,
     RENEW,
-    Authenticator,
     Enrolled,
     answer,
+    begin,
     enroll,
     events,
     step_up,
@@ -42,12 +42,6 @@ async def laptop(api: Api, db: Database, ada: Person) -> Api:
     """A session of Ada, who has proved her address and has no factor."""
     await verify(db, ada)
     return await api.login(ada)
-
-
-async def begin(client: Api, clock: FakeClock) -> Authenticator:
-    begun = (await client(BEGIN))["beginTotpEnrollment"]
-    assert begun["__typename"] == "TotpEnrollment", begun
-    return Authenticator(begun["secret"], clock)
 
 
 async def confirmed(client: Api, code: str) -> str:

@@ -92,7 +92,8 @@ async def test_everything_under_the_leaked_secret_is_revoked(fleet: Fleet, tmp_p
 
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(
-            "1 signing keys, 2 sessions and 1 links were ended, 1 jobs have failed. Key "
+            "1 signing keys, 2 sessions and 1 links were ended, 0 second factors were removed, "
+            "1 jobs have failed. Key "
         )
         assert (await laptop(ME), laptop.last_code) == ({"me": None}, "UNAUTHENTICATED")
 

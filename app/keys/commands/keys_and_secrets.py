@@ -135,7 +135,8 @@ def _confirm() -> None:
 def _show_declared(done: CompromiseDeclared) -> None:
     out.print(
         f"{done.keys} signing keys, {done.sessions} sessions and {done.links} links were ended, "
-        f"{done.jobs} jobs have failed. Key {done.key_id} signs from now on."
+        f"{done.factors} second factors were removed, {done.jobs} jobs have failed. "
+        f"Key {done.key_id} signs from now on."
     )
     if done.former.number:
         out.print(
