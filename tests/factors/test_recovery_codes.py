@@ -11,14 +11,13 @@ from app.testing.clock import FakeClock
 from app.testing.databases import contents
 from app.testing.outbox import Outbox
 from tests.support.authenticator import (
-    BEGIN,
     CONFIRM,
     FACTORS,
     REMOVE,
     RENEW,
-    Authenticator,
     Enrolled,
     answer,
+    begin,
     enroll,
     events,
     step_up,
@@ -150,8 +149,7 @@ async def test_codes_go_with_the_last_factor(
         "user": {"factors": [], "recoveryCodesLeft": 0},
     }
     assert await db.rows(STORED) == []
-    begun = (await enrolled.session(BEGIN))["beginTotpEnrollment"]
-    app = Authenticator(begun["secret"], clock)
+    app = await begin(enrolled.session, clock)
     added = (await enrolled.session(CONFIRM, code=app.code()))["confirmTotpEnrollment"]
     assert set(added["recoveryCodes"]).isdisjoint(enrolled.codes)
     assert await enrolled.enter(api, recoveryCode=enrolled.codes[0]) == "InvalidCode"
@@ -165,8 +163,7 @@ async def test_who_has_lost_the_app_signs_in_with_a_code_and_enrolls_another(
     phone = api.with_tokens(await answer(api, token, recoveryCode=enrolled.codes[0]))
 
     assert (await phone(REMOVE, id=enrolled.factor_id))["removeFactor"]["user"]["factors"] == []
-    begun = (await phone(BEGIN))["beginTotpEnrollment"]
-    app = Authenticator(begun["secret"], clock)
+    app = await begin(phone, clock)
     added = (await phone(CONFIRM, code=app.code()))["confirmTotpEnrollment"]
 
     assert added["__typename"] == "FactorAdded"

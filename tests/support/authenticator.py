@@ -128,11 +128,17 @@ async def verify(db: Database, person: Person) -> None:
         await session.execute(verified, {"email": person.email})
 
 
+async def begin(client: Api, clock: FakeClock) -> Authenticator:
+    """Ask for a secret, and put it into an app."""
+    begun = (await client(BEGIN))["beginTotpEnrollment"]
+    assert begun["__typename"] == "TotpEnrollment", begun
+    return Authenticator(begun["secret"], clock)
+
+
 async def enroll(guest: Api, db: Database, person: Person, clock: FakeClock) -> Enrolled:
     """Let a person sign in and enroll an authenticator app."""
     await verify(db, person)
     session = await guest.login(person)
-    begun: dict[str, Any] = (await session(BEGIN))["beginTotpEnrollment"]
-    app = Authenticator(begun["secret"], clock)
+    app = await begin(session, clock)
     added = (await session(CONFIRM, code=app.code()))["confirmTotpEnrollment"]
     return Enrolled(person, app, added["recoveryCodes"], session, added["factor"]["id"])
