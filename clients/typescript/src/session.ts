@@ -178,7 +178,7 @@ export function createSession({
       // Not at once, so that requests which the callback sends begin after this assignment.
       lastProof = Promise.resolve({ methods, maxAge })
         .then(stepUp)
-        .catch(console.error)
+        .catch((error) => void console.error(error))
         .then((isProved) => {
           isProving = false;
           return isProved ? accessToken : undefined;
