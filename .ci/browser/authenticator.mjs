@@ -38,7 +38,9 @@ export async function textOfQrCode(svg) {
   for (const [, x, y] of path.matchAll(/M(\d+) (\d+)h1v1h-1z/g)) {
     for (let row = y * PIXELS; row < (Number(y) + 1) * PIXELS; row += 1) {
       const start = (row * size + x * PIXELS) * 4;
-      for (let pixel = start; pixel < start + PIXELS * 4; pixel += 4) data.fill(DARK, pixel, pixel + 3);
+      for (let pixel = start; pixel < start + PIXELS * 4; pixel += 4) {
+        data.fill(DARK, pixel, pixel + 3);
+      }
     }
   }
   return decodeQR({ width: size, height: size, data });

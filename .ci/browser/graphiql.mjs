@@ -418,10 +418,10 @@ const checks = {
     assert.equal(scanned.searchParams.get("secret"), secret);
     secrets.add(secret);
     nextCode = authenticator(secret);
-    await panel.getByLabel("Code", { exact: true }).click();
+    await panel.getByLabel("Code of your app").click();
     await enter("12345");
     await panel.getByRole("alert").filter({ hasText: "This code is wrong" }).waitFor();
-    assert.equal(await focused(), "Code");
+    assert.equal(await focused(), "Code of your app");
     await enter(await nextCode());
     await inPanel("I have kept them").waitFor();
   },
@@ -450,13 +450,13 @@ const checks = {
     await button("Sign out").click();
     await bar.getByLabel("Email").waitFor();
     await signIn(PASSWORD, READER);
-    await bar.getByLabel("Code", { exact: true }).waitFor();
-    assert.equal(await focused(), "Code");
+    await bar.getByLabel("Code of your app").waitFor();
+    assert.equal(await focused(), "Code of your app");
     await button("Cancel").click();
     await bar.getByLabel("Email").waitFor();
     assert.equal(await focused(), "Email");
     await signIn(PASSWORD, READER);
-    await bar.getByLabel("Code", { exact: true }).waitFor();
+    await bar.getByLabel("Code of your app").waitFor();
     await enter("12345");
     await bar.getByRole("alert").filter({ hasText: "This code is wrong" }).waitFor();
     await enter(await nextCode());
@@ -494,7 +494,7 @@ const checks = {
     await shows(".graphiql-response", "STEP_UP_REQUIRED");
     await run("mutation { again: renewRecoveryCodes { codes } }");
     await confirmation.waitFor();
-    assert.equal(await focused(), "Code");
+    assert.equal(await focused(), "Code of your app");
     await enter("12345");
     await confirmation.getByRole("alert").filter({ hasText: "This code is wrong" }).waitFor();
     await enter(await nextCode());

@@ -1,6 +1,10 @@
 import { useId, useState } from "react";
 
-export const CODE = { label: "Code", autoComplete: "one-time-code", inputMode: "numeric" };
+export const CODE = {
+  label: "Code of your app",
+  autoComplete: "one-time-code",
+  inputMode: "numeric",
+};
 export const RECOVERY_CODE = { label: "Recovery code", autoComplete: "off", spellCheck: false };
 export const PASSWORD = { label: "Password", autoComplete: "current-password", type: "password" };
 
@@ -27,7 +31,14 @@ export function OneField({ field: { label, ...attributes }, onSubmit, submit, ch
       </p>
       <label>
         {label}
-        <input name="value" key={label} required autoFocus aria-describedby={alert} {...attributes} />
+        <input
+          name="value"
+          key={label}
+          required
+          autoFocus
+          aria-describedby={alert}
+          {...attributes}
+        />
       </label>
       <button type="submit" aria-disabled={busy}>
         {submit}
