@@ -27,8 +27,12 @@ def secret_text(secret: bytes) -> str:
 
 
 def otpauth_uri(secret: bytes, account: str, issuer: str) -> str:
-    """Returns the URI that is shown as a QR code (Key Uri Format)."""
-    uri = _totp(secret).get_provisioning_uri(account, issuer)
+    """Returns the URI that is shown as a QR code (Key Uri Format).
+
+    A colon separates the issuer from the account, so the issuer is written without.
+    """
+    name = " ".join(issuer.replace(":", " ").split())
+    uri = _totp(secret).get_provisioning_uri(account, name or None)
     # The library writes spaces as `+`, which apps show as it is. A plus is `%2B`.
     return uri.replace("+", "%20")
 

@@ -359,6 +359,9 @@ WITHOUT_A_CHANGE_OF_TRUST = {
     ("administration.py", "**"),
     # The fields of `UpdateProfileInput`.
     ("profile.py", "**"),
+    # The tables of second factors.
+    ("enrollment.py", "**"),
+    ("recovery.py", "**"),
     # A refresh of a session.
     ("refresh.py", "**"),
     # Rows of enrollments and of recovery codes, not of users.
