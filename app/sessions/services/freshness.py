@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, case, func, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock
 from app.database.database import Database, Query
 from app.errors import StepUpRequired, Unauthenticated
-from app.factors.models import kinds_of
+from app.factors.models import TotpEnrollment, kinds_of
 from app.sessions.models import LIFETIME, AuthenticationMethod, Session, SessionRow
 from app.sessions.services.rows import changed_session
 from app.users.models import User
@@ -88,14 +88,19 @@ def _check(rows: Sequence[Sequence[Any]], within: timedelta) -> None:
 async def end_freshness(
     session: AsyncSession, user_id: uuid.UUID, current: uuid.UUID | None
 ) -> None:
-    """Building block: let all sessions of a user but the current one have to step up."""
-    table = Session
+    """Building block: let all sessions of a user but the current one have to step up.
+
+    They cannot confirm a factor that they have begun to enroll while they were fresh, either.
+    """
+    table, pending = Session, TotpEnrollment
     others = (
         table.user_id == user_id,
         table.ended_at.is_(None),
         table.id.is_distinct_from(current),
     )
     await session.execute(update(table).where(*others).values(must_step_up=True))
+    begun_by_others = (pending.user_id == user_id, pending.session_id.is_distinct_from(current))
+    await session.execute(delete(pending).where(*begun_by_others))
 
 
 async def record_proof(
