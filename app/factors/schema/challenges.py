@@ -49,6 +49,12 @@ class InvalidCode(Problem):
         return cls(message="This code is wrong or was used before. Wait for the next one.")
 
     @classmethod
+    def of_enrollment(cls) -> "InvalidCode":
+        return cls(
+            message="This code is wrong. Scan the latest QR code, and enter what the app shows now."
+        )
+
+    @classmethod
     def needed(cls) -> "InvalidCode":
         """Returns the answer to a password where only a second factor does."""
         message = "Your account has a second factor: enter a code of it."
