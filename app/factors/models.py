@@ -75,10 +75,9 @@ class TotpSecret(Base):
     sealed_with: Mapped[bytes]
     # The time step of the last code that was accepted: no code is accepted twice.
     last_step: Mapped[int]
-    # Wrong codes in a row, from unknown devices, known devices, and sessions.
+    # Wrong codes in a row, from unknown devices and from known ones.
     wrong_codes: Mapped[int] = mapped_column(server_default=text("0"))
     wrong_codes_of_known: Mapped[int] = mapped_column(server_default=text("0"))
-    wrong_codes_of_sessions: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class TotpEnrollment(Base):

@@ -322,7 +322,9 @@ LINKS = {
     ALL_LINKS: "all",
     OTHER_LINKS: "all, except those that undo a change of address",
     frozenset({TokenPurpose.VERIFY_EMAIL}): "those that verify the address",
-    frozenset({TokenPurpose.CHANGE_EMAIL}): "those that change the address",
+    frozenset({TokenPurpose.CHANGE_EMAIL, TokenPurpose.VERIFY_EMAIL}): (
+        "those that verify or change the address"
+    ),
     frozenset[TokenPurpose](): "none",
 }
 

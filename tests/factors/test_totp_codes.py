@@ -12,17 +12,14 @@ from tests.accounts.test_password_changes import REQUEST, reset
 from tests.support.authenticator import FACTORS, LOGIN, Enrolled, answer, events, step_up
 
 Deliver = Callable[[], Awaitable[None]]
-WRONG_CODES = text(
-    "SELECT wrong_codes, wrong_codes_of_known, wrong_codes_of_sessions FROM totp_secrets"
-)
+WRONG_CODES = text("SELECT wrong_codes, wrong_codes_of_known FROM totp_secrets")
 SESSIONS = text("SELECT count(*) FROM sessions")
 HUNDREDTH = text("UPDATE totp_secrets SET wrong_codes = 99")
 HUNDREDTH_OF_KNOWN = text("UPDATE totp_secrets SET wrong_codes_of_known = 99")
-HUNDREDTH_OF_SESSIONS = text("UPDATE totp_secrets SET wrong_codes_of_sessions = 99")
 
 
 async def wrong_codes(db: Database) -> tuple[int, ...]:
-    """Returns the counts of unknown devices, known devices and sessions."""
+    """Returns the counts of unknown and of known devices."""
     return tuple((await db.rows(WRONG_CODES))[0])
 
 
@@ -49,7 +46,7 @@ async def test_the_code_of_the_enrollment_counts_as_used(
 ) -> None:
     assert await enrolled.enter(api, totp=enrolled.app.code()) == "InvalidCode"
 
-    assert await wrong_codes(db) == (1, 0, 0)
+    assert await wrong_codes(db) == (1, 0)
     assert (await db.rows(SESSIONS))[0][0] == 2
 
 
@@ -118,7 +115,7 @@ async def test_what_is_no_code_is_wrong(
 ) -> None:
     assert await enrolled.enter(api, totp=typed) == "InvalidCode"
 
-    assert await wrong_codes(db) == (1, 0, 0)
+    assert await wrong_codes(db) == (1, 0)
 
 
 async def test_a_wrong_code_is_recorded(api: Api, db: Database, enrolled: Enrolled) -> None:
@@ -141,11 +138,11 @@ async def test_a_right_code_ends_the_count_of_wrong_ones(
     await enrolled.enter(api, totp=wrong(enrolled))
     await enrolled.enter(phone, totp=wrong(enrolled))
     await step_up(enrolled.session, totp=wrong(enrolled))
-    assert await wrong_codes(db) == (1, 1, 1)
+    assert await wrong_codes(db) == (1, 1)
 
     await enrolled.sign_in(api)
 
-    assert await wrong_codes(db) == (0, 0, 0)
+    assert await wrong_codes(db) == (0, 0)
 
 
 async def test_a_wrong_recovery_code_does_not_count_towards_the_lock(
@@ -153,7 +150,7 @@ async def test_a_wrong_recovery_code_does_not_count_towards_the_lock(
 ) -> None:
     await enrolled.enter(api, recoveryCode="0000-0000-0000-0000")
 
-    assert await wrong_codes(db) == (0, 0, 0)
+    assert await wrong_codes(db) == (0, 0)
 
 
 async def test_ninety_nine_wrong_codes_lock_nothing(
@@ -202,7 +199,7 @@ class TestLocked:
     ) -> None:
         assert await enrolled.enter(api, recoveryCode=enrolled.codes[0]) == "SignedIn"
 
-        assert await wrong_codes(db) == (0, 0, 0)
+        assert await wrong_codes(db) == (0, 0)
         assert await enrolled.enter(api, totp=enrolled.app.next_code()) == "SignedIn"
 
     async def test_a_session_steps_up_and_unlocks(self, api: Api, enrolled: Enrolled) -> None:
@@ -217,7 +214,7 @@ class TestLocked:
         await deliver()
         assert await reset(api, outbox.token_for(enrolled.person.email)) == "UserChanged"
 
-        assert await wrong_codes(db) == (100, 0, 0)
+        assert await wrong_codes(db) == (100, 0)
 
 
 async def test_a_known_device_is_not_locked_by_strangers(
@@ -229,7 +226,7 @@ async def test_a_known_device_is_not_locked_by_strangers(
 
     assert await enrolled.enter(phone, totp=enrolled.app.next_code()) == "SignedIn"
 
-    assert await wrong_codes(db) == (0, 0, 0)
+    assert await wrong_codes(db) == (0, 0)
 
 
 async def test_a_stolen_device_locks_itself_and_not_the_owner(
@@ -245,20 +242,6 @@ async def test_a_stolen_device_locks_itself_and_not_the_owner(
     assert await enrolled.enter(api, totp=enrolled.app.next_code()) == "SignedIn"
 
 
-async def test_a_stolen_session_locks_itself_and_not_the_devices_of_the_owner(
-    api: Api, db: Database, enrolled: Enrolled
-) -> None:
-    phone = await device_of(api, enrolled)
-    await change(db, HUNDREDTH_OF_SESSIONS)
-    await step_up(enrolled.session, totp=wrong(enrolled))
-
-    assert await step_up(enrolled.session, totp=enrolled.app.next_code()) == "InvalidCode"
-    assert ("factor.locked", {"source": "SESSION"}) in await events(db)
-
-    assert await enrolled.enter(phone, totp=enrolled.app.next_code()) == "SignedIn"
-    assert await step_up(enrolled.session, totp=enrolled.app.next_code()) == "SteppedUp"
-
-
 async def test_the_device_of_another_account_is_unknown(
     api: Api, db: Database, enrolled: Enrolled, grace: Person
 ) -> None:
@@ -267,4 +250,4 @@ async def test_the_device_of_another_account_is_unknown(
 
     await enrolled.enter(stranger, totp=wrong(enrolled))
 
-    assert await wrong_codes(db) == (1, 0, 0)
+    assert await wrong_codes(db) == (1, 0)

@@ -46,6 +46,13 @@ class InvalidCode(Problem):
 
     @classmethod
     def make(cls) -> "InvalidCode":
+        return cls(
+            message="This code is wrong or was used before. Wait for the next one, or use a "
+            "recovery code."
+        )
+
+    @classmethod
+    def of_step_up(cls) -> "InvalidCode":
         return cls(message="This code is wrong or was used before. Wait for the next one.")
 
     @classmethod

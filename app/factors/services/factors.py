@@ -21,6 +21,7 @@ from app.factors.services.recovery import Recovery
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import NotFound
 from app.security.client import Client
+from app.sessions.services.challenges import end_challenges
 from app.sessions.services.freshness import FRESH_WITHIN, Freshness
 from app.users.services.outcomes import UserChanged
 from app.users.services.viewer import Viewer
@@ -67,7 +68,10 @@ class Factors:
     async def remove(
         self, viewer: Viewer, factor_id: uuid.UUID, client: Client
     ) -> UserChanged | NotFound:
-        """Remove a factor of the viewer. The recovery codes go with the last one."""
+        """Remove a factor of the viewer. The recovery codes go with the last one.
+
+        Challenges end.
+        """
         now = self.clock()
         async with self.db.begin() as session:
             user = await locked_viewer(session, viewer, now)
@@ -77,6 +81,8 @@ class Factors:
             kind = await session.scalar(removed.returning(factor.kind))
             if kind is None:
                 return NotFound()
+            # What they ask for may not exist any more.
+            await end_challenges(session, user.id)
             is_last = await self._remove_codes_of_last(session, user.id)
             locale, last = self.emails.locale_of(client), "yes" if is_last else None
             await self.emails.enqueue(

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
@@ -26,17 +26,15 @@ MAX_WRONG_CODES = 100
 
 
 class CodeSource(Enum):
-    """Where a code was entered. Each has its own count, so that none can lock out another."""
+    """From where a sign-in is completed. A stranger does not lock the devices of the owner."""
 
     UNKNOWN_DEVICE = "UNKNOWN_DEVICE"
     KNOWN_DEVICE = "KNOWN_DEVICE"
-    SESSION = "SESSION"
 
 
 COUNTS = {
     CodeSource.UNKNOWN_DEVICE: TotpSecret.wrong_codes,
     CodeSource.KNOWN_DEVICE: TotpSecret.wrong_codes_of_known,
-    CodeSource.SESSION: TotpSecret.wrong_codes_of_sessions,
 }
 NONE_WRONG = {column.key: 0 for column in COUNTS.values()}
 
@@ -47,13 +45,19 @@ class TotpCodes:
     emails: OutgoingEmails
 
     async def accept(
-        self, session: AsyncSession, user: UserRow, code: str, source: CodeSource, by: Recorder
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        code: str,
+        source: CodeSource | None,
+        by: Recorder,
     ) -> bool:
         """Building block: accept a code once. The caller has locked the user.
 
         A code that was accepted before is wrong, and so are those of earlier time steps (RFC 6238,
         5.2). After a hundred wrong codes in a row none is accepted from the same kind of source,
-        until one is right from another kind, or a recovery code is used.
+        until one is right from elsewhere, or a recovery code is used. Without a source, in a
+        session, the caller counts.
 
         Raises:
             Unavailable: this server lacks the secret that sealed the factor.
@@ -65,9 +69,11 @@ class TotpCodes:
         if sealed is None:
             return False
         step = totp.matching_step(self.secrets.open(sealed), totp.normalised(code), by.at)
-        if step is not None and await self._use(session, user.id, step, source, by):
+        is_open = true() if source is None else COUNTS[source] < MAX_WRONG_CODES
+        if step is not None and await self._use(session, user.id, step, is_open, by):
             return True
-        await self._count(session, user, source, by)
+        if source is not None:
+            await self._count(session, user, source, by)
         return False
 
     async def just_accepted(
@@ -101,18 +107,14 @@ class TotpCodes:
         session: AsyncSession,
         user_id: uuid.UUID,
         step: int,
-        source: CodeSource,
+        is_open: ColumnElement[bool],
         by: Recorder,
     ) -> bool:
         table = TotpSecret
         used = (
             update(table)
-            .where(
-                table.user_id == user_id,
-                table.last_step < step,
-                COUNTS[source] < MAX_WRONG_CODES,
-            )
-            .values(last_step=step, **NONE_WRONG)
+            .where(table.user_id == user_id, table.last_step < step, is_open)
+            .values({"last_step": step, **NONE_WRONG})
             .returning(table.factor_id)
         )
         factor_id = await session.scalar(used)

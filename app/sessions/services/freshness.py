@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, case, delete, func, select, update
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock
@@ -109,6 +110,8 @@ async def record_proof(
 ) -> SessionRow:
     """Building block: record that the user of a session has just proved who they are.
 
+    A password alone replaces what was proved before: there is no second factor any more.
+
     Raises:
         Unauthenticated: the session has ended meanwhile.
 
@@ -116,10 +119,12 @@ async def record_proof(
     table, value = Session, method.value
     is_known = table.methods.contains([value])
     methods = case((is_known, table.methods), else_=func.array_append(table.methods, value))
+    if method is AuthenticationMethod.PASSWORD:
+        methods = array([value])
     proved = (
         update(table)
         .where(table.id == viewer.session_id, LIFETIME.is_active(now))
-        .values(proved_at=now, methods=methods, must_step_up=False)
+        .values(proved_at=now, methods=methods, must_step_up=False, wrong_codes=0)
     )
     row = await changed_session(session, proved)
     if row is None:
