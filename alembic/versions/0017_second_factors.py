@@ -96,6 +96,7 @@ def _create_totp_secrets() -> None:
         sa.Column("last_step", sa.Integer(), nullable=False),
         _count("wrong_codes"),
         _count("wrong_codes_of_known"),
+        _count("wrong_codes_of_sessions"),
         sa.PrimaryKeyConstraint("user_id", name="pk_totp_secrets"),
         sa.UniqueConstraint("factor_id", name="uq_totp_secrets_factor_id"),
     )

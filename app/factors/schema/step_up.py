@@ -51,7 +51,8 @@ StepUpResult = Annotated[
 class StepUpMutations:
     @member_field(
         description="Prove again who the current user is, after `STEP_UP_REQUIRED`, with one of "
-        "the methods in the error. Moves `Session.authenticatedAt`.",
+        "the methods in the error. Moves `Session.authenticatedAt`. Repeated with the same code "
+        "within 30 seconds, it returns the same.",
         limited_as=limits.PROOF,
         without_factor=True,
     )

@@ -15,7 +15,7 @@ from app.database.outages import retry_on_conflict
 from app.errors import Forbidden
 from app.factors.emails import FACTOR_REMOVED, RECOVERY_CODES_RENEWED
 from app.factors.events import FactorEvent
-from app.factors.models import Factor, FactorRow, RecoveryCodes, has_factor
+from app.factors.models import FACTOR_COLUMNS, Factor, FactorRow, RecoveryCodes, has_factor
 from app.factors.services.locking import locked_viewer
 from app.factors.services.recovery import Recovery
 from app.mail.services.outgoing_emails import OutgoingEmails
@@ -26,7 +26,6 @@ from app.users.services.outcomes import UserChanged
 from app.users.services.viewer import Viewer
 
 NO_FACTOR = "Recovery codes are for accounts with a second factor: enroll one first."
-COLUMNS = tuple(getattr(Factor, name) for name in FactorRow._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Factors:
 
     async def by_id(self, viewer: Viewer, factor_id: uuid.UUID) -> FactorRow | None:
         """Returns a factor of the viewer; for an administrator, of any user."""
-        rows = await self.db.rows(select(*COLUMNS).where(Factor.id == factor_id))
+        rows = await self.db.rows(select(*FACTOR_COLUMNS).where(Factor.id == factor_id))
         row = FactorRow._make(rows[0]) if rows else None
         return row if row and _visible([row.user_id], viewer) else None
 
@@ -111,7 +110,7 @@ class Factors:
     async def _rows(self, owners: Sequence[uuid.UUID]) -> Sequence[FactorRow]:
         if not owners:
             return []
-        found = select(*COLUMNS).where(Factor.user_id.in_(owners)).order_by(Factor.id)
+        found = select(*FACTOR_COLUMNS).where(Factor.user_id.in_(owners)).order_by(Factor.id)
         return [FactorRow._make(row) for row in await self.db.rows(found)]
 
     async def _remove_codes_of_last(self, session: AsyncSession, user_id: uuid.UUID) -> bool:

@@ -14,11 +14,11 @@ from app.factors.events import FactorEvent
 from app.factors.models import has_factor
 from app.factors.services.answers import Answer, Answers, InvalidCode
 from app.factors.services.locking import locked_viewer
-from app.factors.services.totp_codes import CodeSource
+from app.factors.services.totp_codes import CodeSource, TotpCodes
 from app.outcomes import InvalidCredentials
 from app.security.client import Client
 from app.sessions.models import AuthenticationMethod, SessionRow
-from app.sessions.services.freshness import record_proof
+from app.sessions.services.freshness import current_session, record_proof
 from app.users.models import User, UserRow
 from app.users.services.viewer import Viewer
 
@@ -40,6 +40,7 @@ class StepUp:
     db: Database
     confirmation: PasswordConfirmation
     answers: Answers
+    totp_codes: TotpCodes
     clock: Clock
 
     async def by_password(
@@ -65,6 +66,8 @@ class StepUp:
     ) -> SteppedUp | InvalidCode:
         """Step up with a code of a factor. A wrong one is recorded and counted.
 
+        Repeated within 30 seconds, the code that has proved the session changes nothing.
+
         Raises:
             Unavailable: this server lacks the secret that sealed the factor.
 
@@ -73,7 +76,9 @@ class StepUp:
         recorder = Recorder.by(viewer, client, now)
         async with self.db.begin() as session:
             user = await locked_viewer(session, viewer, now)
-            source = CodeSource.KNOWN_DEVICE
+            if await self.totp_codes.just_accepted(session, viewer, answer.text, now):
+                return SteppedUp(await current_session(session, viewer))
+            source = CodeSource.SESSION
             if not await self.answers.accept(session, user, answer, source, recorder):
                 event, method = FactorEvent.FACTOR_REFUSED, answer.method.value
                 await recorder.record(session, event, target=user.id, method=method)

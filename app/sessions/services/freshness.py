@@ -14,7 +14,7 @@ from app.database.database import Database, Query
 from app.errors import StepUpRequired, Unauthenticated
 from app.factors.models import TotpEnrollment, kinds_of
 from app.sessions.models import LIFETIME, AuthenticationMethod, Session, SessionRow
-from app.sessions.services.rows import changed_session
+from app.sessions.services.rows import SESSION_COLUMNS, changed_session
 from app.users.models import User
 from app.users.services.viewer import Viewer
 
@@ -37,6 +37,7 @@ class Proof(NamedTuple):
         return [AuthenticationMethod.PASSWORD] if self.has_password else []
 
 
+ENDED = "The session has ended. Sign in again."
 # Of a session that was deleted meanwhile.
 NO_PROOF = Proof(is_fresh=False, factors=None, has_password=False)
 SINCE = bindparam("since", type_=Session.created_at.type)
@@ -122,5 +123,19 @@ async def record_proof(
     )
     row = await changed_session(session, proved)
     if row is None:
-        raise Unauthenticated("The session has ended. Sign in again.")
+        raise Unauthenticated(ENDED)
     return row
+
+
+async def current_session(session: AsyncSession, viewer: Viewer) -> SessionRow:
+    """Building block: read the session of a viewer.
+
+    Raises:
+        Unauthenticated: the session has ended meanwhile.
+
+    """
+    found = select(*SESSION_COLUMNS).where(Session.id == viewer.session_id)
+    row = (await session.execute(found)).one_or_none()
+    if row is None:
+        raise Unauthenticated(ENDED)
+    return SessionRow._make(row)
