@@ -322,7 +322,9 @@ LINKS = {
     ALL_LINKS: "all",
     OTHER_LINKS: "all, except those that undo a change of address",
     frozenset({TokenPurpose.VERIFY_EMAIL}): "those that verify the address",
-    frozenset({TokenPurpose.CHANGE_EMAIL}): "those that change the address",
+    frozenset(
+        {TokenPurpose.CHANGE_EMAIL, TokenPurpose.VERIFY_EMAIL}
+    ): "those that change or verify the address",
     frozenset[TokenPurpose](): "none",
 }
 
@@ -364,6 +366,8 @@ WITHOUT_A_CHANGE_OF_TRUST = {
     ("recovery.py", "**"),
     # A refresh of a session.
     ("refresh.py", "**"),
+    # A count of wrong codes.
+    ("totp_codes.py", "**"),
     # Rows of enrollments and of recovery codes, not of users.
     ("enrollment.py", "**"),
     ("recovery.py", "**"),
