@@ -51,8 +51,8 @@ from tests.factors.account_model import (
 from tests.factors.actors import Actor, Kind, Link, links_in
 from tests.support.authenticator import ANSWER, BEGIN, CONFIRM, LOGIN, Authenticator
 
-SEQUENCES = int(os.environ.get("FACTOR_SEQUENCES", "12"))
-STEPS = 40
+SEQUENCES = int(os.environ.get("FACTOR_SEQUENCES", "8"))
+STEPS = 30
 # What comes before these in any of the budgets cannot have used it up: 3 emails to one address.
 SMALLEST_BUDGET = 3
 REFRESH_AFTER_SECONDS = 240
@@ -105,7 +105,7 @@ WHO = st.booleans()
 WHICH = st.integers(0, 2)
 # Half of the sequences would else be over before anything happens in them.
 SOMETIMES = st.sampled_from([False, False, True])
-SELDOM = st.sampled_from([*[None] * 9, 0, 2])
+SELDOM = st.sampled_from([*[None] * 14, 0, 2])
 PROOFS = st.sampled_from([Proof.BEST, Proof.BEST, *Proof])
 
 
