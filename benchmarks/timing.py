@@ -56,7 +56,7 @@ COPY_FACTOR = """
 INSERT INTO factors SELECT gen_random_uuid(), u.id, f.kind, f.created_at, NULL
 FROM users u, factors f WHERE u.id <> f.user_id
 """
-COPY_SECRET = """
+COPY_TOTP = """
 INSERT INTO totp_secrets (user_id, factor_id, sealed_secret, sealed_with, last_step)
 SELECT f.user_id, f.id, s.sealed_secret, s.sealed_with, 0
 FROM factors f, totp_secrets s WHERE f.id <> s.factor_id
@@ -66,7 +66,7 @@ COPY_RECOVERY_CODES = """
 INSERT INTO recovery_codes SELECT u.id, c.sealed_key, c.sealed_with, c.hashes, c.created_at
 FROM users u, recovery_codes c WHERE u.id <> c.user_id
 """
-COPY_FACTORS = (COPY_FACTOR, COPY_SECRET, COPY_RECOVERY_CODES, "VACUUM ANALYZE")
+COPY_FACTORS = (COPY_FACTOR, COPY_TOTP, COPY_RECOVERY_CODES, "VACUUM ANALYZE")
 EXPIRE = (
     "UPDATE challenges SET expires_at = now() - interval '1 minute' FROM users u"
     " WHERE u.id = user_id AND email = ANY($1)"

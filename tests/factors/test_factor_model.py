@@ -51,8 +51,8 @@ from tests.factors.account_model import (
 from tests.factors.actors import Actor, Kind, Link, links_in
 from tests.support.authenticator import ANSWER, BEGIN, CONFIRM, LOGIN, Authenticator
 
-SEQUENCES = int(os.environ.get("FACTOR_SEQUENCES", "12"))
-STEPS = 40
+SEQUENCES = int(os.environ.get("FACTOR_SEQUENCES", "8"))
+STEPS = 30
 # What comes before these in any of the budgets cannot have used it up: 3 emails to one address.
 SMALLEST_BUDGET = 3
 REFRESH_AFTER_SECONDS = 240
@@ -105,7 +105,7 @@ WHO = st.booleans()
 WHICH = st.integers(0, 2)
 # Half of the sequences would else be over before anything happens in them.
 SOMETIMES = st.sampled_from([False, False, True])
-SELDOM = st.sampled_from([*[None] * 9, 0, 2])
+SELDOM = st.sampled_from([*[None] * 14, 0, 2])
 PROOFS = st.sampled_from([Proof.BEST, Proof.BEST, *Proof])
 
 
@@ -121,13 +121,16 @@ class Action:
     name: str
     drawn: st.SearchStrategy[dict[str, Any]]
     needs: Callable[[Any], object]
+    weight: int
 
 
 ACTIONS: dict[str, Action] = {}
 
 
 def action(
-    needs: Callable[[Any], object] = lambda _: True, **drawn: st.SearchStrategy[Any]
+    needs: Callable[[Any], object] = lambda _: True,
+    weight: int = 1,
+    **drawn: st.SearchStrategy[Any],
 ) -> Callable[[T], T]:
     """Declare an action.
 
@@ -137,14 +140,17 @@ def action(
 
     def declare(method: T) -> T:
         name: str = getattr(method, "__name__", "")
-        ACTIONS[name] = Action(name, st.fixed_dictionaries(drawn), needs)
+        ACTIONS[name] = Action(name, st.fixed_dictionaries(drawn), needs, weight)
         return method
 
     return declare
 
 
 def any_action() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
-    return st.one_of([st.tuples(st.just(e.name), e.drawn) for e in ACTIONS.values()])
+    names = [each.name for each in ACTIONS.values() for _ in range(each.weight)]
+    return st.sampled_from(names).flatmap(
+        lambda name: st.tuples(st.just(name), ACTIONS[name].drawn)
+    )
 
 
 class OneAccount(RuleBasedStateMachine):
@@ -163,9 +169,10 @@ class OneAccount(RuleBasedStateMachine):
     @initialize(
         powers=st.sets(st.sampled_from(Power), min_size=1),
         verified=st.sampled_from([True, True, True, False]),
-        enrolled=st.sampled_from([True, True, False]),
+        enrolled=st.booleans(),
+        early=st.booleans(),
     )
-    def register(self, powers: set[Power], verified: bool, enrolled: bool) -> None:
+    def register(self, powers: set[Power], verified: bool, enrolled: bool, early: bool) -> None:
         # Budgets of the example before are over.
         self.clock.pass_(hours=1)
         self.admin_api: Api | None = None
@@ -191,6 +198,11 @@ class OneAccount(RuleBasedStateMachine):
             self.request_verification()
             self.follow(self.owner, self.links[-1], self.owner.sessions[-1])
             assert self.account.verified
+        if early:
+            # A thief of the password, before there is a factor.
+            self.sign_in(owner=False)
+            if verified and self.thief.sessions:
+                self.begin(self.thief, self.thief.sessions[-1])
         if verified and enrolled:
             self.enroll(owner=True, which=0, confirmed=True)
             assert self.account.factor
@@ -241,7 +253,7 @@ class OneAccount(RuleBasedStateMachine):
 
     # Signing in.
 
-    @action(owner=WHO, proof=st.none() | PROOFS)
+    @action(weight=3, owner=WHO, proof=st.none() | PROOFS)
     def sign_in(self, owner: bool, proof: Proof | None = None) -> None:
         who = self.actor(owner)
         if self.enter_password(who, self.password_of(who)) == "ChallengeRequired" and proof:
@@ -308,6 +320,7 @@ class OneAccount(RuleBasedStateMachine):
         return next(each for each in (code, *"012345") if each not in right)
 
     @action(
+        weight=2,
         needs=lambda self: self.owner.challenges or self.thief.challenges,
         owner=WHO,
         which=WHICH,
@@ -433,6 +446,7 @@ class OneAccount(RuleBasedStateMachine):
         assert guest.last_code == "UNAUTHENTICATED"
 
     @action(
+        weight=3,
         needs=lambda self: self.owner.sessions or self.thief.sessions,
         owner=WHO,
         which=WHICH,
@@ -459,6 +473,7 @@ class OneAccount(RuleBasedStateMachine):
             who.shown[session.id] = app
 
     @action(
+        weight=2,
         needs=lambda self: self.owner.shown or self.thief.shown,
         owner=WHO,
         which=WHICH,
@@ -498,7 +513,12 @@ class OneAccount(RuleBasedStateMachine):
             account.add_factor(Factor(answer["factor"]["id"], app, set(codes)), session)
             self.used_codes.append({"totp": code})
 
-    @action(needs=lambda self: self.account.factor and self.owner.sessions, owner=WHO, which=WHICH)
+    @action(
+        weight=2,
+        needs=lambda self: self.account.factor and self.owner.sessions,
+        owner=WHO,
+        which=WHICH,
+    )
     def remove_the_factor(self, owner: bool, which: int) -> None:
         who, factor = self.holder(owner), self.account.factor
         assert factor
@@ -522,6 +542,7 @@ class OneAccount(RuleBasedStateMachine):
             self.charged += 1
 
     @action(
+        weight=2,
         needs=lambda self: self.owner.sessions or self.thief.sessions,
         owner=WHO,
         which=WHICH,
@@ -576,10 +597,11 @@ class OneAccount(RuleBasedStateMachine):
         return kind
 
     @action(
+        weight=3,
         needs=lambda self: self.owner.sessions or self.thief.sessions,
         owner=WHO,
         which=WHICH,
-        keep=st.booleans(),
+        keep=st.sampled_from([True, True, False]),
     )
     def change_the_password(self, owner: bool, which: int, keep: bool) -> None:
         who, account = self.holder(owner), self.account
@@ -614,7 +636,7 @@ class OneAccount(RuleBasedStateMachine):
         self.links += links_in(self.outbox.messages, self.account.factors_added)
         self.outbox.messages.clear()
 
-    @action(owner=WHO, followed=st.booleans())
+    @action(weight=2, owner=WHO, followed=st.booleans())
     def reset_by_email(self, owner: bool, followed: bool) -> None:
         self.request_a_reset()
         self.follow_newest(owner, Kind.RESET, followed=followed)
@@ -762,6 +784,20 @@ class OneAccount(RuleBasedStateMachine):
         found = [each for each in self.account.sessions if each.id == answer["session"]["id"]]
         assert [each.is_over for each in found] == [False]
 
+    @action(weight=3)
+    def try_what_is_over(self) -> None:
+        """Nothing that a change has ended works, whoever tries it."""
+        for who in (self.owner, self.thief):
+            for challenge in [each for each in who.challenges if each.is_over][-2:]:
+                self.answer(who, challenge, self.entered(who, Proof.BEST))
+            for session in who.sessions[-3:]:
+                has_ended = session.pending is None or session.pending.is_over
+                if session.id in who.shown and has_ended:
+                    self.confirm(who, session, right=True)
+            used = [each for each in self.links if each.is_used and each.to in who.mailboxes]
+            for link in [each for each in used if each.kind is Kind.VERIFY][-1:]:
+                self.follow(who, link)
+
     # Guessing.
 
     @action(place=st.sampled_from(Place), hours=SELDOM)
@@ -844,6 +880,7 @@ class OneAccount(RuleBasedStateMachine):
     def teardown(self) -> None:
         # Not after a failure, which this one would replace.
         if sys.exc_info()[0] is None and hasattr(self, "account"):
+            self.try_what_is_over()
             self.check_state()
             if not self.is_lost:
                 self.recover()
@@ -881,16 +918,24 @@ class OneAccount(RuleBasedStateMachine):
         assert self.in_session(owner, owner.sessions[-1], actors.STATE_OF_ME)
 
     def recover_with_code(self) -> bool:
-        """Whether the owner has a code that works; if they have one, it has to."""
+        """Whether the owner has a code that works. Each kind has to, if they have it, and once."""
         account, owner = self.account, self.owner
-        best = self.entered(owner, Proof.BEST)
-        if best.is_right and self.answer(owner, owner.challenges[-1], best) == "SignedIn":
-            return True
         spare = self.entered(owner, Proof.RECOVERY_CODE)
-        if not spare.is_right:
-            assert not best.is_right or account.wrong_codes > LOCKING_FAILURES
-            return False
-        return self.answer(owner, owner.challenges[-1], spare) == "SignedIn"
+        # First, since it unlocks the codes of the app.
+        recovered = spare.is_right and self.enter_once(spare)
+        best = self.entered(owner, Proof.BEST)
+        if best.is_right and (recovered or account.wrong_codes < LOCKING_FAILURES):
+            return self.enter_once(best)
+        return recovered
+
+    def enter_once(self, entered: Entered) -> bool:
+        """Sign the owner in with a code, which does not work a second time."""
+        owner, outcomes = self.owner, list[str]()
+        for each in (entered, entered._replace(is_right=False)):
+            assert self.enter_password(owner, self.password_of(owner)) == "ChallengeRequired"
+            outcomes.append(self.answer(owner, owner.challenges[-1], each))
+        assert outcomes == ["SignedIn", "InvalidCode"]
+        return True
 
 
 @contextmanager
