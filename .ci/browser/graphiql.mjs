@@ -1,12 +1,16 @@
 // Portico's GraphiQL page, driven in Chromium as a person would: PORTICO_URL, PORTICO_EMAIL and
-// PORTICO_PASSWORD name a running server (DEBUG on) and an account of it. SCREENSHOT=file.png
-// keeps a picture of the signed-in page.
+// PORTICO_PASSWORD name a running server (DEBUG on) and an account of it; PORTICO_EMAILS is the file
+// to which it prints emails. SCREENSHOT=file.png keeps a picture of the signed-in page.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { chromium } from "playwright-core";
+import { authenticator, textOfQrCode } from "./authenticator.mjs";
 
-const { PORTICO_URL, PORTICO_EMAIL, PORTICO_PASSWORD, SCREENSHOT } = process.env;
-if (!PORTICO_URL || !PORTICO_EMAIL || !PORTICO_PASSWORD) {
-  console.error("FAILED: PORTICO_URL, PORTICO_EMAIL and PORTICO_PASSWORD must be set.");
+const { PORTICO_URL, PORTICO_EMAIL, PORTICO_PASSWORD, PORTICO_EMAILS, SCREENSHOT } = process.env;
+if (!PORTICO_URL || !PORTICO_EMAIL || !PORTICO_PASSWORD || !PORTICO_EMAILS) {
+  console.error(
+    "FAILED: PORTICO_URL, PORTICO_EMAIL, PORTICO_PASSWORD and PORTICO_EMAILS must be set.",
+  );
   process.exit(2);
 }
 const READER = `reader-${Date.now()}@example.com`;
@@ -139,6 +143,77 @@ async function sessions() {
   await ask("mutation { logout { sessionsEnded } }", accessToken);
   return me.sessions.nodes.filter(({ isCurrent }) => !isCurrent).length;
 }
+
+const TOKENS = "... on SignedIn { tokens { accessToken } }";
+
+/** Verifies the address of READER with the link that was emailed, on another device. */
+async function verifyAddress() {
+  const { login } = await ask(
+    `mutation { login(input: { email: "${READER}", password: "${PASSWORD}" }) { ${TOKENS} } }`,
+  );
+  let token;
+  while (!token) {
+    const emails = await readFile(PORTICO_EMAILS, "utf8");
+    token = emails.match(new RegExp(`To: ${READER}[^]*?#token=(pot_[\\w-]+)\\s`))?.[1];
+    await page.waitForTimeout(100);
+  }
+  const { verifyEmail } = await ask(
+    `mutation { verifyEmail(input: { token: "${token}" }) { __typename ${TOKENS} } }`,
+    login.tokens.accessToken,
+  );
+  assert.equal(verifyEmail.__typename, "SignedIn");
+  await ask("mutation { logout { sessionsEnded } }", verifyEmail.tokens.accessToken);
+  await ask("mutation { logout { sessionsEnded } }", login.tokens.accessToken);
+}
+
+/** Another device of READER, on which factors can be enrolled and removed. */
+async function otherDevice() {
+  const { login } = await ask(
+    `mutation { login(input: { email: "${READER}", password: "${PASSWORD}" }) {
+       ... on ChallengeRequired { challenge { token } } } }`,
+  );
+  const { answerChallenge } = await ask(
+    `mutation { answerChallenge(input: {
+       token: "${login.challenge.token}", answer: { totp: "${await nextCode()}" } }) { ${TOKENS} } }`,
+  );
+  const { accessToken } = answerChallenge.tokens;
+  return {
+    async remove() {
+      const { me } = await ask("{ me { factors { id } } }", accessToken);
+      const id = me.factors[0].id;
+      await ask(`mutation { removeFactor(input: { factorId: "${id}" }) { __typename } }`, accessToken);
+    },
+    /** After this, the proofs of all other sessions are too old. */
+    async enroll() {
+      const { beginTotpEnrollment } = await ask(
+        "mutation { beginTotpEnrollment { ... on TotpEnrollment { secret } } }",
+        accessToken,
+      );
+      nextCode = authenticator(beginTotpEnrollment.secret);
+      const { confirmTotpEnrollment } = await ask(
+        `mutation { confirmTotpEnrollment(input: { code: "${await nextCode()}" }) { __typename } }`,
+        accessToken,
+      );
+      assert.equal(confirmTotpEnrollment.__typename, "FactorAdded");
+    },
+  };
+}
+
+const panel = page.getByRole("dialog", { name: "Two-step sign-in" });
+const confirmation = page.getByRole("dialog", { name: "Confirm that it is you" });
+const inPanel = (name) => panel.getByRole("button", { name, exact: true });
+let nextCode;
+let recoveryCodes;
+let device;
+
+/** Sends the form of one field that is on the screen. */
+async function enter(text) {
+  await page.keyboard.press("ControlOrMeta+A");
+  await page.keyboard.insertText(text);
+  await page.keyboard.press("Enter");
+}
+
+const focused = () => page.evaluate(() => document.activeElement.labels?.[0].textContent ?? "");
 
 const { register } = await ask(
   `mutation { register(input: { email: "${READER}", password: "${PASSWORD}" }) {
@@ -326,6 +401,140 @@ const checks = {
     assert.notEqual(renewed, first);
     await shows(".graphiql-response", READER);
     assert.equal(await sessions(), 1);
+  },
+  "a second factor needs a verified address, and the panel sends the link": async () => {
+    await page.reload();
+    await button("Two-step sign-in").click();
+    await inPanel("Add an authenticator app").click();
+    await inPanel(`Send a link to ${READER}`).click();
+    await panel.getByRole("status").filter({ hasText: /\w/ }).waitFor();
+    await verifyAddress();
+  },
+  "an authenticator app is enrolled with a QR code that is drawn here": async () => {
+    await inPanel("Add an authenticator app").click();
+    const code = panel.getByRole("img", { name: "QR code for an authenticator app" });
+    const scanned = new URL(await textOfQrCode(code));
+    const secret = (await panel.getByRole("code").textContent()).replaceAll(" ", "");
+    assert.equal(scanned.searchParams.get("secret"), secret);
+    secrets.add(secret);
+    nextCode = authenticator(secret);
+    await panel.getByLabel("Code of your app").click();
+    await enter("12345");
+    await panel.getByRole("alert").filter({ hasText: "This code is wrong" }).waitFor();
+    assert.equal(await focused(), "Code of your app");
+    await enter(await nextCode());
+    await inPanel("I have kept them").waitFor();
+  },
+  "the recovery codes are shown once, to copy and to download": async () => {
+    recoveryCodes = await panel.getByRole("code").allTextContents();
+    assert.equal(new Set(recoveryCodes).size, 10);
+    for (const each of recoveryCodes) secrets.add(each);
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    await inPanel("Copy").click();
+    await inPanel("Copied").waitFor();
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      panel.getByRole("link", { name: "Download" }).click(),
+    ]);
+    const downloaded = await readFile(await download.path(), "utf8");
+    assert.equal(download.suggestedFilename(), "recovery-codes.txt");
+    assert.equal(downloaded, copied);
+    for (const each of recoveryCodes) assert.ok(copied.split("\n").includes(each), each);
+    await inPanel("I have kept them").click();
+    await panel.getByText("Recovery codes left: 10").waitFor();
+    await page.keyboard.press("Escape");
+    await panel.waitFor({ state: "detached" });
+  },
+  "signing in asks for a code, which can be cancelled": async () => {
+    await button("Sign out").click();
+    await bar.getByLabel("Email").waitFor();
+    await signIn(PASSWORD, READER);
+    await bar.getByLabel("Code of your app").waitFor();
+    assert.equal(await focused(), "Code of your app");
+    await button("Cancel").click();
+    await bar.getByLabel("Email").waitFor();
+    assert.equal(await focused(), "Email");
+    await signIn(PASSWORD, READER);
+    await bar.getByLabel("Code of your app").waitFor();
+    await enter("12345");
+    await bar.getByRole("alert").filter({ hasText: "This code is wrong" }).waitFor();
+    await enter(await nextCode());
+    await bar.getByRole("status").filter({ hasText: READER }).waitFor();
+    await page.reload();
+    await bar.getByRole("status").filter({ hasText: READER }).waitFor();
+  },
+  "a recovery code signs in, too": async () => {
+    await button("Sign out").click();
+    await bar.getByLabel("Email").waitFor();
+    await signIn(PASSWORD, READER);
+    await button("Use a recovery code").click();
+    assert.equal(await focused(), "Recovery code");
+    await enter(recoveryCodes[0]);
+    await bar.getByRole("status").filter({ hasText: READER }).waitFor();
+    await button("Two-step sign-in").click();
+    await panel.getByText("Recovery codes left: 9").waitFor();
+  },
+  "what the panel is refused for an old proof asks to confirm, or changes nothing": async () => {
+    device = await otherDevice();
+    await device.remove();
+    await device.enroll();
+    await inPanel("Renew recovery codes").click();
+    await confirmation.waitFor();
+    await confirmation.getByRole("button", { name: "Cancel" }).click();
+    await confirmation.waitFor({ state: "detached" });
+    await panel.getByRole("status").filter({ hasText: "Nothing was changed" }).waitFor();
+    await page.keyboard.press("Escape");
+    await panel.waitFor({ state: "detached" });
+  },
+  "what the editor is refused is answered after a code, and the focus returns": async () => {
+    await run("mutation { renewRecoveryCodes { codes } }");
+    await confirmation.waitFor();
+    await page.keyboard.press("Escape");
+    await shows(".graphiql-response", "STEP_UP_REQUIRED");
+    await run("mutation { again: renewRecoveryCodes { codes } }");
+    await confirmation.waitFor();
+    assert.equal(await focused(), "Code of your app");
+    await enter("12345");
+    await confirmation.getByRole("alert").filter({ hasText: "This code is wrong" }).waitFor();
+    await enter(await nextCode());
+    await confirmation.waitFor({ state: "detached" });
+    await shows(".graphiql-response", '"again": {', '"codes": [');
+    const editor = ".graphiql-query-editor";
+    assert.ok(await page.evaluate((place) => !!document.activeElement.closest(place), editor));
+  },
+  "the panel renews recovery codes, and removes the factor": async () => {
+    await button("Two-step sign-in").click();
+    await inPanel("Renew recovery codes").click();
+    await inPanel("I have kept them").click();
+    await panel.getByText("Recovery codes left: 10").waitFor();
+    await inPanel("Remove").click();
+    await inPanel("Add an authenticator app").waitFor();
+    await inPanel("Close").click();
+    await panel.waitFor({ state: "detached" });
+  },
+  "without a second factor the password is asked for": async () => {
+    await device.enroll();
+    await device.remove();
+    await run("mutation { beginTotpEnrollment { __typename } }");
+    await confirmation.waitFor();
+    assert.equal(await focused(), "Password");
+    await enter(PASSWORD);
+    await shows(".graphiql-response", "TotpEnrollment");
+  },
+  "on a small screen the second factor is enrolled, too": async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await button("Two-step sign-in").click();
+    await inPanel("Add an authenticator app").click();
+    const code = await panel.getByRole("img").boundingBox();
+    assert.ok(code.width > 200 && code.x >= 0 && code.x + code.width <= 390);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+    await page.keyboard.press("Escape");
+    await page.setViewportSize({ width: 1280, height: 800 });
+  },
+  "no secret of a factor is written down": async () => {
+    const stored = await page.evaluate(() => JSON.stringify([localStorage, sessionStorage]));
+    for (const secret of secrets) assert.ok(!stored.includes(secret), "a secret is stored");
   },
 };
 

@@ -251,6 +251,15 @@ const checks = {
     await page.getByRole("status").filter({ hasText: grace }).waitFor();
     assert.deepEqual(await usersNamed(alan), VERIFIED_WITHOUT_SESSION);
   },
+  "the link of a user with a second factor verifies, and signs nobody in": async () => {
+    // Such a user has no link by now, since the first proof of an address ends the others.
+    const challenge = { data: { result: { __typename: "ChallengeRequired" } } };
+    await page.route("**/graphql", (route) => route.fulfill({ json: challenge }));
+    await open(`${origin}/verify-email#token=pot_${"0".repeat(43)}`, "Verify your email address");
+    await press("Verify", "Your email address is verified", "a code of your authenticator app");
+    assert.equal(sent.length, 1);
+    await page.unroute("**/graphql");
+  },
   "a link whose answer was lost works again, and leaves no session": async () => {
     await register(kay);
     await open(await link(kay, "Confirm your email address"), "Verify your email address");

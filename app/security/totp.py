@@ -50,6 +50,11 @@ def matching_step(secret: bytes, code: str, now: datetime) -> int | None:
     return matching[-1] if matching else None
 
 
+def is_code_of(secret: bytes, step: int, code: str) -> bool:
+    """Whether a code is that of a time step."""
+    return constant_time.bytes_eq(code_at(secret, step), code.encode(errors="replace"))
+
+
 def code_at(secret: bytes, step: int) -> bytes:
     """Returns the code of a time step."""
     return _totp(secret).generate(step * PERIOD_SECONDS)

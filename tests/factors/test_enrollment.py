@@ -365,14 +365,14 @@ class TestRemoval:
         assert answered["__typename"] == "NotFound"
         assert await contents(db) == before
 
-    async def test_codes_answer_open_challenges_no_longer(
+    async def test_open_challenges_end(
         self, api: Api, enrolled: Enrolled
     ) -> None:
         token = await enrolled.challenge(api)
         await enrolled.session(REMOVE, id=enrolled.factor_id)
 
         for given in ({"totp": enrolled.app.next_code()}, {"recoveryCode": enrolled.codes[0]}):
-            assert (await answer(api, token, **given))["__typename"] == "InvalidCode"
+            assert (await answer(api, token, **given))["__typename"] == "ChallengeExpired"
 
 
 @pytest.mark.parametrize("by", ["admin", "member", "guest"])

@@ -46,7 +46,20 @@ class InvalidCode(Problem):
 
     @classmethod
     def make(cls) -> "InvalidCode":
+        return cls(
+            message="This code is wrong or was used before. Wait for the next one, or use a "
+            "recovery code."
+        )
+
+    @classmethod
+    def of_step_up(cls) -> "InvalidCode":
         return cls(message="This code is wrong or was used before. Wait for the next one.")
+
+    @classmethod
+    def of_enrollment(cls) -> "InvalidCode":
+        return cls(
+            message="This code is wrong. Scan the latest QR code, and enter what the app shows now."
+        )
 
     @classmethod
     def needed(cls) -> "InvalidCode":

@@ -6,6 +6,8 @@ const VERIFY = `mutation VerifyEmail($input: VerifyEmailInput!) {
     ... on Problem { message }
   }
 }`;
+const VERIFIED = "Your email address is verified";
+const WITH_CODE = "You can sign in now, with your password and a code of your authenticator app.";
 const SIGN_OUT = `mutation SignOut { logout { sessionsEnded } }`;
 
 onSubmit(async () => {
@@ -13,10 +15,11 @@ onSubmit(async () => {
   // leaves it as it is: a stranger may have sent the link, and must not change the session.
   const answer = await ask(VERIFY, { input: { token, delivery: "BODY" } });
   const result = answer.data?.result;
+  if (result?.__typename === "ChallengeRequired") return finish(VERIFIED, WITH_CODE);
   if (result?.__typename !== "SignedIn") return fail(answer);
   await signOut(result.tokens.accessToken);
   finish(
-    "Your email address is verified",
+    VERIFIED,
     `The address is ${result.user.email}. You can sign in now. If you get another email with a ` +
       "link to choose a password, open that link first.",
   );

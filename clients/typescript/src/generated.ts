@@ -2,6 +2,34 @@
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+/** A challenge and its answer. */
+export type AnswerChallengeInput = {
+  /** The answer. */
+  answer: ChallengeAnswer;
+  /** Where the refresh and the device token go. */
+  delivery?: TokenDelivery;
+  /** The `token` of the challenge. */
+  token: string;
+};
+
+/** A way in which a user proves who they are. */
+export type AuthenticationMethod =
+  /** A link in an email. */
+  | 'EMAIL'
+  /** The password. */
+  | 'PASSWORD'
+  /** A recovery code, for users who have lost their factor. */
+  | 'RECOVERY_CODE'
+  /** A code of an authenticator app (RFC 6238). */
+  | 'TOTP';
+
+/** The answer to a challenge, in one of these ways. */
+export type ChallengeAnswer =
+  {   /** One of the recovery codes, in any spelling. It works once. */
+  recoveryCode: string; totp?: never; }
+  |  { recoveryCode?: never;   /** The code that the authenticator app shows now: 6 digits, with or without spaces. */
+  totp: string; };
+
 /** A new password, confirmed with the current one. */
 export type ChangePasswordInput = {
   /** The current password. */
@@ -102,17 +130,6 @@ export type VerifyEmailInput = {
   token: string;
 };
 
-export type VerifyEmailMutationVariables = Exact<{
-  i: VerifyEmailInput;
-}>;
-
-
-export type VerifyEmailMutation = { result:
-    | { __typename: 'RateLimited', message: string, retryAfter: number }
-    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
-    | { __typename: 'TokenInvalid', message: string }
-   };
-
 export type RefreshSessionMutationVariables = Exact<{
   i: RefreshSessionInput;
 }>;
@@ -122,6 +139,18 @@ export type RefreshSessionMutation = { result:
     | { __typename: 'RateLimited', message: string, retryAfter: number }
     | { __typename: 'SessionEnded', message: string, reason: SessionEndReason }
     | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+   };
+
+export type VerifyEmailMutationVariables = Exact<{
+  i: VerifyEmailInput;
+}>;
+
+
+export type VerifyEmailMutation = { result:
+    | { __typename: 'ChallengeRequired', challenge: { token: string, methods: Array<AuthenticationMethod>, expiresAt: string } }
+    | { __typename: 'RateLimited', message: string, retryAfter: number }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+    | { __typename: 'TokenInvalid', message: string }
    };
 
 export type ChangePasswordMutationVariables = Exact<{
@@ -136,18 +165,6 @@ export type ChangePasswordMutation = { result:
     | { __typename: 'RateLimited', retryAfter: number, message: string }
    | null };
 
-export type LoginMutationVariables = Exact<{
-  i: LoginInput;
-}>;
-
-
-export type LoginMutation = { result:
-    | { __typename: 'EmailNotVerified', message: string }
-    | { __typename: 'InvalidCredentials', message: string }
-    | { __typename: 'RateLimited', retryAfter: number, message: string }
-    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
-   };
-
 export type RegisterMutationVariables = Exact<{
   i: RegisterInput;
 }>;
@@ -161,9 +178,34 @@ export type RegisterMutation = { result:
     | { __typename: 'VerificationSent', message: string }
    };
 
+export type LoginMutationVariables = Exact<{
+  i: LoginInput;
+}>;
+
+
+export type LoginMutation = { result:
+    | { __typename: 'ChallengeRequired', challenge: { token: string, methods: Array<AuthenticationMethod>, expiresAt: string } }
+    | { __typename: 'EmailNotVerified', message: string }
+    | { __typename: 'InvalidCredentials', message: string }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+   };
+
 export type LogoutMutationVariables = Exact<{
   i: LogoutInput;
 }>;
 
 
 export type LogoutMutation = { result: { __typename: 'SignedOut' } | null };
+
+export type AnswerChallengeMutationVariables = Exact<{
+  i: AnswerChallengeInput;
+}>;
+
+
+export type AnswerChallengeMutation = { result:
+    | { __typename: 'ChallengeExpired', message: string }
+    | { __typename: 'InvalidCode', message: string }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+   };

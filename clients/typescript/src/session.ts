@@ -2,7 +2,7 @@ import { ageSince } from "./age.js";
 import { failure, refusalIn, resultOf } from "./answers.js";
 import * as documents from "./documents.js";
 import { exclusiveRunner } from "./exclusive.js";
-import type { Session, SessionEnd, SessionOptions, User } from "./types.js";
+import type { Session, SessionEnd, SessionOptions, StepUpRequired, User } from "./types.js";
 
 const enum Milliseconds {
   RequestTimeout = 30_000,
@@ -33,12 +33,14 @@ type Outcome = Partial<SessionEnd> & {
 const ignore = () => {};
 const signedOut = () => failure("Signed out.", { code: "SIGNED_OUT" });
 const { stringify } = JSON;
+const STEP_UP_REQUIRED = "STEP_UP_REQUIRED";
 
 export function createSession({
   url,
   delivery = "COOKIE",
   storage,
   fetch: send = fetch,
+  stepUp,
 }: SessionOptions): Session {
   const endpoint = addressOf(new Request(url));
   const name = `portico ${endpoint}`;
@@ -68,6 +70,9 @@ export function createSession({
   let retry: ReturnType<typeof setTimeout>;
   let failures = 0;
   let closed: true | undefined;
+
+  let isProving = false;
+  let lastProof: Promise<string | undefined> | undefined;
 
   let inMemory = "";
   const kept = () => (storage ? storage.getItem(name) : inMemory) || null;
@@ -160,38 +165,83 @@ export function createSession({
 
   const refreshQuietly = () => void refresh().catch(ignore);
 
-  /** Sends a request with the access token, and once more if it was refused before it ran. */
+  /**
+   * Lets the user prove who they are, once for all requests that were begun before that; returns the
+   * access token of that moment, whose `auth_time` is older, or nothing if there was no proof.
+   */
+  async function prove(proofBefore: typeof lastProof, { methods, maxAge }: StepUpRequired) {
+    if (!stepUp) return;
+    if (lastProof === proofBefore) {
+      // The callback may have sent this request itself, and would wait for its own end.
+      if (isProving) return;
+      isProving = true;
+      // Not at once, so that requests which the callback sends begin after this assignment.
+      lastProof = Promise.resolve({ methods, maxAge })
+        .then(stepUp)
+        .catch((error) => void console.error(error))
+        .then((isProved) => {
+          isProving = false;
+          return isProved ? accessToken : undefined;
+        });
+    }
+    return lastProof;
+  }
+
+  /** Sends a request with the access token; once more each if it was refused for that, or for an old proof. */
   async function deliver(request: Request) {
+    const proofBefore = lastProof;
     let owner = user;
-    if (age() > lifetime * Share.Used)
-      await refresh().catch((error) => {
-        if (age() > lifetime) throw error;
-      });
-    owner ??= user;
     // What one user asked for is not done in the name of another.
     const token = () => (user?.id === owner?.id ? accessToken : undefined);
-    const attempt = () => sendAs(new Request(request.clone(), credentials), token());
-    const sent = token();
+    const send = () => sendAs(new Request(request.clone(), credentials), token());
+
+    async function attempt() {
+      if (age() > lifetime * Share.Used)
+        await refresh().catch((error) => {
+          if (age() > lifetime) throw error;
+        });
+      owner ??= user;
+      const sent = token();
+      const response = await send();
+      const [refusal, nothingRan] = await refusalIn(response, "UNAUTHENTICATED");
+      if (!refusal) return response;
+      await refresh(sent).catch(ignore);
+      return nothingRan && token() && token() !== sent ? send() : response;
+    }
+
     const response = await attempt();
-    const [isRefused, nothingRan] = await refusalIn(response);
-    if (!isRefused) return response;
-    await refresh(sent).catch(ignore);
-    return nothingRan && token() && token() !== sent ? attempt() : response;
+    const [refusal, nothingRan] = await refusalIn(response, STEP_UP_REQUIRED);
+    const stale = refusal && (await prove(proofBefore, refusal as StepUpRequired));
+    if (!stale) return response;
+    try {
+      return nothingRan && token() ? await attempt() : response;
+    } finally {
+      // Other services look at `auth_time`. Not earlier: the answer may change the cookie, too.
+      refresh(stale).catch(ignore);
+    }
   }
 
   /** Runs a mutation that returns tokens, while no refresh of a former session is on its way. */
-  const mutate = (isSignIn: boolean, document: string, input: object) => {
-    const owner = user?.id;
-    return exclusively(async () => {
+  const mutate = (isSignIn: boolean, document: string, input: object, owner = user?.id) =>
+    exclusively(async () => {
       await renew(accessToken);
       // What one user asked for is not done in the name of another.
       if (!isSignIn && user?.id !== owner) throw signedOut();
       return (await obtain(isSignIn, document, input, accessToken)) as never;
     });
-  };
 
   const signInBy = (document: string) => (input: object) =>
     mutate(true, document, { ...input, delivery });
+
+  function changePassword(input: object) {
+    const proofBefore = lastProof;
+    const owner = user?.id;
+    const attempt = () => mutate(false, documents.changePassword, input, owner);
+    return attempt().catch(async (refusal) => {
+      if (refusal.code !== STEP_UP_REQUIRED || !(await prove(proofBefore, refusal))) throw refusal;
+      return attempt();
+    });
+  }
 
   async function signOut() {
     change(false, null, null);
@@ -221,7 +271,8 @@ export function createSession({
     signIn: signInBy(documents.login),
     register: signInBy(documents.register),
     verifyEmail: signInBy(documents.verifyEmail),
-    changePassword: (input) => mutate(false, documents.changePassword, input),
+    answerChallenge: signInBy(documents.answerChallenge),
+    changePassword,
     signOut,
     subscribe(listener) {
       listeners.add(listener);

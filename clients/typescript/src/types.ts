@@ -6,11 +6,27 @@ export type User = Extract<api.LoginMutation["result"], { user: unknown }>["user
 /** For example `localStorage`. */
 export type TokenStorage = Pick<Storage, "getItem" | "setItem">;
 
+/** What answers a challenge, or a request to step up. */
+export type AuthenticationMethod = api.AuthenticationMethod;
+
+/** What Portico refused for: the user proved too long ago who they are. */
+export interface StepUpRequired {
+  /** By what the user can prove it, the strongest first. Empty: only by signing in again. */
+  methods: AuthenticationMethod[];
+  /** How many seconds ago the proof may be. */
+  maxAge: number;
+}
+
 interface CommonOptions {
   /** The GraphQL endpoint. */
   url: string;
   /** Sends the requests; `globalThis.fetch` if omitted. */
   fetch?: typeof fetch;
+  /**
+   * Asks the person to prove who they are, and calls the mutation `stepUp`: for requests that Portico
+   * refuses with `STEP_UP_REQUIRED`. They are sent once more if it returns true.
+   */
+  stepUp?: (required: StepUpRequired) => boolean | Promise<boolean>;
 }
 
 export type SessionOptions = CommonOptions &
@@ -32,9 +48,13 @@ export type SessionEnd = Extract<api.RefreshSessionMutation["result"], { reason:
 
 type WithoutTokens<Outcome> = Outcome extends { tokens: unknown } ? Omit<Outcome, "tokens"> : Outcome;
 
+/** The question for a second factor: the answer, and the `token`, go to `answerChallenge`. */
+export type Challenge = Extract<api.LoginMutation["result"], { challenge: unknown }>["challenge"];
+
 export type SignInOutcome = WithoutTokens<api.LoginMutation["result"]>;
 export type RegisterOutcome = WithoutTokens<api.RegisterMutation["result"]>;
 export type VerifyEmailOutcome = WithoutTokens<api.VerifyEmailMutation["result"]>;
+export type AnswerChallengeOutcome = WithoutTokens<api.AnswerChallengeMutation["result"]>;
 export type ChangePasswordOutcome = WithoutTokens<NonNullable<api.ChangePasswordMutation["result"]>>;
 
 /**
@@ -55,6 +75,8 @@ export interface Session {
   signIn(input: Omit<api.LoginInput, "delivery">): Promise<SignInOutcome>;
   register(input: Omit<api.RegisterInput, "delivery">): Promise<RegisterOutcome>;
   verifyEmail(input: Omit<api.VerifyEmailInput, "delivery">): Promise<VerifyEmailOutcome>;
+  /** Completes `signIn` or `verifyEmail`, if its outcome was `ChallengeRequired`. */
+  answerChallenge(input: Omit<api.AnswerChallengeInput, "delivery">): Promise<AnswerChallengeOutcome>;
   /** Continues the session with new tokens; the former ones are no longer valid. */
   changePassword(input: api.ChangePasswordInput): Promise<ChangePasswordOutcome>;
   /** Signs out here at once, then on the server. Rejects if the server could not be told. */

@@ -16,7 +16,7 @@ const client = outputFiles[0].text;
 const html = `<!doctype html><title>A frontend</title><script type="module">
   import { createSession } from "/client.js";
   const url = new URLSearchParams(location.search).get("url");
-  const session = createSession({ url });
+  const session = createSession({ url, stepUp: () => window.stepUp() });
   window.session = session;
   window.changes = [];
   session.subscribe(() => changes.push([session.status, session.user?.email ?? null]));

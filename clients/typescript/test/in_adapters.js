@@ -7,9 +7,12 @@ import { createSession } from "@portico/client";
 import { sessionLink } from "@portico/client/apollo";
 import { sessionExchange } from "@portico/client/urql";
 import { password, register } from "./accounts.js";
+import { enroll } from "./factors.js";
 import { startProxy } from "./proxy.js";
 
 const ME = "query Me { me { email } }";
+const RENEW = "mutation Renew { renewRecoveryCodes { codes } }";
+const STEP_UP = "mutation StepUp($input: StepUpInput!) { stepUp(input: $input) { __typename } }";
 
 const urqlClient = (url, session) =>
   new Client({
@@ -28,6 +31,7 @@ const clients = {
     });
     return {
       ask: async () => (await client.query({ query: gql(ME) })).data,
+      change: async (mutation, variables) => (await client.mutate({ mutation: gql(mutation), variables })).data,
       watch: (listener) =>
         client.watchQuery({ query: gql(ME) }).subscribe(({ data }) => data && listener(data)),
     };
@@ -36,16 +40,17 @@ const clients = {
     const client = urqlClient(url, session);
     return {
       ask: async () => (await client.query(ME, {}).toPromise()).data,
+      change: async (mutation, variables = {}) => (await client.mutation(mutation, variables).toPromise()).data,
       watch: (listener) => client.query(ME, {}).subscribe(({ data, stale }) => data && !stale && listener(data)),
     };
   },
 };
 
 export function inAdapters(world) {
-  async function arrange(t, connect) {
+  async function arrange(t, connect, options) {
     const proxy = await startProxy(world.portico.url);
     const [first, second] = [await register(proxy.url), await register(proxy.url)];
-    const session = createSession({ url: proxy.url, delivery: "BODY" });
+    const session = createSession({ url: proxy.url, delivery: "BODY", ...options });
     t.after(() => {
       session.close();
       proxy.close();
@@ -86,6 +91,20 @@ export function inAdapters(world) {
 
       assert.equal(me.email, second.email);
       assert.deepEqual(seen, [first.email, second.email, null]);
+    });
+
+    test(`${name} gets the answer to a mutation that was refused, after its client has stepped up`, async (t) => {
+      const stepUp = async () => {
+        const input = { answer: { totp: await app.nextCode() } };
+        return (await client.change(STEP_UP, { input })).stepUp.__typename === "SteppedUp";
+      };
+      const { proxy, first, client } = await arrange(t, connect, { stepUp });
+      const app = await enroll(world.portico, proxy.url, first.email);
+
+      const { renewRecoveryCodes } = await client.change(RENEW);
+
+      assert.equal(renewRecoveryCodes.codes.length, 10);
+      assert.deepEqual([proxy.count("Renew"), proxy.count("StepUp")], [2, 1]);
     });
   }
 

@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { password, register, sessionsOf } from "./accounts.js";
 import { openTab, startFrontend } from "./browser.js";
+import { enroll } from "./factors.js";
 import { startProxy } from "./proxy.js";
 
 const me = "query Me { me { email } }";
@@ -351,6 +352,47 @@ export function inChromium(world) {
 
     assert.equal(outcome.__typename, "PasswordChanged");
     assert.deepEqual([answered, asked], [{ data: { me: { email: user.email } } }, ["Me"]]);
+    assert.deepEqual(await tab.state(), ["signedIn", user.email, null]);
+  });
+
+  test("the answer to a challenge puts the session into the cookie, and signs in all tabs", async (t) => {
+    const { proxy, user, context, tab } = await arrange(t);
+    const app = await enroll(world.portico, proxy.url, user.email);
+    const [first, second] = [await tab(), await tab()];
+    await Promise.all([first.ready(), second.ready()]);
+
+    const { challenge } = await first.signIn(user.email, password);
+    const cookieBefore = await cookieOf(context);
+    const input = { token: challenge.token, answer: { totp: await app.nextCode() } };
+    const outcome = await first.page.evaluate((given) => session.answerChallenge(given), input);
+    await second.becomes("signedIn", user.email);
+    await first.reload();
+
+    assert.deepEqual([cookieBefore, outcome.__typename], [undefined, "SignedIn"]);
+    assert.deepEqual(await first.state(), ["signedIn", user.email, null]);
+    assert.deepEqual(await first.changes(), [["signedIn", user.email]]);
+  });
+
+  test("after a step-up the request is repeated, and a reload stays signed in", async (t) => {
+    const { proxy, user, signedIn } = await arrange(t);
+    const tab = await signedIn();
+    const app = await enroll(world.portico, proxy.url, user.email);
+    const code = await app.nextCode();
+    await tab.page.evaluate((totp) => {
+      window.stepUp = async () => {
+        const query = `mutation StepUp { stepUp(input: { answer: { totp: "${totp}" } }) { __typename } }`;
+        return (await graphql(query)).data.stepUp.__typename === "SteppedUp";
+      };
+    }, code);
+    proxy.forget();
+
+    const { data } = await tab.ask("mutation Renew { renewRecoveryCodes { codes } }");
+    while (!proxy.count("RefreshSession")) await sleep(10);
+    const asked = proxy.requests.map(({ name }) => name);
+    await tab.reload();
+
+    assert.equal(data.renewRecoveryCodes.codes.length, 10);
+    assert.deepEqual(asked, ["Renew", "StepUp", "Renew", "RefreshSession"]);
     assert.deepEqual(await tab.state(), ["signedIn", user.email, null]);
   });
 }

@@ -1,11 +1,20 @@
-import { ApolloClient, HttpLink, InMemoryCache, type OperationVariables } from "@apollo/client";
+import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, type OperationVariables } from "@apollo/client";
+import { ErrorLink } from "@apollo/client/link/error";
 import { useApolloClient } from "@apollo/client/react";
 import possibleTypes from "./gql/possibleTypes";
+import { Me } from "./me";
+import { codeOf } from "./results";
 import { session, url } from "./session";
+
+/** Asks again who the user is when the server has begun to require a second factor: `MemberLayout` then leads to it. */
+const secondFactorLink = new ErrorLink(({ error, operation }) => {
+  if (codeOf(error) !== "SECOND_FACTOR_REQUIRED") return;
+  operation.client.query({ query: Me, fetchPolicy: "network-only" }).catch(() => undefined);
+});
 
 export const createClient = () =>
   new ApolloClient({
-    link: new HttpLink({ uri: url, fetch: session.fetch }),
+    link: ApolloLink.from([secondFactorLink, new HttpLink({ uri: url, fetch: session.fetch })]),
     cache: new InMemoryCache(possibleTypes),
   });
 

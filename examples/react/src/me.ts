@@ -1,7 +1,7 @@
 import { useSuspenseQuery } from "@apollo/client/react";
 import { graphql } from "./gql";
 
-const Me = graphql(`
+export const Me = graphql(`
   query Me {
     me {
       id
@@ -10,13 +10,25 @@ const Me = graphql(`
       displayName
       role
       createdAt
+      factors {
+        id
+        createdAt
+        lastUsedAt
+      }
+      recoveryCodesLeft
+    }
+    server {
+      secondFactorRequired
     }
   }
 `);
 
 /** The signed-in user, for the pages below `MemberLayout`. */
 export function useMe() {
-  const { data } = useSuspenseQuery(Me);
-  if (!data.me) throw new Error("Nobody is signed in.");
-  return data.me;
+  const { data: { me, server } } = useSuspenseQuery(Me);
+  if (!me) throw new Error("Nobody is signed in.");
+  const factors = me.factors ?? [];
+  const required = server.secondFactorRequired;
+  const isRequired = required === "EVERYBODY" || (required === "ADMINS" && me.role === "ADMIN");
+  return { ...me, factors, mustEnroll: isRequired && factors.length === 0 };
 }

@@ -41,6 +41,10 @@ export function explain(error: unknown): string {
   switch (codeOf(error)) {
     case "UNAUTHENTICATED":
       return "You are signed out. Sign in to continue.";
+    case "STEP_UP_REQUIRED":
+      return "Nothing was done: this needs your confirmation that it is you.";
+    case "SECOND_FACTOR_REQUIRED":
+      return "This server requires two-step sign-in. Set it up to continue.";
     case "FORBIDDEN":
       return error instanceof Error ? error.message : "You may not do that.";
     case "RATE_LIMITED":
@@ -56,7 +60,7 @@ export function explain(error: unknown): string {
 }
 
 /** The code of a refusal, of Apollo Client or of the session; undefined if no answer arrived. */
-function codeOf(error: unknown): unknown {
+export function codeOf(error: unknown): unknown {
   if (CombinedGraphQLErrors.is(error)) return error.errors[0]?.extensions?.code;
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "string" ? code : undefined; // that of a timeout is a number

@@ -11,6 +11,7 @@ import { RequestVerification } from "./pages/RequestVerification";
 import { ResetPassword } from "./pages/ResetPassword";
 import { Sessions } from "./pages/Sessions";
 import { SignIn } from "./pages/SignIn";
+import { TwoStep } from "./pages/TwoStep";
 import { UserDetails } from "./pages/UserDetails";
 import { Users } from "./pages/Users";
 import { VerifyEmail } from "./pages/VerifyEmail";
@@ -48,6 +49,7 @@ export const router = createBrowserRouter([
           { path: "/", Component: Profile },
           { path: "/email", Component: ChangeEmail },
           { path: "/password", Component: ChangePassword },
+          { path: "/two-step", Component: TwoStep },
           { path: "/sessions", Component: Sessions },
           { path: "/delete-account", Component: DeleteAccount },
           { path: "/users", Component: Users },

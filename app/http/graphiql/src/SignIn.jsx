@@ -1,9 +1,10 @@
 import { useSession } from "@portico/client/react";
 import { useEffect, useRef, useState } from "react";
+import { Factors } from "./Factors.jsx";
+import { CODE, OneField, RECOVERY_CODE } from "./OneField.jsx";
 import { productName } from "./product.js";
-import { session, survivesReload } from "./session.js";
+import { session, survivesReload, toMessage } from "./session.js";
 
-const UNREACHABLE = "Portico could not be reached.";
 const NOT_SIGNED_OUT =
   "Signed out here, but the server could not be reached: " +
   (survivesReload ? "a reload signs you in again." : "the session continues until it expires.");
@@ -11,10 +12,17 @@ const NOT_SIGNED_OUT =
 export function SignIn() {
   const { status, user, endedBy } = useSession(session);
   const [isUnfinished, setIsUnfinished] = useState(false);
-  const view = status === "signedOut" && isUnfinished ? "signedOutHere" : status;
+  const [challenge, setChallenge] = useState(null);
+  const [notice, setNotice] = useState("");
+  const signedOutView = isUnfinished ? "signedOutHere" : challenge ? "challenge" : "signedOut";
+  const view = status === "signedOut" ? signedOutView : status;
   const bar = useRef(null);
   const before = useRef(view);
   const signOut = () => session.signOut().catch(() => setIsUnfinished(true));
+  const endChallenge = (message = "") => {
+    setChallenge(null);
+    setNotice(message);
+  };
 
   // The focused control was removed with its view: move the focus to its successor, but do not
   // take it from another element (a session may end while a user is typing a query).
@@ -24,7 +32,10 @@ export function SignIn() {
     if (wasReplaced && document.activeElement === document.body) {
       bar.current.querySelector("input, button").focus();
     }
-    if (view === "signedIn") setIsUnfinished(false);
+    if (view === "signedIn") {
+      setIsUnfinished(false);
+      endChallenge();
+    }
   }, [view]);
 
   return (
@@ -33,7 +44,10 @@ export function SignIn() {
       {view === "loading" && <Connecting />}
       {view === "signedIn" && <SignedIn user={user} onSignOut={signOut} />}
       {view === "signedOutHere" && <SignOutAgain onDone={() => setIsUnfinished(false)} />}
-      {status === "signedOut" && <SignInForm notice={reasonOf(endedBy)} />}
+      {view === "challenge" && <ChallengeForm challenge={challenge} onEnd={endChallenge} />}
+      {status === "signedOut" && view !== "challenge" && (
+        <SignInForm notice={notice || reasonOf(endedBy)} onChallenge={setChallenge} />
+      )}
     </header>
   );
 }
@@ -48,11 +62,17 @@ const Connecting = () => (
 const reasonOf = (endedBy) => (endedBy ? `${endedBy.message} Please sign in again.` : "");
 
 function SignedIn({ user, onSignOut }) {
+  const [isOpen, setIsOpen] = useState(false);
+
   return (
     <>
       <p role="status">
         Signed in as <strong>{user.email}</strong> <span className="portico-role">{user.role}</span>
       </p>
+      <button type="button" onClick={() => setIsOpen(true)}>
+        Two-step sign-in
+      </button>
+      {isOpen && <Factors user={user} onClose={() => setIsOpen(false)} />}
       <button type="button" onClick={onSignOut}>
         Sign out
       </button>
@@ -79,7 +99,32 @@ function SignOutAgain({ onDone }) {
   );
 }
 
-function SignInForm({ notice }) {
+function ChallengeForm({ challenge: { token, methods }, onEnd }) {
+  const [byRecoveryCode, setByRecoveryCode] = useState(false);
+  const [answer, field] = byRecoveryCode ? ["recoveryCode", RECOVERY_CODE] : ["totp", CODE];
+
+  const submit = async (value) => {
+    const input = { token, answer: { [answer]: value } };
+    const { __typename, message } = await session.answerChallenge(input).catch(toMessage);
+    if (__typename === "ChallengeExpired") onEnd(message);
+    return message;
+  };
+
+  return (
+    <OneField field={field} onSubmit={submit} submit="Sign in" aria-label="Second step">
+      {methods.includes("RECOVERY_CODE") && (
+        <button type="button" onClick={() => setByRecoveryCode(!byRecoveryCode)}>
+          {byRecoveryCode ? "Use the app" : "Use a recovery code"}
+        </button>
+      )}
+      <button type="button" onClick={() => onEnd()}>
+        Cancel
+      </button>
+    </OneField>
+  );
+}
+
+function SignInForm({ notice, onChallenge }) {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState("");
   const message = busy ? "" : failure || notice;
@@ -91,8 +136,9 @@ function SignInForm({ notice }) {
     setBusy(true);
     const outcome = await session
       .signIn({ email: email.value, password: password.value })
-      .catch(({ code, message }) => ({ message: code ? message : UNREACHABLE }));
+      .catch(toMessage);
     if (outcome.__typename === "SignedIn") return; // this form is gone
+    if (outcome.__typename === "ChallengeRequired") return onChallenge(outcome.challenge);
     setBusy(false);
     setFailure(outcome.message);
     password.select();

@@ -16,6 +16,7 @@ import operations from "./operations.graphql?raw";
 import { productName } from "./product.js";
 import { fetcher } from "./session.js";
 import { SignIn } from "./SignIn.jsx";
+import { StepUp } from "./StepUp.jsx";
 import { storage } from "./storage.js";
 
 const WELCOME = `# Welcome to ${productName}.
@@ -45,6 +46,7 @@ function Page() {
   return (
     <>
       <SignIn />
+      <StepUp />
       <main>
         <GraphiQL
           fetcher={fetcher}

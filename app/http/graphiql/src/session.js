@@ -1,8 +1,12 @@
 // The session of this page. @portico/client keeps the access token in memory and the refresh token
 // in a cookie that no script reads, renews them, and tells other tabs of this origin.
 import { createSession } from "@portico/client";
+import { askToStepUp } from "./stepUp.js";
 
 const ENDPOINT = "/graphql";
+const UNREACHABLE = "Portico could not be reached.";
+const SIGNED_OUT = "You are no longer signed in.";
+const NOT_CONFIRMED = "Nothing was changed, since you did not confirm that it is you.";
 
 // Over http, browsers keep the cookie on loopback only; elsewhere a reload signs out.
 export const survivesReload = isSecureContext;
@@ -10,6 +14,7 @@ export const survivesReload = isSecureContext;
 export const session = createSession({
   url: ENDPOINT,
   delivery: survivesReload ? "COOKIE" : "BODY",
+  stepUp: askToStepUp,
 });
 
 /** GraphiQL's fetcher: the token goes along unless the headers editor has an Authorization. */
@@ -26,4 +31,17 @@ export async function fetcher({ query, variables, operationName }, { headers } =
   return response.json().catch(() => {
     throw new Error(`The answer (HTTP ${response.status}) is not JSON.`);
   });
+}
+
+/** What a method of the session rejects with, as an outcome. */
+export const toMessage = ({ code, message }) => ({ message: code ? message : UNREACHABLE });
+
+/** Returns the `result` of an operation of the panel, or else a `message` for the person. */
+export async function ask(query, variables) {
+  const { data, errors } = await fetcher({ query, variables }).catch((error) => ({
+    errors: [toMessage(error)],
+  }));
+  if (data?.result) return data.result;
+  const [{ message, extensions }] = errors ?? [{ message: SIGNED_OUT }];
+  return { message: extensions?.code === "STEP_UP_REQUIRED" ? NOT_CONFIRMED : message };
 }

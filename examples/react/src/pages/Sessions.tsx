@@ -2,6 +2,7 @@ import { useSuspenseQuery } from "@apollo/client/react";
 import { useMutate } from "../apollo";
 import { deviceName } from "../deviceName";
 import { graphql } from "../gql";
+import { inWords } from "../methods";
 import { done, problem, unhandled } from "../results";
 import { session } from "../session";
 import { Form } from "../ui/Form";
@@ -19,6 +20,7 @@ const MySessions = graphql(`
           userAgent
           ipAddress
           lastUsedAt
+          methods
         }
       }
     }
@@ -70,11 +72,12 @@ export function Sessions() {
     <Page title="Sessions">
       <Card title="Where you are signed in">
         <ul className="list">
-          {data.me?.sessions?.nodes.map(({ id, isCurrent, userAgent, ipAddress, lastUsedAt }) => (
+          {data.me?.sessions?.nodes.map(({ id, isCurrent, userAgent, ipAddress, lastUsedAt, methods }) => (
             <li key={id}>
               <div>
                 <p>{deviceName(userAgent)} {isCurrent && <span className="tag">this device</span>}</p>
                 <p className="minor">{ipAddress}, last used <When at={lastUsedAt} /></p>
+                <p className="minor">Signed in with {inWords(methods)}</p>
               </div>
               {!isCurrent && (
                 <Form submit={() => revoke(id)} button="Sign out" label={`Sign out ${deviceName(userAgent)}`} look="quiet" />

@@ -1,23 +1,33 @@
-import { Link } from "react-router";
+import { useState } from "react";
+import { Link, useNavigate } from "react-router";
 import { done, problem, unhandled } from "../results";
 import { session } from "../session";
 import { Form } from "../ui/Form";
 import { LinkPage } from "../ui/LinkPage";
-
-async function verify(token: string) {
-  const outcome = await session.verifyEmail({ token });
-  switch (outcome.__typename) {
-    case "SignedIn":
-      return done(`${outcome.user.email} is verified, and you are signed in.`);
-    case "TokenInvalid":
-    case "RateLimited":
-      return problem(outcome);
-    default:
-      return unhandled(outcome);
-  }
-}
+import { AnswerChallenge } from "./AnswerChallenge";
 
 export function VerifyEmail() {
+  const [challenge, setChallenge] = useState<string>();
+  const navigate = useNavigate();
+
+  async function verify(token: string) {
+    const outcome = await session.verifyEmail({ token });
+    switch (outcome.__typename) {
+      case "SignedIn":
+        return done(`${outcome.user.email} is verified, and you are signed in.`);
+      case "ChallengeRequired":
+        setChallenge(outcome.challenge.token);
+        return done("Your address is verified. Continue with the second step.");
+      case "TokenInvalid":
+      case "RateLimited":
+        return problem(outcome);
+      default:
+        return unhandled(outcome);
+    }
+  }
+
+  if (challenge !== undefined)
+    return <AnswerChallenge token={challenge} restart={(notice) => navigate("/sign-in", { replace: true, state: { notice } })} />;
   return (
     <LinkPage title="Verify your email" form={(token) => <Form submit={() => verify(token)} button="Verify" />}>
       <Link to="/">Continue</Link>

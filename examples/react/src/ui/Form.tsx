@@ -29,17 +29,19 @@ export function Form<Name extends string>({ submit, button, label, look, reusabl
   return (
     <>
       {usable && (
+        // Not `disabled` while pending: the button would lose the focus, and a dialog could not give it back.
         // Not `action={run}`: React would empty the fields after a refusal. The server checks the values.
         <form
           noValidate
           onSubmit={(event) => {
             event.preventDefault();
+            if (pending) return;
             const form = event.currentTarget;
             startTransition(() => { run(form); });
           }}
         >
           <Issues value={result?.issues ?? []}>{children}</Issues>
-          <button className={look} disabled={pending} aria-label={label}>
+          <button className={look} aria-disabled={pending} aria-label={label}>
             {button}
           </button>
         </form>

@@ -1,12 +1,13 @@
 import { ApolloProvider } from "@apollo/client/react";
 import { useSession } from "@portico/client/react";
 import { Suspense, useState } from "react";
-import { Navigate, NavLink, Outlet, useLocation } from "react-router";
+import { Link, Navigate, NavLink, Outlet, useLocation } from "react-router";
 import { createClient } from "../apollo";
 import { useMe } from "../me";
 import { session } from "../session";
 import { useSignOut } from "../useSignOut";
 import { Connecting } from "./Connecting";
+import { StepUpDialog } from "./StepUpDialog";
 
 /** The pages for signed-in users. */
 export function MemberLayout() {
@@ -37,6 +38,8 @@ function Member() {
 function Frame() {
   const me = useMe();
   const signOut = useSignOut();
+  const { pathname } = useLocation();
+  if (me.mustEnroll && pathname !== "/two-step") return <Navigate to="/two-step" replace />;
   return (
     <div className="frame">
       <header>
@@ -45,6 +48,7 @@ function Frame() {
           <NavLink to="/">Profile</NavLink>
           <NavLink to="/email">Email</NavLink>
           <NavLink to="/password">Password</NavLink>
+          <NavLink to="/two-step">Two-step sign-in</NavLink>
           <NavLink to="/sessions">Sessions</NavLink>
           {me.role === "ADMIN" && <NavLink to="/users">Users</NavLink>}
         </nav>
@@ -54,10 +58,26 @@ function Frame() {
         </div>
       </header>
       <main>
+        <RecoveryCodeNotice />
         <Suspense fallback={<p>Loading…</p>}>
           <Outlet />
         </Suspense>
       </main>
+      <StepUpDialog />
     </div>
+  );
+}
+
+/** After a sign-in with a recovery code, until another page is opened. */
+function RecoveryCodeNotice() {
+  const { recoveryCodesLeft } = useMe();
+  const state = useLocation().state as { recoveryCodeUsed?: boolean } | null;
+  return (
+    state?.recoveryCodeUsed && (
+      <p role="status" className="card">
+        You signed in with a recovery code. Codes that are left: {recoveryCodesLeft ?? 0}.{" "}
+        <Link to="/two-step">Replace a lost device, or make new codes</Link>
+      </p>
+    )
   );
 }

@@ -10,9 +10,18 @@ export function Page({ title, children }: { title: string; children: ReactNode }
   );
 }
 
-export function Card({ title, children }: { title: string; children: ReactNode }) {
+interface CardProps {
+  title: string;
+  /** Takes the focus when it appears: it replaces what had it. */
+  focused?: boolean;
+  children: ReactNode;
+}
+
+const focus = (element: HTMLElement | null) => element?.focus();
+
+export function Card({ title, focused, children }: CardProps) {
   return (
-    <section className="card" aria-label={title}>
+    <section className="card" aria-label={title} {...(focused && { tabIndex: -1, ref: focus })}>
       <h2>{title}</h2>
       {children}
     </section>

@@ -1,0 +1,115 @@
+import { useState } from "react";
+import { useMutate } from "../apollo";
+import { graphql } from "../gql";
+import { Me, useMe } from "../me";
+import { done, problem, unhandled } from "../results";
+import { CodeField } from "../ui/CodeField";
+import { Form, type Values } from "../ui/Form";
+import { Card } from "../ui/Page";
+import { QrCode } from "../ui/QrCode";
+import { useRequestVerification } from "../useRequestVerification";
+
+const BeginTotpEnrollment = graphql(`
+  mutation BeginTotpEnrollment {
+    outcome: beginTotpEnrollment {
+      __typename
+      ... on TotpEnrollment {
+        secret
+        otpauthUri
+      }
+      ...Problem
+    }
+  }
+`);
+
+const ConfirmTotpEnrollment = graphql(`
+  mutation ConfirmTotpEnrollment($input: ConfirmTotpEnrollmentInput!) {
+    outcome: confirmTotpEnrollment(input: $input) {
+      __typename
+      ... on FactorAdded {
+        recoveryCodes
+      }
+      ...Problem
+    }
+  }
+`);
+
+interface Enrollment {
+  secret: string;
+  otpauthUri: string;
+}
+
+interface EnrollAppProps {
+  added: (recoveryCodes: readonly string[]) => void;
+}
+
+export function EnrollApp({ added }: EnrollAppProps) {
+  const { email } = useMe();
+  const [enrollment, setEnrollment] = useState<Enrollment>();
+  const [isUnverified, setUnverified] = useState(false);
+  const requestVerification = useRequestVerification();
+  const mutate = useMutate();
+
+  async function begin() {
+    // Not cached: the secret is kept by this component alone.
+    const { outcome } = await mutate({ mutation: BeginTotpEnrollment, fetchPolicy: "no-cache" });
+    switch (outcome.__typename) {
+      case "TotpEnrollment":
+        setEnrollment(outcome);
+        return done("Begun.");
+      case "EmailNotVerified":
+        setUnverified(true);
+        return problem(outcome);
+      case "FactorAlreadyEnrolled":
+        return problem(outcome);
+      default:
+        return unhandled(outcome);
+    }
+  }
+
+  if (enrollment) return <ConfirmApp {...enrollment} added={added} />;
+  return (
+    <Card title="Set up an authenticator app">
+      <p>Signing in then asks for your password, and for a code of an app on your phone. Who knows your password alone cannot sign in.</p>
+      <Form submit={begin} button="Set up" reusable />
+      {isUnverified && <Form submit={() => requestVerification(email)} button="Send the link" look="quiet" />}
+    </Card>
+  );
+}
+
+function ConfirmApp({ secret, otpauthUri, added }: Enrollment & EnrollAppProps) {
+  const mutate = useMutate();
+
+  async function confirm(input: Values<"code">) {
+    const { outcome } = await mutate({
+      mutation: ConfirmTotpEnrollment,
+      variables: { input },
+      fetchPolicy: "no-cache",
+      refetchQueries: [Me],
+    });
+    switch (outcome.__typename) {
+      case "FactorAdded":
+        added(outcome.recoveryCodes ?? []);
+        return done("Added.");
+      case "InvalidCode":
+      case "ChallengeExpired":
+      case "RateLimited":
+        return problem(outcome);
+      default:
+        return unhandled(outcome);
+    }
+  }
+
+  return (
+    <Card title="Scan this with your authenticator app" focused>
+      <QrCode text={otpauthUri} label="QR code for an authenticator app" />
+      <p>
+        If you cannot scan it, <a href={otpauthUri}>open it in an app on this device</a> or type this key:{" "}
+        <code className="secret">{secret.match(/.{1,4}/g)?.join(" ")}</code>
+      </p>
+      <Form submit={confirm} button="Confirm">
+        <CodeField name="code" />
+      </Form>
+    </Card>
+  );
+}
