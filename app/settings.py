@@ -3,6 +3,7 @@
 from app.accounts.settings import AccountSettings
 from app.audit.settings import AuditSettings
 from app.config.settings import PlatformSettings
+from app.factors.settings import FactorSettings
 from app.jobs.settings import JobSettings
 from app.keys.settings import KeySettings
 from app.mail.settings import MailSettings
@@ -16,6 +17,7 @@ from app.users.settings import UserSettings
 class Settings(  # pyright: ignore[reportIncompatibleVariableOverride] - the platform's model_config
     ThrottleSettings,
     PeopleSettings,
+    FactorSettings,
     AccountSettings,
     SessionSettings,
     AuditSettings,

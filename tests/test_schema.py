@@ -154,7 +154,10 @@ async def test_introspection_states_how_to_sign_in_and_who_may_use_a_field(api: 
     }
     assert answer["__schema"]["description"] == served().description
     assert "`Authorization: Bearer <accessToken>`" in (served().description or "")
-    assert asked["createUser"].endswith("Administrators only. Rate limited as `INVITATION`.")
+    assert asked["createUser"].endswith(
+        "Administrators only. Within 10 minutes of a sign-in or `stepUp`. "
+        "Rate limited as `INVITATION`."
+    )
 
 
 def test_built_in_directives_are_not_printed() -> None:

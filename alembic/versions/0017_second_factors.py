@@ -34,7 +34,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("recovery_codes", "totp_enrollments", "totp_secrets", "factors", "challenges"):
         op.drop_table(table)
-    for column in ("must_step_up", "methods", "proved_at"):
+    for column in ("must_step_up", "wrong_codes", "methods", "proved_at"):
         op.drop_column("sessions", column)
 
 
@@ -44,6 +44,7 @@ def _extend_sessions() -> None:
     methods = sa.Column("methods", ARRAY(sa.Text()), server_default=password, nullable=False)
     op.add_column("sessions", _time("proved_at", nullable=True))
     op.add_column("sessions", methods)
+    op.add_column("sessions", _count("wrong_codes"))
     op.add_column(
         "sessions",
         sa.Column("must_step_up", sa.Boolean(), server_default=sa.text("false"), nullable=False),

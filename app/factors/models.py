@@ -75,7 +75,7 @@ class TotpSecret(Base):
     sealed_with: Mapped[bytes]
     # The time step of the last code that was accepted: no code is accepted twice.
     last_step: Mapped[int]
-    # Wrong codes in a row, from unknown devices, and from known devices and sessions.
+    # Wrong codes in a row, from unknown devices and from known ones.
     wrong_codes: Mapped[int] = mapped_column(server_default=text("0"))
     wrong_codes_of_known: Mapped[int] = mapped_column(server_default=text("0"))
 
@@ -154,6 +154,9 @@ class FactorRow(NamedTuple):
     kind: str
     created_at: datetime
     last_used_at: datetime | None
+
+
+FACTOR_COLUMNS = tuple(getattr(Factor, name) for name in FactorRow._fields)
 
 
 def has_factor(

@@ -147,7 +147,8 @@ def _caller(context: Context, arguments: dict[str, Any]) -> Caller:
     viewer = context.viewer
     given = arguments.get("input")
     email, token = getattr(given, "email", ""), getattr(given, "token", "")
-    return Caller(context.client, viewer.user.id if viewer else None, email, token)
+    code = getattr(getattr(given, "answer", None), "totp", "") or ""
+    return Caller(context.client, viewer.user.id if viewer else None, email, token, code)
 
 
 async def _charges(attempt: Attempt, context: Context, caller: Caller) -> Sequence[Charge]:

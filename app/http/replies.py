@@ -16,6 +16,10 @@ UNPROCESSABLE = 422
 UNAVAILABLE = 503
 
 Fields = tuple[tuple[bytes, bytes], ...]
+STEP_UP = (
+    'Bearer error="insufficient_user_authentication", '
+    'error_description="Confirm that it is you", max_age="{}"'
+)
 
 
 class Reply(NamedTuple):
@@ -45,7 +49,7 @@ def executed(answer: dict[str, Any], *, in_parts: bool) -> Reply:
         return Reply(OK, answer)
     if not in_parts and _is_outage(answer):
         return _unavailable(answer["errors"])
-    return Reply(PARTIAL, answer)
+    return Reply(PARTIAL, answer, _step_up_challenge(answer))
 
 
 def not_executed(refused: RequestError) -> Reply:
@@ -65,13 +69,28 @@ def refused(error: HttpRefusal) -> Reply:
     return Reply(error.status, {"errors": [coded(error.message, error.code)]}, error.headers)
 
 
+def _step_up_challenge(answer: dict[str, Any]) -> Fields:
+    """Returns the challenge of RFC 9470, 3, if a proof that is too old is why nothing was done.
+
+    For gateways and HTTP clients; the entries of `errors` say the same to clients of GraphQL.
+    """
+    if _codes_of_nothing(answer) != {Code.STEP_UP_REQUIRED}:
+        return ()
+    seconds = min(each["extensions"]["maxAge"] for each in answer["errors"])
+    return ((b"www-authenticate", STEP_UP.format(seconds).encode()),)
+
+
 def _is_outage(answer: dict[str, Any]) -> bool:
     """Whether no field could be answered, each because the database is unavailable."""
+    return _codes_of_nothing(answer) == {Code.SERVICE_UNAVAILABLE}
+
+
+def _codes_of_nothing(answer: dict[str, Any]) -> set[str]:
+    """Returns the codes of the errors of an answer in which all fields are null; none otherwise."""
     data: dict[str, Any] = answer["data"] or {}
     if any(value is not None for value in data.values()):
-        return False
-    codes = {each["extensions"]["code"] for each in answer["errors"]}
-    return codes == {Code.SERVICE_UNAVAILABLE}
+        return set()
+    return {each["extensions"]["code"] for each in answer["errors"]}
 
 
 def _unavailable(errors: list[dict[str, Any]]) -> Reply:

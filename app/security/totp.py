@@ -27,8 +27,12 @@ def secret_text(secret: bytes) -> str:
 
 
 def otpauth_uri(secret: bytes, account: str, issuer: str) -> str:
-    """Returns the URI that is shown as a QR code (Key Uri Format)."""
-    uri = _totp(secret).get_provisioning_uri(account, issuer)
+    """Returns the URI that is shown as a QR code (Key Uri Format).
+
+    A colon separates the issuer from the account, so the issuer is written without.
+    """
+    name = " ".join(issuer.replace(":", " ").split())
+    uri = _totp(secret).get_provisioning_uri(account, name or None)
     # The library writes spaces as `+`, which apps show as it is. A plus is `%2B`.
     return uri.replace("+", "%20")
 
@@ -44,6 +48,11 @@ def matching_step(secret: bytes, code: str, now: datetime) -> int | None:
     given = code.encode(errors="replace")
     matching = [each for each in steps if constant_time.bytes_eq(code_at(secret, each), given)]
     return matching[-1] if matching else None
+
+
+def is_code_of(secret: bytes, step: int, code: str) -> bool:
+    """Whether a code is that of a time step."""
+    return constant_time.bytes_eq(code_at(secret, step), code.encode(errors="replace"))
 
 
 def code_at(secret: bytes, step: int) -> bytes:

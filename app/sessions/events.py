@@ -22,5 +22,5 @@ class SessionEvent(EventName):
     )
     SECRET_COMPROMISED = (
         "secret.compromised",
-        "SECRET_KEY was declared compromised: all keys, sessions and links were revoked",
+        "SECRET_KEY was declared compromised: all keys, sessions, links and factors were revoked",
     )

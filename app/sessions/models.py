@@ -70,6 +70,7 @@ class Session(Base):
                     "used_generation": COUNTER,
                     "first_generation": COUNTER,
                     "rotated_by": "a digest of address and program, which are exported",
+                    "wrong_codes": "a number that limits guesses",
                     "must_step_up": "whether the next sensitive change asks for a proof again",
                 },
             )
@@ -101,6 +102,8 @@ class Session(Base):
     methods: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{PASSWORD}'"))
     # Whether that proof no longer suffices: the account got its first second factor since.
     must_step_up: Mapped[bool] = mapped_column(server_default=text("false"))
+    # Wrong codes of a second factor in a row, in this session.
+    wrong_codes: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 LIFETIME = SqlLifetime(

@@ -59,6 +59,7 @@ class Api:
     last: httpx.Response | None = None
     errors: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     user_agent: str | None = None
+    device_token: str | None = None
 
     @classmethod
     @asynccontextmanager
@@ -91,6 +92,8 @@ class Api:
         )
         if self.user_agent is not None:
             headers["user-agent"] = self.user_agent
+        if self.device_token is not None:
+            headers["portico-device"] = self.device_token
         self.last = await self.http.post("/graphql", json=body, headers=headers)
         answer = self.last.json()
         self.errors = answer.get("errors", [])
@@ -116,6 +119,10 @@ class Api:
     def of_program(self, name: str) -> "Api":
         """Returns a guest at the same address with another User-Agent."""
         return Api(self.http, user_agent=name)
+
+    def of_device(self, device_token: str) -> "Api":
+        """Returns a guest on a device that has signed in before."""
+        return Api(self.http, device_token=device_token)
 
     def with_bearer(self, access_token: str) -> "Api":
         return Api(self.http, access_token)

@@ -11,6 +11,13 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
     "a refresh token": re.compile(r"prt_[\w-]{16,}"),
     "a one-time token": re.compile(r"pot_[\w-]{16,}"),
     "a device token": re.compile(r"pdt_[\w-]{16,}"),
+    "a challenge": re.compile(r"pct_[\w-]{16,}"),
+    # In the form in which they are shown. A code of an app, six digits, has no form of its own.
+    "a recovery code": re.compile(
+        r"(?<![\w-])[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){3}(?![\w-])"
+    ),
+    "a TOTP secret": re.compile(r"(?<!\w)[A-Z2-7]{32}(?!\w)"),
+    "an otpauth URI": re.compile(r"otpauth:", re.IGNORECASE),
     "a password hash": re.compile(
         r"\$(?:bcrypt-sha256|2[abxy]?|argon2\w*|scrypt|pbkdf2[\w-]*|[156]|P|H)\$[\w.$/=,+-]{8,}"
         r"|\b(?:bcrypt|pbkdf2|argon2|scrypt)\w*\$[\w$.]{8,}|\{(?:SSHA|CRYPT|PBKDF2)\w*\}"

@@ -69,12 +69,14 @@ class Per(Enum):
 
 
 class Caller(NamedTuple):
-    """Who makes an attempt: the user if signed in; the address and token if the input has them."""
+    """Who makes an attempt, and what of the input limits depend on."""
 
     client: Client
     user_id: uuid.UUID | None = None
     email: str = ""
     token: str = ""
+    # A code that is short enough to be guessed.
+    code: str = ""
 
 
 class Charge(NamedTuple):

@@ -149,6 +149,10 @@ async def test_a_user_gets_all_personal_data(api: Api, admin: Api, ada: Person) 
             }
         ],
         "passwordFailures": [],
+        "challenges": [],
+        "factors": [],
+        "totpEnrollments": [],
+        "recoveryCodes": [],
         "events": [
             event("email.change_requested"),
             event("password.refused"),
@@ -168,6 +172,8 @@ def session(**values: Any) -> dict[str, Any]:
     usual = {
         "id": "id",
         "createdAt": "time",
+        "provedAt": None,
+        "methods": ["PASSWORD"],
         "lastUsedAt": "time",
         "rotatedAt": "time",
         "expiresAt": "time",

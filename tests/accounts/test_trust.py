@@ -322,6 +322,9 @@ LINKS = {
     ALL_LINKS: "all",
     OTHER_LINKS: "all, except those that undo a change of address",
     frozenset({TokenPurpose.VERIFY_EMAIL}): "those that verify the address",
+    frozenset({TokenPurpose.CHANGE_EMAIL, TokenPurpose.VERIFY_EMAIL}): (
+        "those that verify or change the address"
+    ),
     frozenset[TokenPurpose](): "none",
 }
 
@@ -334,6 +337,8 @@ def row(change: Change) -> str:
         "all" if ends.devices else "none",
         LINKS[ends.links],
         "removed" if ends.password else "stays",
+        "removed" if ends.factors else "stay",
+        "of the current session only" if ends.freshness else "stay",
     )
     return f"| {' | '.join(cells)} |"
 
@@ -356,8 +361,14 @@ WITHOUT_A_CHANGE_OF_TRUST = {
     ("administration.py", "**"),
     # The fields of `UpdateProfileInput`.
     ("profile.py", "**"),
+    # The tables of second factors.
+    ("enrollment.py", "**"),
+    ("recovery.py", "**"),
     # A refresh of a session.
     ("refresh.py", "**"),
+    # Rows of enrollments and of recovery codes, not of users.
+    ("enrollment.py", "**"),
+    ("recovery.py", "**"),
 }
 
 

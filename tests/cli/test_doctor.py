@@ -25,6 +25,8 @@ from app.cli.doctor.command import CHECKS
 from app.cli.doctor.findings import State, checks_of, failed, ok, warning
 from app.database import migrations, revisions
 from app.database.grants import grant
+from app.factors.services.factor_secrets import FactorSecrets
+from app.security.keys import Secrets
 from app.testing.commands import CLI
 from app.testing.databases import on_server
 from app.testing.leaks import SECRETS
@@ -50,6 +52,21 @@ LATE_JOB = (
     " VALUES (0, 'queued', 'test', now() - interval '2 hours')"
 )
 NO_JOBS = "DELETE FROM pgqueuer"
+SEALED_FACTOR = (
+    (
+        "INSERT INTO users (id, email, created_at, updated_at) "
+        "SELECT gen_random_uuid(), 'ada@example.com', now(), now()"
+    ),
+    "INSERT INTO factors (id, user_id, kind, created_at) SELECT id, id, 'TOTP', now() FROM users",
+    (
+        "INSERT INTO totp_secrets (user_id, factor_id, sealed_secret, sealed_with, last_step) "
+        "SELECT id, id, '{text}', '\\x{with}', 0 FROM users"
+    ),
+    (
+        "INSERT INTO recovery_codes (user_id, sealed_key, sealed_with, hashes, created_at) "
+        "SELECT id, '{text}', '\\x{with}', '{{}}', now() FROM users"
+    ),
+)
 PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
 PGBOUNCER = """
 [databases]
@@ -317,6 +334,31 @@ def test_a_secret_that_does_not_open_the_keys_is_reported(healthy: Healthy) -> N
     assert wrong["signing keys"].text.startswith(
         "Other servers seal with a secret that this one lacks ("
     )
+
+
+async def test_factors_that_are_sealed_with_a_missing_secret_are_reported(healthy: Healthy) -> None:
+    SECRETS.add(OTHER_SECRET)
+    url = healthy.primary.url
+    sealed = FactorSecrets.of(Secrets(OTHER_SECRET)).seal(b"the secret of an app")
+    values = {"text": sealed.text, "with": sealed.sealed_with.hex()}
+    for statement in SEALED_FACTOR:
+        await on_server(url, statement.format(**values))
+    try:
+        with_one = await asyncio.to_thread(healthy.changed)
+        with_both = await asyncio.to_thread(healthy.changed, SECRET_KEY=f"{SECRET},{OTHER_SECRET}")
+    finally:
+        await on_server(url, "DELETE FROM users WHERE email = 'ada@example.com'")
+
+    assert with_one == {
+        "second factors": Found(
+            "failed",
+            "2 secrets of second factors and recovery codes are sealed with a SECRET_KEY that is "
+            "not given here: servers with these settings cannot check the codes of their users.",
+            "Add the secret that sealed them to SECRET_KEY, after a comma: within 5 minutes "
+            "servers seal them again.",
+        )
+    }
+    assert with_both == {}
 
 
 def test_a_promoted_replica_is_reported(healthy: Healthy) -> None:

@@ -14,7 +14,8 @@ FORMS = {
     "moment": r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?",
     "uuid": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "jwt": r"eyJ[\w-]+\.[\w-]+\.[\w-]+",
-    "token": r"po[a-z]_[\w-]{40,}",
+    "token": r"p[a-z]t_[\w-]{40,}",
+    "recovery_code": r"[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}",
     "password": r"(?<=password )[\w-]{16}",
     "hash": r"[0-9a-f]{12,64}",
     "milliseconds": r'(?<="milliseconds":)\d+\.\d+',
@@ -24,7 +25,7 @@ FORMS = {
     "count": r"\d+ (?:events?|chains?|checkpoints?)",
 }
 # Of these, what a document shows stands for what was printed, in the blocks that follow.
-NAMED = ("uuid", "jwt", "token", "password")
+NAMED = ("uuid", "jwt", "token", "recovery_code", "password")
 LINES, REST = "…\n", "…"
 PIECES = re.compile(
     rf"(?P<lines>^{LINES})|(?P<rest>{REST})|"

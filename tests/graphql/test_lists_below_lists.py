@@ -35,6 +35,10 @@ NOTE = """
 mutation { createNote(input: {title: "Milk", body: ""}) { ... on NoteSaved { note { id } } } }
 """
 EVENT = '{ auditEvents(first: 1, filter: {names: ["note.created"]}) { nodes { id } } }'
+ADD_FACTORS = """
+INSERT INTO factors (id, user_id, kind, created_at)
+SELECT gen_random_uuid(), id, 'TOTP', now() FROM users
+"""
 # `User.visits` asks the database for each user.
 VISITS = """
     from typing import Any
@@ -155,6 +159,9 @@ async def data(url: str) -> Data:
             await member(NOTE)
             if number % 2:
                 await devices[0](SUSPEND, id=person.id)
+        # Last: from now on, signing in is not possible without a code.
+        async with database.begin() as session:
+            await session.execute(text(ADD_FACTORS))
     assert devices[0].access_token
     return Data(devices[0].access_token, {"User": grace.id, "AuditEvent": event})
 

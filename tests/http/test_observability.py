@@ -4,7 +4,8 @@ import asyncio
 import errno
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
@@ -74,14 +75,20 @@ def texts(attributes: Any) -> dict[str, str]:
     return {each.key: each.value.string_value for each in attributes}
 
 
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
+@contextmanager
+def collecting() -> Generator[Collector]:
     with Collector() as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

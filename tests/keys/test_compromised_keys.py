@@ -32,6 +32,7 @@ from app.sessions.services.compromise import (
 )
 from app.testing.clients import LOGIN, ME, Person
 from tests.sessions.test_refreshing import reason, refresh, token
+from tests.support.authenticator import enroll
 from tests.support.fleets import NEW, NEWER, OLD, Fleet, FleetServer
 from tests.support.servers import Server, portico
 
@@ -83,6 +84,7 @@ async def test_everything_under_the_leaked_secret_is_revoked(fleet: Fleet, tmp_p
     async with fleet.server(OLD) as old:
         await old.api.register(ADA)
         laptop = await old.api.login(ADA)
+        await enroll(old.api, old.portico.services[Database], ADA, fleet.clock)
         await old.api(REQUEST_RESET)
         await old.portico.services[Worker].drain()
         link = fleet.mailer.token_for(ADA.email)
@@ -92,8 +94,10 @@ async def test_everything_under_the_leaked_secret_is_revoked(fleet: Fleet, tmp_p
 
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(
-            "1 signing keys, 2 sessions and 1 links were ended, 1 jobs have failed. Key "
+            "1 signing keys, 3 sessions and 1 links were ended, 1 second factors were removed, "
+            "1 jobs have failed. Key "
         )
+        assert "Tell their users to enroll again: no email was sent to them" in done.stdout
         assert (await laptop(ME), laptop.last_code) == ({"me": None}, "UNAUTHENTICATED")
 
     async with fleet.server(NEW) as new:
@@ -108,7 +112,10 @@ async def test_everything_under_the_leaked_secret_is_revoked(fleet: Fleet, tmp_p
         ended = await new.rows(
             "SELECT end_reason, count(*) FROM sessions WHERE ended_at IS NOT NULL GROUP BY 1"
         )
-        assert ended == [("REVOKED", 2)]
+        assert ended == [("REVOKED", 3)]
+        left = "SELECT user_id FROM {} UNION ALL SELECT user_id FROM recovery_codes"
+        for table in ("factors", "totp_secrets", "totp_enrollments"):
+            assert await new.rows(left.format(table)) == []
         (job,) = await new.portico.services[Jobs].failed()
         assert (job.name, job.failure) == ("password.reset_asked", JOB_FAILED)
 

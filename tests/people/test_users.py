@@ -41,7 +41,11 @@ EQUAL = text(
     "UPDATE users SET created_at = CASE WHEN email > 'e' THEN now() ELSE created_at END,"
     " last_login_at = CASE WHEN email > 'e' THEN now() END WHERE email < 'grace'"
 )
-SELECTED = {"sessions": "{ nodes { id } }", "suspension": "{ reason until }"}
+SELECTED = {
+    "sessions": "{ nodes { id } }",
+    "suspension": "{ reason until }",
+    "factors": "{ id createdAt }",
+}
 USER_FIELDS = cast("GraphQLObjectType", core_schema(default_schema()).type_map["User"]).fields
 TWO_ROOTS = "{ me { email } a: users(first: 1) { totalCount } b: users(first: 1) { totalCount } }"
 

@@ -1,10 +1,11 @@
-"""`portico users show`, `suspend`, `reinstate`, `sessions` and `delete`: commands for one user."""
+"""`portico users show`, `suspend`, `reset-factors` and others: commands for one user."""
 
 import asyncio
 import json
 import os
 import pty
 import subprocess
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,20 @@ from sqlalchemy import text
 
 from app.database.database import Database
 from app.testing.clients import ME, Api, Person
+from app.testing.clock import FakeClock
 from app.testing.commands import run
 from app.testing.databases import contents
+from app.testing.outbox import Outbox
 from tests.accounts.test_account_deletion import uuid_of
 from tests.people.test_administration import SUSPEND, mutate
+from tests.support.authenticator import ANSWER, enroll
 from tests.support.servers import PORTICO
 
 NOBODY = "portico: No user has this address or id.\n"
 EVENTS = text(
     "SELECT name, actor_id, details FROM audit_events WHERE target_id = :id"
-    " AND name IN ('user.suspended', 'user.reinstated', 'session.ended') ORDER BY name"
+    " AND name IN ('user.suspended', 'user.reinstated', 'session.ended', 'factors.reset')"
+    " ORDER BY name"
 )
 
 
@@ -56,6 +61,8 @@ async def test_a_user_is_shown_by_address_id_or_subject(
                 "role": "MEMBER",
                 "suspension": None,
                 "hasPassword": True,
+                "factors": 0,
+                "recoveryCodesLeft": 0,
                 "activeSessions": 1,
                 **times,
             }
@@ -128,6 +135,74 @@ async def test_an_invalid_suspension_is_refused(
     assert await contents(db) == before
 
 
+async def test_factors_and_recovery_codes_are_counted(
+    api: Api, ada: Person, db: Database, clock: FakeClock, environment: dict[str, str]
+) -> None:
+    enrolled = await enroll(api, db, ada, clock)
+    answer = {"recoveryCode": enrolled.codes[0]}
+    await api(ANSWER, input={"token": await enrolled.challenge(api), "answer": answer})
+
+    facts = await shown(ada.email, environment)
+    read = await run("users", "show", ada.email, **environment)
+
+    assert (facts["factors"], facts["recoveryCodesLeft"]) == (1, 9)
+    lines = [line.split() for line in read.stdout.splitlines()]
+    assert lines[-3:-1] == [["second", "factors", "1"], ["recovery", "codes", "9"]]
+
+
+async def test_factors_can_be_reset_by_command(
+    api: Api,
+    ada: Person,
+    db: Database,
+    clock: FakeClock,
+    outbox: Outbox,
+    deliver: Callable[[], Awaitable[None]],
+    environment: dict[str, str],
+) -> None:
+    enrolled = await enroll(api, db, ada, clock)
+
+    reason = ("--reason", "Lost the phone and the codes")
+    answer = await run("users", "reset-factors", ada.email, *reason, **environment)
+
+    assert answer.stdout == f"{ada.email} has no second factor any more, and is signed out.\n"
+    assert await enrolled.session(ME) == {"me": None}
+    facts = await shown(ada.email, environment)
+    assert [facts[name] for name in ("factors", "recoveryCodesLeft", "activeSessions")] == [0, 0, 0]
+    assert await (await api.login(ada))(ME) == {"me": {"email": ada.email}}
+    by = {"by": "command line"}
+    assert await events_about(db, ada) == [
+        ("factors.reset", None, {"reason": "Lost the phone and the codes", **by}),
+        ("session.ended", None, {"reason": "REVOKED", "sessions": "2", **by}),
+    ]
+    await deliver()
+    assert (ada.email, "Your second factor was removed") in outbox.subjects
+
+
+async def test_a_reset_of_the_factors_of_a_user_who_has_none_changes_nothing(
+    ada: Person, db: Database, environment: dict[str, str]
+) -> None:
+    before = await contents(db)
+
+    answer = await run("users", "reset-factors", ada.email, "--reason", "Lost", **environment)
+
+    assert answer.stdout == f"{ada.email} has no second factor. Nothing was changed.\n"
+    assert await contents(db) == before
+
+
+async def test_a_reset_of_factors_without_a_reason_is_refused(
+    api: Api, ada: Person, db: Database, clock: FakeClock, environment: dict[str, str]
+) -> None:
+    enrolled = await enroll(api, db, ada, clock)
+    before = await contents(db)
+
+    answer = await run("users", "reset-factors", ada.email, "--reason", " ", **environment)
+
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert answer.stderr.startswith("portico: reason: ")
+    assert await contents(db) == before
+    assert await enrolled.challenge(api)
+
+
 async def test_sessions_are_listed_and_ended(
     api: Api, ada: Person, db: Database, environment: dict[str, str]
 ) -> None:
@@ -157,6 +232,7 @@ async def test_sessions_are_listed_and_ended(
         ("show",),
         ("suspend", "--reason", "Spam"),
         ("reinstate",),
+        ("reset-factors", "--reason", "Lost the phone"),
         ("sessions", "--end"),
         ("delete", "--yes"),
     ],

@@ -161,6 +161,8 @@ async def test_the_access_token_has_all_its_claims(api: Api, ada: Person) -> Non
         "gen": 0,
         "iat": claims["exp"] - 15 * 60,
         "auth_time": claims["auth_time"],
+        "amr": ["pwd"],
+        "acr": "aal1",
         "exp": claims["exp"],
         "jti": claims["jti"],
     }

@@ -40,6 +40,24 @@ mutation ($input: AnswerChallengeInput!) { answerChallenge(input: $input) {
   ... on Problem { message }
 } }
 """
+STEP_UP = """
+mutation ($answer: StepUpAnswer!) { stepUp(input: {answer: $answer}) {
+  __typename
+  ... on SteppedUp { session { id methods authenticatedAt } }
+  ... on Problem { message }
+} }
+"""
+RENEW = "mutation { renewRecoveryCodes { codes } }"
+REMOVE = """
+mutation ($id: ID!) { removeFactor(input: {factorId: $id}) {
+  __typename ... on UserChanged { user { factors { id } recoveryCodesLeft } }
+} }
+"""
+FACTORS = "{ me { factors { id lastUsedAt } recoveryCodesLeft } }"
+EVENTS = text(
+    "SELECT name, details FROM audit_events WHERE target_id IS NOT NULL"
+    " AND name ~ '^(factor|recovery|challenge)' OR name = 'session.stepped_up' ORDER BY id"
+)
 
 
 @dataclass(slots=True)
@@ -73,15 +91,34 @@ class Enrolled:
     async def sign_in(self, guest: Api) -> Api:
         """Sign in with the password and a code."""
         token = await self.challenge(guest)
-        data = await guest(ANSWER, input={"token": token, "answer": {"totp": self.app.next_code()}})
-        assert data["answerChallenge"]["__typename"] == "SignedIn", data
-        return guest.with_tokens(data["answerChallenge"])
+        signed_in = await answer(guest, token, totp=self.app.next_code())
+        assert signed_in["__typename"] == "SignedIn", signed_in
+        return guest.with_tokens(signed_in)
+
+    async def enter(self, guest: Api, **given: str) -> str:
+        """Enter the password and then this answer, and return what the answer is."""
+        return (await answer(guest, await self.challenge(guest), **given))["__typename"]
 
     async def challenge(self, guest: Api) -> str:
         """Enter the password, and return the token of the challenge."""
         data = await guest(LOGIN, input=self.person.credentials)
         assert data["login"]["__typename"] == "ChallengeRequired", data
         return data["login"]["challenge"]["token"]
+
+
+async def answer(guest: Api, token: str, **given: str) -> dict[str, Any]:
+    """Answer a challenge, with `totp` or with `recoveryCode`."""
+    return (await guest(ANSWER, input={"token": token, "answer": given}))["answerChallenge"]
+
+
+async def step_up(client: Api, **given: str) -> str:
+    """Step up with `totp` or `password`, and return what the answer is."""
+    return (await client(STEP_UP, answer=given))["stepUp"]["__typename"]
+
+
+async def events(db: Database) -> list[tuple[str, dict[str, str]]]:
+    """Returns the names and details of the events about factors and challenges, oldest first."""
+    return [(name, details) for name, details in await db.rows(EVENTS)]
 
 
 async def verify(db: Database, person: Person) -> None:
@@ -91,11 +128,17 @@ async def verify(db: Database, person: Person) -> None:
         await session.execute(verified, {"email": person.email})
 
 
+async def begin(client: Api, clock: FakeClock) -> Authenticator:
+    """Ask for a secret, and put it into an app."""
+    begun = (await client(BEGIN))["beginTotpEnrollment"]
+    assert begun["__typename"] == "TotpEnrollment", begun
+    return Authenticator(begun["secret"], clock)
+
+
 async def enroll(guest: Api, db: Database, person: Person, clock: FakeClock) -> Enrolled:
     """Let a person sign in and enroll an authenticator app."""
     await verify(db, person)
     session = await guest.login(person)
-    begun: dict[str, Any] = (await session(BEGIN))["beginTotpEnrollment"]
-    app = Authenticator(begun["secret"], clock)
+    app = await begin(session, clock)
     added = (await session(CONFIRM, code=app.code()))["confirmTotpEnrollment"]
     return Enrolled(person, app, added["recoveryCodes"], session, added["factor"]["id"])

@@ -36,6 +36,10 @@ class FleetServer:
     def keys(self) -> SigningKeys:
         return self.portico.services[SigningKeys]
 
+    @property
+    def database(self) -> Database:
+        return self.portico.services[Database]
+
     async def readiness(self) -> tuple[int, str | None]:
         answer = await self.api.http.get("/health/ready")
         return answer.status_code, answer.json().get("reason")
@@ -45,13 +49,10 @@ class FleetServer:
         return [key["kid"] for key in answer.json()["keys"]]
 
     async def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        return [
-            tuple(row)
-            for row in await self.portico.services[Database].rows(text(statement), values)
-        ]
+        return [tuple(row) for row in await self.database.rows(text(statement), values)]
 
     async def execute(self, statement: str, **values: Any) -> None:
-        async with self.portico.services[Database].begin() as session:
+        async with self.database.begin() as session:
             await session.execute(text(statement), values)
 
 

@@ -88,10 +88,12 @@ def _needed(input_type: Any, optional: Collection[str]) -> dict[str, Any]:
 
 
 def _node_kind(name: str, otherwise: str = "User") -> str:
-    """Returns the kind of node that a name is about."""
+    """Returns the kind of node that a name is about; of an interface, one that implements it."""
     node = SCHEMA.get_type("Node")
     assert isinstance(node, graphql.GraphQLInterfaceType)
     kinds = {each.name.lower(): each.name for each in SCHEMA.get_possible_types(node)}
+    for interface in SCHEMA.get_implementations(node).interfaces:
+        kinds[interface.name.lower()] = SCHEMA.get_possible_types(interface)[0].name
     return kinds.get(name.lower(), otherwise)
 
 

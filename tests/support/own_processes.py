@@ -15,6 +15,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, cast
 
 import pytest
+from hypothesis.stateful import run_state_machine_as_test
 
 TESTS = ("tests.", "app.testing.")
 BY_ASYNCIO = {"create_subprocess_exec", "create_subprocess_shell"}
@@ -32,9 +33,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
 
 
 def _draws_examples(item: pytest.Function) -> bool:
-    """Whether hypothesis runs the test many times."""
+    """Whether hypothesis runs the test, or a state machine in it, many times."""
     test: Any = item
-    return hasattr(test.function, "hypothesis")
+    return hasattr(test.function, "hypothesis") or any(
+        run_state_machine_as_test in _used_by(each) for each in _closure(test.function)
+    )
 
 
 def _starts_process(item: pytest.Function, plugins: Iterable[ModuleType]) -> bool:

@@ -21,6 +21,10 @@ PASSWORD = "difference engine 1"
         "prt_AAAAAAAAAAAAAAAAAAAAAA-_",
         "pot_gr9og3ABXcPKoGsIRtaMlfwnGtenu1Y7PsJhXYMtoKk",
         "pdt_AAAAAAAAAAAAAAAAAAAAAA-_",
+        "pct_gr9og3ABXcPKoGsIRtaMlfwnGtenu1Y7PsJhXYMtoKk",
+        "3K7Q-8ZFM-11XV-PW0C",
+        "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+        "otpauth://totp/Portico:ada?secret=…",
         "$bcrypt-sha256$v=2,t=2b,r=4$M0jrmsB5Sw0jt6cPOY8OFe$abc",
         "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW",
         "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ",
@@ -48,6 +52,7 @@ def test_a_secret_in_a_line_is_found_and_not_repeated(secret: str) -> None:
         "POST /graphql 200 1.2ms 14465a1fe4000001 'query me' user=019fb573-a0b1-7c2d",
         "The database at postgresql://portico@127.0.0.1:5432/portico does not answer",
         "wrong password, prt_ and pot_ are prefixes, Portico <portico@localhost>",
+        "chain 019FB573-A0B1-7C2D-8AAA-0123456789AB, 2026-1126-2143-0001-0002, pct_ is a prefix",
     ],
 )
 def test_a_line_without_secrets_is_not_reported(line: str) -> None:

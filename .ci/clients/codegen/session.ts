@@ -30,6 +30,11 @@ const Login = graphql(`
           accessTokenExpiresAt
         }
       }
+      ... on ChallengeRequired {
+        challenge {
+          methods
+        }
+      }
       ... on Problem {
         message
       }
@@ -76,6 +81,8 @@ function outcome(result: ResultOf<typeof Login>["login"]): string {
   switch (result.__typename) {
     case "SignedIn":
       return greeting(result.user) + result.tokens.accessToken;
+    case "ChallengeRequired":
+      return result.challenge.methods.join();
     case "InvalidCredentials":
     case "EmailNotVerified":
       return result.message;

@@ -13,6 +13,7 @@ from portico_client import (
     DateTimeRange,
     Login,
     LoginInput,
+    LoginLoginChallengeRequired,
     LoginLoginEmailNotVerified,
     LoginLoginInvalidCredentials,
     LoginLoginRateLimited,
@@ -29,6 +30,8 @@ def access_token(result: Login) -> str:
     match outcome:
         case LoginLoginSignedIn():
             return outcome.tokens.access_token
+        case LoginLoginChallengeRequired():
+            raise SystemExit(f"One of {', '.join(outcome.challenge.methods)} is needed, too.")
         case LoginLoginInvalidCredentials() | LoginLoginEmailNotVerified():
             raise SystemExit(outcome.message)
         case LoginLoginRateLimited():

@@ -34,7 +34,8 @@ class Effects:
 
     `password`: it is removed, and the user chooses one by email. `failures`: the counts of wrong
     passwords are reset. `factors`: second factors and recovery codes are removed. `freshness`: the
-    sessions that go on, other than the current one, have to step up before a sensitive change.
+    sessions that go on, other than the current one, have to step up before a sensitive change, and
+    cannot confirm a factor that they have begun to enroll.
 
     Challenges always end: a sign-in that began before the change is not completed after it.
     """
@@ -79,8 +80,11 @@ class Change(Enum):
     )
     SUSPENDED = Effects(EndReason.SUSPENDED, links=ALL_LINKS)
     SIGNED_OUT = Effects(EndReason.REVOKED)
-    # The first one. A change of address that was requested without it must not be confirmed.
-    FACTOR_ADDED = Effects(links=frozenset({TokenPurpose.CHANGE_EMAIL}), freshness=True)
+    # The first one. A change of address that was requested without it must not be confirmed, and a
+    # used link must not return the session again that it has started without it.
+    FACTOR_ADDED = Effects(
+        links=frozenset({TokenPurpose.CHANGE_EMAIL, TokenPurpose.VERIFY_EMAIL}), freshness=True
+    )
     # By an administrator or an operator, for a user who has lost everything.
     FACTORS_RESET = Effects(EndReason.REVOKED, devices=True, links=OTHER_LINKS, factors=True)
 

@@ -1,4 +1,4 @@
-"""Checks of the signing keys, and of the clocks that the validity of tokens depends on."""
+"""Checks of what SECRET_KEY opens, and of the clocks that the validity of tokens depends on."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,8 +7,10 @@ from sqlalchemy import select, text
 
 from app.cli.doctor.database import database, migrations
 from app.cli.doctor.environment import SetUp
-from app.cli.doctor.findings import Verdict, check, failed, ok, warning
+from app.cli.doctor.findings import Verdict, check, failed, not_checked, ok, warning
 from app.cli.sizes import in_largest_unit
+from app.factors.services.factor_secrets import FactorSecrets
+from app.factors.services.resealing import Resealing
 from app.keys.models import SigningKey
 from app.keys.services.fleet_secrets import FleetSecrets, SecretsState
 from app.keys.services.key_validation import ValidKey, validated
@@ -19,6 +21,10 @@ INVALID_HINT = (
     "They were written to the database by another program: find out which, and delete the rows."
 )
 NOT_CHECKED_HINT = "Delete the rows of keys that none of your servers has created."
+RESEALED_HINT = (
+    "Add the secret that sealed them to SECRET_KEY, after a comma: within 5 minutes servers seal "
+    "them again."
+)
 # A successor is published a day before it signs.
 SLACK = timedelta(days=1)
 NOW = text("SELECT clock_timestamp()")
@@ -86,6 +92,24 @@ async def _state(setup: SetUp, secrets: Secrets) -> SecretsState:
     fleet = FleetSecrets(setup.db, secrets, setup.clock)
     async with setup.db.begin() as session:
         return await fleet.read(session)
+
+
+@check("second factors", needs=migrations)
+async def second_factors(setup: SetUp) -> Verdict:
+    """Whether SECRET_KEY opens the secrets of all second factors and recovery codes."""
+    secret = setup.settings.secret_key
+    if secret is None:
+        return not_checked("SECRET_KEY is not set.")
+    secrets = FactorSecrets.of(Secrets(secret.get_secret_value()))
+    unreadable = await Resealing(setup.db, secrets).unreadable()
+    if unreadable:
+        return failed(
+            f"{unreadable} secrets of second factors and recovery codes are sealed with a "
+            "SECRET_KEY that is not given here: servers with these settings cannot check the codes "
+            "of their users.",
+            RESEALED_HINT,
+        )
+    return ok("SECRET_KEY opens the secrets of all second factors and recovery codes.")
 
 
 @check("clock", needs=database)

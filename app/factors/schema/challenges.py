@@ -39,14 +39,33 @@ class AnswerChallengeInput:
     "have."
 )
 class InvalidCode(Problem):
+    was_tried: strawberry.Private[bool] = True
+
+    def is_wrong_guess(self) -> bool:
+        return self.was_tried
+
     @classmethod
     def make(cls) -> "InvalidCode":
+        return cls(
+            message="This code is wrong or was used before. Wait for the next one, or use a "
+            "recovery code."
+        )
+
+    @classmethod
+    def of_step_up(cls) -> "InvalidCode":
         return cls(message="This code is wrong or was used before. Wait for the next one.")
+
+    @classmethod
+    def of_enrollment(cls) -> "InvalidCode":
+        return cls(
+            message="This code is wrong. Scan the latest QR code, and enter what the app shows now."
+        )
 
     @classmethod
     def needed(cls) -> "InvalidCode":
         """Returns the answer to a password where only a second factor does."""
-        return cls(message="Your account has a second factor: enter a code of it.")
+        message = "Your account has a second factor: enter a code of it."
+        return cls(message=message, was_tried=False)
 
 
 @strawberry.type(

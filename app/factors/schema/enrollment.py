@@ -62,7 +62,7 @@ class FactorAdded:
     recovery_codes: list[str] | None = strawberry.field(
         description="With the first factor only: ten codes, each of which replaces it once. Show "
         "them to the person; they cannot be read again. If the answer was lost, use "
-        "`renewRecoveryCodes`."
+        "`renewRecoveryCodes`: a repeated call returns null."
     )
 
 
@@ -115,7 +115,8 @@ class EnrollmentMutations:
 
     @member_field(
         description="Enroll the authenticator app with a code of it, in the session that has begun "
-        "to. The code counts as used, and the session as fresh; other sessions have to step up.",
+        "to, with its latest secret. The code counts as used, and the session as fresh; other "
+        "sessions have to step up.",
         limited_as=limits.PROOF,
         without_factor=True,
     )
@@ -134,7 +135,7 @@ class EnrollmentMutations:
                 factor = TotpFactor(row=added.factor)
                 return FactorAdded(factor=factor, recovery_codes=added.recovery_codes)
             case answers.InvalidCode():
-                return InvalidCode.make()
+                return InvalidCode.of_enrollment()
             case challenge_answers.ChallengeExpired():
                 return ChallengeExpired.make()
 

@@ -10,12 +10,10 @@ from app.factors import limits
 from app.factors.schema.challenges import TOTP, InvalidCode
 from app.factors.services import answers
 from app.factors.services import step_up as service
-from app.factors.services.answers import Answer
 from app.factors.services.step_up import StepUp
 from app.graphql.access import member_field
 from app.graphql.context import Info, member
 from app.graphql.problems import RateLimited
-from app.sessions.models import AuthenticationMethod
 from app.sessions.schema.sign_in import InvalidCredentials
 from app.sessions.schema.types import Session
 
@@ -51,7 +49,9 @@ StepUpResult = Annotated[
 class StepUpMutations:
     @member_field(
         description="Prove again who the current user is, after `STEP_UP_REQUIRED`, with one of "
-        "the methods in the error. Moves `Session.authenticatedAt`.",
+        "the methods in the error. Moves `Session.authenticatedAt`. After ten "
+        "wrong codes in a row the session ends. Repeated with the same code "
+        "within 30 seconds, it returns the same.",
         limited_as=limits.PROOF,
         without_factor=True,
     )
@@ -68,7 +68,7 @@ class StepUpMutations:
             case outcomes.InvalidCredentials():
                 return InvalidCredentials.of_password()
             case answers.InvalidCode():
-                return InvalidCode.make()
+                return InvalidCode.of_step_up()
             case service.FactorNeeded():
                 return InvalidCode.needed()
 
@@ -80,5 +80,4 @@ async def _outcome(
     step_up = context.services[StepUp]
     if isinstance(given.password, str):
         return await step_up.by_password(viewer, given.password, context.client)
-    answer = Answer(AuthenticationMethod.TOTP, given.totp or "")
-    return await step_up.by_code(viewer, answer, context.client)
+    return await step_up.by_totp(viewer, given.totp or "", context.client)

@@ -31,9 +31,14 @@ class Answers:
     recovery: Recovery
 
     async def accept(
-        self, session: AsyncSession, user: UserRow, answer: Answer, source: CodeSource, by: Recorder
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        answer: Answer,
+        source: CodeSource,
+        by: Recorder,
     ) -> bool:
-        """Building block: accept an answer once. The caller has locked the user.
+        """Building block: accept the answer to a challenge once. The caller has locked the user.
 
         Raises:
             Unavailable: this server lacks the secret that sealed the factor.

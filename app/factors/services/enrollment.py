@@ -23,6 +23,7 @@ from app.factors.services.challenge_answers import ChallengeExpired
 from app.factors.services.factor_secrets import FactorSecrets
 from app.factors.services.locking import locked_viewer
 from app.factors.services.recovery import Recovery
+from app.factors.services.totp_codes import TotpCodes
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security import totp
 from app.security.client import Client
@@ -60,6 +61,7 @@ class FactorAdded:
 class TotpEnrollments:
     db: Database
     secrets: FactorSecrets
+    totp_codes: TotpCodes
     recovery: Recovery
     freshness: Freshness
     trust: Trust
@@ -91,7 +93,8 @@ class TotpEnrollments:
     ) -> FactorAdded | InvalidCode | ChallengeExpired:
         """Make the secret a factor, with a code of it. The code cannot be used again.
 
-        Only the session that has begun can confirm, and it was fresh then.
+        Only the session that has begun can confirm, and it was fresh then. Repeated within 30
+        seconds, the result has no recovery codes.
 
         With the first factor the user gets recovery codes, and what other sessions have proved no
         longer suffices for sensitive changes.
@@ -106,7 +109,10 @@ class TotpEnrollments:
             user = await locked_viewer(session, viewer, now)
             secret = await self._pending(session, viewer, now)
             if secret is None:
-                return ChallengeExpired()
+                # Without the recovery codes, which could not be read again: a double click must not
+                # replace those that the first answer shows.
+                added = await self.totp_codes.just_accepted(session, viewer, code, now)
+                return FactorAdded(added, None) if added else ChallengeExpired()
             step = totp.matching_step(secret, totp.normalised(code), now)
             if step is None:
                 return InvalidCode()

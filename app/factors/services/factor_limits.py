@@ -49,7 +49,10 @@ ACCOUNT_BY_CHALLENGE = Query(
 
 @dataclass(frozen=True, slots=True)
 class FactorLimits:
-    """A known device has a budget of its own, so that a thief of the password cannot use it up."""
+    """A known device has a budget of its own, so that a thief of the password cannot use it up.
+
+    A recovery code cannot be guessed, so no wrong code of others makes its owner wait.
+    """
 
     budgets: ClassVar = (CODES, CODES_OF_DEVICE, CHALLENGES)
 
@@ -58,7 +61,7 @@ class FactorLimits:
 
     async def charges(self, caller: Caller) -> Sequence[Charge]:
         of_address = Charge(CHALLENGES, Counted.FAILURES, (caller.client.block,))
-        account = await self._account(caller.token)
+        account = await self._account(caller.token) if caller.code else None
         if account is None:
             return (of_address,)
         user_id = account.id

@@ -15,18 +15,18 @@ from app.database.outages import retry_on_conflict
 from app.errors import Forbidden
 from app.factors.emails import FACTOR_REMOVED, RECOVERY_CODES_RENEWED
 from app.factors.events import FactorEvent
-from app.factors.models import Factor, FactorRow, RecoveryCodes, has_factor
+from app.factors.models import FACTOR_COLUMNS, Factor, FactorRow, RecoveryCodes, has_factor
 from app.factors.services.locking import locked_viewer
 from app.factors.services.recovery import Recovery
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import NotFound
 from app.security.client import Client
+from app.sessions.services.challenges import end_challenges
 from app.sessions.services.freshness import FRESH_WITHIN, Freshness
 from app.users.services.outcomes import UserChanged
 from app.users.services.viewer import Viewer
 
 NO_FACTOR = "Recovery codes are for accounts with a second factor: enroll one first."
-COLUMNS = tuple(getattr(Factor, name) for name in FactorRow._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Factors:
 
     async def by_id(self, viewer: Viewer, factor_id: uuid.UUID) -> FactorRow | None:
         """Returns a factor of the viewer; for an administrator, of any user."""
-        rows = await self.db.rows(select(*COLUMNS).where(Factor.id == factor_id))
+        rows = await self.db.rows(select(*FACTOR_COLUMNS).where(Factor.id == factor_id))
         row = FactorRow._make(rows[0]) if rows else None
         return row if row and _visible([row.user_id], viewer) else None
 
@@ -68,7 +68,10 @@ class Factors:
     async def remove(
         self, viewer: Viewer, factor_id: uuid.UUID, client: Client
     ) -> UserChanged | NotFound:
-        """Remove a factor of the viewer. The recovery codes go with the last one."""
+        """Remove a factor of the viewer. The recovery codes go with the last one.
+
+        Challenges end.
+        """
         now = self.clock()
         async with self.db.begin() as session:
             user = await locked_viewer(session, viewer, now)
@@ -78,6 +81,8 @@ class Factors:
             kind = await session.scalar(removed.returning(factor.kind))
             if kind is None:
                 return NotFound()
+            # What they ask for may not exist any more.
+            await end_challenges(session, user.id)
             is_last = await self._remove_codes_of_last(session, user.id)
             locale, last = self.emails.locale_of(client), "yes" if is_last else None
             await self.emails.enqueue(
@@ -111,7 +116,7 @@ class Factors:
     async def _rows(self, owners: Sequence[uuid.UUID]) -> Sequence[FactorRow]:
         if not owners:
             return []
-        found = select(*COLUMNS).where(Factor.user_id.in_(owners)).order_by(Factor.id)
+        found = select(*FACTOR_COLUMNS).where(Factor.user_id.in_(owners)).order_by(Factor.id)
         return [FactorRow._make(row) for row in await self.db.rows(found)]
 
     async def _remove_codes_of_last(self, session: AsyncSession, user_id: uuid.UUID) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.services.password_confirmation import PasswordConfirmation
@@ -12,17 +12,20 @@ from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.factors.events import FactorEvent
 from app.factors.models import has_factor
-from app.factors.services.answers import Answer, Answers, InvalidCode
+from app.factors.services.answers import InvalidCode
 from app.factors.services.locking import locked_viewer
-from app.factors.services.totp_codes import CodeSource
+from app.factors.services.totp_codes import TotpCodes
 from app.outcomes import InvalidCredentials
 from app.security.client import Client
-from app.sessions.models import AuthenticationMethod, SessionRow
-from app.sessions.services.freshness import record_proof
+from app.sessions.models import AuthenticationMethod, EndReason, Session, SessionRow
+from app.sessions.services.freshness import current_session, record_proof
+from app.sessions.services.sessions import end_sessions
 from app.users.models import User, UserRow
 from app.users.services.viewer import Viewer
 
-PASSWORD = AuthenticationMethod.PASSWORD
+PASSWORD, TOTP = AuthenticationMethod.PASSWORD, AuthenticationMethod.TOTP
+# In a row, in one session.
+MAX_WRONG_CODES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class FactorNeeded:
 class StepUp:
     db: Database
     confirmation: PasswordConfirmation
-    answers: Answers
+    totp_codes: TotpCodes
     clock: Clock
 
     async def by_password(
@@ -60,10 +63,12 @@ class StepUp:
         return await self._by_confirmed_password(viewer, confirmed, client)
 
     @retry_on_conflict
-    async def by_code(
-        self, viewer: Viewer, answer: Answer, client: Client
-    ) -> SteppedUp | InvalidCode:
-        """Step up with a code of a factor. A wrong one is recorded and counted.
+    async def by_totp(self, viewer: Viewer, code: str, client: Client) -> SteppedUp | InvalidCode:
+        """Step up with a code of an authenticator app. A wrong one is recorded and counted.
+
+        After ten wrong codes in a row the session ends: it may be stolen. So a thief can neither
+        guess on, nor lock the owner out of other sessions and devices. Repeated within 30 seconds,
+        the code that has proved the session changes nothing.
 
         Raises:
             Unavailable: this server lacks the secret that sealed the factor.
@@ -73,14 +78,23 @@ class StepUp:
         recorder = Recorder.by(viewer, client, now)
         async with self.db.begin() as session:
             user = await locked_viewer(session, viewer, now)
-            source = CodeSource.KNOWN_DEVICE
-            if not await self.answers.accept(session, user, answer, source, recorder):
-                event, method = FactorEvent.FACTOR_REFUSED, answer.method.value
-                await recorder.record(session, event, target=user.id, method=method)
+            if await self.totp_codes.just_accepted(session, viewer, code, now):
+                return SteppedUp(await current_session(session, viewer))
+            if not await self.totp_codes.accept(session, user, code, None, recorder):
+                await self._refuse(session, viewer, recorder)
                 return InvalidCode()
-            row = await record_proof(session, viewer, answer.method, now)
-            await _record(session, recorder, user, answer.method)
+            row = await record_proof(session, viewer, TOTP, now)
+            await _record(session, recorder, user, TOTP)
         return SteppedUp(row)
+
+    async def _refuse(self, session: AsyncSession, viewer: Viewer, by: Recorder) -> None:
+        user_id, only = viewer.user.id, Session.id == viewer.session_id
+        counted = update(Session).where(only).values(wrong_codes=Session.wrong_codes + 1)
+        in_a_row = await session.scalar(counted.returning(Session.wrong_codes))
+        if in_a_row is not None and in_a_row >= MAX_WRONG_CODES:
+            await end_sessions(session, by, EndReason.REVOKED, user_id, only)
+        event = FactorEvent.FACTOR_REFUSED
+        await by.record(session, event, target=user_id, method=TOTP.value)
 
     @retry_on_conflict
     async def _by_confirmed_password(

@@ -2,27 +2,31 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
 from app.factors.emails import FACTOR_LOCKED
 from app.factors.events import FactorEvent
-from app.factors.models import Factor, TotpSecret
+from app.factors.models import FACTOR_COLUMNS, Factor, FactorRow, TotpSecret
 from app.factors.services.factor_secrets import FactorSecrets
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security import totp
+from app.sessions.models import Session
+from app.sessions.services.refresh import GRACE
 from app.users.models import UserRow
+from app.users.services.viewer import Viewer
 
 # In a row. NIST SP 800-63B-4, 3.2.2 allows no more; a code is guessed with 3 in a million.
 MAX_WRONG_CODES = 100
 
 
 class CodeSource(Enum):
-    """Where a code was entered. Strangers and the owner's devices are counted separately."""
+    """From where a sign-in is completed. A stranger does not lock the devices of the owner."""
 
     UNKNOWN_DEVICE = "UNKNOWN_DEVICE"
     KNOWN_DEVICE = "KNOWN_DEVICE"
@@ -32,6 +36,7 @@ COUNTS = {
     CodeSource.UNKNOWN_DEVICE: TotpSecret.wrong_codes,
     CodeSource.KNOWN_DEVICE: TotpSecret.wrong_codes_of_known,
 }
+NONE_WRONG = {column.key: 0 for column in COUNTS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,19 @@ class TotpCodes:
     emails: OutgoingEmails
 
     async def accept(
-        self, session: AsyncSession, user: UserRow, code: str, source: CodeSource, by: Recorder
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        code: str,
+        source: CodeSource | None,
+        by: Recorder,
     ) -> bool:
         """Building block: accept a code once. The caller has locked the user.
 
         A code that was accepted before is wrong, and so are those of earlier time steps (RFC 6238,
         5.2). After a hundred wrong codes in a row none is accepted from the same kind of source,
-        until one is right from the other kind, or a recovery code is used.
+        until one is right from elsewhere, or a recovery code is used. Without a source, in a
+        session, the caller counts.
 
         Raises:
             Unavailable: this server lacks the secret that sealed the factor.
@@ -58,28 +69,52 @@ class TotpCodes:
         if sealed is None:
             return False
         step = totp.matching_step(self.secrets.open(sealed), totp.normalised(code), by.at)
-        if step is not None and await self._use(session, user.id, step, source, by):
+        is_open = true() if source is None else COUNTS[source] < MAX_WRONG_CODES
+        if step is not None and await self._use(session, user.id, step, is_open, by):
             return True
-        await self._count(session, user, source, by)
+        if source is not None:
+            await self._count(session, user, source, by)
         return False
+
+    async def just_accepted(
+        self, session: AsyncSession, viewer: Viewer, code: str, now: datetime
+    ) -> FactorRow | None:
+        """Building block: the factor, if this code has proved this session in the last 30 seconds.
+
+        For a double click, or a client that repeats a request whose answer was lost.
+        """
+        factor, table = Factor, TotpSecret
+        found = (
+            select(*FACTOR_COLUMNS, table.sealed_secret, table.last_step)
+            .join(table, table.factor_id == factor.id)
+            .join(Session, Session.user_id == factor.user_id)
+            .where(
+                Session.id == viewer.session_id,
+                # Both are written by the transaction that accepts a code in a session.
+                Session.proved_at == factor.last_used_at,
+                Session.proved_at > now - GRACE,
+            )
+        )
+        row = (await session.execute(found)).one_or_none()
+        if row is None:
+            return None
+        *values, sealed, last_step = row
+        is_same = totp.is_code_of(self.secrets.open(sealed), last_step, totp.normalised(code))
+        return FactorRow._make(values) if is_same else None
 
     async def _use(
         self,
         session: AsyncSession,
         user_id: uuid.UUID,
         step: int,
-        source: CodeSource,
+        is_open: ColumnElement[bool],
         by: Recorder,
     ) -> bool:
         table = TotpSecret
         used = (
             update(table)
-            .where(
-                table.user_id == user_id,
-                table.last_step < step,
-                COUNTS[source] < MAX_WRONG_CODES,
-            )
-            .values(last_step=step, wrong_codes=0, wrong_codes_of_known=0)
+            .where(table.user_id == user_id, table.last_step < step, is_open)
+            .values({"last_step": step, **NONE_WRONG})
             .returning(table.factor_id)
         )
         factor_id = await session.scalar(used)
@@ -107,4 +142,4 @@ class TotpCodes:
 async def unlock(session: AsyncSession, user_id: uuid.UUID) -> None:
     """Building block: accept codes again, after something stronger was proved."""
     unlocked = update(TotpSecret).where(TotpSecret.user_id == user_id)
-    await session.execute(unlocked.values(wrong_codes=0, wrong_codes_of_known=0))
+    await session.execute(unlocked.values(NONE_WRONG))

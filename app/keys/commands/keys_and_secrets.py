@@ -24,8 +24,9 @@ from app.text.visible import one_line
 MINUTE = "%Y-%m-%d %H:%M"
 SECOND = "%Y-%m-%d %H:%M:%S"
 CONFIRM = (
-    "This ends every session, every link in an email and every waiting job, and the secrets that "
-    "servers have now are no longer accepted. Is the SECRET_KEY given here the new one?"
+    "This ends every session, every link in an email and every waiting job, removes all second "
+    "factors and recovery codes, and the secrets that servers have now are no longer accepted. Is "
+    "the SECRET_KEY given here the new one?"
 )
 NOT_CONFIRMED = "This ends every session. Use --yes, or run it on a terminal and confirm it there."
 
@@ -135,8 +136,14 @@ def _confirm() -> None:
 def _show_declared(done: CompromiseDeclared) -> None:
     out.print(
         f"{done.keys} signing keys, {done.sessions} sessions and {done.links} links were ended, "
-        f"{done.jobs} jobs have failed. Key {done.key_id} signs from now on."
+        f"{done.factors} second factors were removed, {done.jobs} jobs have failed. "
+        f"Key {done.key_id} signs from now on."
     )
+    if done.factors:
+        out.print(
+            "Tell their users to enroll again: no email was sent to them, and until then their "
+            "passwords alone sign them in."
+        )
     if done.former.number:
         out.print(
             f"Full verification of the audit up to checkpoint {done.former.number} needs the "

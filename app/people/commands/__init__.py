@@ -113,6 +113,16 @@ def reinstate(user: UserArgument) -> None:
 
 @COMMANDS.command()
 @runs("app.people.commands.one_user")
+def reset_factors(
+    user: UserArgument,
+    *,
+    reason: Annotated[str, typer.Option(help="The reason, for the audit.")],
+) -> None:
+    """Remove the second factors and recovery codes of a user, and end their sessions."""
+
+
+@COMMANDS.command()
+@runs("app.people.commands.one_user")
 def delete(
     user: UserArgument, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 ) -> None:

@@ -77,6 +77,11 @@ def reinstate(user: str) -> None:
         asyncio.run(_reinstate(settings, user))
 
 
+def reset_factors(user: str, *, reason: str) -> None:
+    with database(read_settings()) as settings:
+        asyncio.run(_reset_factors(settings, user, reason))
+
+
 def delete(user: str, *, yes: bool) -> None:
     with database(read_settings()) as settings:
         asyncio.run(_delete(settings, user, yes=yes))
@@ -114,6 +119,17 @@ async def _reinstate(settings: Settings, named: str) -> None:
         administration = found.services[Administration]
         _check(await administration.reinstate(OPERATOR, found.user.id, NO_CLIENT))
     out.print(f"{one_line(found.user.email)} is not suspended.", markup=False)
+
+
+async def _reset_factors(settings: Settings, named: str, reason: str) -> None:
+    async with _found(settings, named) as found:
+        administration, user = found.services[Administration], found.user
+        _check(await administration.reset_factors(OPERATOR, user.id, reason, NO_CLIENT))
+    if found.overview.factors:
+        message = "has no second factor any more, and is signed out."
+    else:
+        message = "has no second factor. Nothing was changed."
+    out.print(f"{one_line(user.email)} {message}", markup=False)
 
 
 async def _delete(settings: Settings, named: str, *, yes: bool) -> None:
@@ -215,6 +231,8 @@ def _facts(found: Found) -> dict[str, Any]:
         "createdAt": _time_text(user.created_at),
         "lastLoginAt": _time_text(user.last_login_at),
         "hasPassword": found.overview.has_password,
+        "factors": found.overview.factors,
+        "recoveryCodesLeft": found.overview.recovery_codes,
         "activeSessions": found.overview.active_sessions,
     }
 
@@ -248,6 +266,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
     table.add_row("created", facts["createdAt"])
     table.add_row("last sign-in", facts["lastLoginAt"] or "never")
     table.add_row("password", "yes" if facts["hasPassword"] else "none")
+    table.add_row("second factors", str(facts["factors"]))
+    table.add_row("recovery codes", str(facts["recoveryCodesLeft"]))
     table.add_row("active sessions", str(facts["activeSessions"]))
     out.print(table)
 

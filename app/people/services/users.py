@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     TIMESTAMP,
     ColumnElement,
+    Select,
     Text,
     bindparam,
     func,
@@ -23,6 +24,7 @@ from app.clock import Clock
 from app.database.database import Database, Query
 from app.database.keyset_pages import Keyset, Page, PageRequest, PageShape, page_of
 from app.database.replica import Replica
+from app.factors.models import Factor, RecoveryCodes
 from app.sessions.models import LIFETIME, Session
 from app.users.models import Role, User, UserRow
 from app.users.services.inputs import normalised_address
@@ -100,6 +102,8 @@ class Overview(NamedTuple):
 
     user: UserRow
     has_password: bool
+    factors: int
+    recovery_codes: int
     active_sessions: int
 
 
@@ -156,14 +160,19 @@ class Users:
         is_id = isinstance(named, uuid.UUID)
         condition = user.id == named if is_id else user.email == (normalised_address(named) or "")
         is_active_session = LIFETIME.is_active(self.clock())
-        count = select(func.count()).where(session.user_id == user.id, is_active_session)
-        has_password_column = user.password_hash.is_not(None)
-        found = select(*USER_COLUMNS, has_password_column, count.scalar_subquery())
-        rows = await self.db.rows(found.where(condition))
+        factors = select(func.count()).where(Factor.user_id == user.id)
+        sessions = select(func.count()).where(session.user_id == user.id, is_active_session)
+        facts = (
+            user.password_hash.is_not(None),
+            factors.scalar_subquery(),
+            func.coalesce(_codes_left().scalar_subquery(), 0),
+            sessions.scalar_subquery(),
+        )
+        rows = await self.db.rows(select(*USER_COLUMNS, *facts).where(condition))
         if not rows:
             return None
-        *columns, has_password, active_sessions = rows[0]
-        return Overview(UserRow._make(columns), has_password, active_sessions)
+        columns, values = rows[0][: len(USER_COLUMNS)], rows[0][len(USER_COLUMNS) :]
+        return Overview(UserRow._make(columns), *values)
 
     async def _one(self, viewer: Viewer, condition: ColumnElement[bool]) -> UserRow | None:
         if not viewer.is_admin:
@@ -180,6 +189,11 @@ class Users:
             "created_before": user_filter.created_before,
             "external_id": user_filter.external_id,
         }
+
+
+def _codes_left() -> Select[tuple[int]]:
+    table = RecoveryCodes
+    return select(func.cardinality(table.hashes)).where(table.user_id == User.id)
 
 
 def page_query(

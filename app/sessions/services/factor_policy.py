@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from sqlalchemy import ColumnElement, and_, false, not_
+from sqlalchemy import ColumnElement, and_, false, literal_column, not_
 
 from app.factors.models import has_factor
 from app.users.models import Role, User
@@ -17,6 +17,10 @@ class FactorsRequired(Enum):
     EVERYBODY = "everybody"
 
 
+# Not a parameter: `Query` has those only that have a value in each run.
+IS_ADMIN = User.role == literal_column(f"'{Role.ADMIN.value}'")
+
+
 @dataclass(frozen=True, slots=True)
 class FactorPolicy:
     required: FactorsRequired
@@ -27,6 +31,6 @@ class FactorPolicy:
             case FactorsRequired.OFF:
                 return false()
             case FactorsRequired.ADMINS:
-                return and_(User.role == Role.ADMIN.value, not_(has_factor(User.id.expression)))
+                return and_(IS_ADMIN, not_(has_factor(User.id.expression)))
             case FactorsRequired.EVERYBODY:
                 return not_(has_factor(User.id.expression))

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, case, func, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, select, update
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock
 from app.database.database import Database, Query
 from app.errors import StepUpRequired, Unauthenticated
-from app.factors.models import kinds_of
+from app.factors.models import TotpEnrollment, kinds_of
 from app.sessions.models import LIFETIME, AuthenticationMethod, Session, SessionRow
-from app.sessions.services.rows import changed_session
+from app.sessions.services.rows import SESSION_COLUMNS, changed_session
 from app.users.models import User
 from app.users.services.viewer import Viewer
 
@@ -37,6 +38,7 @@ class Proof(NamedTuple):
         return [AuthenticationMethod.PASSWORD] if self.has_password else []
 
 
+ENDED = "The session has ended. Sign in again."
 # Of a session that was deleted meanwhile.
 NO_PROOF = Proof(is_fresh=False, factors=None, has_password=False)
 SINCE = bindparam("since", type_=Session.created_at.type)
@@ -88,20 +90,27 @@ def _check(rows: Sequence[Sequence[Any]], within: timedelta) -> None:
 async def end_freshness(
     session: AsyncSession, user_id: uuid.UUID, current: uuid.UUID | None
 ) -> None:
-    """Building block: let all sessions of a user but the current one have to step up."""
-    table = Session
+    """Building block: let all sessions of a user but the current one have to step up.
+
+    They cannot confirm a factor that they have begun to enroll while they were fresh, either.
+    """
+    table, pending = Session, TotpEnrollment
     others = (
         table.user_id == user_id,
         table.ended_at.is_(None),
         table.id.is_distinct_from(current),
     )
     await session.execute(update(table).where(*others).values(must_step_up=True))
+    begun_by_others = (pending.user_id == user_id, pending.session_id.is_distinct_from(current))
+    await session.execute(delete(pending).where(*begun_by_others))
 
 
 async def record_proof(
     session: AsyncSession, viewer: Viewer, method: AuthenticationMethod, now: datetime
 ) -> SessionRow:
     """Building block: record that the user of a session has just proved who they are.
+
+    A password alone replaces what was proved before: there is no second factor any more.
 
     Raises:
         Unauthenticated: the session has ended meanwhile.
@@ -110,12 +119,28 @@ async def record_proof(
     table, value = Session, method.value
     is_known = table.methods.contains([value])
     methods = case((is_known, table.methods), else_=func.array_append(table.methods, value))
+    if method is AuthenticationMethod.PASSWORD:
+        methods = array([value])
     proved = (
         update(table)
         .where(table.id == viewer.session_id, LIFETIME.is_active(now))
-        .values(proved_at=now, methods=methods, must_step_up=False)
+        .values(proved_at=now, methods=methods, must_step_up=False, wrong_codes=0)
     )
     row = await changed_session(session, proved)
     if row is None:
-        raise Unauthenticated("The session has ended. Sign in again.")
+        raise Unauthenticated(ENDED)
     return row
+
+
+async def current_session(session: AsyncSession, viewer: Viewer) -> SessionRow:
+    """Building block: read the session of a viewer.
+
+    Raises:
+        Unauthenticated: the session has ended meanwhile.
+
+    """
+    found = select(*SESSION_COLUMNS).where(Session.id == viewer.session_id)
+    row = (await session.execute(found)).one_or_none()
+    if row is None:
+        raise Unauthenticated(ENDED)
+    return SessionRow._make(row)

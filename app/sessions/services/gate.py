@@ -6,9 +6,10 @@ Whatever proves who a user is (a password, a link, a code) ends here.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database.database import Query
 from app.factors.models import kinds_of
 from app.security.client import Client
 from app.sessions.models import FACTOR_METHODS, AuthenticationMethod
@@ -16,7 +17,9 @@ from app.sessions.services.challenges import Challenges
 from app.sessions.services.outcomes import ChallengeRequired, SignedIn, StartedSession
 from app.sessions.services.session_tokens import SessionTokens
 from app.sessions.services.starting import SessionStart
-from app.users.models import UserRow
+from app.users.models import User, UserRow
+
+KINDS = Query(select(kinds_of(bindparam("user_id", type_=User.id.type))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Gate:
 
         """
         if FACTOR_METHODS.isdisjoint(proved):
-            kinds: list[str] | None = await session.scalar(select(kinds_of(user.id)))
+            [(kinds,)] = await KINDS.run(session, user_id=user.id)
             if kinds:
                 return await self.challenges.issue(session, user, proved, kinds, client)
         return await self.starts.start(session, user, proved, client)

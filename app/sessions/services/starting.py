@@ -33,7 +33,7 @@ MAX_SESSIONS_PER_USER = 100
 USER_ID = bindparam("user_id", type_=User.id.type)
 NOW = bindparam("now", type_=Session.created_at.type)
 SIGNED_IN = update(User).where(User.id == USER_ID).values(last_login_at=NOW)
-RECORD_SIGN_IN = Query(returning(SIGNED_IN, USER_COLUMNS))
+RECORD_SIGN_IN = Query(returning(SIGNED_IN, (*USER_COLUMNS, User.device_generation)))
 START = Query(
     returning(insert(Session), SESSION_COLUMNS),
     columns=(
@@ -86,7 +86,7 @@ class SessionStart:
         """
         self.session_tokens.check_can_issue()
         now = self.clock()
-        users = await RECORD_SIGN_IN.run(session, user_id=user.id, now=now)
+        [(*user_values, generation)] = await RECORD_SIGN_IN.run(session, user_id=user.id, now=now)
         rows = await START.run(
             session,
             id=new_id(now),
@@ -101,11 +101,11 @@ class SessionStart:
             expires_at=now + self.lifetimes.idle,
             ends_by=now + self.lifetimes.max,
         )
-        device_token = await self.devices.issue(session, user.id)
         recorder = Recorder(user.id, client, now)
         await self._end_oldest(session, user, recorder)
         await recorder.record(session, SessionEvent.SESSION_STARTED, target=user.id)
-        return StartedSession(UserRow._make(users[0]), SessionRow._make(rows[0]), device_token)
+        device_token = self.devices.tokens.issue(user.id, generation)
+        return StartedSession(UserRow._make(user_values), SessionRow._make(rows[0]), device_token)
 
     async def _end_oldest(self, session: AsyncSession, user: UserRow, recorder: Recorder) -> None:
         reason = EndReason.REVOKED
