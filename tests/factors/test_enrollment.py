@@ -365,9 +365,7 @@ class TestRemoval:
         assert answered["__typename"] == "NotFound"
         assert await contents(db) == before
 
-    async def test_open_challenges_end(
-        self, api: Api, enrolled: Enrolled
-    ) -> None:
+    async def test_open_challenges_end(self, api: Api, enrolled: Enrolled) -> None:
         token = await enrolled.challenge(api)
         await enrolled.session(REMOVE, id=enrolled.factor_id)
 
