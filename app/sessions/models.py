@@ -108,7 +108,7 @@ class Session(Base):
 
 # `SessionRow.has_proved_factor`, as an SQL condition.
 HAS_PROVED_FACTOR = Session.methods.overlap(
-    literal_column("'{%s}'::text[]" % ",".join(sorted(each.value for each in FACTOR_METHODS)))
+    literal_column(f"'{{{','.join(sorted(each.value for each in FACTOR_METHODS))}}}'::text[]")
 )
 LIFETIME = SqlLifetime(
     Session.ended_at.expression, Session.expires_at.expression, Session.ends_by.expression

@@ -113,11 +113,7 @@ class TotpEnrollments:
                 # replace those that the first answer shows.
                 added = await self.totp_codes.just_accepted(session, viewer, code, now)
                 is_new = added is not None and added.created_at == added.last_used_at
-                return (
-                    FactorAdded(added, None)
-                    if added and is_new
-                    else ChallengeExpired(is_known=True)
-                )
+                return FactorAdded(added, None) if added and is_new else ChallengeExpired()
             step = totp.matching_step(secret, totp.normalised(code), now)
             if step is None:
                 return InvalidCode()
