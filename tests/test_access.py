@@ -27,7 +27,15 @@ ROOTS = {"Query": "query", "Mutation": "mutation"}
 SENSITIVE = {
     *("requestEmailChange", "changePassword", "deleteAccount", "exportPersonalData"),
     *("beginTotpEnrollment", "renewRecoveryCodes", "removeFactor"),
-    *("createUser", "setUserRole", "endUserSessions", "resetUserFactors", "deleteUser"),
+    *(
+        "createUser",
+        "setUserRole",
+        "endUserSessions",
+        "resetUserFactors",
+        "deleteUser",
+        "suspendUser",
+        "reinstateUser",
+    ),
     "exportUserData",
 }
 ENROLL_FIRST = "This server requires a second factor: enroll one with `beginTotpEnrollment`."

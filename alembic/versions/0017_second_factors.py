@@ -17,18 +17,19 @@ SEALED = ("totp_secrets", "totp_enrollments", "recovery_codes")
 
 
 def upgrade() -> None:
-    _extend_sessions()
+    # Tables are locked in the order in which a sign-in does it: users, then sessions.
     _create_challenges()
     _create_factors()
     _create_totp_secrets()
-    _create_totp_enrollments()
     _create_recovery_codes()
+    _create_totp_enrollments()
     # The function of revision 0014: a server with a revoked secret cannot seal a factor.
     for table in SEALED:
         op.execute(
             f"CREATE TRIGGER sealed_with BEFORE INSERT OR UPDATE OF sealed_with ON {table}"
             " FOR EACH ROW EXECUTE FUNCTION check_sealed_with()"
         )
+    _extend_sessions()
 
 
 def downgrade() -> None:
@@ -40,8 +41,8 @@ def downgrade() -> None:
 
 def _extend_sessions() -> None:
     # None of these rewrites the table: the defaults are constants.
-    password = sa.text("'{PASSWORD}'")
-    methods = sa.Column("methods", ARRAY(sa.Text()), server_default=password, nullable=False)
+    none = sa.text("'{}'")
+    methods = sa.Column("methods", ARRAY(sa.Text()), server_default=none, nullable=False)
     op.add_column("sessions", _time("proved_at", nullable=True))
     op.add_column("sessions", methods)
     op.add_column("sessions", _count("wrong_codes"))

@@ -9,7 +9,7 @@ PROOFS = Budget(
     "proofs",
     maximum=15,
     window=timedelta(minutes=15),
-    counts="wrong passwords and codes that one user enters to step up, and to enroll a factor",
+    counts="wrong passwords and codes in one session, to step up and to enroll a factor",
 )
 FACTOR_CHANGES = Budget(
     "factor_changes",
@@ -27,7 +27,7 @@ CHALLENGE = Attempt(
 PROOF = Attempt(
     name="PROOF",
     description="A password or a code in a session.",
-    limits=(Limit(PROOFS, Per.USER, Counted.FAILURES),),
+    limits=(Limit(PROOFS, Per.SESSION, Counted.FAILURES),),
     once=True,
 )
 FACTOR_CHANGE = Attempt(

@@ -142,7 +142,7 @@ class RecoveryCodes(Base):
     created_at: Mapped[datetime]
 
 
-# All that goes when the factors of a user are removed. Secrets go with their factors.
+# All that goes when factors are removed, the factors first. Secrets go with their factors.
 TABLES_OF_FACTORS = (Factor, TotpEnrollment, RecoveryCodes)
 
 

@@ -11,7 +11,6 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
-from app.errors import SecondFactorRequired
 from app.graphql.charging import Charged
 from app.graphql.context import Context
 from app.graphql.problems import Problem
@@ -33,7 +32,6 @@ SENTENCES = {
     AccessLevel.ADMIN: "Administrators only.",
 }
 FRESH = "Within {} of a sign-in or `stepUp`."
-ENROLL_FIRST = "This server requires a second factor: enroll one with `beginTotpEnrollment`."
 
 
 @strawberry.schema_directive(
@@ -102,7 +100,7 @@ class Access(FieldExtension):
         is_admin = self.level is AccessLevel.ADMIN
         viewer = await (context.identify_admin() if is_admin else context.identify_member())
         if viewer.lacks_factor and not self.without_factor:
-            raise SecondFactorRequired(ENROLL_FIRST)
+            await context.services[Freshness].refuse_without_factor(viewer)
         if self.fresh_within is not None:
             await context.services[Freshness].check(viewer, self.fresh_within)
 

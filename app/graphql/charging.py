@@ -19,6 +19,7 @@ from strawberry.types.field import StrawberryField
 from app import outcomes
 from app.errors import Misconfigured, Overloaded
 from app.graphql.context import Context, Info
+from app.graphql.inputs import none_if_unset
 from app.graphql.problems import MaybeGuess, Problem, RateLimited, too_many_attempts
 from app.throttle.attempts import Attempt, Caller, Charge
 from app.throttle.services.budgets import Budgets
@@ -147,8 +148,11 @@ def _caller(context: Context, arguments: dict[str, Any]) -> Caller:
     viewer = context.viewer
     given = arguments.get("input")
     email, token = getattr(given, "email", ""), getattr(given, "token", "")
-    code = getattr(getattr(given, "answer", None), "totp", "") or ""
-    return Caller(context.client, viewer.user.id if viewer else None, email, token, code)
+    code = getattr(getattr(given, "answer", None), "totp", None)
+    if viewer is None:
+        return Caller(context.client, None, email, token, none_if_unset(code))
+    user_id, session_id = viewer.user.id, viewer.session_id
+    return Caller(context.client, user_id, email, token, none_if_unset(code), session_id)
 
 
 async def _charges(attempt: Attempt, context: Context, caller: Caller) -> Sequence[Charge]:

@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, cast
@@ -38,6 +38,16 @@ class Claims(NamedTuple):
     generation: int
     expires_at: int
     key_id: str
+
+
+class Authentication(NamedTuple):
+    """When, by what and how strongly the user proved who they are."""
+
+    at: datetime
+    # `amr` (RFC 8176).
+    references: Sequence[str]
+    # `acr`.
+    context: str
 
 
 class AccessToken(NamedTuple):
@@ -107,7 +117,7 @@ class AccessTokens:
         user_id: uuid.UUID,
         session_id: uuid.UUID,
         generation: int,
-        authenticated_at: datetime,
+        authentication: Authentication,
         extra: Mapping[str, object],
     ) -> AccessToken:
         """Sign a token, with the `extra` claims of modules added.
@@ -127,7 +137,9 @@ class AccessTokens:
             "gen": generation,
             "iat": now,
             # If the clock was set back, `auth_time` must still not be in the future.
-            "auth_time": min(int(authenticated_at.timestamp()), now),
+            "auth_time": min(int(authentication.at.timestamp()), now),
+            "amr": list(authentication.references),
+            "acr": authentication.context,
             "exp": now + lifetime,
             "jti": secrets.token_urlsafe(12),
         }

@@ -1,5 +1,6 @@
 """Time-based one-time passwords (RFC 6238), as authenticator apps make them."""
 
+import re
 import secrets
 from base64 import b32encode
 from datetime import datetime
@@ -15,6 +16,7 @@ DIGITS = 6
 PERIOD_SECONDS = 30
 # Codes of the period before and after are accepted too (RFC 6238, 5.2).
 DRIFT_STEPS = 1
+FORM = re.compile(rf"[0-9]{{{DIGITS}}}", re.ASCII)
 
 
 def make_secret() -> bytes:
@@ -58,6 +60,11 @@ def is_code_of(secret: bytes, step: int, code: str) -> bool:
 def code_at(secret: bytes, step: int) -> bytes:
     """Returns the code of a time step."""
     return _totp(secret).generate(step * PERIOD_SECONDS)
+
+
+def is_code(text: str) -> bool:
+    """Whether a text has the form of a code, so that it may be a guess."""
+    return bool(FORM.fullmatch(normalised(text)))
 
 
 def normalised(code: str) -> str:

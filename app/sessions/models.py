@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ForeignKey, Index, Text, text
+from sqlalchemy import ForeignKey, Index, Text, literal_column, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -98,14 +98,18 @@ class Session(Base):
     end_reason: Mapped[str | None]
     # When the user last proved who they are; null: when the session began.
     proved_at: Mapped[datetime | None]
-    # How, an `AuthenticationMethod` each. Servers of the release before know passwords only.
-    methods: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{PASSWORD}'"))
+    # How, an `AuthenticationMethod` each. Servers of the release before do not say how.
+    methods: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     # Whether that proof no longer suffices: the account got its first second factor since.
     must_step_up: Mapped[bool] = mapped_column(server_default=text("false"))
     # Wrong codes of a second factor in a row, in this session.
     wrong_codes: Mapped[int] = mapped_column(server_default=text("0"))
 
 
+# `SessionRow.has_proved_factor`, as an SQL condition.
+HAS_PROVED_FACTOR = Session.methods.overlap(
+    literal_column(f"'{{{','.join(sorted(each.value for each in FACTOR_METHODS))}}}'::text[]")
+)
 LIFETIME = SqlLifetime(
     Session.ended_at.expression, Session.expires_at.expression, Session.ends_by.expression
 )
@@ -138,6 +142,11 @@ class SessionRow(NamedTuple):
     def authenticated_at(self) -> datetime:
         """When the user last proved who they are. A refresh does not move it."""
         return self.proved_at or self.created_at
+
+    @property
+    def has_proved_factor(self) -> bool:
+        """Whether a second factor was proved in the session."""
+        return any(AuthenticationMethod(each) in FACTOR_METHODS for each in self.methods)
 
     @property
     def lifetime(self) -> Lifetime:

@@ -66,6 +66,7 @@ class Per(Enum):
 
     ADDRESS = "the IP address of the client (of IPv6, its first 64 bits)"
     USER = "the user who is signed in"
+    SESSION = "the session, so that a stolen one does not use up the limits of the others"
 
 
 class Caller(NamedTuple):
@@ -75,8 +76,9 @@ class Caller(NamedTuple):
     user_id: uuid.UUID | None = None
     email: str = ""
     token: str = ""
-    # A code that is short enough to be guessed.
-    code: str = ""
+    # A code that is short enough to be guessed; None: the input has none.
+    code: str | None = None
+    session_id: uuid.UUID | None = None
 
 
 class Charge(NamedTuple):
@@ -100,9 +102,10 @@ class Limit(NamedTuple):
     def charge(self, caller: Caller) -> Charge:
         if self.per is Per.ADDRESS:
             return Charge(self.budget, self.counted, (caller.client.block,))
-        if caller.user_id is None:
+        if caller.user_id is None or caller.session_id is None:
             raise LookupError(f"{self.budget.name} is counted per user, and no user is signed in")
-        return Charge(self.budget, self.counted, (caller.user_id.bytes,), caller.user_id)
+        subject = caller.user_id if self.per is Per.USER else caller.session_id
+        return Charge(self.budget, self.counted, (subject.bytes,), caller.user_id)
 
 
 class LimitRule(Protocol):
@@ -152,4 +155,4 @@ class Attempt:
     @property
     def needs_user(self) -> bool:
         """Whether it can only be charged to a user who is signed in."""
-        return any(limit.per is Per.USER for limit in self.limits)
+        return any(limit.per is not Per.ADDRESS for limit in self.limits)

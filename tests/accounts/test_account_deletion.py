@@ -72,6 +72,7 @@ async def by_command(_api: Api, ada: Person, _grace: Person, environment: dict[s
 
 
 FACTOR_ROWS = (
+    "UPDATE sessions SET methods = '{PASSWORD,TOTP}' WHERE user_id = :id",
     "INSERT INTO factors (id, user_id, kind, created_at) VALUES (:id, :id, 'TOTP', now())",
     (
         "INSERT INTO totp_secrets (user_id, factor_id, sealed_secret, sealed_with, last_step)"

@@ -12,6 +12,9 @@ ENROLLMENT_SECONDS = 900
 # The server reads the clock some time before or after the model does.
 BLUR_SECONDS = 5
 LOCKING_FAILURES = 100
+WRONG_CODES_OF_SESSION = 10
+# For which the code that has proved a session may be sent again.
+REPEATED_SECONDS = 30
 
 
 @dataclass(eq=False)
@@ -35,6 +38,15 @@ class Session:
     is_over: bool = False
     must_step_up: bool = False
     pending: Pending | None = None
+    # In a row, in this session.
+    wrong_codes: int = 0
+    # The code that proved it last, and when.
+    last_code: tuple[str, float] | None = None
+
+    def count_wrong_code(self) -> None:
+        """The tenth ends the session, and locks nothing else."""
+        self.wrong_codes += 1
+        self.is_over = self.is_over or self.wrong_codes >= WRONG_CODES_OF_SESSION
 
 
 @dataclass(eq=False)
@@ -104,6 +116,7 @@ class Account:
 
     def prove(self, session: Session) -> None:
         session.proved_at, session.must_step_up = self.now, False
+        session.wrong_codes = 0
 
     def add_factor(self, factor: Factor, session: Session) -> None:
         self.factor = factor

@@ -42,6 +42,7 @@ from tests.factors.account_model import (
     CHALLENGE_SECONDS,
     ENROLLMENT_SECONDS,
     LOCKING_FAILURES,
+    REPEATED_SECONDS,
     Account,
     Challenge,
     Factor,
@@ -371,7 +372,9 @@ class OneAccount(RuleBasedStateMachine):
     def use(self, entered: Entered) -> None:
         """Note that a code was accepted: it must never be again."""
         account = self.account
-        account.wrong_codes = 0
+        if entered.is_recovery:
+            # A right code of the app ends only some counts; so this is the most there can be.
+            account.wrong_codes = 0
         self.used_codes.append(entered.answer)
         if entered.is_recovery:
             assert account.factor
@@ -591,13 +594,26 @@ class OneAccount(RuleBasedStateMachine):
             return None
         kind: str = answer["__typename"]
         if kind == "SteppedUp":
-            assert entered.is_right, "a wrong code stepped up"
-            self.use(entered)
-            self.account.prove(session)
+            if not self.is_repeated(session, entered):
+                assert entered.is_right, "a wrong code stepped up"
+                self.use(entered)
+                self.account.prove(session)
+                session.last_code = (entered.answer["totp"], self.account.now)
         else:
             assert kind == "InvalidCode"
-            self.refused(entered)
+            assert not entered.is_right
+            self.charged += 1
+            if self.account.factor:
+                session.count_wrong_code()
         return kind
+
+    def is_repeated(self, session: Session, entered: Entered) -> bool:
+        """Whether the code is the one that has just proved the session."""
+        if session.last_code is None or entered.is_right:
+            return False
+        code, at = session.last_code
+        in_time = self.account.within(at, REPEATED_SECONDS) is not False
+        return in_time and code == entered.answer["totp"]
 
     @action(
         weight=3,

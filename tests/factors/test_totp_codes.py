@@ -110,12 +110,12 @@ async def test_a_code_is_read_as_apps_show_it(api: Api, enrolled: Enrolled, betw
 
 
 @pytest.mark.parametrize("typed", ["", "12345", "1234567", "\u0661" * 6, "9" * 10_000])
-async def test_what_is_no_code_is_wrong(
+async def test_what_is_no_code_is_wrong_and_not_counted(
     api: Api, db: Database, enrolled: Enrolled, typed: str
 ) -> None:
     assert await enrolled.enter(api, totp=typed) == "InvalidCode"
 
-    assert await wrong_codes(db) == (1, 0)
+    assert await wrong_codes(db) == (0, 0)
 
 
 async def test_a_wrong_code_is_recorded(api: Api, db: Database, enrolled: Enrolled) -> None:
@@ -131,7 +131,7 @@ async def test_a_wrong_code_is_recorded(api: Api, db: Database, enrolled: Enroll
     ]
 
 
-async def test_a_right_code_ends_the_count_of_wrong_ones(
+async def test_a_right_code_ends_the_count_of_wrong_ones_from_the_same_kind_of_device(
     api: Api, db: Database, enrolled: Enrolled
 ) -> None:
     phone = await device_of(api, enrolled)
@@ -142,7 +142,8 @@ async def test_a_right_code_ends_the_count_of_wrong_ones(
 
     await enrolled.sign_in(api)
 
-    assert await wrong_codes(db) == (0, 0)
+    # Who uses known devices every day must not hide from themself that somebody guesses elsewhere.
+    assert await wrong_codes(db) == (0, 1)
 
 
 async def test_a_wrong_recovery_code_does_not_count_towards_the_lock(

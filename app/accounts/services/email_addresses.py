@@ -40,6 +40,7 @@ from app.outcomes import (
 )
 from app.security.client import Client
 from app.sessions.models import AuthenticationMethod
+from app.sessions.services.freshness import FRESH_WITHIN, Freshness
 from app.sessions.services.gate import Gate
 from app.sessions.services.outcomes import ChallengeRequired, SignedIn, StartedSession
 from app.text.email_addresses import EmailDomains
@@ -90,6 +91,7 @@ class EmailAddresses:
     trust: Trust
     confirmation: PasswordConfirmation
     gate: Gate
+    freshness: Freshness
     repeats: RepeatedLinks
     budgets: Budgets
     clock: Clock
@@ -132,10 +134,10 @@ class EmailAddresses:
                 await self._send_password_link(session, row, client)
             await recorder.record(session, AccountEvent.EMAIL_VERIFIED, target=row.id)
             proved = (AuthenticationMethod.EMAIL,)
-            entered = await self.gate.enter(session, row, proved, client)
+            entered = await self.gate.start_or_challenge(session, row, proved, client)
             if isinstance(entered, StartedSession):
                 await self.tokens.remember(session, found.id, client, entered.session.id)
-        return self.gate.answer(entered)
+        return self.gate.outcome_of(entered)
 
     async def request_verification(self, email: str, client: Client) -> RequestAccepted:
         """Request another link. The work is the same for every address: a job looks it up."""
@@ -206,6 +208,7 @@ class EmailAddresses:
             row = await locked_user(session, unchanged)
             if row is None:
                 return InvalidCredentials()
+            await self.freshness.check_locked(session, viewer, FRESH_WITHIN)
             refused = await self.budgets.charge_within(session, email_charge("change", new_email))
             if refused:
                 return refused

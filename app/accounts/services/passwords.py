@@ -27,6 +27,7 @@ from app.security.client import Client
 from app.security.password_hashes.preparations import normalised
 from app.security.passwords import Passwords
 from app.sessions.models import Session
+from app.sessions.services.freshness import FRESH_WITHIN, Freshness
 from app.sessions.services.known_devices import Devices
 from app.sessions.services.outcomes import Tokens
 from app.sessions.services.refresh import TokenRefresh
@@ -72,6 +73,7 @@ class PasswordChanges:
     budgets: Budgets
     devices: Devices
     token_refresh: TokenRefresh
+    freshness: Freshness
     session_tokens: SessionTokens
     clock: Clock
 
@@ -167,6 +169,7 @@ class PasswordChanges:
         async with self.db.begin() as session:
             if not await locked_user(session, unchanged):
                 return InvalidCredentials()
+            await self.freshness.check_locked(session, viewer, FRESH_WITHIN)
             renewed = await self.token_refresh.renew(session, viewer.session_id, client)
             if renewed is None:
                 raise Unauthenticated("The session has ended. Sign in again.")

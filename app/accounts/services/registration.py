@@ -58,7 +58,7 @@ class Accounts:
             recorder = Recorder(user.id, client, now)
             await recorder.record(session, AccountEvent.USER_REGISTERED, target=user.id)
             proved = (AuthenticationMethod.PASSWORD,)
-            started = await self.gate.pass_(session, user, proved, client)
+            started = await self.gate.start(session, user, proved, client)
         return self.gate.signed_in(started)
 
     async def checked(

@@ -72,9 +72,15 @@ class InvalidCode(Problem):
     description="The challenge, or the enrollment, is unknown, used or expired: start again."
 )
 class ChallengeExpired(Problem):
+    is_known: strawberry.Private[bool]
+
+    def is_wrong_guess(self) -> bool:
+        return not self.is_known
+
     @classmethod
-    def make(cls) -> "ChallengeExpired":
-        return cls(message="This took too long, or was completed elsewhere. Start again.")
+    def of(cls, outcome: challenge_answers.ChallengeExpired) -> "ChallengeExpired":
+        message = "This took too long, or was completed elsewhere. Start again."
+        return cls(message=message, is_known=outcome.is_known)
 
 
 AnswerChallengeResult = Annotated[
@@ -107,8 +113,8 @@ class ChallengeMutations:
                 return await signed_in(outcome, info, cookie)
             case answers.InvalidCode():
                 return InvalidCode.make()
-            case challenge_answers.ChallengeExpired():
-                return ChallengeExpired.make()
+            case challenge_answers.ChallengeExpired() as expired:
+                return ChallengeExpired.of(expired)
 
 
 def _answer(given: ChallengeAnswer) -> Answer:

@@ -136,8 +136,8 @@ class EnrollmentMutations:
                 return FactorAdded(factor=factor, recovery_codes=added.recovery_codes)
             case answers.InvalidCode():
                 return InvalidCode.of_enrollment()
-            case challenge_answers.ChallengeExpired():
-                return ChallengeExpired.make()
+            case challenge_answers.ChallengeExpired() as expired:
+                return ChallengeExpired.of(expired)
 
     @member_field(
         description="Replace the recovery codes of the current user, who must have a second "

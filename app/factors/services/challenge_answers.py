@@ -31,6 +31,9 @@ DEVICE_GENERATION = Query(select(User.device_generation).where(User.id == bindpa
 class ChallengeExpired:
     """The challenge is unknown, used or expired: clients cannot tell which."""
 
+    # Whether the token was one that this server issues for some time: no guess.
+    is_known: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class ChallengeAnswers:
@@ -64,7 +67,8 @@ class ChallengeAnswers:
                 return outcome
             # Another request has used it in the meantime, or the account has changed.
             found = await self.challenges.find(token)
-        return await self._repeated(found, answer, client) or ChallengeExpired()
+        repeated = await self._repeated(found, answer, client)
+        return repeated or ChallengeExpired(is_known=found is not None)
 
     @retry_on_conflict
     async def _answer(
@@ -84,7 +88,7 @@ class ChallengeAnswers:
                 await recorder.record(session, event, target=user.id, method=method)
                 return InvalidCode()
             proved = (*found.proved, answer.method)
-            started = await self.gate.pass_(session, user, proved, client)
+            started = await self.gate.start(session, user, proved, client)
             used_with = _fingerprint(client, answer)
             await self.challenges.use(session, found.id, started.session.id, used_with)
             await self.answers.record(session, user, answer, recorder)

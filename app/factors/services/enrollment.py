@@ -112,7 +112,8 @@ class TotpEnrollments:
                 # Without the recovery codes, which could not be read again: a double click must not
                 # replace those that the first answer shows.
                 added = await self.totp_codes.just_accepted(session, viewer, code, now)
-                return FactorAdded(added, None) if added else ChallengeExpired()
+                is_new = added is not None and added.created_at == added.last_used_at
+                return FactorAdded(added, None) if added and is_new else ChallengeExpired()
             step = totp.matching_step(secret, totp.normalised(code), now)
             if step is None:
                 return InvalidCode()

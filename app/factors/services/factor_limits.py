@@ -61,7 +61,7 @@ class FactorLimits:
 
     async def charges(self, caller: Caller) -> Sequence[Charge]:
         of_address = Charge(CHALLENGES, Counted.FAILURES, (caller.client.block,))
-        account = await self._account(caller.token) if caller.code else None
+        account = await self._account(caller.token) if caller.code is not None else None
         if account is None:
             return (of_address,)
         user_id = account.id

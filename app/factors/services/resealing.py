@@ -28,6 +28,8 @@ class Resealing:
     async def run(self) -> int:
         """Seal what another secret of this process has sealed, in batches. Returns how many."""
         total = 0
+        if len(self.secrets.fingerprints) == 1:
+            return total
         for table, column in SEALED:
             while True:
                 async with self.db.begin() as session:
@@ -36,7 +38,7 @@ class Resealing:
                 if batch < BATCH:
                     break
         if total:
-            log.info("The secrets of %d factors were sealed with the current SECRET_KEY", total)
+            log.info("%d secrets of factors were sealed with the current SECRET_KEY", total)
         return total
 
     async def unreadable(self) -> int:

@@ -11,11 +11,12 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.factors.events import FactorEvent
-from app.factors.models import has_factor
+from app.factors.models import FactorKind, has_factor
 from app.factors.services.answers import InvalidCode
 from app.factors.services.locking import locked_viewer
 from app.factors.services.totp_codes import TotpCodes
 from app.outcomes import InvalidCredentials
+from app.security import totp
 from app.security.client import Client
 from app.sessions.models import AuthenticationMethod, EndReason, Session, SessionRow
 from app.sessions.services.freshness import current_session, record_proof
@@ -24,6 +25,7 @@ from app.users.models import User, UserRow
 from app.users.services.viewer import Viewer
 
 PASSWORD, TOTP = AuthenticationMethod.PASSWORD, AuthenticationMethod.TOTP
+KIND = FactorKind.TOTP
 # In a row, in one session.
 MAX_WRONG_CODES = 10
 
@@ -80,6 +82,10 @@ class StepUp:
             user = await locked_viewer(session, viewer, now)
             if await self.totp_codes.just_accepted(session, viewer, code, now):
                 return SteppedUp(await current_session(session, viewer))
+            if not totp.is_code(code) or not await session.scalar(
+                select(has_factor(user.id, KIND))
+            ):
+                return InvalidCode()
             if not await self.totp_codes.accept(session, user, code, None, recorder):
                 await self._refuse(session, viewer, recorder)
                 return InvalidCode()

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, true, update
+from sqlalchemy import case, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
@@ -37,6 +37,11 @@ COUNTS = {
     CodeSource.KNOWN_DEVICE: TotpSecret.wrong_codes_of_known,
 }
 NONE_WRONG = {column.key: 0 for column in COUNTS.values()}
+# An owner who signs in every day must not hide from themself that somebody guesses: a right code
+# ends other counts only once they have locked something, which the owner was told.
+UNLOCKED = {
+    column.key: case((column >= MAX_WRONG_CODES, 0), else_=column) for column in COUNTS.values()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,11 @@ class TotpCodes:
         table = TotpSecret
         found = select(table.sealed_secret).where(table.user_id == user.id)
         sealed = await session.scalar(found)
-        if sealed is None:
+        if sealed is None or not totp.is_code(code):
+            # Nothing was guessed: not counted.
             return False
         step = totp.matching_step(self.secrets.open(sealed), totp.normalised(code), by.at)
-        is_open = true() if source is None else COUNTS[source] < MAX_WRONG_CODES
-        if step is not None and await self._use(session, user.id, step, is_open, by):
+        if step is not None and await self._use(session, user.id, step, source, by):
             return True
         if source is not None:
             await self._count(session, user, source, by)
@@ -92,6 +97,7 @@ class TotpCodes:
                 Session.id == viewer.session_id,
                 # Both are written by the transaction that accepts a code in a session.
                 Session.proved_at == factor.last_used_at,
+                Session.must_step_up.is_(False),
                 Session.proved_at > now - GRACE,
             )
         )
@@ -107,14 +113,18 @@ class TotpCodes:
         session: AsyncSession,
         user_id: uuid.UUID,
         step: int,
-        is_open: ColumnElement[bool],
+        source: CodeSource | None,
         by: Recorder,
     ) -> bool:
-        table = TotpSecret
+        table, is_open = TotpSecret, true()
+        counts: dict[str, Any] = {**UNLOCKED}
+        if source is not None:
+            is_open = COUNTS[source] < MAX_WRONG_CODES
+            counts[COUNTS[source].key] = 0
         used = (
             update(table)
             .where(table.user_id == user_id, table.last_step < step, is_open)
-            .values({"last_step": step, **NONE_WRONG})
+            .values({"last_step": step, **counts})
             .returning(table.factor_id)
         )
         factor_id = await session.scalar(used)

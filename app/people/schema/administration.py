@@ -59,8 +59,8 @@ class SuspendUserInput:
 class ResetUserFactorsInput:
     user_id: strawberry.ID = strawberry.field(description="The `id` or the `subject` of the user.")
     reason: str = strawberry.field(
-        description=f"Why, in up to {MAX_REASON_CHARACTERS} characters, for the audit: how you "
-        "made sure that it is them."
+        description=f"Why, in up to {MAX_REASON_CHARACTERS} characters, for the audit, which keeps "
+        "it when the account is deleted: no personal data."
     )
 
 
@@ -138,7 +138,8 @@ class AdministrationMutations:
 
     @admin_field(
         description="Suspend a user: their sessions end, and they cannot sign in until "
-        "`reinstateUser`, or until the suspension ends by itself."
+        "`reinstateUser`, or until the suspension ends by itself.",
+        fresh_within=FRESH_WITHIN,
     )
     async def suspend_user(
         self,
@@ -156,7 +157,7 @@ class AdministrationMutations:
             info,
         )
 
-    @admin_field(description="End the suspension of a user.")
+    @admin_field(description="End the suspension of a user.", fresh_within=FRESH_WITHIN)
     async def reinstate_user(
         self,
         info: Info,

@@ -50,7 +50,8 @@ class Session(Node):
 
     @computed(
         needs=("methods",),
-        description="By what the user has proved it since the session began.",
+        description="By what the user has proved it since the session began; empty if an earlier "
+        "release began it.",
     )
     def methods(self) -> list[AuthenticationMethod]:
         return [AuthenticationMethod(each) for each in self.row.methods]

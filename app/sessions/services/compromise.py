@@ -18,7 +18,7 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.errors import Misconfigured
-from app.factors.models import Factor, RecoveryCodes, TotpEnrollment
+from app.factors.models import TABLES_OF_FACTORS
 from app.jobs.services.queue import Jobs
 from app.keys.models import SecretFingerprint, SigningKey
 from app.keys.services.fleet_secrets import FleetSecrets
@@ -34,8 +34,9 @@ from app.sessions.models import LIFETIME, Challenge, EndReason, Session
 LOCK_TABLES = (
     text("SET LOCAL lock_timeout = '30s'"),
     text(
-        "LOCK TABLE sessions, one_time_tokens, challenges, factors, totp_enrollments,"
-        " recovery_codes IN SHARE ROW EXCLUSIVE MODE"
+        # In the order in which an answer to a challenge writes them.
+        "LOCK TABLE challenges, totp_secrets, factors, recovery_codes, totp_enrollments,"
+        " one_time_tokens, sessions IN SHARE ROW EXCLUSIVE MODE"
     ),
 )
 JOB_FAILED = "it was sealed with a SECRET_KEY that was declared compromised"
@@ -142,9 +143,7 @@ class Compromise:
         links = await _count(session, delete(OneTimeToken))
         await session.execute(delete(Challenge))
         # Sealed under the leaked secret: who has it and a copy of the database makes their codes.
-        factors = await _count(session, delete(Factor))
-        for table in (TotpEnrollment, RecoveryCodes):
-            await session.execute(delete(table))
+        factors, *_ = [await _count(session, delete(each)) for each in TABLES_OF_FACTORS]
         jobs = await self.jobs.fail_all(session, JOB_FAILED)
         # Last, since it locks the ends of all audit chains.
         former = await self.checkpoints.last(session)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from sqlalchemy import ColumnElement, and_, false, literal_column, not_
+from sqlalchemy import ColumnElement, and_, false, literal_column, not_, or_
 
 from app.factors.models import has_factor
+from app.sessions.models import HAS_PROVED_FACTOR
 from app.users.models import Role, User
 
 
@@ -26,11 +27,16 @@ class FactorPolicy:
     required: FactorsRequired
 
     def lacks_factor(self) -> ColumnElement[bool]:
-        """Returns the condition that a user has to have a factor, and has none."""
+        """Returns the condition that a session has to have proved a factor, and has not.
+
+        The user has none; or they have enrolled one elsewhere since, and who has this session may
+        only know the password.
+        """
+        unproved = or_(not_(has_factor(User.id.expression)), not_(HAS_PROVED_FACTOR))
         match self.required:
             case FactorsRequired.OFF:
                 return false()
             case FactorsRequired.ADMINS:
-                return and_(IS_ADMIN, not_(has_factor(User.id.expression)))
+                return and_(IS_ADMIN, unproved)
             case FactorsRequired.EVERYBODY:
-                return not_(has_factor(User.id.expression))
+                return unproved

@@ -4,17 +4,23 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
-from sqlalchemy import and_, bindparam, case, delete, func, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock
 from app.database.database import Database, Query
-from app.errors import StepUpRequired, Unauthenticated
-from app.factors.models import TotpEnrollment, kinds_of
-from app.sessions.models import LIFETIME, AuthenticationMethod, Session, SessionRow
+from app.errors import SecondFactorRequired, StepUpRequired, Unauthenticated
+from app.factors.models import TotpEnrollment, has_factor, kinds_of
+from app.sessions.models import (
+    HAS_PROVED_FACTOR,
+    LIFETIME,
+    AuthenticationMethod,
+    Session,
+    SessionRow,
+)
 from app.sessions.services.rows import SESSION_COLUMNS, changed_session
 from app.users.models import User
 from app.users.services.viewer import Viewer
@@ -39,17 +45,22 @@ class Proof(NamedTuple):
 
 
 ENDED = "The session has ended. Sign in again."
-# Of a session that was deleted meanwhile.
-NO_PROOF = Proof(is_fresh=False, factors=None, has_password=False)
+ENROLL_FIRST = "This server requires a second factor: enroll one with `beginTotpEnrollment`."
 SINCE = bindparam("since", type_=Session.created_at.type)
 IS_FRESH = and_(
     Session.must_step_up.is_(False),
     func.coalesce(Session.proved_at, Session.created_at) > SINCE,
+    # A server of the release before starts sessions without asking for a factor.
+    or_(not_(has_factor(Session.user_id.expression)), HAS_PROVED_FACTOR),
 )
 PROOF = Query(
     select(IS_FRESH, kinds_of(User.id.expression), User.password_hash.is_not(None))
     .join(User, User.id == Session.user_id)
-    .where(Session.id == bindparam("session_id", type_=Session.id.type))
+    .where(
+        Session.id == bindparam("session_id", type_=Session.id.type),
+        # It may have ended while the request waited for a lock.
+        LIFETIME.is_active(bindparam("now", type_=Session.ends_by.type)),
+    )
 )
 
 
@@ -63,6 +74,7 @@ class Freshness:
 
         Raises:
             StepUpRequired: they have not, or with less than their account asks for now.
+            Unauthenticated: the session has ended.
 
         """
         rows = await self.db.fetch_to_change(PROOF, **self._values(viewer.session_id, within))
@@ -76,15 +88,41 @@ class Freshness:
         rows = await PROOF.run(session, **self._values(viewer.session_id, within))
         _check(rows, within)
 
+    async def refuse_without_factor(self, viewer: Viewer) -> NoReturn:
+        """Refuse a session that has to have proved a second factor, and has not.
+
+        Raises:
+            StepUpRequired: the user has one, enrolled in another session since.
+            SecondFactorRequired: the user has none.
+            Unauthenticated: the session has ended.
+
+        """
+        values = self._values(viewer.session_id, FRESH_WITHIN)
+        proof = _proof(await self.db.fetch_to_change(PROOF, **values))
+        if proof.factors:
+            raise _refusal(proof, FRESH_WITHIN)
+        raise SecondFactorRequired(ENROLL_FIRST)
+
     def _values(self, session_id: uuid.UUID, within: timedelta) -> dict[str, uuid.UUID | datetime]:
-        return {"session_id": session_id, "since": self.clock() - within}
+        now = self.clock()
+        return {"session_id": session_id, "since": now - within, "now": now}
 
 
 def _check(rows: Sequence[Sequence[Any]], within: timedelta) -> None:
-    proof = Proof._make(rows[0]) if rows else NO_PROOF
+    proof = _proof(rows)
     if not proof.is_fresh:
-        methods = [each.value for each in proof.methods]
-        raise StepUpRequired(max_age_seconds=int(within.total_seconds()), methods=methods)
+        raise _refusal(proof, within)
+
+
+def _proof(rows: Sequence[Sequence[Any]]) -> Proof:
+    if not rows:
+        raise Unauthenticated(ENDED)
+    return Proof._make(rows[0])
+
+
+def _refusal(proof: Proof, within: timedelta) -> StepUpRequired:
+    methods = [each.value for each in proof.methods]
+    return StepUpRequired(max_age_seconds=int(within.total_seconds()), methods=methods)
 
 
 async def end_freshness(

@@ -28,7 +28,7 @@ class Gate:
     challenges: Challenges
     session_tokens: SessionTokens
 
-    async def enter(
+    async def start_or_challenge(
         self,
         session: AsyncSession,
         user: UserRow,
@@ -50,31 +50,35 @@ class Gate:
                 return await self.challenges.issue(session, user, proved, kinds, client)
         return await self.starts.start(session, user, proved, client)
 
-    async def pass_(
+    async def start(
         self,
         session: AsyncSession,
         user: UserRow,
         proved: Sequence[AuthenticationMethod],
         client: Client,
     ) -> StartedSession:
-        """Building block: as `enter`, where nothing is missing: an answer, or a new account.
+        """Building block: as `start_or_challenge`, where nothing is missing.
+
+        For an answer to a challenge, and for a new account.
 
         Raises:
             LookupError: a second factor is missing nevertheless. Rolls back.
 
         """
-        match await self.enter(session, user, proved, client):
+        match await self.start_or_challenge(session, user, proved, client):
             case StartedSession() as started:
                 return started
             case ChallengeRequired():
                 raise LookupError("a second factor is missing")
 
-    def answer(self, entered: StartedSession | ChallengeRequired) -> SignedIn | ChallengeRequired:
+    def outcome_of(
+        self, entered: StartedSession | ChallengeRequired
+    ) -> SignedIn | ChallengeRequired:
         """Building block: make the tokens of a session, once the transaction is committed."""
         if isinstance(entered, ChallengeRequired):
             return entered
         return self.signed_in(entered)
 
     def signed_in(self, started: StartedSession) -> SignedIn:
-        """Building block: as `answer`, after `pass_`."""
+        """Building block: as `outcome_of`, after `start`."""
         return self.session_tokens.signed_in(*started)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock
 from app.database.database import Database
+from app.factors.models import has_factor
 from app.sessions.models import LIFETIME, Session, SessionRow
 from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.known_devices import Devices
@@ -51,14 +52,16 @@ class RepeatedSignIns:
     ) -> tuple[UserRow, SessionRow] | None:
         now = self.clock()
         statement = (
-            select(*USER_COLUMNS, *SESSION_COLUMNS)
+            select(*USER_COLUMNS, *SESSION_COLUMNS, has_factor(User.id.expression))
             .join(User, User.id == Session.user_id)
             .where(Session.id == session_id, LIFETIME.is_active(now))
         )
         found = (await session.execute(statement)).one_or_none()
         if found is None:
             return None
-        user = UserRow._make(found[: len(USER_COLUMNS)])
-        if self.account_policy.refusal(user, now):
-            return None
-        return user, SessionRow._make(found[len(USER_COLUMNS) :])
+        *values, user_has_factor = found
+        user = UserRow._make(values[: len(USER_COLUMNS)])
+        row = SessionRow._make(values[len(USER_COLUMNS) :])
+        # The factor was enrolled after the session began: what began it is not enough any more.
+        lacks_factor = user_has_factor and not row.has_proved_factor
+        return None if lacks_factor or self.account_policy.refusal(user, now) else (user, row)

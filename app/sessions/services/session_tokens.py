@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from app.security.access_tokens import AccessTokens
+from app.security.access_tokens import AccessTokens, Authentication
 from app.security.refresh_tokens import RefreshTokens
-from app.sessions.models import FACTOR_METHODS, AuthenticationMethod, SessionRow
+from app.sessions.models import AuthenticationMethod, SessionRow
 from app.sessions.services.outcomes import SignedIn, Tokens
 from app.sessions.services.token_claims import TokenClaims
 from app.users.models import UserRow
@@ -44,8 +44,8 @@ class SessionTokens:
             user.id,
             session.id,
             session.generation,
-            session.authenticated_at,
-            {**authentication_claims(session.methods), **self.claims.of(user)},
+            authentication(session),
+            self.claims.of(user),
         )
         refresh = self.refresh_tokens.issue(session.id, session.generation, session.token_salt)
         tokens = Tokens(
@@ -59,13 +59,13 @@ class SessionTokens:
         return SignedIn(user, session, tokens)
 
 
-def authentication_claims(methods: list[str]) -> dict[str, object]:
-    """Returns `amr` (RFC 8176) and `acr`: by what the user proved who they are, and how strongly.
+def authentication(session: SessionRow) -> Authentication:
+    """Returns when and by what the user proved who they are, for access tokens.
 
     A factor that was enrolled in the session counts: its first code was entered there.
     """
-    proved = [AuthenticationMethod(each) for each in methods]
+    proved = map(AuthenticationMethod, session.methods)
     references = list(dict.fromkeys(REFERENCES[each] for each in proved))
-    if FACTOR_METHODS.isdisjoint(proved):
-        return {"amr": references, "acr": ONE_FACTOR}
-    return {"amr": [*references, MULTI_FACTOR], "acr": TWO_FACTORS}
+    if not session.has_proved_factor:
+        return Authentication(session.authenticated_at, references, ONE_FACTOR)
+    return Authentication(session.authenticated_at, [*references, MULTI_FACTOR], TWO_FACTORS)

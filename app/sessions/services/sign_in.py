@@ -161,8 +161,8 @@ class SignIn:
             user = UserRow._make(rows[0])
             await self.failures.reset(session, user.id, source)
             proved = (AuthenticationMethod.PASSWORD,)
-            entered = await self.gate.enter(session, user, proved, client)
-        return self.gate.answer(entered)
+            entered = await self.gate.start_or_challenge(session, user, proved, client)
+        return self.gate.outcome_of(entered)
 
     async def _refuse_unverified(
         self, seen: dict[str, Any], client: Client

@@ -10,7 +10,7 @@ from app.users.models import Role, UserRow
 class Viewer:
     user: UserRow
     session_id: uuid.UUID
-    # Whether the server requires a second factor of the user, who has none.
+    # Whether the server requires a second factor, which the session has not proved.
     lacks_factor: bool = False
 
     @property
