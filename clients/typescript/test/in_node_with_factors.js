@@ -91,7 +91,7 @@ export function inNodeWithFactors(world) {
     assert.ok(Date.parse(challenge.expiresAt) > Date.now());
     assert.deepEqual(wrong, {
       __typename: "InvalidCode",
-      message: "This code is wrong or was used before. Wait for the next one.",
+      message: "This code is wrong or was used before. Wait for the next one, or use a recovery code.",
     });
     const verified = { ...user, emailVerified: true };
     assert.deepEqual(right, { __typename: "SignedIn", user: verified });
