@@ -41,6 +41,8 @@ const page = await context.newPage();
 // What the page must never do, whatever else is being checked.
 const offences = [];
 const secrets = new Set();
+const challenges = new Set();
+const totpCodes = new Set();
 const answers = [];
 page.on("pageerror", (error) => offences.push(`page error: ${error.message}`));
 page.on("console", (message) => {
@@ -59,6 +61,10 @@ context.on("response", async (response) => {
   answers.push({ text, authorization: response.request().headers().authorization });
   const tokens = text.matchAll(/"(?:access|refresh)Token":\s*"([^"]+)"/g);
   for (const [, token] of tokens) secrets.add(token);
+  for (const [token] of text.matchAll(/\bpct_[\w-]+/g)) challenges.add(token);
+  for (const [, codes] of text.matchAll(/"(?:recoveryCodes|codes)":\s*\[([^\]]+)\]/g)) {
+    for (const code of JSON.parse(`[${codes}]`)) secrets.add(code);
+  }
   if (/"refreshToken":\s*"/.test(text)) offences.push("a refresh token was sent to the page");
 });
 
@@ -74,6 +80,16 @@ async function shows(selector, ...texts) {
     },
     [selector, texts],
   );
+}
+
+/** Changes the answers that have this text, until `reconnect`. */
+async function changeAnswers(text, change) {
+  await page.route("**/graphql", async (route) => {
+    if (route.request().method() !== "POST") return route.continue();
+    const response = await route.fetch();
+    const body = await response.text();
+    return route.fulfill({ response, body: body.includes(text) ? change(body) : body });
+  });
 }
 
 /** Lets no operation of the page reach the server, as with a network that is gone. */
@@ -208,6 +224,7 @@ let device;
 
 /** Sends the form of one field that is on the screen. */
 async function enter(text) {
+  if (/^\d{6}$/.test(text)) totpCodes.add(text);
   await page.keyboard.press("ControlOrMeta+A");
   await page.keyboard.insertText(text);
   await page.keyboard.press("Enter");
@@ -428,22 +445,51 @@ const checks = {
   "the recovery codes are shown once, to copy and to download": async () => {
     recoveryCodes = await panel.getByRole("code").allTextContents();
     assert.equal(new Set(recoveryCodes).size, 10);
-    for (const each of recoveryCodes) secrets.add(each);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape"); // which browsers pass over a handler of `cancel`
+    await inPanel("I have kept them").waitFor();
+    await page.evaluate(() => {
+      const { revokeObjectURL } = URL;
+      window.revoked = [];
+      URL.revokeObjectURL = (url) => {
+        window.revoked.push(url);
+        revokeObjectURL(url);
+      };
+      navigator.clipboard.writeText = () => Promise.reject(new DOMException("", "NotAllowedError"));
+    });
+    await inPanel("Copy").click();
+    await panel.getByText("This browser did not let the page copy").waitFor();
+    await page.evaluate(() => delete navigator.clipboard.writeText);
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     await inPanel("Copy").click();
-    await inPanel("Copied").waitFor();
+    await panel.getByText("Copied.").waitFor();
     const copied = await page.evaluate(() => navigator.clipboard.readText());
     const [download] = await Promise.all([
       page.waitForEvent("download"),
       panel.getByRole("link", { name: "Download" }).click(),
     ]);
     const downloaded = await readFile(await download.path(), "utf8");
+    assert.match(download.url(), /^blob:/);
     assert.equal(download.suggestedFilename(), "recovery-codes.txt");
     assert.equal(downloaded, copied);
     for (const each of recoveryCodes) assert.ok(copied.split("\n").includes(each), each);
     await inPanel("I have kept them").click();
     await panel.getByText("Recovery codes left: 10").waitFor();
+    assert.deepEqual(await page.evaluate(() => window.revoked), [download.url()]);
     await page.keyboard.press("Escape");
+    await panel.waitFor({ state: "detached" });
+  },
+  "factors that could not be read are an error, not an empty page": async () => {
+    await changeAnswers('"factors":', () =>
+      JSON.stringify({
+        data: { result: { __typename: "User", factors: null, recoveryCodesLeft: 10 } },
+        errors: [{ message: "Not now.", path: ["result", "factors"] }],
+      }),
+    );
+    await button("Two-step sign-in").click();
+    await panel.getByText("Not now.").waitFor();
+    await reconnect();
+    await inPanel("Close").click();
     await panel.waitFor({ state: "detached" });
   },
   "signing in asks for a code, which can be cancelled": async () => {
@@ -464,9 +510,11 @@ const checks = {
     await page.reload();
     await bar.getByRole("status").filter({ hasText: READER }).waitFor();
   },
-  "a recovery code signs in, too": async () => {
+  "a recovery code signs in, too, also after a sign-out that the server did not hear of": async () => {
+    await disconnect();
     await button("Sign out").click();
-    await bar.getByLabel("Email").waitFor();
+    await button("Try again").waitFor();
+    await reconnect();
     await signIn(PASSWORD, READER);
     await button("Use a recovery code").click();
     assert.equal(await focused(), "Recovery code");
@@ -480,7 +528,8 @@ const checks = {
     await device.remove();
     await device.enroll();
     await inPanel("Renew recovery codes").click();
-    await confirmation.waitFor();
+    await inPanel("Make new codes").click();
+    await confirmation.getByText("Lost your phone? Sign out").waitFor();
     await confirmation.getByRole("button", { name: "Cancel" }).click();
     await confirmation.waitFor({ state: "detached" });
     await panel.getByRole("status").filter({ hasText: "Nothing was changed" }).waitFor();
@@ -506,9 +555,15 @@ const checks = {
   "the panel renews recovery codes, and removes the factor": async () => {
     await button("Two-step sign-in").click();
     await inPanel("Renew recovery codes").click();
+    await panel.getByText("Those that you have, printed ones too, stop working.").waitFor();
+    await inPanel("Keep as it is").click();
+    await inPanel("Renew recovery codes").click();
+    await inPanel("Make new codes").click();
     await inPanel("I have kept them").click();
     await panel.getByText("Recovery codes left: 10").waitFor();
     await inPanel("Remove").click();
+    await panel.getByText("printed ones too, stop working.").waitFor();
+    await inPanel("Remove the app").click();
     await inPanel("Add an authenticator app").waitFor();
     await inPanel("Close").click();
     await panel.waitFor({ state: "detached" });
@@ -522,6 +577,21 @@ const checks = {
     await enter(PASSWORD);
     await shows(".graphiql-response", "TotpEnrollment");
   },
+  "the dialogs of a user close when that user signs out in another tab": async () => {
+    await device.enroll();
+    await device.remove();
+    await button("Two-step sign-in").click();
+    await inPanel("Add an authenticator app").click();
+    await confirmation.waitFor();
+    const other = await context.newPage();
+    await other.goto("/graphql");
+    await other.getByRole("button", { name: "Sign out", exact: true }).click();
+    await confirmation.waitFor({ state: "detached" });
+    await panel.waitFor({ state: "detached" });
+    await other.close();
+    await signIn(PASSWORD, READER);
+    await bar.getByRole("status").filter({ hasText: READER }).waitFor();
+  },
   "on a small screen the second factor is enrolled, too": async () => {
     await page.setViewportSize({ width: 390, height: 844 });
     await button("Two-step sign-in").click();
@@ -533,8 +603,18 @@ const checks = {
     await page.setViewportSize({ width: 1280, height: 800 });
   },
   "no secret of a factor is written down": async () => {
-    const stored = await page.evaluate(() => JSON.stringify([localStorage, sessionStorage]));
-    for (const secret of secrets) assert.ok(!stored.includes(secret), "a secret is stored");
+    const written = await page.evaluate(() =>
+      JSON.stringify([localStorage, sessionStorage, document.cookie, location.href, history.state]),
+    );
+    const codes = [...secrets].filter((secret) => !recoveryCodes.includes(secret));
+    assert.ok(recoveryCodes.every((code) => secrets.has(code)) && codes.length >= 20, "renewed codes");
+    assert.ok(challenges.size && totpCodes.size, "challenges and codes were seen");
+    for (const secret of [...secrets, ...challenges]) {
+      assert.ok(!written.includes(secret), "a secret is written down");
+    }
+    for (const code of totpCodes) {
+      assert.doesNotMatch(written, new RegExp(`(?<!\\d)${code}(?!\\d)`)); // not a part of a time
+    }
   },
 };
 

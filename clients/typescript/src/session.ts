@@ -71,8 +71,10 @@ export function createSession({
   let failures = 0;
   let closed: true | undefined;
 
-  let isProving = false;
   let lastProof: Promise<string | undefined> | undefined;
+  let endProof: (isProved?: boolean | void) => void = ignore;
+  const isProving = () => endProof !== ignore;
+  const proofNow = () => [lastProof, isProving()] as const;
 
   let inMemory = "";
   const kept = () => (storage ? storage.getItem(name) : inMemory) || null;
@@ -90,6 +92,7 @@ export function createSession({
     failures = 0;
     clearTimeout(retry);
     if (!nextUser) signOuts++;
+    if (user?.id !== nextUser?.id) endProof();
     if (!changed) return;
     user = nextUser;
     endedBy = nextEnd;
@@ -169,19 +172,29 @@ export function createSession({
    * Lets the user prove who they are, once for all requests that were begun before that; returns the
    * access token of that moment, whose `auth_time` is older, or nothing if there was no proof.
    */
-  async function prove(proofBefore: typeof lastProof, { methods, maxAge }: StepUpRequired) {
+  async function prove(
+    [proofBefore, wasProving]: ReturnType<typeof proofNow>,
+    { methods, maxAge }: StepUpRequired,
+  ) {
     if (!stepUp) return;
     if (lastProof === proofBefore) {
       // The callback may have sent this request itself, and would wait for its own end.
-      if (isProving) return;
-      isProving = true;
-      // Not at once, so that requests which the callback sends begin after this assignment.
-      lastProof = Promise.resolve({ methods, maxAge })
-        .then(stepUp)
-        .catch((error) => void console.error(error))
-        .then((isProved) => {
-          isProving = false;
-          return isProved ? accessToken : undefined;
+      if (isProving()) return;
+      // That of a request which was refused after the callback has ended counts for it as well.
+      if (!wasProving)
+        lastProof = new Promise((resolve) => {
+          const end: typeof endProof = (isProved) => {
+            // The callback of a former user may end at any time, or never.
+            if (endProof !== end) return;
+            endProof = ignore;
+            resolve(isProved ? accessToken : undefined);
+          };
+          endProof = end;
+          // Not at once, so that requests which the callback sends begin after this assignment.
+          Promise.resolve({ methods, maxAge })
+            .then(stepUp)
+            .catch((error) => void console.error(error))
+            .then(end);
         });
     }
     return lastProof;
@@ -189,7 +202,7 @@ export function createSession({
 
   /** Sends a request with the access token; once more each if it was refused for that, or for an old proof. */
   async function deliver(request: Request) {
-    const proofBefore = lastProof;
+    const proofBefore = proofNow();
     let owner = user;
     // What one user asked for is not done in the name of another.
     const token = () => (user?.id === owner?.id ? accessToken : undefined);
@@ -211,7 +224,9 @@ export function createSession({
 
     const response = await attempt();
     const [refusal, nothingRan] = await refusalIn(response, STEP_UP_REQUIRED);
-    const stale = refusal && (await prove(proofBefore, refusal as StepUpRequired));
+    // Nobody waits for the answer of an aborted request.
+    const mayAsk = refusal && !request.signal.aborted;
+    const stale = mayAsk && (await prove(proofBefore, refusal as StepUpRequired));
     if (!stale) return response;
     try {
       return nothingRan && token() ? await attempt() : response;
@@ -234,7 +249,7 @@ export function createSession({
     mutate(true, document, { ...input, delivery });
 
   function changePassword(input: object) {
-    const proofBefore = lastProof;
+    const proofBefore = proofNow();
     const owner = user?.id;
     const attempt = () => mutate(false, documents.changePassword, input, owner);
     return attempt().catch(async (refusal) => {

@@ -24,7 +24,7 @@ interface CommonOptions {
   fetch?: typeof fetch;
   /**
    * Asks the person to prove who they are, and calls the mutation `stepUp`: for requests that Portico
-   * refuses with `STEP_UP_REQUIRED`. They are sent once more if it returns true.
+   * refuses with `STEP_UP_REQUIRED`. They are sent once more if it returns true. Its promise must settle.
    */
   stepUp?: (required: StepUpRequired) => boolean | Promise<boolean>;
 }

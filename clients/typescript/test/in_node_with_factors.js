@@ -29,8 +29,9 @@ export function inNodeWithFactors(world) {
       sessions.push(session);
       return session;
     };
-    const answer = async (session, query) => {
+    const answer = async (session, query, init) => {
       const response = await session.fetch(proxy.url, {
+        ...init,
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ query }),
@@ -43,10 +44,11 @@ export function inNodeWithFactors(world) {
   }
 
   /** A session whose proof no longer suffices, since a factor was enrolled elsewhere; its callback is `prove`. */
-  async function arrangeStale(t, prove, { change } = {}) {
+  async function arrangeStale(t, prove, { change, ...options } = {}) {
     const { proxy, ...rest } = await arrange(t);
     const asked = [];
     const session = rest.open({
+      ...options,
       stepUp: (required) => {
         asked.push(required);
         return prove(scene);
@@ -56,7 +58,7 @@ export function inNodeWithFactors(world) {
     await session.signIn(rest.credentials);
     const app = await rest.enrolled();
     proxy.forget();
-    const scene = { proxy, ...rest, app, asked, session, ask: (query) => rest.answer(session, query) };
+    const scene = { proxy, ...rest, app, asked, session, ask: (query, init) => rest.answer(session, query, init) };
     return scene;
   }
 
@@ -89,7 +91,7 @@ export function inNodeWithFactors(world) {
     assert.ok(Date.parse(challenge.expiresAt) > Date.now());
     assert.deepEqual(wrong, {
       __typename: "InvalidCode",
-      message: "This code is wrong or was used before. Wait for the next one.",
+      message: "This code is wrong or was used before. Wait for the next one, or use a recovery code.",
     });
     const verified = { ...user, emailVerified: true };
     assert.deepEqual(right, { __typename: "SignedIn", user: verified });
@@ -194,6 +196,71 @@ export function inNodeWithFactors(world) {
     assert.deepEqual(own.map(codesOf), [REFUSED]);
     assert.equal(asked.length, 1);
     assert.deepEqual(names().slice(0, 4), ["Renew", "Own", "StepUp", "Renew"]);
+  });
+
+  for (const [isProved, what] of [
+    [true, "is sent again"],
+    [false, "keeps its answer"],
+  ])
+    test(`a request of the callback whose refusal comes after its end ${what} if it returned ${isProved}`, async (t) => {
+      const late = [];
+      let release;
+      const { ask, asked, proxy } = await arrangeStale(t, async (scene) => {
+        release = scene.proxy.holdAnswer("Late");
+        late.push(scene.ask(renew.replace("Renew", "Late")));
+        while (!scene.proxy.count("Late")) await sleep(10);
+        return isProved && proveByCode(scene);
+      });
+
+      const answer = await ask(renew);
+      release();
+      const lateAnswer = await late[0];
+
+      for (const each of [answer, lateAnswer])
+        if (isProved) assertRenewed(each);
+        else assert.deepEqual(codesOf(each), REFUSED);
+      assert.deepEqual([asked.length, proxy.count("Late")], [1, isProved ? 2 : 1]);
+    });
+
+  for (const [what, leave] of Object.entries({
+    "signs out": (session) => session.signOut(),
+    "is followed by another": (session, next) => session.signIn(next),
+  }))
+    test(`a callback that never settles ends when the user ${what}, and the next user is asked`, async (t) => {
+      let nextApp;
+      const { ask, asked, session, proxy } = await arrangeStale(t, (scene) =>
+        nextApp ? proveByCode({ ...scene, app: nextApp }) : new Promise(() => {}),
+      );
+      const refused = ask(renew);
+      while (!asked.length) await sleep(10);
+      const { email } = await register(proxy.url);
+
+      await leave(session, { email, password });
+      const refusal = await refused;
+      await session.signIn({ email, password });
+      nextApp = await enroll(world.portico, proxy.url, email);
+      const next = await ask(renew);
+
+      assert.deepEqual(codesOf(refusal), REFUSED);
+      assertRenewed(next);
+      assert.equal(asked.length, 2);
+    });
+
+  test("nobody is asked for a request that the app has aborted", async (t) => {
+    const controller = new AbortController();
+    const { ask, asked, proxy } = await arrangeStale(t, proveByCode, {
+      async fetch(request) {
+        const response = await fetch(request);
+        const text = await response.text();
+        if (text.includes("STEP_UP_REQUIRED")) controller.abort();
+        return new Response(text, response);
+      },
+    });
+
+    const answer = await ask(renew, { signal: controller.signal });
+
+    assert.deepEqual(codesOf(answer), REFUSED);
+    assert.deepEqual([asked.length, proxy.count("Renew")], [0, 1]);
   });
 
   for (const [what, prove] of Object.entries({

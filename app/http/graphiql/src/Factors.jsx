@@ -23,6 +23,20 @@ const VERIFY = `mutation RequestEmailVerification($input: EmailInput!) {
   result: requestEmailVerification(input: $input) { ${PROBLEM} ... on RequestAccepted { message } }
 }`;
 
+const NO_NEW_CODES =
+  "The app was added, without new recovery codes. If you have none of before, renew them.";
+// What is asked before it is done.
+const RENEWAL = {
+  question: "Make ten new recovery codes? Those that you have, printed ones too, stop working.",
+  action: "Make new codes",
+};
+const REMOVAL = {
+  question:
+    "Remove this app? Without another one, signing in needs the password alone, and the recovery " +
+    "codes that you have, printed ones too, stop working.",
+  action: "Remove the app",
+};
+
 /** The second factor of the user who is signed in. Each step is the outcome that led to it. */
 export function Factors({ user, onClose }) {
   const [step, setStep] = useState(null);
@@ -50,8 +64,14 @@ export function Factors({ user, onClose }) {
     const outcome = await ask(CONFIRM, { input: { code } });
     const { __typename, recoveryCodes: codes, message } = outcome;
     if (codes) setStep({ __typename: "RecoveryCodes", codes });
-    else if (__typename === "FactorAdded" || __typename === "ChallengeExpired") show(outcome);
+    else if (__typename === "FactorAdded") show({ message: NO_NEW_CODES });
+    else if (__typename === "ChallengeExpired") show(outcome);
     return message;
+  };
+
+  const askFirst = (what, ...request) => {
+    setNotice("");
+    setStep({ __typename: "Question", ...what, request });
   };
 
   const views = {
@@ -60,9 +80,12 @@ export function Factors({ user, onClose }) {
         {...step}
         busy={busy}
         onAdd={() => run(BEGIN)}
-        onRenew={() => run(RENEW)}
-        onRemove={(factorId) => run(REMOVE, { factorId })}
+        onRenew={() => askFirst(RENEWAL, RENEW)}
+        onRemove={(factorId) => askFirst(REMOVAL, REMOVE, { factorId })}
       />
+    ),
+    Question: () => (
+      <Question {...step} busy={busy} onYes={() => run(...step.request)} onNo={() => show()} />
     ),
     TotpEnrollment: () => <Enrollment {...step} onConfirm={confirm} />,
     RecoveryCodes: () => <RecoveryCodes codes={step.codes} onDone={() => show()} />,
@@ -75,13 +98,14 @@ export function Factors({ user, onClose }) {
       </>
     ),
   };
+  const isLastChance = step?.__typename === "RecoveryCodes";
   const view = views[step?.__typename] ?? (() => <p>{step?.message ?? "Loading …"}</p>);
 
   return (
-    <Dialog title="Two-step sign-in" onClose={onClose}>
+    <Dialog title="Two-step sign-in" onClose={onClose} staysOpen={isLastChance}>
       <p role="status">{notice}</p>
       {view()}
-      {step?.__typename !== "RecoveryCodes" && <Close />}
+      {!isLastChance && <Close />}
     </Dialog>
   );
 }
@@ -121,6 +145,20 @@ function Enrolled({ factors, recoveryCodesLeft, busy, onAdd, onRenew, onRemove }
   );
 }
 
+const Question = ({ question, action, busy, onYes, onNo }) => (
+  <>
+    <p>{question}</p>
+    <p>
+      <Button busy={busy} onClick={onYes}>
+        {action}
+      </Button>{" "}
+      <Button busy={busy} autoFocus onClick={onNo}>
+        Keep as it is
+      </Button>
+    </p>
+  </>
+);
+
 const timeOf = (text) => (text ? new Date(text).toLocaleString() : "never");
 
 const Enrollment = ({ secret, otpauthUri, onConfirm }) => (
@@ -135,8 +173,26 @@ const Enrollment = ({ secret, otpauthUri, onConfirm }) => (
 );
 
 function RecoveryCodes({ codes, onDone }) {
-  const [isCopied, setIsCopied] = useState(false);
+  const [copied, setCopied] = useState("");
+  const [file, setFile] = useState();
   const text = `Recovery codes of ${productName}, each for one sign-in:\n\n${codes.join("\n")}\n`;
+
+  useEffect(() => {
+    const url = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+    setFile(url);
+    return () => URL.revokeObjectURL(url);
+  }, [text]);
+
+  // Over http, browsers let pages copy on loopback only: there is no `clipboard` then.
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setCopied("Copied.");
+    } catch {
+      setCopied("This browser did not let the page copy: download the codes, or write them down.");
+    }
+  };
+
   return (
     <>
       <p>
@@ -151,19 +207,12 @@ function RecoveryCodes({ codes, onDone }) {
         ))}
       </ul>
       <p>
-        {/* Over http, browsers let pages copy on loopback only. */}
-        {navigator.clipboard && (
-          <Button onClick={() => navigator.clipboard.writeText(text).then(() => setIsCopied(true))}>
-            {isCopied ? "Copied" : "Copy"}
-          </Button>
-        )}{" "}
-        <a
-          href={`data:text/plain;charset=utf-8,${encodeURIComponent(text)}`}
-          download="recovery-codes.txt"
-        >
+        <Button onClick={copy}>Copy</Button>{" "}
+        <a href={file} download="recovery-codes.txt">
           Download
         </a>
       </p>
+      <p role="status">{copied}</p>
       <Button onClick={onDone}>I have kept them</Button>
     </>
   );

@@ -14,7 +14,7 @@ export function SignIn() {
   const [isUnfinished, setIsUnfinished] = useState(false);
   const [challenge, setChallenge] = useState(null);
   const [notice, setNotice] = useState("");
-  const signedOutView = isUnfinished ? "signedOutHere" : challenge ? "challenge" : "signedOut";
+  const signedOutView = challenge ? "challenge" : isUnfinished ? "signedOutHere" : "signedOut";
   const view = status === "signedOut" ? signedOutView : status;
   const bar = useRef(null);
   const before = useRef(view);
@@ -72,7 +72,7 @@ function SignedIn({ user, onSignOut }) {
       <button type="button" onClick={() => setIsOpen(true)}>
         Two-step sign-in
       </button>
-      {isOpen && <Factors user={user} onClose={() => setIsOpen(false)} />}
+      {isOpen && <Factors key={user.id} user={user} onClose={() => setIsOpen(false)} />}
       <button type="button" onClick={onSignOut}>
         Sign out
       </button>
@@ -138,8 +138,8 @@ function SignInForm({ notice, onChallenge }) {
       .signIn({ email: email.value, password: password.value })
       .catch(toMessage);
     if (outcome.__typename === "SignedIn") return; // this form is gone
-    if (outcome.__typename === "ChallengeRequired") return onChallenge(outcome.challenge);
     setBusy(false);
+    if (outcome.__typename === "ChallengeRequired") return onChallenge(outcome.challenge);
     setFailure(outcome.message);
     password.select();
   };

@@ -36,12 +36,12 @@ export async function fetcher({ query, variables, operationName }, { headers } =
 /** What a method of the session rejects with, as an outcome. */
 export const toMessage = ({ code, message }) => ({ message: code ? message : UNREACHABLE });
 
-/** Returns the `result` of an operation of the panel, or else a `message` for the person. */
+/** Returns the whole `result` of an operation of the panel, or else a `message` for the person. */
 export async function ask(query, variables) {
   const { data, errors } = await fetcher({ query, variables }).catch((error) => ({
     errors: [toMessage(error)],
   }));
-  if (data?.result) return data.result;
+  if (data?.result && !errors) return data.result;
   const [{ message, extensions }] = errors ?? [{ message: SIGNED_OUT }];
   return { message: extensions?.code === "STEP_UP_REQUIRED" ? NOT_CONFIRMED : message };
 }

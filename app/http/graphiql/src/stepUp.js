@@ -19,9 +19,12 @@ export const stepUpRequest = {
 /** The callback of the session: resolves to whether the person has proved who they are. */
 export const askToStepUp = ({ methods }) =>
   new Promise((resolve) => {
-    const finish = (isProved) => {
-      show(null);
-      resolve(isProved);
+    const request = {
+      methods,
+      finish(isProved) {
+        if (pending === request) show(null);
+        resolve(isProved);
+      },
     };
-    show({ methods, finish });
+    show(request);
   });
