@@ -45,12 +45,16 @@ function Frame() {
       <header>
         <p className="brand">Portico</p>
         <nav aria-label="Main">
-          <NavLink to="/">Profile</NavLink>
-          <NavLink to="/email">Email</NavLink>
-          <NavLink to="/password">Password</NavLink>
+          {!me.mustEnroll && (
+            <>
+              <NavLink to="/">Profile</NavLink>
+              <NavLink to="/email">Email</NavLink>
+              <NavLink to="/password">Password</NavLink>
+            </>
+          )}
           <NavLink to="/two-step">Two-step sign-in</NavLink>
-          <NavLink to="/sessions">Sessions</NavLink>
-          {me.role === "ADMIN" && <NavLink to="/users">Users</NavLink>}
+          {!me.mustEnroll && <NavLink to="/sessions">Sessions</NavLink>}
+          {!me.mustEnroll && me.role === "ADMIN" && <NavLink to="/users">Users</NavLink>}
         </nav>
         <div className="account">
           <p>{me.displayName ?? me.email}</p>
