@@ -282,6 +282,24 @@ async def test_the_link_that_verifies_an_address_signs_in_with_a_code(scene: Sce
     assert await scene.api.with_tokens(data["answerChallenge"])(ME) == person
 
 
+async def test_the_factor_of_a_stranger_does_not_survive_the_first_proof_of_the_address(
+    scene: Scene, db: Database
+) -> None:
+    """Addresses are verified before; should one not be, its owner must not be locked out."""
+    token = await scene.link(TokenPurpose.VERIFY_EMAIL)
+    async with db.begin() as session:
+        await session.execute(text("UPDATE users SET email_verified = false"))
+
+    result = (await scene.api(VERIFY, token=token))["result"]
+
+    assert (result["__typename"], result["session"]["methods"]) == ("SignedIn", ["EMAIL"])
+    assert await db.rows(FACTORS) == []
+    assert len(await db.rows(SESSIONS)) == 1
+    person = scene.enrolled.person
+    login = await scene.api(LOGIN, input=person.credentials)
+    assert login["login"]["__typename"] == "InvalidCredentials"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A module of the application."""

@@ -22,6 +22,7 @@ from tests.accounts.test_password_changes import NEW, REQUEST, change, reset
 from tests.people.test_administration import END, REINSTATE, SUSPEND, mutate
 from tests.sessions.test_cookies import OWN
 from tests.support.authenticator import ANSWER, LOGIN, Enrolled, answer, events
+from tests.support.periodic import tidy
 
 Deliver = Callable[[], Awaitable[None]]
 UNKNOWN = f"pct_{'A' * 43}"
@@ -176,6 +177,15 @@ class TestRepeated:
         first = await answer(api, token, totp=code)
         await api.with_tokens(first)(ME)
         clock.pass_(seconds=31)
+
+        assert await kind(api, token, totp=code) == "ChallengeExpired"
+
+    async def test_not_after_the_challenge_has_expired(
+        self, api: Api, enrolled: Enrolled, clock: FakeClock, code: str
+    ) -> None:
+        token = await enrolled.challenge(api)
+        assert await kind(api, token, totp=code) == "SignedIn"
+        clock.pass_(minutes=10)
 
         assert await kind(api, token, totp=code) == "ChallengeExpired"
 
@@ -424,6 +434,20 @@ class TestLimits:
         assert answers == [*["ChallengeExpired"] * 60, "RateLimited"]
         person = client("203.0.113.2")
         assert await enrolled.enter(person, totp=enrolled.app.next_code()) == "SignedIn"
+
+
+async def test_expired_challenges_are_deleted(
+    api: Api, app: FastAPI, db: Database, enrolled: Enrolled, clock: FakeClock
+) -> None:
+    await enrolled.challenge(api)
+    await enrolled.sign_in(api)
+    clock.pass_(minutes=10)
+    token = await enrolled.challenge(api)
+
+    await tidy(app.state.portico)
+
+    assert len(await db.rows(text("SELECT 1 FROM challenges"))) == 1
+    assert await kind(api, token, totp=enrolled.app.next_code()) == "SignedIn"
 
 
 async def test_a_wrong_code_leaves_all_but_counts_and_events_as_they_were(

@@ -169,10 +169,13 @@ class OneAccount(RuleBasedStateMachine):
     @initialize(
         powers=st.sets(st.sampled_from(Power), min_size=1),
         verified=st.sampled_from([True, True, True, False]),
-        enrolled=st.booleans(),
+        # In which of the sessions: an older one leaves that of the link unused.
+        enrolled=st.sampled_from([None, 0, 1]),
         early=st.booleans(),
     )
-    def register(self, powers: set[Power], verified: bool, enrolled: bool, early: bool) -> None:
+    def register(
+        self, powers: set[Power], verified: bool, enrolled: int | None, early: bool
+    ) -> None:
         # Budgets of the example before are over.
         self.clock.pass_(hours=1)
         self.admin_api: Api | None = None
@@ -203,8 +206,8 @@ class OneAccount(RuleBasedStateMachine):
             self.sign_in(owner=False)
             if verified and self.thief.sessions:
                 self.begin(self.thief, self.thief.sessions[-1])
-        if verified and enrolled:
-            self.enroll(owner=True, which=0, confirmed=True)
+        if verified and enrolled is not None:
+            self.enroll(owner=True, which=enrolled, confirmed=True)
             assert self.account.factor
         if Power.SESSION in powers:
             self.steal_the_session()
