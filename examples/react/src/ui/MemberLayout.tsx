@@ -4,6 +4,7 @@ import { Suspense, useState } from "react";
 import { Link, Navigate, NavLink, Outlet, useLocation } from "react-router";
 import { createClient } from "../apollo";
 import { useMe } from "../me";
+import type { MemberState } from "../memberState";
 import { session } from "../session";
 import { useSignOut } from "../useSignOut";
 import { Connecting } from "./Connecting";
@@ -75,9 +76,10 @@ function Frame() {
 /** After a sign-in with a recovery code, until another page is opened. */
 function RecoveryCodeNotice() {
   const { recoveryCodesLeft } = useMe();
-  const state = useLocation().state as { recoveryCodeUsed?: boolean } | null;
+  const state = useLocation().state as MemberState | null;
   return (
-    state?.recoveryCodeUsed && (
+    // Browsers keep the state of a page, but a reload has another origin of its times.
+    state?.recoveryCodeUsedIn === performance.timeOrigin && (
       <p role="status" className="card">
         You signed in with a recovery code. Codes that are left: {recoveryCodesLeft ?? 0}.{" "}
         <Link to="/two-step">Replace a lost device, or make new codes</Link>
