@@ -9,6 +9,7 @@ import { session, url } from "./session";
 /** Asks again who the user is when the server has begun to require a second factor: `MemberLayout` then leads to it. */
 const secondFactorLink = new ErrorLink(({ error, operation }) => {
   if (codeOf(error) !== "SECOND_FACTOR_REQUIRED") return;
+  if (operation.operationName === "Me") return; // or it would be asked without end
   operation.client.query({ query: Me, fetchPolicy: "network-only" }).catch(() => undefined);
 });
 

@@ -1,4 +1,4 @@
-import { useSuspenseQuery } from "@apollo/client/react";
+import { useApolloClient, useSuspenseQuery } from "@apollo/client/react";
 import { graphql } from "./gql";
 
 export const Me = graphql(`
@@ -31,4 +31,10 @@ export function useMe() {
   const required = server.secondFactorRequired;
   const isRequired = required === "EVERYBODY" || (required === "ADMINS" && me.role === "ADMIN");
   return { ...me, factors, mustEnroll: isRequired && factors.length === 0 };
+}
+
+/** Asks the server again who the user is. If it cannot be reached, what is shown stays. */
+export function useRefreshMe() {
+  const client = useApolloClient();
+  return () => client.query({ query: Me, fetchPolicy: "network-only" });
 }

@@ -49,7 +49,7 @@ export function explain(error: unknown): string {
       return error instanceof Error ? error.message : "You may not do that.";
     case "RATE_LIMITED":
     case "SERVICE_UNAVAILABLE":
-      return "The server is busy. Try again in a moment.";
+      return `The server is busy. Try again in ${wait(error)}.`;
     case "BAD_USER_INPUT":
       return "The server did not accept this. Change it and try again.";
     case undefined:
@@ -64,4 +64,10 @@ export function codeOf(error: unknown): unknown {
   if (CombinedGraphQLErrors.is(error)) return error.errors[0]?.extensions?.code;
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "string" ? code : undefined; // that of a timeout is a number
+}
+
+function wait(error: unknown): string {
+  const seconds = CombinedGraphQLErrors.is(error) && error.errors[0]?.extensions?.retryAfter;
+  if (typeof seconds !== "number") return "a moment";
+  return seconds === 1 ? "1 second" : `${String(seconds)} seconds`;
 }

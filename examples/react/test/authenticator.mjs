@@ -5,6 +5,7 @@ import decodeQR from "qr/decode.js";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const STEP_MS = 30_000;
+const ENTRY_MS = 3_000; // what it may take to enter a code
 
 function bytesOf(base32) {
   const bits = [...base32].map((letter) => ALPHABET.indexOf(letter).toString(2).padStart(5, "0")).join("");
@@ -34,6 +35,8 @@ export function authenticator(uri) {
   let last = -Infinity;
   return async function code() {
     const now = () => Math.floor(Date.now() / STEP_MS);
+    const left = STEP_MS - (Date.now() % STEP_MS);
+    if (left < ENTRY_MS) await wait(left); // or a code of one step before would be of two
     last = Math.max(last + 1, now() - 1);
     while (last > now() + 1) await wait(500);
     const counter = Buffer.alloc(8);

@@ -62,6 +62,7 @@ class Tab {
   }
 
   button = (name) => this.page.getByRole("button", { name, exact: true });
+  question = (name) => this.page.getByRole("dialog", { name, exact: true });
   press = (name) => this.button(name).click();
   follow = (name) => this.page.getByRole("link", { name, exact: true }).click();
   open = (path) => this.page.goto(path);
@@ -79,6 +80,26 @@ class Tab {
     await this.fill({ Email: email, Password: password });
     await this.press("Sign in");
   }
+
+  /** Presses a button that asks first. */
+  async pressAndConfirm(name) {
+    await this.press(name);
+    await this.question(`${name}?`).getByRole("button", { name }).click();
+  }
+
+  /** Loses the next answer to this operation on its way. What it asked for is done. */
+  async loseAnswer(operation) {
+    const lose = async (route) => {
+      if (!route.request().postData()?.includes(operation)) return route.fallback();
+      await route.fetch();
+      await this.page.unroute("**/graphql", lose);
+      return route.abort("internetdisconnected");
+    };
+    await this.page.route("**/graphql", lose);
+  }
+
+  /** Whether the browser would ask before it leaves the page. */
+  asksBeforeUnload = () => this.page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
 
   hasFocus = (label) => this.field(label).evaluate((element) => element === document.activeElement);
 
@@ -128,6 +149,7 @@ const people = `Ada Lovelace, Alan Turing, Annie Easley, Barbara Liskov, Donald 
   .map((displayName) => ({ displayName, email: `${displayName.split(" ")[0].toLowerCase()}@example.com` }));
 const lin = { email: "lin@example.com", password: "difference engine 1" };
 const ida = { email: "ida@example.com", password: "difference engine 8" };
+const CONFIRMED = "ConfirmTotpEnrollment"; // an operation of the app
 const AGE = "UPDATE sessions SET created_at = created_at - interval '11 minutes', proved_at = proved_at - interval '11 minutes'";
 const laptop = await device();
 const tablet = await device();
@@ -449,6 +471,17 @@ const checks = {
     await tab.told(`${ida.email} is verified`);
     await tab.page.close();
   },
+  "an enrollment that is cancelled, or has expired, starts again": async () => {
+    await laptop.enroll();
+    await laptop.press("Cancel");
+    await laptop.see("Set up an authenticator app");
+    const code = await laptop.enroll();
+    await portico.sql("UPDATE totp_enrollments SET expires_at = expires_at - interval '1 hour'");
+    await laptop.enterCode(await code(), "Confirm");
+    await laptop.told("This took too long, or was completed elsewhere. Start again.");
+    await laptop.see("Set up an authenticator app");
+    await laptop.inspect();
+  },
   "it is enrolled with a QR code or the same key, and a code": async () => {
     await tablet.open("/");
     await tablet.signIn(ida);
@@ -458,8 +491,13 @@ const checks = {
     assert.ok(await card.evaluate((element) => element === document.activeElement));
     await laptop.inspect();
     await laptop.page.screenshot({ path: join(screenshots, "enrollment.png") });
+    await laptop.press("Confirm");
+    await laptop.warned("Fill in what is missing.");
+    assert.ok(await laptop.hasFocus("Code"));
+    await laptop.inspect();
     await laptop.enterCode("12345", "Confirm");
     await laptop.warned("This code is wrong");
+    assert.equal(await laptop.page.getByText("Start again.").count(), 0);
     await laptop.enterCode(await ida.code(), "Confirm");
   },
   "recovery codes are shown once, to copy and to download": async () => {
@@ -471,12 +509,35 @@ const checks = {
     await laptop.press("Copy");
     await laptop.told("Copied.");
     assert.equal(await laptop.page.evaluate(() => navigator.clipboard.readText()), ida.recoveryCodes.join("\n"));
-    const [download] = await Promise.all([laptop.page.waitForEvent("download"), laptop.follow("Download")]);
+    const [download] = await Promise.all([laptop.page.waitForEvent("download"), laptop.press("Download")]);
+    assert.ok(download.url().startsWith("blob:"));
     assert.equal(await readFile(await download.path(), "utf8"), ida.recoveryCodes.join("\n"));
+    await laptop.page.evaluate(() => (navigator.clipboard.writeText = () => Promise.reject(new Error("Not allowed"))));
+    await laptop.press("Copy");
+    await laptop.told("Download them instead.");
+    await laptop.page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+    await laptop.press("Copy");
+    await laptop.told("Download them instead.");
+  },
+  "a page with recovery codes is not left by accident": async () => {
+    await laptop.follow("Profile");
+    await laptop.question("Leave without the codes?").waitFor();
+    await laptop.inspect();
+    await laptop.page.keyboard.press("Escape");
+    assert.ok(await laptop.asksBeforeUnload());
+    await laptop.see(ida.recoveryCodes[0]);
+    await laptop.page.context().setOffline(true);
+    await laptop.press("I have stored them");
+    await laptop.told("The server could not be reached.");
+    await laptop.see(ida.recoveryCodes[0]);
+    await laptop.page.context().setOffline(false);
     await laptop.press("I have stored them");
     await laptop.see("Codes that are left: 10.");
     assert.equal(await laptop.page.getByText(ida.recoveryCodes[0]).count(), 0);
+    assert.ok(!(await laptop.asksBeforeUnload()));
     await laptop.inspect();
+    await laptop.page.reload(); // with the clipboard of the browser
+    await laptop.at("Two-step sign-in");
   },
   "signing in then asks for a code, and leads to the page that was asked for": async () => {
     await watch.open("/sessions");
@@ -487,8 +548,13 @@ const checks = {
     assert.equal(await watch.field("Code").getAttribute("inputmode"), "numeric");
     await watch.inspect();
     await watch.page.screenshot({ path: join(screenshots, "challenge.png") });
+    await watch.press("Continue");
+    await watch.warned("Fill in what is missing.");
     await watch.enterCode("12345");
     await watch.warned("This code is wrong");
+    await watch.press("Start again");
+    await watch.at("Sign in");
+    await watch.signIn(ida);
     await watch.enterCode(await ida.code());
     await watch.at("Sessions");
     await watch.see("Signed in with password and authenticator app");
@@ -499,11 +565,21 @@ const checks = {
     await watch.signIn(ida);
     await watch.press("Use a recovery code");
     assert.ok(await watch.hasFocus("Recovery code"));
+    assert.equal(await watch.field("Recovery code").getAttribute("autocapitalize"), "none");
     await watch.inspect();
     await watch.fill({ "Recovery code": ida.recoveryCodes[0].toLowerCase() });
     await watch.press("Continue");
     await watch.told("Codes that are left: 9.");
     await watch.inspect();
+    await watch.page.reload();
+    await watch.at("Sessions");
+    assert.equal(await watch.page.getByText("You signed in with a recovery code.").count(), 0);
+    await watch.press("Sign out");
+    await watch.signIn(ida);
+    await watch.press("Use a recovery code");
+    await watch.fill({ "Recovery code": ida.recoveryCodes[1] });
+    await watch.press("Continue");
+    await watch.told("Codes that are left: 8.");
     await watch.follow("Replace a lost device, or make new codes");
     await watch.at("Two-step sign-in");
     assert.equal(await watch.page.getByText("You signed in with a recovery code.").count(), 0);
@@ -514,8 +590,16 @@ const checks = {
     await watch.see("Codes that are left: 2. Make new ones");
     await watch.inspect();
     await watch.press("Make new codes");
+    await watch.see("also those that you have printed");
+    await watch.inspect();
+    await watch.question("Make new codes?").getByRole("button", { name: "Cancel" }).click();
+    await watch.see("Codes that are left: 2.");
+    await watch.pressAndConfirm("Make new codes");
     await watch.see("Your recovery codes");
-    await watch.press("I have stored them");
+    await watch.follow("Profile");
+    await watch.question("Leave without the codes?").getByRole("button", { name: "Leave" }).click();
+    await watch.at("Profile");
+    await watch.follow("Two-step sign-in");
     await watch.see("Codes that are left: 10.");
   },
   "a session from before asks for a code, and the request then continues by itself": async () => {
@@ -530,11 +614,22 @@ const checks = {
     assert.equal(await tablet.dialog.count(), 0);
     assert.ok(await tablet.button("Send the link").evaluate((element) => element === document.activeElement));
     await tablet.press("Send the link");
+    await tablet.dialog.getByText("Lost your phone? Sign out, and sign in with a recovery code.").waitFor();
+    await tablet.press("Confirm");
+    await tablet.warned("Fill in what is missing.");
     await tablet.enterCode("12345", "Confirm");
     await tablet.warned("This code is wrong");
     await tablet.enterCode(await ida.code(), "Confirm");
     await tablet.told("link");
     assert.equal(await tablet.dialog.count(), 0);
+  },
+  "who has lost the phone signs out in the dialog": async () => {
+    await portico.sql(AGE);
+    await tablet.page.reload();
+    await tablet.fill({ "New email": "ida@example.org", Password: ida.password });
+    await tablet.press("Send the link");
+    await tablet.dialog.getByRole("button", { name: "Sign out" }).click();
+    await tablet.at("Sign in");
   },
   "a sign-in that began before a change of the password starts again": async () => {
     await watch.press("Sign out");
@@ -561,6 +656,7 @@ const checks = {
     await laptop.open(await portico.linkIn("Confirm your email address", ida.email, before));
     await laptop.press("Verify");
     await laptop.at("Two-step sign-in");
+    await laptop.told("Your address is verified.");
     await laptop.inspect();
     await laptop.enterCode(await ida.code());
     await laptop.at("Profile");
@@ -568,11 +664,13 @@ const checks = {
   "without an authenticator app, the password is asked for": async () => {
     await laptop.follow("Two-step sign-in");
     await laptop.press("Remove authenticator app");
+    await laptop.question("Remove authenticator app?").getByRole("button", { name: "Remove" }).click();
     await laptop.told("The authenticator app is removed.");
     await portico.sql(AGE);
     await laptop.press("Set up");
     await laptop.dialog.waitFor();
     assert.ok(await laptop.hasFocus("Your password"));
+    assert.equal(await laptop.dialog.locator("input[autocomplete=username]").inputValue(), ida.email);
     await laptop.inspect();
     await laptop.fill({ "Your password": "not this one" });
     await laptop.press("Confirm");
@@ -607,9 +705,24 @@ const checks = {
     await office.told("This server requires two-step sign-in.");
     assert.equal(await office.page.getByRole("link", { name: "Users" }).count(), 0);
     await office.inspect();
+  },
+  "who has not received the recovery codes is told, and makes new ones": async () => {
+    await office.press("Set up");
+    await office.fill({ "Your password": ADMIN.password }); // the session is old
+    await office.press("Confirm");
+    await office.see("Scan this with your authenticator app");
+    await office.press("Cancel");
     const code = await office.enroll();
+    await office.loseAnswer(CONFIRMED);
     await office.enterCode(await code(), "Confirm");
+    await office.warned("The server could not be reached.");
+    await office.press("Confirm");
+    await office.see("your recovery codes were lost on the way");
+    await office.inspect();
+    await office.pressAndConfirm("Make new codes");
+    await office.see("Your recovery codes");
     await office.press("I have stored them");
+    await office.see("Codes that are left: 10.");
     await office.follow("Users");
     await office.at("Users");
   },

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { useMutate } from "../apollo";
 import { graphql } from "../gql";
-import { Me, useMe } from "../me";
+import { useMe, useRefreshMe } from "../me";
 import { done, problem, unhandled } from "../results";
 import { CodeField } from "../ui/CodeField";
 import { Form, type Values } from "../ui/Form";
@@ -40,17 +40,23 @@ interface Enrollment {
 }
 
 interface EnrollAppProps {
-  added: (recoveryCodes: readonly string[]) => void;
+  /** What to tell on the page. */
+  tell: (notice: string) => void;
+  /** The codes are null if an answer with them was lost on the way. */
+  added: (recoveryCodes: readonly string[] | null) => Promise<void>;
 }
 
-export function EnrollApp({ added }: EnrollAppProps) {
+export function EnrollApp({ tell, added }: EnrollAppProps) {
   const { email } = useMe();
   const [enrollment, setEnrollment] = useState<Enrollment>();
   const [isUnverified, setUnverified] = useState(false);
+  const [isRestarted, setRestarted] = useState(false);
   const requestVerification = useRequestVerification();
   const mutate = useMutate();
+  const refreshMe = useRefreshMe();
 
   async function begin() {
+    tell("");
     // Not cached: the secret is kept by this component alone.
     const { outcome } = await mutate({ mutation: BeginTotpEnrollment, fetchPolicy: "no-cache" });
     switch (outcome.__typename) {
@@ -61,15 +67,23 @@ export function EnrollApp({ added }: EnrollAppProps) {
         setUnverified(true);
         return problem(outcome);
       case "FactorAlreadyEnrolled":
+        tell(outcome.message); // the page that shows the app does not have this form
+        await refreshMe();
         return problem(outcome);
       default:
         return unhandled(outcome);
     }
   }
 
-  if (enrollment) return <ConfirmApp {...enrollment} added={added} />;
+  function restart(notice: string) {
+    setEnrollment(undefined);
+    setRestarted(true);
+    tell(notice);
+  }
+
+  if (enrollment) return <ConfirmApp {...enrollment} restart={restart} added={added} />;
   return (
-    <Card title="Set up an authenticator app">
+    <Card title="Set up an authenticator app" focused={isRestarted}>
       <p>Signing in then asks for your password, and for a code of an app on your phone. Who knows your password alone cannot sign in.</p>
       <Form submit={begin} button="Set up" reusable />
       {isUnverified && <Form submit={() => requestVerification(email)} button="Send the link" look="quiet" />}
@@ -77,22 +91,29 @@ export function EnrollApp({ added }: EnrollAppProps) {
   );
 }
 
-function ConfirmApp({ secret, otpauthUri, added }: Enrollment & EnrollAppProps) {
+interface ConfirmAppProps extends Enrollment, Pick<EnrollAppProps, "added"> {
+  restart: (notice: string) => void;
+}
+
+function ConfirmApp({ secret, otpauthUri, restart, added }: ConfirmAppProps) {
   const mutate = useMutate();
+  const refreshMe = useRefreshMe();
 
   async function confirm(input: Values<"code">) {
     const { outcome } = await mutate({
       mutation: ConfirmTotpEnrollment,
       variables: { input },
       fetchPolicy: "no-cache",
-      refetchQueries: [Me],
     });
     switch (outcome.__typename) {
       case "FactorAdded":
-        added(outcome.recoveryCodes ?? []);
+        await added(outcome.recoveryCodes);
         return done("Added.");
-      case "InvalidCode":
       case "ChallengeExpired":
+        restart(outcome.message);
+        await refreshMe(); // it may have been enrolled elsewhere
+        return problem(outcome);
+      case "InvalidCode":
       case "RateLimited":
         return problem(outcome);
       default:
@@ -110,6 +131,7 @@ function ConfirmApp({ secret, otpauthUri, added }: Enrollment & EnrollAppProps) 
       <Form submit={confirm} button="Confirm">
         <CodeField name="code" />
       </Form>
+      <button className="quiet" onClick={() => { restart(""); }}>Cancel</button>
     </Card>
   );
 }

@@ -11,7 +11,7 @@ import { AnswerChallenge } from "./AnswerChallenge";
 export function SignIn() {
   const { endedBy } = useSession(session);
   const { notice = endedBy?.message } = useGuestState();
-  const [step, setStep] = useState<{ challenge?: string; notice?: string }>({});
+  const [step, setStep] = useState<{ challenge?: string; notice?: string | undefined }>({});
 
   async function signIn({ email, password }: Values<"email" | "password">) {
     const outcome = await session.signIn({ email, password });

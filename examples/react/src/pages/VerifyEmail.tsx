@@ -6,6 +6,8 @@ import { Form } from "../ui/Form";
 import { LinkPage } from "../ui/LinkPage";
 import { AnswerChallenge } from "./AnswerChallenge";
 
+const VERIFIED = "Your address is verified.";
+
 export function VerifyEmail() {
   const [challenge, setChallenge] = useState<string>();
   const navigate = useNavigate();
@@ -17,7 +19,7 @@ export function VerifyEmail() {
         return done(`${outcome.user.email} is verified, and you are signed in.`);
       case "ChallengeRequired":
         setChallenge(outcome.challenge.token);
-        return done("Your address is verified. Continue with the second step.");
+        return done(VERIFIED);
       case "TokenInvalid":
       case "RateLimited":
         return problem(outcome);
@@ -27,7 +29,14 @@ export function VerifyEmail() {
   }
 
   if (challenge !== undefined)
-    return <AnswerChallenge token={challenge} restart={(notice) => navigate("/sign-in", { replace: true, state: { notice } })} />;
+    return (
+      <AnswerChallenge
+        token={challenge}
+        notice={`${VERIFIED} Continue with the second step.`}
+        restart={(notice = "Sign in to continue.") =>
+          navigate("/sign-in", { replace: true, state: { notice: `${VERIFIED} ${notice}` } })}
+      />
+    );
   return (
     <LinkPage title="Verify your email" form={(token) => <Form submit={() => verify(token)} button="Verify" />}>
       <Link to="/">Continue</Link>

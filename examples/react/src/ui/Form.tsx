@@ -1,5 +1,6 @@
 import { createContext, use, useId, useState, type ComponentProps, type ReactNode } from "react";
 import { explain, problem, type Issue, type Result } from "../results";
+import { Question } from "./Question";
 
 const Issues = createContext<readonly Issue[]>([]);
 
@@ -14,19 +15,22 @@ interface FormProps<Name extends string> {
   look?: "danger" | "quiet";
   /** Whether the form can be used again after it has succeeded. */
   reusable?: boolean;
+  /** What to tell, and to ask once, before anything is done. */
+  warning?: string;
   children?: ReactNode;
 }
 
-export function Form<Name extends string>({ submit, button, label, look, reusable, children }: FormProps<Name>) {
+export function Form<Name extends string>({ submit, button, label, look, reusable, warning, children }: FormProps<Name>) {
   const [result, setResult] = useState<Result>();
   const [pending, setPending] = useState(false);
+  const [asked, setAsked] = useState<HTMLFormElement>();
 
   // Not `useActionState`: React shows the result of no action while another one runs, but while one waits
   // for a step-up, the dialog has to show its results.
   async function run(form: HTMLFormElement) {
     setPending(true);
     const values = Object.fromEntries(new FormData(form)) as Values<Name>;
-    const next = await submit(values).catch((error: unknown) => problem({ message: explain(error) }));
+    const next = missing(form) ?? (await submit(values).catch((error: unknown) => problem({ message: explain(error) })));
     setResult(next);
     setPending(false);
     focusOn(form, next.issues?.[0]);
@@ -43,7 +47,9 @@ export function Form<Name extends string>({ submit, button, label, look, reusabl
           noValidate
           onSubmit={(event) => {
             event.preventDefault();
-            if (!pending) void run(event.currentTarget);
+            if (pending) return;
+            if (warning) setAsked(event.currentTarget);
+            else void run(event.currentTarget);
           }}
         >
           <Issues value={result?.issues ?? []}>{children}</Issues>
@@ -52,10 +58,30 @@ export function Form<Name extends string>({ submit, button, label, look, reusabl
           </button>
         </form>
       )}
+      {asked && (
+        <Question
+          title={`${label ?? button}?`}
+          button={button}
+          answer={(yes) => {
+            setAsked(undefined);
+            if (yes) void run(asked);
+          }}
+        >
+          <p>{warning}</p>
+        </Question>
+      )}
       <p role="alert">{result?.ok === false && result.message}</p>
       <p role="status">{result?.ok && result.message}</p>
     </>
   );
+}
+
+/** The problem of a form with an empty field that is required: it is not sent. Only codes and their like are. */
+function missing(form: HTMLFormElement): Result | undefined {
+  const fields = [...form.querySelectorAll<HTMLInputElement>("input:required")].filter(({ value }) => value.trim() === "");
+  if (fields.length === 0) return undefined;
+  const issues = fields.map(({ name }) => ({ path: [name], message: "This is empty." }));
+  return problem({ message: "Fill in what is missing.", issues });
 }
 
 function focusOn(form: HTMLFormElement, issue: Issue | undefined) {

@@ -4,6 +4,7 @@ import { Suspense, useState } from "react";
 import { Link, Navigate, NavLink, Outlet, useLocation } from "react-router";
 import { createClient } from "../apollo";
 import { useMe } from "../me";
+import type { MemberState } from "../memberState";
 import { session } from "../session";
 import { useSignOut } from "../useSignOut";
 import { Connecting } from "./Connecting";
@@ -45,12 +46,16 @@ function Frame() {
       <header>
         <p className="brand">Portico</p>
         <nav aria-label="Main">
-          <NavLink to="/">Profile</NavLink>
-          <NavLink to="/email">Email</NavLink>
-          <NavLink to="/password">Password</NavLink>
+          {!me.mustEnroll && (
+            <>
+              <NavLink to="/">Profile</NavLink>
+              <NavLink to="/email">Email</NavLink>
+              <NavLink to="/password">Password</NavLink>
+            </>
+          )}
           <NavLink to="/two-step">Two-step sign-in</NavLink>
-          <NavLink to="/sessions">Sessions</NavLink>
-          {me.role === "ADMIN" && <NavLink to="/users">Users</NavLink>}
+          {!me.mustEnroll && <NavLink to="/sessions">Sessions</NavLink>}
+          {!me.mustEnroll && me.role === "ADMIN" && <NavLink to="/users">Users</NavLink>}
         </nav>
         <div className="account">
           <p>{me.displayName ?? me.email}</p>
@@ -71,9 +76,10 @@ function Frame() {
 /** After a sign-in with a recovery code, until another page is opened. */
 function RecoveryCodeNotice() {
   const { recoveryCodesLeft } = useMe();
-  const state = useLocation().state as { recoveryCodeUsed?: boolean } | null;
+  const state = useLocation().state as MemberState | null;
   return (
-    state?.recoveryCodeUsed && (
+    // Browsers keep the state of a page, but a reload has another origin of its times.
+    state?.recoveryCodeUsedIn === performance.timeOrigin && (
       <p role="status" className="card">
         You signed in with a recovery code. Codes that are left: {recoveryCodesLeft ?? 0}.{" "}
         <Link to="/two-step">Replace a lost device, or make new codes</Link>

@@ -1,16 +1,32 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
+import { useBlocker } from "react-router";
+import { explain } from "../results";
 import { Card } from "./Page";
+import { Question } from "./Question";
+
+interface RecoveryCodesProps {
+  codes: readonly string[];
+  close: () => Promise<void>;
+}
 
 /** Shows codes that cannot be read again. */
-export function RecoveryCodes({ codes, stored }: { codes: readonly string[]; stored: () => void }) {
-  const [copied, setCopied] = useState("");
+export function RecoveryCodes({ codes, close }: RecoveryCodesProps) {
+  const [notice, setNotice] = useState("");
+  const blocker = useBlocker(true);
+  useEffect(warnBeforeUnload, []);
   const text = codes.join("\n");
 
   async function copy() {
-    await navigator.clipboard.writeText(text).then(
-      () => { setCopied("Copied."); },
-      () => { setCopied("The browser did not allow it. Download them instead."); },
-    );
+    try {
+      await navigator.clipboard.writeText(text);
+      setNotice("Copied.");
+    } catch { // refused, or missing: browsers have it on pages of https and of localhost only
+      setNotice("The browser did not allow it. Download them instead.");
+    }
+  }
+
+  async function finish() {
+    await close().catch((error: unknown) => { setNotice(explain(error)); });
   }
 
   return (
@@ -20,11 +36,42 @@ export function RecoveryCodes({ codes, stored }: { codes: readonly string[]; sto
         {codes.map((code) => <li key={code}><code>{code}</code></li>)}
       </ol>
       <div className="bar">
-        <button className="quiet" onClick={() => copy()}>Copy</button>
-        <a className="button" download="recovery-codes.txt" href={`data:text/plain,${encodeURIComponent(text)}`}>Download</a>
-        <button onClick={stored}>I have stored them</button>
+        <button className="quiet" onClick={copy}>Copy</button>
+        <button className="quiet" onClick={() => { download(text); }}>Download</button>
+        <button onClick={finish}>I have stored them</button>
       </div>
-      <p role="status">{copied}</p>
+      <p role="status">{notice}</p>
+      {blocker.state === "blocked" && (
+        <Question
+          title="Leave without the codes?"
+          button="Leave"
+          answer={(yes) => {
+            if (!yes) {
+              blocker.reset();
+              return;
+            }
+            blocker.proceed();
+            void finish();
+          }}
+        >
+          <p>Your recovery codes are not shown again. Store them before you leave.</p>
+        </Question>
+      )}
     </Card>
   );
+}
+
+function warnBeforeUnload() {
+  const warn = (event: BeforeUnloadEvent) => { event.preventDefault(); };
+  addEventListener("beforeunload", warn);
+  return () => { removeEventListener("beforeunload", warn); };
+}
+
+const DOWNLOAD_MS = 10_000; // some browsers read the file after the click has returned
+
+/** Not a `data:` URL, which stays in the browser's list of downloads with all that it holds. */
+function download(text: string) {
+  const href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  Object.assign(document.createElement("a"), { href, download: "recovery-codes.txt" }).click();
+  setTimeout(() => { URL.revokeObjectURL(href); }, DOWNLOAD_MS);
 }

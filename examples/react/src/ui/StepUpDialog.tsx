@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from "react";
 import { useMutate } from "../apollo";
 import { graphql } from "../gql";
 import type { AuthenticationMethod } from "../gql/graphql";
+import { useMe } from "../me";
 import { done, problem, unhandled } from "../results";
 import { cancelStepUp, useStepUpQuestion } from "../stepUp";
 import { useSignOut } from "../useSignOut";
@@ -47,6 +48,7 @@ function Proof({ methods, proved }: { methods: readonly AuthenticationMethod[]; 
   const [byCode, setByCode] = useState(methods.includes("TOTP"));
   const mutate = useMutate();
   const signOut = useSignOut();
+  const { email } = useMe();
 
   async function prove({ proof }: Values<"proof">) {
     const answer = byCode ? { totp: proof } : { password: proof };
@@ -68,13 +70,24 @@ function Proof({ methods, proved }: { methods: readonly AuthenticationMethod[]; 
 
   if (byCode || methods.includes("PASSWORD"))
     return (
-      <Form submit={prove} button="Confirm">
-        {byCode ? (
-          <CodeField name="proof" />
-        ) : (
-          <Field name="proof" label="Your password" type="password" autoComplete="current-password" />
+      <>
+        <Form submit={prove} button="Confirm">
+          {byCode ? (
+            <CodeField name="proof" />
+          ) : (
+            <>
+              {/* For password managers: whose password it is. */}
+              <input type="text" autoComplete="username" value={email} readOnly hidden />
+              <Field name="proof" label="Your password" type="password" autoComplete="current-password" required />
+            </>
+          )}
+        </Form>
+        {byCode && (
+          <p>
+            Lost your phone? <button className="link" onClick={() => signOut()}>Sign out</button>, and sign in with a recovery code.
+          </p>
         )}
-      </Form>
+      </>
     );
   return (
     <>
