@@ -89,13 +89,13 @@ class Tab {
 
   /** Loses the next answer to this operation on its way. What it asked for is done. */
   async loseAnswer(operation) {
-    const lose = async (route) => {
-      if (!route.request().postData()?.includes(operation)) return route.fallback();
+    let isLost = false;
+    await this.page.route("**/graphql", async (route) => {
+      if (isLost || !route.request().postData()?.includes(operation)) return route.fallback();
+      isLost = true;
       await route.fetch();
-      await this.page.unroute("**/graphql", lose);
       return route.abort("internetdisconnected");
-    };
-    await this.page.route("**/graphql", lose);
+    });
   }
 
   /** Whether the browser would ask before it leaves the page. */
