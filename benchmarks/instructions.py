@@ -1,7 +1,8 @@
 """Counts the instructions of one request, for each operation, in a server under callgrind.
 
 The same code with the same libraries always takes nearly the same number, on a busy machine too.
-`--check` fails if a number differs from the recorded one by more than 5 %, in either direction.
+`--check` fails if a number differs from the recorded one by more than 5 %, and by more than what
+timers of the server take, in either direction.
 `--write` records them, in the commit that changes them.
 """
 
@@ -31,6 +32,9 @@ from tables import grid, report
 NAME = "instructions"
 RECORDED = RESULTS / f"{NAME}.json"
 TOLERANCE = 0.05
+# Timers of the server run during any request, and more of them the slower the machine is. For the
+# smallest operation alone they are more than 5 %: it was counted with 326,000 to 343,000.
+TIMERS = 25_000
 SESSIONS = 16
 # Plans are made for the second request, and caches of the interpreter fill in the first dozen.
 WARM_UP = 24
@@ -202,13 +206,14 @@ def _check(counts: Counts, recorded: Counts) -> None:
     """
     if counts.keys() != recorded.keys():
         raise BenchmarkFailed("other operations are recorded: record these by --write")
-    slower = [name for name in counts if counts[name] > recorded[name] * (1 + TOLERANCE)]
+    allowed = {name: max(count * TOLERANCE, TIMERS) for name, count in recorded.items()}
+    slower = [name for name in counts if counts[name] > recorded[name] + allowed[name]]
     if slower:
         raise BenchmarkFailed(
             f"over {TOLERANCE:.0%} more instructions: {', '.join(slower)}. If that is worth it, "
             "record it by --write and say why in the commit"
         )
-    faster = [name for name in counts if counts[name] < recorded[name] * (1 - TOLERANCE)]
+    faster = [name for name in counts if counts[name] < recorded[name] - allowed[name]]
     if faster:
         raise BenchmarkFailed(
             f"over {TOLERANCE:.0%} fewer instructions: {', '.join(faster)}. "
