@@ -415,12 +415,13 @@ class OneAccount(RuleBasedStateMachine):
                 assert api.errors[0]["extensions"]["methods"] == account.step_up_methods
                 return None
             assert is_fresh is not False, "a stale session was accepted"
-        if self.is_limited(code) or code == "FORBIDDEN":
+        if self.is_limited(code):
             return None
         assert code is None, api.errors
         assert data
         [answer] = data.values()
-        return None if self.is_limited(answer["__typename"]) else answer
+        # Without a factor there are no recovery codes to renew.
+        return None if answer is None or self.is_limited(answer["__typename"]) else answer
 
     def refresh(self, who: Actor, session: Session) -> None:
         sent = {"refreshToken": session.refresh_token}

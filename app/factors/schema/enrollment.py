@@ -140,7 +140,7 @@ class EnrollmentMutations:
                 return ChallengeExpired.of(expired)
 
     @member_field(
-        description="Replace the recovery codes of the current user, who must have a second "
+        description="Replace the recovery codes of the current user; null if they have no second "
         "factor. Earlier ones no longer work.",
         limited_as=limits.FACTOR_CHANGE,
         fresh_within=FRESH_WITHIN,
@@ -148,7 +148,7 @@ class EnrollmentMutations:
     async def renew_recovery_codes(self, info: Info) -> RecoveryCodes | None:
         context = info.context
         codes = await context.services[Factors].renew_codes(member(info), context.client)
-        return RecoveryCodes(codes=codes)
+        return None if codes is None else RecoveryCodes(codes=codes)
 
     @member_field(
         description="Remove a factor of the current user. The recovery codes go with the last one.",

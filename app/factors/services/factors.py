@@ -12,7 +12,6 @@ from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
-from app.errors import Forbidden
 from app.factors.emails import FACTOR_REMOVED, RECOVERY_CODES_RENEWED
 from app.factors.events import FactorEvent
 from app.factors.models import FACTOR_COLUMNS, Factor, FactorRow, RecoveryCodes, has_factor
@@ -25,8 +24,6 @@ from app.sessions.services.challenges import end_challenges
 from app.sessions.services.freshness import FRESH_WITHIN, Freshness
 from app.users.services.outcomes import UserChanged
 from app.users.services.viewer import Viewer
-
-NO_FACTOR = "Recovery codes are for accounts with a second factor: enroll one first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +90,10 @@ class Factors:
         return UserChanged(user)
 
     @retry_on_conflict
-    async def renew_codes(self, viewer: Viewer, client: Client) -> list[str]:
+    async def renew_codes(self, viewer: Viewer, client: Client) -> list[str] | None:
         """Replace all recovery codes of the viewer, and return the new ones.
 
-        Raises:
-            Forbidden: the viewer has no factor.
-
+        Returns None if the viewer has no factor.
         """
         now = self.clock()
         recorder = Recorder.by(viewer, client, now)
@@ -106,7 +101,7 @@ class Factors:
             user = await locked_viewer(session, viewer, now)
             await self.freshness.check_locked(session, viewer, FRESH_WITHIN)
             if not await session.scalar(select(has_factor(user.id))):
-                raise Forbidden(NO_FACTOR)
+                return None
             codes = await self.recovery.renew(session, user.id, recorder)
             locale = self.emails.locale_of(client)
             await self.emails.enqueue(session, RECOVERY_CODES_RENEWED, user.email, user.id, locale)
