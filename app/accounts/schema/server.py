@@ -28,7 +28,7 @@ class SignInMethod(Enum):
 
 @strawberry.enum(description="Who must have a second factor.")
 class SecondFactorRequirement(Enum):
-    OFF = strawberry.enum_value("OFF", description="Nobody: it is up to each user.")
+    OFF = strawberry.enum_value("OFF", description="No user has to: each may enroll one.")
     ADMINS = strawberry.enum_value("ADMINS", description="Administrators.")
     EVERYBODY = strawberry.enum_value("EVERYBODY", description="Everybody.")
 
