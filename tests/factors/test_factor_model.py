@@ -519,6 +519,7 @@ class OneAccount(RuleBasedStateMachine):
             who.codes = [*codes]
             account.add_factor(Factor(answer["factor"]["id"], app, set(codes)), session)
             self.used_codes.append({"totp": code})
+            session.last_code = (code, account.now)
 
     @action(
         weight=2,
