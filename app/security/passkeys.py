@@ -1,0 +1,333 @@
+"""Passkeys (WebAuthn Level 3): verifies new ones, and signatures with them."""
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from webauthn import verify_authentication_response, verify_registration_response
+from webauthn.helpers import (
+    decode_credential_public_key,
+    decoded_public_key_to_cryptography,
+    parse_attestation_object,
+    verify_signature,
+)
+from webauthn.helpers.cose import COSEAlgorithmIdentifier
+from webauthn.helpers.structs import (
+    AttestationFormat,
+    AuthenticationCredential,
+    AuthenticatorAssertionResponse,
+    AuthenticatorAttestationResponse,
+    CredentialDeviceType,
+    PublicKeyCredentialType,
+    RegistrationCredential,
+)
+from webauthn.registration.verify_registration_response import VerifiedRegistration
+
+from app.security.passkey_credentials import Assertion, Attestation, text_of
+from app.text.hosts import is_address, is_loopback
+from app.text.origins import origin_of_url, scheme_and_host
+
+EDDSA = COSEAlgorithmIdentifier.EDDSA
+ES256 = COSEAlgorithmIdentifier.ECDSA_SHA_256
+RS256 = COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256
+# In the order of preference.
+ALGORITHMS = (EDDSA, ES256, RS256)
+# In bits. A key of 16,384 bits would take a hundred times as long to verify with.
+RSA_BITS = range(2048, 4097)
+RSA_EXPONENT = 65537
+PUBLIC_KEY = PublicKeyCredentialType.PUBLIC_KEY
+# A key that nobody has: unknown passkeys are refused after the same work as wrong signatures.
+NO_KEY = bytes.fromhex(
+    "a5010203262001"
+    "2158206b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+    "2258204fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+)
+
+LOCALHOST = "localhost"
+# Nobody else can serve a page on the machine of the browser.
+ANY_LOCALHOST = "http://localhost:*"
+LOCAL_PAGE = re.compile(r"http://localhost(:[0-9]{1,5})?", re.ASCII)
+
+log = logging.getLogger(__name__)
+
+
+class NotAccepted(Exception):
+    """A check that the library does not make has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelyingParty:
+    """For whom passkeys are made: a domain, and the origins of the pages that may use them."""
+
+    id: str
+    # Shown by browsers.
+    name: str
+    origins: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, name: str, urls: Sequence[str], rp_id: str | None, origins: Sequence[str]
+    ) -> "RelyingParty":
+        """Returns that of the frontend and the server at these URLs, unless it is given.
+
+        Browsers accept no IP addresses; those of loopback are also called `localhost`.
+        """
+        hosts = [urlsplit(url).hostname or "" for url in urls]
+        own = [
+            ANY_LOCALHOST if is_loopback(host) else origin_of_url(url)
+            for url, host in zip(urls, hosts, strict=True)
+        ]
+        default = LOCALHOST if is_loopback(hosts[0]) else hosts[0]
+        return cls(rp_id or default, name, tuple(dict.fromkeys(origins or own)))
+
+    def accepts(self, origin: str) -> bool:
+        """Whether pages of this origin may use passkeys."""
+        is_local = ANY_LOCALHOST in self.origins and LOCAL_PAGE.fullmatch(origin) is not None
+        return origin in self.origins or is_local
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether browsers accept it: a domain, and pages of it that nobody can change on the way.
+
+        Secure Contexts, W3C.
+        """
+        is_secure = any(not each.startswith("http:") for each in self.origins)
+        return self.id == LOCALHOST or (is_secure and not is_address(self.id))
+
+    @property
+    def unrelated_origins(self) -> tuple[str, ...]:
+        """The pages outside of the domain, which browsers accept only if a file there names them.
+
+        WebAuthn Level 3, 5.11.
+        """
+        return tuple(each for each in self.origins if not self._is_within(each))
+
+    def _is_within(self, origin: str) -> bool:
+        scheme, host = scheme_and_host(origin)
+        return not scheme or f".{host}".endswith(f".{self.id}")
+
+
+class NewPasskey(NamedTuple):
+    """What is stored of a passkey."""
+
+    credential_id: bytes
+    # As COSE_Key (RFC 9052, section 7).
+    public_key: bytes
+    sign_count: int
+    # The model of the authenticator; zeros if it does not say.
+    aaguid: str
+    # Whether it may exist on several devices, and whether it does.
+    is_backup_eligible: bool
+    is_backed_up: bool
+
+
+class Signature(NamedTuple):
+    """What the authenticator says with a valid signature."""
+
+    sign_count: int
+    is_backup_eligible: bool
+    is_backed_up: bool
+
+
+def verify_attestation(
+    party: RelyingParty, attestation: Attestation, challenge: bytes
+) -> NewPasskey | None:
+    """Verify a new passkey (WebAuthn Level 3, 7.1); None if it is not accepted.
+
+    The user must have been verified. What authenticators attest about themselves is not asked for
+    and not accepted, except with the new key itself, which browsers may pass on.
+    """
+    try:
+        origin = _origin_of(party, attestation.client_data)
+        _check_attestation(attestation.attestation_object)
+        response = AuthenticatorAttestationResponse(
+            client_data_json=attestation.client_data,
+            attestation_object=attestation.attestation_object,
+        )
+        verified = verify_registration_response(
+            credential=RegistrationCredential(
+                id=text_of(attestation.credential_id),
+                raw_id=attestation.credential_id,
+                response=response,
+                type=PUBLIC_KEY,
+            ),
+            expected_challenge=challenge,
+            expected_rp_id=party.id,
+            expected_origin=origin,
+            require_user_verification=True,
+            supported_pub_key_algs=list(ALGORITHMS),
+        )
+        _check_new(verified, attestation)
+    except Exception as refused:
+        log.debug("A new passkey was not accepted", exc_info=refused)
+        return None
+    return NewPasskey(
+        verified.credential_id,
+        verified.credential_public_key,
+        verified.sign_count,
+        verified.aaguid,
+        verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE,
+        verified.credential_backed_up,
+    )
+
+
+def verify_assertion(
+    party: RelyingParty, assertion: Assertion, public_key: bytes, challenge: bytes
+) -> Signature | None:
+    """Verify a signature with a passkey (WebAuthn Level 3, 7.2); None if it is not accepted.
+
+    The user must have been verified. The caller compares the user handle, the counter and whether
+    the passkey can be backed up with what is stored. The signature is verified first, so that all
+    refusals take the same time.
+    """
+    try:
+        _check_signature(assertion, public_key)
+        origin = _origin_of(party, assertion.client_data)
+        response = AuthenticatorAssertionResponse(
+            client_data_json=assertion.client_data,
+            authenticator_data=assertion.authenticator_data,
+            signature=assertion.signature,
+        )
+        verified = verify_authentication_response(
+            credential=AuthenticationCredential(
+                id=text_of(assertion.credential_id),
+                raw_id=assertion.credential_id,
+                response=response,
+                type=PUBLIC_KEY,
+            ),
+            expected_challenge=challenge,
+            expected_rp_id=party.id,
+            expected_origin=origin,
+            credential_public_key=public_key,
+            # The counter is compared by the statement that stores the new one.
+            credential_current_sign_count=0,
+            require_user_verification=True,
+        )
+    except Exception as refused:
+        log.debug("A signature with a passkey was not accepted", exc_info=refused)
+        return None
+    return Signature(
+        verified.new_sign_count,
+        verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE,
+        verified.credential_backed_up,
+    )
+
+
+def _origin_of(party: RelyingParty, client_data: bytes) -> str:
+    """Returns the page that asked; it must be accepted, and not in a frame of another page.
+
+    The library accepts such frames.
+    """
+    data: dict[str, Any] = json.loads(client_data)
+    if data.get("crossOrigin", False) is not False or "topOrigin" in data:
+        raise NotAccepted("asked for in a frame of another origin")
+    origin = data["origin"]
+    if not isinstance(origin, str) or not party.accepts(origin):
+        raise NotAccepted("asked for by another origin")
+    return origin
+
+
+def _check_attestation(attestation_object: bytes) -> None:
+    """Keep certificates that a stranger sends from the parsers of the library."""
+    parsed = parse_attestation_object(attestation_object)
+    self_attested = parsed.fmt == AttestationFormat.PACKED and parsed.att_stmt.x5c is None
+    if parsed.fmt != AttestationFormat.NONE and not self_attested:
+        raise NotAccepted("attested with certificates")
+
+
+def _check_new(verified: VerifiedRegistration, attestation: Attestation) -> None:
+    """Check the id and the key of a new passkey.
+
+    The key must be what its algorithm says, which the library finds out when it is used. With an
+    attestation of `none` nothing has been signed with it yet.
+    """
+    if verified.credential_id != attestation.credential_id:
+        raise NotAccepted("another id is attested")
+    decoded = decode_credential_public_key(verified.credential_public_key)
+    key = decoded_public_key_to_cryptography(decoded)
+    match decoded.alg:
+        case COSEAlgorithmIdentifier.EDDSA:
+            fits = isinstance(key, ed25519.Ed25519PublicKey)
+        case COSEAlgorithmIdentifier.ECDSA_SHA_256:
+            fits = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(
+                key.curve, ec.SECP256R1
+            )
+        case COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256:
+            fits = (
+                isinstance(key, rsa.RSAPublicKey)
+                and key.key_size in RSA_BITS
+                and key.public_numbers().e == RSA_EXPONENT
+            )
+        case _:
+            fits = False
+    if not fits:
+        raise NotAccepted("the key does not fit its algorithm")
+
+
+def _check_signature(assertion: Assertion, public_key: bytes) -> None:
+    decoded = decode_credential_public_key(public_key)
+    verify_signature(
+        public_key=decoded_public_key_to_cryptography(decoded),
+        signature_alg=decoded.alg,
+        signature=assertion.signature,
+        data=assertion.authenticator_data + sha256(assertion.client_data).digest(),
+    )
+
+
+def creation_options(
+    party: RelyingParty,
+    challenge: bytes,
+    user: tuple[bytes, str, str],
+    excluded: Sequence[dict[str, Any]],
+    timeout_seconds: int,
+) -> dict[str, Any]:
+    """Returns what the browser's `parseCreationOptionsFromJSON` takes (WebAuthn Level 3, 5.4).
+
+    `user`: the user handle, the name of the account, and the name of the person.
+    """
+    handle, name, display_name = user
+    return {
+        "rp": {"id": party.id, "name": party.name},
+        "user": {"id": text_of(handle), "name": name, "displayName": display_name},
+        "challenge": text_of(challenge),
+        "pubKeyCredParams": [{"type": "public-key", "alg": int(each)} for each in ALGORITHMS],
+        "timeout": timeout_seconds * 1000,
+        "excludeCredentials": list(excluded),
+        "authenticatorSelection": {
+            "residentKey": "required",
+            "requireResidentKey": True,
+            "userVerification": "required",
+        },
+        "attestation": "none",
+    }
+
+
+def request_options(
+    party: RelyingParty,
+    challenge: bytes,
+    allowed: Sequence[dict[str, Any]],
+    timeout_seconds: int,
+) -> dict[str, Any]:
+    """Returns what `parseRequestOptionsFromJSON` takes. No passkey allowed: whichever fits."""
+    return {
+        "challenge": text_of(challenge),
+        "timeout": timeout_seconds * 1000,
+        "rpId": party.id,
+        "allowCredentials": list(allowed),
+        "userVerification": "required",
+    }
+
+
+def descriptor(credential_id: bytes, transports: Sequence[str]) -> dict[str, Any]:
+    """Returns what names a passkey to browsers."""
+    return {
+        "type": "public-key",
+        "id": text_of(credential_id),
+        "transports": list(transports),
+    }
