@@ -68,6 +68,8 @@ class Portico:
 
         """
         await self.check()
+        for each in (check for module in self.modules for check in module.checks):
+            await each.method(self.services[each.service])
         newer = await self.services[Readiness].newer_revision()
         if newer:
             log.warning(NEWER_REVISION, newer)

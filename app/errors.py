@@ -21,6 +21,8 @@ class Code(StrEnum):
     FORBIDDEN = "FORBIDDEN"
     STEP_UP_REQUIRED = "STEP_UP_REQUIRED"
     SECOND_FACTOR_REQUIRED = "SECOND_FACTOR_REQUIRED"
+    EMAIL_NOT_VERIFIED = "EMAIL_NOT_VERIFIED"
+    LIMIT_REACHED = "LIMIT_REACHED"
     RATE_LIMITED = "RATE_LIMITED"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
@@ -76,6 +78,18 @@ class SecondFactorRequired(Refusal):
     """This server requires a second factor of the user, who has none yet."""
 
     code = Code.SECOND_FACTOR_REQUIRED
+
+
+class EmailUnverified(Refusal):
+    """The user has to verify their address first."""
+
+    code = Code.EMAIL_NOT_VERIFIED
+
+
+class LimitReached(Refusal):
+    """There are as many as there can be. One has to be removed first."""
+
+    code = Code.LIMIT_REACHED
 
 
 class BadInput(Refusal):

@@ -57,6 +57,7 @@ from app.mail.mailer import Mailer
 from app.module import Module
 from app.modules import MODULES, attempts_of, event_names, read_settings, settings_class
 from app.periodic import every
+from app.security.passkeys import RelyingParty
 from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
 from app.server.head_checks import HeadChecks
 from app.server.shutdown import Shutdown, stop_all_workers
@@ -125,7 +126,8 @@ def create_app(
     app.state.portico, app.state.engine = portico, engine
     app.include_router(health_routes(unready))
     jwks = portico.services[SigningKeys].jwks
-    app.include_router(well_known_routes(jwks, JWKS_MAX_AGE, settings.public_url))
+    origins = portico.services[RelyingParty].origins
+    app.include_router(well_known_routes(jwks, JWKS_MAX_AGE, settings.public_url, origins))
     app.include_router(
         link_page_routes(settings.link_pages, settings.product, with_graphiql=settings.explore)
     )

@@ -37,6 +37,14 @@ class Periodic(Generic[S]):
 
 
 @dataclass(frozen=True, slots=True)
+class Checks(Generic[S]):
+    """A method that raises `Misconfigured` if a server must not start with this database."""
+
+    service: type[S]
+    method: Callable[[S], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Gauge(Generic[S]):
     """A number that is read from a service every few seconds; None is not shown."""
 
@@ -83,6 +91,7 @@ class Module:
     settings: type[BaseModel] | None = None
     jobs: tuple[Handles[Any, Any], ...] = ()
     periodic: tuple[Periodic[Any], ...] = ()
+    checks: tuple[Checks[Any], ...] = ()
     erases: tuple[Erases[Any], ...] = ()
     gauges: tuple[Gauge[Any], ...] = ()
     # What its fields are limited as. The budgets of these have a setting each.

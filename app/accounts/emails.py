@@ -16,7 +16,12 @@ VERIFY_REGISTRATION = Email(
 VERIFY_EMAIL = Email("verify_email", VERIFY_PAGE)
 REGISTERED_ALREADY = Email("registered_already")
 RESET_PASSWORD = Email("reset_password", PASSWORD_PAGE)
-PASSWORD_CHANGED = Email("password_changed")
+PASSWORD_CHANGED = Email(
+    "password_changed",
+    variables={
+        "passkeys": "after a reset, the names of the passkeys that still sign in; empty: none"
+    },
+)
 PASSWORD_REMOVED = Email("password_removed", PASSWORD_PAGE)
 CONFIRM_EMAIL = Email("confirm_email", CONFIRM_PAGE)
 EMAIL_CHANGE_ASKED = Email("email_change_asked")

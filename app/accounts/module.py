@@ -25,6 +25,7 @@ from app.jobs.handlers import Handles
 from app.mail.settings import MailSettings
 from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
+from app.security.passkeys import RelyingParty
 from app.security.passwords import MAX_CHARACTERS, Passwords
 from app.sessions.services.factor_policy import FactorPolicy
 from app.users.settings import UserSettings
@@ -50,7 +51,7 @@ def personal_tables(tables: AllTables) -> PersonalTables:
 
 
 def server_facts(
-    settings: AccountSettings, users: UserSettings, policy: FactorPolicy
+    settings: AccountSettings, users: UserSettings, policy: FactorPolicy, party: RelyingParty
 ) -> ServerFacts:
     return ServerFacts(
         version("portico"),
@@ -58,6 +59,7 @@ def server_facts(
         password_min_length=settings.password_min_length,
         password_max_length=MAX_CHARACTERS,
         second_factor_required=policy.required,
+        has_passkeys=party.is_usable,
     )
 
 

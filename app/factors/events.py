@@ -7,6 +7,11 @@ class FactorEvent(EventName):
     FACTOR_ADDED = "factor.added", "a second factor was enrolled"
     FACTOR_REMOVED = "factor.removed", "a user removed a second factor"
     FACTOR_REFUSED = "factor.refused", "a code of a second factor was wrong"
+    PASSKEY_RENAMED = "passkey.renamed", "a user renamed a passkey"
+    PASSKEY_COPIED = (
+        "passkey.copied",
+        "a passkey was refused because its counter went back, as that of a copy does",
+    )
     FACTOR_LOCKED = (
         "factor.locked",
         "codes of a second factor were wrong too often in a row and are locked",

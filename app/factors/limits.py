@@ -18,10 +18,23 @@ FACTOR_CHANGES = Budget(
     counts="changes of the factors and recovery codes of one user",
 )
 
+PASSKEYS = Budget(
+    "passkeys",
+    maximum=60,
+    window=timedelta(minutes=5),
+    counts="sign-ins with passkeys that were refused, from one address",
+)
+
 CHALLENGE = Attempt(
     name="CHALLENGE",
     description="A code that completes a sign-in.",
     rule=FactorLimits,
+    once=True,
+)
+PASSKEY = Attempt(
+    name="PASSKEY",
+    description="A passkey that signs in.",
+    limits=(Limit(PASSKEYS, Per.ADDRESS, Counted.FAILURES),),
     once=True,
 )
 PROOF = Attempt(

@@ -3,13 +3,16 @@
 import enum
 import uuid
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     ForeignKey,
     Index,
     LargeBinary,
+    Select,
+    Text,
     exists,
     func,
     select,
@@ -30,6 +33,7 @@ class FactorKind(enum.Enum):
     """The kinds of factors. Each is an `AuthenticationMethod` of the same name."""
 
     TOTP = "TOTP"
+    PASSKEY = "PASSKEY"
 
 
 class Factor(Base):
@@ -78,6 +82,92 @@ class TotpSecret(Base):
     # Wrong codes in a row, from unknown devices and from known ones.
     wrong_codes: Mapped[int] = mapped_column(server_default=text("0"))
     wrong_codes_of_known: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class Passkey(Base):
+    """A passkey (WebAuthn): its public key, and what its authenticator says of it."""
+
+    __tablename__ = "passkeys"
+    __table_args__ = (
+        Index("ix_passkeys_user_id", "user_id"),
+        Index("ix_passkeys_rp_id", "rp_id"),
+        table_info(
+            personal_data=PersonalColumns(
+                "passkeys",
+                exported=(
+                    "factor_id",
+                    "name",
+                    "aaguid",
+                    "is_backup_eligible",
+                    "is_backed_up",
+                    "transports",
+                    "rp_id",
+                ),
+                withheld={
+                    "user_id": OWNER,
+                    "credential_id": "names the passkey to authenticators",
+                    "public_key": "verifies signatures",
+                    "sign_count": "a number that tells copies apart",
+                },
+                newest_first="factor_id",
+            )
+        ),
+    )
+
+    factor_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("factors.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    credential_id: Mapped[bytes] = mapped_column(unique=True)
+    # As COSE_Key (RFC 9052).
+    public_key: Mapped[bytes]
+    # That of the last signature; 0 if the authenticator does not count.
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    name: Mapped[str]
+    # The model of the authenticator; zeros if it does not say.
+    aaguid: Mapped[str]
+    is_backup_eligible: Mapped[bool]
+    is_backed_up: Mapped[bool]
+    transports: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # The domain for which it was made. It works for no other.
+    rp_id: Mapped[str]
+
+
+class PasskeyUser(Base):
+    """The user handle: what authenticators store for a user. Neither an id nor an address."""
+
+    __tablename__ = "passkey_users"
+    __table_args__ = table_info(
+        personal_data=PersonalColumns(
+            "passkeyUsers",
+            exported=("created_at",),
+            withheld={"user_id": OWNER, "handle": "names the user to authenticators"},
+            newest_first="created_at",
+        )
+    )
+
+    user_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    handle: Mapped[bytes] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+
+
+class UsedCeremony(Base):
+    """A ceremony of a passkey that was used, until it would expire: it works once."""
+
+    __tablename__ = "used_ceremonies"
+    __table_args__ = table_info(
+        personal_data=NotExported("tells requests of the last minutes apart")
+    )
+
+    token_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    used_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    # What it was used with, and for which session; null if it was refused. The client that repeats
+    # its request gets the same session again.
+    used_with: Mapped[bytes | None]
+    session_id: Mapped[uuid.UUID | None]
 
 
 class TotpEnrollment(Base):
@@ -154,9 +244,18 @@ class FactorRow(NamedTuple):
     kind: str
     created_at: datetime
     last_used_at: datetime | None
+    # Of a passkey only.
+    name: str | None = None
+    is_backed_up: bool | None = None
 
 
-FACTOR_COLUMNS = tuple(getattr(Factor, name) for name in FactorRow._fields)
+def select_factors() -> Select[*tuple[Any, ...]]:
+    """Returns the statement that reads a `FactorRow` of each factor."""
+    of_all = (Factor.id, Factor.user_id, Factor.kind, Factor.created_at, Factor.last_used_at)
+    passkey = Passkey
+    return select(*of_all, passkey.name, passkey.is_backed_up).outerjoin(
+        passkey, passkey.factor_id == Factor.id
+    )
 
 
 def has_factor(

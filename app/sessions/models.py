@@ -34,10 +34,19 @@ class AuthenticationMethod(enum.Enum):
     EMAIL = "EMAIL"
     TOTP = "TOTP"
     RECOVERY_CODE = "RECOVERY_CODE"
+    PASSKEY = "PASSKEY"
 
 
-# What proves a second factor.
-FACTOR_METHODS = frozenset({AuthenticationMethod.TOTP, AuthenticationMethod.RECOVERY_CODE})
+# What proves a second factor. A passkey proves both: the user is verified by the device.
+FACTOR_METHODS = frozenset(
+    {
+        AuthenticationMethod.TOTP,
+        AuthenticationMethod.RECOVERY_CODE,
+        AuthenticationMethod.PASSKEY,
+    }
+)
+# Those that can be enrolled, the strongest first. A passkey cannot be entered on a page of others.
+ENROLLED_METHODS = (AuthenticationMethod.PASSKEY, AuthenticationMethod.TOTP)
 
 COUNTER = "a number that tells tokens apart"
 
@@ -54,6 +63,7 @@ class Session(Base):
                     "created_at",
                     "proved_at",
                     "methods",
+                    "is_passkey_synced",
                     "last_used_at",
                     "rotated_at",
                     "expires_at",
@@ -100,6 +110,8 @@ class Session(Base):
     proved_at: Mapped[datetime | None]
     # How, an `AuthenticationMethod` each. Servers of the release before do not say how.
     methods: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    # Whether the last passkey among them may exist on several devices; null: there is none.
+    is_passkey_synced: Mapped[bool | None]
     # Whether that proof no longer suffices: the account got its first second factor since.
     must_step_up: Mapped[bool] = mapped_column(server_default=text("false"))
     # Wrong codes of a second factor in a row, in this session.
@@ -137,6 +149,7 @@ class SessionRow(NamedTuple):
     end_reason: str | None
     proved_at: datetime | None
     methods: list[str]
+    is_passkey_synced: bool | None
 
     @property
     def authenticated_at(self) -> datetime:

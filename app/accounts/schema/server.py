@@ -22,7 +22,7 @@ class EmailVerification(Enum):
 class SignInMethod(Enum):
     PASSWORD = strawberry.enum_value("PASSWORD", description="Email address and password: `login`.")
     PASSKEY = strawberry.enum_value(
-        "PASSKEY", description="A passkey (WebAuthn). Not supported yet."
+        "PASSKEY", description="A passkey (WebAuthn): `signInWithPasskey`."
     )
 
 
@@ -64,7 +64,8 @@ class Server:
 
     @strawberry.field(description="The ways to sign in.")
     def sign_in_methods(self) -> list[SignInMethod]:
-        return [SignInMethod.PASSWORD]
+        passkeys = [SignInMethod.PASSKEY] if self.facts.has_passkeys else []
+        return [SignInMethod.PASSWORD, *passkeys]
 
 
 @strawberry.type

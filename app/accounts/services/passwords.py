@@ -5,6 +5,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, false, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.emails import PASSWORD_CHANGED, RESET_PASSWORD
 from app.accounts.events import AccountEvent
@@ -17,6 +18,7 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.errors import Unauthenticated
+from app.factors.models import Passkey
 from app.jobs.services.queue import Jobs
 from app.mail.limits import email_charge
 from app.mail.models import TokenPurpose
@@ -208,8 +210,10 @@ class PasswordChanges:
             if row is None:
                 raise LookupError("a locked row was deleted")
             device_token = await self.devices.issue(session, row.id)
-            locale = self.emails.locale_of(client)
-            await self.emails.enqueue(session, PASSWORD_CHANGED, row.email, row.id, locale)
+            locale, names = self.emails.locale_of(client), await _passkeys(session, row.id)
+            await self.emails.enqueue(
+                session, PASSWORD_CHANGED, row.email, row.id, locale, passkeys=names
+            )
             await recorder.record(session, AccountEvent.PASSWORD_RESET, target=row.id)
         return UserChanged(row, device_token)
 
@@ -228,3 +232,9 @@ class PasswordChanges:
             return InvalidInput(checked)
         issue = await self.new_passwords.find_issue(checked.new_password, email, name)
         return InvalidInput((issue.at("newPassword"),)) if issue else None
+
+
+async def _passkeys(session: AsyncSession, user_id: UUID) -> str:
+    """Returns the names of the passkeys of a user: they still sign in after a reset."""
+    found = select(Passkey.name).where(Passkey.user_id == user_id).order_by(Passkey.factor_id)
+    return ", ".join(await session.scalars(found))

@@ -14,3 +14,5 @@ class ServerFacts:
     password_min_length: int
     password_max_length: int
     second_factor_required: FactorsRequired
+    # Whether browsers can use passkeys with this server's domain.
+    has_passkeys: bool

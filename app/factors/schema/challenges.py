@@ -6,7 +6,8 @@ import strawberry
 from strawberry import UNSET
 
 from app.factors import limits
-from app.factors.services import answers, challenge_answers
+from app.factors.schema.passkey_types import PasskeyAnswer, PasskeyRefused
+from app.factors.services import answers, challenge_answers, passkey_proofs
 from app.factors.services.answers import Answer
 from app.factors.services.challenge_answers import ChallengeAnswers
 from app.graphql.access import guest_field
@@ -25,6 +26,9 @@ RECOVERY_CODE = "One of the recovery codes, in any spelling. It works once."
 class ChallengeAnswer:
     totp: str | None = strawberry.field(default=UNSET, description=TOTP)
     recovery_code: str | None = strawberry.field(default=UNSET, description=RECOVERY_CODE)
+    passkey: PasskeyAnswer | None = strawberry.field(
+        default=UNSET, description="A passkey, after `beginPasskeyChallenge`."
+    )
 
 
 @strawberry.input(description="A challenge and its answer.")
@@ -84,7 +88,7 @@ class ChallengeExpired(Problem):
 
 
 AnswerChallengeResult = Annotated[
-    SignedIn | InvalidCode | ChallengeExpired | RateLimited,
+    SignedIn | InvalidCode | PasskeyRefused | ChallengeExpired | RateLimited,
     strawberry.union("AnswerChallengeResult", description="The outcomes of answering a challenge."),
 ]
 
@@ -113,11 +117,15 @@ class ChallengeMutations:
                 return await signed_in(outcome, info, cookie)
             case answers.InvalidCode():
                 return InvalidCode.make()
+            case passkey_proofs.PasskeyRefused():
+                return PasskeyRefused.make()
             case challenge_answers.ChallengeExpired() as expired:
                 return ChallengeExpired.of(expired)
 
 
 def _answer(given: ChallengeAnswer) -> Answer:
+    if isinstance(given.passkey, PasskeyAnswer):
+        return Answer(AuthenticationMethod.PASSKEY, given.passkey.read())
     if isinstance(given.totp, str):
         return Answer(AuthenticationMethod.TOTP, given.totp)
     return Answer(AuthenticationMethod.RECOVERY_CODE, given.recovery_code or "")

@@ -9,8 +9,8 @@ from app import outcomes
 from app.accounts.schema.results import UserChanged
 from app.factors import limits
 from app.factors.schema.challenges import TOTP, ChallengeExpired, InvalidCode
-from app.factors.schema.types import Factor, TotpFactor
-from app.factors.services import answers, challenge_answers, enrollment
+from app.factors.schema.types import Factor, factor_of, read_factor_id
+from app.factors.services import answers, challenge_answers, enrollment, factors
 from app.factors.services.enrollment import TotpEnrollments
 from app.factors.services.factors import Factors
 from app.graphql.access import member_field
@@ -19,7 +19,6 @@ from app.graphql.problems import NotFound, Problem, RateLimited
 from app.sessions.schema.sign_in import EmailNotVerified
 from app.sessions.services import sign_in
 from app.sessions.services.freshness import FRESH_WITHIN
-from app.text.global_ids import read_id_of
 from app.users.services import outcomes as user_outcomes
 
 
@@ -56,7 +55,9 @@ class ConfirmTotpEnrollmentInput:
     code: str = strawberry.field(description=TOTP)
 
 
-@strawberry.type(description="The factor is enrolled: from now on, signing in asks for it.")
+@strawberry.type(
+    description="The factor is enrolled: from now on, signing in with the password asks for it."
+)
 class FactorAdded:
     factor: Factor = strawberry.field(description="The factor.")
     recovery_codes: list[str] | None = strawberry.field(
@@ -71,6 +72,21 @@ class RecoveryCodes:
     codes: list[str] = strawberry.field(
         description="Show them to the person; they cannot be read again. Secret."
     )
+
+
+@strawberry.type(
+    description="The user has no password and no other passkey: they could not sign in any more."
+)
+class LastWayIn(Problem):
+    def is_wrong_guess(self) -> bool:
+        return False
+
+    @classmethod
+    def make(cls) -> "LastWayIn":
+        return cls(
+            message="This is your only way to sign in. Set a password with “forgot password”, or "
+            "register another passkey first."
+        )
 
 
 @strawberry.input(description="A factor.")
@@ -91,7 +107,7 @@ ConfirmTotpEnrollmentResult = Annotated[
     ),
 ]
 RemoveFactorResult = Annotated[
-    UserChanged | NotFound | RateLimited,
+    UserChanged | NotFound | LastWayIn | RateLimited,
     strawberry.union("RemoveFactorResult", description="The outcomes of removing a factor."),
 ]
 
@@ -132,8 +148,9 @@ class EnrollmentMutations:
             member(info), input.code, context.client
         ):
             case enrollment.FactorAdded() as added:
-                factor = TotpFactor(row=added.factor)
-                return FactorAdded(factor=factor, recovery_codes=added.recovery_codes)
+                return FactorAdded(
+                    factor=factor_of(added.factor), recovery_codes=added.recovery_codes
+                )
             case answers.InvalidCode():
                 return InvalidCode.of_enrollment()
             case challenge_answers.ChallengeExpired() as expired:
@@ -163,9 +180,11 @@ class EnrollmentMutations:
         ],
     ) -> RemoveFactorResult | None:
         context = info.context
-        factor_id = read_id_of("TotpFactor", input.factor_id, "input.factorId")
+        factor_id = read_factor_id(input.factor_id, "input.factorId")
         match await context.services[Factors].remove(member(info), factor_id, context.client):
             case user_outcomes.UserChanged() as changed:
                 return UserChanged.of(changed, info)
             case outcomes.NotFound():
                 return NotFound.make()
+            case factors.LastWayIn():
+                return LastWayIn.make()

@@ -8,7 +8,8 @@ from strawberry import UNSET
 from app import outcomes
 from app.factors import limits
 from app.factors.schema.challenges import TOTP, InvalidCode
-from app.factors.services import answers
+from app.factors.schema.passkey_types import PasskeyAnswer, PasskeyRefused
+from app.factors.services import answers, passkey_proofs
 from app.factors.services import step_up as service
 from app.factors.services.step_up import StepUp
 from app.graphql.access import member_field
@@ -24,6 +25,9 @@ class StepUpAnswer:
         default=UNSET, description="The password: enough only without a second factor."
     )
     totp: str | None = strawberry.field(default=UNSET, description=TOTP)
+    passkey: PasskeyAnswer | None = strawberry.field(
+        default=UNSET, description="A passkey, after `beginPasskeyStepUp`."
+    )
 
 
 @strawberry.input(description="A proof of who the user is.")
@@ -40,7 +44,7 @@ class SteppedUp:
 
 
 StepUpResult = Annotated[
-    SteppedUp | InvalidCredentials | InvalidCode | RateLimited,
+    SteppedUp | InvalidCredentials | InvalidCode | PasskeyRefused | RateLimited,
     strawberry.union("StepUpResult", description="The outcomes of stepping up."),
 ]
 
@@ -69,15 +73,25 @@ class StepUpMutations:
                 return InvalidCredentials.of_password()
             case answers.InvalidCode():
                 return InvalidCode.of_step_up()
+            case passkey_proofs.PasskeyRefused():
+                return PasskeyRefused.make()
             case service.FactorNeeded():
                 return InvalidCode.needed()
 
 
 async def _outcome(
     info: Info, given: StepUpAnswer
-) -> service.SteppedUp | outcomes.InvalidCredentials | answers.InvalidCode | service.FactorNeeded:
+) -> (
+    service.SteppedUp
+    | outcomes.InvalidCredentials
+    | answers.InvalidCode
+    | passkey_proofs.PasskeyRefused
+    | service.FactorNeeded
+):
     context, viewer = info.context, member(info)
     step_up = context.services[StepUp]
     if isinstance(given.password, str):
         return await step_up.by_password(viewer, given.password, context.client)
+    if isinstance(given.passkey, PasskeyAnswer):
+        return await step_up.by_passkey(viewer, given.passkey.read(), context.client)
     return await step_up.by_totp(viewer, given.totp or "", context.client)

@@ -1,23 +1,27 @@
-"""Answers to a challenge or a step-up: a code of an app, or a recovery code."""
+"""Answers to a challenge: a code of an app, a recovery code, or a passkey."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
 from app.factors.events import FactorEvent
+from app.factors.services.passkey_proofs import (
+    CheckedPasskey,
+    PasskeyAnswer,
+    PasskeyProofs,
+    PasskeyRefused,
+)
 from app.factors.services.recovery import Recovery
 from app.factors.services.totp_codes import CodeSource, TotpCodes
+from app.factors.services.used_ceremonies import UsedCeremonies
+from app.security.ceremonies import CeremonyPurpose
+from app.security.client import Client
+from app.security.keys import digest
 from app.sessions.models import AuthenticationMethod
 from app.users.models import UserRow
-
-
-class Answer(NamedTuple):
-    """What a user entered, and what it is."""
-
-    method: AuthenticationMethod
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +29,55 @@ class InvalidCode:
     """The code is wrong or was used before, or the user has no such factor."""
 
 
+class Answer(NamedTuple):
+    """What a user entered, or a browser signed, and what it is."""
+
+    method: AuthenticationMethod
+    given: str | PasskeyAnswer
+
+    @property
+    def refusal(self) -> InvalidCode | PasskeyRefused:
+        return InvalidCode() if isinstance(self.given, str) else PasskeyRefused()
+
+    def fingerprint(self, client: Client) -> bytes:
+        """Returns a digest that only the same answer of the same client has."""
+        parts = (client.program, self.method.value)
+        if isinstance(self.given, str):
+            return digest(*parts, self.given)
+        return self.given.fingerprint(*parts)
+
+
+class CheckedAnswer(NamedTuple):
+    """An answer, and what could be checked of it before the user was locked."""
+
+    answer: Answer
+    passkey: CheckedPasskey | None
+
+    @property
+    def is_passkey_synced(self) -> bool | None:
+        return self.passkey.is_synced if self.passkey else None
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     totp_codes: TotpCodes
     recovery: Recovery
+    passkeys: PasskeyProofs
+    used: UsedCeremonies
+
+    async def check(self, answer: Answer, challenge_id: UUID) -> CheckedAnswer:
+        """Check what needs no lock: the signature of a passkey."""
+        if isinstance(answer.given, str):
+            return CheckedAnswer(answer, None)
+        purpose = CeremonyPurpose.CHALLENGE
+        checked = await self.passkeys.check(answer.given, purpose, challenge_id.bytes)
+        return CheckedAnswer(answer, checked)
 
     async def accept(
         self,
         session: AsyncSession,
         user: UserRow,
-        answer: Answer,
+        checked: CheckedAnswer,
         source: CodeSource,
         by: Recorder,
     ) -> bool:
@@ -44,9 +87,13 @@ class Answers:
             Unavailable: this server lacks the secret that sealed the factor.
 
         """
-        if answer.method is AuthenticationMethod.RECOVERY_CODE:
-            return await self.recovery.accept(session, user, answer.text, by)
-        return await self.totp_codes.accept(session, user, answer.text, source, by)
+        method, given = checked.answer
+        if not isinstance(given, str):
+            is_new = await self.used.use(session, given.ceremony)
+            return is_new and await self.passkeys.accept(session, user, checked.passkey, by)
+        if method is AuthenticationMethod.RECOVERY_CODE:
+            return await self.recovery.accept(session, user, given, by)
+        return await self.totp_codes.accept(session, user, given, source, by)
 
     async def record(
         self, session: AsyncSession, user: UserRow, answer: Answer, by: Recorder

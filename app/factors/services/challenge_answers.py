@@ -12,9 +12,10 @@ from app.database.database import Database, Query
 from app.database.outages import retry_on_conflict
 from app.factors.events import FactorEvent
 from app.factors.services.answers import Answer, Answers, InvalidCode
+from app.factors.services.passkey_proofs import PasskeyRefused
 from app.factors.services.totp_codes import CodeSource
 from app.security.client import Client
-from app.security.keys import constant_time_equal, digest
+from app.security.keys import constant_time_equal
 from app.sessions.services.account_policy import AccountPolicy
 from app.sessions.services.challenges import Challenges, FoundChallenge
 from app.sessions.services.gate import Gate
@@ -48,10 +49,11 @@ class ChallengeAnswers:
 
     async def answer(
         self, token: str, answer: Answer, client: Client
-    ) -> SignedIn | InvalidCode | ChallengeExpired:
+    ) -> SignedIn | InvalidCode | PasskeyRefused | ChallengeExpired:
         """Complete a sign-in with a second factor.
 
-        A wrong code is recorded and counted, and does not use up the challenge. The client that
+        A wrong code is recorded and counted, and does not use up the challenge. A passkey that is
+        refused uses up its ceremony: begin another one for the same challenge. The client that
         has used it (address and user agent) gets the same session for the same answer.
 
         Raises:
@@ -73,7 +75,8 @@ class ChallengeAnswers:
     @retry_on_conflict
     async def _answer(
         self, found: FoundChallenge, answer: Answer, client: Client
-    ) -> SignedIn | InvalidCode | None:
+    ) -> SignedIn | InvalidCode | PasskeyRefused | None:
+        checked = await self.answers.check(answer, found.id)
         now = self.clock()
         recorder = Recorder(None, client, now)
         async with self.db.begin() as session:
@@ -83,13 +86,15 @@ class ChallengeAnswers:
             if not await self.challenges.is_usable(session, found.id):
                 return None
             source = await self._source(session, user.id, client)
-            if not await self.answers.accept(session, user, answer, source, recorder):
+            if not await self.answers.accept(session, user, checked, source, recorder):
                 event, method = FactorEvent.FACTOR_REFUSED, answer.method.value
                 await recorder.record(session, event, target=user.id, method=method)
-                return InvalidCode()
+                return answer.refusal
             proved = (*found.proved, answer.method)
-            started = await self.gate.start(session, user, proved, client)
-            used_with = _fingerprint(client, answer)
+            started = await self.gate.start(
+                session, user, proved, client, is_passkey_synced=checked.is_passkey_synced
+            )
+            used_with = answer.fingerprint(client)
             await self.challenges.use(session, found.id, started.session.id, used_with)
             await self.answers.record(session, user, answer, recorder)
         return self.gate.signed_in(started)
@@ -106,9 +111,5 @@ class ChallengeAnswers:
     ) -> SignedIn | None:
         if found is None or found.used_at is None or found.session_id is None:
             return None
-        same = constant_time_equal(found.used_with or b"", _fingerprint(client, answer))
+        same = constant_time_equal(found.used_with or b"", answer.fingerprint(client))
         return await self.sign_ins.again(found.session_id, found.used_at) if same else None
-
-
-def _fingerprint(client: Client, answer: Answer) -> bytes:
-    return digest(client.program, answer.method.value, answer.text)

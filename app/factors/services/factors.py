@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, exists, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
@@ -14,7 +14,15 @@ from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.factors.emails import FACTOR_REMOVED, RECOVERY_CODES_RENEWED
 from app.factors.events import FactorEvent
-from app.factors.models import FACTOR_COLUMNS, Factor, FactorRow, RecoveryCodes, has_factor
+from app.factors.models import (
+    Factor,
+    FactorKind,
+    FactorRow,
+    Passkey,
+    RecoveryCodes,
+    has_factor,
+    select_factors,
+)
 from app.factors.services.locking import locked_viewer
 from app.factors.services.recovery import Recovery
 from app.mail.services.outgoing_emails import OutgoingEmails
@@ -22,8 +30,14 @@ from app.outcomes import NotFound
 from app.security.client import Client
 from app.sessions.services.challenges import end_challenges
 from app.sessions.services.freshness import FRESH_WITHIN, Freshness
+from app.users.models import User
 from app.users.services.outcomes import UserChanged
 from app.users.services.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class LastWayIn:
+    """The user has no password, and could not sign in any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,36 +71,45 @@ class Factors:
 
     async def by_id(self, viewer: Viewer, factor_id: uuid.UUID) -> FactorRow | None:
         """Returns a factor of the viewer; for an administrator, of any user."""
-        rows = await self.db.rows(select(*FACTOR_COLUMNS).where(Factor.id == factor_id))
+        rows = await self.db.rows(select_factors().where(Factor.id == factor_id))
         row = FactorRow._make(rows[0]) if rows else None
         return row if row and _visible([row.user_id], viewer) else None
 
     @retry_on_conflict
     async def remove(
         self, viewer: Viewer, factor_id: uuid.UUID, client: Client
-    ) -> UserChanged | NotFound:
+    ) -> UserChanged | NotFound | LastWayIn:
         """Remove a factor of the viewer. The recovery codes go with the last one.
 
-        Challenges end.
+        Challenges end. The last passkey of a user without a password is not removed.
         """
         now = self.clock()
         async with self.db.begin() as session:
             user = await locked_viewer(session, viewer, now)
             await self.freshness.check_locked(session, viewer, FRESH_WITHIN)
-            factor = Factor
-            removed = delete(factor).where(factor.id == factor_id, factor.user_id == user.id)
-            kind = await session.scalar(removed.returning(factor.kind))
-            if kind is None:
+            theirs = (Factor.id == factor_id, Factor.user_id == user.id)
+            row = (await session.execute(select_factors().where(*theirs))).one_or_none()
+            if row is None:
                 return NotFound()
+            factor = FactorRow._make(row)
+            if not await session.scalar(_other_way_in(factor)):
+                return LastWayIn()
+            await session.execute(delete(Factor).where(*theirs))
             # What they ask for may not exist any more.
             await end_challenges(session, user.id)
             is_last = await self._remove_codes_of_last(session, user.id)
             locale, last = self.emails.locale_of(client), "yes" if is_last else None
             await self.emails.enqueue(
-                session, FACTOR_REMOVED, user.email, user.id, locale, last=last
+                session,
+                FACTOR_REMOVED,
+                user.email,
+                user.id,
+                locale,
+                last=last,
+                passkey=factor.name,
             )
             recorder, event = Recorder.by(viewer, client, now), FactorEvent.FACTOR_REMOVED
-            await recorder.record(session, event, target=user.id, kind=kind)
+            await recorder.record(session, event, target=user.id, kind=factor.kind)
         return UserChanged(user)
 
     @retry_on_conflict
@@ -111,7 +134,7 @@ class Factors:
     async def _rows(self, owners: Sequence[uuid.UUID]) -> Sequence[FactorRow]:
         if not owners:
             return []
-        found = select(*FACTOR_COLUMNS).where(Factor.user_id.in_(owners)).order_by(Factor.id)
+        found = select_factors().where(Factor.user_id.in_(owners)).order_by(Factor.id)
         return [FactorRow._make(row) for row in await self.db.rows(found)]
 
     async def _remove_codes_of_last(self, session: AsyncSession, user_id: uuid.UUID) -> bool:
@@ -119,6 +142,14 @@ class Factors:
             return False
         await session.execute(delete(RecoveryCodes).where(RecoveryCodes.user_id == user_id))
         return True
+
+
+def _other_way_in(factor: FactorRow) -> Select[bool]:
+    """Returns whether the user can sign in without a factor. Codes alone never sign in."""
+    others = exists().where(Passkey.user_id == factor.user_id, Passkey.factor_id != factor.id)
+    has_password = exists().where(User.id == factor.user_id, User.password_hash.is_not(None))
+    is_way_in = factor.kind == FactorKind.PASSKEY.value
+    return select(or_(others, has_password, literal(not is_way_in)))
 
 
 def _visible(user_ids: Sequence[uuid.UUID], viewer: Viewer) -> list[uuid.UUID]:

@@ -14,9 +14,17 @@ from app.factors.events import FactorEvent
 from app.factors.models import FactorKind, has_factor
 from app.factors.services.answers import InvalidCode
 from app.factors.services.locking import locked_viewer
+from app.factors.services.passkey_proofs import (
+    CheckedPasskey,
+    PasskeyAnswer,
+    PasskeyProofs,
+    PasskeyRefused,
+)
 from app.factors.services.totp_codes import TotpCodes
+from app.factors.services.used_ceremonies import UsedCeremonies
 from app.outcomes import InvalidCredentials
 from app.security import totp
+from app.security.ceremonies import CeremonyPurpose
 from app.security.client import Client
 from app.sessions.models import AuthenticationMethod, EndReason, Session, SessionRow
 from app.sessions.services.freshness import current_session, record_proof
@@ -25,6 +33,7 @@ from app.users.models import User, UserRow
 from app.users.services.viewer import Viewer
 
 PASSWORD, TOTP = AuthenticationMethod.PASSWORD, AuthenticationMethod.TOTP
+PASSKEY = AuthenticationMethod.PASSKEY
 KIND = FactorKind.TOTP
 # In a row, in one session.
 MAX_WRONG_CODES = 10
@@ -45,6 +54,8 @@ class StepUp:
     db: Database
     confirmation: PasswordConfirmation
     totp_codes: TotpCodes
+    passkeys: PasskeyProofs
+    used: UsedCeremonies
     clock: Clock
 
     async def by_password(
@@ -91,6 +102,42 @@ class StepUp:
                 return InvalidCode()
             row = await record_proof(session, viewer, TOTP, now)
             await _record(session, recorder, user, TOTP)
+        return SteppedUp(row)
+
+    async def by_passkey(
+        self, viewer: Viewer, answer: PasskeyAnswer, client: Client
+    ) -> SteppedUp | PasskeyRefused:
+        """Step up with a passkey. The ceremony is used up, also if the passkey is refused.
+
+        Repeated in the session within 30 seconds, the same answer changes nothing. Refused ones do
+        not end the session: a passkey cannot be guessed.
+        """
+        purpose, subject = CeremonyPurpose.STEP_UP, viewer.session_id.bytes
+        checked = await self.passkeys.check(answer, purpose, subject)
+        return await self._by_checked_passkey(viewer, answer, checked, client)
+
+    @retry_on_conflict
+    async def _by_checked_passkey(
+        self, viewer: Viewer, answer: PasskeyAnswer, checked: CheckedPasskey | None, client: Client
+    ) -> SteppedUp | PasskeyRefused:
+        now = self.clock()
+        recorder = Recorder.by(viewer, client, now)
+        async with self.db.begin() as session:
+            user = await locked_viewer(session, viewer, now)
+            used_with, session_id = answer.fingerprint(), viewer.session_id
+            if await self.used.is_repeated(session, answer.ceremony, session_id, used_with):
+                return SteppedUp(await current_session(session, viewer))
+            is_new = await self.used.use(session, answer.ceremony)
+            accepted = is_new and await self.passkeys.accept(session, user, checked, recorder)
+            if checked is None or not accepted:
+                event = FactorEvent.FACTOR_REFUSED
+                await recorder.record(session, event, target=user.id, method=PASSKEY.value)
+                return PasskeyRefused()
+            await self.used.succeed(session, answer.ceremony, session_id, used_with)
+            row = await record_proof(
+                session, viewer, PASSKEY, now, is_passkey_synced=checked.is_synced
+            )
+            await _record(session, recorder, user, PASSKEY)
         return SteppedUp(row)
 
     async def _refuse(self, session: AsyncSession, viewer: Viewer, by: Recorder) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.services.events import Recorder
 from app.factors.emails import FACTOR_LOCKED
 from app.factors.events import FactorEvent
-from app.factors.models import FACTOR_COLUMNS, Factor, FactorRow, TotpSecret
+from app.factors.models import Factor, FactorRow, TotpSecret, select_factors
 from app.factors.services.factor_secrets import FactorSecrets
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security import totp
@@ -90,7 +90,8 @@ class TotpCodes:
         """
         factor, table = Factor, TotpSecret
         found = (
-            select(*FACTOR_COLUMNS, table.sealed_secret, table.last_step)
+            select_factors()
+            .add_columns(table.sealed_secret, table.last_step)
             .join(table, table.factor_id == factor.id)
             .join(Session, Session.user_id == factor.user_id)
             .where(

@@ -20,6 +20,7 @@ publish_enum(
     EMAIL="A link in an email.",
     TOTP="A code of an authenticator app (RFC 6238).",
     RECOVERY_CODE="A recovery code, for users who have lost their factor.",
+    PASSKEY="A passkey (WebAuthn), whose device has verified the person.",
 )
 
 

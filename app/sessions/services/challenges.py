@@ -16,7 +16,7 @@ from app.database.identifiers import new_id
 from app.security.client import Client
 from app.security.random_tokens import CHALLENGE_TOKENS
 from app.sessions.events import SessionEvent
-from app.sessions.models import AuthenticationMethod, Challenge
+from app.sessions.models import ENROLLED_METHODS, AuthenticationMethod, Challenge
 from app.sessions.services.outcomes import ChallengeRequired
 from app.users.models import UserRow
 
@@ -72,7 +72,7 @@ class Challenges:
         await session.execute(insert(Challenge), row)
         recorder = Recorder(None, client, now)
         await recorder.record(session, SessionEvent.CHALLENGE_ISSUED, target=user.id)
-        methods = [each for each in AuthenticationMethod if each.value in kinds]
+        methods = [each for each in ENROLLED_METHODS if each.value in kinds]
         # A code for when a factor is lost goes with every factor.
         return ChallengeRequired(
             token, (*methods, AuthenticationMethod.RECOVERY_CODE), now + LIFETIME

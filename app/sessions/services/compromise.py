@@ -18,7 +18,7 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.errors import Misconfigured
-from app.factors.models import TABLES_OF_FACTORS
+from app.factors.models import Factor, FactorKind, RecoveryCodes, TotpEnrollment
 from app.jobs.services.queue import Jobs
 from app.keys.models import SecretFingerprint, SigningKey
 from app.keys.services.fleet_secrets import FleetSecrets
@@ -39,6 +39,7 @@ LOCK_TABLES = (
         " one_time_tokens, sessions IN SHARE ROW EXCLUSIVE MODE"
     ),
 )
+TOTP = FactorKind.TOTP.value
 JOB_FAILED = "it was sealed with a SECRET_KEY that was declared compromised"
 
 ONE_KEY_ONLY = "Set SECRET_KEY to the new secret alone, without any former one after a comma."
@@ -143,7 +144,10 @@ class Compromise:
         links = await _count(session, delete(OneTimeToken))
         await session.execute(delete(Challenge))
         # Sealed under the leaked secret: who has it and a copy of the database makes their codes.
-        factors, *_ = [await _count(session, delete(each)) for each in TABLES_OF_FACTORS]
+        # Passkeys stay, whose private keys nobody but their users has.
+        factors = await _count(session, delete(Factor).where(Factor.kind == TOTP))
+        for table in (TotpEnrollment, RecoveryCodes):
+            await session.execute(delete(table))
         jobs = await self.jobs.fail_all(session, JOB_FAILED)
         # Last, since it locks the ends of all audit chains.
         former = await self.checkpoints.last(session)

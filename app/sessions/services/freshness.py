@@ -15,6 +15,7 @@ from app.database.database import Database, Query
 from app.errors import SecondFactorRequired, StepUpRequired, Unauthenticated
 from app.factors.models import TotpEnrollment, has_factor, kinds_of
 from app.sessions.models import (
+    ENROLLED_METHODS,
     HAS_PROVED_FACTOR,
     LIFETIME,
     AuthenticationMethod,
@@ -40,7 +41,7 @@ class Proof(NamedTuple):
     def methods(self) -> list[AuthenticationMethod]:
         """The strongest methods of the user: a password does not do where there is a factor."""
         if self.factors:
-            return [each for each in AuthenticationMethod if each.value in self.factors]
+            return [each for each in ENROLLED_METHODS if each.value in self.factors]
         return [AuthenticationMethod.PASSWORD] if self.has_password else []
 
 
@@ -144,7 +145,12 @@ async def end_freshness(
 
 
 async def record_proof(
-    session: AsyncSession, viewer: Viewer, method: AuthenticationMethod, now: datetime
+    session: AsyncSession,
+    viewer: Viewer,
+    method: AuthenticationMethod,
+    now: datetime,
+    *,
+    is_passkey_synced: bool | None = None,
 ) -> SessionRow:
     """Building block: record that the user of a session has just proved who they are.
 
@@ -157,12 +163,16 @@ async def record_proof(
     table, value = Session, method.value
     is_known = table.methods.contains([value])
     methods = case((is_known, table.methods), else_=func.array_append(table.methods, value))
+    values: dict[str, Any] = {"proved_at": now, "must_step_up": False, "wrong_codes": 0}
     if method is AuthenticationMethod.PASSWORD:
         methods = array([value])
+        values["is_passkey_synced"] = None
+    if is_passkey_synced is not None:
+        values["is_passkey_synced"] = is_passkey_synced
     proved = (
         update(table)
         .where(table.id == viewer.session_id, LIFETIME.is_active(now))
-        .values(proved_at=now, methods=methods, must_step_up=False, wrong_codes=0)
+        .values(**values, methods=methods)
     )
     row = await changed_session(session, proved)
     if row is None:

@@ -34,6 +34,8 @@ class Gate:
         user: UserRow,
         proved: Sequence[AuthenticationMethod],
         client: Client,
+        *,
+        is_passkey_synced: bool | None = None,
     ) -> StartedSession | ChallengeRequired:
         """Building block: start a session, or issue a challenge if a second factor is missing.
 
@@ -48,7 +50,7 @@ class Gate:
             [(kinds,)] = await KINDS.run(session, user_id=user.id)
             if kinds:
                 return await self.challenges.issue(session, user, proved, kinds, client)
-        return await self.starts.start(session, user, proved, client)
+        return await self.starts.start(session, user, proved, client, is_passkey_synced)
 
     async def start(
         self,
@@ -56,16 +58,21 @@ class Gate:
         user: UserRow,
         proved: Sequence[AuthenticationMethod],
         client: Client,
+        *,
+        is_passkey_synced: bool | None = None,
     ) -> StartedSession:
         """Building block: as `start_or_challenge`, where nothing is missing.
 
-        For an answer to a challenge, and for a new account.
+        For an answer to a challenge, a passkey, and a new account.
 
         Raises:
             LookupError: a second factor is missing nevertheless. Rolls back.
 
         """
-        match await self.start_or_challenge(session, user, proved, client):
+        entered = await self.start_or_challenge(
+            session, user, proved, client, is_passkey_synced=is_passkey_synced
+        )
+        match entered:
             case StartedSession() as started:
                 return started
             case ChallengeRequired():

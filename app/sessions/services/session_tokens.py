@@ -11,11 +11,13 @@ from app.users.models import UserRow
 
 # RFC 8176. It has no value for an email; `otp` covers codes that are written down too.
 REFERENCES = {
-    AuthenticationMethod.PASSWORD: "pwd",
-    AuthenticationMethod.EMAIL: "email",
-    AuthenticationMethod.TOTP: "otp",
-    AuthenticationMethod.RECOVERY_CODE: "otp",
+    AuthenticationMethod.PASSWORD: ("pwd",),
+    AuthenticationMethod.EMAIL: ("email",),
+    AuthenticationMethod.TOTP: ("otp",),
+    AuthenticationMethod.RECOVERY_CODE: ("otp",),
 }
+# A key in one device, or one that may be copied to others; and the user was present.
+HARDWARE_KEY, SYNCED_KEY = ("hwk", "user"), ("swk", "user")
 MULTI_FACTOR = "mfa"
 # Authentication assurance levels, as others name them: one factor, or two.
 ONE_FACTOR, TWO_FACTORS = "aal1", "aal2"
@@ -64,8 +66,10 @@ def authentication(session: SessionRow) -> Authentication:
 
     A factor that was enrolled in the session counts: its first code was entered there.
     """
+    of_passkey = SYNCED_KEY if session.is_passkey_synced else HARDWARE_KEY
     proved = map(AuthenticationMethod, session.methods)
-    references = list(dict.fromkeys(REFERENCES[each] for each in proved))
+    by_method = (REFERENCES.get(each, of_passkey) for each in proved)
+    references = list(dict.fromkeys(each for values in by_method for each in values))
     if not session.has_proved_factor:
         return Authentication(session.authenticated_at, references, ONE_FACTOR)
     return Authentication(session.authenticated_at, [*references, MULTI_FACTOR], TWO_FACTORS)

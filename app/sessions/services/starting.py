@@ -44,6 +44,7 @@ START = Query(
         "ip_address",
         "created_at",
         "methods",
+        "is_passkey_synced",
         "rotated_at",
         "last_used_at",
         "expires_at",
@@ -77,6 +78,7 @@ class SessionStart:
         user: UserRow,
         proved: Iterable[AuthenticationMethod],
         client: Client,
+        is_passkey_synced: bool | None,
     ) -> StartedSession:
         """Building block: start a session in the caller's transaction, which has locked the user.
 
@@ -96,6 +98,7 @@ class SessionStart:
             ip_address=client.ip_address,
             created_at=now,
             methods=[each.value for each in proved],
+            is_passkey_synced=is_passkey_synced,
             rotated_at=now,
             last_used_at=now,
             expires_at=now + self.lifetimes.idle,

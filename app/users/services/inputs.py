@@ -281,6 +281,10 @@ class ChosenPassword(Input):
     new_password: NewPassword
 
 
+class PasskeyName(Input):
+    name: Annotated[str, AfterValidator(line("A name", MAX_NAME_CHARACTERS))]
+
+
 class Profile(Input):
     display_name: OptionalName = None
 
