@@ -34,6 +34,6 @@ DateTime: ScalarDefinition = strawberry.scalar(
 JSON = NewType("JSON", object)
 Json: ScalarDefinition = strawberry.scalar(
     name="JSON",
-    description="Any JSON value, as part of the answer and not as a string that has to be parsed.",
+    description="Any JSON value, as it is and not as a string with JSON in it.",
     specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
 )

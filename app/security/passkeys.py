@@ -79,12 +79,14 @@ class RelyingParty:
         Browsers accept no IP addresses; those of loopback are also called `localhost`.
         """
         hosts = [urlsplit(url).hostname or "" for url in urls]
-        own = [
-            ANY_LOCALHOST if is_loopback(host) else origin_of_url(url)
+        domain = rp_id or (LOCALHOST if is_loopback(hosts[0]) else hosts[0])
+        own = [ANY_LOCALHOST] if domain == LOCALHOST else []
+        own += [
+            origin_of_url(url)
             for url, host in zip(urls, hosts, strict=True)
+            if not is_loopback(host)
         ]
-        default = LOCALHOST if is_loopback(hosts[0]) else hosts[0]
-        return cls(rp_id or default, name, tuple(dict.fromkeys(origins or own)))
+        return cls(domain, name, tuple(dict.fromkeys(origins or own)))
 
     def accepts(self, origin: str) -> bool:
         """Whether pages of this origin may use passkeys."""
@@ -101,16 +103,20 @@ class RelyingParty:
         return self.id == LOCALHOST or (is_secure and not is_address(self.id))
 
     @property
+    def pages(self) -> tuple[str, ...]:
+        """The origins that are websites with a name."""
+        return tuple(each for each in self.origins if scheme_and_host(each)[0])
+
+    @property
     def unrelated_origins(self) -> tuple[str, ...]:
         """The pages outside of the domain, which browsers accept only if a file there names them.
 
         WebAuthn Level 3, 5.11.
         """
-        return tuple(each for each in self.origins if not self._is_within(each))
+        return tuple(each for each in self.pages if not self._is_within(each))
 
     def _is_within(self, origin: str) -> bool:
-        scheme, host = scheme_and_host(origin)
-        return not scheme or f".{host}".endswith(f".{self.id}")
+        return f".{scheme_and_host(origin)[1]}".endswith(f".{self.id}")
 
 
 class NewPasskey(NamedTuple):

@@ -6,6 +6,7 @@ import strawberry
 from strawberry import UNSET
 
 from app import outcomes
+from app.accounts import limits as account_limits
 from app.accounts.schema.results import UserChanged
 from app.factors import limits
 from app.factors.schema.enrollment import FactorAdded
@@ -109,7 +110,9 @@ class PasskeyMutations:
             case outcomes.InvalidInput() as invalid:
                 return InvalidInput.of(invalid)
 
-    @member_field(description="Rename a passkey of the current user.")
+    @member_field(
+        description="Rename a passkey of the current user.", limited_as=account_limits.PROFILE
+    )
     async def rename_passkey(
         self,
         info: Info,
