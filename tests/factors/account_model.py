@@ -130,6 +130,7 @@ class Account:
 
     def remove_factor(self) -> None:
         self.factor = None
+        self.end_challenges()
 
     def reset_factors(self) -> None:
         """By an administrator: nothing happens if there is none."""
