@@ -126,7 +126,7 @@ def create_app(
     app.state.portico, app.state.engine = portico, engine
     app.include_router(health_routes(unready))
     jwks = portico.services[SigningKeys].jwks
-    origins = portico.services[RelyingParty].pages
+    origins = portico.services[RelyingParty].listed_origins
     app.include_router(well_known_routes(jwks, JWKS_MAX_AGE, settings.public_url, origins))
     app.include_router(
         link_page_routes(settings.link_pages, settings.product, with_graphiql=settings.explore)

@@ -25,6 +25,7 @@ from app.database.embedded import secret_path
 from app.database.errors import explanation
 from app.database.outages import remove_values
 from app.errors import Misconfigured, Unavailable
+from app.factors.services.relying_party import frontend_page, relying_party
 from app.keys.services.fleet_secrets import FleetSecrets
 from app.modules import modules_named, read_settings, settings_class
 from app.settings import Settings
@@ -104,6 +105,7 @@ def _derived(settings: Settings) -> dict[str, tuple[Any, str]]:
         "frontend_url": (settings.public_url, "follows PUBLIC_URL"),
         "product_name": (settings.product, "follows MAIL_FROM"),
         "debug": (settings.explore, "follows DATABASE_URL"),
+        **_derived_of_passkeys(settings),
         "management_address": (DEFAULT, "default"),
     }
     if not settings.embedded:
@@ -114,6 +116,17 @@ def _derived(settings: Settings) -> dict[str, tuple[Any, str]]:
         "secret_key": (f"the file {secret_path(settings.data_dir)}", "embedded"),
     }
     return derived | values | made
+
+
+def _derived_of_passkeys(settings: Settings) -> dict[str, tuple[Any, str]]:
+    party = relying_party(settings, settings, settings)
+    has_page = frontend_page(settings) is not None
+    follows = "FRONTEND_URL" if has_page else "PUBLIC_URL"
+    of_both = "FRONTEND_URL and PUBLIC_URL" if has_page else "PUBLIC_URL"
+    return {
+        "webauthn_rp_id": (party.id, f"follows {follows}"),
+        "webauthn_origins": (party.origins, f"follows {of_both}"),
+    }
 
 
 def _shown(name: str, value: object) -> object:

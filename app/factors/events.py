@@ -12,6 +12,10 @@ class FactorEvent(EventName):
         "passkey.copied",
         "a passkey was refused because its counter went back, as that of a copy does",
     )
+    PASSKEYS_REMOVED = (
+        "passkeys.removed",
+        "an operator removed all passkeys of another domain",
+    )
     FACTOR_LOCKED = (
         "factor.locked",
         "codes of a second factor were wrong too often in a row and are locked",

@@ -1,6 +1,5 @@
 """What the module `factors` brings."""
 
-from app.config.settings import PlatformSettings
 from app.factors import limits
 from app.factors.emails import EMAILS
 from app.factors.events import FactorEvent
@@ -17,25 +16,15 @@ from app.factors.services.passkey_users import PasskeyUsers
 from app.factors.services.passkeys import Passkeys
 from app.factors.services.recovery import Recovery
 from app.factors.services.registered_domains import RegisteredDomains
+from app.factors.services.relying_party import relying_party
 from app.factors.services.resealing import RESEAL_SECONDS, Resealing
 from app.factors.services.step_up import StepUp
 from app.factors.services.totp_codes import TotpCodes
 from app.factors.services.used_ceremonies import UsedCeremonies
 from app.factors.settings import FactorSettings
-from app.mail.settings import MailSettings
 from app.module import Checks, Module, Periodic
 from app.periodic import PURGE_SECONDS
 from app.security.ceremonies import Ceremonies
-from app.security.passkeys import RelyingParty
-
-
-def relying_party(
-    settings: FactorSettings, mail: MailSettings, platform: PlatformSettings
-) -> RelyingParty:
-    urls = (mail.frontend_url or platform.public_url, platform.public_url)
-    rp_id, origins = settings.webauthn_rp_id, settings.webauthn_origins
-    return RelyingParty.of(mail.product, urls, rp_id, origins)
-
 
 MODULE = Module(
     name="factors",

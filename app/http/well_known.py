@@ -21,8 +21,8 @@ def well_known_routes(
 ) -> APIRouter:
     """Returns the routes; all documents may be cached for `jwks_max_age`.
 
-    `passkey_origins`: if there are several pages that use passkeys, all of them (WebAuthn Level 3,
-    5.11). Browsers ask the domain of the passkeys for this.
+    `passkey_origins`: the pages that use passkeys, if there are several or one is outside of the
+    domain (WebAuthn Level 3, 5.11). Browsers ask the domain of the passkeys for this.
     """
     router = APIRouter()
     headers = {"cache-control": f"public, max-age={int(jwks_max_age.total_seconds())}"}
@@ -36,7 +36,7 @@ def well_known_routes(
     async def send_passkey_origins() -> JSONResponse:
         return JSONResponse({"origins": list(passkey_origins)}, headers=headers)
 
-    if len(passkey_origins) > 1:
+    if passkey_origins:
         router.add_api_route(PASSKEY_ORIGINS, send_passkey_origins, methods=GET_OR_HEAD)
     router.add_api_route(JWKS, send_jwks, methods=GET_OR_HEAD)
     for path in metadata_paths(issuer):

@@ -115,6 +115,11 @@ class RelyingParty:
         """
         return tuple(each for each in self.pages if not self._is_within(each))
 
+    @property
+    def listed_origins(self) -> tuple[str, ...]:
+        """The pages that this file names: none where no page needs it."""
+        return self.pages if len(self.pages) > 1 or self.unrelated_origins else ()
+
     def _is_within(self, origin: str) -> bool:
         return f".{scheme_and_host(origin)[1]}".endswith(f".{self.id}")
 

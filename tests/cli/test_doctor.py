@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from httpx import Response
 from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from app.cli.doctor import keys as clocks
+from app.cli.doctor import passkeys
 from app.cli.doctor.command import CHECKS
 from app.cli.doctor.findings import State, checks_of, failed, ok, warning
 from app.database import migrations, revisions
@@ -65,6 +67,19 @@ SEALED_FACTOR = (
     (
         "INSERT INTO recovery_codes (user_id, sealed_key, sealed_with, hashes, created_at) "
         "SELECT id, '{text}', '\\x{with}', '{{}}', now() FROM users"
+    ),
+)
+FOREIGN_PASSKEY = (
+    SEALED_FACTOR[0],
+    (
+        "INSERT INTO factors (id, user_id, kind, created_at) "
+        "SELECT id, id, 'PASSKEY', now() FROM users"
+    ),
+    (
+        "INSERT INTO passkeys (factor_id, user_id, credential_id, public_key, sign_count, name, "
+        "aaguid, is_backup_eligible, is_backed_up, transports, rp_id) "
+        "SELECT id, id, '\\x01', '\\x02', 0, 'Key', '', false, false, '{}', 'example.com' "
+        "FROM users"
     ),
 )
 PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
@@ -359,6 +374,79 @@ async def test_factors_that_are_sealed_with_a_missing_secret_are_reported(health
         )
     }
     assert with_both == {}
+
+
+async def test_passkeys_of_another_domain_are_reported(healthy: Healthy) -> None:
+    url = healthy.primary.url
+    for statement in FOREIGN_PASSKEY:
+        await on_server(url, statement)
+    try:
+        wrong = await asyncio.to_thread(healthy.changed)
+        right = await asyncio.to_thread(healthy.changed, WEBAUTHN_RP_ID="example.com")
+    finally:
+        await on_server(url, "DELETE FROM users WHERE email = 'ada@example.com'")
+
+    assert wrong == {
+        "passkeys": Found(
+            "failed",
+            "Passkeys are registered for example.com, and the domain is app.example.com: servers "
+            "do not start.",
+            "Set WEBAUTHN_RP_ID=example.com, or run `portico passkeys remove --rp-id example.com`.",
+        )
+    }
+    assert right == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"FRONTEND_URL": "https://192.0.2.7"},
+            (
+                "Browsers accept no passkeys for 192.0.2.7, on https://192.0.2.7: they need a "
+                "domain and https."
+            ),
+        ),
+        (
+            {"FRONTEND_URL": "http://app.example.com"},
+            (
+                "Browsers accept no passkeys for app.example.com, on http://app.example.com: they "
+                "need a domain and https."
+            ),
+        ),
+        (
+            {"WEBAUTHN_RP_ID": "app.invalid"},
+            (
+                f"{FRONTEND} must be named by https://app.invalid/.well-known/webauthn, which "
+                "cannot be reached from here: ConnectError."
+            ),
+        ),
+    ],
+    ids=["an IP address", "http", "another domain"],
+)
+def test_passkeys_that_browsers_do_not_accept_cause_a_warning(
+    healthy: Healthy, changes: dict[str, str], text: str
+) -> None:
+    wrong = healthy.changed(**changes)["passkeys"]
+
+    assert (wrong.state, wrong.text) == ("warning", text)
+
+
+def test_pages_outside_of_the_domain_need_a_file_that_names_them() -> None:
+    pages = ["https://app.example.com", "https://app.example.org"]
+    as_json = {"content-type": "application/json; charset=utf-8"}
+    named = Response(200, json={"origins": ["https://app.example.org/", *pages[:1]]})
+
+    assert passkeys.unlisted_in(named, pages) == []
+    for answer, unlisted in (
+        (Response(200, json={"origins": pages[:1]}), pages[1:]),
+        (Response(404, json={"origins": pages}), pages),
+        (Response(200, text=named.text), pages),
+        (Response(200, text="<html>", headers=as_json), pages),
+        (Response(200, json=[]), pages),
+        (Response(200, json={"origins": None}), pages),
+    ):
+        assert passkeys.unlisted_in(answer, pages) == unlisted, answer.text
 
 
 def test_a_promoted_replica_is_reported(healthy: Healthy) -> None:

@@ -54,12 +54,44 @@ def test_settings_are_shown_with_their_source(tmp_path: Path) -> None:
         "FRONTEND_URL": ("http://127.0.0.1:8000", "follows PUBLIC_URL"),
         "TRUSTED_PROXIES": (["10.0.0.0/8", "127.0.0.1"], "environment"),
         "FIRST_ADMIN_EMAIL": ("admin@example.com", "embedded"),
+        "WEBAUTHN_RP_ID": ("localhost", "follows PUBLIC_URL"),
+        "WEBAUTHN_ORIGINS": (["http://localhost:*"], "follows PUBLIC_URL"),
         "MANAGEMENT_ADDRESS": ("off", "environment"),
         "LOG_FORMAT": ("json", ".env"),
         "LOG_LEVEL": ("ERROR", "environment"),
     }
     assert shown["SESSION_MAX_DAYS"] == (365, "default")
     assert not (tmp_path / ".data").exists()
+
+
+def test_the_domain_and_the_pages_of_passkeys_follow_the_frontend(tmp_path: Path) -> None:
+    urls = {"PUBLIC_URL": "https://id.example.com", "FRONTEND_URL": "https://app.example.com/en"}
+
+    shown = settings_in(tmp_path, **urls)
+    given = settings_in(tmp_path, **urls, WEBAUTHN_RP_ID="example.com")
+
+    pages = ["https://app.example.com", "https://id.example.com"]
+    followed = (pages, "follows FRONTEND_URL and PUBLIC_URL")
+    assert [shown[name] for name in ("WEBAUTHN_RP_ID", "WEBAUTHN_ORIGINS")] == [
+        ("app.example.com", "follows FRONTEND_URL"),
+        followed,
+    ]
+    assert [given[name] for name in ("WEBAUTHN_RP_ID", "WEBAUTHN_ORIGINS")] == [
+        ("example.com", "environment"),
+        followed,
+    ]
+
+
+@pytest.mark.parametrize("frontend", ["myapp://links", "app.example.com", "https://x:99999", ""])
+def test_without_a_web_page_as_frontend_passkeys_follow_the_public_url(
+    tmp_path: Path, frontend: str
+) -> None:
+    shown = settings_in(tmp_path, PUBLIC_URL="https://id.example.com", FRONTEND_URL=frontend)
+
+    assert [shown[name] for name in ("WEBAUTHN_RP_ID", "WEBAUTHN_ORIGINS")] == [
+        ("id.example.com", "follows PUBLIC_URL"),
+        (["https://id.example.com"], "follows PUBLIC_URL"),
+    ]
 
 
 def test_secrets_are_masked_and_hosts_are_not(tmp_path: Path) -> None:

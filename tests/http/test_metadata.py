@@ -77,6 +77,37 @@ async def test_an_issuer_with_a_path_is_found_by_either_rule(
     assert [answer.status_code for answer in elsewhere] == [404, 404]
 
 
+@pytest.mark.parametrize(
+    ("rp_id", "pages", "listed"),
+    [
+        (None, ("https://app.example.com",), False),
+        ("example.com", ("https://app.example.com", "https://id.example.com"), True),
+        # Browsers accept the only page because the file names it.
+        ("example.com", ("https://app.example.org",), True),
+    ],
+    ids=["one page", "two pages", "one page elsewhere"],
+)
+async def test_the_domain_of_passkeys_names_their_pages(
+    settings: Settings,
+    rp_id: str | None,
+    pages: tuple[str, ...],
+    listed: bool,
+) -> None:
+    changes = {
+        "public_url": "https://app.example.com",
+        "webauthn_rp_id": rp_id,
+        "webauthn_origins": pages,
+    }
+    async with Api.of(create_app(settings.model_copy(update=changes))) as guest:
+        answer = await guest.http.get("/.well-known/webauthn")
+
+    if not listed:
+        assert answer.status_code == 404
+        return
+    assert answer.headers["content-type"] == "application/json"
+    assert (answer.status_code, answer.json()) == (200, {"origins": list(pages)})
+
+
 @pytest.fixture(scope="module", params=["uvicorn and httptools", "uvicorn and h11"])
 def server(
     request: pytest.FixtureRequest,

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from rich.markup import escape
 
 from app.cli.console import out
-from app.cli.doctor import database, keys, network, pooler, replica, settings
+from app.cli.doctor import database, keys, network, passkeys, pooler, replica, settings
 from app.cli.doctor.environment import SetUp, set_up
 from app.cli.doctor.findings import Check, Finding, State, checks_of
 from app.cli.doctor.runner import examine
@@ -19,7 +19,7 @@ from app.logs import set_levels
 from app.modules import read_settings
 from app.text.visible import one_line
 
-MODULES = (settings, database, pooler, replica, keys, network)
+MODULES = (settings, database, pooler, replica, keys, passkeys, network)
 CHECKS = [check for module in MODULES for check in checks_of(module)]
 COLOURS = {
     State.OK: "green",
