@@ -75,6 +75,7 @@ PARTIAL = {
     "app.database.migration_plan.BYTES_PER_SECOND",
     "app.engine.error_texts.GENERIC",
     "app.sessions.schema.sessions.MESSAGES",
+    "app.sessions.services.session_tokens.REFERENCES",
 }
 
 

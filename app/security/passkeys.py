@@ -15,6 +15,7 @@ from webauthn.helpers import (
     decode_credential_public_key,
     decoded_public_key_to_cryptography,
     parse_attestation_object,
+    parse_cbor,
     verify_signature,
 )
 from webauthn.helpers.cose import COSEAlgorithmIdentifier
@@ -29,6 +30,7 @@ from webauthn.helpers.structs import (
 )
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
+from app.security.authenticator_cbor import NotPlain, check_authenticator_data, check_item
 from app.security.passkey_credentials import Assertion, Attestation, text_of
 from app.text.hosts import is_address, is_loopback
 from app.text.origins import origin_of_url, scheme_and_host
@@ -155,7 +157,7 @@ def verify_attestation(
     and not accepted, except with the new key itself, which browsers may pass on.
     """
     try:
-        origin = _origin_of(party, attestation.client_data)
+        origin = _origin_of(party, attestation.client_data, challenge)
         _check_attestation(attestation.attestation_object)
         response = AuthenticatorAttestationResponse(
             client_data_json=attestation.client_data,
@@ -175,8 +177,8 @@ def verify_attestation(
             supported_pub_key_algs=list(ALGORITHMS),
         )
         _check_new(verified, attestation)
-    except Exception as refused:
-        log.debug("A new passkey was not accepted", exc_info=refused)
+    except Exception as refused:  # noqa: BLE001 - the library raises errors of Python, too
+        _log(refused)
         return None
     return NewPasskey(
         verified.credential_id,
@@ -199,7 +201,8 @@ def verify_assertion(
     """
     try:
         _check_signature(assertion, public_key)
-        origin = _origin_of(party, assertion.client_data)
+        check_authenticator_data(assertion.authenticator_data)
+        origin = _origin_of(party, assertion.client_data, challenge)
         response = AuthenticatorAssertionResponse(
             client_data_json=assertion.client_data,
             authenticator_data=assertion.authenticator_data,
@@ -220,8 +223,8 @@ def verify_assertion(
             credential_current_sign_count=0,
             require_user_verification=True,
         )
-    except Exception as refused:
-        log.debug("A signature with a passkey was not accepted", exc_info=refused)
+    except Exception as refused:  # noqa: BLE001 - the library raises errors of Python, too
+        _log(refused)
         return None
     return Signature(
         verified.new_sign_count,
@@ -230,12 +233,21 @@ def verify_assertion(
     )
 
 
-def _origin_of(party: RelyingParty, client_data: bytes) -> str:
+def _log(refused: Exception) -> None:
+    """Log why a passkey was refused. Texts of the library repeat what clients sent."""
+    reason = str(refused) if isinstance(refused, NotAccepted | NotPlain) else type(refused).__name__
+    log.debug("A passkey was not accepted: %s", reason)
+
+
+def _origin_of(party: RelyingParty, client_data: bytes, challenge: bytes) -> str:
     """Returns the page that asked; it must be accepted, and not in a frame of another page.
 
-    The library accepts such frames.
+    The library accepts such frames, other encodings than UTF-8, and other spellings of the
+    challenge.
     """
-    data: dict[str, Any] = json.loads(client_data)
+    data: dict[str, Any] = json.loads(client_data.decode())
+    if data.get("challenge") != text_of(challenge):
+        raise NotAccepted("asked for with another challenge")
     if data.get("crossOrigin", False) is not False or "topOrigin" in data:
         raise NotAccepted("asked for in a frame of another origin")
     origin = data["origin"]
@@ -245,7 +257,12 @@ def _origin_of(party: RelyingParty, client_data: bytes) -> str:
 
 
 def _check_attestation(attestation_object: bytes) -> None:
-    """Keep certificates that a stranger sends from the parsers of the library."""
+    """Keep from the library what it should not decode: all CBOR that is not plain, certificates."""
+    check_item(attestation_object)
+    authenticator_data = parse_cbor(attestation_object)["authData"]
+    if not isinstance(authenticator_data, bytes):
+        raise NotAccepted("no authenticator data")
+    check_authenticator_data(authenticator_data)
     parsed = parse_attestation_object(attestation_object)
     self_attested = parsed.fmt == AttestationFormat.PACKED and parsed.att_stmt.x5c is None
     if parsed.fmt != AttestationFormat.NONE and not self_attested:
