@@ -14,6 +14,7 @@ from webauthn import verify_authentication_response, verify_registration_respons
 from webauthn.helpers import (
     decode_credential_public_key,
     decoded_public_key_to_cryptography,
+    encode_cbor,
     parse_attestation_object,
     parse_cbor,
     verify_signature,
@@ -28,7 +29,6 @@ from webauthn.helpers.structs import (
     PublicKeyCredentialType,
     RegistrationCredential,
 )
-from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 from app.security.authenticator_cbor import NotPlain, check_authenticator_data, check_item
 from app.security.passkey_credentials import Assertion, Attestation, text_of
@@ -43,13 +43,11 @@ ALGORITHMS = (EDDSA, ES256, RS256)
 # In bits. A key of 16,384 bits would take a hundred times as long to verify with.
 RSA_BITS = range(2048, 4097)
 RSA_EXPONENT = 65537
+# In bytes. Shorter ones are not random enough (WebAuthn Level 3, 4, credential ID).
+MIN_CREDENTIAL_ID = 16
 PUBLIC_KEY = PublicKeyCredentialType.PUBLIC_KEY
-# A key that nobody has: unknown passkeys are refused after the same work as wrong signatures.
-NO_KEY = bytes.fromhex(
-    "a5010203262001"
-    "2158206b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
-    "2258204fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
-)
+# The x of a point of P-256 is the SHA-256 of this text, so nobody knows its private key.
+NO_KEY_TEXT = b"Portico: nobody has the private key of this point, 0"
 
 LOCALHOST = "localhost"
 # Nobody else can serve a page on the machine of the browser.
@@ -86,7 +84,7 @@ class RelyingParty:
         own += [
             origin_of_url(url)
             for url, host in zip(urls, hosts, strict=True)
-            if not is_loopback(host)
+            if not (is_loopback(host) and is_address(host))
         ]
         return cls(domain, name, tuple(dict.fromkeys(origins or own)))
 
@@ -101,7 +99,9 @@ class RelyingParty:
 
         Secure Contexts, W3C.
         """
-        is_secure = any(not each.startswith("http:") for each in self.origins)
+        is_secure = any(
+            each.startswith("https:") and self._is_within(each) for each in self.origins
+        )
         return self.id == LOCALHOST or (is_secure and not is_address(self.id))
 
     @property
@@ -158,7 +158,7 @@ def verify_attestation(
     """
     try:
         origin = _origin_of(party, attestation.client_data, challenge)
-        _check_attestation(attestation.attestation_object)
+        _check_attestation(attestation.attestation_object, attestation.credential_id)
         response = AuthenticatorAttestationResponse(
             client_data_json=attestation.client_data,
             attestation_object=attestation.attestation_object,
@@ -176,7 +176,6 @@ def verify_attestation(
             require_user_verification=True,
             supported_pub_key_algs=list(ALGORITHMS),
         )
-        _check_new(verified, attestation)
     except Exception as refused:  # noqa: BLE001 - the library raises errors of Python, too
         _log(refused)
         return None
@@ -235,8 +234,11 @@ def verify_assertion(
 
 def _log(refused: Exception) -> None:
     """Log why a passkey was refused. Texts of the library repeat what clients sent."""
-    reason = str(refused) if isinstance(refused, NotAccepted | NotPlain) else type(refused).__name__
-    log.debug("A passkey was not accepted: %s", reason)
+    if isinstance(refused, NotAccepted | NotPlain):
+        # For operators whose settings name the wrong pages.
+        log.info("A passkey was not accepted: %s", refused)
+    else:
+        log.debug("A passkey was not accepted: %s", type(refused).__name__)
 
 
 def _origin_of(party: RelyingParty, client_data: bytes, challenge: bytes) -> str:
@@ -256,8 +258,24 @@ def _origin_of(party: RelyingParty, client_data: bytes, challenge: bytes) -> str
     return origin
 
 
-def _check_attestation(attestation_object: bytes) -> None:
-    """Keep from the library what it should not decode: all CBOR that is not plain, certificates."""
+def _no_key() -> bytes:
+    """Returns a key that nobody has, as COSE_Key."""
+    compressed = b"\x02" + sha256(NO_KEY_TEXT).digest()
+    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), compressed)
+    numbers = point.public_numbers()
+    x, y = (number.to_bytes(32, "big") for number in (numbers.x, numbers.y))
+    return encode_cbor({1: 2, 3: int(ES256), -1: 1, -2: x, -3: y})
+
+
+# Unknown passkeys are refused after the same work as wrong signatures.
+NO_KEY = _no_key()
+
+
+def _check_attestation(attestation_object: bytes, credential_id: bytes) -> None:
+    """Keep from the library what it should not see: CBOR that is not plain, certificates, keys.
+
+    It verifies what was signed with the new key itself before its size can be checked.
+    """
     check_item(attestation_object)
     authenticator_data = parse_cbor(attestation_object)["authData"]
     if not isinstance(authenticator_data, bytes):
@@ -267,17 +285,20 @@ def _check_attestation(attestation_object: bytes) -> None:
     self_attested = parsed.fmt == AttestationFormat.PACKED and parsed.att_stmt.x5c is None
     if parsed.fmt != AttestationFormat.NONE and not self_attested:
         raise NotAccepted("attested with certificates")
-
-
-def _check_new(verified: VerifiedRegistration, attestation: Attestation) -> None:
-    """Check the id and the key of a new passkey.
-
-    The key must be what its algorithm says, which the library finds out when it is used. With an
-    attestation of `none` nothing has been signed with it yet.
-    """
-    if verified.credential_id != attestation.credential_id:
+    attested = parsed.auth_data.attested_credential_data
+    if attested is None or attested.credential_id != credential_id:
         raise NotAccepted("another id is attested")
-    decoded = decode_credential_public_key(verified.credential_public_key)
+    if len(credential_id) < MIN_CREDENTIAL_ID:
+        raise NotAccepted("the id is too short")
+    _check_key(attested.credential_public_key)
+
+
+def _check_key(public_key: bytes) -> None:
+    """Check that a key is what its algorithm says, which the library finds out when it is used.
+
+    With an attestation of `none` nothing has been signed with it yet.
+    """
+    decoded = decode_credential_public_key(public_key)
     key = decoded_public_key_to_cryptography(decoded)
     match decoded.alg:
         case COSEAlgorithmIdentifier.EDDSA:
