@@ -28,6 +28,7 @@ def downgrade() -> None:
     # The release before does not know this kind, nor the method: who has only passkeys has no
     # second factor there, and the sessions that they began end.
     op.execute("DELETE FROM factors WHERE kind = 'PASSKEY'")
+    op.execute("DELETE FROM recovery_codes WHERE user_id NOT IN (SELECT user_id FROM factors)")
     op.execute("DELETE FROM sessions WHERE 'PASSKEY' = ANY (methods)")
     op.drop_column("sessions", "is_passkey_synced")
 
@@ -47,6 +48,7 @@ def _create_passkeys() -> None:
         sa.Column("is_backed_up", sa.Boolean(), nullable=False),
         sa.Column("transports", ARRAY(sa.Text()), nullable=False),
         sa.Column("rp_id", sa.Text(), nullable=False),
+        sa.Column("needs_password", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.PrimaryKeyConstraint("factor_id", name="pk_passkeys"),
         sa.UniqueConstraint("credential_id", name="uq_passkeys_credential_id"),
     )

@@ -18,9 +18,7 @@ REGISTERED_ALREADY = Email("registered_already")
 RESET_PASSWORD = Email("reset_password", PASSWORD_PAGE)
 PASSWORD_CHANGED = Email(
     "password_changed",
-    variables={
-        "passkeys": "after a reset, the names of the passkeys that still sign in; empty: none"
-    },
+    variables={"passkeys": "after a reset, the passkeys that remain, a line for each; empty: none"},
 )
 PASSWORD_REMOVED = Email("password_removed", PASSWORD_PAGE)
 CONFIRM_EMAIL = Email("confirm_email", CONFIRM_PAGE)

@@ -6,7 +6,7 @@ from app.audit.events import EventName
 class FactorEvent(EventName):
     FACTOR_ADDED = "factor.added", "a second factor was enrolled"
     FACTOR_REMOVED = "factor.removed", "a user removed a second factor"
-    FACTOR_REFUSED = "factor.refused", "a code of a second factor was wrong"
+    FACTOR_REFUSED = "factor.refused", "a code of a second factor was wrong, or a passkey"
     PASSKEY_RENAMED = "passkey.renamed", "a user renamed a passkey"
     PASSKEY_COPIED = (
         "passkey.copied",

@@ -9,7 +9,7 @@ PROOFS = Budget(
     "proofs",
     maximum=15,
     window=timedelta(minutes=15),
-    counts="wrong passwords and codes in one session, to step up and to enroll a factor",
+    counts="wrong passwords, codes and passkeys in one session, to step up and to enroll a factor",
 )
 FACTOR_CHANGES = Budget(
     "factor_changes",
@@ -27,7 +27,7 @@ PASSKEYS = Budget(
 
 CHALLENGE = Attempt(
     name="CHALLENGE",
-    description="A code that completes a sign-in.",
+    description="A code or a passkey that completes a sign-in.",
     rule=FactorLimits,
     once=True,
 )
@@ -35,6 +35,16 @@ PASSKEY = Attempt(
     name="PASSKEY",
     description="A passkey that signs in.",
     limits=(Limit(PASSKEYS, Per.ADDRESS, Counted.FAILURES),),
+    once=True,
+    charge_after_failure=True,
+)
+REGISTRATION = Attempt(
+    name="PASSKEY_REGISTRATION",
+    description="A new passkey, and an email to the user.",
+    limits=(
+        Limit(PROOFS, Per.SESSION, Counted.FAILURES),
+        Limit(FACTOR_CHANGES, Per.USER, Counted.SUCCESSES),
+    ),
     once=True,
 )
 PROOF = Attempt(

@@ -102,6 +102,7 @@ class Passkey(Base):
                     "is_backed_up",
                     "transports",
                     "rp_id",
+                    "needs_password",
                 ),
                 withheld={
                     "user_id": OWNER,
@@ -131,6 +132,9 @@ class Passkey(Base):
     transports: Mapped[list[str]] = mapped_column(ARRAY(Text))
     # The domain for which it was made. It works for no other.
     rp_id: Mapped[str]
+    # Whether it signs in only together with the password, until it has done so once: trust in the
+    # account was lost since it was registered, and a stranger may have done that.
+    needs_password: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class PasskeyUser(Base):

@@ -3,6 +3,7 @@
 from app.factors import limits
 from app.factors.emails import EMAILS
 from app.factors.events import FactorEvent
+from app.factors.services.added_factors import AddedFactors
 from app.factors.services.answers import Answers
 from app.factors.services.challenge_answers import ChallengeAnswers
 from app.factors.services.enrollment import TotpEnrollments
@@ -31,7 +32,13 @@ MODULE = Module(
     settings=FactorSettings,
     emails=EMAILS,
     events=FactorEvent,
-    attempts=(limits.CHALLENGE, limits.PASSKEY, limits.PROOF, limits.FACTOR_CHANGE),
+    attempts=(
+        limits.CHALLENGE,
+        limits.PASSKEY,
+        limits.REGISTRATION,
+        limits.PROOF,
+        limits.FACTOR_CHANGE,
+    ),
     services=(
         FactorSecrets.of,
         relying_party,
@@ -46,6 +53,7 @@ MODULE = Module(
         RegisteredDomains,
         TotpCodes,
         Recovery,
+        AddedFactors,
         Answers,
         ChallengeAnswers,
         TotpEnrollments,

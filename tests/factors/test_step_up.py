@@ -137,7 +137,7 @@ class TestWithAFactor:
 
         assert answered == {
             "__typename": "InvalidCode",
-            "message": "Your account has a second factor: enter a code of it.",
+            "message": "Your account has a second factor: confirm with it.",
         }
         assert await contents(db) == before
         assert (await db.rows(BUDGETS))[0][0] == 0

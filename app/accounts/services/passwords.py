@@ -18,7 +18,7 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.errors import Unauthenticated
-from app.factors.models import Passkey
+from app.factors.models import Factor, Passkey
 from app.jobs.services.queue import Jobs
 from app.mail.limits import email_charge
 from app.mail.models import TokenPurpose
@@ -235,6 +235,12 @@ class PasswordChanges:
 
 
 async def _passkeys(session: AsyncSession, user_id: UUID) -> str:
-    """Returns the names of the passkeys of a user: they still sign in after a reset."""
-    found = select(Passkey.name).where(Passkey.user_id == user_id).order_by(Passkey.factor_id)
-    return ", ".join(await session.scalars(found))
+    """Returns the passkeys of a user, a line for each: names may contain anything else."""
+    found = (
+        select(Passkey.name, Factor.created_at)
+        .join(Factor, Factor.id == Passkey.factor_id)
+        .where(Passkey.user_id == user_id)
+        .order_by(Passkey.factor_id)
+    )
+    rows = await session.execute(found)
+    return "\n".join(f"- “{name}”, registered on {at:%Y-%m-%d}" for name, at in rows)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit.services.events import Recorder
 from app.clock import Clock
-from app.factors.models import TABLES_OF_FACTORS
+from app.factors.models import TABLES_OF_FACTORS, Passkey
 from app.mail.models import TokenPurpose
 from app.mail.services.one_time_tokens import OneTimeTokens
 from app.sessions.models import EndReason, Session
@@ -33,7 +33,8 @@ class Effects:
     """What ends with a change; docs/clients/account-life.md has the same as a table.
 
     `password`: it is removed, and the user chooses one by email. `failures`: the counts of wrong
-    passwords are reset. `factors`: second factors and recovery codes are removed. `freshness`: the
+    passwords are reset. `factors`: second factors and recovery codes are removed. `passkeys`: each
+    signs in only together with the password, until it has done so once. `freshness`: the
     sessions that go on, other than the current one, have to step up before a sensitive change, and
     cannot confirm a factor that they have begun to enroll.
 
@@ -46,6 +47,7 @@ class Effects:
     password: bool = False
     failures: bool = False
     factors: bool = False
+    passkeys: bool = False
     freshness: bool = False
 
 
@@ -67,8 +69,10 @@ class Change(Enum):
         factors=True,
     )
     ADDRESS_PROVED_IN_SESSION = Effects(links=frozenset({TokenPurpose.VERIFY_EMAIL}))
+    # Who reset it, or undid a change of address, may have lost the account to somebody who has
+    # registered a passkey.
     PASSWORD_RESET = Effects(
-        EndReason.PASSWORD_CHANGED, devices=True, links=OTHER_LINKS, failures=True
+        EndReason.PASSWORD_CHANGED, devices=True, links=OTHER_LINKS, failures=True, passkeys=True
     )
     # The other sessions end unless the user keeps them; the current one continues with new tokens.
     PASSWORD_CHANGED = Effects(
@@ -76,7 +80,12 @@ class Change(Enum):
     )
     EMAIL_CHANGED = Effects(devices=True, links=OTHER_LINKS)
     EMAIL_CHANGE_UNDONE = Effects(
-        EndReason.REVOKED, devices=True, links=OTHER_LINKS, password=True, failures=True
+        EndReason.REVOKED,
+        devices=True,
+        links=OTHER_LINKS,
+        password=True,
+        failures=True,
+        passkeys=True,
     )
     SUSPENDED = Effects(EndReason.SUSPENDED, links=ALL_LINKS)
     SIGNED_OUT = Effects(EndReason.REVOKED)
@@ -141,6 +150,9 @@ class Trust:
         if effects.factors:
             for table in TABLES_OF_FACTORS:
                 await session.execute(delete(table).where(table.user_id == user.id))
+        if effects.passkeys:
+            passkeys = update(Passkey).where(Passkey.user_id == user.id)
+            await session.execute(passkeys.values(needs_password=True))
         if effects.freshness:
             await end_freshness(session, user.id, current)
         if effects.sessions:

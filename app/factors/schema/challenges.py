@@ -68,7 +68,7 @@ class InvalidCode(Problem):
     @classmethod
     def needed(cls) -> "InvalidCode":
         """Returns the answer to a password where only a second factor does."""
-        message = "Your account has a second factor: enter a code of it."
+        message = "Your account has a second factor: confirm with it."
         return cls(message=message, was_tried=False)
 
 

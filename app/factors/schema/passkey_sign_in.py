@@ -64,6 +64,8 @@ class PasskeySignInMutations:
 
     @guest_field(
         description="Sign in with a passkey. It verifies the person too, so no challenge follows. "
+        "After a reset of the password each passkey is refused, with a message that says so, until "
+        "it has completed a sign-in with the new password. "
         "Repeated by the same client (address and user agent) with the same answer, within 30 "
         "seconds or while the session is unused, it returns the same session.",
         limited_as=limits.PASSKEY,
@@ -80,7 +82,9 @@ class PasskeySignInMutations:
         match await context.services[PasskeySignIn].sign_in(answer, context.client):
             case session_outcomes.SignedIn() as outcome:
                 return await signed_in(outcome, info, cookie)
-            case passkey_proofs.PasskeyRefused():
+            case passkey_proofs.PasskeyRefused() as refused:
+                if refused.needs_password:
+                    return PasskeyRefused.without_password()
                 return PasskeyRefused.make()
 
     @guest_field(

@@ -49,12 +49,19 @@ class PasskeyAnswer:
 @strawberry.type(
     description="The passkey is not accepted: unknown, removed, made for another site, or the "
     "ceremony was used, has expired, or was begun for something else. The answer does not say "
-    "which. Begin again."
+    "which, except that a passkey needs the password too since that was reset."
 )
 class PasskeyRefused(Problem):
     @classmethod
     def make(cls) -> "PasskeyRefused":
         return cls(message="This passkey was not accepted. Try again, or choose another way.")
+
+    @classmethod
+    def without_password(cls) -> "PasskeyRefused":
+        return cls(
+            message="Since the password was reset, this passkey was not used with it. Sign in with "
+            "your password, and confirm with the passkey: then it signs in alone again."
+        )
 
     @classmethod
     def of_registration(cls) -> "PasskeyRefused":

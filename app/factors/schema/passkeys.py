@@ -85,7 +85,7 @@ class PasskeyMutations:
         description="Register the passkey that the browser has made, in the session that has begun "
         "to. It signs in without a password, and is a second factor: `login` asks for it. The "
         "session is fresh then; with the first factor, other sessions have to step up.",
-        limited_as=limits.FACTOR_CHANGE,
+        limited_as=limits.REGISTRATION,
         fresh_within=FRESH_TO_FINISH,
         without_factor=True,
     )
@@ -111,7 +111,9 @@ class PasskeyMutations:
                 return InvalidInput.of(invalid)
 
     @member_field(
-        description="Rename a passkey of the current user.", limited_as=account_limits.PROFILE
+        description="Rename a passkey of the current user.",
+        limited_as=account_limits.PROFILE,
+        fresh_within=FRESH_WITHIN,
     )
     async def rename_passkey(
         self,

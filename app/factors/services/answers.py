@@ -1,5 +1,6 @@
 """Answers to a challenge: a code of an app, a recovery code, or a passkey."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.services.events import Recorder
 from app.factors.events import FactorEvent
 from app.factors.services.passkey_proofs import (
+    Beside,
     CheckedPasskey,
     PasskeyAnswer,
     PasskeyProofs,
@@ -78,6 +80,7 @@ class Answers:
         session: AsyncSession,
         user: UserRow,
         checked: CheckedAnswer,
+        proved: Collection[AuthenticationMethod],
         source: CodeSource,
         by: Recorder,
     ) -> bool:
@@ -89,8 +92,12 @@ class Answers:
         """
         method, given = checked.answer
         if not isinstance(given, str):
-            is_new = await self.used.use(session, given.ceremony)
-            return is_new and await self.passkeys.accept(session, user, checked.passkey, by)
+            if not await self.used.use(session, given.ceremony):
+                return False
+            has_password = AuthenticationMethod.PASSWORD in proved
+            beside = Beside.PASSWORD if has_password else Beside.OTHER
+            accepted = await self.passkeys.accept(session, user, checked.passkey, beside, by)
+            return not isinstance(accepted, PasskeyRefused)
         if method is AuthenticationMethod.RECOVERY_CODE:
             return await self.recovery.accept(session, user, given, by)
         return await self.totp_codes.accept(session, user, given, source, by)

@@ -86,7 +86,9 @@ class ChallengeAnswers:
             if not await self.challenges.is_usable(session, found.id):
                 return None
             source = await self._source(session, user.id, client)
-            if not await self.answers.accept(session, user, checked, source, recorder):
+            if not await self.answers.accept(
+                session, user, checked, found.proved, source, recorder
+            ):
                 event, method = FactorEvent.FACTOR_REFUSED, answer.method.value
                 await recorder.record(session, event, target=user.id, method=method)
                 return answer.refusal

@@ -9,20 +9,17 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
 from app.database.identifiers import new_id
 from app.database.outages import retry_on_conflict
-from app.factors.emails import FACTOR_ADDED
-from app.factors.events import FactorEvent
 from app.factors.models import Factor, FactorKind, FactorRow, TotpEnrollment, TotpSecret, has_factor
+from app.factors.services.added_factors import AddedFactors
 from app.factors.services.answers import InvalidCode
 from app.factors.services.challenge_answers import ChallengeExpired
 from app.factors.services.factor_secrets import FactorSecrets
 from app.factors.services.locking import locked_viewer
-from app.factors.services.recovery import Recovery
 from app.factors.services.totp_codes import TotpCodes
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security import totp
@@ -62,9 +59,8 @@ class TotpEnrollments:
     db: Database
     secrets: FactorSecrets
     totp_codes: TotpCodes
-    recovery: Recovery
     freshness: Freshness
-    trust: Trust
+    added: AddedFactors
     emails: OutgoingEmails
     clock: Clock
 
@@ -117,17 +113,12 @@ class TotpEnrollments:
             step = totp.matching_step(secret, totp.normalised(code), now)
             if step is None:
                 return InvalidCode()
-            is_first = not await session.scalar(select(has_factor(user.id)))
+            is_first = await self.added.is_first(session, user.id)
             factor = await self._add(session, user.id, secret, step, now)
             await record_proof(session, viewer, AuthenticationMethod.TOTP, now)
-            codes = await self.recovery.renew(session, user.id, recorder) if is_first else None
-            locale = self.emails.locale_of(client)
-            await self.emails.enqueue(session, FACTOR_ADDED, user.email, user.id, locale)
-            if is_first:
-                change, current = Change.FACTOR_ADDED, viewer.session_id
-                await self.trust.end(session, change, user, recorder, current=current)
-            event = FactorEvent.FACTOR_ADDED
-            await recorder.record(session, event, target=user.id, kind=KIND.value)
+            codes = await self.added.complete(
+                session, viewer, user, factor, recorder, is_first=is_first
+            )
         return FactorAdded(factor, codes)
 
     async def purge(self) -> None:

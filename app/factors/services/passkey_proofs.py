@@ -3,7 +3,8 @@
 import secrets
 import uuid
 from dataclasses import dataclass
-from typing import NamedTuple
+from enum import Enum
+from typing import Any, NamedTuple
 
 from sqlalchemy import LargeBinary, and_, bindparam, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -57,7 +58,18 @@ class CheckedPasskey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PasskeyRefused:
-    """The passkey is not accepted: clients cannot tell why."""
+    """The passkey is not accepted: clients cannot tell why, with one exception."""
+
+    # The passkey is right, and does not suffice without the password any more.
+    needs_password: bool = False
+
+
+class Beside(Enum):
+    """What was proved before the passkey."""
+
+    NOTHING = "NOTHING"
+    PASSWORD = "PASSWORD"  # noqa: S105 - a name
+    OTHER = "OTHER"
 
 
 FIND = Query(
@@ -111,30 +123,45 @@ class PasskeyProofs:
         return CheckedPasskey(found, signature) if is_theirs and is_unchanged else None
 
     async def accept(
-        self, session: AsyncSession, user: UserRow, checked: CheckedPasskey | None, by: Recorder
-    ) -> bool:
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        checked: CheckedPasskey | None,
+        beside: Beside,
+        by: Recorder,
+    ) -> CheckedPasskey | PasskeyRefused:
         """Building block: accept a checked signature of a user, and store its counter.
 
         The caller has locked the user and used up the ceremony. A counter that goes back is that of
-        a copy of the passkey (WebAuthn Level 3, 6.1.1): it is refused, recorded, and the user gets
-        an email. Authenticators that do not count always say 0.
+        a copy of the passkey (WebAuthn Level 3, 6.1.1): it is refused and recorded, and the passkey
+        needs the password from then on, which an email says. Authenticators that do not count
+        always say 0.
         """
         if checked is None or checked.passkey.user_id != user.id:
-            return False
+            return PasskeyRefused()
         factor_id, table, count = checked.passkey.factor_id, Passkey, checked.signature.sign_count
         goes_on = or_(table.sign_count < count, and_(table.sign_count == 0, literal(count == 0)))
+        values: dict[str, Any] = {
+            "sign_count": count,
+            "is_backed_up": checked.signature.is_backed_up,
+        }
+        if beside is Beside.PASSWORD:
+            values["needs_password"] = False
         accepted = (
             update(table)
             .where(table.factor_id == factor_id, goes_on)
-            .values(sign_count=count, is_backed_up=checked.signature.is_backed_up)
-            .returning(table.factor_id)
+            .values(values)
+            .returning(table.needs_password)
         )
-        if await session.scalar(accepted) is None:
+        needs_password = await session.scalar(accepted)
+        if needs_password is None:
             await self._refuse_copy(session, user, factor_id, by)
-            return False
+            return PasskeyRefused()
+        if needs_password and beside is Beside.NOTHING:
+            return PasskeyRefused(needs_password=True)
         used = update(Factor).where(Factor.id == factor_id).values(last_used_at=by.at)
         await session.execute(used)
-        return True
+        return checked
 
     async def _find(self, credential_id: bytes) -> FoundPasskey | None:
         rows = await self.db.fetch_to_change(FIND, credential_id=credential_id, rp_id=self.party.id)
@@ -143,12 +170,13 @@ class PasskeyProofs:
     async def _refuse_copy(
         self, session: AsyncSession, user: UserRow, factor_id: uuid.UUID, by: Recorder
     ) -> None:
-        name = await session.scalar(select(Passkey.name).where(Passkey.factor_id == factor_id))
-        if name is None:
-            # Removed meanwhile.
-            return
-        # The language is not that of the request, which may be an attacker's.
-        await self.emails.enqueue(
-            session, PASSKEY_COPIED, user.email, user.id, locale=None, name=name
-        )
+        table = Passkey
+        first = (table.factor_id == factor_id, table.needs_password.is_(False))
+        marked = update(table).where(*first).values(needs_password=True).returning(table.name)
+        name = await session.scalar(marked)
+        if name is not None:
+            # The language is not that of the request, which may be an attacker's.
+            await self.emails.enqueue(
+                session, PASSKEY_COPIED, user.email, user.id, locale=None, name=name
+            )
         await by.record(session, FactorEvent.PASSKEY_COPIED, target=user.id)

@@ -9,32 +9,27 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
 from app.database.identifiers import new_id
 from app.database.outages import retry_on_conflict
 from app.errors import EmailUnverified, LimitReached
-from app.factors.emails import FACTOR_ADDED
-from app.factors.events import FactorEvent
 from app.factors.models import (
     Factor,
     FactorKind,
     FactorRow,
     Passkey,
-    has_factor,
     select_factors,
 )
+from app.factors.services.added_factors import AddedFactors
 from app.factors.services.enrollment import FactorAdded
 from app.factors.services.locking import locked_viewer
 from app.factors.services.passkey_names import default_name
 from app.factors.services.passkey_proofs import PasskeyRefused
 from app.factors.services.passkey_requests import TIMEOUT_SECONDS, PasskeyOptions
 from app.factors.services.passkey_users import PasskeyUsers
-from app.factors.services.recovery import Recovery
 from app.factors.services.used_ceremonies import UsedCeremonies
-from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import InvalidInput
 from app.security.ceremonies import LIFETIME, Ceremonies, CeremonyPurpose
 from app.security.client import Client
@@ -70,7 +65,9 @@ class Registered(NamedTuple):
 
     def fingerprint(self) -> bytes:
         found = self.attestation
-        return digest(found.attestation_object, found.client_data) if found else b""
+        if found is None:
+            return b""
+        return digest(found.credential_id, found.attestation_object, found.client_data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +77,8 @@ class PasskeyRegistration:
     ceremonies: Ceremonies
     used: UsedCeremonies
     users: PasskeyUsers
-    recovery: Recovery
     freshness: Freshness
-    trust: Trust
-    emails: OutgoingEmails
+    added: AddedFactors
     clock: Clock
 
     @retry_on_conflict
@@ -132,7 +127,7 @@ class PasskeyRegistration:
 
         """
         passkey = self._verified(viewer, registered)
-        given = registered.name or default_name(
+        given = (registered.name or "").strip() or default_name(
             passkey.aaguid if passkey else "", client.user_agent
         )
         named = check(PasskeyName, {"name": given})
@@ -161,12 +156,12 @@ class PasskeyRegistration:
         async with self.db.begin() as session:
             user = await locked_viewer(session, viewer, now)
             if await self.used.is_repeated(session, token, session_id, used_with):
-                return await self._again(session, registered)
+                return await self._again(session, user, registered)
             await self.freshness.check_locked(session, viewer, FRESH_TO_FINISH)
             if not await self.used.use(session, token) or passkey is None:
                 return PasskeyRefused()
             await self._check_number(session, user.id)
-            is_first = not await session.scalar(select(has_factor(user.id)))
+            is_first = await self.added.is_first(session, user.id)
             factor = await self._insert(session, user, registered, passkey, name, now)
             if factor is None:
                 return PasskeyRefused()
@@ -178,26 +173,21 @@ class PasskeyRegistration:
                 now,
                 is_passkey_synced=passkey.is_backup_eligible,
             )
-            codes = await self.recovery.renew(session, user.id, recorder) if is_first else None
-            locale = self.emails.locale_of(client)
-            await self.emails.enqueue(
-                session, FACTOR_ADDED, user.email, user.id, locale, passkey=name
+            codes = await self.added.complete(
+                session, viewer, user, factor, recorder, is_first=is_first
             )
-            if is_first:
-                change = Change.FACTOR_ADDED
-                await self.trust.end(session, change, user, recorder, current=session_id)
-            event = FactorEvent.FACTOR_ADDED
-            await recorder.record(session, event, target=user.id, kind=KIND.value)
         return FactorAdded(factor, codes)
 
     async def _again(
-        self, session: AsyncSession, registered: Registered
+        self, session: AsyncSession, user: UserRow, registered: Registered
     ) -> FactorAdded | PasskeyRefused:
         """Without recovery codes: a double click must not replace those that are shown."""
         attestation = registered.attestation
         if attestation is None:
             return PasskeyRefused()
-        found = select_factors().where(Passkey.credential_id == attestation.credential_id)
+        found = select_factors().where(
+            Passkey.credential_id == attestation.credential_id, Passkey.user_id == user.id
+        )
         row = (await session.execute(found)).one_or_none()
         return FactorAdded(FactorRow._make(row), None) if row else PasskeyRefused()
 

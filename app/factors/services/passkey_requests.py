@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -17,7 +17,8 @@ from app.security.passkeys import RelyingParty, descriptor, request_options
 from app.sessions.services.challenges import Challenges
 from app.users.services.viewer import Viewer
 
-TIMEOUT_SECONDS = int(LIFETIME.total_seconds())
+# An answer of the last moment must not come too late.
+TIMEOUT_SECONDS = int((LIFETIME - timedelta(seconds=30)).total_seconds())
 
 
 class PasskeyOptions(NamedTuple):

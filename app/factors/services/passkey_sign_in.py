@@ -7,6 +7,7 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.factors.services.passkey_proofs import (
+    Beside,
     CheckedPasskey,
     PasskeyAnswer,
     PasskeyProofs,
@@ -41,6 +42,9 @@ class PasskeySignIn:
     async def sign_in(self, answer: PasskeyAnswer, client: Client) -> SignedIn | PasskeyRefused:
         """Start a session for the user of a passkey.
 
+        After a reset of the password, a passkey does not suffice until it has completed a sign-in
+        with the new one: a stranger may have registered it.
+
         The ceremony is used up, also if the passkey is refused. The client that has used it
         (address and user agent) gets the same session for the same answer.
 
@@ -71,8 +75,9 @@ class PasskeySignIn:
             if self.account_policy.refusal(user, now):
                 await recorder.record(session, SessionEvent.SESSION_REFUSED, target=user.id)
                 return PasskeyRefused()
-            if not await self.proofs.accept(session, user, checked, recorder):
-                return PasskeyRefused()
+            accepted = await self.proofs.accept(session, user, checked, Beside.NOTHING, recorder)
+            if isinstance(accepted, PasskeyRefused):
+                return accepted
             started = await self.gate.start(
                 session, user, (PASSKEY,), client, is_passkey_synced=checked.is_synced
             )

@@ -14,6 +14,7 @@ from app.factors.models import Passkey
 from app.factors.services.locking import locked_viewer
 from app.outcomes import InvalidInput, NotFound
 from app.security.client import Client
+from app.sessions.services.freshness import FRESH_WITHIN, Freshness
 from app.users.services.inputs import PasskeyName, check
 from app.users.services.outcomes import UserChanged
 from app.users.services.viewer import Viewer
@@ -22,13 +23,14 @@ from app.users.services.viewer import Viewer
 @dataclass(frozen=True, slots=True)
 class Passkeys:
     db: Database
+    freshness: Freshness
     clock: Clock
 
     @retry_on_conflict
     async def rename(
         self, viewer: Viewer, factor_id: uuid.UUID, name: str, client: Client
     ) -> UserChanged | NotFound | InvalidInput:
-        """Rename a passkey of the viewer."""
+        """Rename a passkey of the viewer, who removes one by its name."""
         named = check(PasskeyName, {"name": name})
         if not isinstance(named, PasskeyName):
             return InvalidInput(named)
@@ -37,6 +39,7 @@ class Passkeys:
         renamed = update(table).where(*theirs).values(name=named.name)
         async with self.db.begin() as session:
             user = await locked_viewer(session, viewer, now)
+            await self.freshness.check_locked(session, viewer, FRESH_WITHIN)
             if await session.scalar(renamed.returning(table.factor_id)) is None:
                 return NotFound()
             recorder = Recorder.by(viewer, client, now)

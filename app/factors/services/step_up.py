@@ -15,6 +15,7 @@ from app.factors.models import FactorKind, has_factor
 from app.factors.services.answers import InvalidCode
 from app.factors.services.locking import locked_viewer
 from app.factors.services.passkey_proofs import (
+    Beside,
     CheckedPasskey,
     PasskeyAnswer,
     PasskeyProofs,
@@ -127,15 +128,16 @@ class StepUp:
             used_with, session_id = answer.fingerprint(), viewer.session_id
             if await self.used.is_repeated(session, answer.ceremony, session_id, used_with):
                 return SteppedUp(await current_session(session, viewer))
-            is_new = await self.used.use(session, answer.ceremony)
-            accepted = is_new and await self.passkeys.accept(session, user, checked, recorder)
-            if checked is None or not accepted:
+            if not await self.used.use(session, answer.ceremony):
+                checked = None
+            accepted = await self.passkeys.accept(session, user, checked, Beside.OTHER, recorder)
+            if isinstance(accepted, PasskeyRefused):
                 event = FactorEvent.FACTOR_REFUSED
                 await recorder.record(session, event, target=user.id, method=PASSKEY.value)
-                return PasskeyRefused()
+                return accepted
             await self.used.succeed(session, answer.ceremony, session_id, used_with)
             row = await record_proof(
-                session, viewer, PASSKEY, now, is_passkey_synced=checked.is_synced
+                session, viewer, PASSKEY, now, is_passkey_synced=accepted.is_synced
             )
             await _record(session, recorder, user, PASSKEY)
         return SteppedUp(row)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,9 +14,12 @@ from app.database.database import Database
 from app.factors.models import UsedCeremony
 from app.security.ceremonies import LIFETIME
 from app.security.keys import constant_time_equal, digest
+from app.sessions.models import Session
 from app.sessions.services.refresh import GRACE
 
 PURGE_BATCH = 1000
+# Longer than any server accepts the ceremony, whose clock may be behind.
+KEPT_FOR = 2 * LIFETIME
 
 
 class Use(NamedTuple):
@@ -41,7 +44,7 @@ class UsedCeremonies:
         table, now = UsedCeremony, self.clock()
         used = (
             insert(table)
-            .values(token_hash=digest(token), used_at=now, expires_at=now + LIFETIME)
+            .values(token_hash=digest(token), used_at=now, expires_at=now + KEPT_FOR)
             .on_conflict_do_nothing()
             .returning(table.used_at)
         )
@@ -69,7 +72,8 @@ class UsedCeremonies:
     ) -> bool:
         """Building block: whether a session has used a ceremony with the same in 30 seconds.
 
-        For a double click, or a client that repeats a request whose answer was lost.
+        And whether that proof still suffices: it may have to step up again since. For a double
+        click, or a client that repeats a request whose answer was lost.
         """
         row = (await session.execute(_found(token))).one_or_none()
         if row is None:
@@ -77,7 +81,10 @@ class UsedCeremonies:
         use = Use._make(row)
         is_recent = use.used_at > self.clock() - GRACE
         is_same = constant_time_equal(use.used_with or b"", used_with)
-        return use.session_id == session_id and is_recent and is_same
+        if use.session_id != session_id or not is_recent or not is_same:
+            return False
+        suffices = exists().where(Session.id == session_id, Session.must_step_up.is_(False))
+        return bool(await session.scalar(select(suffices)))
 
     async def purge(self) -> None:
         """Delete what has expired, in batches."""

@@ -18,7 +18,7 @@ from app.clock import Clock
 from app.database.database import Database
 from app.database.outages import retry_on_conflict
 from app.errors import Misconfigured
-from app.factors.models import Factor, FactorKind, RecoveryCodes, TotpEnrollment
+from app.factors.models import Factor, FactorKind, Passkey, RecoveryCodes, TotpEnrollment
 from app.jobs.services.queue import Jobs
 from app.keys.models import SecretFingerprint, SigningKey
 from app.keys.services.fleet_secrets import FleetSecrets
@@ -34,8 +34,8 @@ from app.sessions.models import LIFETIME, Challenge, EndReason, Session
 LOCK_TABLES = (
     text("SET LOCAL lock_timeout = '30s'"),
     text(
-        # In the order in which an answer to a challenge writes them.
-        "LOCK TABLE challenges, totp_secrets, factors, recovery_codes, totp_enrollments,"
+        # In the order in which a sign-in writes most of them; a deadlock is tried again.
+        "LOCK TABLE challenges, totp_secrets, passkeys, factors, recovery_codes, totp_enrollments,"
         " one_time_tokens, sessions IN SHARE ROW EXCLUSIVE MODE"
     ),
 )
@@ -144,10 +144,12 @@ class Compromise:
         links = await _count(session, delete(OneTimeToken))
         await session.execute(delete(Challenge))
         # Sealed under the leaked secret: who has it and a copy of the database makes their codes.
-        # Passkeys stay, whose private keys nobody but their users has.
+        # Passkeys stay, since only their authenticators have the private keys. They need the
+        # password once: who has the secret could use sessions of others to register their own.
         factors = await _count(session, delete(Factor).where(Factor.kind == TOTP))
         for table in (TotpEnrollment, RecoveryCodes):
             await session.execute(delete(table))
+        await session.execute(update(Passkey).values(needs_password=True))
         jobs = await self.jobs.fail_all(session, JOB_FAILED)
         # Last, since it locks the ends of all audit chains.
         former = await self.checkpoints.last(session)

@@ -46,7 +46,7 @@ class Proof(NamedTuple):
 
 
 ENDED = "The session has ended. Sign in again."
-ENROLL_FIRST = "This server requires a second factor: enroll one with `beginTotpEnrollment`."
+ENROLL_FIRST = "This server requires a second factor: enroll one, or register a passkey."
 SINCE = bindparam("since", type_=Session.created_at.type)
 IS_FRESH = and_(
     Session.must_step_up.is_(False),
@@ -163,16 +163,18 @@ async def record_proof(
     table, value = Session, method.value
     is_known = table.methods.contains([value])
     methods = case((is_known, table.methods), else_=func.array_append(table.methods, value))
-    values: dict[str, Any] = {"proved_at": now, "must_step_up": False, "wrong_codes": 0}
+    values: dict[str, Any] = {
+        "proved_at": now,
+        "methods": methods,
+        "must_step_up": False,
+        "wrong_codes": 0,
+    }
     if method is AuthenticationMethod.PASSWORD:
-        methods = array([value])
-        values["is_passkey_synced"] = None
+        values |= {"methods": array([value]), "is_passkey_synced": None}
     if is_passkey_synced is not None:
         values["is_passkey_synced"] = is_passkey_synced
     proved = (
-        update(table)
-        .where(table.id == viewer.session_id, LIFETIME.is_active(now))
-        .values(**values, methods=methods)
+        update(table).where(table.id == viewer.session_id, LIFETIME.is_active(now)).values(values)
     )
     row = await changed_session(session, proved)
     if row is None:

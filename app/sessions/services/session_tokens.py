@@ -68,7 +68,8 @@ def authentication(session: SessionRow) -> Authentication:
     """
     of_passkey = SYNCED_KEY if session.is_passkey_synced else HARDWARE_KEY
     proved = map(AuthenticationMethod, session.methods)
-    by_method = (REFERENCES.get(each, of_passkey) for each in proved)
+    known = {**REFERENCES, AuthenticationMethod.PASSKEY: of_passkey}
+    by_method = (known[each] for each in proved)
     references = list(dict.fromkeys(each for values in by_method for each in values))
     if not session.has_proved_factor:
         return Authentication(session.authenticated_at, references, ONE_FACTOR)
