@@ -28,9 +28,9 @@ DEFINITION = "schema {\n  query: Query\n  mutation: Mutation\n}"
 DESCRIPTION = """\
 Portico: accounts, sign-in and sessions.
 
-Sign in with `register` or `login`. Send the `tokens.accessToken` of the answer with each request,
-in the header `Authorization: Bearer <accessToken>`. When it expires, `refreshSession` returns a new
-one. The description of each root field says who may use it.
+Sign in with `register`, `login` or `signInWithPasskey`. Send the `tokens.accessToken` of the answer
+with each request, in the header `Authorization: Bearer <accessToken>`. When it expires,
+`refreshSession` returns a new one. The description of each root field says who may use it.
 
 The outcomes of a mutation are the members of its result union. A member that implements `Problem`
 says in `message` what to tell the person. A field that is refused is null and has an entry in
