@@ -24,6 +24,14 @@ NO_PASSWORD = text("UPDATE users SET password_hash = NULL WHERE email = :email")
 EVENTS = text(
     "SELECT actor_id, target_id, details FROM audit_events WHERE name = 'passkeys.removed'"
 )
+LOCK = text("SELECT 1 FROM users WHERE email = :email FOR UPDATE")
+ENROLL = text(
+    "INSERT INTO factors (id, user_id, kind, created_at)"
+    " SELECT gen_random_uuid(), id, 'TOTP', now() FROM users WHERE email = :email"
+)
+BLOCKED = text(
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 REMAIN = text("SELECT kind FROM factors ORDER BY kind")
 REFUSED = (
     f"Passkeys were registered for {FORMER}, and WEBAUTHN_RP_ID is localhost: they do not work "
@@ -40,6 +48,13 @@ async def move_to_former_domain(db: Database) -> None:
     """Make all passkeys those of another domain, as before WEBAUTHN_RP_ID was changed."""
     async with db.begin() as session:
         await session.execute(MOVE, {"domain": FORMER})
+
+
+async def until_blocked(db: Database) -> None:
+    """Wait until a statement waits for a lock."""
+    async with asyncio.timeout(10):
+        while not await db.rows(BLOCKED):  # noqa: ASYNC110 - of the server
+            await asyncio.sleep(0.02)
 
 
 async def rows(db: Database, statement: Any) -> list[tuple[Any, ...]]:
@@ -94,6 +109,25 @@ async def test_who_has_another_factor_keeps_it_and_the_recovery_codes(
 
     await run(*REMOVE, "--yes", **environment)
 
+    assert await rows(db, REMAIN) == [("TOTP",)]
+    facts = await shown(ada.email, environment)
+    assert [facts[name] for name in ("factors", "recoveryCodesLeft")] == [1, 10]
+
+
+async def test_a_factor_that_is_enrolled_meanwhile_keeps_the_recovery_codes(
+    api: Api, ada: Person, db: Database, environment: dict[str, str]
+) -> None:
+    await passkeys.register(await session_of(api, db, ada), SoftwareAuthenticator())
+    await move_to_former_domain(db)
+    async with db.begin() as session:
+        # As an enrollment does, which locks the user first.
+        await session.execute(LOCK, {"email": ada.email})
+        removal = asyncio.create_task(run(*REMOVE, "--yes", **environment))
+        await until_blocked(db)
+        await session.execute(ENROLL, {"email": ada.email})
+    removed = await removal
+
+    assert removed.exit_code == 0
     assert await rows(db, REMAIN) == [("TOTP",)]
     facts = await shown(ada.email, environment)
     assert [facts[name] for name in ("factors", "recoveryCodesLeft")] == [1, 10]
