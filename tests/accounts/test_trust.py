@@ -329,6 +329,9 @@ LINKS = {
 }
 
 
+REMAINING = "stay; passkeys need the password once"
+
+
 def row(change: Change) -> str:
     ends: Effects = change.value
     cells = (
@@ -337,7 +340,7 @@ def row(change: Change) -> str:
         "all" if ends.devices else "none",
         LINKS[ends.links],
         "removed" if ends.password else "stays",
-        "removed" if ends.factors else "stay",
+        "removed" if ends.factors else REMAINING if ends.passkeys else "stay",
         "of the current session only" if ends.freshness else "stay",
     )
     return f"| {' | '.join(cells)} |"

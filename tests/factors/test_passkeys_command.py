@@ -21,6 +21,11 @@ FORMER = "former.example.com"
 REMOVE = ("passkeys", "remove", "--rp-id", FORMER)
 MOVE = text("UPDATE passkeys SET rp_id = :domain")
 NO_PASSWORD = text("UPDATE users SET password_hash = NULL WHERE email = :email")
+NEEDS_PASSWORD = text("UPDATE passkeys SET needs_password = true WHERE rp_id = 'localhost'")
+ONLY_BY_RESET = (
+    "1 of them have no password, and no passkey that signs in alone for localhost: they can only "
+    "come back by resetting the password by email.\n"
+)
 EVENTS = text(
     "SELECT actor_id, target_id, details FROM audit_events WHERE name = 'passkeys.removed'"
 )
@@ -148,23 +153,36 @@ async def test_passkeys_and_codes_of_this_domain_stay(
     assert [(each["factors"], each["recoveryCodesLeft"]) for each in facts] == [(0, 0), (1, 10)]
 
 
+@pytest.mark.parametrize(
+    ("another", "is_said"),
+    [(None, True), ("alone", False), ("with the password", True)],
+    ids=["none", "another that signs in alone", "another that needs the password"],
+)
 async def test_it_says_how_many_can_only_come_back_by_a_reset(
-    api: Api, ada: Person, grace: Person, db: Database, environment: dict[str, str]
+    api: Api,
+    ada: Person,
+    grace: Person,
+    db: Database,
+    environment: dict[str, str],
+    another: str | None,
+    is_said: bool,
 ) -> None:
-    for person in (ada, grace):
-        await passkeys.register(await session_of(api, db, person), SoftwareAuthenticator())
+    owner = await session_of(api, db, ada)
+    for session in (owner, await session_of(api, db, grace)):
+        await passkeys.register(session, SoftwareAuthenticator())
     await move_to_former_domain(db)
+    if another is not None:
+        await passkeys.register(owner, SoftwareAuthenticator())
     async with db.begin() as session:
         await session.execute(NO_PASSWORD, {"email": ada.email})
+        if another == "with the password":
+            await session.execute(NEEDS_PASSWORD)
     before = await contents(db)
 
     asked = await run(*REMOVE, **environment)
 
     assert (asked.exit_code, await contents(db)) == (1, before)
-    assert asked.stdout == (
-        "1 of them have no password, and no passkey for localhost: they can only come back by "
-        "resetting the password by email.\n"
-    )
+    assert asked.stdout == (ONLY_BY_RESET if is_said else "")
     assert asked.stderr == (
         "portico: Nothing was removed: pass --yes to remove 2 passkeys of 2 users.\n"
     )

@@ -29,8 +29,8 @@ REMOVED = (
     "and the password alone signs in whoever has no other second factor."
 )
 WITHOUT_OTHER_WAY_IN = (
-    "{number} of them have no password, and no passkey for {ours}: they can only come back by "
-    "resetting the password by email."
+    "{number} of them have no password, and no passkey that signs in alone for {ours}: they can "
+    "only come back by resetting the password by email."
 )
 
 

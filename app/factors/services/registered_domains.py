@@ -30,7 +30,7 @@ class PasskeysOfDomain(NamedTuple):
 
     passkeys: int
     users: int
-    # Those who have no other way in: no password, and no passkey of this server's domain.
+    # Those who have no other way in: no password, and no passkey that signs in alone here.
     without_other_way_in: int
 
 
@@ -102,7 +102,8 @@ class RegisteredDomains:
         return PasskeysOfDomain._make(row.one())
 
     def _has_other_way_in(self) -> ColumnElement[bool]:
-        ours = select(Passkey.user_id).where(Passkey.rp_id == self.party.id)
+        alone = (Passkey.rp_id == self.party.id, Passkey.needs_password.is_(False))
+        ours = select(Passkey.user_id).where(*alone)
         with_password = select(User.id).where(User.password_hash.is_not(None))
         return or_(Passkey.user_id.in_(ours), Passkey.user_id.in_(with_password))
 
