@@ -404,25 +404,35 @@ async def test_passkeys_of_another_domain_are_reported(healthy: Healthy) -> None
             {"FRONTEND_URL": "https://192.0.2.7"},
             (
                 "Browsers accept no passkeys for 192.0.2.7, on https://192.0.2.7: they need a "
-                "domain and https."
+                "page of the domain with https."
             ),
         ),
         (
             {"FRONTEND_URL": "http://app.example.com"},
             (
                 "Browsers accept no passkeys for app.example.com, on http://app.example.com: they "
-                "need a domain and https."
+                "need a page of the domain with https."
             ),
         ),
         (
-            {"WEBAUTHN_RP_ID": "app.invalid"},
+            {"WEBAUTHN_RP_ID": "other.invalid"},
+            (
+                f"Browsers accept no passkeys for other.invalid, on {FRONTEND}: they need a page "
+                "of the domain with https."
+            ),
+        ),
+        (
+            {
+                "WEBAUTHN_RP_ID": "app.invalid",
+                "WEBAUTHN_ORIGINS": f"https://app.invalid,{FRONTEND}",
+            },
             (
                 f"{FRONTEND} must be named by https://app.invalid/.well-known/webauthn, which "
                 "cannot be reached from here: ConnectError."
             ),
         ),
     ],
-    ids=["an IP address", "http", "another domain"],
+    ids=["an IP address", "http", "another domain", "a page elsewhere"],
 )
 def test_passkeys_that_browsers_do_not_accept_cause_a_warning(
     healthy: Healthy, changes: dict[str, str], text: str

@@ -42,7 +42,8 @@ async def passkeys(setup: SetUp) -> Verdict:
         )
     if not party.is_usable:
         return warning(
-            f"Browsers accept no passkeys for {_described(party)}: they need a domain and https.",
+            f"Browsers accept no passkeys for {_described(party)}: they need a page of the domain "
+            "with https.",
             UNUSABLE_HINT,
         )
     if party.unrelated_origins:
