@@ -341,9 +341,7 @@ async def test_new_passkeys_without_what_is_needed_are_refused(owner: Api, db: D
         "bytes after the object": Forger(after=b"\x00"),
         "another id": named(id="AAAA", rawId="AAAA"),
         "two ids": named(rawId="AAAA"),
-        "an id of 15 bytes": Forger(
-            credential=replace(Credential(ES256, bytes(32)), id=bytes(15))
-        ),
+        "an id of 15 bytes": Forger(credential=replace(Credential(ES256, bytes(32)), id=bytes(15))),
         "no id": Forger(credential=replace(Credential(ES256, bytes(32)), id=b"")),
         "an id of 1024 bytes": Forger(
             credential=replace(Credential(ES256, bytes(32)), id=bytes(1024))
