@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -476,7 +477,7 @@ async def use(
     purpose: str, given: Begun, api: Api, client: Api, challenge: str, device: SoftwareAuthenticator
 ) -> str:
     """Use a ceremony for a purpose, and return what the answer is."""
-    options: Json = {"allowCredentials": [], "excludeCredentials": [], **given.options}
+    options: Json = {**given.options, "allowCredentials": []}
     if purpose == "register":
         options |= {"excludeCredentials": [], "user": {"id": encode(bytes(32))}}
         sent: Json = {"ceremony": given.ceremony, "credential": replace(device).create(options)}
@@ -564,3 +565,33 @@ async def lasting(db: Database) -> Json:
     tables: Json = {**await contents(db)}
     del tables[USED]
     return {name: rows for name, rows in tables.items() if not name.startswith("audit_")}
+
+
+async def test_a_passkey_of_another_user_answers_no_challenge_and_steps_up_nobody(
+    api: Api,
+    db: Database,
+    ada: Person,
+    owner: Api,
+    device: SoftwareAuthenticator,
+    eves: SoftwareAuthenticator,
+) -> None:
+    """With a valid signature for the ceremony, with and without the handle of its user."""
+    challenge = await challenge_of(api, ada)
+    before = await lasting(db)
+
+    for claimed in (eves.credentials[0].user_handle, device.credentials[0].user_handle, b""):
+        answers = [
+            await use(each.purpose, each, api, owner, challenge, claiming(eves, claimed))
+            for each in await begin_everywhere(api, owner, challenge)
+            if each.purpose in {"challenge", "step up"}
+        ]
+        assert answers == ["PasskeyRefused"] * 2
+
+    assert await lasting(db) == before
+
+
+def claiming(device: SoftwareAuthenticator, handle: bytes) -> SoftwareAuthenticator:
+    """Returns an authenticator with the same passkey, which says that it is of another user."""
+    made = copy(device.credentials[0])
+    made.user_handle = handle
+    return SoftwareAuthenticator(credentials=[made])

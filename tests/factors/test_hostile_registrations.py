@@ -403,3 +403,19 @@ async def test_a_key_may_have_other_members(owner: Api, api: Api) -> None:
     device.credentials.append(credential)
 
     assert (await passkeys.sign_in(api, device))["__typename"] == "SignedIn"
+
+
+async def test_the_id_of_a_passkey_of_another_user_is_refused(
+    owner: Api, api: Api, db: Database
+) -> None:
+    device = SoftwareAuthenticator()
+    assert (await passkeys.register(owner, device))["__typename"] == "FactorAdded"
+    eve = await api.register(Person("eve@example.com", "an apple a day 42", "Eve"))
+    await factors.verify(db, eve)
+    same_id = replace(Credential(ES256, bytes(32)), id=device.credentials[0].id)
+
+    refused = await accepted(await api.login(eve), db, {"the same id": Forger(credential=same_id)})
+
+    assert refused == {}
+    signed_in = await passkeys.sign_in(api, device)
+    assert signed_in["user"] == {"email": "ada@example.com"}
