@@ -1,4 +1,4 @@
-"""Measures whether response times reveal who has an account, or what became of a challenge."""
+"""Measures whether response times tell who has an account, and why a code or passkey is refused."""
 
 import argparse
 import asyncio
@@ -6,7 +6,7 @@ import random
 import time
 from base64 import b32decode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -20,6 +20,7 @@ from statistic import mann_whitney, percentile
 from tables import grid, report
 
 from app.security import totp
+from tests.support.passkeys import EDDSA, ES256, RS256, Credential, Json, SoftwareAuthenticator
 
 WRONG = "not the password of anybody"
 NEW = "a password that nobody has 7"
@@ -27,6 +28,10 @@ KNOWN, AGAIN, UNKNOWN = "known", "known, once more", "unknown"
 USED, EXPIRED, MADE_UP, MADE_UP_AGAIN = "used", "expired", "unknown", "unknown, once more"
 CODE, NEAR, CODE_AGAIN = "wrong code", "wrong code, right first digits", "wrong code, once more"
 RECOVERY = "wrong recovery code"
+NO_PASSKEY, NO_PASSKEY_AGAIN = "unknown passkey", "unknown passkey, once more"
+WRONG_SIGNATURE, WRONG_ORIGIN = "wrong signature", "wrong page"
+WRONG_CEREMONY, USED_CEREMONY = "unknown ceremony", "used ceremony"
+OF_EDDSA, OF_RSA = "wrong signature of Ed25519", "wrong signature of RSA"
 WARM_UP = 20
 SUSPICIOUS = 0.01
 LOGIN = (
@@ -51,15 +56,27 @@ CONFIRM = (
     "mutation A($code: String!)"
     " { answer: confirmTotpEnrollment(input: {code: $code}) { __typename } }"
 )
+BEGIN_PASSKEY = "mutation { answer: beginPasskeyRegistration { ceremony publicKey } }"
+ADD_PASSKEY = (
+    "mutation A($ceremony: String!, $credential: JSON!)"
+    " { answer: finishPasskeyRegistration(input: {ceremony: $ceremony, credential: $credential})"
+    " { __typename } }"
+)
+BEGIN_SIGN_IN = "mutation { answer: beginPasskeySignIn { ceremony publicKey } }"
+SIGN_IN = (
+    "mutation A($ceremony: String!, $credential: JSON!)"
+    " { answer: signInWithPasskey(input: {ceremony: $ceremony, credential: $credential})"
+    " { __typename } }"
+)
 # A code is used once, but each user has a factor of their own, with the same secret here.
 COPY_FACTOR = """
 INSERT INTO factors SELECT gen_random_uuid(), u.id, f.kind, f.created_at, NULL
-FROM users u, factors f WHERE u.id <> f.user_id
+FROM users u, factors f WHERE u.id <> f.user_id AND f.kind = 'TOTP'
 """
 COPY_TOTP = """
 INSERT INTO totp_secrets (user_id, factor_id, sealed_secret, sealed_with, last_step)
 SELECT f.user_id, f.id, s.sealed_secret, s.sealed_with, 0
-FROM factors f, totp_secrets s WHERE f.id <> s.factor_id
+FROM factors f, totp_secrets s WHERE f.id <> s.factor_id AND f.kind = 'TOTP'
 """
 # The hashes are of codes of another user: a wrong code is wrong with any.
 COPY_RECOVERY_CODES = """
@@ -100,8 +117,9 @@ def main(options: argparse.Namespace) -> None:
             pin_this_script()
             client = Client(server.port)
             answered = [(each, times(client, each, options.samples)) for each in accounts()]
-            secret = enroll_all(client, set_up, server.port)
+            secret, devices = enroll_all(client, set_up, server.port)
             with_factors = [wrong_passwords(), *challenges(client, set_up, rows, secret)]
+            with_factors.append(passkeys(client, devices))
             answered += [(each, times(client, each, options.samples)) for each in with_factors]
         about = machine(set_up)
     text = "\n\n".join(report_of(each, taken, options) for each, taken in answered)
@@ -194,14 +212,79 @@ def _codes(tokens: Mapping[str, Sequence[str]], secret: bytes) -> Question:
     )
 
 
-def enroll_all(client: Client, set_up: Stage, port: int) -> bytes:
-    """Enroll an app for the first user, and copy it to all others. Returns its secret."""
+def passkeys(client: Client, devices: Mapping[int, SoftwareAuthenticator]) -> Question:
+    """Returns whether the time of a sign-in tells why a passkey is refused, and so which exist."""
+    device = devices[ES256]
+
+    def answered(asking: SoftwareAuthenticator, ceremony: str = "", **members: str) -> Variables:
+        begun = client(BEGIN_SIGN_IN)["answer"]
+        sent = asking.get(begun["publicKey"])
+        credential = {**sent, "response": {**sent["response"], **members}}
+        return {"ceremony": ceremony or begun["ceremony"], "credential": credential}
+
+    def unknown(_: int) -> Variables:
+        nobodys = Credential(ES256, device.credentials[0].user_handle)
+        return answered(SoftwareAuthenticator(credentials=[nobodys]))
+
+    def forged(algorithm: int) -> Callable[[int], Variables]:
+        """Sign with another key of the same kind, under the id of the one that is registered."""
+        registered = devices[algorithm].credentials[0]
+        other = Credential(algorithm, registered.user_handle, id=registered.id)
+        asking = SoftwareAuthenticator(credentials=[other])
+        return lambda _: answered(asking)
+
+    def made_up(_: int) -> Variables:
+        token = client(BEGIN_SIGN_IN)["answer"]["ceremony"]
+        return answered(device, token[:8] + token[8:][::-1])
+
+    used = answered(device)
+    _expect(client, SIGN_IN, used, "SignedIn")
+    elsewhere = replace(device, origin="https://evil.example")
+    cases: dict[str, Callable[[int], Variables]] = {
+        NO_PASSKEY: unknown,
+        NO_PASSKEY_AGAIN: unknown,
+        WRONG_SIGNATURE: forged(ES256),
+        OF_EDDSA: forged(EDDSA),
+        OF_RSA: forged(RS256),
+        WRONG_ORIGIN: lambda _: answered(elsewhere),
+        WRONG_CEREMONY: made_up,
+        USED_CEREMONY: lambda _: answered(device, used["ceremony"]),
+    }
+    others = [case for case in cases if case not in {NO_PASSKEY, NO_PASSKEY_AGAIN}]
+    return Question(
+        "Whether the time of `signInWithPasskey` tells why a passkey is refused",
+        SIGN_IN,
+        "PasskeyRefused",
+        cases,
+        [*((each, NO_PASSKEY) for each in others), (NO_PASSKEY_AGAIN, NO_PASSKEY)],
+        "Each was sent for a ceremony of its own, but for those that are used or unknown. Ids of "
+        "passkeys are random, of 16 bytes or more: whoever asks about one has seen it. A used "
+        "ceremony leaves no row.",
+    )
+
+
+def enroll_all(
+    client: Client, set_up: Stage, port: int
+) -> tuple[bytes, dict[int, SoftwareAuthenticator]]:
+    """Enroll an app for the first user, and copy it to all others. Returns its secret.
+
+    The first user has a passkey of each algorithm, too.
+    """
     token = client.login(address(1), set_up.password)
     member = Client(port, token)
     secret = b32decode(member(BEGIN)["answer"]["secret"])
     _expect(member, CONFIRM, {"code": _code(secret)}, "FactorAdded")
+    devices = {each: _register(member, each) for each in (ES256, EDDSA, RS256)}
     asyncio.run(_execute_all(set_up.database_url, COPY_FACTORS))
-    return secret
+    return secret, devices
+
+
+def _register(member: Client, algorithm: int) -> SoftwareAuthenticator:
+    device = SoftwareAuthenticator(algorithm=algorithm)
+    begun: Json = member(BEGIN_PASSKEY)["answer"]
+    sent = {"ceremony": begun["ceremony"], "credential": device.create(begun["publicKey"])}
+    _expect(member, ADD_PASSKEY, sent, "FactorAdded")
+    return device
 
 
 async def _execute_all(url: str, statements: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from graphql import parse_value
 from hypothesis import strategies as st
 from hypothesis_graphql import from_schema
 from hypothesis_graphql.nodes import String
@@ -14,7 +15,17 @@ from app.testing.clients import Api, Person
 
 SDL = print_sdl(default_schema())
 MOMENTS = st.sampled_from(["2026-01-31T12:00:00Z", "0001-01-01T00:00:00+14:00", "nonsense"])
-OPERATIONS = from_schema(SDL, custom_scalars={"DateTime": MOMENTS.map(String)})
+# What is almost a passkey, and other literals of the scalar JSON.
+RESPONSES = (
+    '{clientDataJSON: "AAAA", signature: []}',
+    '{clientDataJSON: "e30", authenticatorData: "AA", signature: "AA", userHandle: "AA"}',
+    '{clientDataJSON: "e30", attestationObject: "oA", transports: ["usb", 1]}',
+)
+CREDENTIALS = (f'{{id: "AAAA", type: "public-key", response: {each}}}' for each in RESPONSES)
+VALUES = st.sampled_from(['"text"', "1e9", "[true, null, []]", *CREDENTIALS])
+OPERATIONS = from_schema(
+    SDL, custom_scalars={"DateTime": MOMENTS.map(String), "JSON": VALUES.map(parse_value)}
+)
 
 
 @pytest.mark.parametrize("role", ["guest", "member", "administrator"])

@@ -20,6 +20,7 @@ from webauthn.helpers import (
     verify_signature,
 )
 from webauthn.helpers.cose import COSEAlgorithmIdentifier
+from webauthn.helpers.decode_credential_public_key import DecodedEC2PublicKey
 from webauthn.helpers.structs import (
     AttestationFormat,
     AuthenticationCredential,
@@ -45,6 +46,7 @@ RSA_BITS = range(2048, 4097)
 RSA_EXPONENT = 65537
 # In bytes. Shorter ones are not random enough (WebAuthn Level 3, 4, credential ID).
 MIN_CREDENTIAL_ID = 16
+P256_BYTES = 32
 PUBLIC_KEY = PublicKeyCredentialType.PUBLIC_KEY
 # The x of a point of P-256 is the SHA-256 of this text, so nobody knows its private key.
 NO_KEY_TEXT = b"Portico: nobody has the private key of this point, 0"
@@ -90,6 +92,8 @@ class RelyingParty:
 
     def accepts(self, origin: str) -> bool:
         """Whether pages of this origin may use passkeys."""
+        if origin == ANY_LOCALHOST:
+            return False
         is_local = ANY_LOCALHOST in self.origins and LOCAL_PAGE.fullmatch(origin) is not None
         return origin in self.origins or is_local
 
@@ -304,8 +308,12 @@ def _check_key(public_key: bytes) -> None:
         case COSEAlgorithmIdentifier.EDDSA:
             fits = isinstance(key, ed25519.Ed25519PublicKey)
         case COSEAlgorithmIdentifier.ECDSA_SHA_256:
-            fits = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(
-                key.curve, ec.SECP256R1
+            # Others are accepted by the library modulo the prime: keys with two spellings.
+            fits = (
+                isinstance(decoded, DecodedEC2PublicKey)
+                and isinstance(key, ec.EllipticCurvePublicKey)
+                and isinstance(key.curve, ec.SECP256R1)
+                and len(decoded.x) == len(decoded.y) == P256_BYTES
             )
         case COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256:
             fits = (

@@ -12,6 +12,7 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
     "a one-time token": re.compile(r"pot_[\w-]{16,}"),
     "a device token": re.compile(r"pdt_[\w-]{16,}"),
     "a challenge": re.compile(r"pct_[\w-]{16,}"),
+    "a ceremony": re.compile(r"ppc_[\w-]{16,}"),
     # In the form in which they are shown. A code of an app, six digits, has no form of its own.
     "a recovery code": re.compile(
         r"(?<![\w-])[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){3}(?![\w-])"
