@@ -138,7 +138,8 @@ const checks = {
     await phone.touches(true);
     await phone.press("Two-step sign-in");
     await phone.pressInPanel("Add a passkey");
-    assert.equal((await phone.panel.getByRole("code").allTextContents()).length, 10);
+    await phone.panel.getByRole("button", { name: "I have kept them" }).waitFor();
+    assert.equal(await phone.panel.getByRole("code").count(), 10);
     await phone.pressInPanel("I have kept them");
     await phone.panel.getByText("on one device only").waitFor();
     await phone.panel.getByText("Recovery codes left: 10").waitFor();
