@@ -155,10 +155,10 @@ const checks = {
   },
   "a passkey is renamed": async () => {
     await phone.pressInPanel("Rename");
-    await phone.panel.getByLabel("Name").fill(" ");
+    await phone.panel.getByRole("textbox", { name: "Name" }).fill(" ");
     await phone.pressInPanel("Rename");
     await phone.panel.getByRole("alert").filter({ hasText: /\w/ }).waitFor();
-    await phone.panel.getByLabel("Name").fill("My phone");
+    await phone.panel.getByRole("textbox", { name: "Name" }).fill("My phone");
     await phone.pressInPanel("Rename");
     await phone.panel.getByText("Passkey “My phone”").waitFor();
     await phone.pressInPanel("Close");
