@@ -59,6 +59,7 @@ export default defineConfig({
     // The source, since its build is not checked in; React is that of this page.
     alias: [
       { find: /^@portico\/client$/, replacement: `${sourceOfClient}/index.ts` },
+      { find: "@portico/client/passkeys", replacement: `${sourceOfClient}/passkeys.ts` },
       { find: "@portico/client/react", replacement: `${sourceOfClient}/react.ts` },
     ],
     dedupe: ["react"],

@@ -1,13 +1,19 @@
+import { registerPasskey, signalAcceptedPasskeys } from "@portico/client/passkeys";
 import { useEffect, useState } from "react";
 import { Close, Dialog } from "./Dialog.jsx";
-import { CODE, OneField } from "./OneField.jsx";
+import { CODE, NAME, OneField } from "./OneField.jsx";
+import { PasskeysElsewhere, usePasskeys } from "./passkeys.jsx";
 import { productName } from "./product.js";
 import { QrCode } from "./QrCode.jsx";
-import { ask } from "./session.js";
+import { ask, session, toMessage } from "./session.js";
 
 const PROBLEM = "__typename ... on Problem { message }";
 const FACTORS = `{
-  result: me { __typename factors { id createdAt lastUsedAt } recoveryCodesLeft }
+  result: me {
+    __typename
+    factors { __typename id createdAt lastUsedAt ... on Passkey { name isBackedUp } }
+    recoveryCodesLeft
+  }
 }`;
 const BEGIN = `mutation BeginTotpEnrollment {
   result: beginTotpEnrollment { ${PROBLEM} ... on TotpEnrollment { secret otpauthUri } }
@@ -18,23 +24,34 @@ const CONFIRM = `mutation ConfirmTotpEnrollment($input: ConfirmTotpEnrollmentInp
 const REMOVE = `mutation RemoveFactor($input: RemoveFactorInput!) {
   result: removeFactor(input: $input) { ${PROBLEM} }
 }`;
+const RENAME = `mutation RenamePasskey($input: RenamePasskeyInput!) {
+  result: renamePasskey(input: $input) { ${PROBLEM} }
+}`;
 const RENEW = "mutation RenewRecoveryCodes { result: renewRecoveryCodes { __typename codes } }";
 const VERIFY = `mutation RequestEmailVerification($input: EmailInput!) {
   result: requestEmailVerification(input: $input) { ${PROBLEM} ... on RequestAccepted { message } }
 }`;
 
 const NO_NEW_CODES =
-  "The app was added, without new recovery codes. If you have none of before, renew them.";
+  "It was added, without new recovery codes. If you have none of before, renew them.";
 // What is asked before it is done.
 const RENEWAL = {
   question: "Make ten new recovery codes? Those that you have, printed ones too, stop working.",
   action: "Make new codes",
 };
-const REMOVAL = {
-  question:
-    "Remove this app? Without another one, signing in needs the password alone, and the recovery " +
-    "codes that you have, printed ones too, stop working.",
-  action: "Remove the app",
+const REMOVALS = {
+  TotpFactor: {
+    question:
+      "Remove this app? Without another factor, signing in needs the password alone, and the " +
+      "recovery codes that you have, printed ones too, stop working.",
+    action: "Remove the app",
+  },
+  Passkey: {
+    question:
+      "Remove this passkey? It no longer signs in. Without another factor, signing in needs the " +
+      "password alone, and the recovery codes that you have, printed ones too, stop working.",
+    action: "Remove the passkey",
+  },
 };
 
 /** The second factor of the user who is signed in. Each step is the outcome that led to it. */
@@ -60,13 +77,38 @@ export function Factors({ user, onClose }) {
   const go = (outcome) => (outcome.__typename in views ? setStep(outcome) : show(outcome));
   useEffect(() => void show(), []);
 
+  const showAdded = ({ recoveryCodes: codes }) =>
+    codes ? setStep({ __typename: "RecoveryCodes", codes }) : show({ message: NO_NEW_CODES });
+
   const confirm = async (code) => {
     const outcome = await ask(CONFIRM, { input: { code } });
-    const { __typename, recoveryCodes: codes, message } = outcome;
-    if (codes) setStep({ __typename: "RecoveryCodes", codes });
-    else if (__typename === "FactorAdded") show({ message: NO_NEW_CODES });
-    else if (__typename === "ChallengeExpired") show(outcome);
-    return message;
+    if (outcome.__typename === "FactorAdded") showAdded(outcome);
+    else if (outcome.__typename === "ChallengeExpired") show(outcome);
+    return outcome.message;
+  };
+
+  const addPasskey = async () => {
+    if (busy) return;
+    setBusy(true);
+    setNotice("");
+    const outcome = await registerPasskey(session).catch(toMessage);
+    setBusy(false);
+    if (outcome?.__typename === "FactorAdded") showAdded(outcome);
+    else if (outcome?.code === "EMAIL_NOT_VERIFIED")
+      setStep({ ...outcome, __typename: "EmailNotVerified" });
+    else setNotice(outcome?.message ?? "");
+  };
+
+  const rename = async (name) => {
+    const outcome = await ask(RENAME, { input: { passkeyId: step.id, name } });
+    if (!outcome.message) show();
+    return outcome.message;
+  };
+
+  const doAsked = async (...request) => {
+    await run(...request);
+    // It may have been a passkey.
+    signalAcceptedPasskeys(session);
   };
 
   const askFirst = (what, ...request) => {
@@ -80,12 +122,22 @@ export function Factors({ user, onClose }) {
         {...step}
         busy={busy}
         onAdd={() => run(BEGIN)}
+        onAddPasskey={addPasskey}
+        onRename={({ id, name }) => setStep({ __typename: "Renaming", id, name })}
         onRenew={() => askFirst(RENEWAL, RENEW)}
-        onRemove={(factorId) => askFirst(REMOVAL, REMOVE, { factorId })}
+        onRemove={({ __typename, id }) => askFirst(REMOVALS[__typename], REMOVE, { factorId: id })}
       />
     ),
     Question: () => (
-      <Question {...step} busy={busy} onYes={() => run(...step.request)} onNo={() => show()} />
+      <Question {...step} busy={busy} onYes={() => doAsked(...step.request)} onNo={() => show()} />
+    ),
+    Renaming: () => (
+      <OneField
+        field={{ ...NAME, defaultValue: step.name }}
+        onSubmit={rename}
+        submit="Rename"
+        aria-label="New name"
+      />
     ),
     TotpEnrollment: () => <Enrollment {...step} onConfirm={confirm} />,
     RecoveryCodes: () => <RecoveryCodes codes={step.codes} onDone={() => show()} />,
@@ -112,37 +164,70 @@ export function Factors({ user, onClose }) {
 
 const Button = ({ busy, ...rest }) => <button type="button" aria-disabled={busy} {...rest} />;
 
-function Enrolled({ factors, recoveryCodesLeft, busy, onAdd, onRenew, onRemove }) {
-  if (!factors.length) {
-    return (
-      <>
-        <p>After your password, a code of an app on your phone is asked for.</p>
-        <Button busy={busy} onClick={onAdd}>
-          Add an authenticator app
-        </Button>
-      </>
-    );
-  }
+function Enrolled({ factors, recoveryCodesLeft, busy, onRenew, onRename, onRemove, ...adding }) {
+  const hasApp = factors.some(({ __typename }) => __typename === "TotpFactor");
   return (
     <>
-      <ul>
-        {factors.map(({ id, createdAt, lastUsedAt }) => (
-          <li key={id}>
-            Authenticator app, added {timeOf(createdAt)}, last used {timeOf(lastUsedAt)}{" "}
-            <Button busy={busy} onClick={() => onRemove(id)}>
-              Remove
-            </Button>
-          </li>
-        ))}
-      </ul>
-      <p>
-        Recovery codes left: {recoveryCodesLeft}{" "}
-        <Button busy={busy} onClick={onRenew}>
-          Renew recovery codes
-        </Button>
-      </p>
+      {factors.length ? (
+        <ul>
+          {factors.map((factor) => (
+            <li key={factor.id}>
+              {textOf(factor)}{" "}
+              {factor.__typename === "Passkey" && (
+                <Button busy={busy} onClick={() => onRename(factor)}>
+                  Rename
+                </Button>
+              )}{" "}
+              <Button busy={busy} onClick={() => onRemove(factor)}>
+                Remove
+              </Button>
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <p>
+          After your password, a passkey or a code of an app on your phone is asked for. A passkey
+          also signs in without the password.
+        </p>
+      )}
+      <Adding busy={busy} hasApp={hasApp} {...adding} />
+      {factors.length > 0 && (
+        <p>
+          Recovery codes left: {recoveryCodesLeft}{" "}
+          <Button busy={busy} onClick={onRenew}>
+            Renew recovery codes
+          </Button>
+        </p>
+      )}
     </>
   );
+}
+
+function Adding({ busy, hasApp, onAdd, onAddPasskey }) {
+  const [canUsePasskeys, areOffered] = usePasskeys();
+  return (
+    <>
+      <p>
+        {canUsePasskeys && (
+          <Button busy={busy} onClick={onAddPasskey}>
+            Add a passkey
+          </Button>
+        )}{" "}
+        {!hasApp && (
+          <Button busy={busy} onClick={onAdd}>
+            Add an authenticator app
+          </Button>
+        )}
+      </p>
+      {areOffered && <PasskeysElsewhere />}
+    </>
+  );
+}
+
+function textOf({ __typename, name, isBackedUp, createdAt, lastUsedAt }) {
+  const times = `added ${timeOf(createdAt)}, last used ${timeOf(lastUsedAt)}`;
+  if (__typename !== "Passkey") return `Authenticator app, ${times}`;
+  return `Passkey “${name}”, ${isBackedUp ? "backed up" : "on one device only"}, ${times}`;
 }
 
 const Question = ({ question, action, busy, onYes, onNo }) => (

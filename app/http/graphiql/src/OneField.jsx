@@ -8,8 +8,11 @@ export const CODE = {
 export const RECOVERY_CODE = { label: "Recovery code", autoComplete: "off", spellCheck: false };
 export const PASSWORD = { label: "Password", autoComplete: "current-password", type: "password" };
 
-/** A form of one field. `onSubmit` returns what to tell the person, if the form is still there. */
-export function OneField({ field: { label, ...attributes }, onSubmit, submit, children, ...rest }) {
+export const NAME = { label: "Name", autoComplete: "off", maxLength: 100 };
+
+/** A form of one field, or of a button alone. `onSubmit` returns what to tell the person, if the form is still there. */
+export function OneField({ field, onSubmit, submit, children, ...rest }) {
+  const { label, ...attributes } = field ?? {};
   const [busy, setBusy] = useState(false);
   const [message, setMessage] = useState("");
   const alert = useId();
@@ -19,7 +22,7 @@ export function OneField({ field: { label, ...attributes }, onSubmit, submit, ch
     if (busy) return;
     const form = event.currentTarget;
     setBusy(true);
-    setMessage((await onSubmit(form.elements.value.value, form)) ?? "");
+    setMessage((await onSubmit(form.elements.value?.value, form)) ?? "");
     setBusy(false);
     form.elements.value?.select();
   };
@@ -29,18 +32,13 @@ export function OneField({ field: { label, ...attributes }, onSubmit, submit, ch
       <p role="alert" id={alert}>
         {busy ? "" : message}
       </p>
-      <label>
-        {label}
-        <input
-          name="value"
-          key={label}
-          required
-          autoFocus
-          aria-describedby={alert}
-          {...attributes}
-        />
-      </label>
-      <button type="submit" aria-disabled={busy}>
+      {field && (
+        <label>
+          {label}
+          <input name="value" required autoFocus aria-describedby={alert} {...attributes} />
+        </label>
+      )}
+      <button type="submit" autoFocus={!field} aria-disabled={busy}>
         {submit}
       </button>
       {children}

@@ -1,8 +1,15 @@
+import {
+  answerChallengeWithPasskey,
+  passkeysSupported,
+  signalAcceptedPasskeys,
+  signInWithPasskey,
+} from "@portico/client/passkeys";
 import { useSession } from "@portico/client/react";
 import { useEffect, useRef, useState } from "react";
 import { Factors } from "./Factors.jsx";
-import { CODE, OneField, RECOVERY_CODE } from "./OneField.jsx";
+import { PasskeysElsewhere, usePasskeys } from "./passkeys.jsx";
 import { productName } from "./product.js";
+import { Proof, waysOf } from "./Proof.jsx";
 import { session, survivesReload, toMessage } from "./session.js";
 
 const NOT_SIGNED_OUT =
@@ -35,6 +42,7 @@ export function SignIn() {
     if (view === "signedIn") {
       setIsUnfinished(false);
       endChallenge();
+      if (passkeysSupported()) signalAcceptedPasskeys(session);
     }
   }, [view]);
 
@@ -100,48 +108,82 @@ function SignOutAgain({ onDone }) {
 }
 
 function ChallengeForm({ challenge: { token, methods }, onEnd }) {
-  const [byRecoveryCode, setByRecoveryCode] = useState(false);
-  const [answer, field] = byRecoveryCode ? ["recoveryCode", RECOVERY_CODE] : ["totp", CODE];
-
-  const submit = async (value) => {
-    const input = { token, answer: { [answer]: value } };
-    const { __typename, message } = await session.answerChallenge(input).catch(toMessage);
-    if (__typename === "ChallengeExpired") onEnd(message);
-    return message;
+  const finishWith = (outcome) => {
+    if (outcome?.__typename === "ChallengeExpired") onEnd(outcome.message);
+    return outcome?.message;
   };
+  const answer = async (given) =>
+    finishWith(await session.answerChallenge({ token, answer: given }).catch(toMessage));
+  const answerByPasskey = async () =>
+    finishWith(await answerChallengeWithPasskey(session, token).catch(toMessage));
+  const cancel = (
+    <button type="button" onClick={() => onEnd()}>
+      Cancel
+    </button>
+  );
 
   return (
-    <OneField field={field} onSubmit={submit} submit="Sign in" aria-label="Second step">
-      {methods.includes("RECOVERY_CODE") && (
-        <button type="button" onClick={() => setByRecoveryCode(!byRecoveryCode)}>
-          {byRecoveryCode ? "Use the app" : "Use a recovery code"}
-        </button>
+    <>
+      {methods.includes("PASSKEY") && <PasskeysElsewhere />}
+      {waysOf(methods).length ? (
+        <Proof
+          methods={methods}
+          onAnswer={answer}
+          onPasskey={answerByPasskey}
+          submit="Sign in"
+          aria-label="Second step"
+        >
+          {cancel}
+        </Proof>
+      ) : (
+        <>
+          <p role="alert">This browser has nothing that completes the sign-in.</p>
+          {cancel}
+        </>
       )}
-      <button type="button" onClick={() => onEnd()}>
-        Cancel
-      </button>
-    </OneField>
+    </>
   );
 }
 
 function SignInForm({ notice, onChallenge }) {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState("");
+  const [canUsePasskeys, areOffered] = usePasskeys();
   const message = busy ? "" : failure || notice;
+
+  // Browsers offer passkeys in the field of the address, until this form is gone.
+  useEffect(() => {
+    if (!canUsePasskeys) return;
+    const controller = new AbortController();
+    const offer = async () => {
+      const { signal } = controller;
+      // What cannot be offered is no failure of the person.
+      const outcome = await signInWithPasskey(session, { autofill: true, signal }).catch(() => null);
+      if (signal.aborted || !outcome?.message) return;
+      setFailure(outcome.message);
+      if (outcome.__typename === "PasskeyRefused") offer();
+    };
+    offer();
+    return () => controller.abort();
+  }, [canUsePasskeys]);
+
+  const attempt = async (signIn) => {
+    if (busy) return {};
+    setBusy(true);
+    const outcome = await signIn().catch(toMessage);
+    if (outcome?.__typename === "SignedIn") return outcome; // this form is gone
+    setBusy(false);
+    setFailure(outcome?.message ?? "");
+    return outcome;
+  };
 
   const submit = async (event) => {
     event.preventDefault();
-    if (busy) return;
     const { email, password } = event.currentTarget.elements;
-    setBusy(true);
-    const outcome = await session
-      .signIn({ email: email.value, password: password.value })
-      .catch(toMessage);
-    if (outcome.__typename === "SignedIn") return; // this form is gone
-    setBusy(false);
+    const input = { email: email.value, password: password.value };
+    const outcome = await attempt(() => session.signIn(input));
     if (outcome.__typename === "ChallengeRequired") return onChallenge(outcome.challenge);
-    setFailure(outcome.message);
-    password.select();
+    if (outcome.message) password.select();
   };
 
   return (
@@ -154,7 +196,7 @@ function SignInForm({ notice, onChallenge }) {
         <input
           name="email"
           type="email"
-          autoComplete="username"
+          autoComplete="username webauthn"
           required
           aria-describedby="portico-message"
         />
@@ -172,6 +214,16 @@ function SignInForm({ notice, onChallenge }) {
       <button type="submit" aria-disabled={busy}>
         {busy ? "Signing in…" : "Sign in"}
       </button>
+      {canUsePasskeys && (
+        <button
+          type="button"
+          aria-disabled={busy}
+          onClick={() => attempt(() => signInWithPasskey(session))}
+        >
+          Sign in with a passkey
+        </button>
+      )}
+      {areOffered && <PasskeysElsewhere />}
     </form>
   );
 }

@@ -1,15 +1,16 @@
+import { stepUpWithPasskey } from "@portico/client/passkeys";
 import { useSession } from "@portico/client/react";
 import { useEffect, useSyncExternalStore } from "react";
 import { Close, closeDialogOf, Dialog } from "./Dialog.jsx";
-import { CODE, OneField, PASSWORD } from "./OneField.jsx";
-import { ask, session } from "./session.js";
+import { PasskeysElsewhere } from "./passkeys.jsx";
+import { Proof, waysOf } from "./Proof.jsx";
+import { ask, session, toMessage } from "./session.js";
 import { stepUpRequest } from "./stepUp.js";
 
 const STEP_UP = `mutation StepUp($input: StepUpInput!) {
   result: stepUp(input: $input) { __typename ... on Problem { message } }
 }`;
 const PROVED = "proved";
-const FIELDS = { TOTP: ["totp", CODE], PASSWORD: ["password", PASSWORD] };
 
 export function StepUp() {
   const { user } = useSession(session);
@@ -18,22 +19,28 @@ export function StepUp() {
   useEffect(() => () => stepUpRequest.current()?.finish(false), [user?.id]);
   if (!pending) return null;
   const { methods, finish } = pending;
-  const [answer, field] = FIELDS[methods.find((method) => method in FIELDS)] ?? [];
 
-  const prove = async (value, form) => {
-    const outcome = await ask(STEP_UP, { input: { answer: { [answer]: value } } });
-    if (outcome.__typename === "SteppedUp") closeDialogOf(form, PROVED);
-    return outcome.message;
+  const finishWith = (outcome, form) => {
+    if (outcome?.__typename === "SteppedUp") closeDialogOf(form, PROVED);
+    return outcome?.message;
   };
+  const prove = async (answer, form) => finishWith(await ask(STEP_UP, { input: { answer } }), form);
+  const proveByPasskey = async (form) =>
+    finishWith(await stepUpWithPasskey(session).catch(toMessage), form);
 
   return (
     <Dialog title="Confirm that it is you" onClose={(value) => finish(value === PROVED)}>
-      {field ? (
+      {waysOf(methods).length ? (
         <>
-          <OneField field={field} onSubmit={prove} submit="Confirm">
+          <Proof
+            methods={methods}
+            onAnswer={prove}
+            onPasskey={proveByPasskey}
+            submit="Confirm"
+          >
             <Close>Cancel</Close>
-          </OneField>
-          {field === CODE && (
+          </Proof>
+          {!methods.includes("PASSWORD") && (
             <p>Lost your phone? Sign out, and sign in with a recovery code.</p>
           )}
         </>
@@ -43,6 +50,7 @@ export function StepUp() {
           <Close />
         </>
       )}
+      {methods.includes("PASSKEY") && <PasskeysElsewhere />}
     </Dialog>
   );
 }

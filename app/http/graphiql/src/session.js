@@ -34,7 +34,10 @@ export async function fetcher({ query, variables, operationName }, { headers } =
 }
 
 /** What a method of the session rejects with, as an outcome. */
-export const toMessage = ({ code, message }) => ({ message: code ? message : UNREACHABLE });
+export function toMessage({ code, message }) {
+  if (code === "STEP_UP_REQUIRED") return { code, message: NOT_CONFIRMED };
+  return { code, message: code ? message : UNREACHABLE };
+}
 
 /** Returns the whole `result` of an operation of the panel, or else a `message` for the person. */
 export async function ask(query, variables) {
@@ -43,5 +46,5 @@ export async function ask(query, variables) {
   }));
   if (data?.result && !errors) return data.result;
   const [{ message, extensions }] = errors ?? [{ message: SIGNED_OUT }];
-  return { message: extensions?.code === "STEP_UP_REQUIRED" ? NOT_CONFIRMED : message };
+  return extensions?.code ? toMessage({ ...extensions, message }) : { message };
 }

@@ -1,0 +1,30 @@
+// Whether this page can use passkeys, and where it could.
+import { passkeysSupported } from "@portico/client/passkeys";
+import { useEffect, useState } from "react";
+import { ask } from "./session.js";
+
+const LOOPBACK_ADDRESS = /^(127\.[\d.]+|\[::1\])$/;
+const elsewhere = LOOPBACK_ADDRESS.test(location.hostname) && "localhost";
+
+/** Whether both the server and this page can use passkeys, and whether the server can; false until it has said so. */
+export function usePasskeys() {
+  const [isOffered, setIsOffered] = useState(false);
+  useEffect(() => {
+    ask("{ result: server { signInMethods } }").then(({ signInMethods = [] }) =>
+      setIsOffered(signInMethods.includes("PASSKEY")),
+    );
+  }, []);
+  return [isOffered && passkeysSupported(), isOffered];
+}
+
+/** Browsers make no passkeys for addresses: shown in place of a button that would fail. */
+export function PasskeysElsewhere() {
+  if (passkeysSupported() || !elsewhere) return null;
+  const url = new URL(location.pathname, location.origin);
+  url.hostname = elsewhere;
+  return (
+    <p>
+      Passkeys need <a href={url.href}>{url.href}</a>
+    </p>
+  );
+}
