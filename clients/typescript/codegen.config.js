@@ -1,13 +1,19 @@
-import { readFileSync } from "node:fs";
-import { transformSync } from "esbuild";
+import { buildSync } from "esbuild";
 
-const source = readFileSync(new URL("src/documents.ts", import.meta.url), "utf8");
-const { code } = transformSync(source, { loader: "ts" });
-const documents = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+/** The texts that a module exports. */
+async function documentsIn(module) {
+  const entryPoints = [new URL(`src/${module}`, import.meta.url).pathname];
+  const { outputFiles } = buildSync({ entryPoints, bundle: true, format: "esm", write: false });
+  const documents = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
+  return Object.values(documents);
+}
 
 export default {
   schema: "../../schema.graphql",
-  documents: Object.values(documents),
+  documents: [
+    ...(await documentsIn("documents.ts")),
+    ...(await documentsIn("passkey_documents.ts")),
+  ],
   generates: {
     "src/generated.ts": {
       plugins: ["typescript-operations"],

@@ -16,6 +16,8 @@ export type AnswerChallengeInput = {
 export type AuthenticationMethod =
   /** A link in an email. */
   | 'EMAIL'
+  /** A passkey (WebAuthn), whose device has verified the person. */
+  | 'PASSKEY'
   /** The password. */
   | 'PASSWORD'
   /** A recovery code, for users who have lost their factor. */
@@ -23,11 +25,19 @@ export type AuthenticationMethod =
   /** A code of an authenticator app (RFC 6238). */
   | 'TOTP';
 
+/** A challenge to answer with a passkey. */
+export type BeginPasskeyChallengeInput = {
+  /** The `token` of the challenge. */
+  token: string;
+};
+
 /** The answer to a challenge, in one of these ways. */
 export type ChallengeAnswer =
-  {   /** One of the recovery codes, in any spelling. It works once. */
+  {   /** A passkey, after `beginPasskeyChallenge`. */
+  passkey: PasskeyAnswer; recoveryCode?: never; totp?: never; }
+  |  { passkey?: never;   /** One of the recovery codes, in any spelling. It works once. */
   recoveryCode: string; totp?: never; }
-  |  { recoveryCode?: never;   /** The code that the authenticator app shows now: 6 digits, with or without spaces. */
+  |  { passkey?: never; recoveryCode?: never;   /** The code that the authenticator app shows now: 6 digits, with or without spaces. */
   totp: string; };
 
 /** A new password, confirmed with the current one. */
@@ -38,6 +48,16 @@ export type ChangePasswordInput = {
   keepOtherSessions?: boolean;
   /** 8 to 256 characters of any kind, and not easy to guess. */
   newPassword: string;
+};
+
+/** A new passkey. */
+export type FinishPasskeyRegistrationInput = {
+  /** The `ceremony` of the `PasskeyOptions` that the browser was given. It works once. */
+  ceremony: string;
+  /** What `toJSON()` of the browser's `PublicKeyCredential` returns. */
+  credential: unknown;
+  /** 1 to 100 characters. Omitted or empty: the name of the model if it is known, or that of the browser. */
+  name?: string | null | undefined;
 };
 
 /** What is wrong with one part of an input. */
@@ -71,6 +91,14 @@ export type LoginInput = {
 export type LogoutInput = {
   /** A refresh token of the session, its latest or an earlier one, but none from before its password was changed. */
   refreshToken?: string | null | undefined;
+};
+
+/** A signature with a passkey. */
+export type PasskeyAnswer = {
+  /** The `ceremony` of the `PasskeyOptions` that the browser was given. It works once. */
+  ceremony: string;
+  /** What `toJSON()` of the browser's `PublicKeyCredential` returns. */
+  credential: unknown;
 };
 
 /** The session to refresh. */
@@ -115,6 +143,31 @@ export type SessionEndReason =
   /** The refresh token does not exist, or no longer does; or there is none. */
   | 'UNKNOWN_TOKEN';
 
+/** A passkey to sign in with. */
+export type SignInWithPasskeyInput = {
+  /** The `ceremony` of the `PasskeyOptions` that the browser was given. It works once. */
+  ceremony: string;
+  /** What `toJSON()` of the browser's `PublicKeyCredential` returns. */
+  credential: unknown;
+  /** Where the refresh and the device token go. */
+  delivery?: TokenDelivery;
+};
+
+/** A proof of who the user is, in one of these ways. */
+export type StepUpAnswer =
+  {   /** A passkey, after `beginPasskeyStepUp`. */
+  passkey: PasskeyAnswer; password?: never; totp?: never; }
+  |  { passkey?: never;   /** The password: enough only without a second factor. */
+  password: string; totp?: never; }
+  |  { passkey?: never; password?: never;   /** The code that the authenticator app shows now: 6 digits, with or without spaces. */
+  totp: string; };
+
+/** A proof of who the user is. */
+export type StepUpInput = {
+  /** The proof. */
+  answer: StepUpAnswer;
+};
+
 /** Where the refresh token and the device token go. */
 export type TokenDelivery =
   /** Into the answer. For apps that are not web pages, and for servers. */
@@ -129,6 +182,27 @@ export type VerifyEmailInput = {
   /** The part of the link that begins with `pot_`. */
   token: string;
 };
+
+export type BeginPasskeyChallengeMutationVariables = Exact<{
+  i: BeginPasskeyChallengeInput;
+}>;
+
+
+export type BeginPasskeyChallengeMutation = { result:
+    | { __typename: 'ChallengeExpired', message: string }
+    | { __typename: 'PasskeyOptions', ceremony: string, publicKey: unknown }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+   };
+
+export type BeginPasskeyRegistrationMutationVariables = Exact<{ [key: string]: never; }>;
+
+
+export type BeginPasskeyRegistrationMutation = { result: { ceremony: string, publicKey: unknown } | null };
+
+export type BeginPasskeySignInMutationVariables = Exact<{ [key: string]: never; }>;
+
+
+export type BeginPasskeySignInMutation = { result: { ceremony: string, publicKey: unknown } };
 
 export type RefreshSessionMutationVariables = Exact<{
   i: RefreshSessionInput;
@@ -162,6 +236,55 @@ export type ChangePasswordMutation = { result:
     | { __typename: 'InvalidCredentials', message: string }
     | { __typename: 'InvalidInput', message: string, issues: Array<{ path: Array<string>, code: InputIssueCode, message: string, limit: number | null }> }
     | { __typename: 'PasswordChanged', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+   | null };
+
+export type StepUpMutationVariables = Exact<{
+  i: StepUpInput;
+}>;
+
+
+export type StepUpMutation = { result:
+    | { __typename: 'InvalidCode', message: string }
+    | { __typename: 'InvalidCredentials', message: string }
+    | { __typename: 'PasskeyRefused', message: string }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+    | { __typename: 'SteppedUp', session: { authenticatedAt: string } }
+   | null };
+
+export type AcceptedPasskeysQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type AcceptedPasskeysQuery = { result: { acceptedPasskeys: { rpId: string, userId: string, allAcceptedCredentialIds: Array<string> } | null } | null };
+
+export type SignInWithPasskeyMutationVariables = Exact<{
+  i: SignInWithPasskeyInput;
+}>;
+
+
+export type SignInWithPasskeyMutation = { result:
+    | { __typename: 'PasskeyRefused', message: string }
+    | { __typename: 'RateLimited', retryAfter: number, message: string }
+    | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
+   };
+
+export type BeginPasskeyStepUpMutationVariables = Exact<{ [key: string]: never; }>;
+
+
+export type BeginPasskeyStepUpMutation = { result: { ceremony: string, publicKey: unknown } | null };
+
+export type FinishPasskeyRegistrationMutationVariables = Exact<{
+  i: FinishPasskeyRegistrationInput;
+}>;
+
+
+export type FinishPasskeyRegistrationMutation = { result:
+    | { __typename: 'FactorAdded', recoveryCodes: Array<string> | null, factor:
+        | { name: string, isBackedUp: boolean, id: string, createdAt: string, lastUsedAt: string | null }
+        | { id: string, createdAt: string, lastUsedAt: string | null }
+       }
+    | { __typename: 'InvalidInput', message: string, issues: Array<{ path: Array<string>, code: InputIssueCode, message: string, limit: number | null }> }
+    | { __typename: 'PasskeyRefused', message: string }
     | { __typename: 'RateLimited', retryAfter: number, message: string }
    | null };
 
@@ -206,6 +329,7 @@ export type AnswerChallengeMutationVariables = Exact<{
 export type AnswerChallengeMutation = { result:
     | { __typename: 'ChallengeExpired', message: string }
     | { __typename: 'InvalidCode', message: string }
+    | { __typename: 'PasskeyRefused', message: string }
     | { __typename: 'RateLimited', retryAfter: number, message: string }
     | { __typename: 'SignedIn', user: { id: string, email: string, emailVerified: boolean, displayName: string | null, role: Role }, tokens: { accessToken: string, accessTokenExpiresIn: number, refreshToken: string | null } }
    };

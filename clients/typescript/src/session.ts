@@ -273,6 +273,7 @@ export function createSession({
   else if (!byCookie) show(null, null);
 
   return {
+    url: endpoint,
     get status() {
       return loading ? "loading" : user ? "signedIn" : "signedOut";
     },
@@ -287,6 +288,7 @@ export function createSession({
     register: signInBy(documents.register),
     verifyEmail: signInBy(documents.verifyEmail),
     answerChallenge: signInBy(documents.answerChallenge),
+    signInWithPasskey: signInBy(documents.signInWithPasskey),
     changePassword,
     signOut,
     subscribe(listener) {

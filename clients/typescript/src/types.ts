@@ -55,6 +55,7 @@ export type SignInOutcome = WithoutTokens<api.LoginMutation["result"]>;
 export type RegisterOutcome = WithoutTokens<api.RegisterMutation["result"]>;
 export type VerifyEmailOutcome = WithoutTokens<api.VerifyEmailMutation["result"]>;
 export type AnswerChallengeOutcome = WithoutTokens<api.AnswerChallengeMutation["result"]>;
+export type SignInWithPasskeyOutcome = WithoutTokens<api.SignInWithPasskeyMutation["result"]>;
 export type ChangePasswordOutcome = WithoutTokens<NonNullable<api.ChangePasswordMutation["result"]>>;
 
 /**
@@ -64,6 +65,8 @@ export type ChangePasswordOutcome = WithoutTokens<NonNullable<api.ChangePassword
  * whose `code` is the `extensions.code` of the refusal.
  */
 export interface Session {
+  /** The GraphQL endpoint. */
+  readonly url: string;
   readonly status: SessionStatus;
   /** Null unless signed in; the same object until it changes. */
   readonly user: User | null;
@@ -77,6 +80,8 @@ export interface Session {
   verifyEmail(input: Omit<api.VerifyEmailInput, "delivery">): Promise<VerifyEmailOutcome>;
   /** Completes `signIn` or `verifyEmail`, if its outcome was `ChallengeRequired`. */
   answerChallenge(input: Omit<api.AnswerChallengeInput, "delivery">): Promise<AnswerChallengeOutcome>;
+  /** Signs in with what the browser has answered; `@portico/client/passkeys` asks it. */
+  signInWithPasskey(input: Omit<api.SignInWithPasskeyInput, "delivery">): Promise<SignInWithPasskeyOutcome>;
   /** Continues the session with new tokens; the former ones are no longer valid. */
   changePassword(input: api.ChangePasswordInput): Promise<ChangePasswordOutcome>;
   /** Signs out here at once, then on the server. Rejects if the server could not be told. */
