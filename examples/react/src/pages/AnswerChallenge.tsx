@@ -1,6 +1,5 @@
 import type { Challenge } from "@portico/client";
 import { answerChallengeWithPasskey } from "@portico/client/passkeys";
-import { useState } from "react";
 import { useNavigate } from "react-router";
 import type { MemberState } from "../memberState";
 import { done, NO_PASSKEY, problem, unhandled } from "../results";

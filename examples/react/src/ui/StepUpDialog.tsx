@@ -89,41 +89,37 @@ function Proof({ methods: asked, proved }: ProofProps) {
     }
   }
 
-  switch (way) {
-    case "PASSKEY":
-    case "TOTP":
-      return (
-        <>
-          {way === "PASSKEY" ? (
-            <WithPasskeys>
-              <Form submit={prove} button="Use your passkey" />
-            </WithPasskeys>
-          ) : (
-            <Form submit={prove} button="Confirm">
-              <CodeField name="proof" />
-            </Form>
-          )}
-          <OtherWays methods={methods} way={way} setWay={setWay} />
-          <p>
-            Lost your {way === "TOTP" ? "phone" : "passkey"}? <button className="link" onClick={() => signOut()}>Sign out</button>, and
-            sign in with a recovery code.
-          </p>
-        </>
-      );
-    case "PASSWORD":
-      return (
-        <Form submit={prove} button="Confirm">
-          {/* For password managers: whose password it is. */}
-          <input type="text" autoComplete="username" value={email} readOnly hidden />
-          <Field name="proof" label="Your password" type="password" autoComplete="current-password" required />
-        </Form>
-      );
-    default:
-      return (
-        <>
-          <p>You signed in too long ago for this. Sign in again to continue.</p>
-          <button onClick={() => signOut()}>Sign in again</button>
-        </>
-      );
-  }
+  if (way === "PASSWORD")
+    return (
+      <Form submit={prove} button="Confirm">
+        {/* For password managers: whose password it is. */}
+        <input type="text" autoComplete="username" value={email} readOnly hidden />
+        <Field name="proof" label="Your password" type="password" autoComplete="current-password" required />
+      </Form>
+    );
+  if (way === "PASSKEY" || way === "TOTP")
+    return (
+      <>
+        {way === "PASSKEY" ? (
+          <WithPasskeys>
+            <Form submit={prove} button="Use your passkey" />
+          </WithPasskeys>
+        ) : (
+          <Form submit={prove} button="Confirm">
+            <CodeField name="proof" />
+          </Form>
+        )}
+        <OtherWays methods={methods} way={way} setWay={setWay} />
+        <p>
+          Lost your {way === "TOTP" ? "phone" : "passkey"}? <button className="link" onClick={() => signOut()}>Sign out</button>, and
+          sign in with a recovery code.
+        </p>
+      </>
+    );
+  return (
+    <>
+      <p>You signed in too long ago for this. Sign in again to continue.</p>
+      <button onClick={() => signOut()}>Sign in again</button>
+    </>
+  );
 }
