@@ -4,7 +4,10 @@ import { buildSync } from "esbuild";
 import { chromium } from "playwright-core";
 
 const { outputFiles } = buildSync({
-  entryPoints: [`${import.meta.dirname}/../dist/index.js`],
+  stdin: {
+    contents: 'export * from "./index.js"; export * as passkeys from "./passkeys.js";',
+    resolveDir: `${import.meta.dirname}/../dist`,
+  },
   bundle: true,
   minify: true,
   format: "esm",
@@ -13,11 +16,12 @@ const { outputFiles } = buildSync({
 const client = outputFiles[0].text;
 
 /** The endpoint is in the query of the address, so that it survives a reload. */
-const html = `<!doctype html><title>A frontend</title><script type="module">
-  import { createSession } from "/client.js";
+const html = `<!doctype html><title>A frontend</title><input autocomplete="username webauthn"><script type="module">
+  import { createSession, passkeys } from "/client.js";
   const url = new URLSearchParams(location.search).get("url");
-  const session = createSession({ url, stepUp: () => window.stepUp() });
+  const session = createSession({ url, stepUp: (required) => window.stepUp(required) });
   window.session = session;
+  window.passkeys = passkeys;
   window.changes = [];
   session.subscribe(() => changes.push([session.status, session.user?.email ?? null]));
   window.graphql = async (query) => {
@@ -44,7 +48,7 @@ export async function startFrontend({ port, hostname }) {
       "--disable-gpu",
       "--no-first-run",
       "--disable-background-networking",
-      `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${hostname}`,
+      `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${hostname}, EXCLUDE 127.0.0.1`,
     ],
   });
   return {

@@ -2,6 +2,7 @@
 import { after, before, suite } from "node:test";
 import { inAdapters } from "./in_adapters.js";
 import { inChromium } from "./in_chromium.js";
+import { inChromiumWithPasskeys } from "./in_chromium_with_passkeys.js";
 import { inNode } from "./in_node.js";
 import { inNodeWithFactors } from "./in_node_with_factors.js";
 import { startPortico } from "./portico.js";
@@ -21,4 +22,5 @@ suite("a session of @portico/client", { timeout: 300_000 }, () => {
   suite("in Node, with second factors", () => inNodeWithFactors(world));
   suite("in Apollo Client and urql", () => inAdapters(world));
   suite("in Chromium, with a cookie", () => inChromium(world));
+  suite("in Chromium, with passkeys", () => inChromiumWithPasskeys(world));
 });

@@ -7,8 +7,8 @@ import { ask, bearer, signIn } from "./accounts.js";
 const PERIOD_MS = 30_000;
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/** Verifies the address and enrolls an authenticator app, on another device. */
-export async function enroll(portico, url, email) {
+/** Verifies the address on another device; returns the headers of its session. */
+export async function verifyAddress(portico, url, email) {
   const { accessToken } = await signIn(url, email);
   await ask(url, `mutation { requestEmailVerification(input: { email: "${email}" }) { __typename } }`);
   const verified = await ask(
@@ -17,7 +17,12 @@ export async function enroll(portico, url, email) {
     { token: await portico.emailedToken(email) },
     bearer(accessToken), // which keeps the password
   );
-  const headers = bearer(verified.data.verifyEmail.tokens.accessToken);
+  return bearer(verified.data.verifyEmail.tokens.accessToken);
+}
+
+/** Verifies the address and enrolls an authenticator app, on another device. */
+export async function enroll(portico, url, email) {
+  const headers = await verifyAddress(portico, url, email);
   const begun = await ask(
     url,
     "mutation { beginTotpEnrollment { ... on TotpEnrollment { secret } } }",

@@ -1,7 +1,7 @@
 // The core and the passkeys, as they are in a page: minified, with all that they import, before any compression.
 import { buildSync } from "esbuild";
 
-const LIMITS = { index: 4_928, passkeys: 4_032 };
+const LIMITS = { index: 4_928, passkeys: 4_096 };
 
 for (const [entry, limit] of Object.entries(LIMITS)) {
   const { outputFiles } = buildSync({

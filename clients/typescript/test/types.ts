@@ -1,5 +1,6 @@
 // Compiled, not run: what the types of the package accept, and what they tell.
 import { createSession, type Challenge, type Session, type SignInOutcome, type User } from "@portico/client";
+import { registerPasskey, stepUpWithPasskey } from "@portico/client/passkeys";
 import { useSession } from "@portico/client/react";
 
 const url = "https://id.example.com/graphql";
@@ -42,3 +43,10 @@ export function textOf(outcome: SignInOutcome): string {
 
 // @ts-expect-error Tokens stay in the package.
 export const tokensOf = (outcome: SignInOutcome & { __typename: "SignedIn" }) => outcome.tokens;
+
+export const registered = async (): Promise<string | undefined> => {
+  const outcome = await registerPasskey(inCookie, { name: "Phone" });
+  return outcome?.__typename === "FactorAdded" ? outcome.recoveryCodes?.join() : outcome?.message;
+};
+// @ts-expect-error An outcome is no answer to `stepUp`: it may be a refusal.
+export const withPasskey: Session = createSession({ url, stepUp: () => stepUpWithPasskey(withPasskey) });
