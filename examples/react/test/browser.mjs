@@ -753,6 +753,7 @@ const checks = {
     assert.ok(await desk.button("Rename The desk in Lund").evaluate((element) => element === document.activeElement));
     await desk.page.reload();
     await desk.see("The desk in Lund");
+    await desk.page.screenshot({ path: join(screenshots, "passkeys.png") });
   },
   "a passkey signs in by its button, and leads to the page that was asked for": async () => {
     await mae.passkeys.offers(false); // or autofill would be first
@@ -885,7 +886,7 @@ const checks = {
   "the last way in is not removed": async () => {
     await portico.sql(`UPDATE users SET password_hash = NULL WHERE email = '${mae.email}'`);
     await desk.pressAndConfirm("Remove The desk in Lund", "Remove");
-    await desk.warned("could not sign in");
+    await desk.warned("This is your only way to sign in.");
     await desk.inspect();
     await desk.see("on this device only");
     await portico.sql(`
@@ -952,7 +953,7 @@ const checks = {
     await office.open("/sessions");
     await office.see("this device");
     await office.page.screenshot({ path: join(screenshots, "phone.png") });
-    for (const name of ["users.png", "phone.png", "enrollment.png", "challenge.png"])
+    for (const name of ["users.png", "phone.png", "passkeys.png", "enrollment.png", "challenge.png"])
       assert.ok((await stat(join(screenshots, name))).size > 10_000);
   },
 };
