@@ -878,9 +878,14 @@ const checks = {
     await phone.fill({ "New password": mae.password });
     await phone.press("Set password");
     await phone.told("Your password is changed. Sign in with it.");
-    await portico.email("Your passkeys still sign in to it: The desk in Lund.");
+    await portico.email(": The desk in Lund.");
+    await mae.passkeys.offers(false);
     await desk.page.reload();
-    await desk.at("Security"); // signed out, and by autofill in again
+    await desk.signIn(mae);
+    await desk.at("Two-step sign-in");
+    await mae.passkeys.offers(true);
+    await desk.press("Use your passkey");
+    await desk.at("Security");
     await desk.see("The desk in Lund");
   },
   "the last way in is not removed": async () => {
