@@ -878,7 +878,7 @@ const checks = {
     await phone.fill({ "New password": mae.password });
     await phone.press("Set password");
     await phone.told("Your password is changed. Sign in with it.");
-    await portico.email(": The desk in Lund.");
+    await portico.email("The desk in Lund");
     await mae.passkeys.offers(false);
     await desk.page.reload();
     await desk.signIn(mae);
