@@ -11,9 +11,14 @@ export const Me = graphql(`
       role
       createdAt
       factors {
+        __typename
         id
         createdAt
         lastUsedAt
+        ... on Passkey {
+          name
+          isBackedUp
+        }
       }
       recoveryCodesLeft
     }
@@ -28,9 +33,11 @@ export function useMe() {
   const { data: { me, server } } = useSuspenseQuery(Me);
   if (!me) throw new Error("Nobody is signed in.");
   const factors = me.factors ?? [];
+  const passkeys = factors.filter((factor) => factor.__typename === "Passkey");
+  const app = factors.find((factor) => factor.__typename === "TotpFactor");
   const required = server.secondFactorRequired;
   const isRequired = required === "EVERYBODY" || (required === "ADMINS" && me.role === "ADMIN");
-  return { ...me, factors, mustEnroll: isRequired && factors.length === 0 };
+  return { ...me, factors, passkeys, app, mustEnroll: isRequired && factors.length === 0 };
 }
 
 /** Asks the server again who the user is. If it cannot be reached, what is shown stays. */

@@ -5,6 +5,7 @@ const words: Record<AuthenticationMethod, string> = {
   EMAIL: "link in an email",
   TOTP: "authenticator app",
   RECOVERY_CODE: "recovery code",
+  PASSKEY: "passkey",
 };
 const list = new Intl.ListFormat("en");
 

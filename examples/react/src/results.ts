@@ -31,6 +31,11 @@ export const done = (message: string): Result => ({ ok: true, message });
 /** For the outcomes that implement `Problem`. Those of `InvalidInput` have issues, which belong to fields. */
 export const problem = ({ message, issues = [] }: Omit<Result, "ok">): Result => ({ ok: false, message, issues });
 
+/** The person closed the dialog of the browser, or it found no passkey: browsers do not say which. */
+export const NO_PASSKEY = problem({ message: "No passkey was used. Try again." });
+
+export const FACTOR_REQUIRED = "This server requires a passkey or an authenticator app. Add one to continue.";
+
 /** Does not compile where an outcome of the schema is not handled. */
 export function unhandled(outcome: never): never {
   throw Object.assign(new Error(JSON.stringify(outcome)), { code: "UNKNOWN_OUTCOME" });
@@ -44,9 +49,11 @@ export function explain(error: unknown): string {
     case "STEP_UP_REQUIRED":
       return "Nothing was done: this needs your confirmation that it is you.";
     case "SECOND_FACTOR_REQUIRED":
-      return "This server requires two-step sign-in. Set it up to continue.";
+      return FACTOR_REQUIRED;
     case "FORBIDDEN":
-      return error instanceof Error ? error.message : "You may not do that.";
+    case "EMAIL_NOT_VERIFIED":
+    case "LIMIT_REACHED":
+      return error instanceof Error ? error.message : "You may not do that now.";
     case "RATE_LIMITED":
     case "SERVICE_UNAVAILABLE":
       return `The server is busy. Try again in ${wait(error)}.`;

@@ -9,9 +9,9 @@ import { Profile } from "./pages/Profile";
 import { Register } from "./pages/Register";
 import { RequestVerification } from "./pages/RequestVerification";
 import { ResetPassword } from "./pages/ResetPassword";
+import { Security } from "./pages/Security";
 import { Sessions } from "./pages/Sessions";
 import { SignIn } from "./pages/SignIn";
-import { TwoStep } from "./pages/TwoStep";
 import { UserDetails } from "./pages/UserDetails";
 import { Users } from "./pages/Users";
 import { VerifyEmail } from "./pages/VerifyEmail";
@@ -49,7 +49,7 @@ export const router = createBrowserRouter([
           { path: "/", Component: Profile },
           { path: "/email", Component: ChangeEmail },
           { path: "/password", Component: ChangePassword },
-          { path: "/two-step", Component: TwoStep },
+          { path: "/security", Component: Security },
           { path: "/sessions", Component: Sessions },
           { path: "/delete-account", Component: DeleteAccount },
           { path: "/users", Component: Users },

@@ -46,3 +46,28 @@ export function authenticator(uri) {
     return String(number % 1_000_000).padStart(6, "0");
   };
 }
+
+/** What keeps passkeys on a device: Chromium's virtual authenticator. Its person agrees to all that is asked. */
+export async function passkeyDevice(page) {
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("WebAuthn.enable");
+  const options = {
+    protocol: "ctap2",
+    transport: "internal",
+    hasResidentKey: true,
+    hasUserVerification: true,
+    isUserVerified: true,
+    automaticPresenceSimulation: true,
+  };
+  const { authenticatorId } = await devtools.send("WebAuthn.addVirtualAuthenticator", { options });
+  return {
+    /** Whether the person chooses a passkey where one is asked for, or waits. */
+    offers: (enabled) => devtools.send("WebAuthn.setAutomaticPresenceSimulation", { authenticatorId, enabled }),
+    /** Whether the person passes the check of their fingerprint. */
+    verifies: (isUserVerified) => devtools.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified }),
+    async stored() {
+      const { credentials } = await devtools.send("WebAuthn.getCredentials", { authenticatorId });
+      return credentials;
+    },
+  };
+}

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
-import { authenticator, scan } from "./authenticator.mjs";
+import { authenticator, passkeyDevice, scan } from "./authenticator.mjs";
 import { startApp, startPortico } from "./servers.mjs";
 
 const { values: options } = parseArgs({ options: { screenshots: { type: "string" } } });
@@ -27,7 +27,7 @@ const browser = await chromium.launch({
     "--disable-gpu",
     "--no-first-run",
     "--disable-background-networking",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost", // no network but these two
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1", // no network but these two
   ],
 });
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -82,9 +82,9 @@ class Tab {
   }
 
   /** Presses a button that asks first. */
-  async pressAndConfirm(name) {
+  async pressAndConfirm(name, button = name) {
     await this.press(name);
-    await this.question(`${name}?`).getByRole("button", { name }).click();
+    await this.question(`${name}?`).getByRole("button", { name: button }).click();
   }
 
   /** Loses the next answer to this operation on its way. What it asked for is done. */
@@ -111,6 +111,10 @@ class Tab {
   /** Enrolls an authenticator app on the page for it. */
   async enroll() {
     await this.press("Set up");
+    return this.scanApp();
+  }
+
+  async scanApp() {
     const text = await scan(this.page.getByRole("img", { name: "QR code for an authenticator app" }));
     const key = (await this.page.locator(".secret").innerText()).replaceAll(/\s/g, "");
     assert.equal(new URL(text).searchParams.get("secret"), key);
@@ -149,6 +153,7 @@ const people = `Ada Lovelace, Alan Turing, Annie Easley, Barbara Liskov, Donald 
   .map((displayName) => ({ displayName, email: `${displayName.split(" ")[0].toLowerCase()}@example.com` }));
 const lin = { email: "lin@example.com", password: "difference engine 1" };
 const ida = { email: "ida@example.com", password: "difference engine 8" };
+const mae = { email: "mae@example.com", password: "difference engine 10" };
 const CONFIRMED = "ConfirmTotpEnrollment"; // an operation of the app
 const AGE = "UPDATE sessions SET created_at = created_at - interval '11 minutes', proved_at = proved_at - interval '11 minutes'";
 const laptop = await device();
@@ -156,6 +161,7 @@ const tablet = await device();
 const watch = await device();
 const phone = await device();
 const office = await device();
+const desk = await device();
 let secondTab;
 
 const checks = {
@@ -459,8 +465,8 @@ const checks = {
     await laptop.fill({ Name: "Ida", Email: ida.email, Password: ida.password });
     await laptop.press("Create account");
     await laptop.at("Profile");
-    await laptop.follow("Two-step sign-in");
-    await laptop.at("Two-step sign-in");
+    await laptop.follow("Security");
+    await laptop.at("Security");
     await laptop.press("Set up");
     await laptop.warned("verif");
     await laptop.inspect();
@@ -537,7 +543,7 @@ const checks = {
     assert.ok(!(await laptop.asksBeforeUnload()));
     await laptop.inspect();
     await laptop.page.reload(); // with the clipboard of the browser
-    await laptop.at("Two-step sign-in");
+    await laptop.at("Security");
   },
   "signing in then asks for a code, and leads to the page that was asked for": async () => {
     await watch.open("/sessions");
@@ -581,7 +587,7 @@ const checks = {
     await watch.press("Continue");
     await watch.told("Codes that are left: 8.");
     await watch.follow("Replace a lost device, or make new codes");
-    await watch.at("Two-step sign-in");
+    await watch.at("Security");
     assert.equal(await watch.page.getByText("You signed in with a recovery code.").count(), 0);
   },
   "who has few recovery codes left is warned, and makes new ones": async () => {
@@ -599,7 +605,7 @@ const checks = {
     await watch.follow("Profile");
     await watch.question("Leave without the codes?").getByRole("button", { name: "Leave" }).click();
     await watch.at("Profile");
-    await watch.follow("Two-step sign-in");
+    await watch.follow("Security");
     await watch.see("Codes that are left: 10.");
   },
   "a session from before asks for a code, and the request then continues by itself": async () => {
@@ -662,7 +668,7 @@ const checks = {
     await laptop.at("Profile");
   },
   "without an authenticator app, the password is asked for": async () => {
-    await laptop.follow("Two-step sign-in");
+    await laptop.follow("Security");
     await laptop.press("Remove authenticator app");
     await laptop.question("Remove authenticator app?").getByRole("button", { name: "Remove" }).click();
     await laptop.told("The authenticator app is removed.");
@@ -691,18 +697,238 @@ const checks = {
     await laptop.press("Sign in again");
     await laptop.at("Sign in");
   },
+  "a passkey needs a verified address": async () => {
+    await portico.restart({ EMAIL_VERIFICATION: "off" });
+    mae.passkeys = await passkeyDevice(desk.page);
+    await desk.open("/register");
+    await desk.fill({ Name: "Mae", Email: mae.email, Password: mae.password });
+    await desk.press("Create account");
+    await desk.at("Profile");
+    await desk.follow("Security");
+    await desk.press("Add a passkey");
+    await desk.warned("Verify your email address first");
+    await desk.inspect();
+    await desk.press("Send the link");
+    await desk.told("link");
+    const tab = await desk.anotherTab(await portico.linkIn("Confirm your email address", mae.email));
+    await tab.press("Verify");
+    await tab.told(`${mae.email} is verified`);
+    await tab.page.close();
+  },
+  "a person who closes the browser's dialog is told that nothing was done": async () => {
+    await mae.passkeys.verifies(false);
+    await desk.press("Add a passkey");
+    await desk.warned("No passkey was used.");
+    await mae.passkeys.verifies(true);
+  },
+  "the first passkey comes with recovery codes": async () => {
+    await desk.press("Add a passkey");
+    await desk.see("Your recovery codes");
+    mae.recoveryCodes = await desk.page.locator(".codes li").allInnerTexts();
+    assert.equal(new Set(mae.recoveryCodes).size, 10);
+    await desk.press("I have stored them");
+    await desk.see("on this device only");
+    await desk.see("Codes that are left: 10.");
+    assert.equal((await mae.passkeys.stored()).length, 1);
+    await desk.inspect();
+  },
+  "a device is registered once": async () => {
+    await desk.press("Add a passkey");
+    await desk.warned("already");
+    assert.equal((await mae.passkeys.stored()).length, 1);
+  },
+  "a passkey is renamed in its place": async () => {
+    await desk.press("Rename Chrome on Linux");
+    assert.ok(await desk.hasFocus("Name of the passkey"));
+    await desk.inspect();
+    await desk.fill({ "Name of the passkey": "" });
+    await desk.press("Save");
+    await desk.warned("Some fields are invalid.");
+    await desk.press("Cancel");
+    await desk.press("Rename Chrome on Linux");
+    await desk.fill({ "Name of the passkey": "The desk in Lund" });
+    await desk.press("Save");
+    await desk.told("The passkey is renamed.");
+    await desk.see("The desk in Lund");
+    assert.ok(await desk.button("Rename The desk in Lund").evaluate((element) => element === document.activeElement));
+    await desk.page.reload();
+    await desk.see("The desk in Lund");
+    await desk.page.screenshot({ path: join(screenshots, "passkeys.png") });
+  },
+  "a passkey signs in by its button, and leads to the page that was asked for": async () => {
+    await mae.passkeys.offers(false); // or autofill would be first
+    await desk.press("Sign out");
+    await desk.at("Sign in");
+    await desk.button("Sign in with a passkey").waitFor();
+    assert.equal(await desk.field("Email").getAttribute("autocomplete"), "username webauthn");
+    await desk.inspect();
+    await desk.open("/sessions");
+    await desk.button("Sign in with a passkey").waitFor();
+    await mae.passkeys.offers(true);
+    await desk.press("Sign in with a passkey");
+    await desk.at("Sessions");
+    await desk.see("Signed in with passkey");
+  },
+  "a passkey signs in by the autofill of the browser": async () => {
+    await desk.press("Sign out");
+    await desk.at("Sessions"); // signed out, and at once in again
+    await desk.see("Signed in with passkey");
+  },
+  "a passkey that the server does not know is refused, and autofill goes on": async () => {
+    await portico.sql("UPDATE passkeys SET credential_id = 'x' || credential_id");
+    await desk.press("Sign out");
+    await desk.warned("This passkey was not accepted.");
+    await portico.sql("UPDATE passkeys SET credential_id = substring(credential_id from 2)");
+    await desk.at("Sessions");
+  },
+  "autofill goes on after the button, and ends with the page": async () => {
+    await mae.passkeys.offers(false);
+    await desk.press("Sign out");
+    await desk.button("Sign in with a passkey").waitFor();
+    await mae.passkeys.verifies(false);
+    await mae.passkeys.offers(true);
+    await desk.press("Sign in with a passkey");
+    await desk.warned("No passkey was used.");
+    await desk.inspect();
+    await desk.follow("Create an account");
+    await desk.at("Create an account");
+    await mae.passkeys.verifies(true);
+    await desk.follow("Sign in instead");
+    await desk.at("Profile");
+  },
+  "after the password, a passkey is asked for first": async () => {
+    await mae.passkeys.offers(false);
+    await desk.press("Sign out");
+    await desk.signIn(mae);
+    await desk.at("Two-step sign-in");
+    assert.ok(await desk.button("Use your passkey").evaluate((element) => element === document.activeElement));
+    assert.equal(await desk.button("Use your authenticator app").count(), 0);
+    await desk.inspect();
+    await mae.passkeys.offers(true);
+    await mae.passkeys.verifies(false);
+    await desk.press("Use your passkey");
+    await desk.warned("No passkey was used.");
+    await mae.passkeys.verifies(true);
+    await desk.press("Use your passkey");
+    await desk.at("Profile");
+    await desk.follow("Sessions");
+    await desk.see("Signed in with password and passkey");
+  },
+  "a recovery code does instead of a passkey": async () => {
+    await phone.page.context().clearCookies();
+    await phone.open("/sign-in");
+    await phone.signIn(mae);
+    await phone.press("Use a recovery code");
+    assert.ok(await phone.hasFocus("Recovery code"));
+    await phone.fill({ "Recovery code": mae.recoveryCodes[0] });
+    await phone.press("Continue");
+    await phone.told("Codes that are left: 9.");
+  },
+  "a passkey is asked for to step up, and an authenticator app is added to it": async () => {
+    await portico.sql(AGE);
+    await desk.follow("Security");
+    await desk.press("Set up");
+    await desk.dialog.waitFor();
+    await desk.inspect();
+    await desk.press("Use your passkey");
+    mae.code = await desk.scanApp();
+    await desk.enterCode(await mae.code(), "Confirm");
+    await desk.told("The authenticator app is added.");
+    assert.equal(await desk.page.getByText("Your recovery codes").count(), 0);
+    await desk.inspect();
+  },
+  "a code does instead of a passkey, in both places": async () => {
+    await portico.sql(AGE);
+    await desk.pressAndConfirm("Make new codes");
+    await desk.press("Use your authenticator app");
+    await desk.enterCode(await mae.code(), "Confirm");
+    await desk.see("Your recovery codes");
+    await desk.press("I have stored them");
+    await desk.see("Codes that are left: 10.");
+    await mae.passkeys.offers(false);
+    await desk.press("Sign out");
+    await desk.signIn(mae);
+    await desk.press("Use your authenticator app");
+    await desk.enterCode(await mae.code());
+    await desk.at("Security");
+    await mae.passkeys.offers(true);
+  },
+  "who has registered the most passkeys is told": async () => {
+    await portico.sql(`
+      WITH copies AS (
+        INSERT INTO factors (id, user_id, kind, created_at)
+        SELECT gen_random_uuid(), user_id, kind, created_at FROM factors, generate_series(1, 19) WHERE kind = 'PASSKEY'
+        RETURNING id
+      )
+      INSERT INTO passkeys SELECT (jsonb_populate_record(passkeys, jsonb_build_object('factor_id', id,
+        'credential_id', '\\x' || replace(id::text, '-', '')))).* FROM passkeys, copies`);
+    await desk.press("Add a passkey");
+    await desk.warned("You have 20 passkeys, the most that are possible.");
+    await portico.sql("DELETE FROM factors USING passkeys WHERE id = factor_id AND length(credential_id) = 16");
+    await desk.page.reload();
+  },
+  "a forgotten password leaves the passkeys, and the email names them": async () => {
+    await phone.press("Sign out");
+    await phone.follow("Forgot your password?");
+    await phone.fill({ Email: mae.email });
+    await phone.press("Send the email");
+    await phone.told("link");
+    await phone.open(await portico.linkIn("Choose a new password", mae.email));
+    mae.password = "difference engine 11";
+    await phone.fill({ "New password": mae.password });
+    await phone.press("Set password");
+    await phone.told("Your password is changed. Sign in with it.");
+    await portico.email("The desk in Lund");
+    await mae.passkeys.offers(false);
+    await desk.page.reload();
+    await desk.signIn(mae);
+    await desk.at("Two-step sign-in");
+    await mae.passkeys.offers(true);
+    await desk.press("Use your passkey");
+    await desk.at("Security");
+    await desk.see("The desk in Lund");
+  },
+  "the last way in is not removed": async () => {
+    await portico.sql(`UPDATE users SET password_hash = NULL WHERE email = '${mae.email}'`);
+    await desk.pressAndConfirm("Remove The desk in Lund", "Remove");
+    await desk.warned("This is your only way to sign in.");
+    await desk.inspect();
+    await desk.see("on this device only");
+    await portico.sql(`
+      UPDATE users SET password_hash = other.password_hash FROM users AS other
+      WHERE users.email = '${mae.email}' AND other.email = '${ADMIN.email}'`);
+  },
+  "a passkey is removed, and the browser forgets it": async () => {
+    await portico.sql(AGE);
+    await desk.pressAndConfirm("Remove The desk in Lund", "Remove");
+    await desk.press("Use your passkey");
+    await desk.told("The passkey “The desk in Lund” is removed.");
+    await desk.inspect();
+    await portico.until("removal in the browser", async () => (await mae.passkeys.stored()).length === 0);
+  },
+  "a page at an IP address says where passkeys can be used": async () => {
+    const address = app.url.replace("localhost", "127.0.0.1");
+    await portico.restart({ EMAIL_VERIFICATION: "off", CORS_ORIGINS: `${app.url},${address}` });
+    await tablet.open(`${address}/sign-in`);
+    await tablet.see("browsers do not allow them at an IP address");
+    assert.equal(await tablet.button("Sign in with a passkey").count(), 0);
+    await tablet.inspect();
+    await tablet.follow("Open this page at localhost");
+    await tablet.button("Sign in with a passkey").waitFor();
+    assert.equal(tablet.page.url(), `${app.url}/sign-in`);
+  },
   "a server that begins to require a second factor leads to its enrollment": async () => {
     await portico.restart({ EMAIL_VERIFICATION: "off", SECOND_FACTOR_REQUIRED: "admins" });
     await office.open("/");
-    await office.at("Two-step sign-in");
+    await office.at("Security");
     await portico.restart({ EMAIL_VERIFICATION: "off" });
     await office.open("/");
     await office.at("Profile");
     await portico.restart({ EMAIL_VERIFICATION: "off", SECOND_FACTOR_REQUIRED: "everybody" });
     await office.fill({ Name: "Ada" });
     await office.press("Save");
-    await office.at("Two-step sign-in");
-    await office.told("This server requires two-step sign-in.");
+    await office.at("Security");
+    await office.told("This server requires a passkey or an authenticator app.");
     assert.equal(await office.page.getByRole("link", { name: "Users" }).count(), 0);
     await office.inspect();
   },
@@ -732,7 +958,7 @@ const checks = {
     await office.open("/sessions");
     await office.see("this device");
     await office.page.screenshot({ path: join(screenshots, "phone.png") });
-    for (const name of ["users.png", "phone.png", "enrollment.png", "challenge.png"])
+    for (const name of ["users.png", "phone.png", "passkeys.png", "enrollment.png", "challenge.png"])
       assert.ok((await stat(join(screenshots, name))).size > 10_000);
   },
 };

@@ -84,6 +84,10 @@ export async function startPortico(dataDir, frontend, adminPassword) {
   await start();
   return {
     stop,
+    until,
+
+    /** Waits for an email with this text. */
+    email: (text) => until(`email with "${text}"`, () => printed.includes(text)),
 
     async restart(changes) {
       await stop();

@@ -1,13 +1,14 @@
 import { useState } from "react";
 import { useMutate } from "../apollo";
+import type { FactorProps } from "../factorProps";
 import { graphql } from "../gql";
-import { useMe, useRefreshMe } from "../me";
+import { useRefreshMe } from "../me";
 import { done, problem, unhandled } from "../results";
 import { CodeField } from "../ui/CodeField";
 import { Form, type Values } from "../ui/Form";
 import { Card } from "../ui/Page";
 import { QrCode } from "../ui/QrCode";
-import { useRequestVerification } from "../useRequestVerification";
+import { SendVerification } from "../ui/SendVerification";
 
 const BeginTotpEnrollment = graphql(`
   mutation BeginTotpEnrollment {
@@ -39,19 +40,10 @@ interface Enrollment {
   otpauthUri: string;
 }
 
-interface EnrollAppProps {
-  /** What to tell on the page. */
-  tell: (notice: string) => void;
-  /** The codes are null if an answer with them was lost on the way. */
-  added: (recoveryCodes: readonly string[] | null) => Promise<void>;
-}
-
-export function EnrollApp({ tell, added }: EnrollAppProps) {
-  const { email } = useMe();
+export function EnrollApp({ tell, added }: FactorProps) {
   const [enrollment, setEnrollment] = useState<Enrollment>();
   const [isUnverified, setUnverified] = useState(false);
   const [isRestarted, setRestarted] = useState(false);
-  const requestVerification = useRequestVerification();
   const mutate = useMutate();
   const refreshMe = useRefreshMe();
 
@@ -84,14 +76,14 @@ export function EnrollApp({ tell, added }: EnrollAppProps) {
   if (enrollment) return <ConfirmApp {...enrollment} restart={restart} added={added} />;
   return (
     <Card title="Set up an authenticator app" focused={isRestarted}>
-      <p>Signing in then asks for your password, and for a code of an app on your phone. Who knows your password alone cannot sign in.</p>
+      <p>Signing in with your password then asks for a code of an app on your phone. Who knows your password alone cannot sign in.</p>
       <Form submit={begin} button="Set up" reusable />
-      {isUnverified && <Form submit={() => requestVerification(email)} button="Send the link" look="quiet" />}
+      {isUnverified && <SendVerification />}
     </Card>
   );
 }
 
-interface ConfirmAppProps extends Enrollment, Pick<EnrollAppProps, "added"> {
+interface ConfirmAppProps extends Enrollment, Pick<FactorProps, "added"> {
   restart: (notice: string) => void;
 }
 
@@ -107,7 +99,7 @@ function ConfirmApp({ secret, otpauthUri, restart, added }: ConfirmAppProps) {
     });
     switch (outcome.__typename) {
       case "FactorAdded":
-        await added(outcome.recoveryCodes);
+        await added("The authenticator app", outcome.recoveryCodes);
         return done("Added.");
       case "ChallengeExpired":
         restart(outcome.message);

@@ -1,3 +1,4 @@
+import type { Challenge } from "@portico/client";
 import { useSession } from "@portico/client/react";
 import { useState } from "react";
 import { Link } from "react-router";
@@ -6,12 +7,15 @@ import { session } from "../session";
 import { Field, Form, type Values } from "../ui/Form";
 import { useGuestState } from "../ui/GuestLayout";
 import { Page } from "../ui/Page";
+import { useServerHasPasskeys, WithPasskeys } from "../ui/WithPasskeys";
 import { AnswerChallenge } from "./AnswerChallenge";
+import { PasskeySignIn } from "./PasskeySignIn";
 
 export function SignIn() {
   const { endedBy } = useSession(session);
   const { notice = endedBy?.message } = useGuestState();
-  const [step, setStep] = useState<{ challenge?: string; notice?: string | undefined }>({});
+  const serverHasPasskeys = useServerHasPasskeys();
+  const [step, setStep] = useState<{ challenge?: Challenge; notice?: string | undefined }>({});
 
   async function signIn({ email, password }: Values<"email" | "password">) {
     const outcome = await session.signIn({ email, password });
@@ -19,7 +23,7 @@ export function SignIn() {
       case "SignedIn":
         return done("You are signed in."); // GuestLayout redirects now
       case "ChallengeRequired":
-        setStep({ challenge: outcome.challenge.token });
+        setStep({ challenge: outcome.challenge });
         return done("Continue with the second step.");
       case "InvalidCredentials":
       case "EmailNotVerified":
@@ -30,15 +34,20 @@ export function SignIn() {
     }
   }
 
-  if (step.challenge !== undefined)
-    return <AnswerChallenge token={step.challenge} restart={(notice) => { setStep({ notice }); }} />;
+  if (step.challenge)
+    return <AnswerChallenge challenge={step.challenge} restart={(notice) => { setStep({ notice }); }} />;
   return (
     <Page title="Sign in">
       <p role="status">{step.notice ?? notice}</p>
       <Form submit={signIn} button="Sign in">
-        <Field name="email" label="Email" type="email" autoComplete="username" />
+        <Field name="email" label="Email" type="email" autoComplete="username webauthn" />
         <Field name="password" label="Password" type="password" autoComplete="current-password" />
       </Form>
+      {serverHasPasskeys && (
+        <WithPasskeys>
+          <PasskeySignIn />
+        </WithPasskeys>
+      )}
       <nav aria-label="More" className="links">
         <Link to="/register">Create an account</Link>
         <Link to="/forgot-password">Forgot your password?</Link>

@@ -1,3 +1,4 @@
+import type { Challenge } from "@portico/client";
 import { useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { done, problem, unhandled } from "../results";
@@ -9,7 +10,7 @@ import { AnswerChallenge } from "./AnswerChallenge";
 const VERIFIED = "Your address is verified.";
 
 export function VerifyEmail() {
-  const [challenge, setChallenge] = useState<string>();
+  const [challenge, setChallenge] = useState<Challenge>();
   const navigate = useNavigate();
 
   async function verify(token: string) {
@@ -18,7 +19,7 @@ export function VerifyEmail() {
       case "SignedIn":
         return done(`${outcome.user.email} is verified, and you are signed in.`);
       case "ChallengeRequired":
-        setChallenge(outcome.challenge.token);
+        setChallenge(outcome.challenge);
         return done(VERIFIED);
       case "TokenInvalid":
       case "RateLimited":
@@ -28,10 +29,10 @@ export function VerifyEmail() {
     }
   }
 
-  if (challenge !== undefined)
+  if (challenge)
     return (
       <AnswerChallenge
-        token={challenge}
+        challenge={challenge}
         notice={`${VERIFIED} Continue with the second step.`}
         restart={(notice = "Sign in to continue.") =>
           navigate("/sign-in", { replace: true, state: { notice: `${VERIFIED} ${notice}` } })}

@@ -16,11 +16,13 @@ interface FormProps<Name extends string> {
   /** Whether the form can be used again after it has succeeded. */
   reusable?: boolean;
   /** What to tell, and to ask once, before anything is done. */
-  warning?: string;
+  warning?: string | undefined;
+  /** Of the button, of a form without fields. */
+  autoFocus?: boolean;
   children?: ReactNode;
 }
 
-export function Form<Name extends string>({ submit, button, label, look, reusable, warning, children }: FormProps<Name>) {
+export function Form<Name extends string>({ submit, button, label, look, reusable, warning, autoFocus, children }: FormProps<Name>) {
   const [result, setResult] = useState<Result>();
   const [pending, setPending] = useState(false);
   const [asked, setAsked] = useState<HTMLFormElement>();
@@ -53,7 +55,7 @@ export function Form<Name extends string>({ submit, button, label, look, reusabl
           }}
         >
           <Issues value={result?.issues ?? []}>{children}</Issues>
-          <button className={look} aria-disabled={pending} aria-label={label}>
+          <button className={look} aria-disabled={pending} aria-label={label} autoFocus={autoFocus}>
             {button}
           </button>
         </form>

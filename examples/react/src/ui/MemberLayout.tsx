@@ -1,6 +1,7 @@
 import { ApolloProvider } from "@apollo/client/react";
+import { signalAcceptedPasskeys } from "@portico/client/passkeys";
 import { useSession } from "@portico/client/react";
-import { Suspense, useState } from "react";
+import { Suspense, useEffect, useState } from "react";
 import { Link, Navigate, NavLink, Outlet, useLocation } from "react-router";
 import { createClient } from "../apollo";
 import { useMe } from "../me";
@@ -27,6 +28,7 @@ export function MemberLayout() {
 
 function Member() {
   const [client] = useState(createClient);
+  useEffect(() => void signalAcceptedPasskeys(session), []); // the browser then offers no passkey that was removed elsewhere
   return (
     <ApolloProvider client={client}>
       <Suspense>
@@ -40,7 +42,7 @@ function Frame() {
   const me = useMe();
   const signOut = useSignOut();
   const { pathname } = useLocation();
-  if (me.mustEnroll && pathname !== "/two-step") return <Navigate to="/two-step" replace />;
+  if (me.mustEnroll && pathname !== "/security") return <Navigate to="/security" replace />;
   return (
     <div className="frame">
       <header>
@@ -53,7 +55,7 @@ function Frame() {
               <NavLink to="/password">Password</NavLink>
             </>
           )}
-          <NavLink to="/two-step">Two-step sign-in</NavLink>
+          <NavLink to="/security">Security</NavLink>
           {!me.mustEnroll && <NavLink to="/sessions">Sessions</NavLink>}
           {!me.mustEnroll && me.role === "ADMIN" && <NavLink to="/users">Users</NavLink>}
         </nav>
@@ -82,7 +84,7 @@ function RecoveryCodeNotice() {
     state?.recoveryCodeUsedIn === performance.timeOrigin && (
       <p role="status" className="card">
         You signed in with a recovery code. Codes that are left: {recoveryCodesLeft ?? 0}.{" "}
-        <Link to="/two-step">Replace a lost device, or make new codes</Link>
+        <Link to="/security">Replace a lost device, or make new codes</Link>
       </p>
     )
   );

@@ -31,7 +31,7 @@ export function RecoveryCodes({ codes, close }: RecoveryCodesProps) {
 
   return (
     <Card title="Your recovery codes" focused>
-      <p>Each signs you in once without your authenticator app. Keep them in a safe place: they are not shown again.</p>
+      <p>With your password, each signs you in once without a passkey or an authenticator app. Keep them in a safe place: they are not shown again.</p>
       <ol className="codes">
         {codes.map((code) => <li key={code}><code>{code}</code></li>)}
       </ol>

@@ -1,13 +1,17 @@
+import { stepUpWithPasskey } from "@portico/client/passkeys";
 import { useEffect, useRef, useState } from "react";
 import { useMutate } from "../apollo";
 import { graphql } from "../gql";
 import type { AuthenticationMethod } from "../gql/graphql";
 import { useMe } from "../me";
-import { done, problem, unhandled } from "../results";
+import { done, NO_PASSKEY, problem, unhandled } from "../results";
+import { session } from "../session";
 import { cancelStepUp, useStepUpQuestion } from "../stepUp";
 import { useSignOut } from "../useSignOut";
 import { CodeField } from "./CodeField";
 import { Field, Form, type Values } from "./Form";
+import { OtherWays, useWay } from "./Ways";
+import { WithPasskeys } from "./WithPasskeys";
 
 const StepUp = graphql(`
   mutation StepUp($input: StepUpInput!) {
@@ -44,23 +48,40 @@ export function StepUpDialog() {
   );
 }
 
-function Proof({ methods, proved }: { methods: readonly AuthenticationMethod[]; proved: () => void }) {
-  const [byCode, setByCode] = useState(methods.includes("TOTP"));
+interface ProofProps {
+  methods: readonly AuthenticationMethod[];
+  proved: () => void;
+}
+
+function Proof({ methods: asked, proved }: ProofProps) {
+  const [methods, setMethods] = useState(asked);
+  const [way, setWay] = useWay(methods);
   const mutate = useMutate();
   const signOut = useSignOut();
   const { email } = useMe();
 
+  async function send(proof: string) {
+    if (way === "PASSKEY") return stepUpWithPasskey(session);
+    const answer = way === "TOTP" ? { totp: proof } : { password: proof };
+    return (await mutate({ mutation: StepUp, variables: { input: { answer } } })).outcome;
+  }
+
   async function prove({ proof }: Values<"proof">) {
-    const answer = byCode ? { totp: proof } : { password: proof };
-    const { outcome } = await mutate({ mutation: StepUp, variables: { input: { answer } } });
-    switch (outcome.__typename) {
+    const outcome = await send(proof);
+    switch (outcome?.__typename) {
+      case undefined:
+        return NO_PASSKEY;
       case "SteppedUp":
         proved();
         return done("Confirmed.");
       case "InvalidCode":
-        setByCode(true); // also if a second factor was added elsewhere while the password was asked for
+        if (way === "PASSWORD") { // a second factor was added elsewhere while the password was asked for
+          setMethods(["PASSKEY", "TOTP"]);
+          setWay("TOTP");
+        }
         return problem(outcome);
       case "InvalidCredentials":
+      case "PasskeyRefused":
       case "RateLimited":
         return problem(outcome);
       default:
@@ -68,25 +89,31 @@ function Proof({ methods, proved }: { methods: readonly AuthenticationMethod[]; 
     }
   }
 
-  if (byCode || methods.includes("PASSWORD"))
+  if (way === "PASSWORD")
+    return (
+      <Form submit={prove} button="Confirm">
+        {/* For password managers: whose password it is. */}
+        <input type="text" autoComplete="username" value={email} readOnly hidden />
+        <Field name="proof" label="Your password" type="password" autoComplete="current-password" required />
+      </Form>
+    );
+  if (way === "PASSKEY" || way === "TOTP")
     return (
       <>
-        <Form submit={prove} button="Confirm">
-          {byCode ? (
+        {way === "PASSKEY" ? (
+          <WithPasskeys>
+            <Form submit={prove} button="Use your passkey" />
+          </WithPasskeys>
+        ) : (
+          <Form submit={prove} button="Confirm">
             <CodeField name="proof" />
-          ) : (
-            <>
-              {/* For password managers: whose password it is. */}
-              <input type="text" autoComplete="username" value={email} readOnly hidden />
-              <Field name="proof" label="Your password" type="password" autoComplete="current-password" required />
-            </>
-          )}
-        </Form>
-        {byCode && (
-          <p>
-            Lost your phone? <button className="link" onClick={() => signOut()}>Sign out</button>, and sign in with a recovery code.
-          </p>
+          </Form>
         )}
+        <OtherWays methods={methods} way={way} setWay={setWay} />
+        <p>
+          Lost your {way === "TOTP" ? "phone" : "passkey"}? <button className="link" onClick={() => signOut()}>Sign out</button>, and
+          sign in with a recovery code.
+        </p>
       </>
     );
   return (
