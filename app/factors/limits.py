@@ -9,7 +9,8 @@ PROOFS = Budget(
     "proofs",
     maximum=15,
     window=timedelta(minutes=15),
-    counts="wrong passwords and codes in one session, to step up and to enroll a factor",
+    counts="wrong passwords and codes, and refused passkeys, in one session, to step up and to "
+    "enroll a factor",
 )
 FACTOR_CHANGES = Budget(
     "factor_changes",
@@ -41,6 +42,15 @@ PROOF = Attempt(
     name="PROOF",
     description="A password or a code in a session.",
     limits=(Limit(PROOFS, Per.SESSION, Counted.FAILURES),),
+    once=True,
+)
+PASSKEY_REGISTRATION = Attempt(
+    name="PASSKEY_REGISTRATION",
+    description="A new passkey, and an email to the user.",
+    limits=(
+        Limit(FACTOR_CHANGES, Per.USER, Counted.SUCCESSES),
+        Limit(PROOFS, Per.SESSION, Counted.FAILURES),
+    ),
     once=True,
 )
 FACTOR_CHANGE = Attempt(

@@ -42,7 +42,13 @@ MODULE = Module(
     settings=FactorSettings,
     emails=EMAILS,
     events=FactorEvent,
-    attempts=(limits.CHALLENGE, limits.PASSKEY, limits.PROOF, limits.FACTOR_CHANGE),
+    attempts=(
+        limits.CHALLENGE,
+        limits.PASSKEY,
+        limits.PASSKEY_REGISTRATION,
+        limits.PROOF,
+        limits.FACTOR_CHANGE,
+    ),
     services=(
         FactorSecrets.of,
         relying_party,
