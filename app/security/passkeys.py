@@ -88,6 +88,8 @@ class RelyingParty:
 
     def accepts(self, origin: str) -> bool:
         """Whether pages of this origin may use passkeys."""
+        if origin == ANY_LOCALHOST:
+            return False
         is_local = ANY_LOCALHOST in self.origins and LOCAL_PAGE.fullmatch(origin) is not None
         return origin in self.origins or is_local
 
