@@ -83,6 +83,7 @@ def session(number: int) -> SessionRow:
         end_reason=None,
         proved_at=None,
         methods=["PASSWORD"],
+        is_passkey_synced=None,
     )
 
 
