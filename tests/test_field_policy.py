@@ -36,7 +36,7 @@ from app.settings import Settings
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox
-from tests.support.authenticator import enroll
+from tests.support.authenticator import enroll, verify
 from tests.support.operations import smallest
 from tests.support.servers import ROOT
 
@@ -133,6 +133,8 @@ def test_every_field_that_takes_a_secret_is_charged() -> None:
 async def test_a_field_that_is_not_charged_sends_no_email(
     api: Api, ada: Person, grace: Person, db: Database, name: str
 ) -> None:
+    # Who has not proved their address cannot enroll a factor.
+    await verify(db, grace)
     admin, victim = await api.login(grace), await api.login(ada)
 
     await ask(admin, name, userId=ada.id, sessionId=str(victim.session_id))

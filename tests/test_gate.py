@@ -20,6 +20,12 @@ from app.main import default_schema
 from app.testing.clients import ME, Api, Person
 from app.testing.clock import FakeClock
 from tests.support.authenticator import ANSWER, LOGIN, Enrolled, enroll
+from tests.support.passkeys import (
+    BEGIN_REGISTRATION,
+    SoftwareAuthenticator,
+    begin_sign_in,
+    finish_sign_in,
+)
 
 ROOT = Path(__file__).parents[1]
 SDL = print_sdl(default_schema())
@@ -130,6 +136,18 @@ async def by_changing_the_password(scene: Scene) -> list[Any]:
     return [data["result"]]
 
 
+async def by_a_passkey_that_is_none(scene: Scene) -> list[Any]:
+    """With a passkey of nobody, the handle of the person, and nothing. A passkey is the factor."""
+    begun = (await scene.enrolled.session(BEGIN_REGISTRATION))["beginPasskeyRegistration"]
+    device = SoftwareAuthenticator()
+    device.create(begun["publicKey"])
+    first, second = await begin_sign_in(scene.api), await begin_sign_in(scene.api)
+    return [
+        await finish_sign_in(scene.api, first["ceremony"], {}),
+        await finish_sign_in(scene.api, second["ceremony"], device.get(second["publicKey"])),
+    ]
+
+
 # What proves who a user is by each mutation, except their second factor.
 WAYS: dict[str, Callable[[Scene], Awaitable[list[Any]]]] = {
     "login": by_password,
@@ -138,6 +156,7 @@ WAYS: dict[str, Callable[[Scene], Awaitable[list[Any]]]] = {
     "answerChallenge": by_what_is_no_second_factor,
     "refreshSession": by_other_tokens,
     "changePassword": by_changing_the_password,
+    "signInWithPasskey": by_a_passkey_that_is_none,
 }
 # What each of them answers instead.
 ANSWERS = {
@@ -147,6 +166,7 @@ ANSWERS = {
     "answerChallenge": {"InvalidCode"},
     "refreshSession": {"SessionEnded"},
     "changePassword": {None},
+    "signInWithPasskey": {"PasskeyRefused"},
 }
 
 

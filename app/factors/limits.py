@@ -38,19 +38,19 @@ PASSKEY = Attempt(
     once=True,
     charge_after_failure=True,
 )
-REGISTRATION = Attempt(
+PROOF = Attempt(
+    name="PROOF",
+    description="A password, a code or a passkey in a session.",
+    limits=(Limit(PROOFS, Per.SESSION, Counted.FAILURES),),
+    once=True,
+)
+PASSKEY_REGISTRATION = Attempt(
     name="PASSKEY_REGISTRATION",
     description="A new passkey, and an email to the user.",
     limits=(
-        Limit(PROOFS, Per.SESSION, Counted.FAILURES),
         Limit(FACTOR_CHANGES, Per.USER, Counted.SUCCESSES),
+        Limit(PROOFS, Per.SESSION, Counted.FAILURES),
     ),
-    once=True,
-)
-PROOF = Attempt(
-    name="PROOF",
-    description="A password or a code in a session.",
-    limits=(Limit(PROOFS, Per.SESSION, Counted.FAILURES),),
     once=True,
 )
 FACTOR_CHANGE = Attempt(

@@ -35,7 +35,7 @@ MODULE = Module(
     attempts=(
         limits.CHALLENGE,
         limits.PASSKEY,
-        limits.REGISTRATION,
+        limits.PASSKEY_REGISTRATION,
         limits.PROOF,
         limits.FACTOR_CHANGE,
     ),

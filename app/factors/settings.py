@@ -14,6 +14,7 @@ from app.text.origins import read_origin
 DOMAIN = re.compile(r"localhost|[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z][a-z0-9-]*", re.ASCII)
 # The origin of an Android app: the SHA-256 of its certificate in base64url.
 ANDROID_APP = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{43}", re.ASCII)
+NO_ORIGIN = "must name each origin, such as https://app.example.com"
 
 
 def _origin(text: str) -> str:
@@ -21,8 +22,12 @@ def _origin(text: str) -> str:
     if ANDROID_APP.fullmatch(text):
         return text
     if "*" in text:
-        raise ValueError("must name each origin, such as https://app.example.com")
-    return read_origin(text)
+        raise ValueError(NO_ORIGIN)
+    try:
+        return read_origin(text)
+    except ValueError as invalid:
+        # That error is about origins that may have a `*`.
+        raise ValueError(NO_ORIGIN) from invalid
 
 
 class FactorSettings(BaseModel):

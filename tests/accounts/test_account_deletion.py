@@ -79,6 +79,12 @@ FACTOR_ROWS = (
         " VALUES (:id, :id, '', '', 0)"
     ),
     (
+        "INSERT INTO passkeys (factor_id, user_id, credential_id, public_key, sign_count, name,"
+        " aaguid, is_backup_eligible, is_backed_up, transports, rp_id)"
+        " VALUES (:id, :id, '', '', 0, '', '', true, true, '{}', 'localhost')"
+    ),
+    "INSERT INTO passkey_users (user_id, handle, created_at) VALUES (:id, '', now())",
+    (
         "INSERT INTO totp_enrollments"
         " (session_id, user_id, sealed_secret, sealed_with, created_at, expires_at)"
         " SELECT id, user_id, '', '', now(), now() FROM sessions WHERE user_id = :id LIMIT 1"

@@ -151,6 +151,8 @@ async def test_a_user_gets_all_personal_data(api: Api, admin: Api, ada: Person) 
         "passwordFailures": [],
         "challenges": [],
         "factors": [],
+        "passkeys": [],
+        "passkeyUsers": [],
         "totpEnrollments": [],
         "recoveryCodes": [],
         "events": [
@@ -174,6 +176,7 @@ def session(**values: Any) -> dict[str, Any]:
         "createdAt": "time",
         "provedAt": None,
         "methods": ["PASSWORD"],
+        "isPasskeySynced": None,
         "lastUsedAt": "time",
         "rotatedAt": "time",
         "expiresAt": "time",

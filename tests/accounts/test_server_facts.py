@@ -39,7 +39,7 @@ async def test_a_guest_can_read_what_forms_need(
         "emailVerification": "OFF",
         "passwordMinLength": 8,
         "passwordMaxLength": 256,
-        "signInMethods": ["PASSWORD"],
+        "signInMethods": ["PASSWORD", "PASSKEY"],
     }
     assert answers == [{"server": server | facts}] * 3
 

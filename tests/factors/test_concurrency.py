@@ -1,4 +1,4 @@
-"""A hundred uses of one code at once, over two workers: one session."""
+"""A hundred uses of one code or passkey at once, over two workers: one session."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,15 @@ import pytest
 from app.testing.clients import Person
 from app.testing.clock import FakeClock
 from tests.cli.test_serve import send
+from tests.support import passkeys
 from tests.support.authenticator import ANSWER, BEGIN, CONFIRM, LOGIN, REMOVE, Authenticator
+from tests.support.passkeys import Json, SoftwareAuthenticator
 from tests.support.servers import Server, serving
 
 # The first test includes the start of the server.
 pytestmark = pytest.mark.timeout(180)
 AT_ONCE = 100
+PASSKEYS_AT_ONCE = 50
 ADMIN = Person("admin@example.com", "correct horse battery staple")
 SESSIONS = "{ me { sessions(first: 100) { nodes { id methods } } recoveryCodesLeft } }"
 
@@ -47,23 +50,28 @@ class Account:
         self, tokens: Sequence[str], programs: Sequence[str], **given: str
     ) -> list[dict[str, Any]]:
         """Answer these challenges at once, each by a program on a connection of its own."""
+        inputs = [{"token": each, "answer": given} for each in tokens]
+        answers = await self.send_at_once(ANSWER, inputs, programs)
+        return [each["data"]["answerChallenge"] for each in answers]
+
+    async def send_at_once(
+        self, query: str, inputs: Sequence[Json], programs: Sequence[str], bearer: str = ""
+    ) -> list[Json]:
+        """Send a mutation with each of these inputs at once, by a program of its own."""
         limits = httpx.Limits(max_connections=AT_ONCE)
+        authorization = {"authorization": f"Bearer {bearer}"} if bearer else {}
         async with httpx.AsyncClient(limits=limits, timeout=50) as client:
 
-            async def answer(token: str, program: str) -> dict[str, Any]:
-                body = {
-                    "query": ANSWER,
-                    "variables": {"input": {"token": token, "answer": given}},
-                }
-                url, headers = f"{self.server.url}/graphql", {"user-agent": program}
-                answered = await client.post(url, json=body, headers=headers)
-                return answered.json()["data"]["answerChallenge"]
+            async def ask(given: Json, program: str) -> Json:
+                body = {"query": query, "variables": {"input": given}}
+                headers = {"user-agent": program} | authorization
+                url = f"{self.server.url}/graphql"
+                return (await client.post(url, json=body, headers=headers)).json()
 
             # The connections are opened before.
             live = f"{self.server.url}/health/live"
             await asyncio.gather(*(client.get(live) for _ in range(AT_ONCE)))
-            asked = [answer(*each) for each in zip(tokens, programs, strict=True)]
-            return await asyncio.gather(*asked)
+            return await asyncio.gather(*map(ask, inputs, programs))
 
     def seen(self) -> dict[str, Any]:
         return send(self.server, SESSIONS, bearer=self.bearer)["me"]
@@ -90,6 +98,31 @@ def account(server: Server) -> Iterator[Account]:
     factor_id = added["factor"]["id"]
     yield Account(server, bearer, second, added["recoveryCodes"], factor_id)
     send(server, REMOVE, bearer=bearer, id=factor_id)
+
+
+@pytest.fixture
+def device(account: Account) -> Iterator[SoftwareAuthenticator]:
+    """An authenticator with a passkey of the account."""
+    made = SoftwareAuthenticator(origin=f"http://localhost:{account.server.port}")
+    sent = registration(account, made)
+    added = send(account.server, passkeys.FINISH_REGISTRATION, bearer=account.bearer, input=sent)
+    factor_id = added["finishPasskeyRegistration"]["factor"]["id"]
+    yield made
+    send(account.server, REMOVE, bearer=account.bearer, id=factor_id)
+
+
+def registration(account: Account, device: SoftwareAuthenticator) -> Json:
+    """Returns what finishes a registration."""
+    begun = send(account.server, passkeys.BEGIN_REGISTRATION, bearer=account.bearer)
+    options = begun["beginPasskeyRegistration"]
+    created = device.create(options["publicKey"])
+    return {"ceremony": options["ceremony"], "credential": created}
+
+
+def assertion(account: Account, device: SoftwareAuthenticator) -> Json:
+    """Returns what signs in."""
+    begun = send(account.server, passkeys.BEGIN_SIGN_IN)["beginPasskeySignIn"]
+    return {"ceremony": begun["ceremony"], "credential": device.get(begun["publicKey"])}
 
 
 NOW = FakeClock()
@@ -140,3 +173,85 @@ async def test_one_recovery_code_answers_one_of_a_hundred_challenges(account: Ac
     assert counted(answers) == {"SignedIn": 1, "InvalidCode": AT_ONCE - 1}
     assert len(account.sessions() - before) == 1
     assert account.seen()["recoveryCodesLeft"] == 9
+
+
+class TestAPasskey:
+    async def test_used_once_by_one_client_starts_one_session(
+        self, account: Account, device: SoftwareAuthenticator
+    ) -> None:
+        before, sent = account.sessions(), assertion(account, device)
+
+        asked = account.send_at_once(passkeys.SIGN_IN, [sent] * PASSKEYS_AT_ONCE, ONE_PROGRAM)
+        answers = [each["data"]["signInWithPasskey"] for each in await asked]
+
+        assert counted(answers) == {"SignedIn": PASSKEYS_AT_ONCE}
+        ids = {each["session"]["id"] for each in answers}
+        assert account.sessions() - before == ids
+        assert len(ids) == 1
+
+    async def test_used_once_by_many_clients_starts_one_session(
+        self, account: Account, device: SoftwareAuthenticator
+    ) -> None:
+        before, sent = account.sessions(), assertion(account, device)
+
+        asked = account.send_at_once(passkeys.SIGN_IN, [sent] * PASSKEYS_AT_ONCE, MANY_PROGRAMS)
+        answers = [each["data"]["signInWithPasskey"] for each in await asked]
+
+        assert counted(answers) == {"SignedIn": 1, "PasskeyRefused": PASSKEYS_AT_ONCE - 1}
+        assert len(account.sessions() - before) == 1
+
+    async def test_that_counts_is_used_with_one_count_once(
+        self, account: Account, device: SoftwareAuthenticator
+    ) -> None:
+        """In ceremonies of their own: each of a clone and of the passkey."""
+        device.credentials[0].counter = 7
+        before = account.sessions()
+        sent = [assertion(account, device) for _ in range(10)]
+
+        asked = account.send_at_once(passkeys.SIGN_IN, sent, MANY_PROGRAMS)
+        answers = [each["data"]["signInWithPasskey"] for each in await asked]
+
+        assert counted(answers) == {"SignedIn": 1, "PasskeyRefused": 9}
+        assert len(account.sessions() - before) == 1
+
+    async def test_is_registered_once(self, account: Account) -> None:
+        device = SoftwareAuthenticator(origin=f"http://localhost:{account.server.port}")
+        first = registration(account, device)
+        begun = send(account.server, passkeys.BEGIN_REGISTRATION, bearer=account.bearer)
+        second = begun["beginPasskeyRegistration"]
+        again = attested_again(device, second["publicKey"]["challenge"])
+        inputs = [first, {"ceremony": second["ceremony"], "credential": again}]
+
+        answers = await register_at_once(account, inputs)
+
+        kinds = [each["__typename"] for each in answers]
+        assert sorted(kinds) == ["FactorAdded", "PasskeyRefused"]
+        added = next(each for each in answers if each["__typename"] == "FactorAdded")
+        send(account.server, REMOVE, bearer=account.bearer, id=added["factor"]["id"])
+
+    async def test_more_than_twenty_are_not_registered(self, account: Account) -> None:
+        devices = [
+            SoftwareAuthenticator(origin=f"http://localhost:{account.server.port}")
+            for _ in range(25)
+        ]
+        inputs = [registration(account, each) for each in devices]
+
+        answers = [each for each in await register_at_once(account, inputs) if each]
+
+        assert counted(answers) == {"FactorAdded": 20}
+        for each in answers:
+            send(account.server, REMOVE, bearer=account.bearer, id=each["factor"]["id"])
+
+
+async def register_at_once(account: Account, inputs: Sequence[Json]) -> list[Any]:
+    query, programs = passkeys.FINISH_REGISTRATION, MANY_PROGRAMS
+    answers = await account.send_at_once(query, inputs, programs, account.bearer)
+    return [each["data"]["finishPasskeyRegistration"] for each in answers]
+
+
+def attested_again(device: SoftwareAuthenticator, challenge: str) -> Json:
+    """Attest the passkey that exists, as no honest authenticator does."""
+    credential = device.credentials[0]
+    named = device.aaguid + len(credential.id).to_bytes(2, "big") + credential.id
+    data = device.data(credential, passkeys.ATTESTED) + named + credential.cose_key
+    return device.attestation(credential, data, device.client("create", challenge))

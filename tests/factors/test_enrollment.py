@@ -108,7 +108,7 @@ async def test_it_is_an_event_and_an_email(
     assert outbox.subjects == [(ada.email, "A second factor was added to your account")]
     words = " ".join(outbox.messages[0].text.split())
     for sentence in (
-        "A second factor was added to your account at Portico.",
+        "An authenticator app was added to your account at Portico.",
         "Keep your recovery codes in a safe place",
         "If it was not you, ask for a new password at once, and tell an administrator",
     ):

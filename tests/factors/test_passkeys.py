@@ -2,19 +2,11 @@
 
 import pytest
 
-from app.database.database import Database
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 from tests.support import authenticator as factors
 from tests.support import passkeys
 from tests.support.passkeys import EDDSA, ES256, RS256, SoftwareAuthenticator
-
-
-@pytest.fixture
-async def owner(api: Api, db: Database, ada: Person) -> Api:
-    """A session of Ada, who has proved her address and has no factor."""
-    await factors.verify(db, ada)
-    return await api.login(ada)
 
 
 @pytest.mark.parametrize("algorithm", [EDDSA, ES256, RS256])

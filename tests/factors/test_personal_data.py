@@ -2,8 +2,10 @@
 
 import json
 
-from app.testing.clients import Api
+from app.testing.clients import Api, Person
+from tests.support import passkeys
 from tests.support.authenticator import Enrolled
+from tests.support.passkeys import SoftwareAuthenticator, encode
 
 EXPORT = """
 mutation ($password: String!) { exportPersonalData(input: {password: $password}) {
@@ -29,4 +31,29 @@ async def test_a_copy_says_that_there_are_factors_and_codes_and_has_no_secret(
     assert challenge.keys() == {"methods", "createdAt", "expiresAt", "usedAt"}
     assert codes.keys() == {"createdAt"}
     secrets = [enrolled.app.secret, token, *enrolled.codes]
+    assert [secret for secret in secrets if secret in json.dumps(document)] == []
+
+
+async def test_a_copy_says_what_a_passkey_is_called_and_has_no_id_of_it(
+    owner: Api, ada: Person
+) -> None:
+    device = SoftwareAuthenticator()
+    added = await passkeys.register(owner, device, name="Ada's key")
+
+    data = await owner(EXPORT, password=ada.password)
+
+    document = data["exportPersonalData"]["document"]
+    [passkey], [user] = document["passkeys"], document["passkeyUsers"]
+    assert passkey == {
+        "factorId": passkey["factorId"],
+        "name": "Ada's key",
+        "aaguid": "00000000-0000-0000-0000-000000000000",
+        "isBackupEligible": True,
+        "isBackedUp": True,
+        "transports": ["hybrid", "internal"],
+        "rpId": "localhost",
+    }
+    assert user.keys() == {"createdAt"}
+    credential = device.credentials[0]
+    secrets = [*map(encode, (credential.id, credential.user_handle)), *added["recoveryCodes"]]
     assert [secret for secret in secrets if secret in json.dumps(document)] == []

@@ -229,7 +229,13 @@ def test_every_field_of_every_type_with_a_row_declares_what_it_needs() -> None:
         if "columns" not in field.extensions["strawberry-definition"].metadata
     }
 
-    assert {kind.name for kind in with_row} == {"User", "Session", "AuditEvent", "TotpFactor"}
+    assert {kind.name for kind in with_row} == {
+        "User",
+        "Session",
+        "AuditEvent",
+        "TotpFactor",
+        "Passkey",
+    }
     assert silent == set()
 
 

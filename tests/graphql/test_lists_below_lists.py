@@ -39,6 +39,12 @@ ADD_FACTORS = """
 INSERT INTO factors (id, user_id, kind, created_at)
 SELECT gen_random_uuid(), id, 'TOTP', now() FROM users
 """
+ADD_PASSKEY_USERS = """
+INSERT INTO passkey_users (user_id, handle, created_at)
+SELECT id, uuid_send(id), now() FROM users
+"""
+# Null for all users of a page but the viewer.
+ONLY_OF_VIEWER = "acceptedPasskeys"
 # `User.visits` asks the database for each user.
 VISITS = """
     from typing import Any
@@ -162,6 +168,7 @@ async def data(url: str) -> Data:
         # Last: from now on, signing in is not possible without a code.
         async with database.begin() as session:
             await session.execute(text(ADD_FACTORS))
+            await session.execute(text(ADD_PASSKEY_USERS))
     assert devices[0].access_token
     return Data(devices[0].access_token, {"User": grace.id, "AuditEvent": event})
 
@@ -201,7 +208,11 @@ async def test_more_entries_of_a_page_take_no_more_statements_for_any_object_bel
         compared = {str(each): await notes.compare(each) for each in notes.positions()}
 
     growing = {name: each.statements for name, each in compared.items() if each.grows}
-    without_more = [name for name, each in compared.items() if not each.has_more_objects]
+    without_more = [
+        name
+        for name, each in compared.items()
+        if not each.has_more_objects and not name.endswith(f".{ONLY_OF_VIEWER}")
+    ]
     assert growing == {}
     # If a new field is here, it needs objects in `data`.
     assert without_more == []

@@ -45,6 +45,7 @@ SELECTED = {
     "sessions": "{ nodes { id } }",
     "suspension": "{ reason until }",
     "factors": "{ id createdAt }",
+    "acceptedPasskeys": "{ rpId userId allAcceptedCredentialIds }",
 }
 USER_FIELDS = cast("GraphQLObjectType", core_schema(default_schema()).type_map["User"]).fields
 TWO_ROOTS = "{ me { email } a: users(first: 1) { totalCount } b: users(first: 1) { totalCount } }"

@@ -17,6 +17,7 @@ SCALARS: dict[str, Any] = {
     "Boolean": False,
     "DateTime": "2026-01-31T12:00:00Z",
     "Int": 1,
+    "JSON": {},
     "String": "x",
 }
 # The library's type guards are generics without a parameter.

@@ -85,7 +85,7 @@ class PasskeyMutations:
         description="Register the passkey that the browser has made, in the session that has begun "
         "to. It signs in without a password, and is a second factor: `login` asks for it. The "
         "session is fresh then; with the first factor, other sessions have to step up.",
-        limited_as=limits.REGISTRATION,
+        limited_as=limits.PASSKEY_REGISTRATION,
         fresh_within=FRESH_TO_FINISH,
         without_factor=True,
     )

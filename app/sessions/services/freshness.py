@@ -163,18 +163,20 @@ async def record_proof(
     table, value = Session, method.value
     is_known = table.methods.contains([value])
     methods = case((is_known, table.methods), else_=func.array_append(table.methods, value))
-    values: dict[str, Any] = {
-        "proved_at": now,
-        "methods": methods,
-        "must_step_up": False,
-        "wrong_codes": 0,
-    }
+    synced: Any = table.is_passkey_synced if is_passkey_synced is None else is_passkey_synced
     if method is AuthenticationMethod.PASSWORD:
-        values |= {"methods": array([value]), "is_passkey_synced": None}
-    if is_passkey_synced is not None:
-        values["is_passkey_synced"] = is_passkey_synced
+        methods = array([value])
+        synced = None
     proved = (
-        update(table).where(table.id == viewer.session_id, LIFETIME.is_active(now)).values(values)
+        update(table)
+        .where(table.id == viewer.session_id, LIFETIME.is_active(now))
+        .values(
+            methods=methods,
+            is_passkey_synced=synced,
+            proved_at=now,
+            must_step_up=False,
+            wrong_codes=0,
+        )
     )
     row = await changed_session(session, proved)
     if row is None:

@@ -9,15 +9,16 @@ from app.sessions.services.outcomes import SignedIn, Tokens
 from app.sessions.services.token_claims import TokenClaims
 from app.users.models import UserRow
 
+# A key in one device, or one that may be copied to others; and the user was present.
+HARDWARE_KEY, SYNCED_KEY = ("hwk", "user"), ("swk", "user")
 # RFC 8176. It has no value for an email; `otp` covers codes that are written down too.
 REFERENCES = {
     AuthenticationMethod.PASSWORD: ("pwd",),
     AuthenticationMethod.EMAIL: ("email",),
     AuthenticationMethod.TOTP: ("otp",),
     AuthenticationMethod.RECOVERY_CODE: ("otp",),
+    AuthenticationMethod.PASSKEY: HARDWARE_KEY,
 }
-# A key in one device, or one that may be copied to others; and the user was present.
-HARDWARE_KEY, SYNCED_KEY = ("hwk", "user"), ("swk", "user")
 MULTI_FACTOR = "mfa"
 # Authentication assurance levels, as others name them: one factor, or two.
 ONE_FACTOR, TWO_FACTORS = "aal1", "aal2"
@@ -66,10 +67,9 @@ def authentication(session: SessionRow) -> Authentication:
 
     A factor that was enrolled in the session counts: its first code was entered there.
     """
-    of_passkey = SYNCED_KEY if session.is_passkey_synced else HARDWARE_KEY
-    proved = map(AuthenticationMethod, session.methods)
-    known = {**REFERENCES, AuthenticationMethod.PASSKEY: of_passkey}
-    by_method = (known[each] for each in proved)
+    synced = {AuthenticationMethod.PASSKEY: SYNCED_KEY} if session.is_passkey_synced else {}
+    names = REFERENCES | synced
+    by_method = (names[AuthenticationMethod(each)] for each in session.methods)
     references = list(dict.fromkeys(each for values in by_method for each in values))
     if not session.has_proved_factor:
         return Authentication(session.authenticated_at, references, ONE_FACTOR)
