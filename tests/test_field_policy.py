@@ -38,6 +38,7 @@ from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox
 from tests.support.authenticator import enroll, verify
 from tests.support.operations import smallest
+from tests.support.passkeys import SoftwareAuthenticator, register
 from tests.support.servers import ROOT
 
 OWN = default_schema()
@@ -157,13 +158,16 @@ async def test_a_field_that_is_charged_is_limited(
     one_each = {budget.setting: 1 for budget in budgets_of(MODULES)}
     changes = {"throttle_scale": 1.0, **one_each}
     app = create_app(settings.model_copy(update=changes), clock, outbox)
-    admin, factor_id = await api.login(grace), ""
+    admin, factor_id, passkey_id = await api.login(grace), "", ""
     if ATTEMPTS[name] == "FACTOR_CHANGE":
         enrolled = await enroll(api, db, grace, clock)
         admin, factor_id = enrolled.session, enrolled.factor_id
+    if name == "renamePasskey":
+        await verify(db, grace)
+        passkey_id = (await register(admin, SoftwareAuthenticator()))["factor"]["id"]
     async with db.begin() as session:
         await session.execute(text("DELETE FROM budgets"))
-    values = {"userId": ada.id, "factorId": factor_id}
+    values = {"userId": ada.id, "factorId": factor_id, "passkeyId": passkey_id}
     async with app.router.lifespan_context(app), Api.of(app) as guest:
         client = Api(guest.http, admin.access_token)
         # Three: the first `logout` ends the session, so it is not charged.
