@@ -14,7 +14,7 @@ const outcomes = new Set(
 );
 
 // So is what exists only as a part of something else.
-const parts = ["PageInfo", "InputIssue", "Suspension", "Tokens", "AuditDetail", "Challenge"];
+const parts = ["PageInfo", "InputIssue", "Suspension", "Tokens", "AuditDetail", "Challenge", "AcceptedPasskeys"];
 
 // There is one of it.
 const singletons = ["Server"];
