@@ -28,6 +28,7 @@ ROOTS = {"Query": "query", "Mutation": "mutation"}
 SENSITIVE = {
     *("requestEmailChange", "changePassword", "deleteAccount", "exportPersonalData"),
     *("beginPasskeyRegistration", "beginTotpEnrollment", "renewRecoveryCodes", "removeFactor"),
+    "renamePasskey",
     *(
         "createUser",
         "setUserRole",
@@ -39,7 +40,7 @@ SENSITIVE = {
     ),
     "exportUserData",
 }
-ENROLL_FIRST = "This server requires a second factor: enroll one with `beginTotpEnrollment`."
+ENROLL_FIRST = "This server requires a second factor: enroll one, or register a passkey."
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,8 @@ PASSKEY_REGISTRATION = Attempt(
     name="PASSKEY_REGISTRATION",
     description="A new passkey, and an email to the user.",
     limits=(
-        Limit(FACTOR_CHANGES, Per.USER, Counted.SUCCESSES),
         Limit(PROOFS, Per.SESSION, Counted.FAILURES),
+        Limit(FACTOR_CHANGES, Per.USER, Counted.SUCCESSES),
     ),
     once=True,
 )

@@ -44,6 +44,17 @@ ALGORITHMS = (EDDSA, ES256, RS256)
 # In bits. A key of 16,384 bits would take a hundred times as long to verify with.
 RSA_BITS = range(2048, 4097)
 RSA_EXPONENT = 65537
+ED25519_PRIME = 2**255 - 19
+# The y of the eight points whose order divides 8.
+ED25519_SMALL_ORDER = frozenset(
+    {
+        0,
+        1,
+        ED25519_PRIME - 1,
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+    }
+)
 # In bytes. Shorter ones are not random enough (WebAuthn Level 3, 4, credential ID).
 MIN_CREDENTIAL_ID = 16
 P256_BYTES = 32
@@ -88,6 +99,8 @@ class RelyingParty:
             for url, host in zip(urls, hosts, strict=True)
             if not (is_loopback(host) and is_address(host))
         ]
+        if domain == LOCALHOST:
+            own = [each for each in own if not LOCAL_PAGE.fullmatch(each)]
         return cls(domain, name, tuple(dict.fromkeys(origins or own)))
 
     def accepts(self, origin: str) -> bool:
@@ -306,7 +319,7 @@ def _check_key(public_key: bytes) -> None:
     key = decoded_public_key_to_cryptography(decoded)
     match decoded.alg:
         case COSEAlgorithmIdentifier.EDDSA:
-            fits = isinstance(key, ed25519.Ed25519PublicKey)
+            fits = isinstance(key, ed25519.Ed25519PublicKey) and _is_strong(key)
         case COSEAlgorithmIdentifier.ECDSA_SHA_256:
             # Others are accepted by the library modulo the prime: keys with two spellings.
             fits = (
@@ -325,6 +338,16 @@ def _check_key(public_key: bytes) -> None:
             fits = False
     if not fits:
         raise NotAccepted("the key does not fit its algorithm")
+
+
+def _is_strong(key: ed25519.Ed25519PublicKey) -> bool:
+    """Whether a signature needs the private key: with points of a small order anybody makes some.
+
+    `cryptography` accepts these, and numbers that are not reduced (RFC 8032, 5.1.3).
+    """
+    # The highest bit is the sign of the other coordinate.
+    y = int.from_bytes(key.public_bytes_raw(), "little") & ~(1 << 255)
+    return y < ED25519_PRIME and y not in ED25519_SMALL_ORDER
 
 
 def _check_signature(assertion: Assertion, public_key: bytes) -> None:

@@ -495,7 +495,11 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 OPERATIONS = from_schema(
-    SDL, custom_scalars={"DateTime": st.just("2026-01-31T12:00:00Z").map(String)}
+    SDL,
+    custom_scalars={
+        "DateTime": st.just("2026-01-31T12:00:00Z").map(String),
+        "JSON": st.just("text").map(String),
+    },
 )
 INPUT = GraphQLScalarType | GraphQLEnumType | GraphQLInputObjectType
 INPUTS = sorted(name for name, kind in SCHEMA.type_map.items() if isinstance(kind, INPUT))

@@ -223,6 +223,7 @@ def without(key: Key, member: int) -> Key:
     return {name: value for name, value in key.items() if name != member}
 
 
+ORDER_8 = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
 KEYS: Mapping[str, Any] = {
     "a point that is not on the curve": {**EC, -3: bytes(31) + b"\x01"},
     "the point at infinity": {**EC, -2: bytes(32), -3: bytes(32)},
@@ -245,6 +246,11 @@ KEYS: Mapping[str, Any] = {
     "Ed25519 as RS256": {**ED, 3: RS256},
     "Ed25519 with 31 bytes": {**ED, -2: bytes(31)},
     "Ed25519 with 33 bytes": {**ED, -2: bytes(33)},
+    "Ed25519, the identity": {**ED, -2: b"\x01" + bytes(31)},
+    "Ed25519, the identity with a sign": {**ED, -2: b"\x01" + bytes(30) + b"\x80"},
+    "Ed25519, a point of order 4": {**ED, -2: bytes(32)},
+    "Ed25519, a point of order 8": {**ED, -2: bytes.fromhex(ORDER_8)},
+    "Ed25519, not reduced": {**ED, -2: b"\xff" * 32},
     "X25519": {**ED, -1: 4, -2: X25519},
     "Ed448": {**ED, -1: 7, -2: ED448},
     "Ed25519 by its own number": {**ED, 3: -19},

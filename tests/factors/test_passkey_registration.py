@@ -66,7 +66,7 @@ class TestTheOptions:
                 {"type": "public-key", "alg": -7},
                 {"type": "public-key", "alg": -257},
             ],
-            "timeout": 300_000,
+            "timeout": 270_000,
             "excludeCredentials": [
                 {
                     "type": "public-key",
@@ -162,7 +162,7 @@ class TestTheName:
         assert added["factor"]["name"] == expected
         assert await factors_of(owner) == [added["factor"]]
 
-    @pytest.mark.parametrize("name", ["x" * 101, "a\nb", "   "])
+    @pytest.mark.parametrize("name", ["x" * 101, "a\nb"])
     async def test_is_refused_without_using_the_ceremony_up(
         self, owner: Api, db: Database, name: str
     ) -> None:
@@ -188,7 +188,7 @@ class TestTheFirstFactor:
         assert len(set(added["recoveryCodes"])) == 10
         assert await factors.events(db) == [("factor.added", {"kind": "PASSKEY"})]
         assert outbox.subjects == [(ada.email, "A passkey was added to your account")]
-        assert "The passkey “Ada's phone” was added" in " ".join(outbox.messages[0].text.split())
+        assert "Its name: Ada's phone" in " ".join(outbox.messages[0].text.split())
 
     async def test_is_the_first_of_any_kind(self, enrolled: Enrolled) -> None:
         added = await passkeys.register(enrolled.session, SoftwareAuthenticator())

@@ -6,6 +6,7 @@ import pytest
 
 from app.database.database import Database
 from app.testing.clients import Api, Person
+from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox
 from tests.accounts.test_password_changes import NEW, REQUEST, reset
 from tests.support import authenticator as factors
@@ -78,3 +79,24 @@ async def test_a_thief_who_registered_a_passkey_is_out_after_a_reset(
     assert (await passkeys.sign_in(api, theirs))["__typename"] == "PasskeyRefused"
     login = (await api(factors.LOGIN, input=ada.credentials))["login"]
     assert login["__typename"] == "InvalidCredentials"
+
+
+async def test_a_passkey_that_may_have_been_copied_steps_up_in_no_session_of_its_own(
+    api: Api, db: Database, ada: Person, clock: FakeClock
+) -> None:
+    await factors.verify(db, ada)
+    device = SoftwareAuthenticator(counts=True)
+    await passkeys.register(await api.login(ada), device)
+    alone = api.with_tokens(await passkeys.sign_in(api, device))
+    device.credentials[0].counter = 0
+    await passkeys.sign_in(api, device)
+    device.credentials[0].counter = 10
+    clock.pass_(minutes=11)
+
+    begun = (await alone(passkeys.BEGIN_STEP_UP))["beginPasskeyStepUp"]
+    given = {"ceremony": begun["ceremony"], "credential": device.get(begun["publicKey"])}
+    refused = (await alone(factors.STEP_UP, answer={"passkey": given}))["stepUp"]
+
+    assert refused["__typename"] == "PasskeyRefused"
+    assert await alone(factors.RENEW) == {"renewRecoveryCodes": None}
+    assert alone.last_code == "STEP_UP_REQUIRED"

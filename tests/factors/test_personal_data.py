@@ -52,6 +52,7 @@ async def test_a_copy_says_what_a_passkey_is_called_and_has_no_id_of_it(
         "isBackedUp": True,
         "transports": ["hybrid", "internal"],
         "rpId": "localhost",
+        "needsPassword": False,
     }
     assert user.keys() == {"createdAt"}
     credential = device.credentials[0]

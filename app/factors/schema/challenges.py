@@ -117,8 +117,8 @@ class ChallengeMutations:
                 return await signed_in(outcome, info, cookie)
             case answers.InvalidCode():
                 return InvalidCode.make()
-            case passkey_proofs.PasskeyRefused():
-                return PasskeyRefused.make()
+            case passkey_proofs.PasskeyRefused() as refused:
+                return PasskeyRefused.of(refused)
             case challenge_answers.ChallengeExpired() as expired:
                 return ChallengeExpired.of(expired)
 

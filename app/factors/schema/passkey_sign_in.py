@@ -83,9 +83,7 @@ class PasskeySignInMutations:
             case session_outcomes.SignedIn() as outcome:
                 return await signed_in(outcome, info, cookie)
             case passkey_proofs.PasskeyRefused() as refused:
-                if refused.needs_password:
-                    return PasskeyRefused.without_password()
-                return PasskeyRefused.make()
+                return PasskeyRefused.of(refused)
 
     @guest_field(
         description="Begin to answer a challenge with a passkey: returns what to ask the browser "

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import strawberry
 
-from app.factors.services import passkey_requests
+from app.factors.services import passkey_proofs, passkey_requests
 from app.factors.services.passkey_proofs import PasskeyAnswer as GivenPasskey
 from app.graphql.problems import Problem
 from app.graphql.scalars import JSON
@@ -49,19 +49,18 @@ class PasskeyAnswer:
 @strawberry.type(
     description="The passkey is not accepted: unknown, removed, made for another site, or the "
     "ceremony was used, has expired, or was begun for something else. The answer does not say "
-    "which, except that a passkey needs the password too since that was reset."
+    "which, except that a passkey needs the password too since that was reset, or since a copy of "
+    "the passkey was used."
 )
 class PasskeyRefused(Problem):
     @classmethod
-    def make(cls) -> "PasskeyRefused":
+    def of(cls, outcome: passkey_proofs.PasskeyRefused) -> "PasskeyRefused":
+        if outcome.needs_password:
+            return cls(
+                message="The password was reset, or a copy of this passkey was used. Sign in with "
+                "your password, and confirm with the passkey: then it signs in alone again."
+            )
         return cls(message="This passkey was not accepted. Try again, or choose another way.")
-
-    @classmethod
-    def without_password(cls) -> "PasskeyRefused":
-        return cls(
-            message="Since the password was reset, this passkey was not used with it. Sign in with "
-            "your password, and confirm with the passkey: then it signs in alone again."
-        )
 
     @classmethod
     def of_registration(cls) -> "PasskeyRefused":

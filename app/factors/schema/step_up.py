@@ -73,8 +73,8 @@ class StepUpMutations:
                 return InvalidCredentials.of_password()
             case answers.InvalidCode():
                 return InvalidCode.of_step_up()
-            case passkey_proofs.PasskeyRefused():
-                return PasskeyRefused.make()
+            case passkey_proofs.PasskeyRefused() as refused:
+                return PasskeyRefused.of(refused)
             case service.FactorNeeded():
                 return InvalidCode.needed()
 

@@ -146,7 +146,11 @@ class Factors:
 
 def _other_way_in(factor: FactorRow) -> Select[bool]:
     """Returns whether the user can sign in without a factor. Codes alone never sign in."""
-    others = exists().where(Passkey.user_id == factor.user_id, Passkey.factor_id != factor.id)
+    others = exists().where(
+        Passkey.user_id == factor.user_id,
+        Passkey.factor_id != factor.id,
+        Passkey.needs_password.is_(False),
+    )
     has_password = exists().where(User.id == factor.user_id, User.password_hash.is_not(None))
     is_way_in = factor.kind == FactorKind.PASSKEY.value
     return select(or_(others, has_password, literal(not is_way_in)))

@@ -130,7 +130,8 @@ class StepUp:
                 return SteppedUp(await current_session(session, viewer))
             if not await self.used.use(session, answer.ceremony):
                 checked = None
-            accepted = await self.passkeys.accept(session, user, checked, Beside.OTHER, recorder)
+            beside = await _proved_in(session, viewer)
+            accepted = await self.passkeys.accept(session, user, checked, beside, recorder)
             if isinstance(accepted, PasskeyRefused):
                 event = FactorEvent.FACTOR_REFUSED
                 await recorder.record(session, event, target=user.id, method=PASSKEY.value)
@@ -168,6 +169,15 @@ class StepUp:
             row = await record_proof(session, viewer, PASSWORD, now)
             await _record(session, recorder, user, PASSWORD)
         return SteppedUp(row)
+
+
+async def _proved_in(session: AsyncSession, viewer: Viewer) -> Beside:
+    """Returns what else was proved in the session.
+
+    One that began with nothing but a passkey may be that of somebody who has a copy of it.
+    """
+    proved = (await current_session(session, viewer)).methods
+    return Beside.NOTHING if {*proved} <= {PASSKEY.value} else Beside.OTHER
 
 
 async def _record(
