@@ -57,7 +57,7 @@ from app.mail.mailer import Mailer
 from app.module import Module
 from app.modules import MODULES, attempts_of, event_names, read_settings, settings_class
 from app.periodic import every
-from app.security.passkeys import RelyingParty
+from app.security.relying_party import RelyingParty
 from app.server.connection_limits import LIMITER, ConnectionLimiter, ConnectionLimits
 from app.server.head_checks import HeadChecks
 from app.server.shutdown import Shutdown, stop_all_workers

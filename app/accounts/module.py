@@ -25,8 +25,8 @@ from app.jobs.handlers import Handles
 from app.mail.settings import MailSettings
 from app.module import Module, Periodic
 from app.periodic import PURGE_SECONDS
-from app.security.passkeys import RelyingParty
 from app.security.passwords import MAX_CHARACTERS, Passwords
+from app.security.relying_party import RelyingParty
 from app.sessions.services.factor_policy import FactorPolicy
 from app.users.settings import UserSettings
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from app.database.database import Database, connect
 from app.main import create_app
-from app.security.passkeys import RelyingParty
+from app.security.relying_party import RelyingParty
 from app.settings import Settings
 from app.testing.clients import Api
 from app.testing.clock import FakeClock

@@ -22,13 +22,9 @@ from app.security.passkey_credentials import (
     read_assertion,
     read_attestation,
 )
-from app.security.passkeys import (
-    RelyingParty,
-    creation_options,
-    request_options,
-    verify_assertion,
-    verify_attestation,
-)
+from app.security.passkey_options import creation_options, request_options
+from app.security.passkeys import verify_assertion, verify_attestation
+from app.security.relying_party import RelyingParty
 from tests.support.cbor_attacks import BOMBS, UNUSUAL
 from tests.support.passkeys import (
     ATTESTED,

@@ -11,7 +11,7 @@ from app.cli.doctor.environment import SetUp
 from app.cli.doctor.findings import Verdict, check, failed, ok, warning
 from app.factors.services.registered_domains import RegisteredDomains
 from app.factors.services.relying_party import relying_party
-from app.security.passkeys import RelyingParty
+from app.security.relying_party import RelyingParty
 
 HTTP_SECONDS = 5.0
 # WebAuthn Level 3, 5.11.

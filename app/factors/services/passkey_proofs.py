@@ -20,7 +20,9 @@ from app.mail.services.outgoing_emails import OutgoingEmails
 from app.security.ceremonies import CHALLENGE_BYTES, Ceremonies, CeremonyPurpose
 from app.security.keys import Part, constant_time_equal, digest
 from app.security.passkey_credentials import Assertion
-from app.security.passkeys import NO_KEY, RelyingParty, Signature, verify_assertion
+from app.security.passkey_keys import NO_KEY
+from app.security.passkeys import Signature, verify_assertion
+from app.security.relying_party import RelyingParty
 from app.users.models import UserRow
 
 

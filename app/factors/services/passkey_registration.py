@@ -35,13 +35,9 @@ from app.security.ceremonies import LIFETIME, Ceremonies, CeremonyPurpose
 from app.security.client import Client
 from app.security.keys import digest
 from app.security.passkey_credentials import Attestation
-from app.security.passkeys import (
-    NewPasskey,
-    RelyingParty,
-    creation_options,
-    descriptor,
-    verify_attestation,
-)
+from app.security.passkey_options import creation_options, descriptor
+from app.security.passkeys import NewPasskey, verify_attestation
+from app.security.relying_party import RelyingParty
 from app.sessions.models import AuthenticationMethod
 from app.sessions.services.freshness import FRESH_WITHIN, Freshness, record_proof
 from app.users.models import UserRow

@@ -13,7 +13,8 @@ from app.database.database import Database
 from app.factors.models import Passkey
 from app.factors.services.challenge_answers import ChallengeExpired
 from app.security.ceremonies import LIFETIME, Ceremonies, CeremonyPurpose
-from app.security.passkeys import RelyingParty, descriptor, request_options
+from app.security.passkey_options import descriptor, request_options
+from app.security.relying_party import RelyingParty
 from app.sessions.services.challenges import Challenges
 from app.users.services.viewer import Viewer
 

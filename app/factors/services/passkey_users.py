@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database.database import Database
 from app.factors.models import Passkey, PasskeyUser
 from app.security.passkey_credentials import text_of
-from app.security.passkeys import RelyingParty
+from app.security.relying_party import RelyingParty
 
 HANDLE_BYTES = 32
 

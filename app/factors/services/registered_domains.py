@@ -14,7 +14,7 @@ from app.errors import Misconfigured
 from app.factors.events import FactorEvent
 from app.factors.models import Factor, Passkey, RecoveryCodes
 from app.security.client import NO_CLIENT
-from app.security.passkeys import RelyingParty
+from app.security.relying_party import RelyingParty
 from app.sessions.models import Challenge
 from app.users.models import User
 from app.users.services.viewer import Operator

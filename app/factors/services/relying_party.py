@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from app.config.settings import PlatformSettings
 from app.factors.settings import FactorSettings
 from app.mail.settings import MailSettings
-from app.security.passkeys import RelyingParty
+from app.security.relying_party import RelyingParty
 from app.text.origins import read_origin
 
 
