@@ -334,3 +334,20 @@ def attested(device: SoftwareAuthenticator, credential: passkeys.Credential, beg
     data = device.data(credential, passkeys.ATTESTED) + named + credential.cose_key
     client_data = device.client("create", begun["publicKey"]["challenge"])
     return device.attestation(credential, data, client_data)
+
+
+async def test_repeating_a_registration_with_the_id_of_another_account_shows_nothing_of_it(
+    api: Api, owner: Api, db: Database, grace: Person
+) -> None:
+    await factors.verify(db, grace)
+    theirs = SoftwareAuthenticator()
+    await passkeys.register(await api.login(grace), theirs, name="Grace's key")
+    begun, device = await begin(owner), SoftwareAuthenticator()
+    created = device.create(begun["publicKey"])
+    assert (await finish(owner, begun, created))["__typename"] == "FactorAdded"
+
+    name = passkeys.encode(theirs.credentials[0].id)
+    refused = await finish(owner, begun, {**created, "id": name, "rawId": name})
+
+    assert refused["__typename"] == "PasskeyRefused"
+    assert len(await factors_of(owner)) == 1
