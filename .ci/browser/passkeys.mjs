@@ -172,7 +172,7 @@ const checks = {
     await laptop.pressInPanel("Make new codes");
     await laptop.send("setUserVerified", { isUserVerified: false });
     await laptop.confirmation.getByRole("button", { name: "Use a passkey" }).click();
-    await laptop.confirmation.getByRole("button", { name: "Use a passkey" }).waitFor();
+    await laptop.confirmation.getByRole("alert").filter({ hasText: "No passkey was used." }).waitFor();
     await laptop.send("setUserVerified", { isUserVerified: true });
     await laptop.confirmation.getByRole("button", { name: "Use a passkey" }).click();
     await laptop.confirmation.waitFor({ state: "detached" });
@@ -189,13 +189,19 @@ const checks = {
     await phone.isSignedOut();
     await phone.bar.getByRole("button", { name: "Sign in with a passkey" }).waitFor();
     await phone.touches(true);
+    await phone.send("setUserVerified", { isUserVerified: false });
+    await phone.press("Sign in with a passkey");
+    await phone.bar.getByRole("alert").filter({ hasText: "No passkey was used." }).waitFor();
+    await phone.send("setUserVerified", { isUserVerified: true });
     await phone.press("Sign in with a passkey");
     await phone.isSignedIn();
     await phone.page.reload();
     await phone.isSignedIn();
   },
   "a passkey signs in with autofill": async () => {
-    await phone.press("Sign out");
+    const isAnswer = (response) =>
+      response.request().postData()?.includes("signInWithPasskey");
+    await Promise.all([phone.page.waitForResponse(isAnswer), phone.press("Sign out")]);
     await phone.isSignedIn();
     await phone.touches(false);
   },

@@ -2,10 +2,10 @@ import { registerPasskey, signalAcceptedPasskeys } from "@portico/client/passkey
 import { useEffect, useState } from "react";
 import { Close, Dialog } from "./Dialog.jsx";
 import { CODE, NAME, OneField } from "./OneField.jsx";
-import { PasskeysElsewhere, usePasskeys } from "./passkeys.jsx";
+import { outcomeOf, PasskeysElsewhere, usePasskeys } from "./passkeys.jsx";
 import { productName } from "./product.js";
 import { QrCode } from "./QrCode.jsx";
-import { ask, session, toMessage } from "./session.js";
+import { ask, session } from "./session.js";
 
 const PROBLEM = "__typename ... on Problem { message }";
 const FACTORS = `{
@@ -91,12 +91,12 @@ export function Factors({ user, onClose }) {
     if (busy) return;
     setBusy(true);
     setNotice("");
-    const outcome = await registerPasskey(session).catch(toMessage);
+    const outcome = await outcomeOf(registerPasskey(session));
     setBusy(false);
-    if (outcome?.__typename === "FactorAdded") showAdded(outcome);
-    else if (outcome?.code === "EMAIL_NOT_VERIFIED")
+    if (outcome.__typename === "FactorAdded") showAdded(outcome);
+    else if (outcome.code === "EMAIL_NOT_VERIFIED")
       setStep({ ...outcome, __typename: "EmailNotVerified" });
-    else setNotice(outcome?.message ?? "");
+    else setNotice(outcome.message);
   };
 
   const rename = async (name) => {

@@ -7,7 +7,7 @@ import {
 import { useSession } from "@portico/client/react";
 import { useEffect, useRef, useState } from "react";
 import { Factors } from "./Factors.jsx";
-import { PasskeysElsewhere, usePasskeys } from "./passkeys.jsx";
+import { outcomeOf, PasskeysElsewhere, usePasskeys } from "./passkeys.jsx";
 import { productName } from "./product.js";
 import { Proof, waysOf } from "./Proof.jsx";
 import { session, survivesReload, toMessage } from "./session.js";
@@ -109,13 +109,13 @@ function SignOutAgain({ onDone }) {
 
 function ChallengeForm({ challenge: { token, methods }, onEnd }) {
   const finishWith = (outcome) => {
-    if (outcome?.__typename === "ChallengeExpired") onEnd(outcome.message);
-    return outcome?.message;
+    if (outcome.__typename === "ChallengeExpired") onEnd(outcome.message);
+    return outcome.message;
   };
   const answer = async (given) =>
     finishWith(await session.answerChallenge({ token, answer: given }).catch(toMessage));
   const answerByPasskey = async () =>
-    finishWith(await answerChallengeWithPasskey(session, token).catch(toMessage));
+    finishWith(await outcomeOf(answerChallengeWithPasskey(session, token)));
   const cancel = (
     <button type="button" onClick={() => onEnd()}>
       Cancel
@@ -171,9 +171,9 @@ function SignInForm({ notice, onChallenge }) {
     if (busy) return {};
     setBusy(true);
     const outcome = await signIn().catch(toMessage);
-    if (outcome?.__typename === "SignedIn") return outcome; // this form is gone
+    if (outcome.__typename === "SignedIn") return outcome; // this form is gone
     setBusy(false);
-    setFailure(outcome?.message ?? "");
+    setFailure(outcome.message ?? "");
     return outcome;
   };
 
@@ -218,7 +218,7 @@ function SignInForm({ notice, onChallenge }) {
         <button
           type="button"
           aria-disabled={busy}
-          onClick={() => attempt(() => signInWithPasskey(session))}
+          onClick={() => attempt(() => outcomeOf(signInWithPasskey(session)))}
         >
           Sign in with a passkey
         </button>

@@ -2,9 +2,9 @@ import { stepUpWithPasskey } from "@portico/client/passkeys";
 import { useSession } from "@portico/client/react";
 import { useEffect, useSyncExternalStore } from "react";
 import { Close, closeDialogOf, Dialog } from "./Dialog.jsx";
-import { PasskeysElsewhere } from "./passkeys.jsx";
+import { outcomeOf, PasskeysElsewhere } from "./passkeys.jsx";
 import { Proof, waysOf } from "./Proof.jsx";
-import { ask, session, toMessage } from "./session.js";
+import { ask, session } from "./session.js";
 import { stepUpRequest } from "./stepUp.js";
 
 const STEP_UP = `mutation StepUp($input: StepUpInput!) {
@@ -21,12 +21,12 @@ export function StepUp() {
   const { methods, finish } = pending;
 
   const finishWith = (outcome, form) => {
-    if (outcome?.__typename === "SteppedUp") closeDialogOf(form, PROVED);
-    return outcome?.message;
+    if (outcome.__typename === "SteppedUp") closeDialogOf(form, PROVED);
+    return outcome.message;
   };
   const prove = async (answer, form) => finishWith(await ask(STEP_UP, { input: { answer } }), form);
   const proveByPasskey = async (form) =>
-    finishWith(await stepUpWithPasskey(session).catch(toMessage), form);
+    finishWith(await outcomeOf(stepUpWithPasskey(session)), form);
 
   return (
     <Dialog title="Confirm that it is you" onClose={(value) => finish(value === PROVED)}>
