@@ -87,6 +87,12 @@ class Tab {
     await this.question(`${name}?`).getByRole("button", { name: button }).click();
   }
 
+  /** Presses a button, until the answer to an operation that follows from it is here. */
+  async pressUntil(name, operation) {
+    const isAnswer = (response) => response.request().postData()?.includes(operation);
+    await Promise.all([this.page.waitForResponse(isAnswer), this.press(name)]);
+  }
+
   /** Loses the next answer to this operation on its way. What it asked for is done. */
   async loseAnswer(operation) {
     let isLost = false;
@@ -275,6 +281,8 @@ const checks = {
     await laptop.follow("Forgot your password?");
     await laptop.at("Forgot your password?");
     await laptop.inspect();
+    await laptop.press("Send the email");
+    await laptop.warned("Fill in what is missing.");
     await laptop.fill({ Email: lin.email });
     await laptop.press("Send the email");
     await laptop.told("link");
@@ -770,8 +778,8 @@ const checks = {
     await desk.see("Signed in with passkey");
   },
   "a passkey signs in by the autofill of the browser": async () => {
-    await desk.press("Sign out");
-    await desk.at("Sessions"); // signed out, and at once in again
+    await desk.pressUntil("Sign out", "signInWithPasskey");
+    await desk.at("Sessions");
     await desk.see("Signed in with passkey");
   },
   "a passkey that the server does not know is refused, and autofill goes on": async () => {
@@ -870,6 +878,7 @@ const checks = {
   "a forgotten password leaves the passkeys, and the email names them": async () => {
     await phone.press("Sign out");
     await phone.follow("Forgot your password?");
+    await phone.at("Forgot your password?"); // the page before has such a field, too
     await phone.fill({ Email: mae.email });
     await phone.press("Send the email");
     await phone.told("link");

@@ -35,7 +35,7 @@ export function ForgotPassword() {
   return (
     <Page title="Forgot your password?">
       <Form submit={request} button="Send the email">
-        <Field name="email" label="Email" type="email" autoComplete="username" hint="We send you a link to choose another password." />
+        <Field name="email" label="Email" type="email" autoComplete="username" required hint="We send you a link to choose another password." />
       </Form>
       <nav aria-label="More" className="links">
         <Link to="/sign-in">Sign in</Link>

@@ -8,7 +8,7 @@ export function RequestVerification() {
   return (
     <Page title="Verify your email">
       <Form submit={({ email }: Values<"email">) => request(email)} button="Send the email">
-        <Field name="email" label="Email" type="email" autoComplete="username" hint="We send you a link that verifies this address." />
+        <Field name="email" label="Email" type="email" autoComplete="username" required hint="We send you a link that verifies this address." />
       </Form>
       <nav aria-label="More" className="links">
         <Link to="/">Continue</Link>

@@ -78,7 +78,10 @@ export function Form<Name extends string>({ submit, button, label, look, reusabl
   );
 }
 
-/** The problem of a form with an empty field that is required: it is not sent. Only codes and their like are. */
+/**
+ * The problem of a form with an empty field that is required: it is not sent. Required are those that the server does
+ * not refuse when they are empty, and codes, of which it counts the wrong ones.
+ */
 function missing(form: HTMLFormElement): Result | undefined {
   const fields = [...form.querySelectorAll<HTMLInputElement>("input:required")].filter(({ value }) => value.trim() === "");
   if (fields.length === 0) return undefined;
