@@ -9,6 +9,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 
 import yaml
 from jinja2 import Environment, TemplateSyntaxError
@@ -17,6 +18,8 @@ from tests.docs.places import ROOT
 from tests.docs.shell import Failed
 
 SECONDS = 120
+# Pages run at the same time, and `npm ci` removes what another one has just installed.
+_INSTALLING = Lock()
 TYPESCRIPT = (".ts", ".tsx")
 # What a new project of Vite, Next or Node is checked with, or stricter.
 TSC = (
@@ -113,8 +116,9 @@ def _tsc(file: Path) -> str:
         if own.exists():
             return str(own)
     pinned = CLIENTS / "node_modules" / ".bin" / "tsc"
-    if not pinned.exists():
-        _run(["npm", "ci", "--silent"], CLIENTS)
+    with _INSTALLING:
+        if not pinned.exists():
+            _run(["npm", "ci", "--silent"], CLIENTS)
     return str(pinned)
 
 
