@@ -1,4 +1,4 @@
-// Whether this page can use passkeys, and where it could.
+// Whether this page can use passkeys, where it could, and what came of a request for one.
 import { passkeysSupported } from "@portico/client/passkeys";
 import { useEffect, useState } from "react";
 import { ask, toMessage } from "./session.js";
