@@ -1,4 +1,4 @@
-"""The public keys of passkeys: which are accepted, and one that nobody has."""
+"""The public keys of passkeys: the accepted algorithms, and a key without a known private key."""
 
 from hashlib import sha256
 
@@ -31,7 +31,7 @@ ED25519_SMALL_ORDER = frozenset(
     }
 )
 P256_BYTES = 32
-# The x of a point of P-256 is the SHA-256 of this text, so nobody knows its private key.
+# The x-coordinate of `NO_KEY` is the SHA-256 of this text: its private key is unknown.
 NO_KEY_TEXT = b"Portico: nobody has the private key of this point, 0"
 
 
@@ -70,7 +70,7 @@ def check_key(public_key: bytes) -> None:
 
 
 def _is_strong(key: ed25519.Ed25519PublicKey) -> bool:
-    """Whether a signature needs the private key: with points of a small order anybody makes some.
+    """Whether a signature needs the private key: points of small order allow forged signatures.
 
     `cryptography` accepts these, and numbers that are not reduced (RFC 8032, 5.1.3).
     """
@@ -80,7 +80,7 @@ def _is_strong(key: ed25519.Ed25519PublicKey) -> bool:
 
 
 def _no_key() -> bytes:
-    """Returns a key that nobody has, as COSE_Key."""
+    """Returns a public key whose private key is unknown, as COSE_Key (RFC 9052, section 7)."""
     compressed = b"\x02" + sha256(NO_KEY_TEXT).digest()
     point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), compressed)
     numbers = point.public_numbers()

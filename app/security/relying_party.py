@@ -9,7 +9,7 @@ from app.text.hosts import is_address, is_loopback
 from app.text.origins import origin_of_url, scheme_and_host
 
 LOCALHOST = "localhost"
-# Nobody else can serve a page on the machine of the browser.
+# Pages on loopback come from the machine of the browser.
 ANY_LOCALHOST = "http://localhost:*"
 LOCAL_PAGE = re.compile(r"http://localhost(:[0-9]{1,5})?", re.ASCII)
 
@@ -52,9 +52,9 @@ class RelyingParty:
 
     @property
     def is_usable(self) -> bool:
-        """Whether browsers accept it: a domain, and pages of it that nobody can change on the way.
+        """Whether browsers accept it: a domain name, and pages in a secure context.
 
-        Secure Contexts, W3C.
+        W3C, Secure Contexts, section 3.1.
         """
         is_secure = any(
             each.startswith("https:") and self._is_within(each) for each in self.origins
