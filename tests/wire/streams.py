@@ -71,6 +71,13 @@ class Stream:
         self.wire += text
         self.shown += text if shown is None else shown
 
+    def replace(self, start: int, end: int, new: bytes) -> None:
+        """Replace bytes, and move the positions behind them, so that they stay at their text."""
+        for each in (self.wire, self.shown):
+            each[start:end] = new
+        longer = len(new) - (end - start)
+        self.quirks = [(at + longer if at >= end else at, quirk) for at, quirk in self.quirks]
+
     def parts(self) -> list[bytes]:
         ends = [*self.cuts, len(self.wire)]
         starts = [0, *self.cuts]
@@ -80,6 +87,10 @@ class Stream:
         return {
             quirk for at, quirk in self.quirks if at < end and (start <= at or quirk.reaches_on)
         }
+
+    def is_mutated_within(self, start: int, end: int) -> bool:
+        """Whether a byte was changed there, which may have made valid what was not."""
+        return any(start <= at < end for at, quirk in self.quirks if quirk is Quirk.MUTATION)
 
 
 class Generator:
@@ -330,8 +341,8 @@ class Generator:
         at = self.random.randrange(len(stream.wire))
         kind = self.random.choice(("change", "remove", "add"))
         new = self.random.choice((b"\r", b"\n", b"\t", b":", b"0", b"1", b"\x00", b"\xff", b","))
-        for each in (stream.wire, stream.shown):
-            each[at : at + (kind != "add")] = b"" if kind == "remove" else new
+        end = at if kind == "add" else at + 1
+        stream.replace(at, end, b"" if kind == "remove" else new)
         stream.quirks.append((at, Quirk.MUTATION))
 
 

@@ -10,6 +10,7 @@ from tests.wire.second_parser import EARLY, End, Reading, Request
 from tests.wire.streams import Stream
 
 REFUSALS = range(400, 600)
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Answer(NamedTuple):
@@ -81,7 +82,7 @@ def fault_of(
     stream: Stream, reading: Reading, received: Received, application: Application
 ) -> str | None:
     """Returns the rule that was broken; None if there is no error."""
-    if received.rest:
+    if received.rest and not (received.rest == CONTINUE and _waits_for_a_body(reading)):
         return f"an answer is cut short: {received.rest[:80]!r}"
     served = [answer for answer in received.answers if answer.label is not None]
     refusals = [answer for answer in received.answers if answer.label is None]
@@ -92,6 +93,12 @@ def fault_of(
     return _about_served(stream, reading, served, application) or _about_the_end(
         stream, reading, served, received, application, refused=bool(refusals)
     )
+
+
+def _waits_for_a_body(reading: Reading) -> bool:
+    """Whether the last request asked for 100 Continue, and its body is not whole."""
+    last = reading.requests[-1] if reading.requests else None
+    return last is not None and last.expects and not last.complete
 
 
 def _about_served(
@@ -105,7 +112,7 @@ def _about_served(
         if answer.label != application.label_for(request):
             return f"{request} is answered with {answer}"
         must = _quirks(stream, request.start, request.head_end, Duty.MUST_REFUSE)
-        if must:
+        if must and not stream.is_mutated_within(request.start, request.head_end):
             return f"{must} is answered"
     return None
 
