@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.testing.clients import ME, Api, Person
 from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox
-from tests.factors.actors import (
+from tests.factors.model.actors import (
     REINSTATE,
     RESET_FACTORS,
     SUSPEND,

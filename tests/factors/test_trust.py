@@ -6,7 +6,12 @@ from app.database.database import Database
 from app.testing.clients import Api, Person
 from app.testing.clock import FakeClock
 from app.testing.outbox import Outbox
-from tests.factors.actors import CHANGE_PASSWORD, REQUEST_VERIFICATION, STATE_OF_ME, VERIFY_EMAIL
+from tests.factors.model.actors import (
+    CHANGE_PASSWORD,
+    REQUEST_VERIFICATION,
+    STATE_OF_ME,
+    VERIFY_EMAIL,
+)
 from tests.support.authenticator import BEGIN, CONFIRM, Authenticator, enroll, verify
 
 

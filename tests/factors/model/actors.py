@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from app.mail.mailer import Message
 from app.testing.clients import Api
-from tests.factors.account_model import Challenge, Session
+from tests.factors.model.account import Challenge, Session
 from tests.support.authenticator import Authenticator
 
 REFRESH = """

@@ -1,0 +1,1 @@
+"""A model of one account with second factors, and the people who do something with it."""
