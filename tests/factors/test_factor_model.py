@@ -1,8 +1,8 @@
-"""A model of one account with a second factor: its owner, an administrator, and a thief.
+"""A model of one account with second factors: its owner, an administrator, and a thief.
 
 The thief has the password, a session, or reads the emails, or any of these together. Whatever
 they and the owner do, each answer is compared with the rules in `model/account.py`. In the end the
-owner, who has the mailbox, and a code or an administrator, gets a session.
+owner, who has the mailbox, and a factor or an administrator, gets a session.
 
 FACTOR_SEQUENCES=1000 runs more of them.
 """
@@ -62,10 +62,16 @@ class OneAccount(Emails):
         verified=st.sampled_from([True, True, True, False]),
         # In which of the sessions: an older one leaves that of the link unused.
         enrolled=st.sampled_from([None, 0, 1]),
+        has_passkey=st.booleans(),
         early=st.booleans(),
     )
     def register(
-        self, powers: set[Power], verified: bool, enrolled: int | None, early: bool
+        self,
+        powers: set[Power],
+        verified: bool,
+        enrolled: int | None,
+        has_passkey: bool,
+        early: bool,
     ) -> None:
         self.meet(powers)
         self.admin_api: Api | None = None
@@ -80,9 +86,11 @@ class OneAccount(Emails):
             self.sign_in(owner=False)
             if verified and self.thief.sessions:
                 self.begin(self.thief, self.thief.sessions[-1])
+                self.begin_registration(self.thief, self.thief.sessions[-1])
         if verified and enrolled is not None:
-            self.enroll(owner=True, which=enrolled, confirmed=True)
-            assert self.account.factor
+            add = self.register_a_passkey if has_passkey else self.enroll
+            add(owner=True, which=enrolled, confirmed=True)
+            assert self.account.factors
         if Power.SESSION in powers:
             self.steal_the_session()
 
@@ -97,8 +105,13 @@ class OneAccount(Emails):
         """Nothing that a change has ended works, whoever tries it."""
         for who in (self.owner, self.thief):
             for challenge in [each for each in who.challenges if each.is_over][-2:]:
-                self.answer(who, challenge, self.entered(who, Proof.BEST))
+                self.prove(who, challenge, Proof.BEST)
+            for device in [e for e in who.devices if not self.signs_in_alone(e)][-2:]:
+                self.enter_passkey(who, device)
             for session in who.sessions[-3:]:
+                is_trusted = not (session.is_over or session.must_step_up)
+                if session.id in who.registrations and not is_trusted:
+                    self.finish_registration(who, session)
                 has_ended = session.pending is None or session.pending.is_over
                 if session.id in who.shown and has_ended:
                     self.confirm(who, session, right=True)
@@ -132,7 +145,7 @@ class OneAccount(Emails):
                 self.answer(thief, thief.challenges[-1], wrong) == "InvalidCode"
             )
         return bool(thief.sessions) and (
-            self.step_up_by_code(thief, thief.sessions[-1], wrong) == "InvalidCode"
+            self.step_up_with(thief, thief.sessions[-1], wrong) == "InvalidCode"
         )
 
     # The administrator, and time.
@@ -152,7 +165,7 @@ class OneAccount(Emails):
         assert answer["__typename"] == "UserChanged"
         return answer
 
-    @action(needs=lambda self: self.account.factor)
+    @action(needs=lambda self: self.account.factors)
     def an_administrator_resets_the_factors(self) -> None:
         self.administer(actors.RESET_FACTORS, reason="lost, said on the phone")
         self.account.reset_factors()
@@ -198,16 +211,20 @@ class OneAccount(Emails):
 
     def check_state(self) -> None:
         account, api = self.account, self.administrator()
-        factor = account.factor
-        assert self.run(api(actors.FACTORS, id=self.user_id))["user"] == {
+        state = self.run(api(actors.FACTORS, id=self.user_id))["user"]
+        factors = {each["id"] for each in state.pop("factors")}
+        assert factors == {each.id for each in account.factors}
+        assert state == {
             "email": account.email,
             "emailVerified": account.verified,
-            "factors": [{"id": factor.id}] if factor else [],
-            "recoveryCodesLeft": len(factor.codes) if factor else 0,
+            "recoveryCodesLeft": len(account.recovery_codes),
         }
 
     def recover(self) -> None:
-        """The owner gets a session with the mailbox, and a code or the help of an administrator."""
+        """The owner gets a session with the mailbox, and a factor or an administrator.
+
+        A passkey that a thief has registered does not sign in alone any more.
+        """
         account, owner = self.account, self.owner
         self.clock.pass_(hours=2)
         if account.suspended:
@@ -219,21 +236,33 @@ class OneAccount(Emails):
             assert account.email in owner.mailboxes
         self.request_a_reset()
         assert self.follow(owner, self.links[-1]) == "UserChanged"
+        for device in self.thief.devices:
+            assert self.enter_passkey(self.thief, device) == "PasskeyRefused"
         self.sign_in(owner=True)
-        if account.factor and not self.recover_with_code():
+        if account.factors and not self.recover_with_factor():
             self.an_administrator_resets_the_factors()
             self.sign_in(owner=True)
         assert self.in_session(owner, owner.sessions[-1], actors.STATE_OF_ME)
 
-    def recover_with_code(self) -> bool:
-        """Whether the owner has a code that works. Each kind has to, if they have it, and once."""
+    def recover_with_factor(self) -> bool:
+        """Whether the owner has a factor that works. Each kind has to, if they have it, and once.
+
+        A passkey signs in alone again once it has been accepted with the new password.
+        """
         account, owner = self.account, self.owner
         spare = self.entered(owner, Proof.RECOVERY_CODE)
         # First, since it unlocks the codes of the app.
         recovered = spare.is_right and self.enter_once(spare)
-        best = self.entered(owner, Proof.BEST)
-        if best.is_right and (recovered or account.wrong_codes < LOCKING_FAILURES):
-            return self.enter_once(best)
+        if account.totp and account.totp.app in owner.apps:
+            is_locked = not recovered and account.wrong_codes >= LOCKING_FAILURES
+            recovered |= not is_locked and self.enter_once(self.entered(owner, Proof.BEST))
+        device = self.device_of(owner)
+        if account.passkey_of(device):
+            recovered = True
+            assert self.enter_passkey(owner, device) == "PasskeyRefused"
+            assert self.enter_password(owner, self.password_of(owner)) == "ChallengeRequired"
+            assert self.prove(owner, owner.challenges[-1], Proof.PASSKEY) == "SignedIn"
+            assert self.enter_passkey(owner, device) == "SignedIn"
         return recovered
 
     def enter_once(self, entered: Entered) -> bool:

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.testing.clock import FakeClock
 from tests.support.authenticator import Authenticator
+from tests.support.passkeys import SoftwareAuthenticator
 
 FRESH_SECONDS = 600
 CHALLENGE_SECONDS = 600
 ENROLLMENT_SECONDS = 900
+CEREMONY_SECONDS = 300
 # The server reads the clock some time before or after the model does.
 BLUR_SECONDS = 5
 LOCKING_FAILURES = 100
 WRONG_CODES_OF_SESSION = 10
-# For which the code that has proved a session may be sent again.
+# For which an answer that has proved a session may be sent again.
 REPEATED_SECONDS = 30
 
 
@@ -24,6 +27,16 @@ class Pending:
     app: Authenticator
     at: float
     is_over: bool = False
+
+
+@dataclass(eq=False)
+class Registration:
+    """A passkey that an authenticator has made, and that the server does not know yet."""
+
+    ceremony: str
+    credential: dict[str, Any]
+    device: SoftwareAuthenticator
+    at: float
 
 
 @dataclass(eq=False)
@@ -38,10 +51,14 @@ class Session:
     is_over: bool = False
     must_step_up: bool = False
     pending: Pending | None = None
+    # Whether nothing but a passkey was proved in it.
+    is_of_passkey: bool = False
     # In a row, in this session.
     wrong_codes: int = 0
-    # The code that proved it last, and when.
-    last_code: tuple[str, float] | None = None
+    # The answers that have proved it, and when.
+    proofs: list[tuple[dict[str, Any], float]] = field(
+        default_factory=list[tuple[dict[str, Any], float]]
+    )
 
     def count_wrong_code(self) -> None:
         """The tenth ends the session, and locks nothing else."""
@@ -53,14 +70,27 @@ class Session:
 class Challenge:
     token: str
     at: float
+    # Whether the first factor was the password.
+    has_password: bool
     is_over: bool = False
 
 
 @dataclass(eq=False)
-class Factor:
+class Totp:
+    """An app that is a factor."""
+
     id: str
     app: Authenticator
-    codes: set[str]
+
+
+@dataclass(eq=False)
+class Passkey:
+    """An authenticator with one passkey that is a factor."""
+
+    id: str
+    device: SoftwareAuthenticator
+    # Whether it signs in only together with the password.
+    needs_password: bool = False
 
 
 @dataclass
@@ -72,8 +102,11 @@ class Account:
     password: str | None
     verified: bool = False
     suspended: bool = False
-    factor: Factor | None = None
-    factors_added: int = 0
+    totp: Totp | None = None
+    passkeys: list[Passkey] = field(default_factory=list[Passkey])
+    recovery_codes: set[str] = field(default_factory=set[str])
+    # How often a first factor was added.
+    first_factors: int = 0
     sessions: list[Session] = field(default_factory=list[Session])
     challenges: list[Challenge] = field(default_factory=list[Challenge])
     # In a row, since the last success that resets them.
@@ -89,14 +122,25 @@ class Account:
         left = since + seconds - self.now
         return None if abs(left) < BLUR_SECONDS else left > 0
 
-    def is_fresh(self, session: Session) -> bool | None:
-        return not session.must_step_up and self.within(session.proved_at, FRESH_SECONDS)
+    def is_fresh(self, session: Session, seconds: float) -> bool | None:
+        return not session.must_step_up and self.within(session.proved_at, seconds)
+
+    @property
+    def factors(self) -> list[Totp | Passkey]:
+        return [*([self.totp] if self.totp else []), *self.passkeys]
 
     @property
     def step_up_methods(self) -> list[str]:
-        if self.factor:
-            return ["TOTP"]
-        return ["PASSWORD"] if self.password else []
+        methods = ["PASSKEY"] * bool(self.passkeys) + ["TOTP"] * bool(self.totp)
+        return methods or ["PASSWORD"] * bool(self.password)
+
+    def passkey_of(self, device: SoftwareAuthenticator) -> Passkey | None:
+        return next((each for each in self.passkeys if each.device is device), None)
+
+    def can_lose(self, factor: Totp | Passkey) -> bool:
+        """Whether the user can sign in without it."""
+        others = [each for each in self.passkeys if each is not factor and not each.needs_password]
+        return isinstance(factor, Totp) or bool(self.password or others)
 
     def end_sessions(self, spared: Iterable[Session] = ()) -> None:
         for session in self.sessions:
@@ -118,24 +162,37 @@ class Account:
         session.proved_at, session.must_step_up = self.now, False
         session.wrong_codes = 0
 
-    def add_factor(self, factor: Factor, session: Session) -> None:
-        self.factor = factor
-        self.factors_added += 1
-        self.wrong_codes = 0
-        self.prove(session)
-        self.end_challenges()
-        self.end_freshness(session)
+    def add_totp(self, totp: Totp, session: Session) -> None:
+        self._add_factor(session)
+        self.totp, self.wrong_codes = totp, 0
+        session.is_of_passkey = False
         for each in self.sessions:
             each.pending = None
 
-    def remove_factor(self) -> None:
-        self.factor = None
+    def add_passkey(self, passkey: Passkey, session: Session) -> None:
+        self._add_factor(session)
+        self.passkeys.append(passkey)
+
+    def _add_factor(self, session: Session) -> None:
+        self.prove(session)
+        if not self.factors:
+            self.first_factors += 1
+            self.end_challenges()
+            self.end_freshness(session)
+
+    def remove_factor(self, factor: Totp | Passkey) -> None:
+        if isinstance(factor, Totp):
+            self.totp = None
+        else:
+            self.passkeys.remove(factor)
+        if not self.factors:
+            self.recovery_codes = set()
         self.end_challenges()
 
     def reset_factors(self) -> None:
         """By an administrator: nothing happens if there is none."""
-        if self.factor:
-            self.factor = None
+        if self.factors:
+            self.totp, self.passkeys, self.recovery_codes = None, [], set()
             self.end_challenges()
             self.end_sessions()
 
@@ -147,6 +204,7 @@ class Account:
 
     def reset_password(self, new: str) -> None:
         self.password, self.verified, self.wrong_passwords = new, True, 0
+        self.distrust_passkeys()
         self.end_challenges()
         self.end_sessions()
 
@@ -164,7 +222,13 @@ class Account:
     def undo_email_change(self, email: str) -> None:
         self.change_email(email)
         self.password, self.wrong_passwords = None, 0
+        self.distrust_passkeys()
         self.end_sessions()
+
+    def distrust_passkeys(self) -> None:
+        """Whoever had the account may have registered one."""
+        for passkey in self.passkeys:
+            passkey.needs_password = True
 
     def suspend(self) -> None:
         self.suspended = True

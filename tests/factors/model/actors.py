@@ -10,8 +10,9 @@ from fastapi import FastAPI
 
 from app.mail.mailer import Message
 from app.testing.clients import Api
-from tests.factors.model.account import Challenge, Session
+from tests.factors.model.account import Challenge, Registration, Session
 from tests.support.authenticator import Authenticator
+from tests.support.passkeys import SoftwareAuthenticator
 
 REFRESH = """
 mutation ($input: RefreshSessionInput!) { refreshSession(input: $input) {
@@ -93,8 +94,8 @@ class Link:
     kind: Kind
     token: str
     to: str
-    # How many factors had been added to the account when it was sent.
-    factors_added: int
+    # How often a first factor had been added to the account when it was sent.
+    first_factors: int
     is_used: bool = False
 
 
@@ -113,12 +114,15 @@ class Actor:
     http: httpx.AsyncClient
     passwords: set[str] = field(default_factory=set[str])
     apps: list[Authenticator] = field(default_factory=list[Authenticator])
+    devices: list[SoftwareAuthenticator] = field(default_factory=list[SoftwareAuthenticator])
     codes: list[str] = field(default_factory=list[str])
     sessions: list[Session] = field(default_factory=list[Session])
     challenges: list[Challenge] = field(default_factory=list[Challenge])
     mailboxes: set[str] = field(default_factory=set[str])
     # The secret that was shown to them last, by session.
     shown: dict[str, Authenticator] = field(default_factory=dict[str, Authenticator])
+    # The passkey that they have made last, by session.
+    registrations: dict[str, Registration] = field(default_factory=dict[str, Registration])
 
     @classmethod
     def of(cls, app: FastAPI) -> "Actor":
@@ -136,14 +140,14 @@ class Actor:
             self.http.headers["Portico-Device"] = token
 
 
-def links_in(messages: list[Message], factors_added: int) -> list[Link]:
+def links_in(messages: list[Message], first_factors: int) -> list[Link]:
     """Returns the links in emails."""
     found: list[Link] = []
     for message in messages:
         match = LINK.search(message.text)
         if match:
             kind = _kind(match[1], message.subject)
-            found.append(Link(kind, match[2], message.to, factors_added))
+            found.append(Link(kind, match[2], message.to, first_factors))
     return found
 
 

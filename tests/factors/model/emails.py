@@ -11,15 +11,17 @@ from tests.factors.model import actors
 from tests.factors.model.account import LOCKING_FAILURES, Session
 from tests.factors.model.actions import WHICH, WHO, action, chosen
 from tests.factors.model.actors import Actor, Kind, Link, links_in
-from tests.factors.model.in_sessions import InSessions
+from tests.factors.model.passkeys import Passkeys
 
 
-class Emails(InSessions):
+class Emails(Passkeys):
+    """Each link does what it says once, and only until something else has ended it."""
+
     def read_emails(self) -> None:
         """Let the worker send what is waiting, and collect the links."""
         worker = replace(self.app.state.portico.services[Worker], delays=[timedelta(0)] * 3)
         self.run(worker.drain())
-        self.links += links_in(self.outbox.messages, self.account.factors_added)
+        self.links += links_in(self.outbox.messages, self.account.first_factors)
         self.outbox.messages.clear()
 
     @action(weight=2, owner=WHO, followed=st.booleans())
@@ -139,7 +141,7 @@ class Emails(InSessions):
         if link.kind is Kind.UNDO:
             account.undo_email_change(link.to)
         else:
-            assert link.factors_added == account.factors_added, "requested without the factor"
+            assert link.first_factors == account.first_factors, "requested without the factor"
             # The former address gets a link that undoes the change only if it was verified.
             self.is_lost |= not account.verified and link.to not in self.owner.mailboxes
             account.change_email(link.to)
@@ -166,6 +168,6 @@ class Emails(InSessions):
     def check_repeated(self, answer: dict[str, Any]) -> None:
         """A link that is used again gives its session again, but not in spite of a factor."""
         assert answer["__typename"] == "SignedIn"
-        assert self.account.factor is None, "a session without the factor"
+        assert not self.account.factors, "a session without the factor"
         found = [each for each in self.account.sessions if each.id == answer["session"]["id"]]
         assert [each.is_over for each in found] == [False]

@@ -8,26 +8,40 @@ from app.testing.clients import ME
 from tests.factors.model import actors
 from tests.factors.model.account import (
     ENROLLMENT_SECONDS,
+    FRESH_SECONDS,
     LOCKING_FAILURES,
     REPEATED_SECONDS,
-    Factor,
     Pending,
     Session,
+    Totp,
 )
 from tests.factors.model.actions import WHICH, WHO, action, chosen
 from tests.factors.model.actors import Actor
 from tests.factors.model.people import Entered, Power
-from tests.factors.model.sign_ins import PROOFS, Proof, SignIns
+from tests.factors.model.sign_ins import PROOFS, Proof, SignIns, signed
+from tests.support import passkeys
 from tests.support.authenticator import BEGIN, CONFIRM, Authenticator
 
 REFRESH_AFTER_SECONDS = 240
 
 
 class InSessions(SignIns):
+    """Nothing is answered in a session that is over, nor anything sensitive in a stale one."""
+
     def in_session(
-        self, who: Actor, session: Session, query: str, *, guarded: bool = False, **variables: Any
+        self,
+        who: Actor,
+        session: Session,
+        query: str,
+        *,
+        guarded: bool = False,
+        fresh_seconds: float = FRESH_SECONDS,
+        **variables: Any,
     ) -> dict[str, Any] | None:
-        """Send an operation; None if it is refused. Whether it may be is what the model says."""
+        """Send an operation; None if it is refused. Whether it may be is what the model says.
+
+        `guarded`: the session must have been proved within so many seconds.
+        """
         account = self.account
         if account.now - session.refreshed_at > REFRESH_AFTER_SECONDS:
             self.refresh(who, session)
@@ -38,19 +52,22 @@ class InSessions(SignIns):
             assert code == "UNAUTHENTICATED", "a session that is over was accepted"
             return None
         if guarded:
-            is_fresh = account.is_fresh(session)
+            is_fresh = account.is_fresh(session, fresh_seconds)
             if code == "STEP_UP_REQUIRED":
                 assert is_fresh is not True, "a fresh session was refused"
                 assert api.errors[0]["extensions"]["methods"] == account.step_up_methods
                 return None
             assert is_fresh is not False, "a stale session was accepted"
+        if code == "EMAIL_NOT_VERIFIED":
+            assert not account.verified
+            return None
         if self.is_limited(code):
             return None
         assert code is None, api.errors
         assert data
         [answer] = data.values()
         # Without a factor there are no recovery codes to renew.
-        return None if answer is None or self.is_limited(answer["__typename"]) else answer
+        return None if answer is None or self.is_limited(answer.get("__typename")) else answer
 
     def refresh(self, who: Actor, session: Session) -> None:
         sent = {"refreshToken": session.refresh_token}
@@ -100,7 +117,7 @@ class InSessions(SignIns):
         answer = self.in_session(who, session, BEGIN, guarded=True)
         if answer is None:
             return
-        expected = "FactorAlreadyEnrolled" if account.factor else "TotpEnrollment"
+        expected = "FactorAlreadyEnrolled" if account.totp else "TotpEnrollment"
         expected = expected if account.verified else "EmailNotVerified"
         assert answer["__typename"] == expected
         if expected == "TotpEnrollment":
@@ -143,38 +160,51 @@ class InSessions(SignIns):
         else:
             assert answer["__typename"] == "FactorAdded"
             assert is_pending is not False, "an enrollment that is over was confirmed"
-            codes: list[str] = answer["recoveryCodes"]
             who.apps.append(app)
-            who.codes = [*codes]
-            account.add_factor(Factor(answer["factor"]["id"], app, set(codes)), session)
-            self.used_codes.append({"totp": code})
-            session.last_code = (code, account.now)
+            self.take_recovery_codes(who, answer)
+            account.add_totp(Totp(answer["factor"]["id"], app), session)
+            self.note_proof(session, {"totp": code})
+
+    def take_recovery_codes(self, who: Actor, answer: dict[str, Any]) -> None:
+        """Keep the codes that come with the first factor."""
+        codes: list[str] | None = answer["recoveryCodes"]
+        assert (codes is None) == bool(self.account.factors)
+        if codes:
+            who.codes, self.account.recovery_codes = [*codes], set(codes)
+
+    def note_proof(self, session: Session, answer: dict[str, Any]) -> None:
+        self.used_answers.append(answer)
+        session.proofs.append((answer, self.account.now))
 
     @action(
         weight=2,
-        needs=lambda self: self.account.factor and self.owner.sessions,
+        needs=lambda self: self.account.factors and self.owner.sessions,
         owner=WHO,
         which=WHICH,
+        factor=WHICH,
     )
-    def remove_the_factor(self, owner: bool, which: int) -> None:
-        who, factor = self.holder(owner), self.account.factor
-        assert factor
-        sent = {"factorId": factor.id}
-        session = self.session_of(who, which)
+    def remove_a_factor(self, owner: bool, which: int, factor: int) -> None:
+        who, account = self.holder(owner), self.account
+        session, removed = self.session_of(who, which), chosen(account.factors, factor)
+        sent = {"factorId": removed.id}
         answer = self.in_session(who, session, actors.REMOVE_FACTOR, guarded=True, input=sent)
-        if answer is not None:
+        if answer is None:
+            return
+        self.charged += 1
+        if account.can_lose(removed):
             assert answer["__typename"] == "UserChanged"
-            self.charged += 1
-            self.account.remove_factor()
+            account.remove_factor(removed)
+        else:
+            assert answer["__typename"] == "LastWayIn"
 
     @action(needs=lambda self: self.owner.sessions or self.thief.sessions, owner=WHO, which=WHICH)
     def renew_the_recovery_codes(self, owner: bool, which: int) -> None:
-        who, factor = self.holder(owner), self.account.factor
+        who, account = self.holder(owner), self.account
         session = self.session_of(who, which)
         answer = self.in_session(who, session, actors.RENEW_CODES, guarded=True)
         if answer is not None:
-            assert factor
-            factor.codes = set(answer["codes"])
+            assert account.factors
+            account.recovery_codes = set(answer["codes"])
             who.codes = [*answer["codes"], *who.codes]
             self.charged += 1
 
@@ -189,12 +219,15 @@ class InSessions(SignIns):
     def step_up(self, owner: bool, which: int, proof: Proof, by_password: bool) -> None:
         who = self.holder(owner)
         session = self.session_of(who, which)
-        if by_password or (self.account.factor is None and proof is Proof.BEST):
+        if by_password or (not self.account.factors and proof is Proof.BEST):
             self.step_up_by_password(who, session)
+            return
+        if self.needs_passkey(who, proof):
+            self.step_up_with_passkey(who, session)
             return
         entered = self.entered(who, proof)
         if not entered.is_recovery:
-            self.step_up_by_code(who, session, entered)
+            self.step_up_with(who, session, entered)
 
     def step_up_by_password(self, who: Actor, session: Session) -> str | None:
         account, password = self.account, self.password_of(who)
@@ -204,21 +237,32 @@ class InSessions(SignIns):
             return None
         kind: str = answer["__typename"]
         if kind == "SteppedUp":
-            assert account.factor is None, "a password stepped up in spite of the factor"
+            assert not account.factors, "a password stepped up in spite of the factor"
             assert password == account.password
             account.prove(session)
+            session.is_of_passkey = False
         elif kind == "InvalidCredentials":
             is_locked = account.wrong_passwords >= LOCKING_FAILURES
-            assert account.factor is None
+            assert not account.factors
             assert password != account.password or is_locked
             account.wrong_passwords += 1
         else:
             assert kind == "InvalidCode"
-            assert account.factor
+            assert account.factors
         self.charged += 1
         return kind
 
-    def step_up_by_code(self, who: Actor, session: Session, entered: Entered) -> str | None:
+    def step_up_with_passkey(self, who: Actor, session: Session) -> None:
+        options = self.in_session(who, session, passkeys.BEGIN_STEP_UP)
+        if options is None:
+            return
+        device = self.device_of(who)
+        passkey = self.account.passkey_of(device)
+        # Who began the session may have a copy of the passkey, and not the password.
+        is_right = passkey and not (passkey.needs_password and session.is_of_passkey)
+        self.step_up_with(who, session, signed(device, options, is_right=bool(is_right)))
+
+    def step_up_with(self, who: Actor, session: Session, entered: Entered) -> str | None:
         sent = {"answer": entered.answer}
         answer = self.in_session(who, session, actors.STEP_UP, input=sent)
         if answer is None:
@@ -226,25 +270,24 @@ class InSessions(SignIns):
         kind: str = answer["__typename"]
         if kind == "SteppedUp":
             if not self.is_repeated(session, entered):
-                assert entered.is_right, "a wrong code stepped up"
-                self.use(entered)
+                assert entered.is_right, "a wrong answer stepped up"
                 self.account.prove(session)
-                session.last_code = (entered.answer["totp"], self.account.now)
+                session.is_of_passkey = session.is_of_passkey and "passkey" in entered.answer
+                self.note_proof(session, entered.answer)
         else:
-            assert kind == "InvalidCode"
+            assert kind == entered.refusal
             assert not entered.is_right
             self.charged += 1
-            if self.account.factor:
+            if self.account.totp and "totp" in entered.answer:
                 session.count_wrong_code()
         return kind
 
     def is_repeated(self, session: Session, entered: Entered) -> bool:
-        """Whether the code is the one that has just proved the session."""
-        if session.last_code is None or entered.is_right:
-            return False
-        code, at = session.last_code
-        in_time = self.account.within(at, REPEATED_SECONDS) is not False
-        return in_time and code == entered.answer["totp"]
+        """Whether the answer is one that has just proved the session."""
+        return not entered.is_right and any(
+            answer == entered.answer and self.account.within(at, REPEATED_SECONDS) is not False
+            for answer, at in session.proofs
+        )
 
     @action(
         weight=3,

@@ -34,12 +34,16 @@ class Power(Enum):
 class Entered(NamedTuple):
     """What somebody entered, as `ChallengeAnswer` has it, and whether it is right."""
 
-    answer: dict[str, str]
+    answer: dict[str, Any]
     is_right: bool
 
     @property
     def is_recovery(self) -> bool:
         return "recoveryCode" in self.answer
+
+    @property
+    def refusal(self) -> str:
+        return "PasskeyRefused" if "passkey" in self.answer else "InvalidCode"
 
 
 class People(RuleBasedStateMachine):
@@ -64,7 +68,7 @@ class People(RuleBasedStateMachine):
         self.links: list[Link] = []
         # What succeeded, and what was charged to any budget.
         self.accepted: list[tuple[Actor, Challenge, Entered, Session]] = []
-        self.used_codes: list[dict[str, str]] = []
+        self.used_answers: list[dict[str, Any]] = []
         self.dead_tokens: list[str] = []
         self.charged: int = 0
         self.passwords: int = 0
