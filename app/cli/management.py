@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, cast
 
 import psutil
@@ -79,17 +80,30 @@ class LiveWorkers:
     """Adds up the metrics of workers, without the gauges of those that died."""
 
     def __init__(self, directory: str) -> None:
-        self._directory = directory
+        self._directory = Path(directory)
         # Neither is typed.
-        self._all: Any = cast("Any", multiprocess).MultiProcessCollector(None, directory)
+        self._sum_of: Any = cast("Any", multiprocess).MultiProcessCollector.merge
         self._forget: Any = cast("Any", multiprocess).mark_process_dead
+        self._lock = Lock()
 
     def collect(self) -> Iterable[Metric]:
-        found = (METRICS_FILE.search(path.name) for path in Path(self._directory).iterdir())
+        # Each request has a thread: two of them would remove the same files.
+        with self._lock:
+            self._forget_the_dead()
+            return self._sum_of([str(path) for path in self._files() if path.stat().st_size])
+
+    def _forget_the_dead(self) -> None:
+        found = (METRICS_FILE.search(path.name) for path in self._files())
         for pid in {int(match.group(1)) for match in found if match}:
             if not psutil.pid_exists(pid):
                 self._forget(pid, self._directory)
-        return self._all.collect()
+
+    def _files(self) -> list[Path]:
+        """Returns the file of each worker and kind of metric.
+
+        It is empty for a moment, while a worker starts: the library cannot read it then.
+        """
+        return [*self._directory.glob("*.db")]
 
 
 def _default() -> str:
