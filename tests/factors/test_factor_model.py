@@ -60,6 +60,8 @@ class OneAccount(Emails):
     @initialize(
         powers=st.sets(st.sampled_from(Power), min_size=1),
         verified=st.sampled_from([True, True, True, False]),
+        # Without a session, the link removes the password.
+        by_link=st.sampled_from([False, False, True]),
         # In which of the sessions: an older one leaves that of the link unused.
         enrolled=st.sampled_from([None, 0, 1]),
         has_passkey=st.booleans(),
@@ -69,6 +71,7 @@ class OneAccount(Emails):
         self,
         powers: set[Power],
         verified: bool,
+        by_link: bool,
         enrolled: int | None,
         has_passkey: bool,
         early: bool,
@@ -79,7 +82,8 @@ class OneAccount(Emails):
         self.sign_in(owner=True)
         if verified:
             self.request_verification()
-            self.follow(self.owner, self.links[-1], self.owner.sessions[-1])
+            session = None if by_link else self.owner.sessions[-1]
+            self.follow(self.owner, self.links[-1], session)
             assert self.account.verified
         if early:
             # A thief of the password, before there is a factor.
@@ -89,7 +93,8 @@ class OneAccount(Emails):
                 self.begin_registration(self.thief, self.thief.sessions[-1])
         if verified and enrolled is not None:
             add = self.register_a_passkey if has_passkey else self.enroll
-            add(owner=True, which=enrolled, confirmed=True)
+            # After the link, no older session goes on.
+            add(owner=True, which=0 if by_link else enrolled, confirmed=True)
             assert self.account.factors
         if Power.SESSION in powers:
             self.steal_the_session()
@@ -234,15 +239,19 @@ class OneAccount(Emails):
             outcomes = [self.follow(owner, each) for each in undo if not each.is_used]
             assert "UserChanged" in outcomes, "the owner cannot get the address back"
             assert account.email in owner.mailboxes
+            self.refuse_passkeys_of_thief()
         self.request_a_reset()
         assert self.follow(owner, self.links[-1]) == "UserChanged"
-        for device in self.thief.devices:
-            assert self.enter_passkey(self.thief, device) == "PasskeyRefused"
+        self.refuse_passkeys_of_thief()
         self.sign_in(owner=True)
         if account.factors and not self.recover_with_factor():
             self.an_administrator_resets_the_factors()
             self.sign_in(owner=True)
         assert self.in_session(owner, owner.sessions[-1], actors.STATE_OF_ME)
+
+    def refuse_passkeys_of_thief(self) -> None:
+        for device in self.thief.devices:
+            assert self.enter_passkey(self.thief, device) == "PasskeyRefused"
 
     def recover_with_factor(self) -> bool:
         """Whether the owner has a factor that works. Each kind has to, if they have it, and once.

@@ -21,6 +21,7 @@ from tests.factors.model.people import Entered, Power
 from tests.factors.model.sign_ins import PROOFS, Proof, SignIns, signed
 from tests.support import passkeys
 from tests.support.authenticator import BEGIN, CONFIRM, Authenticator
+from tests.support.passkeys import SoftwareAuthenticator
 
 REFRESH_AFTER_SECONDS = 240
 
@@ -223,7 +224,7 @@ class InSessions(SignIns):
             self.step_up_by_password(who, session)
             return
         if self.needs_passkey(who, proof):
-            self.step_up_with_passkey(who, session)
+            self.step_up_with_passkey(who, session, self.device_of(who))
             return
         entered = self.entered(who, proof)
         if not entered.is_recovery:
@@ -252,11 +253,12 @@ class InSessions(SignIns):
         self.charged += 1
         return kind
 
-    def step_up_with_passkey(self, who: Actor, session: Session) -> None:
+    def step_up_with_passkey(
+        self, who: Actor, session: Session, device: SoftwareAuthenticator
+    ) -> None:
         options = self.in_session(who, session, passkeys.BEGIN_STEP_UP)
         if options is None:
             return
-        device = self.device_of(who)
         passkey = self.account.passkey_of(device)
         # Who began the session may have a copy of the passkey, and not the password.
         is_right = passkey and not (passkey.needs_password and session.is_of_passkey)

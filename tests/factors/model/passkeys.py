@@ -79,3 +79,24 @@ class Passkeys(InSessions):
         who.devices.append(begun.device)
         self.take_recovery_codes(who, answer)
         account.add_passkey(Passkey(answer["factor"]["id"], begun.device), session)
+
+    @action(
+        weight=2, needs=lambda self: self.account.passkeys, which=WHICH, has_session=st.booleans()
+    )
+    def use_a_copy(self, which: int, has_session: bool) -> None:
+        """A copy of a passkey counts from where it was made: it is noticed, and not trusted.
+
+        Nor does the passkey step up in a session that nothing else has begun.
+        """
+        passkey = chosen(self.account.passkeys, which)
+        [credential] = passkey.device.credentials
+        if not passkey.device.counts:
+            return
+        has_session = has_session and self.enter_passkey(self.thief, passkey.device) == "SignedIn"
+        count, credential.counter = credential.counter, 0
+        outcome = self.enter_passkey(self.thief, passkey.device, is_copy=True)
+        credential.counter = count
+        if outcome == "PasskeyRefused" and not self.account.suspended:
+            passkey.needs_password = True
+        if has_session:
+            self.step_up_with_passkey(self.thief, self.thief.sessions[-1], passkey.device)

@@ -245,18 +245,6 @@ class SignIns(People):
         passkey = self.account.passkey_of(device)
         return bool(passkey and not passkey.needs_password and not self.account.suspended)
 
-    @action(needs=lambda self: self.account.passkeys, which=WHICH)
-    def use_a_copy(self, which: int) -> None:
-        """A copy of a passkey counts from where it was made: it is noticed, and not trusted."""
-        passkey = chosen(self.account.passkeys, which)
-        [credential] = passkey.device.credentials
-        if passkey.device.counts:
-            count, credential.counter = credential.counter, 0
-            outcome = self.enter_passkey(self.thief, passkey.device, is_copy=True)
-            credential.counter = count
-            if outcome == "PasskeyRefused" and not self.account.suspended:
-                passkey.needs_password = True
-
 
 def signed(device: SoftwareAuthenticator, options: dict[str, Any], *, is_right: bool) -> Entered:
     """Sign what a browser is asked for, with the only passkey of an authenticator."""
