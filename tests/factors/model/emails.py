@@ -61,6 +61,12 @@ class Emails(Passkeys):
         self.request_a_change_of_address(owner, which, to_own=to_own)
         self.follow_newest(owner, Kind.CHANGE_EMAIL, followed=followed)
 
+    @action(weight=2, needs=lambda self: self.thief.sessions)
+    def take_the_account_over(self) -> None:
+        """The thief leaves a passkey behind, and takes the address to their own mailbox."""
+        self.register_a_passkey(owner=False, which=0, confirmed=True)
+        self.change_the_address(owner=False, which=0, to_own=True, followed=True)
+
     def request_a_change_of_address(self, owner: bool, which: int, *, to_own: bool) -> None:
         who, account = self.holder(owner), self.account
         new = self.address("b" if who is self.owner or not to_own else "thief")
