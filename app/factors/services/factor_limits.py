@@ -31,7 +31,8 @@ CHALLENGES = Budget(
     "challenges",
     maximum=60,
     window=timedelta(minutes=5),
-    counts="answers to unknown challenges, and wrong codes, from one address",
+    counts="answers to unknown challenges, wrong codes and refused passkeys from one address, or "
+    "of one account from one known device",
 )
 
 
@@ -49,9 +50,10 @@ ACCOUNT_BY_CHALLENGE = Query(
 
 @dataclass(frozen=True, slots=True)
 class FactorLimits:
-    """A known device has a budget of its own, so that a thief of the password cannot use it up.
+    """A known device has budgets of its own, so that others cannot use them up.
 
-    A recovery code cannot be guessed, so no wrong code of others makes its owner wait.
+    Neither a thief of the password, nor a stranger at the same address. Recovery codes and passkeys
+    cannot be guessed, so wrong codes do not make their owner wait.
     """
 
     budgets: ClassVar = (CODES, CODES_OF_DEVICE, CHALLENGES)
@@ -61,15 +63,16 @@ class FactorLimits:
 
     async def charges(self, caller: Caller) -> Sequence[Charge]:
         of_address = Charge(CHALLENGES, Counted.FAILURES, (caller.client.block,))
-        account = await self._account(caller.token) if caller.code is not None else None
+        account = await self._account(caller.token)
         if account is None:
             return (of_address,)
-        user_id = account.id
+        user_id, is_code = account.id, caller.code is not None
         device = self.devices.known(caller.client, *account)
-        if device is None:
-            return of_address, Charge(CODES, Counted.FAILURES, (user_id.bytes,), user_id)
-        subject = (user_id.bytes, device.id)
-        return (Charge(CODES_OF_DEVICE, Counted.FAILURES, subject, user_id),)
+        if device is not None:
+            budget = CODES_OF_DEVICE if is_code else CHALLENGES
+            return (Charge(budget, Counted.FAILURES, (user_id.bytes, device.id), user_id),)
+        of_user = Charge(CODES, Counted.FAILURES, (user_id.bytes,), user_id)
+        return (of_address, of_user) if is_code else (of_address,)
 
     async def _account(self, token: str) -> Account | None:
         digest = CHALLENGE_TOKENS.digest(token)

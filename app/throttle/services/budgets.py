@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database, Query
-from app.errors import CommitUnknown, ConnectionLost, Overloaded, Unavailable
+from app.errors import CommitUnknown, ConnectionLost, Overloaded, Refusal, Unavailable
 from app.outcomes import RateLimited
 from app.security.client import NO_CLIENT, Client
 from app.security.keys import Secrets, mac
@@ -97,8 +97,9 @@ class Budgets:
     async def charged(self, charges: Sequence[Charge], client: Client) -> AsyncGenerator[Ending]:
         """Charge an attempt before the block runs, and refund budgets that do not count its ending.
 
-        The block says how the attempt ended. If it raises Overloaded, nothing was attempted; after
-        any other error, the attempt stays charged.
+        The block says how the attempt ended. If it raises Overloaded, nothing was attempted. If it
+        raises another refusal, it may have been a wrong guess, and nothing was done. After any
+        other error, the attempt stays charged.
 
         Raises:
             Overloaded: a budget is used up. The block does not run.
@@ -112,6 +113,9 @@ class Budgets:
             yield ending
         except Overloaded:
             ending.was(failed=False, done=False)
+            raise
+        except Refusal as refusal:
+            ending.done = isinstance(refusal, CommitUnknown)
             raise
         finally:
             await self._refund(charged, ending)
