@@ -13,7 +13,15 @@ from app.testing.clients import Person
 from app.testing.clock import FakeClock
 from tests.cli.test_serve import send
 from tests.support import passkeys
-from tests.support.authenticator import ANSWER, BEGIN, CONFIRM, LOGIN, REMOVE, Authenticator
+from tests.support.authenticator import (
+    ANSWER,
+    BEGIN,
+    CONFIRM,
+    LOGIN,
+    REMOVE,
+    STEP_UP,
+    Authenticator,
+)
 from tests.support.passkeys import Json, SoftwareAuthenticator
 from tests.support.servers import Server, serving
 
@@ -213,6 +221,11 @@ class TestAPasskey:
 
         assert counted(answers) == {"SignedIn": 1, "PasskeyRefused": 9}
         assert len(account.sessions() - before) == 1
+        # After a copy, every session has to step up before it removes a factor.
+        stepped = send(
+            account.server, STEP_UP, bearer=account.bearer, answer={"totp": account.code}
+        )
+        assert stepped["stepUp"]["__typename"] == "SteppedUp"
 
     async def test_is_registered_once(self, account: Account) -> None:
         device = SoftwareAuthenticator(origin=f"http://localhost:{account.server.port}")

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.database.database import Database
+from app.factors.services.passkey_proofs import PasskeyProofs
 from app.main import create_app
 from app.settings import Settings
 from app.testing.clients import ME, Api, Person
@@ -305,6 +306,28 @@ class TestTheCounter:
         messages = [*outbox.messages]
         await deliver()
         assert outbox.messages == messages
+
+    async def test_of_a_passkey_that_was_removed_meanwhile_is_not_that_of_a_copy(
+        self,
+        api: Api,
+        owner: Api,
+        db: Database,
+        device: SoftwareAuthenticator,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        [factor] = (await owner(factors.FACTORS))["me"]["factors"]
+        check = PasskeyProofs.check
+
+        async def check_and_remove(*given: Any) -> Any:
+            checked = await check(*given)
+            await owner(factors.REMOVE, id=factor["id"])
+            return checked
+
+        monkeypatch.setattr(PasskeyProofs, "check", check_and_remove)
+
+        assert await passkeys.sign_in(api, device) == REFUSED
+
+        assert await db.rows(COPIES) == []
 
     async def test_that_falls_to_zero_is_refused(
         self, api: Api, device: SoftwareAuthenticator, db: Database

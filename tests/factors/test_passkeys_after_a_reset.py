@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from sqlalchemy import text
 
 from app.database.database import Database
 from app.testing.clients import Api, Person
@@ -14,6 +15,7 @@ from tests.support import passkeys
 from tests.support.passkeys import SoftwareAuthenticator
 
 Deliver = Callable[[], Awaitable[None]]
+NEWEST_EVENT = text("SELECT name, target_id IS NOT NULL FROM audit_events ORDER BY id DESC LIMIT 1")
 
 
 @pytest.fixture
@@ -79,6 +81,37 @@ async def test_a_thief_who_registered_a_passkey_is_out_after_a_reset(
     assert (await passkeys.sign_in(api, theirs))["__typename"] == "PasskeyRefused"
     login = (await api(factors.LOGIN, input=ada.credentials))["login"]
     assert login["__typename"] == "InvalidCredentials"
+
+
+async def test_a_try_to_sign_in_with_a_passkey_alone_is_recorded(
+    api: Api,
+    db: Database,
+    ada: Person,
+    device: SoftwareAuthenticator,
+    outbox: Outbox,
+    deliver: Deliver,
+) -> None:
+    await reset_password(api, outbox, deliver, ada)
+
+    await passkeys.sign_in(api, device)
+
+    [(name, has_target)] = await db.rows(NEWEST_EVENT)
+    assert (name, has_target) == ("session.refused", True)
+
+
+async def test_a_copy_that_comes_with_the_new_password_is_told_by_email(
+    api: Api, db: Database, ada: Person, outbox: Outbox, deliver: Deliver
+) -> None:
+    await factors.verify(db, ada)
+    device = SoftwareAuthenticator(counts=True)
+    await passkeys.register(await api.login(ada), device, name="Key")
+    ada = await reset_password(api, outbox, deliver, ada)
+    device.credentials[0].counter = 0
+
+    assert await answer(api, device, ada) == "PasskeyRefused"
+
+    await deliver()
+    assert outbox.subjects[-1] == (ada.email, "A passkey of your account may have been copied")
 
 
 async def test_a_passkey_that_may_have_been_copied_steps_up_in_no_session_of_its_own(

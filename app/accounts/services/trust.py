@@ -94,6 +94,8 @@ class Change(Enum):
     FACTOR_ADDED = Effects(
         links=frozenset({TokenPurpose.CHANGE_EMAIL, TokenPurpose.VERIFY_EMAIL}), freshness=True
     )
+    # Whoever has signed in with it must not use what it proved to take the others away.
+    FACTOR_REMOVED = Effects(freshness=True)
     # By an administrator or an operator, for a user who has lost everything.
     FACTORS_RESET = Effects(EndReason.REVOKED, devices=True, links=OTHER_LINKS, factors=True)
 

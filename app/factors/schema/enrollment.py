@@ -168,7 +168,8 @@ class EnrollmentMutations:
         return None if codes is None else RecoveryCodes(codes=codes)
 
     @member_field(
-        description="Remove a factor of the current user. The recovery codes go with the last one.",
+        description="Remove a factor of the current user. The recovery codes go with the last one. "
+        "The other sessions go on, and have to step up before their next sensitive change.",
         limited_as=limits.FACTOR_CHANGE,
         fresh_within=FRESH_WITHIN,
     )

@@ -13,6 +13,7 @@ from app.factors.events import FactorEvent
 from app.factors.models import FactorRow, has_factor
 from app.factors.services.recovery import Recovery
 from app.mail.services.outgoing_emails import OutgoingEmails
+from app.sessions.services.freshness import forget_removed_factors
 from app.users.models import UserRow
 from app.users.services.viewer import Viewer
 
@@ -49,6 +50,7 @@ class AddedFactors:
         )
         if is_first:
             change, current = Change.FACTOR_ADDED, viewer.session_id
+            await forget_removed_factors(session, user.id, current)
             await self.trust.end(session, change, user, by, current=current)
         await by.record(session, FactorEvent.FACTOR_ADDED, target=user.id, kind=factor.kind)
         return codes

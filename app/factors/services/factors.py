@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, delete, exists, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.accounts.services.trust import Change, Trust
 from app.audit.services.events import Recorder
 from app.clock import Clock
 from app.database.database import Database
@@ -28,7 +29,6 @@ from app.factors.services.recovery import Recovery
 from app.mail.services.outgoing_emails import OutgoingEmails
 from app.outcomes import NotFound
 from app.security.client import Client
-from app.sessions.services.challenges import end_challenges
 from app.sessions.services.freshness import FRESH_WITHIN, Freshness
 from app.users.models import User
 from app.users.services.outcomes import UserChanged
@@ -45,6 +45,7 @@ class Factors:
     db: Database
     recovery: Recovery
     freshness: Freshness
+    trust: Trust
     emails: OutgoingEmails
     clock: Clock
 
@@ -81,7 +82,8 @@ class Factors:
     ) -> UserChanged | NotFound | LastWayIn:
         """Remove a factor of the viewer. The recovery codes go with the last one.
 
-        Challenges end. The last passkey of a user without a password is not removed.
+        Challenges end, and what other sessions have proved no longer suffices for sensitive
+        changes. The last passkey of a user without a password is not removed.
         """
         now = self.clock()
         async with self.db.begin() as session:
@@ -95,8 +97,6 @@ class Factors:
             if not await session.scalar(_other_way_in(factor)):
                 return LastWayIn()
             await session.execute(delete(Factor).where(*theirs))
-            # What they ask for may not exist any more.
-            await end_challenges(session, user.id)
             is_last = await self._remove_codes_of_last(session, user.id)
             locale, last = self.emails.locale_of(client), "yes" if is_last else None
             await self.emails.enqueue(
@@ -109,6 +109,8 @@ class Factors:
                 passkey=factor.name,
             )
             recorder, event = Recorder.by(viewer, client, now), FactorEvent.FACTOR_REMOVED
+            change, current = Change.FACTOR_REMOVED, viewer.session_id
+            await self.trust.end(session, change, user, recorder, current=current)
             await recorder.record(session, event, target=user.id, kind=factor.kind)
         return UserChanged(user)
 

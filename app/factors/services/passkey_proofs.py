@@ -23,6 +23,7 @@ from app.security.passkey_credentials import Assertion
 from app.security.passkey_keys import NO_KEY
 from app.security.passkeys import Signature, verify_assertion
 from app.security.relying_party import RelyingParty
+from app.sessions.services.freshness import end_freshness
 from app.users.models import UserRow
 
 
@@ -135,9 +136,10 @@ class PasskeyProofs:
         """Building block: accept a checked signature of a user, and store its counter.
 
         The caller has locked the user and used up the ceremony. A counter that goes back is that of
-        a copy of the passkey (WebAuthn Level 3, 6.1.1): it is refused and recorded, and the passkey
-        needs the password from then on, which an email says. Authenticators that do not count
-        always say 0.
+        a copy of the passkey (WebAuthn Level 3, 6.1.1): it is refused and recorded, the passkey
+        needs the password from then on, and all sessions have to step up. An email says so, and
+        again whenever a copy comes with the password. Authenticators that do not count always say
+        0.
         """
         if checked is None or checked.passkey.user_id != user.id:
             return PasskeyRefused()
@@ -157,7 +159,7 @@ class PasskeyProofs:
         )
         needs_password = await session.scalar(accepted)
         if needs_password is None:
-            await self._refuse_copy(session, user, factor_id, by)
+            await self._refuse_copy(session, user, factor_id, beside, by)
             return PasskeyRefused()
         if needs_password and beside is Beside.NOTHING:
             return PasskeyRefused(needs_password=True)
@@ -170,13 +172,26 @@ class PasskeyProofs:
         return FoundPasskey._make(rows[0]) if rows else None
 
     async def _refuse_copy(
-        self, session: AsyncSession, user: UserRow, factor_id: uuid.UUID, by: Recorder
+        self,
+        session: AsyncSession,
+        user: UserRow,
+        factor_id: uuid.UUID,
+        beside: Beside,
+        by: Recorder,
     ) -> None:
         table = Passkey
-        first = (table.factor_id == factor_id, table.needs_password.is_(False))
-        marked = update(table).where(*first).values(needs_password=True).returning(table.name)
-        name = await session.scalar(marked)
-        if name is not None:
+        found = select(table.name, table.needs_password).where(table.factor_id == factor_id)
+        row = (await session.execute(found)).one_or_none()
+        if row is None:
+            # It was removed after it was checked.
+            return
+        name, needed_password = row
+        if not needed_password:
+            marked = update(table).where(table.factor_id == factor_id)
+            await session.execute(marked.values(needs_password=True))
+            # Any of them may be that of the copy.
+            await end_freshness(session, user.id, current=None)
+        if not needed_password or beside is Beside.PASSWORD:
             # The language is not that of the request, which may be an attacker's.
             await self.emails.enqueue(
                 session, PASSKEY_COPIED, user.email, user.id, locale=None, name=name

@@ -77,6 +77,9 @@ class PasskeySignIn:
                 return PasskeyRefused()
             accepted = await self.proofs.accept(session, user, checked, Beside.NOTHING, recorder)
             if isinstance(accepted, PasskeyRefused):
+                if accepted.needs_password:
+                    # Only who has the passkey gets here. A copy has an event of its own.
+                    await recorder.record(session, SessionEvent.SESSION_REFUSED, target=user.id)
                 return accepted
             started = await self.gate.start(
                 session, user, (PASSKEY,), client, is_passkey_synced=checked.is_synced

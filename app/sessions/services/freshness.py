@@ -16,6 +16,7 @@ from app.errors import SecondFactorRequired, StepUpRequired, Unauthenticated
 from app.factors.models import TotpEnrollment, has_factor, kinds_of
 from app.sessions.models import (
     ENROLLED_METHODS,
+    FACTOR_METHODS,
     HAS_PROVED_FACTOR,
     LIFETIME,
     AuthenticationMethod,
@@ -142,6 +143,26 @@ async def end_freshness(
     await session.execute(update(table).where(*others).values(must_step_up=True))
     begun_by_others = (pending.user_id == user_id, pending.session_id.is_distinct_from(current))
     await session.execute(delete(pending).where(*begun_by_others))
+
+
+async def forget_removed_factors(
+    session: AsyncSession, user_id: uuid.UUID, current: uuid.UUID | None
+) -> None:
+    """Building block: forget which factors other sessions have proved, before a first one is added.
+
+    They were removed: a session that has proved them has not proved the new one.
+    """
+    table, left = Session, Session.methods.expression
+    for method in sorted(each.value for each in FACTOR_METHODS):
+        left = func.array_remove(left, method)
+    others = (
+        table.user_id == user_id,
+        table.ended_at.is_(None),
+        table.id.is_distinct_from(current),
+        HAS_PROVED_FACTOR,
+    )
+    forgotten = update(table).where(*others).values(methods=left, is_passkey_synced=None)
+    await session.execute(forgotten)
 
 
 async def record_proof(

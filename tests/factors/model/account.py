@@ -150,7 +150,7 @@ class Account:
         for challenge in self.challenges:
             challenge.is_over = True
 
-    def end_freshness(self, current: Session) -> None:
+    def end_freshness(self, current: Session | None) -> None:
         """Also of secrets that a session has begun to enroll while it was fresh."""
         for session in self.sessions:
             if session is not current:
@@ -180,7 +180,8 @@ class Account:
             self.end_challenges()
             self.end_freshness(session)
 
-    def remove_factor(self, factor: Totp | Passkey) -> None:
+    def remove_factor(self, factor: Totp | Passkey, session: Session) -> None:
+        self.end_freshness(session)
         if isinstance(factor, Totp):
             self.totp = None
         else:
@@ -224,6 +225,11 @@ class Account:
         self.password, self.wrong_passwords = None, 0
         self.distrust_passkeys()
         self.end_sessions()
+
+    def notice_copy(self, passkey: Passkey) -> None:
+        if not passkey.needs_password:
+            passkey.needs_password = True
+            self.end_freshness(None)
 
     def distrust_passkeys(self) -> None:
         """Whoever had the account may have registered one."""

@@ -194,7 +194,7 @@ class InSessions(SignIns):
         self.charged += 1
         if account.can_lose(removed):
             assert answer["__typename"] == "UserChanged"
-            account.remove_factor(removed)
+            account.remove_factor(removed, session)
         else:
             assert answer["__typename"] == "LastWayIn"
 

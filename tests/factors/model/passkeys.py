@@ -97,6 +97,6 @@ class Passkeys(InSessions):
         outcome = self.enter_passkey(self.thief, passkey.device, is_copy=True)
         credential.counter = count
         if outcome == "PasskeyRefused" and not self.account.suspended:
-            passkey.needs_password = True
+            self.account.notice_copy(passkey)
         if has_session:
             self.step_up_with_passkey(self.thief, self.thief.sessions[-1], passkey.device)
