@@ -201,6 +201,12 @@ async function otherDevice() {
     },
     /** After this, the proofs of all other sessions are too old. */
     async enroll() {
+      // So they are after another session has removed a factor.
+      const { stepUp } = await ask(
+        `mutation { stepUp(input: { answer: { password: "${PASSWORD}" } }) { __typename } }`,
+        accessToken,
+      );
+      assert.equal(stepUp.__typename, "SteppedUp");
       const { beginTotpEnrollment } = await ask(
         "mutation { beginTotpEnrollment { ... on TotpEnrollment { secret } } }",
         accessToken,
